@@ -1,0 +1,3 @@
+"""Ingot: golden images as code."""
+
+__version__ = "0.1.0"

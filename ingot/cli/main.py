@@ -1,0 +1,82 @@
+"""``ingot``: finds the command, runs it, and turns errors into text and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from ingot.errors import IngotError
+
+# Each command is a module of ingot.cli with a Typer app of the name `app`. It is imported when it is called: `ingot bake`
+# with nothing to do must not wait for boto3.
+COMMANDS = {
+    "check": "Validate recipes; report every problem at once.",
+    "lock": "Resolve a recipe's packages and write its recipe.lock.",
+    "digest": "Print a recipe's digest.",
+    "bake": "Bake a recipe into a disk image.",
+    "boot": "Boot a disk image alone, run the recipe's tests, print its URL.",
+    "show": "Show what is in a disk image.",
+    "publish": "Publish a recipe's image as an AMI.",
+    "deploy": "Publish what is missing, then run `cdk deploy`.",
+    "verify": "Compare clones or a published image with the manifest.",
+    "status": "Show the load balancer and the clones of the fleet.",
+    "cloud": "Start, stop and use the local cloud.",
+    "store": "Look after the store of packages, layers and images.",
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import and return a command; None when there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"ingot.cli.{cmd_name}")
+        command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        return command
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help from the table above, without importing the commands."""
+        formatter.write_usage("ingot", "COMMAND [OPTIONS] …")
+        formatter.write_paragraph()
+        formatter.write_text("Golden images as code: bake, prove, publish, roll.")
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+        formatter.write_paragraph()
+        formatter.write_text("`ingot COMMAND --help` says more. Exit 0 done, 1 failed, 2 bad input, 3 missing tool.")
+
+
+cli = typer.Typer(
+    cls=LazyGroup, name="ingot", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
+)
+
+
+@cli.callback()
+def _root() -> None:
+    """Golden images as code."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    try:
+        cli(args=arguments)
+    except IngotError as error:
+        print(error if error.exit_code == 2 else f"ingot: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("ingot: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""The errors that Ingot raises. Only ``ingot.cli`` turns them into text and an exit code.
+
+::
+
+    IngotError                 exit 1   something failed; the message says what and what to do
+    ├── InputError             exit 2   bad input: one or more problems, each with its place
+    ├── MissingToolError       exit 3   a tool that this machine lacks, with the command that installs it
+    ├── BakeError              exit 1   the bake failed
+    │   └── StepError          exit 1   a step of the recipe failed: its output, its line, its exit status
+    ├── PublishError           exit 1   the publish failed; what was created has been removed
+    ├── VerificationError      exit 1   a check found a difference
+    └── CloudError             exit 1   the local cloud could not do what was asked
+
+Standard library only, Python 3.9: this module travels to builder instances with ``ingot.bake``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterable, List, Optional
+
+
+class IngotError(Exception):
+    """Base of all errors of Ingot: ``message`` says what failed, ``hint`` what to do about it."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: Optional[str] = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n  hint: {self.hint}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with the input, and where: lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+    found: str
+    expected: str
+    hint: Optional[str] = None
+
+    def __str__(self) -> str:
+        text = f"{self.file}:{self.line}:{self.column}: {self.found}; expected {self.expected}"
+        return text if self.hint is None else f"{text}\n  hint: {self.hint}"
+
+
+class InputError(IngotError):
+    """Bad input. ``problems`` holds every problem that was found, in the order of their places."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, problems: Iterable[Problem] = (), hint: Optional[str] = None) -> None:
+        super().__init__(message, hint=hint)
+        self.problems: List[Problem] = sorted(problems, key=lambda p: (p.file, p.line, p.column))
+
+    def __str__(self) -> str:
+        lines = [str(problem) for problem in self.problems]
+        return "\n".join(lines) if lines else super().__str__()
+
+
+class MissingToolError(IngotError):
+    """A program is missing on this machine."""
+
+    exit_code = 3
+
+    def __init__(self, tool: str, *, package: str, needed_for: str) -> None:
+        super().__init__(
+            f"{tool} is missing on this machine; it is needed to {needed_for}",
+            hint=f"install it with: sudo apt-get install {package}",
+        )
+        self.tool = tool
+        self.package = package
+
+
+class BakeError(IngotError):
+    """The bake failed; nothing half-written is left in the store."""
+
+
+class StepError(BakeError):
+    """A step of the recipe failed."""
+
+
+class PublishError(IngotError):
+    """The publish failed; what it had created has been removed."""
+
+
+class VerificationError(IngotError):
+    """A check or verification found a difference."""
+
+
+class CloudError(IngotError):
+    """The local cloud could not do what was asked of it."""

@@ -1,0 +1,1 @@
+"""The running clones: status and verification."""

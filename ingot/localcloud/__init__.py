@@ -1,0 +1,1 @@
+"""AWS on one machine: moto's control plane, what it lacks, and real virtual machines."""

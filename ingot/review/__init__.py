@@ -1,0 +1,1 @@
+"""Diffs of images and infrastructure."""

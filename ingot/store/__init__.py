@@ -1,0 +1,1 @@
+"""The content-addressed directory of packages, layers and disk images."""
