@@ -1,0 +1,52 @@
+"""What the parts of the local cloud share: where it lives, how it is reached, what they do for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+ACCOUNT = "123456789012"  # moto's default account
+REGION = "us-east-1"
+
+# Waits for the refresh of the group's instances; raises CloudError with the reason when it fails.
+InstanceRefresh = Callable[[str, Mapping[str, Any]], None]
+
+
+class Part(Protocol):
+    """A part of the local cloud that has something to end: machines, threads, listeners."""
+
+    def stop(self) -> None:
+        """End everything that the part started. Called once, in the reverse order of the starts."""
+
+
+@dataclass
+class Hooks:
+    """What one part of the cloud offers to the others. A part sets its hook in its ``install``.
+
+    ``instance_refresh(group_name, policy)``: CloudFormation calls it after it updated an Auto Scaling group whose
+    ``UpdatePolicy`` has ``AutoScalingInstanceRefresh`` (the policy is that mapping); it returns when the refresh is done.
+    """
+
+    instance_refresh: InstanceRefresh | None = None
+
+
+@dataclass(frozen=True)
+class CloudContext:
+    """One running local cloud.
+
+    ``directory``: its state on disk. ``port``: where it listens on 127.0.0.1. ``log``: takes one line for daemon.log.
+    """
+
+    directory: Path
+    port: int
+    account: str
+    region: str
+    log: Callable[[str], None]
+    hooks: Hooks = field(default_factory=Hooks)
+
+    @property
+    def endpoint(self) -> str:
+        """The address of every AWS API of this cloud."""
+        return f"http://localhost:{self.port}"
