@@ -1,0 +1,37 @@
+# make up     the whole pipeline on this machine: local cloud, bake, publish, deploy; prints the URL
+# make down   stop everything that `make up` started; images stay in the store
+# make test   all tests, the real ones included
+# make check  linters, types and the quick tests
+# make lock   compile requirements.txt anew
+# make bench  side-by-side measurements against peers
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
+export CDK_DISABLE_CLI_TELEMETRY := 1
+
+.PHONY: up down test check lint setup lock bench
+
+setup:
+	@tools/setup
+
+up: setup
+	@tools/up
+
+down:
+	@if [ -x .venv/bin/ingot ]; then .venv/bin/ingot cloud down; else echo "nothing to stop: no .venv"; fi
+
+lint:
+	@ruff check .
+	@ruff format --check .
+	@mypy
+
+test: setup lint
+	@pytest
+
+check: setup lint
+	@pytest -m "not slow"
+
+lock:
+	@uv pip compile --quiet --generate-hashes --extra cloud --extra dev --no-header --no-annotate --python-version 3.11 --output-file requirements.txt pyproject.toml

@@ -1,0 +1,86 @@
+"""The direction of imports: docs/architecture.md draws it, this test holds it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+GROUND = {"errors", "process", "paths"}
+# package -> what else of ours it may import
+MAY_IMPORT = {
+    "recipe": {"recipe"},
+    "bake": {"bake"},
+    "store": {"store", "recipe", "bake"},
+    "aws": {"aws", "store"},
+    "fleet": {"fleet", "aws"},
+    "review": {"review", "recipe", "store", "aws"},
+    "constructs": {"constructs", "recipe"},
+    "localcloud": {"localcloud"},
+    "cli": {"cli", "recipe", "bake", "store", "aws", "fleet", "review", "localcloud"},
+}
+STDLIB_ONLY_GROUND = {"errors", "process"}
+
+
+def imports_of(file: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def ours(file: Path) -> set[str]:
+    """The packages of ours that a file imports: `recipe` for `ingot.recipe.load`."""
+    return {name.split(".")[1] for name in imports_of(file) if name.startswith("ingot.")} - {"__version__"}
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_package_imports_only_what_lies_below_it(package):
+    for file in (ROOT / "ingot" / package).rglob("*.py"):
+        beyond = ours(file) - MAY_IMPORT[package] - GROUND
+        assert not beyond, f"{file.relative_to(ROOT)} imports {sorted(beyond)}"
+
+
+def test_every_package_has_a_rule():
+    packages = {path.name for path in (ROOT / "ingot").iterdir() if (path / "__init__.py").exists()}
+    assert packages == set(MAY_IMPORT)
+
+
+def test_the_engine_needs_the_standard_library_alone():
+    import sys
+
+    files = [*(ROOT / "ingot" / "bake").rglob("*.py"), *(ROOT / "ingot" / f"{name}.py" for name in STDLIB_ONLY_GROUND)]
+    for file in files:
+        foreign = {name.split(".")[0] for name in imports_of(file)} - set(sys.stdlib_module_names) - {"ingot"}
+        assert not foreign, f"{file.relative_to(ROOT)} imports {sorted(foreign)}"
+        beyond = ours(file) - {"bake"} - STDLIB_ONLY_GROUND
+        assert not beyond, f"{file.relative_to(ROOT)} imports {sorted(beyond)}"
+
+
+def test_stacks_import_constructs_and_recipes_only():
+    for file in [*(ROOT / "stacks").rglob("*.py"), ROOT / "app.py"]:
+        beyond = ours(file) - {"constructs", "recipe"} - GROUND
+        assert not beyond, f"{file.relative_to(ROOT)} imports {sorted(beyond)}"
+
+
+def test_only_aws_cdk_users_import_it():
+    for file in (ROOT / "ingot").rglob("*.py"):
+        package = file.relative_to(ROOT / "ingot").parts[0]
+        users = {name.split(".")[0] for name in imports_of(file)}
+        if package != "constructs":
+            assert "aws_cdk" not in users, file
+        if package not in ("aws", "fleet", "cli", "localcloud"):
+            assert "boto3" not in users, file
+
+
+def test_only_the_command_line_prints_or_exits():
+    for file in (ROOT / "ingot").rglob("*.py"):
+        if file.relative_to(ROOT / "ingot").parts[0] == "cli":
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in ("print", "exit", "quit"), f"{file}:{node.lineno}"
