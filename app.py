@@ -1,0 +1,27 @@
+"""The CDK app: a stack where golden images are baked and proved, and a stack with a fleet of clones."""
+
+import sys
+from dataclasses import fields
+
+import aws_cdk as cdk
+
+from ingot.errors import IngotError
+from stacks.builder_stack import BuilderStack
+from stacks.config import Config
+from stacks.fleet_stack import FleetStack
+
+
+def main() -> None:
+    """Read the context, create the stacks, write the cloud assembly."""
+    app = cdk.App(analytics_reporting=False)
+    config = Config.read({key.name: app.node.try_get_context(key.name) for key in fields(Config)})
+    builder = BuilderStack(app, "IngotBuilder", config=config)
+    FleetStack(app, "IngotFleet", config=config, builder=builder.builder)
+    app.synth()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except IngotError as error:
+        sys.exit(str(error))

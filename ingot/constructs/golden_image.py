@@ -1,0 +1,124 @@
+"""An AMI as a CDK asset, named by the digest of its recipe."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import jsii
+from aws_cdk import Stack
+from aws_cdk import aws_ec2 as ec2
+from constructs import Construct
+
+from ingot.constructs.builder import Builder
+from ingot.errors import InputError
+from ingot.recipe.digest import recipe_digest
+from ingot.recipe.load import find_recipes, load_recipe
+from ingot.recipe.model import Recipe
+
+
+@jsii.implements(ec2.IMachineImage)
+class GoldenImage(Construct):
+    """The AMI of a recipe, for every place that takes an ``ec2.IMachineImage``.
+
+    Synthesis reads the recipe and computes its digest; it never bakes. The CDK CLI has the image published, if it never was,
+    while it publishes assets: after the builder's stack is deployed and before this stack's change set is made. The template
+    names the AMI by a dynamic reference to the registry, so that a new image shows as one line in a diff.
+    """
+
+    def __init__(
+        self, scope: Construct, id_: str, *, recipe: Path | str, builder: Builder | None = None
+    ) -> None:
+        """Read the recipe and add the asset.
+
+        :param recipe: the recipe's name, looked up in ``image_recipes/`` of the working directory, or its directory
+        :param builder: what publishing needs to be there; its stack is deployed first. Default: it is deployed already
+        :raises InputError: the recipe has problems (all are told), or ``builder`` is in the same stack
+        """
+        super().__init__(scope, id_)
+        self._recipe = load_recipe(_find(recipe))
+        self._digest = recipe_digest(self._recipe)
+        stack = Stack.of(self)
+        if builder is not None:
+            _deploy_first(stack, builder)
+        stack.synthesizer.add_file_asset(
+            source_hash=self._digest,
+            executable=_publish_command(
+                self._recipe.name if isinstance(recipe, str) else _relative(recipe), self._digest
+            ),
+            display_name=f"AMI of {self._recipe.name} {self._digest[:12]}",
+        )
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe as it was read."""
+        return self._recipe
+
+    @property
+    def recipe_digest(self) -> str:
+        """The recipe digest: 64 hex digits."""
+        return self._digest
+
+    @property
+    def ami_id(self) -> str:
+        """The AMI id, as a reference that CloudFormation resolves to a literal id when it makes the change set."""
+        return "{{resolve:ssm:" + registry_parameter(self._recipe.name, self._digest) + "}}"
+
+    @jsii.member(jsii_name="getImage")
+    def get_image(self, scope: Construct) -> ec2.MachineImageConfig:
+        """Return the image for a launch template or an instance: no user data, a golden image needs none."""
+        return ec2.MachineImageConfig(
+            image_id=self.ami_id, os_type=ec2.OperatingSystemType.LINUX, user_data=ec2.UserData.custom("")
+        )
+
+
+def registry_parameter(name: str, digest: str) -> str:
+    """Return the name of the SSM parameter that holds the AMI id of this recipe and digest."""
+    return f"/ingot/{name}/{digest}"
+
+
+def _find(recipe: Path | str) -> Path:
+    if isinstance(recipe, Path):
+        return recipe
+    known = find_recipes(Path.cwd())
+    if recipe not in known:
+        raise InputError(
+            f"there is no recipe {recipe!r} in {Path.cwd() / 'image_recipes'}; found: {', '.join(known) or 'none'}",
+            hint="name another with `-c recipe=NAME`, or write image_recipes/NAME/recipe.yaml",
+        )
+    return known[recipe]
+
+
+def _deploy_first(stack: Stack, builder: Builder) -> None:
+    other = Stack.of(builder)
+    if other is stack:
+        raise InputError(
+            f"{stack.stack_name}: the builder of a GoldenImage is in the same stack",
+            hint="put Builder into a stack of its own: assets are published before their stack is deployed",
+        )
+    stack.add_stack_dependency(other, "publishing an image needs the builder's launch templates")
+
+
+def _publish_command(recipe: str, digest: str) -> list[str]:
+    """Return the command that the CDK CLI runs, from its own working directory, when the asset is not there yet."""
+    return [
+        _relative(Path(sys.executable)),
+        "-m",
+        "ingot.cli.main",
+        "publish",
+        recipe,
+        "--digest",
+        digest,
+        "--asset",
+    ]
+
+
+def _relative(path: Path) -> str:
+    """Return ``path`` from the working directory where it lies below it: a cdk.out may move to another machine.
+
+    The CDK CLI runs the app and an asset's executable from one and the same directory.
+    """
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would leave the virtual environment
+    here = Path.cwd()
+    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)

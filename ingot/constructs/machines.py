@@ -1,0 +1,69 @@
+"""What every launch template of Ingot has in common."""
+
+from __future__ import annotations
+
+from aws_cdk import Stack
+from aws_cdk import aws_ec2 as ec2
+from constructs import Construct
+
+# The name of the root device in every AMI that Ingot registers: what Debian's and Amazon's own AMIs use. On Nitro
+# the machine sees an NVMe disk all the same; the name only ties the AMI's mapping and the launch template's together.
+ROOT_DEVICE = "/dev/xvda"
+
+GIB = 1 << 30
+
+
+def root_volume(*, size: int | None = None) -> ec2.BlockDevice:
+    """Return the root disk: gp3, encrypted, gone with its machine; ``size`` in bytes, default: the snapshot's.
+
+    EBS counts in GiB: a part of one is rounded up.
+    """
+    return ec2.BlockDevice(
+        device_name=ROOT_DEVICE,
+        volume=ec2.BlockDeviceVolume(
+            ec2.EbsDeviceProps(
+                encrypted=True,
+                delete_on_termination=True,
+                volume_type=ec2.EbsDeviceVolumeType.GP3,
+                volume_size=None if size is None else -(-size // GIB),
+            )
+        ),
+    )
+
+
+def closed_group(
+    scope: Construct, id_: str, *, vpc: ec2.IVpc, description: str, outbound: bool
+) -> ec2.SecurityGroup:
+    """Return a security group that lets nothing in; ``outbound`` says whether everything may go out.
+
+    The metadata service, Amazon's DNS and its time source are reached in any case: security groups do not filter them
+    (Amazon VPC User Guide, "Control traffic to your AWS resources using security groups").
+    """
+    return ec2.SecurityGroup(
+        scope, id_, vpc=vpc, description=description, allow_all_outbound=outbound, disable_inline_rules=False
+    )
+
+
+def cidr_network(
+    scope: Construct, id_: str, *, cidr: str, subnets: list[ec2.SubnetConfiguration], nat: int
+) -> ec2.Vpc:
+    """Return a VPC over two availability zones.
+
+    The default security group is left as it is: nothing of ours uses it, and emptying it takes a Lambda function.
+    """
+    return ec2.Vpc(
+        scope,
+        id_,
+        ip_addresses=ec2.IpAddresses.cidr(cidr),
+        max_azs=2,
+        nat_gateways=nat,
+        subnet_configuration=subnets,
+        restrict_default_security_group=False,
+    )
+
+
+def arn(scope: Construct, service: str, resource: str, *, account: str | None = None) -> str:
+    """Return an ARN in the stack's partition and region; ``account`` may be empty, as snapshots and AMIs need it."""
+    stack = Stack.of(scope)
+    owner = stack.account if account is None else account
+    return f"arn:{stack.partition}:{service}:{stack.region}:{owner}:{resource}"

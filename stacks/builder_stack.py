@@ -1,0 +1,35 @@
+"""The builder's stack: deployed once, costs nothing while nothing is built."""
+
+from __future__ import annotations
+
+from aws_cdk import CfnOutput
+from constructs import Construct
+
+from ingot.constructs import Builder
+from stacks.base import IngotStack
+from stacks.config import Config
+
+
+class BuilderStack(IngotStack):
+    """The place where images are baked and proved; `ingot publish` reads its outputs."""
+
+    def __init__(self, scope: Construct, id_: str, *, config: Config) -> None:
+        super().__init__(
+            scope, id_, config=config, description="Ingot: where golden images are baked and proved"
+        )
+        self.builder = Builder(
+            self,
+            "Builder",
+            vpc_cidr=config.builder_vpc_cidr,
+            instance_type=config.builder_instance_type,
+            test_instance_type=config.instance_type,
+        )
+        outputs = {
+            "TestLaunchTemplateId": self.builder.test_launch_template.launch_template_id,
+            "BuilderLaunchTemplateId": self.builder.launch_template.launch_template_id,
+            "SubnetIds": ",".join(self.builder.subnets.subnet_ids),
+            "BundleBucketName": self.builder.bundles.bucket_name,
+            "LogGroupName": self.builder.log_group.log_group_name,
+        }
+        for name, value in outputs.items():
+            CfnOutput(self, name, value=value or "")
