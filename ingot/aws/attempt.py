@@ -1,0 +1,98 @@
+"""One attempt at a publish: what it makes is written down, and removed again unless it is kept."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ingot.aws import tags
+from ingot.aws.failures import AwsError, explain, hint_for
+from ingot.aws.image import Progress
+from ingot.aws.interrupt import shielded, terminate_as_interrupt
+from ingot.aws.journal import Journal, Resource
+from ingot.aws.orphans import find_tagged, remove_all, remove_resource
+from ingot.errors import IngotError, PublishError
+
+if TYPE_CHECKING:
+    from ingot.aws.clients import Clients
+
+
+class Attempt:
+    """The resources of one attempt. `made` is called on the line after each is created."""
+
+    def __init__(self, clients: Clients, journal: Journal) -> None:
+        self._clients = clients
+        self._journal = journal
+        self._kept = False
+        # 32 characters: it is part of ClientTokens, which EC2 limits to 64.
+        self.publish_id = uuid.uuid4().hex
+        journal.begin(self.publish_id)
+
+    def made(self, kind: str, identifier: str) -> Resource:
+        """Write down that a resource exists. It is removed when the attempt ends, unless `keep` was called."""
+        return self._journal.record(kind, identifier)
+
+    def drop(self, resource: Resource) -> None:
+        """Remove a resource now: the test clone, when it has done its work."""
+        remove_resource(self._clients, resource)
+        self._journal.forget(resource)
+
+    def keep(self) -> None:
+        """Say that the attempt succeeded: what is left of it stays."""
+        self._kept = True
+
+    @property
+    def kept(self) -> bool:
+        """Whether the attempt succeeded."""
+        return self._kept
+
+    def undo(self, progress: Progress) -> list[str]:
+        """Remove everything that was made; return a line for each thing that could not be removed."""
+        progress("removing what this publish made")
+        problems: list[str] = []
+        found: list[Resource] = []
+        try:
+            # What AWS made although its answer never arrived is in no journal, but it has the tag.
+            found = [
+                resource for resource, _ in find_tagged(self._clients, {tags.PUBLISH_ID: self.publish_id})
+            ]
+        except AwsError as error:
+            problems.append(f"resources tagged {tags.PUBLISH_ID}={self.publish_id}: {explain(error)}")
+        stayed = remove_all(self._clients, [*self._journal.resources, *found], self._journal.forget)
+        problems.extend(f"{resource.kind} {resource.id}: {why}" for resource, why in stayed)
+        return problems
+
+
+@contextmanager
+def attempt(clients: Clients, journal: Journal, progress: Progress) -> Iterator[Attempt]:
+    """Run the body as one attempt. Whatever ends it early - an error, Ctrl-C, SIGTERM - removes what it made.
+
+    The journal is removed when nothing is left that should not be, else it stays for the next publish to finish the work. Errors of AWS
+    leave as PublishError.
+    """
+    with terminate_as_interrupt():
+        trying = Attempt(clients, journal)
+        try:
+            yield trying
+        except BaseException as error:
+            with shielded():
+                left = trying.undo(progress)
+                if not left:
+                    journal.remove()
+            raise _told(error, left) from error
+        if not trying.kept:
+            raise AssertionError("an attempt ended without a failure, and nobody said that it succeeded")
+        journal.remove()
+
+
+def _told(error: BaseException, left: list[str]) -> BaseException:
+    """Return the error to show: AWS's refusals in words, and what could not be removed."""
+    rest = "".join(f"\n  still there: {line}" for line in left)
+    hint = "run the same command again: it removes what is still there" if left else None
+    if isinstance(error, AwsError):
+        return PublishError(explain(error) + rest, hint=hint_for(error) or hint)
+    if left and isinstance(error, IngotError):
+        return PublishError(error.message + rest, hint=error.hint or hint)
+    return error

@@ -1,0 +1,93 @@
+"""What a publish needs of a baked image, and where it is to be published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ingot.aws import tags
+from ingot.aws.blocks import BlockMap
+
+Progress = Callable[[str], None]
+
+
+class DiskImage(Protocol):
+    """A baked image: `ingot.store` gives it."""
+
+    @property
+    def disk(self) -> Path:
+        """The raw disk."""
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest, as its JSON file holds it."""
+
+    @property
+    def digest(self) -> str:
+        """The recipe digest."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published image. ``reused``: the AMI was there before; ``blocks_sent`` is then 0."""
+
+    ami_id: str
+    snapshot_id: str
+    recipe: str
+    digest: str
+    root_digest: str
+    blocks_sent: int = 0
+    reused: bool = False
+
+    def as_dict(self) -> dict[str, str]:
+        """Return what scripts and the CDK asset need."""
+        return {
+            "ami": self.ami_id,
+            "snapshot": self.snapshot_id,
+            "digest": self.digest,
+            "root_digest": self.root_digest,
+        }
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The image that is being published: the facts of its manifest that AWS gets to see."""
+
+    recipe: str
+    digest: str
+    version: str
+    architecture: str
+    blocks: BlockMap
+    manifest: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, image: DiskImage) -> Subject:
+        """Read them from the manifest; raises PublishError when its block list contradicts itself."""
+        manifest = image.manifest
+        return cls(
+            recipe=str(manifest["name"]),
+            digest=image.digest,
+            version=str(manifest["version"]),
+            architecture={"amd64": "x86_64"}.get(manifest["architecture"], str(manifest["architecture"])),
+            blocks=BlockMap.of(manifest),
+            manifest=manifest,
+        )
+
+    @property
+    def ami_name(self) -> str:
+        """The AMI's name, unique in an account and region."""
+        return f"ingot/{self.recipe}/{self.version}"
+
+    def tags(self, publish_id: str) -> dict[str, str]:
+        """Return the tags of everything that this publish makes."""
+        return {
+            "Name": f"ingot {self.recipe} {self.version}",
+            tags.RECIPE: self.recipe,
+            tags.DIGEST: self.digest,
+            tags.VERSION: self.version,
+            tags.ROOT_DIGEST: self.blocks.root_digest,
+            tags.PUBLISH_ID: publish_id,
+            tags.STATE: tags.IN_PROGRESS,
+        }

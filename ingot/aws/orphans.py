@@ -1,0 +1,93 @@
+"""Removing what a publish made: by its journal, and by the tags on the resources.
+
+The order is the reverse of creation: an instance uses the AMI, the AMI uses the snapshot.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from ingot.aws import tags
+from ingot.aws.failures import AwsError, explain, is_missing
+from ingot.aws.journal import Resource
+from ingot.aws.waiting import wait_until
+
+if TYPE_CHECKING:
+    from ingot.aws.clients import Clients
+
+ORDER = ("parameter", "instance", "image", "snapshot")
+# No publish takes so long: its snapshot cancels itself after an hour without a block, its test clone has a time limit. What is still
+# in progress then, was left by a machine whose journal is not here.
+OLD = dt.timedelta(hours=6)
+
+
+def find_tagged(clients: Clients, wanted: dict[str, str]) -> list[tuple[Resource, dt.datetime]]:
+    """Return the account's instances, images and snapshots with all of these tags, and when each was made."""
+    filters = tags.tag_filters(wanted)
+    found: list[tuple[Resource, dt.datetime]] = []
+    for page in clients.ec2.get_paginator("describe_instances").paginate(Filters=filters):
+        for reservation in page["Reservations"]:
+            for instance in reservation["Instances"]:
+                if instance["State"]["Name"] not in ("terminated", "shutting-down"):
+                    found.append((Resource("instance", instance["InstanceId"]), instance["LaunchTime"]))
+    for image in clients.ec2.describe_images(Owners=["self"], Filters=filters)["Images"]:
+        made = dt.datetime.fromisoformat(image["CreationDate"].replace("Z", "+00:00"))
+        found.append((Resource("image", image["ImageId"]), made))
+    for shots in clients.ec2.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=filters):
+        found.extend(
+            (Resource("snapshot", shot["SnapshotId"]), shot["StartTime"]) for shot in shots["Snapshots"]
+        )
+    return found
+
+
+def remove_resource(clients: Clients, resource: Resource) -> None:
+    """Remove one resource and wait until it is gone; one that is gone already is fine. Raises botocore's errors."""
+    try:
+        if resource.kind == "instance":
+            clients.ec2.terminate_instances(InstanceIds=[resource.id])
+            wait_until(
+                lambda: _instance_state(clients, resource.id) == "terminated",
+                f"{resource.id} to terminate",
+                limit=600,
+            )
+        elif resource.kind == "image":
+            clients.ec2.deregister_image(ImageId=resource.id)
+        elif resource.kind == "snapshot":
+            clients.ec2.delete_snapshot(SnapshotId=resource.id)
+        elif resource.kind == "parameter":
+            clients.ssm.delete_parameter(Name=resource.id)
+        else:
+            raise ValueError(f"a {resource.kind} is nothing that a publish makes")
+    except AwsError as error:
+        if not is_missing(error):
+            raise
+
+
+def _instance_state(clients: Clients, instance_id: str) -> str:
+    try:
+        answer = clients.ec2.describe_instances(InstanceIds=[instance_id])
+    except AwsError as error:
+        if is_missing(error):
+            return "terminated"
+        raise
+    return answer["Reservations"][0]["Instances"][0]["State"]["Name"]
+
+
+def remove_all(
+    clients: Clients, resources: Iterable[Resource], removed: Callable[[Resource], None]
+) -> list[tuple[Resource, str]]:
+    """Remove resources, users before what they use; call ``removed`` for each. Return what stayed, and why.
+
+    One that cannot be removed does not keep the rest from being removed.
+    """
+    stayed = []
+    for resource in sorted(dict.fromkeys(resources), key=lambda r: ORDER.index(r.kind)):
+        try:
+            remove_resource(clients, resource)
+        except (*AwsError, TimeoutError) as error:
+            stayed.append((resource, explain(error)))
+        else:
+            removed(resource)
+    return stayed

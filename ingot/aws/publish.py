@@ -1,0 +1,136 @@
+"""Baked image to published AMI: the steps, in order. Whatever fails, nothing is left behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingot.aws import ami, registry, tags
+from ingot.aws.attempt import Attempt, attempt
+from ingot.aws.failures import AwsError, explain, hint_for
+from ingot.aws.image import DiskImage, Progress, Published, Subject
+from ingot.aws.journal import Journal, Target, open_journal
+from ingot.aws.parent import find_parent
+from ingot.aws.settings import CloneSettings, PublishSettings
+from ingot.aws.snapshot import send_blocks, start_snapshot
+from ingot.aws.sweep import sweep
+from ingot.aws.test_clone import await_verdict, launch_clone
+from ingot.errors import PublishError
+
+if TYPE_CHECKING:
+    from ingot.aws.clients import Clients
+
+
+def publish(image: DiskImage, clients: Clients, settings: PublishSettings, progress: Progress) -> Published:
+    """Publish an image as an AMI that the registry names, and return it; the same digest is never published twice.
+
+    Raises PublishError: a block, a call or a test failed, or another process publishes the same digest.
+    """
+    subject = Subject.of(image)
+    try:
+        account = clients.sts.get_caller_identity()["Account"]
+        target = Target(account, clients.region, subject.recipe, subject.digest)
+        directory = settings.records / "publishing"
+        with open_journal(directory, target) as journal:
+            sweep(clients, journal, directory, target, progress)
+            found = find_published(clients, subject.recipe, subject.digest)
+            if found is not None:
+                journal.remove()
+                return found
+            return _publish_anew(image, subject, clients, settings, journal, progress)
+    except AwsError as error:
+        raise PublishError(explain(error), hint=hint_for(error)) from error
+
+
+def find_published(clients: Clients, recipe: str, digest: str) -> Published | None:
+    """Return the AMI of a recipe digest when it was published before; None when it must be published.
+
+    An AMI that passed its tests but which the registry does not name (the parameter was deleted, or the publish was killed just
+    before its last step) is entered again.
+    """
+    found = registry.find(clients, recipe, digest)
+    if found is None:
+        tested = ami.find_by_digest(clients, recipe, digest, tags.PUBLISHED)
+        if (
+            tested is not None
+            and registry.put(clients, recipe, digest, digest[:12], tested.ami_id) == tested.ami_id
+        ):
+            found = tested
+    return found
+
+
+def _publish_anew(
+    image: DiskImage,
+    subject: Subject,
+    clients: Clients,
+    settings: PublishSettings,
+    journal: Journal,
+    progress: Progress,
+) -> Published:
+    untested = ami.find_by_digest(clients, subject.recipe, subject.digest, tags.UNTESTED)
+    with attempt(clients, journal, progress) as trying:
+        if untested is None:
+            parent = find_parent(clients, subject, settings.manifest_of)
+            started = start_snapshot(clients, subject, trying.publish_id, parent, pace=settings.pace)
+            trying.made("snapshot", started.snapshot_id)
+            origin = f"child of {started.parent.snapshot_id}" if started.parent else "no parent"
+            progress(f"snapshot {started.snapshot_id} started ({origin})")
+            sent = send_blocks(clients, started, image.disk, subject.blocks, progress)
+            ami_id = ami.register_image(clients, subject, started.snapshot_id, trying.publish_id)
+            trying.made("image", ami_id)
+            progress(f"AMI {ami_id} registered")
+            ami.wait_available(clients, ami_id)
+            made = Published(
+                ami_id, started.snapshot_id, subject.recipe, subject.digest, subject.blocks.root_digest, sent
+            )
+        else:
+            made = untested
+            trying.made("snapshot", made.snapshot_id)
+            trying.made("image", made.ami_id)
+        if settings.clone is None:
+            ami.mark(clients, [made.ami_id, made.snapshot_id], tags.UNTESTED)
+            trying.keep()
+            return made
+        prove(clients, subject, made, settings.clone, trying, progress)
+        return _enter(clients, subject, made, trying, progress)
+
+
+def prove(
+    clients: Clients,
+    subject: Subject,
+    made: Published,
+    settings: CloneSettings,
+    trying: Attempt,
+    progress: Progress,
+) -> None:
+    """Launch a test clone of the AMI and wait until it passed the recipe's tests; it is terminated in any case."""
+    instance_id = launch_clone(clients, subject, made.ami_id, settings, trying.publish_id)
+    clone = trying.made("instance", instance_id)
+    progress(f"test clone {instance_id} launched")
+    # On a failure the attempt terminates the clone, before the AMI that it was launched from goes.
+    await_verdict(clients, subject, instance_id, settings, progress)
+    progress(
+        f"test clone {instance_id} passed {len(subject.manifest.get('tests', []))} tests; terminating it"
+    )
+    trying.drop(clone)
+
+
+def _enter(
+    clients: Clients, subject: Subject, made: Published, trying: Attempt, progress: Progress
+) -> Published:
+    """Let the registry name the AMI: the last step, after which the publish has happened.
+
+    The tags come first: killed between the two, the next publish finds a tested AMI and only enters it.
+    """
+    ami.mark(clients, [made.ami_id, made.snapshot_id], tags.PUBLISHED)
+    held = registry.put(clients, subject.recipe, subject.digest, subject.version, made.ami_id)
+    if held == made.ami_id:
+        trying.keep()
+        progress(f"the registry names {made.ami_id}")
+        return made
+    progress(f"another machine published {held} meanwhile; removing {made.ami_id}")
+    trying.undo(progress)
+    winner = registry.find(clients, subject.recipe, subject.digest)
+    if winner is None:
+        raise PublishError(f"the registry named {held}, which is gone now", hint="publish again")
+    trying.keep()
+    return winner

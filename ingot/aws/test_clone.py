@@ -1,0 +1,160 @@
+"""The test clone: the AMI is launched, runs the recipe's tests, says how they went, and is terminated."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from ingot.aws import console, tags
+from ingot.aws.failures import code_of, is_missing
+from ingot.aws.image import Progress, Subject
+from ingot.aws.settings import CloneSettings
+from ingot.aws.waiting import wait_until
+from ingot.errors import PublishError
+
+if TYPE_CHECKING:
+    from ingot.aws.clients import Clients
+
+USER_DATA = json.dumps({"ingot": {"test": True}})
+# Another zone may have room: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html
+NO_ROOM_HERE = frozenset({"InsufficientInstanceCapacity", "Unsupported"})
+# Seconds between two looks at the console; EC2 throttles GetConsoleOutput earlier than most calls.
+LOOK_EVERY = 5.0
+REPORT_EVERY = 15.0
+
+
+def launch_clone(
+    clients: Clients, subject: Subject, ami_id: str, settings: CloneSettings, publish_id: str
+) -> str:
+    """Launch a clone in the first subnet that has room; return its instance id."""
+    told = tags.tag_list(
+        subject.tags(publish_id) | {"Name": f"ingot test of {subject.recipe} {subject.version}"}
+    )
+    for number, subnet in enumerate(settings.subnet_ids):
+        try:
+            answer = clients.ec2.run_instances(
+                LaunchTemplate={"LaunchTemplateId": settings.launch_template_id, "Version": "$Latest"},
+                ImageId=ami_id,
+                SubnetId=subnet,
+                MinCount=1,
+                MaxCount=1,
+                UserData=USER_DATA,
+                InstanceInitiatedShutdownBehavior="terminate",
+                # At most 64 characters. The same token never launches two, so a lost answer costs nothing.
+                ClientToken=f"{publish_id}-{number}",
+                TagSpecifications=[
+                    {"ResourceType": "instance", "Tags": told},
+                    {"ResourceType": "volume", "Tags": told},
+                ],
+            )
+        except ClientError as error:
+            if code_of(error) in NO_ROOM_HERE and number + 1 < len(settings.subnet_ids):
+                continue
+            raise
+        return answer["Instances"][0]["InstanceId"]
+    raise PublishError(
+        "the builder's stack names no subnet for test clones", hint="deploy it again: cdk deploy IngotBuilder"
+    )
+
+
+@dataclass
+class _Watch:
+    """What was last seen of the clone."""
+
+    clients: Clients
+    instance_id: str
+    text: str = ""
+    state: str = "pending"
+
+    def said(self) -> bool:
+        """Look; say whether there is nothing more to wait for: the result is there, or the clone is dead."""
+        self.state = self._state()
+        # Read after the state: a clone that ended may have written its last line just before.
+        self.text = console.read_console(self.clients, self.instance_id) or self.text
+        return console.last_line(self.text, console.TEST) is not None or self.state not in (
+            "pending",
+            "running",
+        )
+
+    def _state(self) -> str:
+        try:
+            answer = self.clients.ec2.describe_instances(InstanceIds=[self.instance_id])
+        except ClientError as error:
+            if is_missing(error):  # EC2 is eventually consistent: a new instance may be unknown for seconds
+                return "pending"
+            raise
+        return answer["Reservations"][0]["Instances"][0]["State"]["Name"]
+
+
+def await_verdict(
+    clients: Clients, subject: Subject, instance_id: str, settings: CloneSettings, progress: Progress
+) -> None:
+    """Wait for the clone's result; raise PublishError unless every test passed on this very image.
+
+    The wait ends with the result, with the clone's death, or after the settings' limit.
+    """
+    watch = _Watch(clients, instance_id)
+    reported = 0.0
+
+    def tick(waited: float) -> None:
+        nonlocal reported
+        if waited - reported >= REPORT_EVERY:
+            reported = waited
+            last = console.tail(watch.text, 1).strip()
+            progress(f"test clone {instance_id}: {watch.state} for {waited:.0f} s: {last}")
+
+    try:
+        wait_until(
+            watch.said,
+            f"the tests' result from {instance_id}",
+            limit=settings.limit,
+            longest=LOOK_EVERY,
+            tick=tick,
+        )
+    except TimeoutError as error:
+        raise _failure(f"the test clone {instance_id} did not report: {error}", watch.text) from error
+    result = console.last_line(watch.text, console.TEST)
+    if result is None:
+        raise _failure(f"the test clone {instance_id} is {watch.state} and never reported", watch.text)
+    _judge(subject, instance_id, result, watch.text)
+    _compare_inventory(subject, instance_id, watch.text)
+
+
+def _judge(subject: Subject, instance_id: str, result: dict[str, Any], text: str) -> None:
+    """Raise PublishError unless the result is of this image and all its tests passed."""
+    if result.get("digest") != subject.digest:
+        raise _failure(f"{instance_id} says it is {result.get('digest')}; expected {subject.digest}", text)
+    results = [entry for entry in result.get("results", []) if isinstance(entry, dict)]
+    failed = [
+        f"  {entry.get('name')}: {entry.get('detail')}" for entry in results if entry.get("ok") is not True
+    ]
+    if failed:
+        raise _failure(
+            f"{len(failed)} of {len(results)} tests failed on the test clone:\n" + "\n".join(failed), text
+        )
+    expected = {test["name"] for test in subject.manifest.get("tests", [])}
+    absent = expected - {entry.get("name") for entry in results}
+    if absent or result.get("ok") is not True:
+        raise _failure(
+            f"the test clone did not run: {', '.join(sorted(absent)) or 'its tests to the end'}", text
+        )
+
+
+def _compare_inventory(subject: Subject, instance_id: str, text: str) -> None:
+    """Compare the clone's inventory with the manifest, when it came before the tests' result."""
+    inventory = console.last_line(text, console.INVENTORY)
+    if inventory is None:
+        return
+    expected = subject.manifest.get("inventory", {})
+    found = inventory.get("sections", {})
+    differing = sorted(name for name in expected if found.get(name) != expected[name])
+    if differing:
+        paths = "".join(f"\n  {path}" for path in inventory.get("differs", []))
+        raise _failure(f"{instance_id} differs from its manifest in: {', '.join(differing)}{paths}", text)
+
+
+def _failure(message: str, text: str) -> PublishError:
+    return PublishError(f"{message}\n  the end of its console:\n{console.tail(text)}")
