@@ -1,0 +1,73 @@
+"""What the disk writer takes and what it gives back."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional, Tuple
+
+from ingot.errors import BakeError
+
+# The unit of EBS snapshots (EBS direct APIs: BlockSize), and of the digests in the manifest.
+SNAPSHOT_BLOCK = 512 * 1024
+SECTOR = 512
+MIB = 1 << 20
+# architecture of the recipe -> the name of the fallback boot file (UEFI specification, 3.5.1.1)
+BOOT_FILES = {"x86_64": "BOOTX64.EFI", "arm64": "BOOTAA64.EFI"}
+
+
+@dataclass(frozen=True)
+class DiskSpec:
+    """What a disk shall be.
+
+    ``name`` is the recipe's; all identifiers of the disk derive from it. ``size`` is the whole disk in bytes, a multiple of 512 KiB.
+    ``epoch`` is Unix seconds: the only time on the disk. ``modules`` is ``lib/modules/<kernel version>`` of the tree;
+    ``command_line`` is the kernel's, without ``root=``.
+    """
+
+    name: str
+    size: int
+    epoch: int
+    architecture: str
+    kernel: Path
+    modules: Path
+    stub: Path
+    busybox: Path
+    command_line: str
+    os_release: str
+
+    def __post_init__(self) -> None:
+        if self.architecture not in BOOT_FILES:
+            raise BakeError(f"architecture {self.architecture!r}: expected one of {', '.join(BOOT_FILES)}")
+        if self.size % SNAPSHOT_BLOCK:
+            raise BakeError(f"size {self.size} bytes: expected a multiple of {SNAPSHOT_BLOCK} (512 KiB)")
+
+    @property
+    def kernel_version(self) -> str:
+        """The kernel's version, as ``uname -r`` gives it."""
+        return self.modules.name
+
+
+@dataclass(frozen=True)
+class DiskDigest:
+    """The digests of a finished disk: SHA-256 in hex per 512 KiB block, None for a block of zeros.
+
+    ``used`` counts the bytes of the blocks that are not zero.
+    """
+
+    size: int
+    used: int
+    blocks: Tuple[Optional[str], ...]
+    root_digest: str
+
+
+_ZERO_BLOCK_DIGEST = hashlib.sha256(bytes(SNAPSHOT_BLOCK)).digest()
+
+
+def root_digest(blocks: Tuple[Optional[str], ...]) -> str:
+    """Return SHA-256 over the raw digests of all blocks in order, zero blocks included: the LINEAR aggregation of EBS."""
+    digest = hashlib.sha256()
+    for block in blocks:
+        digest.update(_ZERO_BLOCK_DIGEST if block is None else bytes.fromhex(block))
+    return digest.hexdigest()

@@ -1,0 +1,246 @@
+"""A tree of files as a sorted list of entries: what the disk writer takes, what the manifest describes.
+
+Paths are absolute inside the image (``/``, ``/etc/passwd``). Names that are no UTF-8 travel as surrogate escapes, whatever the
+locale of this process is: :func:`encode` gives the true bytes. Lists are sorted by these bytes, so that no directory order of any
+file system shows in an image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
+from pathlib import Path
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+from ingot.errors import BakeError
+
+# What is read at once of a file that is hashed.
+READ_SIZE = 1 << 20
+# Attributes that belong to the image. Others say something about the machine that bakes: SELinux labels, overlayfs' own marks.
+KEPT_XATTRS = ("security.capability", "system.posix_acl_access", "system.posix_acl_default")
+KEPT_XATTR_PREFIX = "user."
+# How overlayfs marks a directory that hides the lower one of the same name (kernel: Documentation/filesystems/overlayfs.rst).
+OPAQUE_XATTRS = ("trusted.overlay.opaque", "user.overlay.opaque")
+
+
+class Kind(str, Enum):
+    """What an entry is."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+    CHARACTER = "char"
+    BLOCK = "block"
+    FIFO = "fifo"
+
+
+class Entry(NamedTuple):
+    """One name in the tree.
+
+    ``mode`` holds the permission bits alone (0o7777), ``mtime`` Unix seconds, ``size`` bytes of content (of a symbolic link: of its
+    target). ``link`` is a symbolic link's target. ``group`` names the hard-link group (the first path of it), None for a file with
+    one name. ``source`` is the file on this machine that has the content; ``data`` the content itself, which wins. ``layer`` is 0
+    for what the lower layer brought and nobody changed, 1 for all else: the disk writer places them apart.
+    """
+
+    path: str
+    kind: Kind
+    mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+    mtime: int = 0
+    size: int = 0
+    link: Optional[str] = None
+    group: Optional[str] = None
+    device: Tuple[int, int] = (0, 0)
+    xattrs: Tuple[Tuple[str, bytes], ...] = ()
+    source: Optional[str] = None
+    data: Optional[bytes] = None
+    layer: int = 0
+    sha256: Optional[str] = None
+    opaque: bool = False
+
+    @property
+    def is_whiteout(self) -> bool:
+        """Whether this is overlayfs' mark of a removed file: a character device 0, 0."""
+        return self.kind is Kind.CHARACTER and self.device == (0, 0)
+
+
+def encode(path: str) -> bytes:
+    """Return the bytes of a path or link target, whatever the locale is."""
+    return path.encode("utf-8", "surrogateescape")
+
+
+def decode(path: bytes) -> str:
+    """Return the text of a path or link target; bytes that are no UTF-8 become surrogate escapes."""
+    return path.decode("utf-8", "surrogateescape")
+
+
+def sort_entries(entries: Iterable[Entry]) -> List[Entry]:
+    """Return ``entries`` in the order that every list of entries has: by the bytes of the path."""
+    return sorted(entries, key=lambda entry: encode(entry.path))
+
+
+def file_entry(path: str, data: bytes, *, mode: int = 0o644, mtime: int = 0, uid: int = 0, gid: int = 0) -> Entry:
+    """Return the entry of a file that exists in memory only."""
+    digest = hashlib.sha256(data).hexdigest()
+    return Entry(path, Kind.FILE, mode, uid, gid, mtime, len(data), data=data, sha256=digest, layer=1)
+
+
+def scan(root: Path, *, layer: int = 0) -> List[Entry]:
+    """Return every entry below ``root``, itself included as ``/``, sorted.
+
+    Symbolic links are not followed; sockets are left out, they mean nothing in an image. Raises BakeError for what cannot be read.
+    """
+    found: List[Entry] = []
+    links: Dict[Tuple[int, int], List[int]] = {}
+    top = os.fsencode(root)
+    try:
+        found.append(_entry(top, b"/", os.lstat(top), layer))
+        pending = [(top, b"")]
+        while pending:
+            directory, prefix = pending.pop()
+            with os.scandir(directory) as names:
+                for name in names:
+                    status = name.stat(follow_symlinks=False)
+                    path = prefix + b"/" + name.name
+                    if stat.S_ISSOCK(status.st_mode):
+                        continue
+                    if stat.S_ISDIR(status.st_mode):
+                        pending.append((name.path, path))
+                    elif status.st_nlink > 1:
+                        links.setdefault((status.st_dev, status.st_ino), []).append(len(found))
+                    found.append(_entry(name.path, path, status, layer))
+    except OSError as error:
+        raise BakeError(f"{error.filename!r} cannot be read: {error.strerror}") from error
+    for members in links.values():
+        if len(members) > 1:
+            first = min((found[index].path for index in members), key=encode)
+            for index in members:
+                found[index] = found[index]._replace(group=first)
+    return sort_entries(found)
+
+
+_KINDS = {
+    stat.S_IFREG: Kind.FILE,
+    stat.S_IFDIR: Kind.DIRECTORY,
+    stat.S_IFLNK: Kind.SYMLINK,
+    stat.S_IFCHR: Kind.CHARACTER,
+    stat.S_IFBLK: Kind.BLOCK,
+    stat.S_IFIFO: Kind.FIFO,
+}
+
+
+def _entry(source: bytes, path: bytes, status: os.stat_result, layer: int) -> Entry:
+    kind = _KINDS[stat.S_IFMT(status.st_mode)]
+    link = None
+    size = 0
+    device = (0, 0)
+    if kind is Kind.SYMLINK:
+        target = os.readlink(source)  # noqa: PTH115 - bytes in, bytes out: names may be no UTF-8
+        link, size = decode(target), len(target)
+    elif kind is Kind.FILE:
+        size = status.st_size
+    elif kind in (Kind.CHARACTER, Kind.BLOCK):
+        device = (os.major(status.st_rdev), os.minor(status.st_rdev))
+    names = os.listxattr(source, follow_symlinks=False)
+    return Entry(
+        decode(path),
+        kind,
+        stat.S_IMODE(status.st_mode),
+        status.st_uid,
+        status.st_gid,
+        int(status.st_mtime),
+        size,
+        link,
+        None,
+        device,
+        _xattrs(source, names) if names else (),
+        decode(source) if kind is Kind.FILE else None,
+        None,
+        layer,
+        None,
+        any(name in OPAQUE_XATTRS for name in names),
+    )
+
+
+def _xattrs(source: bytes, names: Sequence[str]) -> Tuple[Tuple[str, bytes], ...]:
+    kept = [name for name in names if name in KEPT_XATTRS or name.startswith(KEPT_XATTR_PREFIX)]
+    kept = [name for name in kept if not name.startswith("user.overlay.")]
+    return tuple((name, os.getxattr(source, name, follow_symlinks=False)) for name in sorted(kept))
+
+
+def merge(lower: Sequence[Entry], upper: Sequence[Entry]) -> List[Entry]:
+    """Return ``lower`` with ``upper`` laid over it, as overlayfs does: whiteouts remove, opaque directories hide.
+
+    What stays of ``lower`` keeps its layer, all of ``upper`` is layer 1.
+    """
+    over = {entry.path: entry for entry in upper}
+    # Whatever is no plain directory in `upper` hides all that `lower` had below that name.
+    gone = {e.path for e in upper if e.is_whiteout or e.opaque or e.kind is not Kind.DIRECTORY}
+    kept = [entry for entry in lower if entry.path not in over and not _below(entry.path, gone)]
+    return sort_entries([*kept, *(e._replace(layer=1) for e in upper if not e.is_whiteout)])
+
+
+def _below(path: str, parents: "set[str]") -> bool:
+    cut = path.rfind("/")
+    while cut > 0:
+        if path[:cut] in parents:
+            return True
+        cut = path.rfind("/", 0, cut)
+    return False
+
+
+def diff(lower: Sequence[Entry], merged: Sequence[Entry]) -> List[Entry]:
+    """Return ``merged`` with layer 0 for what is in ``lower`` just so, and 1 for what was changed or added.
+
+    Contents are compared by digest (:func:`hash_files`) where both have one, else byte by byte.
+    """
+    known = {entry.path: entry for entry in lower}
+    return [entry._replace(layer=0 if _same(known.get(entry.path), entry) else 1) for entry in merged]
+
+
+def _same(old: Optional[Entry], new: Entry) -> bool:
+    if old is None or _identity(old) != _identity(new):
+        return False
+    if new.kind is not Kind.FILE or new.size == 0:
+        return True
+    if old.sha256 is not None and new.sha256 is not None:
+        return old.sha256 == new.sha256
+    return hash_file(old) == hash_file(new)
+
+
+def _identity(entry: Entry) -> Entry:
+    return entry._replace(source=None, data=None, layer=0, sha256=None, opaque=False)
+
+
+def hash_file(entry: Entry) -> str:
+    """Return the SHA-256 of a file's content, in hex."""
+    if entry.data is not None:
+        return hashlib.sha256(entry.data).hexdigest()
+    if entry.source is None:
+        raise BakeError(f"{entry.path}: a file without a content")
+    digest = hashlib.sha256()
+    with open(encode(entry.source), "rb", buffering=0) as file:  # noqa: PTH123 - the name may be no UTF-8
+        while chunk := file.read(READ_SIZE):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def hash_files(entries: Sequence[Entry]) -> List[Entry]:
+    """Return ``entries`` with ``sha256`` filled in for every file; those that have one keep it, hard links are read once."""
+    wanted: Dict[str, Entry] = {}
+    for entry in entries:
+        if entry.kind is Kind.FILE and entry.sha256 is None:
+            wanted.setdefault(entry.group or entry.path, entry)
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        digests = dict(zip(wanted, pool.map(hash_file, wanted.values())))  # noqa: B905 - not in Python 3.9
+    return [
+        entry._replace(sha256=digests[entry.group or entry.path])
+        if entry.kind is Kind.FILE and entry.sha256 is None
+        else entry
+        for entry in entries
+    ]
