@@ -1,0 +1,22 @@
+"""``ingot digest``: print a recipe's digest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingot.recipe.digest import recipe_digest
+from ingot.recipe.load import find_recipe, load_recipe
+
+app = typer.Typer()
+
+
+@app.command()
+def digest(
+    name: Annotated[str, typer.Argument(help="The recipe.")],
+    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
+) -> None:
+    """Print a recipe's digest: the identity of its image. Nothing is built."""
+    print(recipe_digest(load_recipe(find_recipe(recipes, name))))

@@ -1,0 +1,50 @@
+"""``ingot lock``: resolve a recipe's packages and write its recipe.lock."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingot.recipe.document import shown
+from ingot.recipe.load import find_recipe, load_recipe
+from ingot.recipe.lock import Upgrade, moved, resolve_lock
+from ingot.recipe.lockfile import read_lock, write_lock
+
+app = typer.Typer()
+
+
+@app.command()
+def lock(
+    name: Annotated[str, typer.Argument(help="The recipe.")],
+    packages: Annotated[
+        list[str] | None, typer.Argument(metavar="[PACKAGE]...", help="With --upgrade: only these may move.")
+    ] = None,
+    upgrade: Annotated[
+        bool, typer.Option("--upgrade", help="Let locked versions move to the newest.")
+    ] = False,
+    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
+) -> None:
+    """Resolve a recipe's packages from the distribution's signed index and write recipe.lock.
+
+    Prints what moved. Without --upgrade every locked version stays, as long as the index still has it.
+    """
+    if packages and not upgrade:
+        raise typer.BadParameter("packages are named together with --upgrade")
+    recipe = load_recipe(find_recipe(recipes, name))
+    old = read_lock(recipe)
+    new = resolve_lock(
+        recipe,
+        upgrade=Upgrade(everything=upgrade and not packages, packages=frozenset(packages or ())),
+        progress=lambda message: print(message, file=sys.stderr),
+    )
+    if new == old:
+        print(f"{shown(recipe.lock_path)}: nothing moved", file=sys.stderr)
+        return
+    write_lock(recipe, new)
+    for line in moved(old, new):
+        print(line)
+    count = sum(1 for package in new.packages if package.role == "install")
+    print(f"{shown(recipe.lock_path)}: {count} packages, epoch {new.epoch}", file=sys.stderr)

@@ -1,0 +1,47 @@
+"""The recipe digest: the identity of an image.
+
+SHA-256 over the canonical form of the recipe, its lock, and every file that it uses: target, owner, mode, content.
+Spelling does not count (order of keys, comments, blanks, a default that is written out), nor does the directory, a
+file's time, or the umask; everything that can change a byte of the image does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from ingot.errors import InputError, Problem
+from ingot.recipe.files import ImageFile, expand_files
+from ingot.recipe.lockfile import Lock, load_lock
+from ingot.recipe.model import Recipe
+
+# Raised by every change of the engine or of a default that changes what the same recipe becomes: it makes all
+# digests new, so that no old image is taken for a new one.
+ENGINE_FORMAT = 1
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """Return the digest in hex. Raises InputError when the lock or a file is missing, or the lock is stale."""
+    return digest_of(recipe, load_lock(recipe), used_files(recipe))
+
+
+def used_files(recipe: Recipe) -> list[ImageFile]:
+    """Return the files of the image as they are on disk now; raise InputError when one cannot be used."""
+    problems: list[Problem] = []
+    files = expand_files(recipe, problems)
+    if problems:
+        raise InputError(f"the files of {recipe.name} have problems", problems=problems)
+    return files
+
+
+def digest_of(recipe: Recipe, lock: Lock, files: list[ImageFile]) -> str:
+    """Return the digest of a recipe whose lock and files are read already."""
+    whole: dict[str, Any] = {
+        "engine_format": ENGINE_FORMAT,
+        "recipe": recipe.canonical(),
+        "lock": lock.plain(),
+        "files": [file.plain() for file in files],
+    }
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()

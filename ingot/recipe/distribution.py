@@ -1,0 +1,98 @@
+"""What Ingot knows of each distribution: its archives and suites, its signing keys, and the packages of every image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingot.errors import InputError
+from ingot.recipe.model import Recipe
+
+# dpkg's names of the architectures.
+DPKG_ARCHITECTURE = {"x86_64": "amd64", "arm64": "arm64"}
+
+# What a clone on EC2 needs beyond the Essential packages; nothing else is added to a recipe's own.
+#   systemd-sysv      init, and with it systemd-networkd (DHCP)
+#   udev              device nodes and links: nvme, disk/by-partuuid
+#   systemd-timesyncd time from 169.254.169.123
+#   systemd-resolved  /etc/resolv.conf from DHCP
+#   dbus              what systemd's parts and `systemctl` talk through
+#   iproute2          looking at the network of a clone
+_COMMON = ("dbus", "iproute2", "systemd-resolved", "systemd-sysv", "systemd-timesyncd", "udev")
+# Fetched and taken apart by the bake, not installed: the UEFI stub of the kernel image, and the initrd's tools.
+_TOOLS = ("busybox-static", "systemd-boot-efi")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One suite of an archive, such as bookworm-security of debian-security."""
+
+    archive: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A release that Ingot bakes from scratch."""
+
+    id: str
+    suite: str
+    suites: tuple[Suite, ...]
+    component: str
+    keyring: Path
+    keyring_package: str
+    base_packages: tuple[str, ...]
+    tools: tuple[str, ...] = _TOOLS
+
+    def plain(self) -> dict[str, str]:
+        """Return what a lock says of it."""
+        return {"id": self.id, "suite": self.suite}
+
+    @property
+    def archives(self) -> tuple[str, ...]:
+        """The names of its archives, the main one first."""
+        return tuple(dict.fromkeys(suite.archive for suite in self.suites))
+
+
+def distribution_of(recipe: Recipe) -> Distribution:
+    """Return the distribution that a recipe is baked from; raise InputError for a base AMI, which has none."""
+    architecture = DPKG_ARCHITECTURE[recipe.architecture]
+    if recipe.base.debian is not None:
+        return _debian(recipe.base.debian, architecture)
+    if recipe.base.ubuntu is not None:
+        return _ubuntu(recipe.base.ubuntu)
+    problem = recipe.problem(
+        ("base", "ami"),
+        "a base AMI, which is baked on a builder instance",
+        "debian or ubuntu for a bake from scratch on this machine",
+    )
+    raise InputError("a base AMI has no lock of packages", problems=[problem])
+
+
+def _debian(suite: str, architecture: str) -> Distribution:
+    return Distribution(
+        id="debian",
+        suite=suite,
+        suites=(
+            Suite("debian", suite),
+            Suite("debian", f"{suite}-updates"),
+            Suite("debian-security", f"{suite}-security"),
+        ),
+        component="main",
+        keyring=Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
+        keyring_package="debian-archive-keyring",
+        # usr-is-merged instead of usrmerge: the bake lays out a merged /usr itself, usrmerge would bring perl.
+        base_packages=tuple(sorted((*_COMMON, f"linux-image-cloud-{architecture}", "usr-is-merged"))),
+    )
+
+
+def _ubuntu(suite: str) -> Distribution:
+    return Distribution(
+        id="ubuntu",
+        suite=suite,
+        suites=tuple(Suite("ubuntu", f"{suite}{pocket}") for pocket in ("", "-updates", "-security")),
+        component="main",
+        keyring=Path("/usr/share/keyrings/ubuntu-archive-keyring.gpg"),
+        keyring_package="ubuntu-keyring",
+        base_packages=tuple(sorted((*_COMMON, "linux-image-aws", "usr-is-merged"))),
+    )

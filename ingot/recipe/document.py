@@ -1,0 +1,183 @@
+"""YAML with places: the text of a recipe as plain data, and the line and column of every key and value.
+
+ruamel.yaml composes the nodes (YAML 1.2); the data are made here, so that a repeated key is found and no value
+is ever guessed at: a date stays text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from ingot.errors import Problem
+
+At = tuple[str | int, ...]
+# What YAML becomes: text, numbers, true and false, None, lists and dictionaries with text as keys.
+Plain = object
+# Recipes are short. The bound keeps aliases of aliases from filling the memory.
+MAX_VALUES = 50_000
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line and a column, counted from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass
+class Document:
+    """One YAML file: its data, where each value (and each key) stands, and what is wrong with its form."""
+
+    path: Path
+    data: Plain = None
+    values: dict[At, Place] = field(default_factory=dict)
+    keys: dict[At, Place] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def place(self, at: At, *, key: bool = False) -> Place:
+        """Return where the value (or the key) is, else where the nearest mapping or list around it is."""
+        if key and at in self.keys:
+            return self.keys[at]
+        while at and at not in self.values:
+            at = at[:-1]
+        return self.values.get(at, Place(1, 1))
+
+    def problem(
+        self, at: At, found: str, expected: str, hint: str | None = None, *, key: bool = False
+    ) -> Problem:
+        """Return a Problem at the value ``at``, or at its key."""
+        place = self.place(at, key=key)
+        return Problem(shown(self.path), place.line, place.column, found, expected, hint)
+
+
+def shown(path: Path) -> str:
+    """Return the path as messages show it: relative to the working directory where it lies below."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def read_document(path: Path) -> Document:
+    """Read a YAML file. What is wrong with its form is in ``problems``; then ``data`` may be None."""
+    document = Document(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        root = YAML(typ="safe", pure=True).compose(text)
+    except UnicodeDecodeError as error:
+        document.problems.append(document.problem((), f"byte {error.start} is not UTF-8", "UTF-8 text"))
+    except OSError as error:
+        document.problems.append(document.problem((), f"{error.strerror}", "a file that can be read"))
+    except MarkedYAMLError as error:
+        document.problems.append(_unparsable(path, error))
+    except (YAMLError, ValueError) as error:
+        document.problems.append(document.problem((), f"{error}".splitlines()[0], "YAML"))
+    else:
+        if root is None:
+            document.problems.append(document.problem((), "an empty file", "a recipe"))
+        else:
+            _Reader(document).read(root)
+    return document
+
+
+def _unparsable(path: Path, error: MarkedYAMLError) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    found = f"YAML that does not parse: {error.problem or error.context}"
+    hint = error.context if error.problem else None
+    return Problem(shown(path), line, column, found, "YAML", hint)
+
+
+class _Reader:
+    """Makes plain data of nodes and notes their places."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.count = 0
+        self.open: set[int] = set()
+
+    def read(self, root: Node) -> None:
+        try:
+            self.document.data = self.value(root, ())
+        except _TooMuchError as error:
+            self.document.problems.append(self.document.problem((), str(error), "a recipe"))
+
+    def value(self, node: Node, at: At) -> Plain:
+        self.count += 1
+        if self.count > MAX_VALUES:
+            raise _TooMuchError(f"more than {MAX_VALUES} values")
+        if id(node) in self.open:
+            raise _TooMuchError("an alias that holds itself")
+        self.document.values[at] = _place(node)
+        if isinstance(node, ScalarNode):
+            return _scalar(node)
+        self.open.add(id(node))
+        try:
+            if isinstance(node, SequenceNode):
+                return [self.value(item, (*at, number)) for number, item in enumerate(node.value)]
+            return self.mapping(node, at)
+        finally:
+            self.open.discard(id(node))
+
+    def mapping(self, node: MappingNode, at: At) -> dict[str, Plain]:
+        data: dict[str, Plain] = {}
+        for key, value_node in self.pairs(node, at):
+            data[key] = self.value(value_node, (*at, key))
+        return data
+
+    def pairs(self, node: MappingNode, at: At) -> Iterator[tuple[str, Node]]:
+        seen: dict[str, Place] = {}
+        for key_node, value_node in node.value:
+            place = _place(key_node)
+            if not isinstance(key_node, ScalarNode):
+                self.complain(place, "a key that is a list or a mapping", "a word as key")
+                continue
+            key = key_node.value
+            if key in seen:
+                self.complain(
+                    place, f"key {key!r} a second time", f"it once: it stands in line {seen[key].line}"
+                )
+                continue
+            seen[key] = place
+            self.document.keys[(*at, key)] = place
+            yield key, value_node
+
+    def complain(self, place: Place, found: str, expected: str) -> None:
+        problem = Problem(shown(self.document.path), place.line, place.column, found, expected)
+        self.document.problems.append(problem)
+
+
+class _TooMuchError(Exception):
+    """The document is no recipe: it grows without end."""
+
+
+def _place(node: Node) -> Place:
+    return Place(node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def _scalar(node: ScalarNode) -> Plain:
+    """Return the value of a scalar by YAML 1.2's core schema (section 10.3.2); anything else is text."""
+    kind, text = node.tag.rsplit(":", 1)[-1], node.value
+    if kind == "null":
+        return None
+    if kind == "bool":
+        return text.lower() == "true"
+    try:
+        if kind == "int":
+            return (
+                int(text.replace("_", ""), 0) if text.lstrip("+-")[:2].lower() in ("0x", "0o") else int(text)
+            )
+        if kind == "float":
+            number = float(text)
+            return number if math.isfinite(number) else text
+    except ValueError:
+        return text
+    return text

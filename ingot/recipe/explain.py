@@ -1,0 +1,98 @@
+"""Turns pydantic's errors into Problems: where, what was found, what was expected, a hint."""
+
+from __future__ import annotations
+
+import difflib
+import typing
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from ingot.errors import Problem
+from ingot.recipe.document import At, Document
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+
+
+def problems_of(error: ValidationError, document: Document, model: type[BaseModel]) -> list[Problem]:
+    """Return a Problem for each error of a validation, at its place in the document."""
+    return [_problem(details, document, model) for details in error.errors(include_url=False)]
+
+
+def close_to(word: str, words: typing.Iterable[str]) -> str | None:
+    """Return "did you mean …?" with the words nearest to ``word``; None when none is near."""
+    near = difflib.get_close_matches(word, list(words), n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else None
+
+
+def _problem(details: ErrorDetails, document: Document, model: type[BaseModel]) -> Problem:
+    at: At = tuple(details["loc"])
+    kind, context = details["type"], details.get("ctx", {})
+    if kind == "ingot":
+        return document.problem(at, context["found"], context["expected"], context.get("hint"))
+    if kind == "extra_forbidden":
+        return _unknown_key(at, document, model)
+    if kind == "missing":
+        return document.problem(at[:-1], f"no key {at[-1]!r}", "it: it has no default")
+    found = _described(details["input"])
+    if kind in ("string_pattern_mismatch", "literal_error"):
+        hint = None
+        expected = f"text like {context['pattern']}" if "pattern" in context else context["expected"]
+        if kind == "literal_error" and isinstance(details["input"], str):
+            hint = close_to(
+                details["input"], context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+            )
+        return document.problem(at, found, expected, hint)
+    expected = _EXPECTED.get(kind) or details["msg"].removeprefix("Input should be ")
+    hint = 'put it in quotes: "0644"' if at[-1:] == ("mode",) and kind == "string_type" else None
+    return document.problem(at, found, expected, hint)
+
+
+def _unknown_key(at: At, document: Document, model: type[BaseModel]) -> Problem:
+    known = _keys_at(model, at[:-1])
+    hint = close_to(str(at[-1]), known)
+    return document.problem(at, f"unknown key {at[-1]!r}", f"one of {', '.join(known)}", hint, key=True)
+
+
+def _described(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    text = repr(value)
+    kind = "text" if isinstance(value, str) else "the number"
+    return f"{kind} {text if len(text) <= 60 else text[:57] + '…'}"
+
+
+def _keys_at(model: type[BaseModel], at: At) -> list[str]:
+    """Return the keys of the mapping at ``at``: the model's fields, found by walking its annotations."""
+    for step in at:
+        if isinstance(step, int):
+            continue
+        inner = _model_in(model.model_fields[step].annotation)
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in typing.get_args(annotation):
+        if (found := _model_in(argument)) is not None:
+            return found
+    return None

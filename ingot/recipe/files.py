@@ -1,0 +1,217 @@
+"""The files of a recipe, expanded: one entry for every file, directory and link that the image gets.
+
+Content, executable bit and link text count; times, owners and the umask of the machine that holds the recipe do
+not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from ingot.errors import Problem
+from ingot.recipe.document import At
+from ingot.recipe.model import App, FileEntry, Recipe
+
+# What editors, interpreters and version control leave beside a source, never part of an image.
+IGNORED_NAMES = frozenset({"__pycache__", ".git", ".DS_Store", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
+IGNORED_SUFFIXES = (".pyc", ".swp", "~")
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One file, directory or symbolic link of the image, and the value of the recipe that it comes from."""
+
+    kind: Literal["file", "directory", "symlink"]
+    target: str
+    owner: str
+    group: str
+    mode: str
+    at: At
+    source: str | None = None
+    content: str | None = None
+    link: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as the plan's JSON; keys that do not apply are left out."""
+        keys = ("kind", "target", "owner", "group", "mode", "source", "content", "link", "sha256", "size")
+        return {key: value for key in keys if (value := getattr(self, key)) is not None}
+
+
+def expand_files(recipe: Recipe, problems: list[Problem]) -> list[ImageFile]:
+    """Return all files of the recipe, sorted by target; add to ``problems`` what is wrong with their sources."""
+    expander = _Expander(recipe, problems)
+    found: list[ImageFile] = []
+    if recipe.app is not None:
+        found += expander.app(recipe.app)
+    for number, entry in enumerate(recipe.files):
+        found += expander.entry(entry, ("files", number))
+    found.sort(key=lambda file: file.target)
+    _find_clashes(recipe, found, problems)
+    return found
+
+
+def _find_clashes(recipe: Recipe, files: list[ImageFile], problems: list[Problem]) -> None:
+    """Two entries for one target, or an entry below a target that is not a directory."""
+    by_target: dict[str, ImageFile] = {}
+    for file in sorted(files, key=lambda file: _place(recipe, file.at)):
+        if file.target in by_target:
+            line = recipe.document.place(by_target[file.target].at).line
+            at = (*file.at, "target")
+            problems.append(
+                recipe.problem(at, f"{file.target} again", f"it once: line {line} sets it already")
+            )
+        else:
+            by_target[file.target] = file
+    for file in by_target.values():
+        for parent in _parents(file.target):
+            above = by_target.get(parent)
+            if above is not None and above.kind != "directory":
+                at = (*file.at, "target")
+                problems.append(
+                    recipe.problem(
+                        at, f"{file.target} below {parent}, a {above.kind}", "a directory above it"
+                    )
+                )
+                break
+
+
+def _place(recipe: Recipe, at: At) -> tuple[int, int]:
+    place = recipe.document.place(at)
+    return place.line, place.column
+
+
+def _parents(target: str) -> Iterator[str]:
+    while (target := posixpath.dirname(target)) != "/":
+        yield target
+
+
+class _Expander:
+    """Walks the sources; every complaint is a Problem at the key that named the source."""
+
+    def __init__(self, recipe: Recipe, problems: list[Problem]) -> None:
+        self.recipe = recipe
+        self.problems = problems
+        self.root = recipe.directory.resolve()
+
+    def app(self, app: App) -> list[ImageFile]:
+        at: At = ("app",)
+        path = self.locate(app.source, at)
+        if path is None:
+            return []
+        if not path.is_dir():
+            self.complain(at, f"{app.source}, a file", "a directory")
+            return []
+        return self.tree(path, app.target, app.owner, app.group, at)
+
+    def entry(self, entry: FileEntry, at: At) -> list[ImageFile]:
+        made = ImageFile("file", entry.target, entry.owner, entry.group, entry.mode or "0644", at)
+        if entry.link is not None:
+            if entry.mode is not None:
+                self.complain(at, "a mode for a link", "none: a symbolic link has no mode", key="mode")
+            return [replace(made, kind="symlink", mode="0777", link=entry.link)]
+        if entry.directory:
+            return [replace(made, kind="directory", mode=entry.mode or "0755")]
+        if entry.content is not None:
+            data = entry.content.encode()
+            digest = hashlib.sha256(data).hexdigest()
+            return [replace(made, content=entry.content, sha256=digest, size=len(data))]
+        assert entry.source is not None  # noqa: S101 - the model holds that one of the four is given
+        path = self.locate(entry.source, at)
+        if path is None:
+            return []
+        if path.is_dir():
+            if entry.mode is not None:
+                self.complain(
+                    at, "a mode for a source that is a directory", "none: its files keep theirs", key="mode"
+                )
+            return self.tree(path, entry.target, entry.owner, entry.group, at)
+        return [*self.file(path, entry.target, entry.owner, entry.group, at, entry.mode)]
+
+    def locate(self, source: str, at: At) -> Path | None:
+        """Return the source's path when it exists and lies in the recipe's directory, also by its links."""
+        path = self.root / source
+        if not source or Path(source).is_absolute() or ".." in Path(source).parts:
+            self.complain(at, f"source {source!r}", "a path below the recipe's directory, without '..'")
+        elif not path.exists():
+            self.complain(at, f"no file {source}", f"it in {self.recipe.directory.name}/, beside recipe.yaml")
+        elif not path.resolve().is_relative_to(self.root):
+            self.complain(at, f"{source}, a link that leaves the recipe's directory", "a file inside it")
+        else:
+            return path
+        return None
+
+    def tree(self, top: Path, target: str, owner: str, group: str, at: At) -> list[ImageFile]:
+        """Return the directory ``top`` and all that is in it; empty directories are kept."""
+        found = [ImageFile("directory", target, owner, group, "0755", at)]
+        with os.scandir(top) as scan:
+            names = sorted(entry.name for entry in scan)
+        for name in names:
+            if name in IGNORED_NAMES or name.endswith(IGNORED_SUFFIXES):
+                continue
+            path, below = top / name, f"{target}/{name}"
+            if not _is_utf8(name):
+                self.complain(at, f"the file name {name!r}", "a name in UTF-8")
+            elif path.is_symlink():
+                found += self.link(top, path, below, owner, group, at)
+            elif path.is_dir():
+                found += self.tree(path, below, owner, group, at)
+            else:
+                found += self.file(path, below, owner, group, at, None)
+        return found
+
+    def link(self, top: Path, path: Path, target: str, owner: str, group: str, at: At) -> Iterator[ImageFile]:
+        """A link inside a directory is copied as a link; it must stay inside the recipe's directory."""
+        text = os.readlink(path)  # noqa: PTH115 - the text as it stands, not as pathlib spells it
+        name = path.relative_to(self.root)
+        if os.path.isabs(text) or not path.resolve().is_relative_to(self.root):  # noqa: PTH117
+            self.complain(
+                at,
+                f"{name}, a link to {text}, outside of the recipe's directory",
+                "a link that stays inside",
+                hint="for a link to a path of the image use an entry {link: …, target: …} under files",
+            )
+        else:
+            yield ImageFile("symlink", target, owner, group, "0777", at, link=text)
+
+    def file(
+        self, path: Path, target: str, owner: str, group: str, at: At, mode: str | None
+    ) -> Iterator[ImageFile]:
+        """A regular file, with its hash, size and executable bit."""
+        name = path.relative_to(self.root).as_posix()
+        try:
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                self.complain(at, f"{name}, neither file nor directory", "a regular file")
+                return
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            self.complain(at, f"{name}: {error.strerror}", "a file that can be read")
+            return
+        # Like git, only the owner's executable bit counts: the others are the umask's.
+        default = "0755" if status.st_mode & stat.S_IXUSR else "0644"
+        yield ImageFile(
+            "file", target, owner, group, mode or default, at, source=name, sha256=digest, size=status.st_size
+        )
+
+    def complain(
+        self, at: At, found: str, expected: str, *, hint: str | None = None, key: str = "source"
+    ) -> None:
+        self.problems.append(self.recipe.problem((*at, key), found, expected, hint))
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

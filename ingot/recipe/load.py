@@ -1,0 +1,67 @@
+"""Reads recipes from disk and validates them in full: all problems at once, each with its place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from ingot.errors import InputError, Problem
+from ingot.recipe.document import Document, read_document
+from ingot.recipe.explain import close_to, problems_of
+from ingot.recipe.files import expand_files
+from ingot.recipe.model import Recipe
+from ingot.recipe.references import check_references
+
+RECIPE_FILE = "recipe.yaml"
+
+
+def find_recipes(root: Path) -> dict[str, Path]:
+    """Return the recipes below ``root`` (the directory ``image_recipes``): name of the directory → recipe.yaml."""
+    if not root.is_dir():
+        raise InputError(
+            f"no directory {root}: recipes are in image_recipes/NAME/recipe.yaml",
+            hint="run this at the top of the project, or name the directory with --recipes",
+        )
+    return {path.parent.name: path for path in sorted(root.glob(f"*/{RECIPE_FILE}"))}
+
+
+def find_recipe(root: Path, name: str) -> Path:
+    """Return the path of one recipe by its name; raise InputError with near names when there is none."""
+    recipes = find_recipes(root)
+    if name not in recipes:
+        known = ", ".join(recipes) or "none"
+        raise InputError(f"no recipe {name!r} in {root}; there is: {known}", hint=close_to(name, recipes))
+    return recipes[name]
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Return the recipe at ``path`` (recipe.yaml or its directory).
+
+    Raises InputError that holds every problem of the recipe: form, keys, types, names, and files that are missing
+    or leave the recipe's directory. Nothing but reading is done.
+    """
+    if path.is_dir():
+        path = path / RECIPE_FILE
+    # Absolute, so that the recipe stays readable when the working directory changes.
+    document = read_document(path.absolute())
+    problems = list(document.problems)
+    recipe = None if document.data is None else _validate(document, problems)
+    if recipe is not None:
+        problems += check_references(recipe)
+        expand_files(recipe, problems)
+    if recipe is None or problems:
+        raise InputError(f"{path}: the recipe has problems", problems=problems)
+    return recipe
+
+
+def _validate(document: Document, problems: list[Problem]) -> Recipe | None:
+    """Return the recipe when its form is right. JSON is the form that strict models take lists as tuples from."""
+    try:
+        recipe = Recipe.model_validate_json(json.dumps(document.data))
+    except ValidationError as error:
+        problems += problems_of(error, document, Recipe)
+        return None
+    recipe._document = document
+    return recipe

@@ -1,0 +1,146 @@
+"""The lock: ``recipe.lock`` beside the recipe, JSON, every package with version and SHA-256, and the epoch."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from ingot.errors import InputError, Problem
+from ingot.recipe.distribution import DPKG_ARCHITECTURE, distribution_of
+from ingot.recipe.document import shown
+from ingot.recipe.model import Recipe
+
+
+class LockPart(BaseModel):
+    """A part of the lock: immutable, exact types, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _below(path: str) -> str:
+    if ".." in path.split("/"):
+        raise ValueError("a path that climbs with '..'")
+    return path
+
+
+class LockedPackage(LockPart):
+    """One package file of an archive."""
+
+    name: str
+    version: str
+    architecture: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    size: Annotated[int, Field(gt=0)]
+    """Bytes of the package file."""
+    path: Annotated[str, Field(pattern=r"^[^/].*\.deb$"), AfterValidator(_below)]
+    """Relative to the root of its archive."""
+    archive: str
+    suite: str
+    essential: bool
+    role: Literal["install", "tool"]
+
+
+class LockedDistribution(LockPart):
+    """The release that the packages are of."""
+
+    id: Literal["debian", "ubuntu"]
+    suite: str
+
+
+class Requested(LockPart):
+    """What was asked for by name: by the engine for every image, by the recipe, and as the bake's tools."""
+
+    base: tuple[str, ...]
+    packages: tuple[str, ...]
+    tools: tuple[str, ...]
+
+
+class Lock(LockPart):
+    """The whole lock."""
+
+    format: Literal[1]
+    distribution: LockedDistribution
+    architecture: str
+    epoch: Annotated[int, Field(gt=0)]
+    """Unix seconds: the newest date of the indexes. It fixes every timestamp of the image."""
+    packages: tuple[LockedPackage, ...]
+    requested: Requested
+
+    def plain(self) -> dict[str, Any]:
+        """Return the lock as plain JSON data."""
+        return self.model_dump(mode="json")
+
+    def versions(self) -> dict[str, str]:
+        """Return the locked version of each package."""
+        return {package.name: package.version for package in self.packages}
+
+
+def load_lock(recipe: Recipe) -> Lock:
+    """Return the recipe's lock; raise InputError when it is missing, malformed or stale."""
+    lock = read_lock(recipe)
+    command = f"run: ingot lock {recipe.name}"
+    if lock is None:
+        raise InputError(f"{shown(recipe.lock_path)} is missing: the recipe is not locked", hint=command)
+    problems = [*_stale(recipe, lock, command)]
+    if problems:
+        raise InputError(f"the lock of {recipe.name} is stale", problems=problems, hint=command)
+    return lock
+
+
+def read_lock(recipe: Recipe) -> Lock | None:
+    """Return the lock as it stands, stale or not; None when there is none. Raises InputError when malformed."""
+    path = recipe.lock_path
+    try:
+        return Lock.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        # pydantic names the place of a syntax error in its message.
+        at = re.search(r"line (\d+) column (\d+)", first["msg"])
+        line, column = (int(at[1]), int(at[2])) if at else (1, 1)
+        where = ".".join(str(step) for step in first["loc"])
+        found = f"{where}: {first['msg']}" if where else first["msg"]
+        hint = f"it is written by a program: restore it, or delete it and run: ingot lock {recipe.name}"
+        problem = Problem(shown(path), line, column, found, "a lock as `ingot lock` writes it", hint)
+        raise InputError(f"{path}: malformed", problems=[problem]) from error
+
+
+def write_lock(recipe: Recipe, lock: Lock) -> None:
+    """Write the lock beside the recipe, whole or not at all."""
+    text = json.dumps(lock.plain(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    handle, name = tempfile.mkstemp(dir=recipe.directory, prefix=".recipe.lock.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o644)  # noqa: PTH101 - mkstemp makes it private; a lock is read by all
+        os.replace(name, recipe.lock_path)  # noqa: PTH105
+    except BaseException:
+        os.unlink(name)  # noqa: PTH108
+        raise
+
+
+def _stale(recipe: Recipe, lock: Lock, command: str) -> list[Problem]:
+    """Return where recipe and lock do not belong together."""
+    found: list[Problem] = []
+    distribution = distribution_of(recipe)
+    if distribution.plain() != lock.distribution.model_dump():
+        what = f"{distribution.id} {distribution.suite}, but the lock is of {lock.distribution.id} {lock.distribution.suite}"
+        found.append(recipe.problem(("base", distribution.id), what, "the same in both", command))
+    if DPKG_ARCHITECTURE[recipe.architecture] != lock.architecture:
+        what = f"{recipe.architecture}, but the lock is for {lock.architecture}"
+        found.append(recipe.problem(("architecture",), what, "the same in both", command))
+    locked, named = set(lock.requested.packages), set(recipe.packages)
+    for number, name in enumerate(recipe.packages):
+        if name not in locked:
+            what = f"the package {name!r}, which the lock lacks"
+            found.append(recipe.problem(("packages", number), what, "a lock of this recipe", command))
+    for name in sorted(locked - named):
+        what = f"no package {name!r}, but the lock was made with it"
+        found.append(recipe.problem(("packages",), what, "a lock of this recipe", command))
+    return found

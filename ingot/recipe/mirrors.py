@@ -1,0 +1,128 @@
+"""Where the archives of a distribution are: never written into the project or a lock, always found on the machine.
+
+In this order:
+
+1. ``INGOT_MIRROR``: the URL of the main archive (``http://mirror.example/debian``: the security archive is then
+   ``http://mirror.example/debian-security``, beside it), or one ``archive=URL`` for each, separated by blanks;
+2. the machine's own apt sources for the same distribution;
+3. what mmdebstrap uses when it is given no mirror.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ingot.errors import InputError
+from ingot.process import require, run
+
+ARCHIVES = {"debian": ("debian", "debian-security"), "ubuntu": ("ubuntu",)}
+_SOURCE = re.compile(r"^deb\s+(?:\[[^]]*\]\s*)?(\S+)\s+(\S+)")
+
+
+def discover(distribution: Mapping[str, str], *, etc: Path = Path("/etc/apt")) -> dict[str, str]:
+    """Return the base URL of each archive of a distribution, without a slash at the end.
+
+    ``distribution`` is the lock's or plan's ``{"id", "suite"}``; ``etc`` is where apt's sources are. Raises
+    InputError when no mirror is found.
+    """
+    archives = ARCHIVES[distribution["id"]]
+    if named := os.environ.get("INGOT_MIRROR", "").strip():
+        return _from_environment(named, archives)
+    found = _among(archives, _host_sources(etc))
+    if len(found) < len(archives):
+        found = _among(archives, _sources_of_mmdebstrap(distribution["suite"])) | found
+    missing = [archive for archive in archives if archive not in found]
+    if missing:
+        raise InputError(
+            f"no mirror known for {', '.join(missing)}",
+            hint=f"set INGOT_MIRROR to the URL of a mirror of {distribution['id']}",
+        )
+    return {archive: found[archive] for archive in archives}
+
+
+def _from_environment(text: str, archives: tuple[str, ...]) -> dict[str, str]:
+    words = text.split()
+    pairs = dict(word.split("=", 1) for word in words if re.match(r"[a-z-]+=", word))
+    if not pairs and len(words) == 1:
+        main = words[0].rstrip("/")
+        pairs = {archives[0]: main} | {name: _beside(main, name) for name in archives[1:]}
+    wrong = [archive for archive in archives if "://" not in pairs.get(archive, "")]
+    if wrong:
+        raise InputError(
+            f"INGOT_MIRROR is {text!r}; expected one URL, or {' '.join(f'{name}=URL' for name in archives)}"
+        )
+    return {archive: pairs[archive].rstrip("/") for archive in archives}
+
+
+def _beside(main: str, archive: str) -> str:
+    return f"{main.rsplit('/', 1)[0]}/{archive}"
+
+
+def _among(archives: tuple[str, ...], urls: Iterator[str]) -> dict[str, str]:
+    """Return the first URL for each archive: mirrors keep the archive's name as the last part of their path.
+
+    A wrong guess cannot do harm: what an archive says counts only with the distribution's signature.
+    """
+    found: dict[str, str] = {}
+    for url in urls:
+        url = url.rstrip("/")
+        archive = url.rsplit("/", 1)[-1]
+        if archive in archives:
+            found.setdefault(archive, url)
+    return found
+
+
+def _host_sources(etc: Path) -> Iterator[str]:
+    """Yield the URLs of apt's sources, in both formats of sources.list(5)."""
+    for file in (etc / "sources.list", *sorted(etc.glob("sources.list.d/*"))):
+        if not file.is_file():
+            continue
+        text = file.read_text(encoding="utf-8", errors="replace")
+        if file.suffix == ".list":
+            lines = text.splitlines()
+            urls = [match[1] for line in lines if (match := _SOURCE.match(line.strip()))]
+        elif file.suffix == ".sources":
+            urls = _deb822_urls(text)
+        else:
+            continue
+        for url in urls:
+            yield from _resolved(url)
+
+
+def _deb822_urls(text: str) -> list[str]:
+    urls: list[str] = []
+    for block in re.split(r"\n\s*\n", text):
+        lines = [line for line in block.splitlines() if not line.startswith("#")]
+        fields = {
+            name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+        }
+        if "deb" in fields.get("types", "").split() and fields.get("enabled", "yes").lower() != "no":
+            urls += fields.get("uris", "").split()
+    return urls
+
+
+def _resolved(url: str) -> Iterator[str]:
+    """Follow ``mirror+file:`` (apt-transport-mirror(1)), which Debian's own cloud images use."""
+    if not url.startswith("mirror+file:"):
+        yield url
+        return
+    file = Path("/" + url.removeprefix("mirror+file:").lstrip("/"))
+    if file.is_file():
+        lines = file.read_text(encoding="utf-8").splitlines()
+        yield from (line.split()[0] for line in lines if line.strip() and not line.startswith("#"))
+
+
+def _sources_of_mmdebstrap(suite: str) -> Iterator[str]:
+    """Ask mmdebstrap for its default: its setup hook sees the sources.list that it wrote, and ends it there."""
+    require("mmdebstrap", needed_for="find the distribution's default mirror")
+    with tempfile.TemporaryDirectory(prefix="ingot-mirror-") as work:
+        copy = Path(work) / "sources.list"
+        hook = f'cat "$1"/etc/apt/sources.list > {copy}; exit 1'
+        command = ["mmdebstrap", "--variant=custom", f"--setup-hook={hook}", suite, f"{work}/root"]
+        run(command, check=False, timeout=120)
+        text = copy.read_text(encoding="utf-8") if copy.is_file() else ""
+    yield from (match[1] for line in text.splitlines() if (match := _SOURCE.match(line.strip())))

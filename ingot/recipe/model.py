@@ -1,0 +1,246 @@
+"""What a recipe can say: the keys of ``recipe.yaml``, their types, defaults and rules.
+
+Each key is declared once, here; the JSON Schema, the messages of ``ingot check`` and the canonical form that is
+digested follow from it. Rules that need other keys or the disk are in ``references.py`` and ``files.py``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    WithJsonSchema,
+)
+
+from ingot.errors import InputError, Problem
+from ingot.recipe.document import Document
+from ingot.recipe.values import (
+    exactly_one,
+    parse_size,
+    step_from_text,
+    target_in_root,
+)
+
+# Names as adduser(8) and systemd accept them; 32 bytes is utmp's limit (useradd(8)).
+Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+# Debian Policy 5.6.1: lower case letters, digits, plus, minus and full stops, two characters at least.
+PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
+UnitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9:_.@\\-]+$", max_length=255)]
+OctalMode = Annotated[str, Field(pattern=r"^[0-7]{4}$", examples=["0644"])]
+# Debian Policy 9.2.2: 0-99 are allocated by Debian itself, 65534 is nobody, 65535 is invalid.
+Id = Annotated[int, Field(ge=100, le=65533)]
+Target = Annotated[str, AfterValidator(target_in_root), WithJsonSchema({"type": "string", "pattern": "^/.+"})]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    WithJsonSchema({"type": "string", "pattern": r"^[1-9][0-9]*(MiB|GiB|TiB)$", "examples": ["2GiB"]}),
+]
+
+
+class Part(BaseModel):
+    """A mapping of the recipe: immutable, exact types, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class AmiSource(Part):
+    """Where the id of a base AMI comes from."""
+
+    ssm: Annotated[str, Field(pattern=r"^/[A-Za-z0-9_.\-/]+$")]
+    """The public or private SSM parameter that names the AMI."""
+
+
+class Base(Part):
+    """What the image is made of: exactly one of a Debian suite, an Ubuntu series, an AMI."""
+
+    debian: Literal["bookworm", "trixie"] | None = None
+    """A suite of Debian, baked from scratch."""
+    ubuntu: Literal["noble"] | None = None
+    """A series of Ubuntu, baked from scratch."""
+    ami: AmiSource | None = None
+    """A base AMI, baked on a builder instance."""
+
+    choices: ClassVar[tuple[str, ...]] = ("debian", "ubuntu", "ami")
+    _one = exactly_one(choices)
+
+
+class RootVolume(Part):
+    """The root volume."""
+
+    size: Size
+    """Size of the disk image and smallest size of the volume, such as 2GiB."""
+    device: Literal["ebs"] = "ebs"
+    """Kind of volume."""
+
+
+class Group(Part):
+    """A group that the image has."""
+
+    name: Name
+    gid: Id
+
+
+class User(Part):
+    """A user that the image has. It has no password and no key."""
+
+    name: Name
+    uid: Id
+    group: Name
+    """Primary group."""
+    groups: tuple[Name, ...] = ()
+    """Further groups."""
+    shell: Target = "/usr/sbin/nologin"
+    home: Target = "/nonexistent"
+    """Home directory; it is created, with owner and mode 0750, unless it is /nonexistent."""
+    comment: Annotated[str, Field(pattern=r"^[^:\n,]*$")] = ""
+
+
+class App(Part):
+    """The app: a directory beside the recipe that is copied whole."""
+
+    source: str
+    """Directory, relative to the recipe's."""
+    target: Target
+    """Directory in the image."""
+    owner: Name = "root"
+    group: Name = "root"
+
+
+class FileEntry(Part):
+    """A file, directory or symbolic link of the image: exactly one of source, content, link, directory."""
+
+    source: str | None = None
+    """File or directory, relative to the recipe's directory."""
+    content: str | None = None
+    """The text of the file itself."""
+    link: Annotated[str, Field(min_length=1)] | None = None
+    """What the symbolic link at `target` points to."""
+    directory: Literal[True] | None = None
+    """True: `target` is a directory."""
+    target: Target
+    """Absolute path in the image."""
+    owner: Name = "root"
+    group: Name = "root"
+    mode: OctalMode | None = None
+    """Four octal digits in quotes. Default: 0644, or 0755 for a directory and a source that is executable."""
+
+    choices: ClassVar[tuple[str, ...]] = ("source", "content", "link", "directory")
+    _one = exactly_one(choices)
+
+
+class Services(Part):
+    """What systemd starts."""
+
+    enable: tuple[UnitName, ...] = ()
+    disable: tuple[UnitName, ...] = ()
+    mask: tuple[UnitName, ...] = ()
+
+
+class Step(Part):
+    """A shell command that runs in the image, after files and app are in place."""
+
+    run: Annotated[str, Field(min_length=1)]
+    timeout: Annotated[int, Field(ge=1, le=86400)] = 600
+    """Seconds."""
+
+
+class HttpTest(Part):
+    """An HTTP request to the clone, and the answer that is expected."""
+
+    path: Annotated[str, Field(pattern=r"^/[!-~]*$")]
+    status: Annotated[int, Field(ge=100, le=599)] = 200
+    contains: str | None = None
+    """Text that the body holds."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 80
+
+
+class Test(Part):
+    """A test that a clone must pass before the AMI is registered: exactly one of http, service, command."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    http: HttpTest | None = None
+    service: UnitName | None = None
+    """A unit that must be active."""
+    command: Annotated[str, Field(min_length=1)] | None = None
+    """A shell command that must exit with 0 on the clone."""
+
+    choices: ClassVar[tuple[str, ...]] = ("http", "service", "command")
+    _one = exactly_one(choices)
+    __test__ = False  # pytest: not a test class
+
+
+class Drop(Part):
+    """What is left out of the image although packages bring it."""
+
+    docs: bool = True
+    """/usr/share/doc (copyright files stay), info pages."""
+    man: bool = True
+    """/usr/share/man."""
+    locales: bool = True
+    """/usr/share/locale and translations."""
+
+
+class Recipe(Part):
+    """A golden image as code."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+    """Name of the recipe: that of its directory."""
+    base: Base
+    architecture: Literal["x86_64", "arm64"] = "x86_64"
+    root_volume: RootVolume
+    packages: tuple[PackageName, ...] = ()
+    groups: tuple[Group, ...] = ()
+    users: tuple[User, ...] = ()
+    app: App | None = None
+    files: tuple[FileEntry, ...] = ()
+    services: Services = Services()
+    steps: tuple[
+        Annotated[Step, BeforeValidator(step_from_text, json_schema_input_type=str | Step)], ...
+    ] = ()
+    tests: tuple[Test, ...] = ()
+    kernel_command_line: Annotated[str, Field(pattern=r"^[!-~ ]*$")] = ""
+    """Added to the kernel parameters that EC2 needs."""
+    timezone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$")] = "Etc/UTC"
+    locale: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.@-]+$")] = "C.UTF-8"
+    hostname: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")] = "from-metadata"
+    """A fixed host name, or from-metadata: the one that EC2 gives each clone."""
+    drop: Drop = Drop()
+
+    _document: Document | None = PrivateAttr(default=None)
+
+    @property
+    def document(self) -> Document:
+        """The text that the recipe was read from, with the place of each value."""
+        if self._document is None:
+            raise InputError(f"the recipe {self.name} was not read from a file")
+        return self._document
+
+    @property
+    def directory(self) -> Path:
+        """The directory that holds recipe.yaml; all sources are relative to it."""
+        return self.document.path.parent
+
+    @property
+    def lock_path(self) -> Path:
+        """Where the recipe's lock is."""
+        return self.directory / "recipe.lock"
+
+    def problem(
+        self, at: tuple[str | int, ...], found: str, expected: str, hint: str | None = None
+    ) -> Problem:
+        """Return a Problem at the value ``at``, such as ``("users", 0, "uid")``."""
+        return self.document.problem(at, found, expected, hint)
+
+    def canonical(self) -> dict[str, Any]:
+        """Return what the recipe says as plain data: defaults left out, sets sorted, no trace of its spelling."""
+        data = self.model_dump(mode="json", exclude_defaults=True)
+        if "packages" in data:
+            data["packages"] = sorted(data["packages"])
+        return data

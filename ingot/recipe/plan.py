@@ -1,0 +1,59 @@
+"""Compiles a locked recipe into the plan: the plain JSON that the bake executes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ingot.recipe.digest import digest_of, used_files
+from ingot.recipe.lockfile import load_lock
+from ingot.recipe.model import Recipe, Test
+
+PLAN_FORMAT = 1
+# For EC2's serial console and NVMe root volumes (EC2 user guide, "Amazon EBS volumes and NVMe": the I/O timeout is
+# set to its maximum; "net.ifnames=0" keeps the first interface eth0 on every instance type).
+KERNEL_COMMAND_LINE = "console=tty0 console=ttyS0,115200n8 net.ifnames=0 nvme_core.io_timeout=4294967295"
+# A version for people: enough of the digest to be unique among the images that one ever sees.
+VERSION_LENGTH = 12
+
+
+def compile_plan(recipe: Recipe) -> dict[str, Any]:
+    """Return the plan of a recipe.
+
+    Raises InputError when the lock is missing or stale, a file is missing, or the base is an AMI: that one is baked
+    on a builder instance, not from scratch.
+    """
+    lock = load_lock(recipe)
+    files = used_files(recipe)
+    digest = digest_of(recipe, lock, files)
+    return {
+        "format": PLAN_FORMAT,
+        "name": recipe.name,
+        "recipe_digest": digest,
+        "version": digest[:VERSION_LENGTH],
+        "architecture": recipe.architecture,
+        "distribution": lock.distribution.model_dump(),
+        "epoch": lock.epoch,
+        "root_volume": recipe.root_volume.model_dump(),
+        "packages": [package.model_dump() for package in lock.packages],
+        "groups": [group.model_dump() for group in recipe.groups],
+        "users": [{**user.model_dump(), "groups": list(user.groups)} for user in recipe.users],
+        "files": [file.plain() for file in files],
+        "services": recipe.services.model_dump(mode="json"),
+        "steps": _steps(recipe),
+        "tests": [_test(test) for test in recipe.tests],
+        "kernel_command_line": f"{KERNEL_COMMAND_LINE} {recipe.kernel_command_line}".strip(),
+        "timezone": recipe.timezone,
+        "locale": recipe.locale,
+        "hostname": recipe.hostname,
+        "drop": recipe.drop.model_dump(),
+    }
+
+
+def _steps(recipe: Recipe) -> list[dict[str, Any]]:
+    """Return the steps, each with its line in recipe.yaml for the message when it fails."""
+    lines = (recipe.document.place(("steps", number)).line for number in range(len(recipe.steps)))
+    return [{**step.model_dump(), "line": line} for step, line in zip(recipe.steps, lines, strict=True)]
+
+
+def _test(test: Test) -> dict[str, Any]:
+    return test.model_dump(mode="json", exclude_none=True)

@@ -1,0 +1,71 @@
+"""The values that recipe keys take beyond plain types, and the words for what is wrong with them."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import Any, TypeVar
+
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
+
+T = TypeVar("T")
+_SIZE = re.compile(r"([1-9][0-9]*)\s?(MiB|GiB|TiB)")
+_UNITS = {"MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+# EC2: an EBS gp3 volume has 1 GiB to 64 TiB ("Amazon EBS General Purpose SSD volumes", EBS user guide).
+_SMALLEST, _LARGEST = 2**20, 64 * 2**40
+# What the kernel or systemd mounts over at boot: a file there would never be seen.
+_VOLATILE = ("/dev", "/proc", "/run", "/sys")
+
+
+def wrong(found: str, expected: str, hint: str | None = None) -> PydanticCustomError:
+    """Return the error that ``explain.py`` shows with these words."""
+    context: dict[str, Any] = {"found": found, "expected": expected, "hint": hint}
+    return PydanticCustomError("ingot", "{found}; expected {expected}", context)
+
+
+def parse_size(value: object) -> int:
+    """Return a size such as ``2GiB`` in bytes; raise when it is not one."""
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value)):
+        size = int(match[1]) * _UNITS[match[2]]
+        if _SMALLEST <= size <= _LARGEST:
+            return size
+    raise wrong(
+        f"size {value!r}", "a whole number with its unit, MiB, GiB or TiB, at most 64TiB, such as 2GiB"
+    )
+
+
+def target_in_root(value: str) -> str:
+    """Return an absolute path below ``/`` in its shortest spelling; raise when it is relative or escapes."""
+    if not value.startswith("/"):
+        raise wrong(f"{value!r}, a relative path", "an absolute path in the image", f"did you mean /{value}?")
+    if ".." in value.split("/"):
+        raise wrong(f"{value!r}, which climbs with '..'", "a path that stays in the image's root")
+    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+        raise wrong(f"{value!r}, with a control character", "a printable path")
+    path = posixpath.normpath("/" + value.lstrip("/"))
+    if path == "/":
+        raise wrong("'/', the root itself", "a path below it")
+    if any(path == top or path.startswith(top + "/") for top in _VOLATILE):
+        raise wrong(
+            f"{value!r}", "a path that is kept: /dev, /proc, /run and /sys are made anew at each boot"
+        )
+    return path
+
+
+def step_from_text(value: object) -> object:
+    """Let a step be a plain command: ``a2ensite site`` is ``{run: a2ensite site}``."""
+    return {"run": value} if isinstance(value, str) else value
+
+
+def exactly_one(choices: tuple[str, ...]) -> object:
+    """Return a validator which holds that exactly one of the keys ``choices`` is given."""
+
+    def check(self: T) -> T:
+        given = [key for key in choices if getattr(self, key) is not None]
+        if len(given) != 1:
+            found = "none of them" if not given else " and ".join(given) + " together"
+            raise wrong(found, f"exactly one of the keys {', '.join(choices)}")
+        return self
+
+    return model_validator(mode="after")(check)
