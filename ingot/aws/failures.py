@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -13,6 +16,8 @@ from botocore.exceptions import (
     NoRegionError,
     ReadTimeoutError,
 )
+
+from ingot.errors import IngotError
 
 # Raised by botocore when the network, not AWS, failed: the same request may well succeed.
 NETWORK_ERRORS = (
@@ -74,3 +79,12 @@ def hint_for(error: Exception) -> str | None:
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
         return "is the network up? for the local cloud: ingot cloud up"
     return None
+
+
+@contextmanager
+def translated(kind: type[IngotError] = IngotError) -> Iterator[None]:
+    """Let botocore's errors leave the body as errors of ours, in words."""
+    try:
+        yield
+    except AwsError as error:
+        raise kind(explain(error), hint=hint_for(error)) from error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ingot.aws import ami, registry, tags
 from ingot.aws.attempt import Attempt, attempt
-from ingot.aws.failures import AwsError, explain, hint_for
+from ingot.aws.failures import translated
 from ingot.aws.image import DiskImage, Progress, Published, Subject
 from ingot.aws.journal import Journal, Target, open_journal
 from ingot.aws.parent import find_parent
@@ -26,7 +26,7 @@ def publish(image: DiskImage, clients: Clients, settings: PublishSettings, progr
     Raises PublishError: a block, a call or a test failed, or another process publishes the same digest.
     """
     subject = Subject.of(image)
-    try:
+    with translated(PublishError):
         account = clients.sts.get_caller_identity()["Account"]
         target = Target(account, clients.region, subject.recipe, subject.digest)
         directory = settings.records / "publishing"
@@ -37,8 +37,6 @@ def publish(image: DiskImage, clients: Clients, settings: PublishSettings, progr
                 journal.remove()
                 return found
             return _publish_anew(image, subject, clients, settings, journal, progress)
-    except AwsError as error:
-        raise PublishError(explain(error), hint=hint_for(error)) from error
 
 
 def find_published(clients: Clients, recipe: str, digest: str) -> Published | None:

@@ -1,0 +1,42 @@
+"""Progress: lines on stderr, in a log file, and on the terminal device where stderr does not reach it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TextIO
+
+
+class Reporter:
+    """Takes lines of progress. Use it as a context manager: it closes what it opened."""
+
+    def __init__(self, *, log: Path | None = None, terminal: bool = False) -> None:
+        """Report on stderr; also in the file ``log``, and with ``terminal`` on the terminal device.
+
+        The CDK CLI shows nothing of what an asset's executable writes to stderr; the terminal is how progress is seen all the same.
+        """
+        self._open = ExitStack()
+        self._outputs: list[TextIO] = [sys.stderr]
+        self._start = time.monotonic()
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            self._outputs.append(self._open.enter_context(log.open("w", encoding="utf-8")))
+        if terminal and not sys.stderr.isatty():
+            # Without a terminal (continuous integration) it cannot be opened; then the log has everything.
+            with suppress(OSError):
+                device = Path("/dev/tty").open("w", encoding="utf-8")  # noqa: SIM115 - closed with the reporter
+                self._outputs.append(self._open.enter_context(device))
+
+    def __enter__(self) -> Reporter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def __call__(self, message: str) -> None:
+        """Write one line, with the seconds since the start."""
+        line = f"{time.monotonic() - self._start:7.1f} s  {message}"
+        for output in self._outputs:
+            print(line, file=output, flush=True)

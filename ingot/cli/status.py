@@ -1,0 +1,69 @@
+"""``ingot status``: the load balancer's URL and the clones."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ingot.fleet.status import FleetStatus
+
+app = typer.Typer()
+
+
+@app.command()
+def status(
+    stack: Annotated[str, typer.Option(help="The fleet's stack.")] = "IngotFleet",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the fleet: its URL, its clones, what they were launched from, and whether they serve."""
+    from ingot.aws.clients import connect
+    from ingot.aws.failures import translated
+    from ingot.fleet.status import fleet_status
+
+    with translated():
+        found = fleet_status(connect(), stack)
+    if as_json:
+        print(json.dumps(found.as_dict(), sort_keys=True))
+    else:
+        show(found)
+
+
+def show(found: FleetStatus) -> None:
+    """Print a fleet's status on stdout."""
+    from rich.console import Console
+
+    # Without a terminal nothing says how wide a line may be, and a script wants whole ids.
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False)
+    console.print(found.url, style="bold")
+    console.print(_table(found))
+    if found.refresh is not None and found.refresh.running:
+        console.print(f"refresh {found.refresh.id}: {found.refresh.status}, {found.refresh.percentage} %")
+    console.print("steady" if found.steady else "not steady: " + "; ".join(found.reasons()))
+
+
+def _table(found: FleetStatus) -> Table:
+    from rich.table import Table
+
+    table = Table(
+        title=f"{found.recipe} {found.digest[:12]}: {len(found.clones)} of {found.desired} clones",
+        title_justify="left",
+    )
+    for heading in ("clone", "AMI", "version", "lifecycle", "health", "recipe digest"):
+        table.add_column(heading, no_wrap=True)
+    for clone in found.clones:
+        table.add_row(
+            clone.instance_id,
+            clone.ami_id,
+            clone.version,
+            clone.lifecycle,
+            clone.health,
+            clone.digest[:12],
+            style=None if clone.serves else "yellow",
+        )
+    return table

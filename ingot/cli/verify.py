@@ -1,0 +1,111 @@
+"""``ingot verify``: hold clones, or a published image, against the manifest."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ingot import paths
+
+if TYPE_CHECKING:
+    from ingot.fleet.image import ImageVerdict
+    from ingot.fleet.verify import CloneVerdict
+
+app = typer.Typer(no_args_is_help=True, help="Compare clones or a published image with the manifest.")
+
+# How many differing blocks are named; --json has all.
+NAMED_BLOCKS = 10
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def fleet(
+    stack: Annotated[str, typer.Option(help="The fleet's stack.")] = "IngotFleet",
+    timeout: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for clones that have not reported.")
+    ] = 300,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare what every clone of the fleet says of itself with the manifest; exit code 1 when one differs."""
+    from ingot.aws.clients import connect
+    from ingot.aws.failures import translated
+    from ingot.cli.publish import manifests
+    from ingot.cli.reporting import Reporter
+    from ingot.fleet.verify import verify_fleet
+    from ingot.store import Store
+
+    with Reporter() as reporter, translated():
+        verdict = verify_fleet(
+            connect(), stack, manifest_of=manifests(Store(paths.store())), progress=reporter, limit=timeout
+        )
+    if as_json:
+        print(json.dumps(verdict.as_dict(), sort_keys=True))
+    else:
+        for clone in verdict.clones:
+            print(_clone_line(clone))
+    good = sum(clone.ok for clone in verdict.clones)
+    print(f"{good} of {len(verdict.clones)} clones equal their manifest", file=sys.stderr)
+    raise typer.Exit(0 if verdict.ok else 1)
+
+
+@app.command()
+def image(
+    name: Annotated[str, typer.Argument(help="A recipe's name, or an AMI's id.")],
+    as_json: JsonOption = False,
+    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
+) -> None:
+    """Read all blocks of an AMI's snapshot back and compare them with the manifest; exit code 1 when one differs."""
+    from ingot.aws.clients import connect
+    from ingot.aws.failures import translated
+    from ingot.cli.publish import manifests
+    from ingot.cli.reporting import Reporter
+    from ingot.fleet.image import ami_of, verify_image
+    from ingot.store import Store
+
+    clients = connect()
+    digest = "" if name.startswith("ami-") else _digest(name, recipes)
+    with Reporter() as reporter, translated():
+        ami_id = name if not digest else ami_of(clients, name, digest)
+        verdict = verify_image(
+            clients, ami_id, manifest_of=manifests(Store(paths.store())), progress=reporter
+        )
+    print(json.dumps(verdict.as_dict(), sort_keys=True) if as_json else _image_lines(verdict))
+    raise typer.Exit(0 if verdict.ok else 1)
+
+
+def _digest(name: str, recipes: Path) -> str:
+    from ingot.recipe.digest import recipe_digest
+    from ingot.recipe.load import find_recipe, load_recipe
+
+    return recipe_digest(load_recipe(find_recipe(recipes, name)))
+
+
+def _clone_line(clone: CloneVerdict) -> str:
+    """Return a clone's verdict as text: one line when it is good, else what differs below it."""
+    if clone.ok:
+        return f"{clone.instance_id}  {clone.ami_id}  {clone.digest[:12]}  equals its manifest"
+    lines = [f"{clone.instance_id}  {clone.ami_id}  {clone.digest[:12]}  DIFFERS"]
+    if clone.problem:
+        lines.append(f"  {clone.problem}")
+    if clone.sections:
+        lines.append(f"  sections: {', '.join(clone.sections)}")
+    return "\n".join([*lines, *(f"  {path}" for path in clone.differs)])
+
+
+def _image_lines(verdict: ImageVerdict) -> str:
+    """Return the verdict on an AMI as text; the first differing blocks are named with their place on the disk."""
+    read = verdict.read
+    if verdict.ok:
+        return f"{verdict.ami_id}  {read.snapshot_id}  root digest {read.root_digest}: bit for bit the baked disk"
+    lines = [f"{verdict.ami_id}  {read.snapshot_id}  DIFFERS", f"  root digest {read.root_digest}"]
+    lines.append(f"  expected    {verdict.expected_root}")
+    for index in read.differing[:NAMED_BLOCKS]:
+        lines.append(f"  block {index} (bytes {index * 524288} to {(index + 1) * 524288 - 1} of the disk)")
+    if len(read.differing) > NAMED_BLOCKS:
+        lines.append(f"  …and {len(read.differing) - NAMED_BLOCKS} more blocks")
+    return "\n".join(lines)

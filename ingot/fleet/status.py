@@ -1,0 +1,204 @@
+"""The fleet as it is now: its clones, what they were launched from, and whether they serve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from ingot.aws import tags
+from ingot.aws.settings import stack_outputs
+from ingot.errors import IngotError
+
+if TYPE_CHECKING:
+    from mypy_boto3_autoscaling.type_defs import AutoScalingGroupTypeDef
+
+    from ingot.aws.clients import Clients
+
+FLEET_STACK = "IngotFleet"
+OUTPUTS = ("Url", "AutoScalingGroupName", "RecipeDigest", "RecipeName")
+# Refreshes in these states change clones: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstanceRefresh.html
+RUNNING = frozenset({"Pending", "InProgress", "Cancelling", "RollbackInProgress", "Baking"})
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Clone:
+    """One instance of the group. ``health`` is that of the load balancer's target; ``digest`` comes from the AMI's tags."""
+
+    instance_id: str
+    ami_id: str
+    version: str
+    lifecycle: str
+    health: str
+    recipe: str
+    digest: str
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is in service, and the load balancer finds it healthy."""
+        return self.lifecycle == "InService" and self.health == "healthy"
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """The group's newest instance refresh; ``percentage`` of clones that are replaced."""
+
+    id: str
+    status: str
+    percentage: int
+    reason: str
+
+    @property
+    def running(self) -> bool:
+        """Whether it still changes clones."""
+        return self.status in RUNNING
+
+
+@dataclass(frozen=True)
+class FleetStatus:
+    """The fleet of one stack. ``version`` is the launch template version that clones should have."""
+
+    stack: str
+    url: str
+    group: str
+    recipe: str
+    digest: str
+    desired: int
+    version: str
+    clones: tuple[Clone, ...]
+    refresh: Refresh | None
+
+    @property
+    def steady(self) -> bool:
+        """Whether there is nothing to wait for: all clones wanted are there, newest, serving, and no refresh runs."""
+        return not self.reasons()
+
+    def reasons(self) -> list[str]:
+        """Return, in words, why the fleet is not steady."""
+        serving = [clone for clone in self.clones if clone.serves and clone.version == self.version]
+        reasons = []
+        if self.refresh is not None and self.refresh.running:
+            reasons.append(f"refresh {self.refresh.status}, {self.refresh.percentage} %")
+        if len(serving) < self.desired:
+            reasons.append(f"{len(serving)} of {self.desired} clones of version {self.version} serve")
+        others = [clone for clone in self.clones if clone not in serving]
+        reasons.extend(f"{c.instance_id} version {c.version} {c.lifecycle} {c.health}" for c in others)
+        return reasons
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as JSON's types."""
+        return {**asdict(self), "steady": self.steady}
+
+
+def fleet_status(clients: Clients, stack: str = FLEET_STACK) -> FleetStatus:
+    """Look at the fleet of a stack; raises IngotError when the stack, its outputs or its group are not there."""
+    outputs = stack_outputs(clients, stack)
+    missing = [key for key in OUTPUTS if key not in (outputs or {})]
+    if outputs is None or missing:
+        what = "is not deployed" if outputs is None else f"lacks the outputs {', '.join(missing)}"
+        raise IngotError(
+            f"the stack {stack} {what} in {clients.region}", hint=f"deploy it: ingot deploy {stack}"
+        )
+    name = outputs["AutoScalingGroupName"]
+    groups = clients.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])[
+        "AutoScalingGroups"
+    ]
+    if not groups:
+        raise IngotError(
+            f"the Auto Scaling group {name} of the stack {stack} is gone", hint=f"ingot deploy {stack}"
+        )
+    group = groups[0]
+    return FleetStatus(
+        stack=stack,
+        url=outputs["Url"],
+        group=name,
+        recipe=outputs["RecipeName"],
+        digest=outputs["RecipeDigest"],
+        desired=group["DesiredCapacity"],
+        version=_wanted_version(clients, group),
+        clones=_clones(clients, group),
+        refresh=_newest_refresh(clients, name),
+    )
+
+
+def _wanted_version(clients: Clients, group: AutoScalingGroupTypeDef) -> str:
+    """Return the number of the launch template version that new clones get."""
+    template = group.get("LaunchTemplate")
+    if template is None:
+        mixed = group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
+        template = mixed.get("LaunchTemplateSpecification", {})
+    version = template.get("Version", "$Default")
+    if not version.startswith("$") or "LaunchTemplateId" not in template:
+        return version
+    found = clients.ec2.describe_launch_template_versions(
+        LaunchTemplateId=template["LaunchTemplateId"], Versions=[version]
+    )["LaunchTemplateVersions"]
+    return str(found[0]["VersionNumber"]) if found else version
+
+
+def _clones(clients: Clients, group: AutoScalingGroupTypeDef) -> tuple[Clone, ...]:
+    members = group["Instances"]
+    health = _target_health(clients, group.get("TargetGroupARNs", []))
+    images = _images_of(clients, [member["InstanceId"] for member in members])
+    told = _tags_of_images(clients, set(images.values()))
+    clones = []
+    for member in members:
+        identifier = member["InstanceId"]
+        ami_id = images.get(identifier, UNKNOWN)
+        # A group without a load balancer has EC2's word only.
+        fallback = member["HealthStatus"].lower() if not group.get("TargetGroupARNs") else "unregistered"
+        clones.append(
+            Clone(
+                instance_id=identifier,
+                ami_id=ami_id,
+                version=member.get("LaunchTemplate", {}).get("Version", UNKNOWN),
+                lifecycle=member["LifecycleState"],
+                health=health.get(identifier, fallback),
+                recipe=told.get(ami_id, {}).get(tags.RECIPE, UNKNOWN),
+                digest=told.get(ami_id, {}).get(tags.DIGEST, UNKNOWN),
+            )
+        )
+    return tuple(sorted(clones, key=lambda clone: (clone.version, clone.instance_id)))
+
+
+def _target_health(clients: Clients, target_groups: Iterable[str]) -> dict[str, str]:
+    """Return each target's state; the worst one when an instance is in several target groups."""
+    health: dict[str, str] = {}
+    for arn in target_groups:
+        for told in clients.elbv2.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]:
+            state = str(told["TargetHealth"]["State"])
+            if health.get(told["Target"]["Id"], "healthy") == "healthy":
+                health[told["Target"]["Id"]] = state
+    return health
+
+
+def _images_of(clients: Clients, instance_ids: list[str]) -> dict[str, str]:
+    """Return each instance's AMI id. Asked by a filter: an id that EC2 just forgot is no error then."""
+    if not instance_ids:
+        return {}
+    found: dict[str, str] = {}
+    pages = clients.ec2.get_paginator("describe_instances")
+    for page in pages.paginate(Filters=[{"Name": "instance-id", "Values": instance_ids}]):
+        for reservation in page["Reservations"]:
+            found |= {instance["InstanceId"]: instance["ImageId"] for instance in reservation["Instances"]}
+    return found
+
+
+def _tags_of_images(clients: Clients, ami_ids: set[str]) -> dict[str, dict[str, str]]:
+    if not ami_ids:
+        return {}
+    filters = clients.ec2.describe_images(Filters=[{"Name": "image-id", "Values": sorted(ami_ids)}])
+    return {image["ImageId"]: tags.tags_of(image) for image in filters["Images"]}
+
+
+def _newest_refresh(clients: Clients, group: str) -> Refresh | None:
+    found = clients.autoscaling.describe_instance_refreshes(AutoScalingGroupName=group, MaxRecords=1)
+    for refresh in found["InstanceRefreshes"]:
+        return Refresh(
+            id=refresh["InstanceRefreshId"],
+            status=refresh["Status"],
+            percentage=refresh.get("PercentageComplete", 0),
+            reason=refresh.get("StatusReason", ""),
+        )
+    return None
