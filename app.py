@@ -24,4 +24,5 @@ if __name__ == "__main__":
     try:
         main()
     except IngotError as error:
-        sys.exit(str(error))
+        print(error, file=sys.stderr)  # noqa: T201 - the CDK CLI passes it on
+        sys.exit(error.exit_code)

@@ -71,7 +71,7 @@ class Config:
     """One deployment's settings. Each field is a context key: `-c KEY=VALUE`, or `context` in cdk.json."""
 
     recipe: str = _key(
-        "web", _text(r"[a-z][a-z0-9-]{0,62}", "a recipe's name"), "the recipe whose clones the fleet runs"
+        "web", _text(r"[a-z][a-z0-9-]{0,39}", "a recipe's name"), "the recipe whose clones the fleet runs"
     )
     builder: str = _key(
         "host", _one_of("host", "instance"), "where images are baked: this machine, or a builder instance"

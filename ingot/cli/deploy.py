@@ -1,0 +1,197 @@
+"""``ingot deploy``: publish what is missing, with progress, then ``cdk deploy``, then wait until the fleet is steady."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ingot.errors import IngotError, InputError
+
+if TYPE_CHECKING:
+    from ingot.aws.clients import Clients
+    from ingot.cli.assembly import Assembly, GoldenAsset
+
+app = typer.Typer()
+
+ASSEMBLY = Path("cdk.out")
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+@app.command()
+def deploy(
+    stack: Annotated[
+        list[str] | None, typer.Option(help="A stack to deploy; again for more. [default: all]")
+    ] = None,
+    context: Annotated[
+        list[str] | None, typer.Option("--context", "-c", help="KEY=VALUE for the CDK app; again for more.")
+    ] = None,
+    require_approval: Annotated[
+        str, typer.Option(help="When cdk asks before it deploys: never, any-change or broadening.")
+    ] = "never",
+    bootstrap_only: Annotated[
+        bool, typer.Option("--bootstrap-only", help="Run `cdk bootstrap` where it never ran, and stop.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    cdk_arguments: Annotated[
+        list[str] | None, typer.Argument(help="Passed on to `cdk deploy`, after `--`.")
+    ] = None,
+) -> None:
+    """Publish what is missing, then run `cdk deploy`; print the URL and the clones."""
+    from ingot.aws.clients import connect
+    from ingot.aws.failures import translated
+
+    with translated():
+        clients = connect()
+        if bootstrap_only:
+            _bootstrap(clients)
+            return
+        assembly = _synthesize(context or [])
+        _require_bootstrap(clients, assembly)
+        chosen = _chosen(assembly, stack)
+        _publish_missing(clients, assembly, [image for image in assembly.images if image.stack in chosen])
+        changed = _deploy(
+            clients, assembly, chosen, ["--require-approval", require_approval, *(cdk_arguments or [])]
+        )
+        _say(
+            f"deployed: {', '.join(changed)}"
+            if changed
+            else "nothing to deploy: the stacks are as the app says"
+        )
+        _report(clients, chosen, as_json=as_json)
+
+
+def _chosen(assembly: Assembly, stacks: list[str] | None) -> tuple[str, ...]:
+    """Return the names of the stacks to deploy; raise InputError when the app has no such stack."""
+    for name in stacks or []:
+        if name not in assembly.stacks:
+            raise InputError(f"there is no stack {name!r}; the app has: {', '.join(assembly.stacks)}")
+    return tuple(stacks or assembly.stacks)
+
+
+def _synthesize(context: list[str]) -> Assembly:
+    """Run the app, which checks the recipes and the context; raise InputError with what it says is wrong with them."""
+    from ingot.cli import cdk
+    from ingot.cli.assembly import read_assembly
+    from ingot.process import CommandError, run
+
+    for pair in context:
+        if "=" not in pair:
+            raise InputError(f"--context {pair}: found no '=', expected KEY=VALUE")
+    _say("checking recipes, synthesizing the stacks")
+    environ = cdk.environment()
+    words = [word for pair in context for word in ("--context", pair)]
+    try:
+        run([cdk.find(environ), "synth", "--quiet", "--output", str(ASSEMBLY), *words], env=environ)
+    except CommandError as error:
+        # The CDK CLI hides the app's exit status, but says it: 2 is bad input, and then the app has said all that there is to say.
+        lines = error.output.strip().splitlines()
+        if lines and lines[-1].endswith("Subprocess exited with error 2"):
+            raise InputError("\n".join(lines[:-1])) from error
+        raise
+    return read_assembly(ASSEMBLY)
+
+
+def _environment(clients: Clients) -> str:
+    return f"aws://{clients.sts.get_caller_identity()['Account']}/{clients.region}"
+
+
+def _bootstrap(clients: Clients) -> None:
+    """Bootstrap the account and region, unless that has been done."""
+    from ingot.cli import cdk
+
+    where = _environment(clients)
+    if _has_parameter(clients, "/cdk-bootstrap/hnb659fds/version"):
+        _say(f"{where} is bootstrapped")
+    else:
+        cdk.cdk(["bootstrap", where])
+
+
+def _require_bootstrap(clients: Clients, assembly: Assembly) -> None:
+    for parameter in assembly.bootstrap:
+        if not _has_parameter(clients, parameter):
+            where = _environment(clients)
+            raise IngotError(
+                f"the CDK is not bootstrapped in {where}: there is no parameter {parameter}",
+                hint=f"once per account and region, run: cdk bootstrap {where}   (or: ingot deploy --bootstrap-only)",
+            )
+
+
+def _has_parameter(clients: Clients, name: str) -> bool:
+    return bool(clients.ssm.get_parameters(Names=[name])["Parameters"])
+
+
+def _publish_missing(clients: Clients, assembly: Assembly, images: list[GoldenAsset]) -> None:
+    """Publish what the registry does not name, by the very command that the CDK CLI would run unseen.
+
+    The CDK CLI leaves it out when the asset's object is in its bucket, even if the registry's parameter was deleted since.
+    """
+    from ingot.aws.registry import find
+    from ingot.aws.settings import BUILDER_STACK
+
+    missing = [image for image in images if find(clients, image.recipe, image.digest) is None]
+    if missing and BUILDER_STACK in assembly.stacks:
+        _say(f"{len(missing)} image(s) to publish; first the stack {BUILDER_STACK}, which that needs")
+        _deploy(clients, assembly, (BUILDER_STACK,), ["--exclusively", "--require-approval", "never"])
+    for image in missing:
+        _publish(image)
+
+
+def _publish(image: GoldenAsset) -> None:
+    import subprocess
+
+    from ingot.cli import cdk
+
+    _say(f"publishing {image.recipe} {image.digest[:12]}")
+    status = subprocess.run(
+        image.publish, env=cdk.environment(), stdout=subprocess.DEVNULL, check=False
+    ).returncode
+    if status != 0:
+        # It has told why. Its exit code is ours: a missing tool is still a missing tool.
+        raise typer.Exit(status)
+
+
+def _deploy(clients: Clients, assembly: Assembly, stacks: tuple[str, ...], arguments: list[str]) -> list[str]:
+    """Run `cdk deploy` on the assembly; return the names of the stacks that are not as they were."""
+    from ingot.cli import cdk
+
+    before = {name: _template(clients, name) for name in assembly.stacks}
+    cdk.cdk(["deploy", "--app", str(assembly.directory), *stacks, *arguments])
+    return [name for name in assembly.stacks if _template(clients, name) != before[name]]
+
+
+def _template(clients: Clients, stack: str) -> str | None:
+    """Return the digest of a stack's deployed template; None when there is no such stack."""
+    from botocore.exceptions import ClientError
+
+    from ingot.aws.failures import code_of
+
+    try:
+        body = clients.cloudformation.get_template(StackName=stack)["TemplateBody"]
+    except ClientError as error:
+        if code_of(error) == "ValidationError" and "does not exist" in str(error):
+            return None
+        raise
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _report(clients: Clients, stacks: tuple[str, ...], *, as_json: bool) -> None:
+    """Wait until the fleets of these stacks are steady, and print their status."""
+    from ingot.aws.settings import stack_outputs
+    from ingot.cli.status import show
+    from ingot.fleet.wait import wait_steady
+
+    fleets = [name for name in stacks if "AutoScalingGroupName" in (stack_outputs(clients, name) or {})]
+    statuses = [wait_steady(clients, name, progress=_say) for name in fleets]
+    if as_json:
+        print(json.dumps([status.as_dict() for status in statuses], indent=2, sort_keys=True))
+        return
+    for status in statuses:
+        show(status)

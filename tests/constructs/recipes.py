@@ -1,0 +1,29 @@
+"""Small locked recipes to make constructs of."""
+
+import json
+from pathlib import Path
+
+RECIPE = """\
+name: {name}
+base: {{debian: bookworm}}
+root_volume: {{size: {size}}}
+files:
+  - {{target: /etc/motd, content: "{motd}"}}
+"""
+LOCK = {
+    "format": 1,
+    "distribution": {"id": "debian", "suite": "bookworm"},
+    "architecture": "amd64",
+    "epoch": 1700000000,
+    "packages": [],
+    "requested": {"base": [], "packages": [], "tools": []},
+}
+
+
+def write_recipe(root: Path, name: str = "web", *, size: str = "2GiB", motd: str = "hello") -> Path:
+    """Write a recipe and its lock below ``root``/image_recipes; return the recipe's directory."""
+    directory = root / "image_recipes" / name
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "recipe.yaml").write_text(RECIPE.format(name=name, size=size, motd=motd))
+    (directory / "recipe.lock").write_text(json.dumps(LOCK))
+    return directory

@@ -1,0 +1,81 @@
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from ingot.errors import InputError
+from stacks.config import Config
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def read(environment=None, **context):
+    return Config.read(context, environment=environment or {})
+
+
+def test_defaults():
+    config = read()
+    assert (config.recipe, config.builder, config.min_clones, config.max_clones) == ("web", "host", 2, 4)
+    assert config.vpc_cidr == "172.20.0.0/16"
+    assert config.account is None
+
+
+def test_account_and_region_are_the_callers():
+    config = read({"CDK_DEFAULT_ACCOUNT": "111122223333", "CDK_DEFAULT_REGION": "eu-central-1"})
+    assert (config.account, config.region) == ("111122223333", "eu-central-1")
+
+
+def test_context_goes_before_the_environment():
+    assert read({"CDK_DEFAULT_REGION": "eu-central-1"}, region="us-west-2").region == "us-west-2"
+
+
+def test_text_of_the_command_line_and_json_of_cdk_json_mean_the_same():
+    text = read(min_clones="1", max_clones="3", egress="true", internet_facing="false")
+    assert text == read(min_clones=1, max_clones=3.0, egress=True, internet_facing=False)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("recipe", "Web", "a recipe's name"),
+        ("builder", "docker", "host or instance"),
+        ("instance_type", "small", "an EC2 instance type such as t3.small"),
+        ("min_clones", "two", "a whole number from 0 to 1000"),
+        ("min_clones", "-1", "a whole number from 0 to 1000"),
+        ("min_clones", True, "a whole number from 0 to 1000"),
+        ("max_clones", 0, "a whole number from 1 to 1000"),
+        ("health_path", "healthz", "a path that begins with /"),
+        ("health_grace_seconds", "7201", "a whole number from 0 to 7200"),
+        ("refresh_max_healthy_percentage", "250", "a whole number from 100 to 200"),
+        ("internet_facing", "yes", "true or false"),
+        ("vpc_cidr", "172.20.0.1/16", "an IPv4 network from /16 to /24"),
+        ("vpc_cidr", "10.0.0.0/8", "an IPv4 network from /16 to /24"),
+        ("builder_vpc_cidr", 7, "an IPv4 network from /16 to /24"),
+        ("account", "123", "an AWS account id of 12 digits"),
+        ("region", "Frankfurt", "an AWS region such as eu-central-1"),
+    ],
+)
+def test_errors_name_key_found_and_expected(key, value, expected):
+    with pytest.raises(InputError) as caught:
+        read(**{key: value})
+    assert f"context key {key}: found {value!r}, expected {expected}" in str(caught.value)
+
+
+def test_all_problems_are_told_at_once():
+    with pytest.raises(InputError) as caught:
+        read(builder="docker", egress="perhaps")
+    assert "builder" in str(caught.value)
+    assert "egress" in str(caught.value)
+
+
+def test_bounds_that_contradict_each_other():
+    with pytest.raises(
+        InputError, match="found 5, 5, 4, expected min_clones <= desired_clones <= max_clones"
+    ):
+        read(min_clones=5)
+
+
+def test_every_key_is_documented():
+    text = (ROOT / "docs" / "constructs.md").read_text()
+    undocumented = [key.name for key in fields(Config) if f"`{key.name}`" not in text]
+    assert not undocumented
