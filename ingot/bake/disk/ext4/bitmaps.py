@@ -1,0 +1,102 @@
+"""Which blocks and inodes are used, group by group."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Sequence, Set, Tuple
+
+from ingot.bake.disk.ext4.geometry import BLOCK, FIRST_INODE, FLEX_GROUPS, GROUP_BLOCKS, Geometry, Group
+from ingot.bake.disk.ext4.superblock import BLOCK_UNINIT, INODE_UNINIT, INODE_ZEROED, Usage
+
+
+def set_range(bitmap: bytearray, start: int, stop: int) -> None:
+    """Set the bits from ``start`` up to ``stop``."""
+    while start < stop and start & 7:
+        bitmap[start >> 3] |= 1 << (start & 7)
+        start += 1
+    whole = (stop - start) >> 3
+    if whole > 0:
+        bitmap[start >> 3 : (start >> 3) + whole] = b"\xff" * whole
+        start += whole * 8
+    while start < stop:
+        bitmap[start >> 3] |= 1 << (start & 7)
+        start += 1
+
+
+def _count(bitmap: bytearray) -> int:
+    return bin(int.from_bytes(bitmap, "little")).count("1")
+
+
+class Bitmaps:
+    """The bitmaps of a file system. Blocks are given once, by :meth:`use_blocks`."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        self._geometry = geometry
+        self._blocks = {group.index: bytearray(BLOCK) for group in geometry.groups}
+        self._with_files: Set[int] = set()
+        self._inodes: Dict[int, bytearray] = {}
+        self._last_inode: Dict[int, int] = {}
+        self._directories: List[int] = [0] * geometry.group_count
+        for start, blocks in geometry.metadata():
+            self._use(start, blocks)
+        last = geometry.groups[-1]
+        set_range(self._blocks[last.index], last.blocks, GROUP_BLOCKS)
+        for reserved in range(FIRST_INODE - 1):
+            self.use_inode(0, reserved, is_directory=False)
+
+    def _use(self, start: int, count: int) -> None:
+        while count:
+            group, first = divmod(start, GROUP_BLOCKS)
+            part = min(count, GROUP_BLOCKS - first)
+            set_range(self._blocks[group], first, first + part)
+            start, count = start + part, count - part
+
+    def use_blocks(self, ranges: Sequence[Tuple[int, int]]) -> None:
+        """Mark (start, blocks) as used by files."""
+        joined: List[List[int]] = []
+        for start, count in sorted(ranges):
+            if joined and joined[-1][0] + joined[-1][1] == start:
+                joined[-1][1] += count
+            else:
+                joined.append([start, count])
+        for start, count in joined:
+            self._use(start, count)
+            self._with_files.update(range(start // GROUP_BLOCKS, (start + count - 1) // GROUP_BLOCKS + 1))
+
+    def use_inode(self, group: int, index: int, *, is_directory: bool) -> None:
+        """Mark an inode as used; ``index`` counts from 0 in its group."""
+        bitmap = self._inodes.setdefault(group, bytearray(BLOCK))
+        bitmap[index >> 3] |= 1 << (index & 7)
+        self._last_inode[group] = max(self._last_inode.get(group, 0), index)
+        self._directories[group] += is_directory
+
+    def block_bitmap(self, group: Group) -> bytearray:
+        """Return the bitmap of a group's blocks, with the bits beyond the end set."""
+        return self._blocks[group.index]
+
+    def inode_bitmap(self, group: Group) -> bytearray:
+        """Return the bitmap of a group's inodes, with the bits beyond the end set."""
+        bitmap = bytearray(self._inodes[group.index])
+        set_range(bitmap, self._geometry.inodes_per_group, BLOCK * 8)
+        return bitmap
+
+    def usage(self, group: Group) -> Usage:
+        """Return the counts and flags of a group.
+
+        BLOCK_UNINIT lets the kernel derive the bitmap, which it can only where nothing lies in the group but a copy of the
+        superblock; the last group always has its bitmap (both as mke2fs does).
+        """
+        index, flags = group.index, INODE_ZEROED
+        inodes = self._geometry.inodes_per_group
+        free_inodes = unused = inodes
+        if index in self._inodes:
+            free_inodes = inodes - _count(self._inodes[index])
+            unused = inodes - 1 - self._last_inode[index]
+        else:
+            flags |= INODE_UNINIT
+        holds_metadata = index % FLEX_GROUPS == 0
+        if index not in self._with_files and not holds_metadata and index != self._geometry.group_count - 1:
+            flags |= BLOCK_UNINIT
+            free = group.blocks - self._geometry.super_blocks(index)
+        else:
+            free = GROUP_BLOCKS - _count(self._blocks[index])
+        return Usage(free, free_inodes, self._directories[index], unused, flags)

@@ -1,0 +1,198 @@
+"""Writes a finished, clean ext4 file system: the same entries give the same bytes, wherever and whenever."""
+
+from __future__ import annotations
+
+import struct
+from typing import Dict, List, Sequence, Tuple
+
+from ingot.bake.disk.ext4 import extents, inode, superblock
+from ingot.bake.disk.ext4.bitmaps import Bitmaps
+from ingot.bake.disk.ext4.geometry import (
+    BLOCK,
+    GROUP_BLOCKS,
+    INODE_SIZE,
+    INODES_PER_GROUP,
+    MOST_INODES_PER_GROUP,
+    RESERVED_DESCRIPTOR_BLOCKS,
+    Geometry,
+)
+from ingot.bake.disk.ext4.node import Node, build_nodes
+from ingot.bake.disk.ext4.placement import NoRoomError, place
+from ingot.bake.disk.identity import identifier
+from ingot.bake.disk.image import Image
+from ingot.bake.tree import Entry, Kind, encode
+from ingot.errors import BakeError
+
+LABEL = "ingot-root"
+_GIB = 1 << 30
+_POINTERS = BLOCK // 4
+
+
+class TooSmallError(BakeError):
+    """The content needs a file system of at least ``needed`` bytes."""
+
+    def __init__(self, size: int, needed: int) -> None:
+        super().__init__(f"the file system of {size} bytes is too small; needs at least {needed}")
+        self.needed = needed
+
+
+def journal_blocks(size: int) -> int:
+    """Return the size of the journal in blocks: 16 MiB for less than 1 GiB, 32 below 4 GiB, else 64 (e2fsprogs takes up to twice)."""
+    if size < _GIB:
+        return 4096
+    return 8192 if size < 4 * _GIB else 16384
+
+
+def write_ext4(image: Image, offset: int, size: int, *, name: str, entries: Sequence[Entry], epoch: int) -> None:
+    """Put a file system of ``size`` bytes with ``entries`` (sorted) at ``offset`` of the disk of the recipe ``name``.
+
+    Raises TooSmallError, or BakeError for a tree that cannot be stored.
+    """
+    nodes = build_nodes(entries, epoch)
+    geometry = _geometry(size, max(node.number for node in nodes))
+    try:
+        places, room = place(nodes, geometry, [journal_blocks(size), 1])
+    except NoRoomError:
+        raise TooSmallError(size, _needed(nodes)) from None
+    writer = _Writer(image, offset, geometry, name, epoch)
+    for node in nodes:
+        writer.add(node)
+    journal = writer.add_journal(places[0])
+    writer.add_resize_inode(places[1][0][0])
+    writer.finish(room.used, journal)
+
+
+def _geometry(size: int, last_inode: int) -> Geometry:
+    inodes = INODES_PER_GROUP
+    geometry = Geometry(size, inodes)
+    while geometry.inode_count < last_inode:
+        inodes *= 2
+        if inodes > MOST_INODES_PER_GROUP:
+            groups = -(-last_inode // MOST_INODES_PER_GROUP)
+            raise TooSmallError(size, groups * GROUP_BLOCKS * BLOCK)
+        geometry = Geometry(size, inodes)
+    return geometry
+
+
+def _needed(nodes: Sequence[Node]) -> int:
+    """Return the smallest size in bytes, to 16 MiB, that holds ``nodes``."""
+    content = sum(node.data_blocks + bool(node.xattr_content) for node in nodes) + 2
+    last = max(node.number for node in nodes)
+    step = 16 << 20
+    size = -(-content * BLOCK // step) * step
+    while sum(end - start for start, end in _geometry(size, last).free_segments()) < content + journal_blocks(size):
+        size += step
+    return size
+
+
+class _Writer:
+    """Collects inodes and usage while it puts contents on the image."""
+
+    def __init__(self, image: Image, offset: int, geometry: Geometry, name: str, epoch: int) -> None:
+        self._image = image
+        self._offset = offset
+        self._geometry = geometry
+        self._epoch = epoch
+        self._id = identifier(name, "root file system")
+        self._hash_seed = identifier(name, "root hash seed")
+        self._tables: Dict[int, bytearray] = {}
+        self._bitmaps = Bitmaps(geometry)
+
+    def _put(self, block: int, data: "bytes | bytearray") -> None:
+        self._image.put(self._offset + block * BLOCK, data)
+
+    def _put_inode(self, number: int, data: bytes, *, is_directory: bool = False) -> None:
+        per_group = self._geometry.inodes_per_group
+        group, index = divmod(number - 1, per_group)
+        table = self._tables.get(group)
+        if table is None:
+            table = self._tables[group] = bytearray(per_group * INODE_SIZE)
+        table[index * INODE_SIZE : index * INODE_SIZE + len(data)] = data
+        self._bitmaps.use_inode(group, index, is_directory=is_directory)
+
+    def add(self, node: Node) -> None:
+        """Put a node's inode, tree, attributes and content."""
+        root, leaves = extents.build(node.extents, node.leaves)
+        for block, data in leaves:
+            self._put(block, data)
+        if node.xattr_content:
+            self._put(node.xattr_block, node.xattr_content)
+        self._put_inode(node.number, inode.pack_node(node, self._epoch, root), is_directory=node.is_directory)
+        if node.is_directory:
+            data = b"".join(node.directory_data())
+            for extent in node.extents:
+                self._put(extent.physical, data[extent.logical * BLOCK : (extent.logical + extent.length) * BLOCK])
+        elif node.extents:
+            self._add_content(node)
+
+    def _add_content(self, node: Node) -> None:
+        entry = node.entry
+        size = entry.size if entry.kind is Kind.FILE else len(node.content or b"")
+        source = encode(entry.source) if entry.source is not None else b""
+        for extent in node.extents:
+            start = extent.logical * BLOCK
+            length = min(extent.length * BLOCK, size - start)
+            at = self._offset + extent.physical * BLOCK
+            if node.content is not None:
+                self._image.put(at, node.content[start : start + length])
+            else:
+                self._image.put_file(at, length, source, start)
+
+    def add_journal(self, places: Sequence[Tuple[int, int]]) -> bytes:
+        """Put an empty journal; return what the superblock keeps of its inode."""
+        length = sum(count for _, count in places)
+        pieces: List[extents.Extent] = []
+        for start, count in places:
+            pieces.append(extents.Extent(sum(e.length for e in pieces), start, count))
+        root, _ = extents.build(pieces, [])
+        times = (self._epoch, self._epoch)
+        self._put_inode(
+            superblock.JOURNAL_INODE,
+            inode.pack(0o100600, (0, 0), length * BLOCK, times, 1, length, inode.EXTENTS_FLAG, root),
+        )
+        # Big-endian: magic, version 2 superblock, block size, length, first block, first sequence number, clean (start 0).
+        head = struct.pack(">IIIIIIIII", 0xC03B3998, 4, 0, BLOCK, length, 1, 1, 0, 0)
+        self._put(places[0][0], head + bytes(12) + self._id.bytes + struct.pack(">I", 1))
+        return root + struct.pack("<II", length * BLOCK >> 32, length * BLOCK & 0xFFFFFFFF)
+
+    def add_resize_inode(self, map_block: int) -> None:
+        """Put the inode that owns the reserved descriptor blocks, in the form that the kernel's resizer checks (fs/ext4/resize.c)."""
+        geometry = self._geometry
+        copies = [group.start for group in geometry.groups if group.has_super and group.index]
+        first = 1 + geometry.descriptor_blocks
+        top = bytearray(BLOCK)
+        for number in range(RESERVED_DESCRIPTOR_BLOCKS):
+            block = first + number
+            struct.pack_into("<I", top, (geometry.descriptor_blocks + number) % _POINTERS * 4, block)
+            self._put(block, struct.pack(f"<{len(copies)}I", *(start + block for start in copies)))
+        self._put(map_block, top)
+        # The double indirect pointer is the 14th; the size is what single and double indirection together can reach.
+        pointers = struct.pack("<15I", *([0] * 13), map_block, 0)
+        size = BLOCK * (12 + _POINTERS + _POINTERS * _POINTERS)
+        owned = 1 + RESERVED_DESCRIPTOR_BLOCKS * (1 + len(copies))
+        times = (self._epoch, self._epoch)
+        self._put_inode(superblock.RESIZE_INODE, inode.pack(0o100600, (0, 0), size, times, 1, owned, 0, pointers))
+
+    def finish(self, used: Sequence[Tuple[int, int]], journal: bytes) -> None:
+        """Put inode tables, bitmaps, descriptors and superblocks."""
+        geometry = self._geometry
+        self._bitmaps.use_blocks(used)
+        for group, table in self._tables.items():
+            self._put(geometry.groups[group].inode_table, table)
+        usage = [self._bitmaps.usage(group) for group in geometry.groups]
+        for group, use in zip(geometry.groups, usage):  # noqa: B905 - Python 3.9; one for each group
+            if not use.flags & superblock.BLOCK_UNINIT:
+                self._put(group.block_bitmap, self._bitmaps.block_bitmap(group))
+            if not use.flags & superblock.INODE_UNINIT:
+                self._put(group.inode_bitmap, self._bitmaps.inode_bitmap(group))
+        free_blocks, free_inodes = sum(use.free_blocks for use in usage), sum(use.free_inodes for use in usage)
+        primary = superblock.superblock(
+            geometry, LABEL, self._id, self._hash_seed, self._epoch, free_blocks, free_inodes, journal
+        )
+        self._image.put(self._offset + 1024, primary)
+        self._put(1, superblock.descriptors(geometry, self._id, usage))
+        copies = superblock.descriptors(geometry, self._id, [superblock.backup_usage()] * geometry.group_count)
+        for group in geometry.groups[1:]:
+            if group.has_super:
+                self._put(group.start, superblock.backup(primary, group.index))
+                self._put(group.start + 1, copies)

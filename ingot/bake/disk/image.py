@@ -1,0 +1,150 @@
+"""The disk as a set of pieces, assembled block by block: read, hashed and written in one pass, by all cores.
+
+Every piece is bytes in memory or a range of a file. What no piece covers is zero and stays a hole in the output.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from bisect import bisect_right
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Iterator, List, NamedTuple, Optional, Tuple, Union
+
+from ingot.bake.disk.spec import SNAPSHOT_BLOCK, DiskDigest, root_digest
+from ingot.errors import BakeError
+
+# How many blocks a thread takes at once: a few, so that all cores end at the same time; not one, for a file often spans several.
+BLOCKS_PER_TASK = 8
+_ZEROS = bytes(SNAPSHOT_BLOCK)
+
+
+class Piece(NamedTuple):
+    """``length`` bytes at ``offset`` of the disk: from ``start`` on in a file (bytes path), or from ``start`` on in memory."""
+
+    offset: int
+    length: int
+    content: Union[bytes, bytearray]
+    start: int = 0
+    is_file: bool = False
+
+
+class Image:
+    """The pieces of a disk of ``size`` bytes."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._pieces: List[Piece] = []
+
+    def put(self, offset: int, data: Union[bytes, bytearray]) -> None:
+        """Place bytes at ``offset``. ``data`` may still change until the image is written."""
+        if data:
+            self._pieces.append(Piece(offset, len(data), data))
+
+    def put_file(self, offset: int, length: int, path: bytes, start: int) -> None:
+        """Place ``length`` bytes of the file ``path``, from ``start`` on, at ``offset``."""
+        self._pieces.append(Piece(offset, length, path, start, True))
+
+    def write(self, output: Path) -> DiskDigest:
+        """Write the disk to ``output`` and return its digests. Removes what it wrote, and raises BakeError, when it cannot."""
+        pieces = sorted(self._pieces, key=lambda piece: piece.offset)
+        for left, right in zip(pieces, pieces[1:]):  # noqa: B905, RUF007 - Python 3.9 has no pairwise
+            if left.offset + left.length > right.offset:
+                raise BakeError(f"two parts of the disk overlap at byte {right.offset}: this is a defect of Ingot")
+        target = os.open(output, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            os.ftruncate(target, self.size)
+            blocks = self._write_blocks(target, pieces)
+        except OSError as error:
+            os.unlink(output)  # noqa: PTH108 - the same call as above, on the same name
+            hint = "free some space" if error.errno == errno.ENOSPC else None
+            raise BakeError(f"{output} cannot be written: {error.strerror}", hint=hint) from error
+        except BaseException:
+            os.unlink(output)  # noqa: PTH108
+            raise
+        finally:
+            os.close(target)
+        used = sum(block is not None for block in blocks) * SNAPSHOT_BLOCK
+        return DiskDigest(self.size, used, tuple(blocks), root_digest(tuple(blocks)))
+
+    def _write_blocks(self, target: int, pieces: List[Piece]) -> List[Optional[str]]:
+        blocks: List[Optional[str]] = [None] * (self.size // SNAPSHOT_BLOCK)
+        ends = [piece.offset + piece.length for piece in pieces]
+
+        def task(indexes: List[int]) -> None:
+            reader = _Reader()
+            try:
+                for index in indexes:
+                    blocks[index] = _write_block(target, index, pieces, ends, reader)
+            finally:
+                reader.close()
+
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+            for done in [pool.submit(task, indexes) for indexes in _tasks(pieces)]:
+                done.result()
+        return blocks
+
+
+def _tasks(pieces: List[Piece]) -> Iterator[List[int]]:
+    """Yield the indexes of the blocks that some piece touches, a few at a time."""
+    indexes: List[int] = []
+    following = 0
+    for piece in pieces:
+        last = (piece.offset + piece.length - 1) // SNAPSHOT_BLOCK
+        for index in range(max(following, piece.offset // SNAPSHOT_BLOCK), last + 1):
+            indexes.append(index)
+            if len(indexes) == BLOCKS_PER_TASK:
+                yield indexes
+                indexes = []
+        following = max(following, last + 1)
+    if indexes:
+        yield indexes
+
+
+class _Reader:
+    """Reads from files, keeping the last one open: neighbouring blocks are mostly of one file."""
+
+    def __init__(self) -> None:
+        self._path: Optional[bytes] = None
+        self._file = -1
+
+    def read_into(self, view: memoryview, path: bytes, offset: int) -> None:
+        if path != self._path:
+            self.close()
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            self._path = path
+        if os.preadv(self._file, [view], offset) != len(view):
+            raise BakeError(f"{os.fsdecode(path)} became shorter while the disk was written")
+
+    def close(self) -> None:
+        if self._path is not None:
+            os.close(self._file)
+            self._path = None
+
+
+def _write_block(target: int, index: int, pieces: List[Piece], ends: List[int], reader: _Reader) -> Optional[str]:
+    base = index * SNAPSHOT_BLOCK
+    block = bytearray(SNAPSHOT_BLOCK)
+    view = memoryview(block)
+    number = bisect_right(ends, base)
+    while number < len(pieces) and pieces[number].offset < base + SNAPSHOT_BLOCK:
+        start, stop, piece_start = _overlap(pieces[number], base)
+        piece = pieces[number]
+        if piece.is_file:
+            reader.read_into(view[start:stop], bytes(piece.content), piece_start)
+        else:
+            view[start:stop] = memoryview(piece.content)[piece_start : piece_start + stop - start]
+        number += 1
+    if block == _ZEROS:
+        return None
+    os.pwrite(target, block, base)
+    return hashlib.sha256(block).hexdigest()
+
+
+def _overlap(piece: Piece, base: int) -> Tuple[int, int, int]:
+    """Return where a piece starts and stops in the block at ``base``, and where in its content that is."""
+    start = max(piece.offset, base)
+    stop = min(piece.offset + piece.length, base + SNAPSHOT_BLOCK)
+    return start - base, stop - base, piece.start + start - piece.offset

@@ -1,0 +1,115 @@
+"""The initial RAM disk: busybox, a short script and the few kernel modules that it takes to mount the root disk.
+
+A cpio archive in the "newc" format (kernel: Documentation/driver-api/early-userspace/buffer-format.rst), not compressed: it is
+small, and a compressor's output would depend on its version.
+"""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import subprocess
+from pathlib import Path
+from typing import Dict, List, Sequence, Set
+
+from ingot.bake.disk.identity import root_partition, root_partition_name
+from ingot.errors import BakeError
+from ingot.process import require
+
+# NVMe is EC2's disk (Nitro), virtio QEMU's; ext4 asks for the crc32c algorithm by name, which modules.dep does not tell.
+REQUIRED = ("nvme", "ext4")
+OPTIONAL = ("virtio_pci", "virtio_blk", "crc32c_generic", "crc32c_intel")
+
+
+class _Archive:
+    """Collects the members of a cpio archive; inode numbers count up, all times are ``epoch``."""
+
+    def __init__(self, epoch: int) -> None:
+        self._parts: List[bytes] = []
+        self._count = 0
+        self._epoch = epoch
+
+    def add(self, name: str, mode: int, data: bytes = b"", device: "tuple[int, int]" = (0, 0)) -> None:
+        raw = name.encode("utf-8") + b"\0"
+        self._count += 1
+        fields = (self._count, mode, 0, 0, 1, self._epoch, len(data), 0, 0, *device, len(raw), 0)
+        head = b"070701" + b"".join(b"%08X" % (field & 0xFFFFFFFF) for field in fields) + raw
+        self._parts += [head, bytes(-len(head) % 4), data, bytes(-len(data) % 4)]
+
+    def close(self) -> bytes:
+        self._count, self._epoch = -1, 0
+        self.add("TRAILER!!!", 0)
+        whole = b"".join(self._parts)
+        return whole + bytes(-len(whole) % 512)
+
+
+def build_initrd(name: str, epoch: int, modules: Path, busybox: bytes) -> bytes:
+    """Return the archive for the recipe ``name``. ``modules`` is ``lib/modules/<version>`` with its ``modules.dep``."""
+    archive = _Archive(epoch)
+    for directory in ("bin", "dev", "modules", "proc", "root", "sys"):
+        archive.add(directory, 0o040755)
+    archive.add("dev/console", 0o020600, device=(5, 1))
+    archive.add("bin/busybox", 0o100755, busybox)
+    archive.add("init", 0o100755, _script(name).encode("utf-8"))
+    order = []
+    for path in module_files(modules):
+        plain = path.name[: path.name.index(".ko") + 3]
+        archive.add(f"modules/{plain}", 0o100644, _decompress(path))
+        order.append(plain + "\n")
+    archive.add("modules/order", 0o100644, "".join(order).encode("utf-8"))
+    return archive.close()
+
+
+def _script(name: str) -> str:
+    text = Path(__file__).with_name("init.sh").read_text(encoding="utf-8")
+    return text.replace("@PARTUUID@", str(root_partition(name))).replace("@PARTNAME@", root_partition_name(name))
+
+
+def module_files(modules: Path) -> List[Path]:
+    """Return the files of the modules that the initrd loads, each after those that it needs.
+
+    Raises BakeError when a required module is neither there nor built into the kernel.
+    """
+    try:
+        needs = _dependencies((modules / "modules.dep").read_text(encoding="utf-8"))
+        builtin = {_module_name(line) for line in (modules / "modules.builtin").read_text(encoding="utf-8").split()}
+    except OSError as error:
+        raise BakeError(f"{error.filename} cannot be read: {error.strerror}", hint="is the kernel package installed?") from error
+    by_name = {_module_name(path): path for path in needs}
+    order: List[str] = []
+    for name in (*REQUIRED, *OPTIONAL):
+        if name in by_name:
+            _visit(by_name[name], needs, order, set())
+        elif name in REQUIRED and name not in builtin:
+            raise BakeError(f"the kernel {modules.name} has no module {name}, which a clone needs to boot")
+    return [modules / path for path in order]
+
+
+def _dependencies(text: str) -> Dict[str, Sequence[str]]:
+    lines = (line.partition(":") for line in text.splitlines() if line)
+    return {path: rest.split() for path, _, rest in lines}
+
+
+def _module_name(path: str) -> str:
+    return path.rpartition("/")[2].partition(".ko")[0].replace("-", "_")
+
+
+def _visit(path: str, needs: Dict[str, Sequence[str]], order: List[str], above: Set[str]) -> None:
+    if path in order or path in above:
+        return
+    for other in needs.get(path, ()):
+        _visit(other, needs, order, above | {path})
+    order.append(path)
+
+
+def _decompress(path: Path) -> bytes:
+    data = path.read_bytes()
+    if path.suffix == ".xz":
+        return lzma.decompress(data)
+    if path.suffix == ".gz":
+        return gzip.decompress(data)
+    if path.suffix == ".zst":
+        # The standard library has zstd from Python 3.14 on only; what it decompresses to does not depend on the version.
+        zstd = require("zstd", needed_for="unpack kernel modules")
+        return subprocess.run([zstd, "-dc"], input=data, stdout=subprocess.PIPE, check=True).stdout
+    return data

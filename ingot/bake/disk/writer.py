@@ -1,0 +1,88 @@
+"""The top function of the disk: boot partition, root file system, partition table, one pass of writing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Sequence
+
+from ingot.bake.disk import gpt
+from ingot.bake.disk.ext4.writer import TooSmallError, write_ext4
+from ingot.bake.disk.fat import partition_size, write_esp
+from ingot.bake.disk.identity import identifier, root_partition, root_partition_name
+from ingot.bake.disk.image import Image
+from ingot.bake.disk.initrd import build_initrd
+from ingot.bake.disk.spec import BOOT_FILES, MIB, DiskDigest, DiskSpec
+from ingot.bake.disk.uki import build_uki
+from ingot.bake.tree import Entry, sort_entries
+from ingot.errors import BakeError
+
+_ESP_START = MIB  # the usual alignment
+_TAIL = MIB  # the backup partition table lies there
+_GIB = 1 << 30
+
+
+def write_disk(
+    spec: DiskSpec, entries: Sequence[Entry], output: Path, progress: Callable[[str], None] = lambda message: None
+) -> DiskDigest:
+    """Write the raw disk that ``spec`` describes, with ``entries`` as its root, to ``output``; return its digests.
+
+    The bytes depend on ``spec`` and ``entries`` alone, not on the entries' order. Raises BakeError, and leaves nothing, when the disk is
+    too small, the tree cannot be stored, or a file cannot be read or written.
+    """
+    progress("putting the boot image together")
+    kernel_image = boot_image(spec)
+    esp_size = partition_size(len(kernel_image))
+    root_start = _ESP_START + esp_size
+    root_size = spec.size - root_start - _TAIL
+    if root_size < 64 * MIB:
+        raise _too_small(spec, root_start + 64 * MIB + _TAIL)
+    image = Image(spec.size)
+    gpt.write_table(
+        image,
+        identifier(spec.name, "disk"),
+        [
+            gpt.Partition(gpt.ESP_TYPE, identifier(spec.name, "boot partition"), _ESP_START, esp_size, "ingot-boot"),
+            gpt.Partition(
+                gpt.ROOT_TYPES[spec.architecture], root_partition(spec.name), root_start, root_size,
+                root_partition_name(spec.name),
+            ),
+        ],
+    )  # fmt: skip
+    volume_id = identifier(spec.name, "boot volume").int & 0xFFFFFFFF
+    write_esp(image, _ESP_START, esp_size, volume_id, spec.epoch, BOOT_FILES[spec.architecture], kernel_image)
+    progress("laying out the root file system")
+    try:
+        write_ext4(image, root_start, root_size, name=spec.name, entries=sort_entries(entries), epoch=spec.epoch)
+    except TooSmallError as error:
+        raise _too_small(spec, root_start + error.needed + _TAIL) from error
+    progress("writing the disk")
+    return image.write(output)
+
+
+def boot_image(spec: DiskSpec) -> bytes:
+    """Return the unified kernel image: what the firmware starts."""
+    try:
+        stub, kernel, busybox = (path.read_bytes() for path in (spec.stub, spec.kernel, spec.busybox))
+        initrd = build_initrd(spec.name, spec.epoch, spec.modules, busybox)
+    except OSError as error:
+        raise BakeError(f"{error.filename} cannot be read: {error.strerror}") from error
+    command_line = f"root=PARTUUID={root_partition(spec.name)} {spec.command_line}".strip()
+    return build_uki(
+        stub,
+        [
+            (".osrel", spec.os_release.encode("utf-8")),
+            (".cmdline", command_line.encode("utf-8") + b"\0"),
+            (".uname", spec.kernel_version.encode("utf-8")),
+            (".initrd", initrd),
+            (".linux", kernel),
+        ],
+    )
+
+
+def _too_small(spec: DiskSpec, needed: int) -> BakeError:
+    # Tenths of a GiB, rounded up: what a person writes into the recipe.
+    tenths = -(-needed * 10 // _GIB)
+    have = f"{spec.size / _GIB:.1f}".rstrip("0").rstrip(".")
+    return BakeError(
+        f"size {have} GiB, needs at least {tenths / 10:g} GiB", hint="raise root_volume.size in the recipe; clones need room to work, too"
+    )
