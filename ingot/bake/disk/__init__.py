@@ -3,7 +3,8 @@
 Every byte of the disk is a function of the arguments: see docs/decisions/0001-own-disk-writer.md.
 """
 
+from ingot.bake.disk.ext4.reader import Ext4Reader, read_ext4
 from ingot.bake.disk.spec import DiskDigest, DiskSpec
 from ingot.bake.disk.writer import write_disk
 
-__all__ = ["DiskDigest", "DiskSpec", "write_disk"]
+__all__ = ["DiskDigest", "DiskSpec", "Ext4Reader", "read_ext4", "write_disk"]

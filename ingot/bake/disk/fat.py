@@ -34,8 +34,9 @@ def partition_size(file_size: int) -> int:
 def write_esp(image: Image, start: int, size: int, volume_id: int, epoch: int, name: str, content: bytes) -> None:
     """Put the file system at ``start``, with ``content`` as ``EFI/BOOT/<name>``. ``name`` has 8 + 3 characters at most."""
     sectors = size // SECTOR
-    # One sector per cluster: (sectors - reserved) / (1 + 2 tables x 4 bytes / 512), rounded so that the tables always suffice.
-    fat_sectors = -(-(sectors - _RESERVED) * 4 // (SECTOR + 4 * _FATS))
+    # One sector per cluster; each table has 4 bytes for every cluster and for two more:
+    # (sectors - reserved - 2 f + 2) * 4 <= 512 f, solved for f.
+    fat_sectors = -(-(sectors - _RESERVED + 2) * 4 // (SECTOR + 4 * _FATS))
     clusters = sectors - _RESERVED - _FATS * fat_sectors
     needed = 3 + -(-len(content) // SECTOR)
     if clusters < _FAT32_CLUSTERS or needed > clusters:

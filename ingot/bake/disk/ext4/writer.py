@@ -177,8 +177,8 @@ class _Writer:
         """Put inode tables, bitmaps, descriptors and superblocks."""
         geometry = self._geometry
         self._bitmaps.use_blocks(used)
-        for group, table in self._tables.items():
-            self._put(geometry.groups[group].inode_table, table)
+        for index, table in self._tables.items():
+            self._put(geometry.groups[index].inode_table, table)
         usage = [self._bitmaps.usage(group) for group in geometry.groups]
         for group, use in zip(geometry.groups, usage):  # noqa: B905 - Python 3.9; one for each group
             if not use.flags & superblock.BLOCK_UNINIT:
