@@ -1,1 +1,5 @@
-"""The content-addressed directory of packages, layers and disk images."""
+"""The content-addressed store: packages, layers and disk images on this machine."""
+
+from ingot.store.store import Image, Store
+
+__all__ = ["Image", "Store"]

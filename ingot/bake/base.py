@@ -1,0 +1,224 @@
+"""The lower layer: the locked packages, installed and sealed. It is found by the digest of what it is made of.
+
+A layer is a directory ``layers/<digest>`` with ``root`` (the tree), ``tools`` (packages of the role "tool", extracted only) and
+``entries.json`` (what is in the tree, with digests). It is made aside and renamed, so one that is there is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Iterable, List, Mapping, Tuple
+
+from ingot.bake import configure, database, drop
+from ingot.bake.chroot import Chroot
+from ingot.bake.deb import Control, Package, extract, read_control
+from ingot.bake.fetch import check_packages, package_file
+from ingot.bake.inventory import BASELINE, base_baseline
+from ingot.bake.locks import locked
+from ingot.bake.machine import install_machine
+from ingot.bake.seal import seal
+from ingot.bake.tree import Entry, Kind, hash_files, scan, sort_entries
+
+Progress = Callable[[str], None]
+# Debian's and Ubuntu's merged /usr, as debootstrap makes it before the first package.
+MERGED: Mapping[str, Tuple[str, ...]] = {
+    "x86_64": ("bin", "sbin", "lib", "lib64"),
+    "arm64": ("bin", "sbin", "lib"),
+}
+
+
+@dataclass(frozen=True)
+class Base:
+    """A lower layer that is there: its directory and what is in its tree, all of layer 0."""
+
+    directory: Path
+    entries: List[Entry]
+
+    @property
+    def root(self) -> Path:
+        """The tree."""
+        return self.directory / "root"
+
+    @property
+    def tools(self) -> Path:
+        """The tree of the packages that the bake itself uses."""
+        return self.directory / "tools"
+
+
+def base_digest(plan: Mapping[str, Any]) -> str:
+    """Return the digest of all that makes a plan's lower layer: packages, what is dropped, the time, the engine's own code."""
+    packages = sorted((p["name"], p["role"], p["sha256"]) for p in plan["packages"])
+    inputs = {
+        "packages": packages,
+        "drop": plan["drop"],
+        "epoch": plan["epoch"],
+        "architecture": plan["architecture"],
+        "engine": _engine_digest(),
+    }
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def _engine_digest() -> str:
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted([*here.glob("*.py"), *(here / "rootfs").iterdir()]):
+        if file.is_file():
+            digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def base_layer(plan: Mapping[str, Any], packages: Path, layers: Path, progress: Progress) -> Base:
+    """Return the lower layer of ``plan``, made from ``packages`` if ``layers`` does not hold it. Raises BakeError."""
+    digest = base_digest(plan)
+    layer = layers / digest
+    with locked(
+        layers / f"{digest}.lock", waiting=lambda: progress("waiting: another bake makes the same layer")
+    ):
+        if not layer.exists():
+            unfinished = layers / f"{digest}.tmp"
+            if unfinished.exists():  # of a bake that was killed: the lock is ours now
+                shutil.rmtree(unfinished)
+            try:
+                _make(plan, packages, unfinished, progress)
+                unfinished.rename(layer)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+        else:
+            os.utime(layer)  # for the collection of garbage: when it was used last
+    return Base(layer, load_entries(layer / "entries.json", layer / "root", int(plan["epoch"])))
+
+
+def _make(plan: Mapping[str, Any], packages: Path, layer: Path, progress: Progress) -> None:
+    root, epoch = layer / "root", int(plan["epoch"])
+    _make_skeleton(root, plan["architecture"])
+    check_packages(plan["packages"], packages, progress)
+    progress(f"unpacking {len(plan['packages'])} packages")
+    _unpack_tools(_packages(plan, packages, "tool"), layer / "tools")
+    chosen, by_dpkg = _unpack(_packages(plan, packages, "install"), root, drop.patterns(plan["drop"]))
+    chroot = Chroot(root, epoch=epoch)
+    chroot.mount()
+    try:
+        progress("configuring the packages")
+        configure.drop_options(root, drop.patterns(plan["drop"]))
+        configure.run_preinsts(chroot, chosen)
+        configure.unpack_by_dpkg(chroot, by_dpkg)
+        configure.configure_all(chroot)
+        install_machine(chroot, epoch=epoch)
+    finally:
+        chroot.unmount()
+    seal(root, epoch=epoch)
+    progress("taking the inventory of the packages")
+    entries = hash_files(scan(root))
+    baseline = root / BASELINE[1:] / "base"
+    baseline.write_bytes(base_baseline([entry._replace(mtime=epoch) for entry in entries]))
+    baseline.chmod(0o644)
+    known = {entry.path: entry for entry in entries}
+    save_entries(layer / "entries.json", hash_files([known.get(e.path, e) for e in scan(root)]))
+
+
+def _make_skeleton(root: Path, architecture: str) -> None:
+    """Make the directories that must be there before the first package: the merged /usr and an empty database."""
+    root.mkdir(parents=True)
+    root.chmod(0o755)
+    for name in MERGED[architecture]:
+        (root / "usr" / name).mkdir(parents=True)
+        (root / name).symlink_to(f"usr/{name}")
+    for path in (root / "usr", *(root / "usr").iterdir()):
+        path.chmod(0o755)
+    database.create_database(root)
+
+
+def _packages(plan: Mapping[str, Any], directory: Path, role: str) -> List[Package]:
+    return [
+        Package(
+            p["name"],
+            p["version"],
+            p["architecture"],
+            package_file(directory, p["sha256"]),
+            bool(p["essential"]),
+        )
+        for p in plan["packages"]
+        if p["role"] == role
+    ]
+
+
+def _unpack_tools(packages: Iterable[Package], directory: Path) -> None:
+    directory.mkdir()
+    for package in packages:
+        extract(package, directory)
+
+
+def _unpack(
+    packages: List[Package], root: Path, dropped: List[str]
+) -> Tuple[List[Tuple[Package, Control]], List[Package]]:
+    """Unpack all packages, as many at a time as there are processors, and enter them in dpkg's database.
+
+    Returns them with their controls, and apart those that dpkg itself must unpack.
+    """
+    # The largest first, so that no processor is left with it alone at the end.
+    ordered = sorted(packages, key=lambda package: (-package.file.stat().st_size, package.name))
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        controls = dict(zip((p.name for p in ordered), pool.map(read_control, ordered)))  # noqa: B905 - not in Python 3.9
+        mine = [package for package in ordered if not configure.needs_dpkg(controls[package.name])]
+        paths = dict(zip((p.name for p in mine), pool.map(lambda package: extract(package, root), mine)))  # noqa: B905
+    database.settle(root, {package.name: package for package in mine}, controls, paths)
+    kept = {name: drop.drop_files(root, found, dropped) for name, found in paths.items()}
+    database.record(root, [(package, controls[package.name], kept[package.name]) for package in mine])
+    by_dpkg = [package for package in ordered if package not in mine]
+    return [(package, controls[package.name]) for package in mine], sorted(by_dpkg, key=lambda p: p.name)
+
+
+def save_entries(file: Path, entries: Iterable[Entry]) -> None:
+    """Write ``entries`` without what depends on this machine: sources and times."""
+    rows = [
+        [
+            e.path,
+            e.kind.value,
+            e.mode,
+            e.uid,
+            e.gid,
+            e.size,
+            e.link,
+            e.group,
+            list(e.device),
+            [[name, value.hex()] for name, value in e.xattrs],
+            e.sha256,
+        ]
+        for e in sort_entries(entries)
+    ]
+    file.write_text(json.dumps(rows))
+
+
+def load_entries(file: Path, root: Path, epoch: int) -> List[Entry]:
+    """Read what :func:`save_entries` wrote; contents are below ``root``, all times are ``epoch``."""
+    top = str(root)
+    entries = []
+    for path, kind, mode, uid, gid, size, link, group, device, xattrs, sha256 in json.loads(file.read_text()):
+        source = top + path if kind == Kind.FILE.value else None
+        pairs = tuple((name, bytes.fromhex(value)) for name, value in xattrs)
+        entries.append(
+            Entry(
+                path,
+                Kind(kind),
+                mode,
+                uid,
+                gid,
+                epoch,
+                size,
+                link,
+                group,
+                (device[0], device[1]),
+                pairs,
+                source,
+                None,
+                0,
+                sha256,
+            )
+        )
+    return entries

@@ -1,0 +1,158 @@
+"""A root directory in which programs run apart from this machine: own mounts, processes, host name, no network.
+
+The mounts live in the mount namespace of the calling process, which the engine makes private
+(:mod:`ingot.bake.worker`): when that process ends, however it ends, the kernel takes every mount away.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional, Sequence
+
+from ingot.errors import BakeError
+from ingot.process import require, run
+
+# What a program in the root sees of the builder's environment: nothing. Everything that could make two bakes differ is fixed.
+ENVIRONMENT: Dict[str, str] = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    "TERM": "dumb",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "DEBCONF_NONINTERACTIVE_SEEN": "true",
+    "INITRD": "No",  # Debian's kernel hooks: no initramfs, the engine writes its own (initramfs-tools' hook reads it)
+    "SYSTEMD_OFFLINE": "1",  # systemctl works on files, it looks for no service manager
+    "PYTHONHASHSEED": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+HOSTNAME = "ingot-bake"
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+# Runs as the first process of the new namespaces. The name is set there, not on the builder. A missing `ip` is no error: most
+# packages need no loopback interface.
+ENTRY = (
+    f"umask 022; echo {HOSTNAME} > /proc/sys/kernel/hostname; "
+    'if command -v ip >/dev/null; then ip link set lo up; fi; exec "$@"'
+)
+
+
+class Chroot:
+    """A root directory that is ready to run programs in. ``epoch``: Unix seconds, the time that files shall bear."""
+
+    def __init__(self, root: Path, *, epoch: int) -> None:
+        self.root = root
+        self.environment = {**ENVIRONMENT, "SOURCE_DATE_EPOCH": str(epoch)}
+
+    def mount(self) -> None:
+        """Mount /dev, /run and /tmp: what is written there is no part of the image."""
+        for name in ("dev", "run", "tmp", "proc"):
+            (self.root / name).mkdir(exist_ok=True)
+        self._tmpfs("dev", "mode=755")
+        self._tmpfs("run", "mode=755")
+        self._tmpfs("tmp", "mode=1777")
+        devices = self.root / "dev"
+        for name in DEVICES:
+            (devices / name).touch()
+            run(["mount", "--bind", f"/dev/{name}", devices / name])
+        for name, target in (
+            ("fd", "/proc/self/fd"),
+            ("stdin", "fd/0"),
+            ("stdout", "fd/1"),
+            ("stderr", "fd/2"),
+        ):
+            (devices / name).symlink_to(target)
+        (devices / "shm").mkdir(mode=0o1777)
+        # Some maintainer scripts ask for the directory of locks.
+        (self.root / "run" / "lock").mkdir(mode=0o1777)
+
+    def unmount(self) -> None:
+        """Take the mounts away again, so that the tree can be read and renamed."""
+        run(["umount", "--recursive", *(self.root / name for name in ("dev", "run", "tmp"))])
+
+    def _tmpfs(self, name: str, options: str) -> None:
+        run(["mount", "-t", "tmpfs", "-o", f"nosuid,{options}", "ingot", self.root / name])
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        env: Optional[Mapping[str, str]] = None,
+        timeout: Optional[float] = None,
+        what: str,
+    ) -> str:
+        """Run ``command`` in the root and return what it printed, stdout and stderr as they came.
+
+        ``what`` names the command in errors. All processes that it leaves behind end with it. Raises BakeError
+        (:class:`CommandFailedError`) for an exit status other than 0 and after ``timeout`` seconds.
+        """
+        # fmt: off
+        words: List[str] = [
+            require("unshare", needed_for="run programs in the image's root directory"),
+            "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--ipc", "--uts", "--net",
+            f"--root={self.root}", "--wd=/", "--mount-proc", "/bin/sh", "-c", ENTRY, "sh", *command,
+        ]
+        # fmt: on
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**self.environment, **(env or {})},
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()  # the namespace's first process dies with it, and all others with that one
+            output, _ = process.communicate()
+            raise CommandFailedError(what, f"no end after {timeout:g} seconds", output) from None
+        if process.returncode != 0:
+            raise CommandFailedError(what, _status(process.returncode), output)
+        return output
+
+
+class CommandFailedError(BakeError):
+    """A program in the root failed. ``reason``: how it ended; ``output``: what it printed, whole."""
+
+    def __init__(self, what: str, reason: str, output: str) -> None:
+        end = "\n".join("    " + line for line in output.strip().splitlines()[-20:])
+        super().__init__(f"{what}: {reason}" + (f"\n{end}" if end else ""))
+        self.reason = reason
+        self.output = output
+
+
+def _status(code: int) -> str:
+    # A shell reports a command that signal N killed as status 128 + N; unshare passes it on.
+    return f"exit status {code}" if code >= 0 else f"signal {-code}"
+
+
+def in_root(root: Path, path: str) -> Path:
+    """Return where absolute ``path`` of the image lies below ``root``, following symbolic links inside the root.
+
+    The last component is not followed. A link such as ``/var/run -> /run`` must lead to the image's /run, never to
+    the builder's. Raises BakeError for a loop of links.
+    """
+    done = ""
+    todo = [part for part in path.split("/") if part not in ("", ".")]
+    hops = 0
+    while todo:
+        part = todo.pop(0)
+        if part == "..":
+            done = done.rpartition("/")[0]
+            continue
+        here = f"{done}/{part}"
+        place = Path(f"{root}{here}")
+        if todo and place.is_symlink():
+            hops += 1
+            if hops > 40:  # as many as Linux follows: path_resolution(7)
+                raise BakeError(f"{path}: too many levels of symbolic links in the image")
+            link = str(place.readlink())
+            todo = [piece for piece in link.split("/") if piece not in ("", ".")] + todo
+            if link.startswith("/"):
+                done = ""
+            continue
+        done = here
+    return Path(f"{root}{done}")

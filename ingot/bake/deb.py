@@ -1,0 +1,119 @@
+"""Reading Debian packages: control information and contents, by ``dpkg-deb`` and ``tar``."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Sequence, Tuple
+
+from ingot.errors import BakeError
+from ingot.process import require
+
+Fields = Dict[str, str]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package of the lock: its names and the file that holds it."""
+
+    name: str
+    version: str
+    architecture: str
+    file: Path
+    essential: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+@dataclass
+class Control:
+    """The control part of a package: ``text`` is the control file, ``members`` the other files with their modes."""
+
+    text: str
+    fields: Fields
+    members: Dict[str, Tuple[int, bytes]] = field(default_factory=dict)
+
+    def lines(self, member: str) -> List[str]:
+        """Return the lines of a member without blanks around them; none when the package lacks it."""
+        return [
+            line.strip()
+            for line in self.members.get(member, (0, b""))[1].decode().splitlines()
+            if line.strip()
+        ]
+
+    @property
+    def conffiles(self) -> List[str]:
+        """Return the absolute paths of the configuration files."""
+        # "remove-on-upgrade /path" names a file that is not there any more: deb-conffiles(5).
+        return [line for line in self.lines("conffiles") if line.startswith("/")]
+
+
+def parse_fields(text: str) -> Fields:
+    """Return the fields of one control paragraph, names in lower case; a folded value keeps its lines: deb822(5)."""
+    fields: Fields = {}
+    name = ""
+    for line in text.splitlines():
+        if line[:1] in (" ", "\t") and name:
+            fields[name] += "\n" + line.strip()
+        elif ":" in line:
+            name, value = line.split(":", 1)
+            name = name.lower()
+            fields[name] = value.strip()
+    return fields
+
+
+def read_control(package: Package) -> Control:
+    """Return the control part of ``package``. Raises BakeError when the file is no sound package."""
+    done = subprocess.run(
+        [require("dpkg-deb", needed_for="read packages"), "--ctrl-tarfile", str(package.file)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise BakeError(f"package {package} cannot be read: {done.stderr.decode(errors='replace').strip()}")
+    members: Dict[str, Tuple[int, bytes]] = {}
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        for member in archive:
+            content = archive.extractfile(member) if member.isfile() else None
+            if content is not None:
+                members[member.name[2:] if member.name.startswith("./") else member.name] = (
+                    member.mode,
+                    content.read(),
+                )
+    text = members.pop("control")[1].decode()
+    return Control(text.strip() + "\n", parse_fields(text), members)
+
+
+def extract(package: Package, root: Path, only: Sequence[str] = ()) -> List[str]:
+    """Extract the contents of ``package`` (or ``only`` these paths) below ``root`` and return their paths: "/usr", "/usr/bin", … in the archive's order.
+
+    Directories that are symbolic links (merged /usr) are followed. Owners are taken by number: packages may only own files to
+    the static ids of base-passwd (Debian Policy 9.2), which are the same everywhere. Raises BakeError.
+    """
+    unpacker = subprocess.Popen(
+        ["dpkg-deb", "--fsys-tarfile", str(package.file)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    # fmt: off
+    done = subprocess.run(
+        ["tar", "--extract", f"--directory={root}", "--preserve-permissions", "--numeric-owner", "--same-owner",
+         "--keep-directory-symlink", "--delay-directory-restore", "--warning=no-timestamp", "--verbose",
+         "--quoting-style=literal", "--", *(f".{path}" for path in only)],
+        stdin=unpacker.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
+    )
+    # fmt: on
+    if unpacker.stdout is not None:
+        unpacker.stdout.close()
+    if unpacker.wait() != 0 or done.returncode != 0:
+        reason = done.stderr.decode(errors="replace").strip() or "its contents are damaged"
+        raise BakeError(f"package {package} cannot be unpacked: {reason}")
+    names = done.stdout.decode(errors="surrogateescape").splitlines()
+    return [name[1:].rstrip("/") or "/." for name in names]

@@ -1,0 +1,122 @@
+"""The engine: executes a plan. The work is done by a process with mounts of its own (:mod:`ingot.bake.worker`)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional
+
+import ingot
+from ingot import errors
+from ingot.errors import BakeError, IngotError
+from ingot.process import require
+
+Progress = Callable[[str], None]
+
+
+def bake(
+    plan: Mapping[str, Any],
+    *,
+    sources: Path,
+    packages: Path,
+    layers: Path,
+    output: Path,
+    progress: Progress,
+    keep: bool = False,
+) -> Dict[str, Any]:
+    """Bake ``plan`` and return the manifest; ``output`` then holds disk.raw and manifest.json.
+
+    ``sources`` is the recipe's directory, ``packages`` the fetched packages (:mod:`ingot.bake.fetch`), ``layers`` where lower layers are
+    kept. On failure ``output`` holds nothing of the bake, unless ``keep``: then ``output/root`` is the tree as the failure left it.
+    Raises BakeError, StepError, MissingToolError.
+    """
+    for tool in ("dpkg-deb", "tar", "mount"):
+        require(tool, needed_for="bake")
+    output.mkdir(parents=True, exist_ok=True)
+    layers.mkdir(parents=True, exist_ok=True)
+    places = {"sources": sources, "packages": packages, "layers": layers, "output": output}
+    job = {"plan": plan, "keep": keep, **{name: str(path.absolute()) for name, path in places.items()}}
+    try:
+        _run_worker(job, progress)
+        manifest: Dict[str, Any] = json.loads((output / "manifest.json").read_text())
+    except BaseException:
+        for name in ("disk.raw", "manifest.json"):
+            (output / name).unlink(missing_ok=True)
+        raise
+    return manifest
+
+
+def _command(job: Path) -> List[str]:
+    unshare = require("unshare", needed_for="give the bake mounts of its own")
+    # An ordinary user becomes root in a user namespace, with the subordinate ids of /etc/subuid (subuid(5)).
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user", "--map-auto"]
+    if user:
+        require("newuidmap", needed_for="bake without being root")
+    return [
+        unshare,
+        *user,
+        "--mount",
+        "--propagation=private",
+        sys.executable,
+        "-m",
+        "ingot.bake.worker",
+        str(job),
+    ]
+
+
+def _run_worker(job: Mapping[str, Any], progress: Progress) -> None:
+    """Run the worker to its end, pass its progress on, raise its error."""
+    with tempfile.TemporaryDirectory(prefix="ingot-bake-") as directory:
+        file = Path(directory) / "job.json"
+        file.write_text(json.dumps(job))
+        worker = subprocess.Popen(
+            _command(file),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=_environment(),
+            text=True,
+        )
+        try:
+            failure = _listen(worker, progress)
+            _, trouble = worker.communicate()
+        except BaseException:
+            worker.terminate()
+            worker.communicate()
+            raise
+    if failure is not None:
+        raise failure
+    if worker.returncode != 0:
+        end = trouble.strip()[-2000:]
+        raise BakeError(f"the bake ended with status {worker.returncode}" + (f"\n{end}" if end else ""))
+
+
+def _environment() -> Dict[str, str]:
+    """Return the worker's environment: where Python and Ingot are, nothing that could reach the image."""
+    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+    package = str(Path(ingot.__file__).parent.parent)
+    return {"PATH": path, "PYTHONPATH": package, "LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0"}
+
+
+def _listen(worker: "subprocess.Popen[str]", progress: Progress) -> Optional[IngotError]:
+    failure: Optional[IngotError] = None
+    for line in worker.stdout or ():
+        message = json.loads(line)
+        if "progress" in message:
+            progress(message["progress"])
+        elif "error" in message:
+            failure = _error(**message["error"])
+    return failure
+
+
+def _error(type: str, message: str, hint: Optional[str]) -> IngotError:  # noqa: A002 - the worker's word
+    if type == "MissingToolError":
+        # Its parts do not travel; its message and hint say all that a user needs.
+        error: IngotError = IngotError(message, hint=hint)
+        error.exit_code = errors.MissingToolError.exit_code
+        return error
+    return (errors.StepError if type == "StepError" else BakeError)(message, hint=hint)

@@ -1,0 +1,146 @@
+"""The inventory's section texts, computed from the tree of a bake.
+
+``rootfs/inventory.pl`` computes the same texts inside a clone; a section's digest is the SHA-256 of its text. A line of the files
+section is ``path TAB type TAB mode TAB uid TAB gid TAB size TAB digest``: size 0 for all but files; the digest is a link's target for a link, ``-``
+for what has none. Lines are sorted by their bytes. Control characters and backslashes of names are written ``\\xHH``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Dict, Iterable, List, Mapping, Sequence, Tuple
+
+from ingot.bake.deb import parse_fields
+from ingot.bake.tree import Entry, Kind, encode
+
+LIBRARY = "/usr/lib/ingot"
+BASELINE = f"{LIBRARY}/baseline"
+# What a clone may change while it runs: neither these paths nor what lies below them count.
+# ruff: noqa: S108 - /tmp is named here, not used
+# fmt: off
+VOLATILE = (
+    "/boot/efi", "/dev", "/efi", "/etc/.pwd.lock", "/etc/.updated", "/etc/adjtime", "/etc/hostname", "/etc/machine-id",
+    "/etc/resolv.conf", "/lost+found", "/proc", "/run", "/sys", "/tmp", BASELINE, "/var/.updated", "/var/backups",
+    "/var/cache", "/var/lib/apt", "/var/lib/dbus", "/var/lib/dhcp", "/var/lib/logrotate", "/var/lib/private",
+    "/var/lib/systemd", "/var/log", "/var/spool", "/var/tmp",
+)
+# fmt: on
+SECTIONS = ("os", "packages", "users", "groups", "files", "services")
+UNITS = b"/etc/systemd/system/"
+STATUS = "/var/lib/dpkg/status"
+_TYPES = {
+    Kind.FILE: b"f",
+    Kind.DIRECTORY: b"d",
+    Kind.SYMLINK: b"l",
+    Kind.CHARACTER: b"c",
+    Kind.BLOCK: b"b",
+    Kind.FIFO: b"p",
+}
+_CONTROL = re.compile(rb"[\x00-\x1f\\\x7f]")
+
+
+def escape(name: bytes) -> bytes:
+    """Return a name with its control characters and backslashes written as ``\\xHH``."""
+    return _CONTROL.sub(lambda match: b"\\x%02x" % match[0][0], name)
+
+
+def escape_text(text: str) -> str:
+    """Return :func:`escape` of text."""
+    return escape(text.encode("utf-8")).decode("utf-8")
+
+
+def is_volatile(path: str) -> bool:
+    """Tell whether a clone may change ``path``."""
+    return any(path == top or path.startswith(f"{top}/") for top in VOLATILE)
+
+
+def file_line(entry: Entry) -> bytes:
+    """Return an entry's line of the files section. Files must have their digests."""
+    digest = b"-"
+    if entry.kind is Kind.SYMLINK:
+        digest = escape(encode(entry.link or ""))
+    elif entry.kind is Kind.FILE:
+        digest = (entry.sha256 or "").encode()
+    size = entry.size if entry.kind is Kind.FILE else 0
+    rest = b"\t%s\t%04o\t%d\t%d\t%d\t%s" % (
+        _TYPES[entry.kind],
+        entry.mode,
+        entry.uid,
+        entry.gid,
+        size,
+        digest,
+    )
+    return escape(encode(entry.path)) + rest
+
+
+def _text(lines: Iterable[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in sorted(lines))
+
+
+def files_text(entries: Sequence[Entry]) -> bytes:
+    """Return the text of the files section."""
+    return _text(file_line(entry) for entry in entries if not is_volatile(entry.path))
+
+
+def services_text(entries: Sequence[Entry]) -> bytes:
+    """Return the text of the services section: every link below /etc/systemd/system and its target."""
+    links = [entry for entry in entries if entry.kind is Kind.SYMLINK]
+    return _text(
+        escape(encode(entry.path)) + b"\t" + escape(encode(entry.link or ""))
+        for entry in links
+        if encode(entry.path).startswith(UNITS)
+    )
+
+
+def installed(status: bytes) -> List[Dict[str, str]]:
+    """Return the paragraphs of dpkg's status file."""
+    paragraphs = [parse_fields(text) for text in status.decode("utf-8", "surrogateescape").split("\n\n")]
+    return [paragraph for paragraph in paragraphs if "package" in paragraph]
+
+
+def packages_text(status: bytes) -> bytes:
+    """Return the text of the packages section: name, version, architecture, status."""
+    fields = ("package", "version", "architecture", "status")
+    return _text("\t".join(paragraph[f] for f in fields).encode() for paragraph in installed(status))
+
+
+def users_text(passwd: bytes, shadow: bytes) -> bytes:
+    """Return the text of the users section: the lines of passwd(5) and what becomes of a password."""
+    state: Dict[bytes, bytes] = {}
+    for line in shadow.splitlines():
+        name, _, rest = line.partition(b":")
+        password = rest.partition(b":")[0]
+        state[name] = b"empty" if not password else b"locked" if password[:1] in b"!*" else b"password"
+    lines = [line for line in passwd.split(b"\n") if line]
+    return _text(line + b"\t" + state.get(line.partition(b":")[0], b"none") for line in lines)
+
+
+def sections(entries: Sequence[Entry], contents: Mapping[str, bytes], kernel: str) -> Dict[str, str]:
+    """Return the digest of each section. ``contents`` holds the files that :data:`READ` names, ``kernel`` what ``uname -r`` says."""
+    texts: Dict[str, bytes] = {
+        "os": contents["/etc/os-release"] + f"KERNEL={kernel}\n".encode(),
+        "packages": packages_text(contents[STATUS]),
+        "users": users_text(contents["/etc/passwd"], contents["/etc/shadow"]),
+        "groups": _text(line for line in contents["/etc/group"].split(b"\n") if line),
+        "files": files_text(entries),
+        "services": services_text(entries),
+    }
+    return {name: hashlib.sha256(texts[name]).hexdigest() for name in SECTIONS}
+
+
+READ: Tuple[str, ...] = ("/etc/os-release", STATUS, "/etc/passwd", "/etc/shadow", "/etc/group")
+
+
+def base_baseline(entries: Sequence[Entry]) -> bytes:
+    """Return the list that the lower layer carries, so that a clone can name what differs."""
+    return files_text(entries)
+
+
+def image_baseline(base: Sequence[Entry], entries: Sequence[Entry]) -> bytes:
+    """Return the list of what the recipe changed on the lower layer: a small file, so that a small change stays small."""
+    below = {entry.path: file_line(entry) for entry in base if not is_volatile(entry.path)}
+    above = {entry.path: file_line(entry) for entry in entries if not is_volatile(entry.path)}
+    changed = [line for path, line in above.items() if below.get(path) != line]
+    removed = [escape(encode(path)) + b"\tremoved" for path in below if path not in above]
+    return _text([*changed, *removed])

@@ -1,0 +1,141 @@
+"""What turns a tree of packages into a machine for EC2: network, time, growth of the root volume, and Ingot's own programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+from ingot.bake.chroot import Chroot
+from ingot.bake.inventory import BASELINE, LIBRARY, VOLATILE, escape_text
+from ingot.errors import BakeError
+
+SOURCES = Path(__file__).parent / "rootfs"
+UNITS = "/etc/systemd/system"
+# file in rootfs/ -> its place in the image and its mode
+STATIC = {
+    "Ingot.pm": (f"{LIBRARY}/Ingot.pm", 0o644),
+    "announce.pl": (f"{LIBRARY}/announce", 0o755),
+    "inventory.pl": (f"{LIBRARY}/inventory", 0o755),
+    "metadata.pl": (f"{LIBRARY}/metadata", 0o755),
+    "tests.pl": (f"{LIBRARY}/tests.run", 0o755),
+    "ingot-announce.service": ("/usr/lib/systemd/system/ingot-announce.service", 0o644),
+    "ingot-inventory.service": ("/usr/lib/systemd/system/ingot-inventory.service", 0o644),
+    "ingot-inventory.timer": ("/usr/lib/systemd/system/ingot-inventory.timer", 0o644),
+    "ingot-metadata.service": ("/usr/lib/systemd/system/ingot-metadata.service", 0o644),
+    "ingot-tests.service": ("/usr/lib/systemd/system/ingot-tests.service", 0o644),
+    "80-ingot.network": ("/etc/systemd/network/80-ingot.network", 0o644),
+    "ntp.conf": ("/etc/systemd/timesyncd.conf.d/ingot.conf", 0o644),
+    "repart.conf": ("/etc/repart.d/50-root.conf", 0o644),
+}
+ENABLED = (
+    "ingot-announce.service",
+    "ingot-inventory.service",
+    "ingot-inventory.timer",
+    "ingot-metadata.service",
+    "ingot-tests.service",
+    "systemd-networkd.service",
+)
+# Units of packages that would change a clone behind its recipe's back, or that do nothing in one.
+DISABLED = (
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "man-db.timer",
+)
+# systemd-update-done(8) writes these files at the first boot, after jobs such as rebuilding the hardware database. The image
+# is complete: with the files there, and no older than /usr, these jobs are not run (ConditionNeedsUpdate, systemd.unit(5)).
+UPDATED = ("/etc/.updated", "/var/.updated")
+
+
+def write(root: Path, path: str, text: str, mode: int = 0o644) -> None:
+    """Write a file of root's into the image, with its parents."""
+    file = root / path.lstrip("/")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    file.write_text(text, encoding="utf-8")
+    file.chmod(mode)
+
+
+def install_machine(chroot: Chroot, *, epoch: int) -> None:
+    """Install Ingot's programs and the configuration that every image has; enable and disable the units."""
+    root = chroot.root
+    for name, (place, mode) in STATIC.items():
+        write(root, place, (SOURCES / name).read_text(encoding="utf-8"), mode)
+    write(root, f"{LIBRARY}/volatile", "".join(f"{path}\n" for path in VOLATILE))
+    (root / BASELINE[1:]).mkdir(exist_ok=True)
+    if not (root / "etc" / "hosts").exists():
+        write(root, "/etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")
+    for path in UPDATED:
+        write(root, path, f"TIMESTAMP_NSEC={epoch * 1_000_000_000}\n")
+    chroot.run(["systemctl", "enable", *ENABLED], what="enabling the services of every image")
+    there = [unit for unit in DISABLED if (root / "usr/lib/systemd/system" / unit).exists()]
+    if there:
+        chroot.run(["systemctl", "disable", *there], what="disabling timers that would change a clone")
+
+
+def set_identity(root: Path, plan: Mapping[str, Any], root_partition: str) -> None:
+    """Write what the image is, how it finds its root volume, and which tests prove it."""
+    identity = {"digest": plan["recipe_digest"], "recipe": plan["name"], "version": plan["version"]}
+    lines = ",\n".join(f'  "{key}": "{value}"' for key, value in sorted(identity.items()))
+    write(root, "/etc/ingot/image.json", f"{{\n{lines}\n}}\n")
+    write(root, "/etc/fstab", f"PARTUUID={root_partition} / ext4 defaults,x-systemd.growfs 0 1\n")
+    write(root, f"{LIBRARY}/tests", "".join(_test_line(test) for test in plan["tests"]))
+
+
+def _test_line(test: Mapping[str, Any]) -> str:
+    """Return a test as the runner in the image reads it: kind, name, key=value …, tabs between them."""
+    if "http" in test:
+        http = test["http"]
+        wanted = {key: http.get(key) or default for key, default in HTTP_DEFAULTS.items()}
+        kind = "http"
+    elif "service" in test:
+        kind, wanted = "service", {"unit": test["service"]}
+    else:
+        kind, wanted = "command", {"run": test["command"]}
+    return (
+        "\t".join([kind, escape_text(test["name"]), *(escape_text(f"{k}={v}") for k, v in wanted.items())])
+        + "\n"
+    )
+
+
+HTTP_DEFAULTS: Mapping[str, Any] = {"path": "/", "status": 200, "contains": "", "port": 80}
+
+
+def set_locale_and_time(chroot: Chroot, plan: Mapping[str, Any]) -> None:
+    """Set time zone, locale and host name as the recipe says. Raises BakeError when a package is missing for it."""
+    root = chroot.root
+    zone = plan.get("timezone") or "UTC"
+    if zone not in ("UTC", "Etc/UTC"):
+        if not (root / "usr/share/zoneinfo" / zone).is_file():
+            raise BakeError(
+                f"time zone {zone}: the image does not have it", hint="add tzdata to the recipe's packages"
+            )
+        (root / "etc/localtime").unlink(missing_ok=True)
+        (root / "etc/localtime").symlink_to(f"/usr/share/zoneinfo/{zone}")
+        write(root, "/etc/timezone", f"{zone}\n")
+    locale = plan.get("locale") or "C.UTF-8"
+    if locale not in ("C", "POSIX", "C.UTF-8", "C.utf8"):
+        _generate_locale(chroot, locale)
+    write(root, "/etc/default/locale", f"LANG={locale}\n")
+    hostname = plan.get("hostname") or "from-metadata"
+    (root / "etc/hostname").unlink(missing_ok=True)
+    if hostname != "from-metadata":
+        write(root, "/etc/hostname", f"{hostname}\n")
+
+
+def _generate_locale(chroot: Chroot, locale: str) -> None:
+    if not (chroot.root / "usr/sbin/locale-gen").exists():
+        raise BakeError(
+            f"locale {locale}: the image cannot make it", hint="add locales to the recipe's packages"
+        )
+    write(chroot.root, "/etc/locale.gen", f"{locale} {locale.partition('.')[2] or 'UTF-8'}\n")
+    chroot.run(["locale-gen"], what=f"making the locale {locale}")
+
+
+def set_services(chroot: Chroot, services: Mapping[str, Sequence[str]]) -> None:
+    """Enable, disable and mask units with the image's own systemctl. Raises BakeError with its words."""
+    for verb in ("enable", "disable", "mask"):
+        units = sorted(services.get(verb) or ())
+        if units:
+            chroot.run(["systemctl", verb, *units], what=f"services: {verb} {' '.join(units)}")

@@ -1,0 +1,118 @@
+"""The manifest: what is in a disk image, with the digests that a clone and a snapshot are held against."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Sequence
+
+from ingot.bake import inventory
+from ingot.bake.disk import DiskDigest
+from ingot.bake.tree import Entry, Kind
+
+FORMAT = 1
+BLOCK_SIZE = 512 * 1024  # of EBS snapshots
+UNITS = "/etc/systemd/system/"
+
+
+def make_manifest(
+    plan: Mapping[str, Any],
+    entries: Sequence[Entry],
+    contents: Mapping[str, bytes],
+    kernel: str,
+    disk: DiskDigest,
+) -> Dict[str, Any]:
+    """Return the manifest of an image. ``contents`` holds the files of :data:`ingot.bake.inventory.READ`; sizes are bytes."""
+    return {
+        "format": FORMAT,
+        "name": plan["name"],
+        "recipe_digest": plan["recipe_digest"],
+        "version": plan["version"],
+        "architecture": plan["architecture"],
+        "epoch": plan["epoch"],
+        "os": _os(contents["/etc/os-release"].decode(), kernel),
+        "packages": _packages(contents[inventory.STATUS]),
+        "users": _users(contents["/etc/passwd"].decode()),
+        "groups": _groups(contents["/etc/group"].decode()),
+        "services": _services(entries),
+        "files": [_file(entry) for entry in entries],
+        "inventory": inventory.sections(entries, contents, kernel),
+        "tests": list(plan["tests"]),
+        "boot": {"mode": "uefi", "kernel_command_line": plan["kernel_command_line"]},
+        "size": {"disk": disk.size, "used": disk.used},
+        "disk": {
+            "size": disk.size,
+            "block_size": BLOCK_SIZE,
+            "root_digest": disk.root_digest,
+            "blocks": list(disk.blocks),
+        },
+    }
+
+
+def _os(text: str, kernel: str) -> Dict[str, str]:
+    """Return what os-release(5) says."""
+    values = dict(
+        line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#")
+    )
+    names = {
+        "id": "ID",
+        "version_id": "VERSION_ID",
+        "codename": "VERSION_CODENAME",
+        "pretty_name": "PRETTY_NAME",
+    }
+    return {**{key: values.get(name, "").strip("\"'") for key, name in names.items()}, "kernel": kernel}
+
+
+def _packages(status: bytes) -> List[Dict[str, Any]]:
+    return sorted(
+        (
+            {
+                "name": paragraph["package"],
+                "version": paragraph["version"],
+                "architecture": paragraph["architecture"],
+                "installed_kib": int(paragraph.get("installed-size", 0)),
+            }
+            for paragraph in inventory.installed(status)
+        ),
+        key=lambda package: str(package["name"]),
+    )
+
+
+def _users(text: str) -> List[Dict[str, Any]]:
+    rows = [line.split(":") for line in text.splitlines() if line]
+    return [{"name": r[0], "uid": int(r[2]), "gid": int(r[3]), "home": r[5], "shell": r[6]} for r in rows]
+
+
+def _groups(text: str) -> List[Dict[str, Any]]:
+    rows = [line.split(":") for line in text.splitlines() if line]
+    return [{"name": r[0], "gid": int(r[2]), "members": [m for m in r[3].split(",") if m]} for r in rows]
+
+
+def _services(entries: Sequence[Entry]) -> Dict[str, List[str]]:
+    """Return the names of units that some target wants or requires, and of those that are masked."""
+    enabled = set()
+    masked = set()
+    for entry in entries:
+        if entry.kind is not Kind.SYMLINK or not entry.path.startswith(UNITS):
+            continue
+        directory, _, name = entry.path[len(UNITS) :].rpartition("/")
+        if entry.link == "/dev/null":
+            masked.add(name)
+        elif directory.endswith((".wants", ".requires")):
+            enabled.add(name)
+    return {"enabled": sorted(enabled), "masked": sorted(masked)}
+
+
+def _file(entry: Entry) -> Dict[str, Any]:
+    """Return a file as JSON has it; bytes of a name that are no UTF-8 stay surrogate escapes, which JSON writes in ASCII."""
+    fields: Dict[str, Any] = {
+        "path": entry.path,
+        "type": entry.kind.value,
+        "mode": f"{entry.mode:04o}",
+        "uid": entry.uid,
+        "gid": entry.gid,
+        "size": entry.size if entry.kind is Kind.FILE else 0,
+    }
+    if entry.kind is Kind.FILE:
+        fields["sha256"] = entry.sha256
+    elif entry.kind is Kind.SYMLINK:
+        fields["link"] = entry.link
+    return fields

@@ -1,0 +1,9 @@
+#!/usr/bin/perl
+# Says early on the console which image this clone runs.
+use strict;
+use warnings;
+use lib '/usr/lib/ingot';
+use Ingot;
+
+my $json = '{' . join(',', map { "\"$_\":" . Ingot::json_string(Ingot::image($_)) } qw(digest recipe version)) . '}';
+Ingot::report('ingot-image', $json);

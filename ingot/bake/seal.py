@@ -1,0 +1,80 @@
+"""Sealing a tree: what the bake left in it that is no part of the image goes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Tuple
+
+# fmt: off
+# Emptied of everything but their directories, which packages made and services expect.
+EMPTIED: Tuple[str, ...] = ("var/log", "var/lib/apt/lists", "var/cache/apt", "var/cache/ldconfig", "var/cache/man", "var/tmp", "var/backups")
+# Taken away, as glob patterns.
+REMOVED: Tuple[str, ...] = (
+    "etc/ssh/ssh_host_*", "var/lib/dbus/machine-id", "var/lib/systemd/random-seed", "var/lib/systemd/credential.secret", "var/lib/systemd/timers/*",
+    "var/lib/systemd/timesync/clock", "var/lib/dhcp/*.leases", "var/lib/NetworkManager/*.lease", "etc/.pwd.lock",
+    "etc/passwd-", "etc/group-", "etc/shadow-", "etc/gshadow-", "etc/subuid-", "etc/subgid-", "var/lib/dpkg/*-old", "var/cache/debconf/*-old",
+    "var/lib/dpkg/available", "var/lib/dpkg/lock*", "var/lib/dpkg/triggers/Lock", "var/lib/ucf/*.[0-9]", "root/.*_history", "root/.wget-hsts",
+    "root/.cache", "home/*/.*_history", "home/*/.cache", "var/lib/cloud", "var/lib/update-notifier/*",
+)
+# fmt: on
+# Directories on which something is mounted in a running system.
+MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp")
+
+
+def seal(root: Path, *, epoch: int) -> None:
+    """Remove the traces of the bake from ``root``: machine identity, keys, logs, caches, histories, backups, dates of passwords.
+
+    The time of every file is not set here but in the list of entries, which is what the disk is written from.
+    """
+    for directory in EMPTIED:
+        _empty(root / directory)
+    for pattern in REMOVED:
+        for path in sorted(root.glob(pattern)):
+            _remove(path)
+    for name in MOUNT_POINTS:
+        _clear(root / name)
+    # Empty, not missing: systemd then makes one for each clone, and does not take the boot for a first boot with presets (machine-id(5)).
+    machine_id = root / "etc" / "machine-id"
+    machine_id.unlink(missing_ok=True)
+    machine_id.write_text("")
+    machine_id.chmod(0o444)
+    _fix_shadow(root / "etc" / "shadow", day=epoch // 86400)
+    _fix_resolver(root)
+
+
+def _empty(directory: Path) -> None:
+    if directory.is_dir() and not directory.is_symlink():
+        for path in list(directory.rglob("*")):
+            if path.is_symlink() or not path.is_dir():
+                path.unlink()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _clear(directory: Path) -> None:
+    if directory.is_dir():
+        for path in list(directory.iterdir()):
+            _remove(path)
+
+
+def _fix_shadow(shadow: Path, *, day: int) -> None:
+    """Set the day of every password's last change, which is the day of the bake, to the image's own: shadow(5), field 3."""
+    if not shadow.exists():
+        return
+    rows = [line.split(":") for line in shadow.read_text().splitlines()]
+    text = "".join(":".join([*row[:2], str(day), *row[3:]]) + "\n" for row in rows)
+    if text != shadow.read_text():
+        shadow.write_text(text)
+
+
+def _fix_resolver(root: Path) -> None:
+    """Take the builder's resolver away; keep a link, which is the image's own resolver."""
+    file = root / "etc" / "resolv.conf"
+    if file.is_file() and not file.is_symlink():
+        file.unlink()

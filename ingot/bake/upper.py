@@ -1,0 +1,116 @@
+"""The upper layer: what the recipe puts on its packages, made in an overlay so that the lower layer stays as it is."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any, Callable, List, Mapping, Sequence
+
+from ingot.bake.accounts import add_accounts
+from ingot.bake.base import Base
+from ingot.bake.chroot import Chroot, CommandFailedError
+from ingot.bake.disk.identity import root_partition
+from ingot.bake.files import place_files
+from ingot.bake.inventory import BASELINE, image_baseline
+from ingot.bake.machine import set_identity, set_locale_and_time, set_services
+from ingot.bake.seal import seal
+from ingot.bake.tree import Entry, diff, file_entry, hash_files, merge, scan, sort_entries
+from ingot.errors import BakeError, StepError
+from ingot.process import CommandError, run
+
+Progress = Callable[[str], None]
+
+
+class Overlay:
+    """A tree that shows ``lower`` with what was changed on it; the changes lie in ``work/upper``."""
+
+    def __init__(self, lower: Path, work: Path) -> None:
+        self.lower = lower
+        self.work = work
+        self.upper = work / "upper"
+        self.root = work / "root"
+
+    def mount(self) -> None:
+        """Mount it. Raises BakeError when the kernel or the file system cannot do that."""
+        try:
+            self._mount()
+        except CommandError:
+            # The file system of the store cannot carry changes (it is an overlay itself, as in a container): use memory.
+            run(["mount", "-t", "tmpfs", "-o", "mode=755", "ingot", self.work])
+            try:
+                self._mount()
+            except CommandError as error:
+                raise BakeError(
+                    f"no overlay can be mounted on {self.lower}: {error.output.strip()}",
+                    hint="the kernel must offer overlayfs (modprobe overlay)",
+                ) from error
+
+    def _mount(self) -> None:
+        for name in ("lower", "upper", "scratch", "root"):
+            (self.work / name).mkdir(exist_ok=True)
+            (self.work / name).chmod(0o755)
+        run(["mount", "--bind", self.lower, self.work / "lower"])
+        # Relative names: a comma or colon in the store's own path would end the option. No redirects, no copies of metadata alone:
+        # the upper directory shall hold whole files, for it is read without the overlay.
+        options = "lowerdir=lower,upperdir=upper,workdir=scratch,redirect_dir=off,metacopy=off,index=off"
+        run(["mount", "-t", "overlay", "-o", options, "overlay", "root"], cwd=self.work)
+
+
+def apply_recipe(overlay: Overlay, plan: Mapping[str, Any], sources: Path, progress: Progress) -> None:
+    """Put onto the packages what the recipe says: accounts, files, settings, steps, services; then seal the tree."""
+    epoch = int(plan["epoch"])
+    chroot = Chroot(overlay.root, epoch=epoch)
+    progress("applying the recipe")
+    add_accounts(overlay.root, plan["groups"], plan["users"], epoch=epoch)
+    place_files(overlay.root, plan["files"], sources)
+    set_identity(overlay.root, plan, str(root_partition(plan["name"])))
+    chroot.mount()
+    try:
+        set_locale_and_time(chroot, plan)
+        for number, step in enumerate(plan["steps"], 1):
+            progress(f"step {number} of {len(plan['steps'])}: {_short(step['run'])}")
+            run_step(chroot, step)
+        set_services(chroot, plan["services"])
+    finally:
+        chroot.unmount()
+    seal(overlay.root, epoch=epoch)
+
+
+def run_step(chroot: Chroot, step: Mapping[str, Any]) -> None:
+    """Run one step of the recipe. Raises StepError with its place, how it ended, and the end of what it printed."""
+    what = f"recipe.yaml:{step['line']}: the step `{_short(step['run'])}` failed"
+    try:
+        chroot.run(["/bin/sh", "-euc", step["run"]], timeout=float(step["timeout"]), what=what)
+    except CommandFailedError as error:
+        raise StepError(
+            error.message, hint="a step runs in the image without a network, as root, by `/bin/sh -eu`"
+        ) from error
+
+
+def _short(text: str) -> str:
+    first, _, rest = text.strip().partition("\n")
+    return f"{first} …" if rest else first
+
+
+def collect(base: Base, overlay: Overlay, epoch: int) -> List[Entry]:
+    """Return all entries of the image with their digests, layer 0 where the lower layer's is unchanged.
+
+    The list of what differs from the lower layer, which the image itself carries, is among them.
+    """
+    changed = [entry._replace(mtime=epoch) for entry in scan(overlay.upper, layer=1)]
+    entries = diff(base.entries, hash_files(merge(base.entries, changed)))
+    text = image_baseline(base.entries, entries)
+    return sort_entries([*entries, file_entry(f"{BASELINE}/image", text, mtime=epoch)])
+
+
+def keep_root(overlay: Overlay, output: Path) -> Path:
+    """Copy the tree as it is to ``output/root`` for inspection; return where it is."""
+    kept = output / "root"
+    shutil.rmtree(kept, ignore_errors=True)
+    run(["cp", "--archive", "--one-file-system", overlay.root, kept])
+    return kept
+
+
+def read_contents(root: Path, paths: Sequence[str]) -> Mapping[str, bytes]:
+    """Return the contents of files of the tree, by path."""
+    return {path: (root / path[1:]).read_bytes() for path in paths}

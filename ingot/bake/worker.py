@@ -1,0 +1,119 @@
+"""The bake itself, in a process with mounts of its own: ``python -m ingot.bake.worker JOB``.
+
+:mod:`ingot.bake.engine` starts it. ``JOB`` is a JSON file with the plan and the directories. Every line on stdout is one
+JSON object: ``{"progress": text}``, and at the end ``{"error": {…}}`` or ``{"done": true}``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Dict, Mapping
+
+from ingot.bake.base import Base, base_layer
+from ingot.bake.disk import DiskSpec, write_disk
+from ingot.bake.inventory import READ
+from ingot.bake.manifest import make_manifest
+from ingot.bake.upper import Overlay, apply_recipe, collect, keep_root, read_contents
+from ingot.errors import BakeError, IngotError
+from ingot.process import run
+
+STUBS = {"x86_64": "linuxx64.efi.stub", "arm64": "linuxaa64.efi.stub"}
+
+
+def say(**message: Any) -> None:  # noqa: ANN401 - any JSON
+    """Write one line to the engine."""
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def progress(text: str) -> None:
+    """Tell the engine what goes on."""
+    say(progress=text)
+
+
+def work(job: Mapping[str, Any]) -> None:
+    """Bake: make or find the lower layer, put the recipe on it, write disk and manifest into the output directory."""
+    plan, output = job["plan"], Path(job["output"])
+    overlay = None
+    base = base_layer(plan, Path(job["packages"]), Path(job["layers"]), progress)
+    directory = output / "work"
+    directory.mkdir()
+    try:
+        overlay = Overlay(base.root, directory)
+        overlay.mount()
+        try:
+            apply_recipe(overlay, plan, Path(job["sources"]), progress)
+            _write(plan, base, overlay, output)
+        except IngotError as error:
+            if job["keep"]:
+                error.hint = f"the root directory is kept in {keep_root(overlay, output)}"
+            raise
+    finally:
+        run(["umount", "--recursive", "--lazy", directory / "root"], check=False)
+        run(["umount", "--recursive", "--lazy", directory / "lower"], check=False)
+        run(["umount", "--recursive", "--lazy", directory], check=False)
+        shutil.rmtree(directory)
+
+
+def _write(plan: Mapping[str, Any], base: Base, overlay: Overlay, output: Path) -> None:
+    entries = collect(base, overlay, int(plan["epoch"]))
+    contents = read_contents(overlay.root, READ)
+    kernel = kernel_version(overlay.root)
+    progress("writing the disk")
+    spec = DiskSpec(
+        name=plan["name"],
+        size=int(plan["root_volume"]["size"]),
+        epoch=int(plan["epoch"]),
+        architecture=plan["architecture"],
+        kernel=overlay.root / "boot" / f"vmlinuz-{kernel}",
+        modules=overlay.root / "usr/lib/modules" / kernel,
+        stub=_tool(base, f"usr/lib/systemd/boot/efi/{STUBS[plan['architecture']]}", "systemd-boot-efi"),
+        busybox=_tool(base, "bin/busybox", "busybox-static"),
+        command_line=plan["kernel_command_line"],
+        os_release=contents["/etc/os-release"].decode(),
+    )
+    disk = write_disk(spec, entries, output / "disk.raw", progress)
+    manifest = make_manifest(plan, entries, contents, kernel, disk)
+    (output / "manifest.json").write_text(json.dumps(manifest, sort_keys=True) + "\n")
+
+
+def kernel_version(root: Path) -> str:
+    """Return the version of the image's kernel. Raises BakeError when there is not exactly one."""
+    found = sorted(file.name[len("vmlinuz-") :] for file in (root / "boot").glob("vmlinuz-*"))
+    if len(found) != 1:
+        raise BakeError(f"the image has {len(found)} kernels in /boot ({', '.join(found)}); expected one")
+    return found[0]
+
+
+def _tool(base: Base, path: str, package: str) -> Path:
+    for candidate in (path, f"usr/{path}"):
+        if (base.tools / candidate).is_file():
+            return base.tools / candidate
+    raise BakeError(
+        f"/{path} is not among the bake's own tools", hint=f"the lock must hold {package} as a tool"
+    )
+
+
+def main() -> int:
+    """Run the job whose file is the first argument."""
+    os.umask(0o022)
+    job: Dict[str, Any] = json.loads(Path(sys.argv[1]).read_text())
+    try:
+        work(job)
+    except IngotError as error:
+        say(error={"type": type(error).__name__, "message": error.message, "hint": error.hint})
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        say(error={"type": "BakeError", "message": f"{where}{error.strerror or error}", "hint": None})
+        return 1
+    say(done=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
