@@ -37,11 +37,14 @@ def find(environ: Mapping[str, str]) -> str:
     return found
 
 
-def cdk(arguments: Sequence[str]) -> None:
-    """Run the CDK CLI; what it prints goes to stderr, the terminal where there is one, and raise IngotError when it fails."""
+def cdk(arguments: Sequence[str], *, directory: Path | None = None) -> None:
+    """Run the CDK CLI, in ``directory``; raise IngotError when it fails.
+
+    What it prints goes to stderr, the terminal where there is one: stdout is for the result.
+    """
     environ = environment()
     status = subprocess.run(
-        [find(environ), *arguments], env=environ, stdout=sys.stderr, check=False
+        [find(environ), *arguments], env=environ, stdout=sys.stderr, cwd=directory, check=False
     ).returncode
     if status != 0:
         raise IngotError(f"cdk {arguments[0]} failed with exit status {status}; what it said stands above")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -111,7 +112,9 @@ def _bootstrap(clients: Clients) -> None:
     if _has_parameter(clients, "/cdk-bootstrap/hnb659fds/version"):
         _say(f"{where} is bootstrapped")
     else:
-        cdk.cdk(["bootstrap", where])
+        # Elsewhere than beside cdk.json: there the CDK CLI would run the app first, for nothing.
+        with tempfile.TemporaryDirectory() as elsewhere:
+            cdk.cdk(["bootstrap", where], directory=Path(elsewhere))
 
 
 def _require_bootstrap(clients: Clients, assembly: Assembly) -> None:
