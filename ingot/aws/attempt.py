@@ -34,10 +34,19 @@ class Attempt:
         """Write down that a resource exists. It is removed when the attempt ends, unless `keep` was called."""
         return self._journal.record(kind, identifier)
 
-    def drop(self, resource: Resource) -> None:
-        """Remove a resource now: the test clone, when it has done its work."""
-        remove_resource(self._clients, resource)
-        self._journal.forget(resource)
+    def drop_instances(self) -> None:
+        """Terminate this attempt's instances now and wait until they are gone: the test clone has done its work.
+
+        By their tag, not by their id: should a lost answer ever have cost a second clone, it goes, too.
+        """
+        wanted = {tags.PUBLISH_ID: self.publish_id}
+        tagged = [
+            resource for resource, _ in find_tagged(self._clients, wanted) if resource.kind == "instance"
+        ]
+        noted = [resource for resource in self._journal.resources if resource.kind == "instance"]
+        for resource in dict.fromkeys([*noted, *tagged]):
+            remove_resource(self._clients, resource)
+            self._journal.forget(resource)
 
     def keep(self) -> None:
         """Say that the attempt succeeded: what is left of it stays."""

@@ -102,14 +102,14 @@ def prove(
 ) -> None:
     """Launch a test clone of the AMI and wait until it passed the recipe's tests; it is terminated in any case."""
     instance_id = launch_clone(clients, subject, made.ami_id, settings, trying.publish_id)
-    clone = trying.made("instance", instance_id)
+    trying.made("instance", instance_id)
     progress(f"test clone {instance_id} launched")
     # On a failure the attempt terminates the clone, before the AMI that it was launched from goes.
     await_verdict(clients, subject, instance_id, settings, progress)
     progress(
         f"test clone {instance_id} passed {len(subject.manifest.get('tests', []))} tests; terminating it"
     )
-    trying.drop(clone)
+    trying.drop_instances()
 
 
 def _enter(

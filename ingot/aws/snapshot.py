@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 CANCEL_AFTER = 240
 # Seconds. Completing copies the blocks to S3: minutes for tens of GiB.
 COMPLETION_LIMIT = 3600.0
+# Seconds in which a snapshot must turn out to be complete when the answer that said so was lost.
+LOST_ANSWER_LIMIT = 120.0
 # Seconds between two lines of progress.
 REPORT_EVERY = 2.0
 
@@ -97,19 +99,43 @@ def send_blocks(clients: Clients, started: Started, disk: Path, blocks: BlockMap
     with DiskReader(disk, blocks) as reader:
         upload = _Upload(clients, started, reader, indexes, progress)
         digests = upload.run()
-    checksum = base64.b64encode(linear_digest(digests)).decode()
-    started.retries.call(
-        lambda: clients.ebs.complete_snapshot(
-            SnapshotId=started.snapshot_id,
-            ChangedBlocksCount=len(indexes),
-            Checksum=checksum,
-            ChecksumAlgorithm="SHA256",
-            ChecksumAggregationMethod="LINEAR",
-        ),
-        f"complete {started.snapshot_id}",
-    )
+    _complete(clients, started, digests)
     wait_completed(clients, started.snapshot_id, progress)
     return len(indexes)
+
+
+def _complete(clients: Clients, started: Started, digests: list[str]) -> None:
+    """Say that all blocks are there, with the checksum over their digests that EBS compares with its own."""
+    attempts = 0
+
+    def complete() -> None:
+        nonlocal attempts
+        attempts += 1
+        clients.ebs.complete_snapshot(
+            SnapshotId=started.snapshot_id,
+            ChangedBlocksCount=len(digests),
+            Checksum=base64.b64encode(linear_digest(digests)).decode(),
+            ChecksumAlgorithm="SHA256",
+            ChecksumAggregationMethod="LINEAR",
+        )
+
+    try:
+        started.retries.call(complete, f"complete {started.snapshot_id}")
+    except PublishError as error:
+        # When the answer to the first try was lost, the second one is refused, since the snapshot is no longer pending.
+        refused = error.__cause__ is not None and code_of(error.__cause__) == "ValidationException"
+        if attempts == 1 or not refused:
+            raise
+        try:
+            wait_until(
+                lambda: _state(clients, started.snapshot_id) == "completed", "", limit=LOST_ANSWER_LIMIT
+            )
+        except TimeoutError:
+            raise error from error.__cause__
+
+
+def _state(clients: Clients, snapshot_id: str) -> str:
+    return str(clients.ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"][0]["State"])
 
 
 def wait_completed(clients: Clients, snapshot_id: str, progress: Progress) -> None:

@@ -12,41 +12,62 @@ from ingot.aws.settings import CloneSettings, PublishSettings
 from tests.aws.fault_proxy import FaultProxy
 from tests.aws.support import result_line
 
+KEYS = {"aws_access_key_id": "INGOTTEST", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
 
-@pytest.fixture
-def cloud(tmp_path, monkeypatch):
+
+@pytest.fixture(scope="session")
+def running_cloud(tmp_path_factory):
     """The local cloud's control plane; its clones have no machines: the tests say what their consoles hold."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "INGOTTEST")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     from ingot.localcloud import server
 
-    monkeypatch.setattr(server, "PARTS", ())
-    running = server.CloudServer(tmp_path / "cloud", 0, log=lambda _line: None)
-    context = running.start()
-    urllib.request.urlopen(urllib.request.Request(f"{context.endpoint}/moto-api/reset", method="POST"))
-    yield context
-    running.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "PARTS", ())
+        running = server.CloudServer(tmp_path_factory.mktemp("cloud"), 0, log=lambda _line: None)
+        context = running.start()
+        yield context
+        running.stop()
 
 
-@pytest.fixture
-def proxy(cloud):
-    proxy = FaultProxy(f"http://127.0.0.1:{cloud.port}")
+@pytest.fixture(scope="session")
+def running_proxy(running_cloud):
+    proxy = FaultProxy(f"http://127.0.0.1:{running_cloud.port}")
     yield proxy
     proxy.close()
 
 
+@pytest.fixture(scope="session")
+def session_clients(running_cloud):
+    return Clients(boto3.Session(**KEYS), endpoint_url=f"http://127.0.0.1:{running_cloud.port}")
+
+
+@pytest.fixture(scope="session")
+def session_proxied(running_proxy):
+    return Clients(boto3.Session(**KEYS), endpoint_url=running_proxy.url)
+
+
 @pytest.fixture
-def direct(cloud):
+def cloud(running_cloud):
+    """The local cloud with nothing in it."""
+    reset = urllib.request.Request(f"{running_cloud.endpoint}/moto-api/reset", method="POST")
+    urllib.request.urlopen(reset).close()
+    return running_cloud
+
+
+@pytest.fixture
+def proxy(cloud, running_proxy):
+    running_proxy.heal()
+    return running_proxy
+
+
+@pytest.fixture
+def direct(cloud, session_clients):
     """Clients that no fault reaches: to look at what is there."""
-    return Clients(boto3.Session(region_name="us-east-1"), endpoint_url=f"http://127.0.0.1:{cloud.port}")
+    return session_clients
 
 
 @pytest.fixture
-def clients(proxy):
-    return Clients(boto3.Session(region_name="us-east-1"), endpoint_url=proxy.url)
+def clients(proxy, session_proxied):
+    return session_proxied
 
 
 @pytest.fixture

@@ -64,7 +64,10 @@ class FaultProxy:
         self._faults.append(Fault(operation, **how))
 
     def heal(self) -> None:
+        """Fail nothing more, count from nothing, answer for no console."""
         self._faults.clear()
+        self.seen.clear()
+        self.console = None
 
     def close(self) -> None:
         self._server.shutdown()
