@@ -30,6 +30,8 @@ def make_manifest(
         "epoch": plan["epoch"],
         "os": _os(contents["/etc/os-release"].decode(), kernel),
         "packages": _packages(contents[inventory.STATUS]),
+        # Which files of the store it was made of.
+        "package_files": sorted(package["sha256"] for package in plan["packages"]),
         "users": _users(contents["/etc/passwd"].decode()),
         "groups": _groups(contents["/etc/group"].decode()),
         "services": _services(entries),

@@ -91,12 +91,10 @@ class Store:
             )
         raise InputError(f"no image {word} in the store", hint="`ingot store` lists what is there")
 
-    def bake(
-        self, recipe: Recipe, progress: Progress, *, force: bool = False, keep: Path | None = None
-    ) -> Image:
+    def bake(self, recipe: Recipe, progress: Progress, *, force: bool = False, keep: bool = False) -> Image:
         """Return the image of ``recipe``: the one in the store, or a new one.
 
-        ``force`` bakes although there is one. ``keep`` names a directory that takes the root directory of a failed bake. Bakes of the
+        ``force`` bakes although there is one. ``keep`` leaves the root directory of a failed bake in ``kept/``. Bakes of the
         same digest wait for each other. Raises InputError for the recipe, BakeError for the bake.
         """
         digest = recipe_digest(recipe)
@@ -133,7 +131,7 @@ class Store:
         return manifest, work / "disk.raw"
 
     def _bake(
-        self, plan: Mapping[str, Any], recipe: Recipe, work: Path, keep: Path | None, progress: Progress
+        self, plan: Mapping[str, Any], recipe: Recipe, work: Path, keep: bool, progress: Progress
     ) -> None:
         self._fetch(plan, progress)
         try:
@@ -144,12 +142,15 @@ class Store:
                 layers=self.layers,
                 output=work,
                 progress=progress,
-                keep=keep is not None,
+                keep=keep,
             )
         except BakeError as error:
-            if keep is not None and (work / "root").is_dir():
-                shutil.move(work / "root", keep)
-                error.hint = f"the root directory is kept in {keep}"
+            if keep and (work / "root").is_dir():
+                kept = self.root / "kept" / plan["name"]
+                _remove(kept)
+                kept.parent.mkdir(exist_ok=True)
+                (work / "root").rename(kept)
+                error.hint = f"the root directory is kept in {kept}"
             raise
 
     def _fetch(self, plan: Mapping[str, Any], progress: Progress) -> None:
