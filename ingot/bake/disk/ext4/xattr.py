@@ -69,16 +69,19 @@ def _entry_hash(name: bytes, value: bytes) -> int:
 
 
 def _pack(items: Sequence[Tuple[int, bytes, bytes]], room: int, base: int) -> Tuple[bytes, List[int]]:
-    """Return entries from the front and values from the back, ``room`` bytes in all; offsets count from ``base`` before it."""
+    """Return entries from the front and values from the back, ``room`` bytes in all; offsets count from ``base`` before it.
+
+    Returns nothing when they do not fit; four zero bytes have to end the list of entries.
+    """
+    sizes = sum(16 + len(name) + (-len(name) % 4) + len(value) + (-len(value) % 4) for _, name, value in items)
+    if sizes + 4 > room:
+        return b"", []
     head, tail, hashes = b"", b"", []
     for index, name, value in items:
         tail = value + bytes(-len(value) % 4) + tail
         offset = base + room - len(tail) if value else 0
         hashes.append(_entry_hash(name, value))
         head += _ENTRY.pack(len(name), index, offset, 0, len(value), hashes[-1]) + name + bytes(-len(name) % 4)
-    # Four zero bytes end the list of entries.
-    if len(head) + 4 + len(tail) > room:
-        return b"", []
     return head + bytes(room - len(head) - len(tail)) + tail, hashes
 
 
