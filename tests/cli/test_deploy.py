@@ -1,0 +1,247 @@
+"""`ingot deploy` with a `cdk` that only records, against moto's server."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from ingot.cli.main import main
+
+DIGEST = "4f" * 32
+# A cdk that records its arguments; with MAKE_STACKS it makes a stack of each name when it deploys.
+CDK = """\
+import json, os, pathlib, sys
+here = pathlib.Path(os.environ["RECORDS"])
+with (here / "calls").open("a") as calls:
+    print(json.dumps(["cdk", *sys.argv[1:]]), file=calls)
+if sys.argv[1] == "synth":
+    complaint = here / "complaint"
+    if complaint.exists():
+        sys.exit(complaint.read_text())
+if sys.argv[1] == "deploy":
+    print("deploying")
+if sys.argv[1] == "deploy" and "MAKE_STACKS" in os.environ:
+    import boto3
+    cloudformation = boto3.client("cloudformation")
+    known = [stack["StackName"] for stack in cloudformation.describe_stacks()["Stacks"]]
+    template = {"Resources": {"Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}}
+    for name in sys.argv[2:]:
+        if name.startswith("Ingot") and name not in known:
+            cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
+"""
+PUBLISH = """\
+import json, os, pathlib, sys
+here = pathlib.Path(os.environ["RECORDS"])
+with (here / "calls").open("a") as calls:
+    print(json.dumps(["publish", *sys.argv[4:]]), file=calls)
+print("ami-of-no-interest")
+sys.exit(int(os.environ.get("PUBLISH_STATUS", "0")))
+"""
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+def program(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!{sys.executable}\n{text}")
+    path.chmod(0o755)
+    return path
+
+
+def write_assembly(directory: Path, publish: Path) -> None:
+    directory.mkdir()
+    command = [str(publish), "-m", "ingot.cli.main", "publish", "web", "--digest", DIGEST, "--asset"]
+    files = {
+        DIGEST: {"source": {"executable": command}},
+        "0" * 64: {"source": {"path": "IngotFleet.template.json"}},
+    }
+    (directory / "IngotFleet.assets.json").write_text(json.dumps({"files": files}))
+    (directory / "IngotBuilder.assets.json").write_text(json.dumps({"files": {}}))
+    artifacts = {}
+    for name in ("IngotBuilder", "IngotFleet"):
+        version = {"bootstrapStackVersionSsmParameter": "/cdk-bootstrap/hnb659fds/version"}
+        artifacts[name] = {
+            "type": "aws:cloudformation:stack",
+            "environment": "aws://1/r",
+            "properties": version,
+        }
+        artifacts[f"{name}.assets"] = {
+            "type": "cdk:asset-manifest",
+            "properties": {"file": f"{name}.assets.json"},
+        }
+    (directory / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))
+
+
+@pytest.fixture
+def project(server, tmp_path, monkeypatch):
+    """A bootstrapped account and a directory with a synthesized app whose image was never published."""
+    for key, value in {
+        "AWS_ENDPOINT_URL": server,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "RECORDS": str(tmp_path),
+    }.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    program(tmp_path / "node_modules" / ".bin" / "cdk", CDK)
+    # Before the project's own cdk, which may be on the caller's PATH.
+    monkeypatch.setenv("PATH", f"{tmp_path}/node_modules/.bin:{os.environ['PATH']}")
+    write_assembly(tmp_path / "cdk.out", program(tmp_path / "python", PUBLISH))
+    monkeypatch.chdir(tmp_path)
+    boto3.client("ssm").put_parameter(
+        Name="/cdk-bootstrap/hnb659fds/version", Value="21", Type="String", Overwrite=True
+    )
+    yield tmp_path
+    boto3.client("ssm").delete_parameters(Names=["/cdk-bootstrap/hnb659fds/version", f"/ingot/web/{DIGEST}"])
+    cloudformation = boto3.client("cloudformation")
+    for stack in cloudformation.describe_stacks()["Stacks"]:
+        cloudformation.delete_stack(StackName=stack["StackName"])
+
+
+def publish_image() -> None:
+    """Do what `ingot publish` does in the end: an AMI, and its name in the registry."""
+    image = boto3.client("ec2").register_image(
+        Name=f"web-{os.urandom(4).hex()}",
+        RootDeviceName="/dev/xvda",
+        TagSpecifications=[
+            {
+                "ResourceType": "image",
+                "Tags": [{"Key": "ingot:recipe", "Value": "web"}, {"Key": "ingot:digest", "Value": DIGEST}],
+            }
+        ],
+    )
+    boto3.client("ssm").put_parameter(Name=f"/ingot/web/{DIGEST}", Value=image["ImageId"], Type="String")
+
+
+def deploy(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["deploy", *arguments])
+    return int(ended.value.code or 0)
+
+
+def calls(project: Path) -> list[list[str]]:
+    file = project / "calls"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+SYNTH = ["cdk", "synth", "--quiet", "--output", "cdk.out"]
+DEPLOY = ["cdk", "deploy", "--app", "cdk.out", "IngotBuilder", "IngotFleet", "--require-approval", "never"]
+
+
+def test_a_missing_image_is_published_after_the_builder_and_before_the_rest(project, capfd):
+    assert deploy() == 0
+    assert calls(project) == [
+        SYNTH,
+        ["cdk", "deploy", "--app", "cdk.out", "IngotBuilder", "--exclusively", "--require-approval", "never"],
+        ["publish", "web", "--digest", DIGEST],
+        DEPLOY,
+    ]
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "1 image(s) to publish" in err
+
+
+def test_a_published_image_is_not_published_again(project, capfd, monkeypatch):
+    monkeypatch.setenv("MAKE_STACKS", "1")
+    publish_image()
+    assert deploy() == 0
+    assert calls(project) == [SYNTH, DEPLOY]
+    assert "deployed: IngotBuilder, IngotFleet" in capfd.readouterr().err
+    assert deploy() == 0
+    assert "nothing to deploy" in capfd.readouterr().err
+
+
+def test_an_entry_whose_ami_is_gone_counts_as_missing(project):
+    boto3.client("ssm").put_parameter(
+        Name=f"/ingot/web/{DIGEST}", Value="ami-0123456789abcdef0", Type="String"
+    )
+    assert deploy() == 0
+    assert ["publish", "web", "--digest", DIGEST] in calls(project)
+
+
+def test_a_stack_without_images_needs_no_publish(project):
+    assert deploy("--stack", "IngotBuilder") == 0
+    assert [call[0] for call in calls(project)] == ["cdk", "cdk"]
+
+
+def test_context_and_further_arguments_reach_the_cdk(project):
+    publish_image()
+    assert (
+        deploy(
+            "-c", "min_clones=1", "-c", "builder=host", "--require-approval", "broadening", "--", "--verbose"
+        )
+        == 0
+    )
+    synth, run = calls(project)
+    assert synth[-4:] == ["--context", "min_clones=1", "--context", "builder=host"]
+    assert run[-3:] == ["--require-approval", "broadening", "--verbose"]
+
+
+@pytest.mark.parametrize("status", [1, 2, 3])
+def test_a_publish_that_fails_ends_it_with_its_own_exit_code(project, monkeypatch, status):
+    monkeypatch.setenv("PUBLISH_STATUS", str(status))
+    assert deploy() == status
+    assert calls(project)[-1][0] == "publish"
+
+
+def test_an_account_that_is_not_bootstrapped_is_told_how(project, capfd):
+    boto3.client("ssm").delete_parameter(Name="/cdk-bootstrap/hnb659fds/version")
+    assert deploy() == 1
+    assert "run: cdk bootstrap aws://123456789012/us-east-1" in capfd.readouterr().err
+    assert calls(project) == [SYNTH]
+
+
+def test_bootstrap_runs_once(project, capfd):
+    assert deploy("--bootstrap-only") == 0
+    assert "is bootstrapped" in capfd.readouterr().err
+    assert calls(project) == []
+    boto3.client("ssm").delete_parameter(Name="/cdk-bootstrap/hnb659fds/version")
+    assert deploy("--bootstrap-only") == 0
+    assert calls(project) == [["cdk", "bootstrap", "aws://123456789012/us-east-1"]]
+
+
+def test_bad_input_found_by_the_app_is_bad_input(project, capfd):
+    (project / "complaint").write_text(
+        "context key x: found 1, expected 2\npython3 app.py: Subprocess exited with error 2"
+    )
+    assert deploy() == 2
+    assert capfd.readouterr().err.splitlines()[-1] == "context key x: found 1, expected 2"
+
+
+def test_an_app_that_breaks_is_shown_whole(project, capfd):
+    (project / "complaint").write_text("Traceback\npython3 app.py: Subprocess exited with error 1")
+    assert deploy() == 1
+    assert "Traceback" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-c", "colour"], "--context colour: found no '=', expected KEY=VALUE"),
+        (["--stack", "Nope"], "there is no stack 'Nope'; the app has: IngotBuilder, IngotFleet"),
+    ],
+)
+def test_bad_arguments(project, capfd, arguments, message):
+    assert deploy(*arguments) == 2
+    assert message in capfd.readouterr().err
+    assert not [call for call in calls(project) if call[1] == "deploy"]
+
+
+def test_without_the_cdk_cli_it_is_named(project, capfd, monkeypatch):
+    (project / "node_modules" / ".bin" / "cdk").unlink()
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert deploy() == 3
+    assert "cdk is missing on this machine" in capfd.readouterr().err
