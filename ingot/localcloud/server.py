@@ -18,8 +18,13 @@ from ingot.localcloud.moto_types import Moto
 ADDRESS = "127.0.0.1"
 # Parts with threads or machines of their own, in the order of their starts.
 PARTS = ("machines", "autoscaling", "balancer")
-# moto reads these when it is imported: no AMIs that nobody can boot, and no launch from an AMI that does not exist.
-MOTO_ENVIRONMENT = {"MOTO_EC2_LOAD_DEFAULT_AMIS": "false", "MOTO_ENABLE_AMI_VALIDATION": "true"}
+# moto reads these when it is imported: no AMIs that nobody can boot, no launch from an AMI that does not exist, and
+# AWS's managed policies (the CDK's bootstrap stack attaches some).
+MOTO_ENVIRONMENT = {
+    "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
+    "MOTO_ENABLE_AMI_VALIDATION": "true",
+    "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
+}
 
 
 class CloudServer:
@@ -62,7 +67,11 @@ class CloudServer:
             if importlib.util.find_spec(f"ingot.localcloud.{name}") is None:
                 context.log(f"part {name} is not there")
                 continue
-            self._parts.append(importlib.import_module(f"ingot.localcloud.{name}").install(context))
+            module = importlib.import_module(f"ingot.localcloud.{name}")
+            if not hasattr(module, "install"):
+                context.log(f"part {name} has no install")
+                continue
+            self._parts.append(module.install(context))
 
     def stop(self) -> None:
         """End the parts in the reverse order of their starts, then the server."""
@@ -112,9 +121,10 @@ def _application(context: CloudContext) -> Callable[..., Iterable[bytes]]:
     """Install what replaces moto's own and return the WSGI application of the whole cloud."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-    from ingot.localcloud import ebs
+    from ingot.localcloud import cloudformation, ebs
     from ingot.localcloud.ebs.api import signed_for
 
+    cloudformation.install(context)
     ebs_api = ebs.install(context)
     moto_app = DomainDispatcherApplication(create_backend_app)
 

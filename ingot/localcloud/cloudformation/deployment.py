@@ -1,0 +1,308 @@
+"""One operation on one stack: create, update, delete; and the way back when it fails.
+
+AWS's order: resources are created and updated so that each comes after those that it needs. What is no longer wanted
+goes only after everything else succeeded, in the reverse order. A failed creation deletes what it had created; a failed update
+goes forward over the previous template, so that a launch template gets one more version and not its old number back.
+Source: "Update behaviors of stack resources" and "Stack failure options", CloudFormation user guide.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from ingot.errors import IngotError
+from ingot.localcloud.cloudformation.errors import CfnError, ResourceFailure
+from ingot.localcloud.cloudformation.functions import NO_VALUE, Scope
+from ingot.localcloud.cloudformation.model import Desired, Output, Resource, Stack
+from ingot.localcloud.cloudformation.references import DYNAMIC, in_order, resolve_dynamic
+from ingot.localcloud.cloudformation.resources import ResourceType, type_of
+from ingot.localcloud.cloudformation.resources.base import Env
+from ingot.localcloud.cloudformation.world import World
+from ingot.localcloud.moto_types import Value
+
+
+@dataclass
+class Deployment:
+    """A running operation. ``cleanup`` collects the resources to delete at its end."""
+
+    world: World
+    stack: Stack
+    cleanup: list[Resource] = field(default_factory=list)
+    before: dict[str, Resource] = field(default_factory=dict)
+
+    # -- the three operations
+
+    def create(self, desired: Desired, on_failure: str = "ROLLBACK") -> None:
+        """Create the stack's resources; on failure roll back, delete or leave it as it is."""
+        stack = self.stack
+        stack.desired = desired
+        try:
+            self._apply(desired)
+        except (ResourceFailure, CfnError, IngotError) as error:
+            if on_failure == "DO_NOTHING":
+                stack.set("CREATE_FAILED", str(error))
+                return
+            if on_failure == "DELETE":
+                self.delete(str(error))
+                return
+            stack.set("ROLLBACK_IN_PROGRESS", _summary(error, "create"))
+            gone = self._delete_all(retain=False)
+            stack.outputs = []
+            stack.set("ROLLBACK_COMPLETE" if gone else "ROLLBACK_FAILED")
+            return
+        stack.set("CREATE_COMPLETE")
+
+    def update(self, desired: Desired, *, disable_rollback: bool = False) -> None:
+        """Bring the stack to ``desired``; on failure go back to what it was."""
+        stack, previous = self.stack, self.stack.desired
+        assert previous is not None  # noqa: S101 - a stack that can be updated has been deployed
+        self.before = dict(stack.resources)
+        outputs = list(stack.outputs)
+        try:
+            self._apply(desired)
+        except (ResourceFailure, CfnError, IngotError) as error:
+            if disable_rollback:
+                stack.set("UPDATE_FAILED", _summary(error, "update"))
+                return
+            self._roll_back(previous, outputs, _summary(error, "update"))
+            return
+        stack.desired = desired
+        stack.updated = datetime.now(UTC)
+        stack.set("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
+        self._clean_up()
+        stack.set("UPDATE_COMPLETE")
+
+    def delete(self, reason: str | None = None) -> None:
+        """Delete the stack's resources, but those with DeletionPolicy Retain."""
+        self.stack.set("DELETE_IN_PROGRESS", reason)
+        if self._delete_all(retain=True):
+            self.stack.deleted = datetime.now(UTC)
+            self.stack.set("DELETE_COMPLETE")
+            self.stack.outputs = []
+            return
+        failed = ", ".join(name for name, r in self.stack.resources.items() if r.status == "DELETE_FAILED")
+        self.stack.set("DELETE_FAILED", f"The following resource(s) failed to delete: [{failed}].")
+
+    # -- forward
+
+    def _apply(self, desired: Desired) -> None:
+        scope = self.scope(desired)
+        nodes = {name: node for name, node in desired.template["Resources"].items() if scope.present(node)}
+        self._check_dynamic(nodes)
+        for name in in_order(nodes):
+            self._apply_one(desired, scope, name, nodes[name])
+        self.cleanup.extend(
+            self.stack.resources.pop(name) for name in list(self.stack.resources) if name not in nodes
+        )
+        self.stack.outputs = self._outputs(desired, scope)
+
+    def _check_dynamic(self, nodes: Mapping[str, Any]) -> None:
+        """Look up every literal dynamic reference before anything is created: a missing one must leave no trace."""
+        for name, node in nodes.items():
+            known = self.stack.resources.get(name)
+            if known is None or known.node != node:
+                resolve_dynamic(_dynamic_texts(node.get("Properties")), self.world.parameter)
+
+    def _apply_one(self, desired: Desired, scope: Scope, name: str, node: Mapping[str, Any]) -> None:
+        properties = scope.value(node.get("Properties") or {})
+        kind = type_of(node["Type"])
+        env = self._env(desired, scope, name, node)
+        old = self.stack.resources.get(name)
+        if old is None:
+            self._create_one(env, kind, node, properties)
+        elif old.properties == properties and not old.dirty:
+            # The stack's tags reach a resource when it is made or changed.
+            self.stack.resources[name] = replace(old, node=node)
+        elif old.type != node["Type"] or kind.replacement(old.properties, properties):
+            self._event(
+                old, "UPDATE_IN_PROGRESS", "Requested update requires the creation of a new physical resource"
+            )
+            self._create_one(env, kind, node, properties, status="UPDATE")
+            self.cleanup.append(old)
+        else:
+            self._update_one(env, kind, node, old, properties)
+
+    def _create_one(
+        self,
+        env: Env,
+        kind: ResourceType,
+        node: Mapping[str, Any],
+        properties: Mapping[str, Any],
+        status: str = "CREATE",
+    ) -> None:
+        name, type_name = env.logical_id, node["Type"]
+        self.stack.event(name, "", type_name, f"{status}_IN_PROGRESS")
+        try:
+            resolved = resolve_dynamic(properties, self.world.parameter)
+            made = kind.create(env, resolved)
+        except (ResourceFailure, CfnError, IngotError) as error:
+            self.stack.event(name, "", type_name, f"{status}_FAILED", str(error))
+            raise ResourceFailure(name) from error
+        resource = Resource(name, type_name, made.physical_id, properties, resolved, made.attributes, node)
+        # The handle is kept the moment it exists: whatever fails from here on, the resource is found again.
+        self.stack.resources[name] = resource
+        self.stack.event(
+            name, made.physical_id, type_name, f"{status}_IN_PROGRESS", "Resource creation Initiated"
+        )
+        resource.status = f"{status}_COMPLETE"
+        self._event(resource, f"{status}_COMPLETE")
+
+    def _update_one(
+        self,
+        env: Env,
+        kind: ResourceType,
+        node: Mapping[str, Any],
+        old: Resource,
+        properties: Mapping[str, Any],
+    ) -> None:
+        assert kind.update is not None  # noqa: S101 - replacement() says so
+        self._event(old, "UPDATE_IN_PROGRESS")
+        resource = replace(old, node=node, dirty=True, changed=datetime.now(UTC))
+        self.stack.resources[old.logical_id] = resource
+        try:
+            resolved = resolve_dynamic(properties, self.world.parameter)
+            attributes = kind.update(env, old.physical_id, old.resolved, resolved)
+        except (ResourceFailure, CfnError, IngotError) as error:
+            resource.status, resource.reason = "UPDATE_FAILED", str(error)
+            self._event(resource, "UPDATE_FAILED", str(error))
+            raise ResourceFailure(old.logical_id) from error
+        resource.properties, resource.resolved, resource.attributes = properties, resolved, attributes
+        resource.dirty, resource.status, resource.reason = False, "UPDATE_COMPLETE", None
+        self._event(resource, "UPDATE_COMPLETE")
+
+    # -- back
+
+    def _roll_back(self, previous: Desired, outputs: list[Output], reason: str) -> None:
+        stack = self.stack
+        stack.set("UPDATE_ROLLBACK_IN_PROGRESS", reason)
+        # Replaced and removed resources are all still there: take the old ones back and let the new ones go.
+        waiting, self.cleanup = self.cleanup, []
+        for old in waiting:
+            new = stack.resources.get(old.logical_id)
+            stack.resources[old.logical_id] = old
+            if new is not None:
+                self.cleanup.append(new)
+        try:
+            self._apply(previous)
+        except (ResourceFailure, CfnError, IngotError) as error:
+            stack.set("UPDATE_ROLLBACK_FAILED", _summary(error, "update"))
+            return
+        stack.outputs = outputs
+        stack.set("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
+        self._clean_up()
+        stack.set("UPDATE_ROLLBACK_COMPLETE")
+
+    def _clean_up(self) -> None:
+        while self.cleanup:
+            resource = self.cleanup.pop()
+            policy = (
+                "DeletionPolicy" if resource.logical_id not in self.stack.resources else "UpdateReplacePolicy"
+            )
+            if resource.node.get(policy, "Delete").startswith("Retain"):
+                self._event(resource, "DELETE_SKIPPED")
+            else:
+                self._delete_one(resource)
+
+    def _delete_all(self, *, retain: bool) -> bool:
+        """Delete the resources in the reverse order of their making; return whether all are gone."""
+        nodes = {name: resource.node for name, resource in self.stack.resources.items()}
+        for name in reversed(in_order(nodes)):
+            resource = self.stack.resources[name]
+            policy = resource.node.get("DeletionPolicy", "Delete")
+            # A failed creation rolls back RetainExceptOnCreate too, but never Retain.
+            if policy == "Retain" or (retain and policy == "RetainExceptOnCreate"):
+                self._event(resource, "DELETE_SKIPPED")
+            elif not self._delete_one(resource):
+                continue
+            del self.stack.resources[name]
+        return not self.stack.resources
+
+    def _delete_one(self, resource: Resource) -> bool:
+        self._event(resource, "DELETE_IN_PROGRESS")
+        env = self._env(self.stack.desired, None, resource.logical_id, {})
+        try:
+            type_of(resource.type).delete(env, resource.physical_id, resource.resolved)
+        except ResourceFailure as error:
+            if not getattr(error, "gone", False):
+                resource.status, resource.reason = "DELETE_FAILED", str(error)
+                self._event(resource, "DELETE_FAILED", str(error))
+                return False
+        self._event(resource, "DELETE_COMPLETE")
+        return True
+
+    # -- what a template sees
+
+    def scope(self, desired: Desired) -> Scope:
+        """Return the scope of the stack's template: pseudo parameters, parameters, resources."""
+        stack, context = self.stack, self.world.context
+        names = {
+            "AWS::AccountId": context.account,
+            "AWS::NoValue": NO_VALUE,
+            "AWS::NotificationARNs": [],
+            "AWS::Partition": "aws",
+            "AWS::Region": self.world.region,
+            "AWS::StackId": stack.id,
+            "AWS::StackName": stack.name,
+            "AWS::URLSuffix": "amazonaws.com",
+            **{name: parameter.value for name, parameter in desired.parameters.items()},
+        }
+
+        def found(name: str) -> Resource:
+            if name not in stack.resources:
+                raise CfnError(
+                    f"Template format error: Unresolved resource dependencies [{name}] in the template"
+                )
+            return stack.resources[name]
+
+        def attribute(name: str, attribute_name: str) -> Value:
+            resource = found(name)
+            if attribute_name not in resource.attributes:
+                raise CfnError(
+                    f"Template error: resource {name} does not support attribute type {attribute_name} in Fn::GetAtt"
+                )
+            return resource.attributes[attribute_name]
+
+        return Scope(
+            desired.template, names, lambda name: found(name).physical_id, attribute, self.world.exported
+        )
+
+    def _outputs(self, desired: Desired, scope: Scope) -> list[Output]:
+        outputs = []
+        for key, node in (desired.template.get("Outputs") or {}).items():
+            if scope.present(node):
+                value = resolve_dynamic(scope.value(node["Value"]), self.world.parameter)
+                export = scope.value(node["Export"]["Name"]) if "Export" in node else None
+                outputs.append(Output(key, str(value), node.get("Description"), export))
+        return outputs
+
+    def _env(self, desired: Desired | None, scope: Scope | None, name: str, node: Mapping[str, Any]) -> Env:
+        policy = scope.value(node.get("UpdatePolicy") or {}) if scope is not None else {}
+        tags = dict(desired.tags) if desired is not None else {}
+        return Env(self.world.context, self.world.region, self.stack.name, self.stack.id, tags, name, policy)
+
+    def _event(self, resource: Resource, status: str, reason: str | None = None) -> None:
+        self.stack.event(resource.logical_id, resource.physical_id, resource.type, status, reason)
+
+
+def begin(stack: Stack, status: str, token: str | None, reason: str | None = "User Initiated") -> None:
+    """Start an operation: a new id for its events, and the state that says that it runs."""
+    stack.operation_id, stack.token = str(uuid.uuid4()), token
+    stack.set(status, reason)
+
+
+def _dynamic_texts(node: Value) -> list[str]:
+    """Return every text below ``node`` that has a dynamic reference."""
+    if isinstance(node, str):
+        return [match[0] for match in DYNAMIC.finditer(node)]
+    parts = node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else []
+    return [text for part in parts for text in _dynamic_texts(part)]
+
+
+def _summary(error: Exception, verb: str) -> str:
+    if type(error) is ResourceFailure and error.__cause__ is not None:
+        return f"The following resource(s) failed to {verb}: [{error}]. "
+    return str(error)

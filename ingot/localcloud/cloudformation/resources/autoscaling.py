@@ -1,0 +1,174 @@
+"""Auto Scaling groups, with the instance refresh that an UpdatePolicy asks for, and scaling policies.
+
+Source: "UpdatePolicy attribute" and "AWS::AutoScaling::AutoScalingGroup", CloudFormation user guide.
+"""
+
+from __future__ import annotations
+
+import time
+
+from ingot.localcloud.cloudformation.errors import ResourceFailure
+from ingot.localcloud.cloudformation.resources.base import (
+    Attributes,
+    Created,
+    Env,
+    Properties,
+    ResourceType,
+    pick,
+)
+from ingot.localcloud.moto_types import Value
+
+SETTINGS = (
+    "MinSize", "MaxSize", "DesiredCapacity", "LaunchConfigurationName", "LaunchTemplate", "MixedInstancesPolicy",
+    "AvailabilityZones", "HealthCheckType", "HealthCheckGracePeriod", "DefaultInstanceWarmup", "TerminationPolicies",
+    "NewInstancesProtectedFromScaleIn", "CapacityRebalance", "MaxInstanceLifetime", "InstanceMaintenancePolicy",
+    "PlacementGroup", "ServiceLinkedRoleARN", "Context",
+)  # fmt: skip
+# A change of these makes the running instances differ from the group's definition.
+REFRESHED_BY = ("LaunchConfigurationName", "LaunchTemplate", "MixedInstancesPolicy", "VPCZoneIdentifier")
+EMPTYING_LIMIT = 300  # seconds for the instances of a group that is deleted
+POLL = 0.5  # seconds
+
+
+def _settings(properties: Properties) -> dict[str, Value]:
+    given: dict[str, Value] = pick(properties, *SETTINGS)
+    if "VPCZoneIdentifier" in properties:
+        given["VPCZoneIdentifier"] = ",".join(properties["VPCZoneIdentifier"])
+    if "Cooldown" in properties:
+        given["DefaultCooldown"] = properties["Cooldown"]
+    return given
+
+
+def _tags(env: Env, name: str, properties: Properties) -> list[dict[str, Value]]:
+    """Return the group's tags; CloudFormation's own and the stack's go on to the instances."""
+    given = {tag["Key"]: tag for tag in properties.get("Tags") or []}
+    spread = {**env.stack_tags, **env.own_tags}
+    tags = {
+        key: {"Key": key, "Value": value, "PropagateAtLaunch": True} for key, value in spread.items()
+    } | given
+    return [{"ResourceType": "auto-scaling-group", "ResourceId": name, **tag} for tag in tags.values()]
+
+
+def _metrics(env: Env, name: str, properties: Properties) -> None:
+    for collection in properties.get("MetricsCollection") or []:
+        env.call("autoscaling", "enable_metrics_collection", AutoScalingGroupName=name, **collection)
+
+
+def _attributes(env: Env, name: str) -> Attributes:
+    groups = env.call("autoscaling", "describe_auto_scaling_groups", AutoScalingGroupNames=[name])
+    return {"AutoScalingGroupARN": groups["AutoScalingGroups"][0]["AutoScalingGroupARN"]}
+
+
+def _create(env: Env, properties: Properties) -> Created:
+    name = properties.get("AutoScalingGroupName") or env.name()
+    env.call(
+        "autoscaling",
+        "create_auto_scaling_group",
+        AutoScalingGroupName=name,
+        TargetGroupARNs=properties.get("TargetGroupARNs"),
+        Tags=_tags(env, name, properties),
+        **_settings(properties),
+    )
+    _metrics(env, name, properties)
+    return Created(name, _attributes(env, name))
+
+
+def _update(env: Env, name: str, old: Properties, new: Properties) -> Attributes:
+    env.call("autoscaling", "update_auto_scaling_group", AutoScalingGroupName=name, **_settings(new))
+    before, after = (set(properties.get("TargetGroupARNs") or []) for properties in (old, new))
+    if after - before:
+        env.call(
+            "autoscaling",
+            "attach_load_balancer_target_groups",
+            AutoScalingGroupName=name,
+            TargetGroupARNs=sorted(after - before),
+        )
+    if before - after:
+        env.call(
+            "autoscaling",
+            "detach_load_balancer_target_groups",
+            AutoScalingGroupName=name,
+            TargetGroupARNs=sorted(before - after),
+        )
+    env.call("autoscaling", "create_or_update_tags", Tags=_tags(env, name, new))
+    _metrics(env, name, new)
+    if any(old.get(key) != new.get(key) for key in REFRESHED_BY):
+        _refresh(env, name)
+    return _attributes(env, name)
+
+
+def _refresh(env: Env, name: str) -> None:
+    """Do what UpdatePolicy says when the instances no longer are what the group defines; wait for it."""
+    policy = env.update_policy
+    if "AutoScalingInstanceRefresh" in policy:
+        hook = env.context.hooks.instance_refresh
+        if hook is None:
+            raise ResourceFailure(
+                "The local cloud runs without Auto Scaling: there is nobody to refresh the instances"
+            )
+        hook(name, policy["AutoScalingInstanceRefresh"])
+        return
+    for other in ("AutoScalingRollingUpdate", "AutoScalingReplacingUpdate"):
+        if other in policy and policy[other].get("WillReplace", True) is not False:
+            raise ResourceFailure(f"The local cloud does not support the UpdatePolicy {other}")
+
+
+def _delete(env: Env, name: str, properties: Properties) -> None:
+    """Delete the group and wait until its instances are terminated: other resources may go only then."""
+    groups = env.call("autoscaling", "describe_auto_scaling_groups", AutoScalingGroupNames=[name])[
+        "AutoScalingGroups"
+    ]
+    instances = [instance["InstanceId"] for group in groups for instance in group["Instances"]]
+    env.call("autoscaling", "delete_auto_scaling_group", AutoScalingGroupName=name, ForceDelete=True)
+    deadline = time.monotonic() + EMPTYING_LIMIT
+    while instances:
+        found = env.call("ec2", "describe_instances", Filters=[{"Name": "instance-id", "Values": instances}])
+        alive = [
+            i["InstanceId"]
+            for r in found["Reservations"]
+            for i in r["Instances"]
+            if i["State"]["Name"] != "terminated"
+        ]
+        if not alive:
+            return
+        if time.monotonic() > deadline:
+            raise ResourceFailure(
+                f"Instances did not terminate within {EMPTYING_LIMIT} s: {', '.join(alive)}"
+            )
+        time.sleep(POLL)
+
+
+def _put_policy(env: Env, name: str, properties: Properties) -> Attributes:
+    given = {key: value for key, value in properties.items() if key != "PolicyName"}
+    if "Cooldown" in given:
+        given["Cooldown"] = int(given["Cooldown"])
+    answer = env.call("autoscaling", "put_scaling_policy", PolicyName=name, **given)
+    return {"Arn": answer["PolicyARN"], "PolicyName": name}
+
+
+def _create_policy(env: Env, properties: Properties) -> Created:
+    attributes = _put_policy(env, properties.get("PolicyName") or env.name(), properties)
+    return Created(attributes["Arn"], attributes)
+
+
+def _policy_name(arn: str) -> str:
+    return arn.rpartition("policyName/")[2]
+
+
+def _update_policy(env: Env, arn: str, old: Properties, new: Properties) -> Attributes:
+    return _put_policy(env, _policy_name(arn), new)
+
+
+def _delete_policy(env: Env, arn: str, properties: Properties) -> None:
+    group = properties["AutoScalingGroupName"]
+    env.call("autoscaling", "delete_policy", AutoScalingGroupName=group, PolicyName=_policy_name(arn))
+
+
+TYPES = {
+    "AWS::AutoScaling::AutoScalingGroup": ResourceType(
+        _create, _update, _delete, frozenset({"AutoScalingGroupName"})
+    ),
+    "AWS::AutoScaling::ScalingPolicy": ResourceType(
+        _create_policy, _update_policy, _delete_policy, frozenset({"AutoScalingGroupName", "PolicyName"})
+    ),
+}
