@@ -1,1 +1,28 @@
-"""What a team writes, validated, locked and named by its digest. Pure: no AWS, no root, no network but in lock."""
+"""Recipes: what an image is made of. Pure: no AWS, no root, and no network but for ``ingot lock``.
+
+::
+
+    recipe.yaml ─ load ─► Recipe ─┬─ lock   ─► recipe.lock    (apt's signed index, once)
+                                  ├─ digest ─► recipe digest  (the identity of the image)
+                                  └─ plan   ─► plan           (plain JSON, what the bake executes)
+"""
+
+from ingot.recipe.digest import recipe_digest
+from ingot.recipe.load import find_recipe, find_recipes, load_recipe
+from ingot.recipe.lock import resolve_lock
+from ingot.recipe.lockfile import load_lock
+from ingot.recipe.mirrors import discover
+from ingot.recipe.model import Recipe
+from ingot.recipe.plan import compile_plan
+
+__all__ = [
+    "Recipe",
+    "compile_plan",
+    "discover",
+    "find_recipe",
+    "find_recipes",
+    "load_lock",
+    "load_recipe",
+    "recipe_digest",
+    "resolve_lock",
+]

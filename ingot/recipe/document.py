@@ -41,6 +41,8 @@ class Document:
     values: dict[At, Place] = field(default_factory=dict)
     keys: dict[At, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    whole: Plain = None
+    """The data of the file, where ``data`` lacks the parts that are wrong (see ``pruned``)."""
 
     def place(self, at: At, *, key: bool = False) -> Place:
         """Return where the value (or the key) is, else where the nearest mapping or list around it is."""
@@ -153,6 +155,26 @@ class _Reader:
     def complain(self, place: Place, found: str, expected: str) -> None:
         problem = Problem(shown(self.document.path), place.line, place.column, found, expected)
         self.document.problems.append(problem)
+
+
+def pruned(document: Document, wrong: set[At]) -> Document:
+    """Return the document without the values at ``wrong``; what stays keeps its places."""
+    copy = Document(document.path, whole=document.data if document.whole is None else document.whole)
+
+    def kept(value: Plain, old: At, new: At) -> Plain:
+        copy.values[new] = document.place(old)
+        if old in document.keys:
+            copy.keys[new] = document.keys[old]
+        if isinstance(value, dict):
+            stay = [key for key in value if (*old, key) not in wrong]
+            return {key: kept(value[key], (*old, key), (*new, key)) for key in stay}
+        if isinstance(value, list):
+            left = [number for number in range(len(value)) if (*old, number) not in wrong]
+            return [kept(value[was], (*old, was), (*new, number)) for number, was in enumerate(left)]
+        return value
+
+    copy.data = kept(document.data, (), ())
+    return copy
 
 
 class _TooMuchError(Exception):

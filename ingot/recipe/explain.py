@@ -20,6 +20,7 @@ _EXPECTED = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
+    "string_too_short": "text that is not empty",
 }
 
 
@@ -44,15 +45,10 @@ def _problem(details: ErrorDetails, document: Document, model: type[BaseModel]) 
     if kind == "missing":
         return document.problem(at[:-1], f"no key {at[-1]!r}", "it: it has no default")
     found = _described(details["input"])
-    if kind in ("string_pattern_mismatch", "literal_error"):
-        hint = None
-        expected = f"text like {context['pattern']}" if "pattern" in context else context["expected"]
-        if kind == "literal_error" and isinstance(details["input"], str):
-            hint = close_to(
-                details["input"], context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-            )
-        return document.problem(at, found, expected, hint)
     expected = _EXPECTED.get(kind) or details["msg"].removeprefix("Input should be ")
+    if kind == "literal_error" and isinstance(details["input"], str):
+        choices = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        return document.problem(at, found, expected, close_to(details["input"], choices))
     hint = 'put it in quotes: "0644"' if at[-1:] == ("mode",) and kind == "string_type" else None
     return document.problem(at, found, expected, hint)
 

@@ -110,7 +110,7 @@ class _Expander:
         if not path.is_dir():
             self.complain(at, f"{app.source}, a file", "a directory")
             return []
-        return self.tree(path, app.target, app.owner, app.group, at)
+        return self.tree(path, path, app.target, app.owner, app.group, at)
 
     def entry(self, entry: FileEntry, at: At) -> list[ImageFile]:
         made = ImageFile("file", entry.target, entry.owner, entry.group, entry.mode or "0644", at)
@@ -133,7 +133,7 @@ class _Expander:
                 self.complain(
                     at, "a mode for a source that is a directory", "none: its files keep theirs", key="mode"
                 )
-            return self.tree(path, entry.target, entry.owner, entry.group, at)
+            return self.tree(path, path, entry.target, entry.owner, entry.group, at)
         return [*self.file(path, entry.target, entry.owner, entry.group, at, entry.mode)]
 
     def locate(self, source: str, at: At) -> Path | None:
@@ -149,33 +149,38 @@ class _Expander:
             return path
         return None
 
-    def tree(self, top: Path, target: str, owner: str, group: str, at: At) -> list[ImageFile]:
-        """Return the directory ``top`` and all that is in it; empty directories are kept."""
+    def tree(self, top: Path, here: Path, target: str, owner: str, group: str, at: At) -> list[ImageFile]:
+        """Return the directory ``here`` of the source ``top``, and all in it; empty directories are kept."""
         found = [ImageFile("directory", target, owner, group, "0755", at)]
-        with os.scandir(top) as scan:
-            names = sorted(entry.name for entry in scan)
+        try:
+            names = sorted(path.name for path in here.iterdir())
+        except OSError as error:
+            self.complain(
+                at, f"{here.relative_to(self.root)}: {error.strerror}", "a directory that can be read"
+            )
+            return []
         for name in names:
             if name in IGNORED_NAMES or name.endswith(IGNORED_SUFFIXES):
                 continue
-            path, below = top / name, f"{target}/{name}"
+            path, below = here / name, f"{target}/{name}"
             if not _is_utf8(name):
                 self.complain(at, f"the file name {name!r}", "a name in UTF-8")
             elif path.is_symlink():
                 found += self.link(top, path, below, owner, group, at)
             elif path.is_dir():
-                found += self.tree(path, below, owner, group, at)
+                found += self.tree(top, path, below, owner, group, at)
             else:
                 found += self.file(path, below, owner, group, at, None)
         return found
 
     def link(self, top: Path, path: Path, target: str, owner: str, group: str, at: At) -> Iterator[ImageFile]:
-        """A link inside a directory is copied as a link; it must stay inside the recipe's directory."""
+        """A link inside a source is copied as a link; it must stay inside that source to mean the same."""
         text = os.readlink(path)  # noqa: PTH115 - the text as it stands, not as pathlib spells it
         name = path.relative_to(self.root)
-        if os.path.isabs(text) or not path.resolve().is_relative_to(self.root):  # noqa: PTH117
+        if os.path.isabs(text) or not path.resolve().is_relative_to(top.resolve()):  # noqa: PTH117
             self.complain(
                 at,
-                f"{name}, a link to {text}, outside of the recipe's directory",
+                f"{name}, a link to {text}, outside of {top.relative_to(self.root)}/",
                 "a link that stays inside",
                 hint="for a link to a path of the image use an entry {link: …, target: …} under files",
             )

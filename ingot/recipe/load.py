@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from ingot.errors import InputError, Problem
-from ingot.recipe.document import Document, read_document
+from ingot.recipe.document import At, Document, pruned, read_document
 from ingot.recipe.explain import close_to, problems_of
 from ingot.recipe.files import expand_files
 from ingot.recipe.model import Recipe
@@ -57,11 +58,43 @@ def load_recipe(path: Path) -> Recipe:
 
 
 def _validate(document: Document, problems: list[Problem]) -> Recipe | None:
-    """Return the recipe when its form is right. JSON is the form that strict models take lists as tuples from."""
-    try:
-        recipe = Recipe.model_validate_json(json.dumps(document.data))
-    except ValidationError as error:
-        problems += problems_of(error, document, Recipe)
-        return None
-    recipe._document = document
-    return recipe
+    """Return the recipe, or what of it is right, so that the rest can be checked as well.
+
+    Each round takes away the values that are wrong; when a key is missing, the mapping around it goes. The caller
+    raises when there are problems: a recipe that lost a part is never used.
+    """
+    first = True
+    while True:
+        try:
+            # JSON is the form that strict models take lists as tuples from.
+            recipe = Recipe.model_validate_json(json.dumps(document.data))
+        except ValidationError as error:
+            if first:
+                problems += problems_of(error, document, Recipe)
+            first = False
+            document = _without_wrong_parts(document, error)
+            if document.data is None:
+                return None
+        else:
+            recipe._document = document
+            return recipe
+
+
+def _without_wrong_parts(document: Document, error: ValidationError) -> Document:
+    """Return the document without what the error names, and with stand-ins for the keys that every recipe needs."""
+    wrong = {_wrong_part(document, details) for details in error.errors(include_url=False)}
+    if not isinstance(document.data, dict):
+        return Document(document.path)
+    name = document.path.parent.resolve().name
+    needed = {"name": name, "base": {"debian": "bookworm"}, "root_volume": {"size": "2GiB"}}
+    left = pruned(document, wrong - {()})
+    left.data = {**needed, **left.data} if isinstance(left.data, dict) else None
+    return left
+
+
+def _wrong_part(document: Document, details: ErrorDetails) -> At:
+    """Return the value that an error is about: for a missing key the mapping, for a short form the whole of it."""
+    at: At = tuple(details["loc"])
+    while at not in document.values:
+        at = at[:-1]
+    return at

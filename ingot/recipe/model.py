@@ -22,6 +22,7 @@ from pydantic import (
 from ingot.errors import InputError, Problem
 from ingot.recipe.document import Document
 from ingot.recipe.values import (
+    Text,
     exactly_one,
     parse_size,
     step_from_text,
@@ -29,11 +30,25 @@ from ingot.recipe.values import (
 )
 
 # Names as adduser(8) and systemd accept them; 32 bytes is utmp's limit (useradd(8)).
-Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+Name = Annotated[str, Text(r"[a-z_][a-z0-9_-]{0,31}", "a name of lower case letters, digits, - and _", "app")]
 # Debian Policy 5.6.1: lower case letters, digits, plus, minus and full stops, two characters at least.
-PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
-UnitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9:_.@\\-]+$", max_length=255)]
-OctalMode = Annotated[str, Field(pattern=r"^[0-7]{4}$", examples=["0644"])]
+PackageName = Annotated[str, Text(r"[a-z0-9][a-z0-9+.-]+", "the name of a package", "apache2")]
+UnitName = Annotated[str, Text(r"[A-Za-z0-9:_.@\\-]{1,255}", "the name of a systemd unit", "apache2")]
+OctalMode = Annotated[str, Text(r"[0-7]{4}", "four octal digits", '"0644"')]
+HttpPath = Annotated[str, Text(r"/[!-~]*", "a path that begins with / and has no blanks", "/healthz")]
+KernelParameters = Annotated[str, Text(r"[!-~ ]*", "kernel parameters in one line", "quiet")]
+TimeZone = Annotated[
+    str, Text(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", "a time zone of tzdata", "Europe/Berlin")
+]
+Locale = Annotated[str, Text(r"[A-Za-z0-9_.@-]+", "a locale", "C.UTF-8")]
+HostName = Annotated[
+    str, Text(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a host name without dots", "from-metadata")
+]
+RecipeName = Annotated[
+    str, Text(r"[a-z][a-z0-9-]{0,39}", "a name of lower case letters, digits and -", "web")
+]
+SsmName = Annotated[str, Text(r"/[A-Za-z0-9_.\-/]+", "the full name of an SSM parameter", "/aws/service/…")]
+Comment = Annotated[str, Text(r"[^:\n,]*", "one line without colon and comma", "The app")]
 # Debian Policy 9.2.2: 0-99 are allocated by Debian itself, 65534 is nobody, 65535 is invalid.
 Id = Annotated[int, Field(ge=100, le=65533)]
 Target = Annotated[str, AfterValidator(target_in_root), WithJsonSchema({"type": "string", "pattern": "^/.+"})]
@@ -53,7 +68,7 @@ class Part(BaseModel):
 class AmiSource(Part):
     """Where the id of a base AMI comes from."""
 
-    ssm: Annotated[str, Field(pattern=r"^/[A-Za-z0-9_.\-/]+$")]
+    ssm: SsmName
     """The public or private SSM parameter that names the AMI."""
 
 
@@ -99,7 +114,7 @@ class User(Part):
     shell: Target = "/usr/sbin/nologin"
     home: Target = "/nonexistent"
     """Home directory; it is created, with owner and mode 0750, unless it is /nonexistent."""
-    comment: Annotated[str, Field(pattern=r"^[^:\n,]*$")] = ""
+    comment: Comment = ""
 
 
 class App(Part):
@@ -154,7 +169,7 @@ class Step(Part):
 class HttpTest(Part):
     """An HTTP request to the clone, and the answer that is expected."""
 
-    path: Annotated[str, Field(pattern=r"^/[!-~]*$")]
+    path: HttpPath
     status: Annotated[int, Field(ge=100, le=599)] = 200
     contains: str | None = None
     """Text that the body holds."""
@@ -190,7 +205,7 @@ class Drop(Part):
 class Recipe(Part):
     """A golden image as code."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+    name: RecipeName
     """Name of the recipe: that of its directory."""
     base: Base
     architecture: Literal["x86_64", "arm64"] = "x86_64"
@@ -205,11 +220,11 @@ class Recipe(Part):
         Annotated[Step, BeforeValidator(step_from_text, json_schema_input_type=str | Step)], ...
     ] = ()
     tests: tuple[Test, ...] = ()
-    kernel_command_line: Annotated[str, Field(pattern=r"^[!-~ ]*$")] = ""
+    kernel_command_line: KernelParameters = ""
     """Added to the kernel parameters that EC2 needs."""
-    timezone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$")] = "Etc/UTC"
-    locale: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.@-]+$")] = "C.UTF-8"
-    hostname: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")] = "from-metadata"
+    timezone: TimeZone = "Etc/UTC"
+    locale: Locale = "C.UTF-8"
+    hostname: HostName = "from-metadata"
     """A fixed host name, or from-metadata: the one that EC2 gives each clone."""
     drop: Drop = Drop()
 

@@ -110,16 +110,29 @@ def _check_owners(recipe: Recipe) -> Iterable[Problem]:
 
 
 def _known(recipe: Recipe, kind: str, name: str, at: At) -> Iterable[Problem]:
-    if kind == "user":
-        names = SYSTEM_USERS | {user.name for user in recipe.users}
-    else:
-        names = SYSTEM_GROUPS | {group.name for group in recipe.groups}
+    declared = _declared(recipe, f"{kind}s")
+    if declared is None:
+        return
+    names = declared | (SYSTEM_USERS if kind == "user" else SYSTEM_GROUPS)
     if name not in names:
         number = "uid: …, group: …" if kind == "user" else "gid: …"
         hint = close_to(name, sorted(names)) or f"declare it under {kind}s: {{name: {name}, {number}}}"
         yield recipe.problem(
             at, f"the {kind} {name!r}, which is not declared", f"a declared or system {kind}", hint
         )
+
+
+def _declared(recipe: Recipe, key: str) -> set[str] | None:
+    """Return the names that the file declares, those with another fault too; None when that cannot be told."""
+    whole = recipe.document.data if recipe.document.whole is None else recipe.document.whole
+    if not isinstance(whole, dict):
+        return None
+    items = whole.get(key, [])
+    if key not in whole and whole.keys() - Recipe.model_fields.keys():
+        return None  # perhaps the unknown key is meant to be this one
+    if not isinstance(items, list):
+        return None
+    return {str(item["name"]) for item in items if isinstance(item, dict) and "name" in item}
 
 
 def _check_services(recipe: Recipe) -> Iterable[Problem]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import re
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pydantic import model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
+from pydantic_core import PydanticCustomError, core_schema
 
 T = TypeVar("T")
 _SIZE = re.compile(r"([1-9][0-9]*)\s?(MiB|GiB|TiB)")
@@ -16,6 +17,36 @@ _UNITS = {"MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SMALLEST, _LARGEST = 2**20, 64 * 2**40
 # What the kernel or systemd mounts over at boot: a file there would never be seen.
 _VOLATILE = ("/dev", "/proc", "/run", "/sys")
+
+
+@dataclass(frozen=True)
+class Text:
+    """A rule for text: a regular expression that the whole text matches, and the words that say so to a person."""
+
+    pattern: str
+    expected: str
+    example: str
+
+    def check(self, value: str) -> str:
+        """Return the text; raise when it does not match."""
+        if re.fullmatch(self.pattern, value) is None:
+            raise wrong(f"text {_short(value)}", f"{self.expected}, such as {self.example}")
+        return value
+
+    def __get_pydantic_core_schema__(
+        self, source: type, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "pattern": f"^({self.pattern})$", "examples": [self.example]}
+
+
+def _short(value: str) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
 
 
 def wrong(found: str, expected: str, hint: str | None = None) -> PydanticCustomError:
@@ -30,17 +61,18 @@ def parse_size(value: object) -> int:
         size = int(match[1]) * _UNITS[match[2]]
         if _SMALLEST <= size <= _LARGEST:
             return size
-    raise wrong(
-        f"size {value!r}", "a whole number with its unit, MiB, GiB or TiB, at most 64TiB, such as 2GiB"
-    )
+    hint = None
+    if isinstance(value, str) and (match := re.fullmatch(r"([1-9][0-9]*)\s?([MGT])B?", value)):
+        hint = f"did you mean {match[1]}{match[2]}iB?"
+    raise wrong(f"size {value!r}", "a whole number of MiB, GiB or TiB, at most 64TiB, such as 2GiB", hint)
 
 
 def target_in_root(value: str) -> str:
     """Return an absolute path below ``/`` in its shortest spelling; raise when it is relative or escapes."""
+    if ".." in value.split("/"):
+        raise wrong(f"{value!r}, which climbs with '..'", "an absolute path that stays in the image's root")
     if not value.startswith("/"):
         raise wrong(f"{value!r}, a relative path", "an absolute path in the image", f"did you mean /{value}?")
-    if ".." in value.split("/"):
-        raise wrong(f"{value!r}, which climbs with '..'", "a path that stays in the image's root")
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
         raise wrong(f"{value!r}, with a control character", "a printable path")
     path = posixpath.normpath("/" + value.lstrip("/"))
