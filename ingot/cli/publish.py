@@ -96,7 +96,6 @@ def _publish(recipe: Recipe, digest: str, clients: Clients, reporter: Reporter, 
     from ingot.aws.failures import translated
     from ingot.aws.publish import find_published, publish
     from ingot.aws.settings import PublishSettings, clone_settings
-    from ingot.store import Store
 
     with translated(PublishError):
         published = find_published(clients, recipe.name, digest)
@@ -105,6 +104,8 @@ def _publish(recipe: Recipe, digest: str, clients: Clients, reporter: Reporter, 
             return published
         # Asked before the bake: a missing stack must not cost a bake.
         clone = clone_settings(clients) if test else None
+    from ingot.store import Store  # brings the whole engine, which the answer above does without
+
     store = Store(paths.store())
     image = store.bake(recipe, reporter)
     settings = PublishSettings(paths.store() / "records", clone, manifest_of=manifests(store))

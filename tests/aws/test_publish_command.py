@@ -1,0 +1,118 @@
+"""`ingot publish` as people and the CDK CLI call it, against the local cloud, with an image that the store holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ingot.aws.registry import lookup
+from ingot.recipe.digest import recipe_digest
+from ingot.recipe.load import load_recipe
+from tests.aws.conftest import KEYS
+from tests.aws.support import holdings, make_image, result_line
+
+ROOT = Path(__file__).parent.parent.parent
+WEB = ROOT / "image_recipes" / "web"
+
+
+@pytest.fixture
+def store(tmp_path, proxy):
+    """A store that holds an image of the web recipe: small, since what is in it does not matter here."""
+    made = make_image(tmp_path, ["a", None, "b"])
+    digest = recipe_digest(load_recipe(WEB))
+    image = type(made)(made.disk, made.manifest | {"recipe_digest": digest, "version": digest[:12]}, digest)
+    directory = tmp_path / "home" / "store" / "images" / digest
+    directory.mkdir(parents=True)
+    shutil.copy(made.disk, directory / "disk.raw")
+    (directory / "manifest.json").write_text(json.dumps(image.manifest))
+    proxy.console = lambda _instance: result_line(image)
+    return image
+
+
+@pytest.fixture
+def builder(direct, clone_settings):
+    """The outputs of the builder's stack."""
+    outputs = {
+        "TestLaunchTemplateId": clone_settings.launch_template_id,
+        "SubnetIds": ",".join(clone_settings.subnet_ids),
+    }
+    template = {
+        "Resources": {"P": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "x"}}},
+        "Outputs": {key: {"Value": value} for key, value in outputs.items()},
+    }
+    direct.cloudformation.create_stack(StackName="IngotBuilder", TemplateBody=json.dumps(template))
+    direct.cloudformation.get_waiter("stack_create_complete").wait(
+        StackName="IngotBuilder", WaiterConfig={"Delay": 1}
+    )
+    yield
+    direct.cloudformation.delete_stack(StackName="IngotBuilder")
+    direct.cloudformation.get_waiter("stack_delete_complete").wait(
+        StackName="IngotBuilder", WaiterConfig={"Delay": 1}
+    )
+
+
+@pytest.fixture
+def ingot(tmp_path, proxy):
+    def run(*words):
+        environ = os.environ | {
+            "INGOT_HOME": str(tmp_path / "home"),
+            "AWS_ENDPOINT_URL": proxy.url,
+            "AWS_ACCESS_KEY_ID": KEYS["aws_access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": KEYS["aws_secret_access_key"],
+            "AWS_DEFAULT_REGION": KEYS["region_name"],
+        }
+        # A session of its own has no terminal: progress must not reach that of whoever runs the tests.
+        return subprocess.run(
+            [sys.executable, "-m", "ingot.cli.main", *words],
+            cwd=ROOT, env=environ, text=True, capture_output=True, start_new_session=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+def test_the_command_prints_the_ami_and_as_an_asset_one_path(store, builder, ingot, direct, proxy, tmp_path):
+    first = ingot("publish", "web")
+    assert first.returncode == 0, first.stderr
+    ami_id = lookup(direct.ssm, "web", store.digest)
+    assert first.stdout == f"{ami_id}\n"
+    assert "blocks sent" in first.stderr
+    proxy.seen.clear()
+    asset = ingot("publish", "web", "--digest", store.digest, "--asset")
+    path = Path(asset.stdout.removesuffix("\n"))
+    assert json.loads(path.read_text())["ami"] == ami_id
+    assert path.is_relative_to(tmp_path / "home" / "store" / "records")
+    assert not proxy.seen.keys() & {"StartSnapshot", "RunInstances", "DescribeStacks"}
+    assert (
+        json.loads(ingot("publish", "web", "--json").stdout)["root_digest"]
+        == store.manifest["disk"]["root_digest"]
+    )
+    verified = ingot("verify", "image", "web")
+    assert (verified.returncode, "bit for bit" in verified.stdout) == (0, True), verified.stderr
+
+
+def test_without_the_builders_stack_it_says_what_to_deploy(store, ingot, direct):
+    failed = ingot("publish", "web", "--asset")
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert "stack IngotBuilder, which is not deployed" in failed.stderr
+    assert "cdk deploy IngotBuilder" in failed.stderr
+    log = failed.stderr.partition("log: ")[2].split()[0]
+    assert "IngotBuilder" in Path(log).read_text()
+    assert holdings(direct) == {}
+
+
+def test_another_digest_than_expected_is_bad_input(store, ingot):
+    failed = ingot("publish", "web", "--digest", "0" * 64)
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert "run `cdk synth` again" in failed.stderr
+
+
+def test_a_fleet_that_is_not_there_is_said_so(ingot):
+    failed = ingot("status")
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert "IngotFleet is not deployed" in failed.stderr

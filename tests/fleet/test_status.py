@@ -1,0 +1,120 @@
+"""The fleet's status against a group, launch templates and target groups of the local cloud's control plane."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from ingot.errors import IngotError
+from ingot.fleet.status import Clone, FleetStatus, Refresh, fleet_status
+from ingot.fleet.wait import wait_steady
+
+DIGEST = "ab" * 32
+CLONE = Clone("i-1", "ami-1", "2", "InService", "healthy", "web", DIGEST)
+STEADY = FleetStatus("IngotFleet", "http://x", "group", "web", DIGEST, 1, "2", (CLONE,), None)
+
+
+def quiet(_message):
+    """Progress that nobody reads."""
+
+
+def test_a_fleet_with_all_clones_newest_and_healthy_is_steady():
+    assert STEADY.steady
+    assert replace(STEADY, refresh=Refresh("r", "Successful", 100, "")).steady
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"desired": 2}, "1 of 2 clones of version 2 serve"),
+        ({"version": "3"}, "i-1 version 2 InService healthy"),
+        ({"clones": (replace(CLONE, health="unhealthy"),)}, "i-1 version 2 InService unhealthy"),
+        (
+            {"clones": (CLONE, replace(CLONE, instance_id="i-2", lifecycle="Terminating"))},
+            "i-2 version 2 Terminating healthy",
+        ),
+        ({"refresh": Refresh("r", "InProgress", 50, "")}, "refresh InProgress, 50 %"),
+        ({"refresh": Refresh("r", "RollbackInProgress", 50, "")}, "refresh RollbackInProgress, 50 %"),
+    ],
+)
+def test_what_a_fleet_waits_for_is_named(changed, reason):
+    status = replace(STEADY, **changed)
+    assert not status.steady
+    assert reason in status.reasons()
+
+
+@pytest.fixture
+def stack(direct):
+    """A stack with the fleet's outputs, and a group of one instance behind a target group."""
+    ec2, vpc = direct.ec2, direct.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    subnet = ec2.describe_subnets()["Subnets"][0]
+    snapshot = ec2.create_snapshot(
+        VolumeId=ec2.create_volume(Size=1, AvailabilityZone=subnet["AvailabilityZone"])["VolumeId"]
+    )
+    ami = ec2.register_image(
+        Name="ingot/web/1", RootDeviceName="/dev/xvda", Architecture="x86_64",
+        BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot["SnapshotId"]}}],
+        TagSpecifications=[{"ResourceType": "image", "Tags": [
+            {"Key": "ingot:recipe", "Value": "web"}, {"Key": "ingot:digest", "Value": DIGEST}]}],
+    )["ImageId"]  # fmt: skip
+    ec2.create_launch_template(
+        LaunchTemplateName="fleet", LaunchTemplateData={"ImageId": ami, "InstanceType": "t3.small"}
+    )
+    group = direct.elbv2.create_target_group(Name="fleet", Protocol="HTTP", Port=80, VpcId=vpc)[
+        "TargetGroups"
+    ][0]
+    direct.autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName="fleet", MinSize=1, MaxSize=1, DesiredCapacity=1, VPCZoneIdentifier=subnet["SubnetId"],
+        LaunchTemplate={"LaunchTemplateName": "fleet", "Version": "1"}, TargetGroupARNs=[group["TargetGroupArn"]],
+    )  # fmt: skip
+    outputs = {
+        "Url": "http://localhost:1",
+        "AutoScalingGroupName": "fleet",
+        "RecipeDigest": DIGEST,
+        "RecipeName": "web",
+    }
+    template = {
+        "Resources": {"P": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "x"}}},
+        "Outputs": {key: {"Value": value} for key, value in outputs.items()},
+    }
+    direct.cloudformation.create_stack(StackName="IngotFleet", TemplateBody=json.dumps(template))
+    direct.cloudformation.get_waiter("stack_create_complete").wait(
+        StackName="IngotFleet", WaiterConfig={"Delay": 1}
+    )
+    yield ami
+    direct.cloudformation.delete_stack(StackName="IngotFleet")
+    direct.cloudformation.get_waiter("stack_delete_complete").wait(
+        StackName="IngotFleet", WaiterConfig={"Delay": 1}
+    )
+    direct.autoscaling.delete_auto_scaling_group(AutoScalingGroupName="fleet", ForceDelete=True)
+
+
+def test_the_clones_are_shown_with_what_they_were_launched_from(stack, direct):
+    status = fleet_status(direct)
+    assert (status.url, status.recipe, status.digest, status.desired) == (
+        "http://localhost:1",
+        "web",
+        DIGEST,
+        1,
+    )
+    (clone,) = status.clones
+    assert (clone.ami_id, clone.version, clone.recipe, clone.digest) == (stack, "1", "web", DIGEST)
+    assert clone.lifecycle == "InService"
+    assert status.version == "1"
+    assert json.loads(json.dumps(status.as_dict()))["clones"][0]["ami_id"] == stack
+
+
+def test_a_fleet_that_does_not_settle_is_told_with_reasons(stack, direct):
+    direct.autoscaling.set_desired_capacity(AutoScalingGroupName="fleet", DesiredCapacity=1)
+    direct.autoscaling.update_auto_scaling_group(
+        AutoScalingGroupName="fleet", LaunchTemplate={"LaunchTemplateName": "fleet", "Version": "2"}
+    )
+    with pytest.raises(IngotError, match="0 of 1 clones of version 2 serve"):
+        wait_steady(direct, progress=quiet, limit=0.5)
+
+
+def test_a_stack_that_is_not_deployed_is_named(direct):
+    with pytest.raises(IngotError, match="IngotFleet is not deployed in us-east-1"):
+        fleet_status(direct)
