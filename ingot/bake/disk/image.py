@@ -53,21 +53,24 @@ class Image:
         for left, right in zip(pieces, pieces[1:]):  # noqa: B905, RUF007 - Python 3.9 has no pairwise
             if left.offset + left.length > right.offset:
                 raise BakeError(f"two parts of the disk overlap at byte {right.offset}: this is a defect of Ingot")
+        try:
+            blocks = self._write_to(output, pieces)
+        except OSError as error:
+            hint = "free some space" if error.errno == errno.ENOSPC else None
+            raise BakeError(f"{output} cannot be written: {error.strerror}", hint=hint) from error
+        used = sum(block is not None for block in blocks) * SNAPSHOT_BLOCK
+        return DiskDigest(self.size, used, tuple(blocks), root_digest(tuple(blocks)))
+
+    def _write_to(self, output: Path, pieces: List[Piece]) -> List[Optional[str]]:
         target = os.open(output, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
             os.ftruncate(target, self.size)
-            blocks = self._write_blocks(target, pieces)
-        except OSError as error:
-            os.unlink(output)  # noqa: PTH108 - the same call as above, on the same name
-            hint = "free some space" if error.errno == errno.ENOSPC else None
-            raise BakeError(f"{output} cannot be written: {error.strerror}", hint=hint) from error
+            return self._write_blocks(target, pieces)
         except BaseException:
-            os.unlink(output)  # noqa: PTH108
+            os.unlink(output)  # noqa: PTH108 - the same call as above, on the same name
             raise
         finally:
             os.close(target)
-        used = sum(block is not None for block in blocks) * SNAPSHOT_BLOCK
-        return DiskDigest(self.size, used, tuple(blocks), root_digest(tuple(blocks)))
 
     def _write_blocks(self, target: int, pieces: List[Piece]) -> List[Optional[str]]:
         blocks: List[Optional[str]] = [None] * (self.size // SNAPSHOT_BLOCK)
@@ -111,11 +114,15 @@ class _Reader:
         self._file = -1
 
     def read_into(self, view: memoryview, path: bytes, offset: int) -> None:
-        if path != self._path:
-            self.close()
-            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            self._path = path
-        if os.preadv(self._file, [view], offset) != len(view):
+        try:
+            if path != self._path:
+                self.close()
+                self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                self._path = path
+            length = os.preadv(self._file, [view], offset)
+        except OSError as error:
+            raise BakeError(f"{os.fsdecode(path)} cannot be read: {error.strerror}") from error
+        if length != len(view):
             raise BakeError(f"{os.fsdecode(path)} became shorter while the disk was written")
 
     def close(self) -> None:

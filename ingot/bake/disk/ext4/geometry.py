@@ -21,7 +21,7 @@ RESERVED_DESCRIPTOR_BLOCKS = 64
 # Inode tables begin at a whole 512 KiB, so that groups of inodes fall into snapshot blocks of their own.
 TABLE_ALIGNMENT = 128
 INODES_PER_GROUP = 8192  # one for 16 KiB, mke2fs's default
-MOST_INODES_PER_GROUP = 32768
+MOST_INODES_PER_GROUP = 16384  # the tables of 16 groups then still lie in the first of them
 FIRST_INODE = 12  # after the reserved ones and lost+found
 
 
@@ -58,9 +58,11 @@ class Geometry:
         self.inodes_per_group = inodes_per_group
         self.table_blocks = inodes_per_group * INODE_SIZE // BLOCK
         self.blocks = size // BLOCK
-        # A short last group must at least hold its own copies and something useful.
-        if self.blocks % GROUP_BLOCKS < RESERVED_DESCRIPTOR_BLOCKS + 256:
-            self.blocks -= self.blocks % GROUP_BLOCKS
+        # A short last group must at least hold its own metadata and something useful; else it is left out.
+        last, rest = divmod(self.blocks, GROUP_BLOCKS)
+        tables = 2 * TABLE_ALIGNMENT + self.table_blocks if last % FLEX_GROUPS == 0 else 0
+        if rest < RESERVED_DESCRIPTOR_BLOCKS + tables + 256:
+            self.blocks -= rest
         self.group_count = -(-self.blocks // GROUP_BLOCKS)
         self.descriptor_blocks = -(-self.group_count * DESCRIPTOR // BLOCK)
         self.groups: List[Group] = []

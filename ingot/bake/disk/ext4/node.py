@@ -29,13 +29,14 @@ class Node:
     """One inode. ``runs``: (logical, count) of the 4 KiB blocks that hold data; ``data_layer``: where these are placed."""
 
     __slots__ = (
-        "children", "content", "data_layer", "entry", "extents", "inline", "layer", "leaves", "links", "number",
+        "children", "content", "data_layer", "entry", "extents", "inline", "is_directory", "layer", "leaves", "links", "number",
         "parent", "runs", "subdirectories", "xattr_block", "xattr_content", "xattr_inline",
     )  # fmt: skip
 
     def __init__(self, entry: Entry, parent: Optional["Node"]) -> None:
         self.entry = entry
         self.parent = parent
+        self.is_directory = entry.kind is Kind.DIRECTORY
         self.layer = self.data_layer = entry.layer
         self.number = 0
         self.links = 0
@@ -48,11 +49,6 @@ class Node:
         self.leaves: List[int] = []
         self.xattr_inline, self.xattr_content = xattr.build(entry.xattrs, entry.path)
         self.xattr_block = 0
-
-    @property
-    def is_directory(self) -> bool:
-        """Whether this is a directory."""
-        return self.entry.kind is Kind.DIRECTORY
 
     @property
     def data_blocks(self) -> int:
