@@ -43,12 +43,16 @@ class Fault:
 
 
 class FaultProxy:
-    """Listens on loopback. ``seen`` counts the operations; ``console`` answers GetConsoleOutput by instance id."""
+    """Listens on loopback. ``seen`` counts the operations.
+
+    ``console`` answers GetConsoleOutput by instance id; ``answers`` holds the XML with which other operations are answered.
+    """
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = urlsplit(endpoint)
         self.seen: Counter[str] = Counter()
         self.console: Callable[[str], str] | None = None
+        self.answers: dict[str, str] = {}
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -68,6 +72,7 @@ class FaultProxy:
         self._faults.clear()
         self.seen.clear()
         self.console = None
+        self.answers.clear()
 
     def close(self) -> None:
         self._server.shutdown()
@@ -135,6 +140,8 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             fault = proxy.fault_for(operation)
             if fault is not None:
                 self.show(fault, operation, body)
+            elif operation in proxy.answers:
+                self.answer(200, {"Content-Type": "text/xml"}, proxy.answers[operation].encode())
             elif operation == "GetConsoleOutput" and proxy.console is not None:
                 instance_id = form["InstanceId"][0]
                 self.answer(

@@ -45,9 +45,18 @@ def test_what_a_fleet_waits_for_is_named(changed, reason):
     assert reason in status.reasons()
 
 
+# moto has no instance refreshes. The form of AWS's answer: API reference, DescribeInstanceRefreshes.
+NO_REFRESH = """<DescribeInstanceRefreshesResponse xmlns="http://autoscaling.amazonaws.com/doc/2011-01-01/">
+<DescribeInstanceRefreshesResult><InstanceRefreshes>%s</InstanceRefreshes></DescribeInstanceRefreshesResult>
+<ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></DescribeInstanceRefreshesResponse>"""
+REFRESH = """<member><InstanceRefreshId>08b91cf7</InstanceRefreshId><AutoScalingGroupName>fleet</AutoScalingGroupName>
+<Status>InProgress</Status><PercentageComplete>50</PercentageComplete><StatusReason>Waiting</StatusReason></member>"""
+
+
 @pytest.fixture
-def stack(direct):
+def stack(direct, proxy):
     """A stack with the fleet's outputs, and a group of one instance behind a target group."""
+    proxy.answers["DescribeInstanceRefreshes"] = NO_REFRESH % ""
     ec2, vpc = direct.ec2, direct.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     subnet = ec2.describe_subnets()["Subnets"][0]
     snapshot = ec2.create_snapshot(
@@ -91,8 +100,8 @@ def stack(direct):
     direct.autoscaling.delete_auto_scaling_group(AutoScalingGroupName="fleet", ForceDelete=True)
 
 
-def test_the_clones_are_shown_with_what_they_were_launched_from(stack, direct):
-    status = fleet_status(direct)
+def test_the_clones_are_shown_with_what_they_were_launched_from(stack, clients):
+    status = fleet_status(clients)
     assert (status.url, status.recipe, status.digest, status.desired) == (
         "http://localhost:1",
         "web",
@@ -106,13 +115,19 @@ def test_the_clones_are_shown_with_what_they_were_launched_from(stack, direct):
     assert json.loads(json.dumps(status.as_dict()))["clones"][0]["ami_id"] == stack
 
 
-def test_a_fleet_that_does_not_settle_is_told_with_reasons(stack, direct):
-    direct.autoscaling.set_desired_capacity(AutoScalingGroupName="fleet", DesiredCapacity=1)
+def test_a_refresh_that_runs_is_shown(stack, clients, proxy):
+    proxy.answers["DescribeInstanceRefreshes"] = NO_REFRESH % REFRESH
+    status = fleet_status(clients)
+    assert status.refresh == Refresh("08b91cf7", "InProgress", 50, "Waiting")
+    assert not status.steady
+
+
+def test_a_fleet_that_does_not_settle_is_told_with_reasons(stack, direct, clients):
     direct.autoscaling.update_auto_scaling_group(
         AutoScalingGroupName="fleet", LaunchTemplate={"LaunchTemplateName": "fleet", "Version": "2"}
     )
     with pytest.raises(IngotError, match="0 of 1 clones of version 2 serve"):
-        wait_steady(direct, progress=quiet, limit=0.5)
+        wait_steady(clients, progress=quiet, limit=0.5)
 
 
 def test_a_stack_that_is_not_deployed_is_named(direct):
