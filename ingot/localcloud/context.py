@@ -30,6 +30,15 @@ class Hooks:
     """
 
     instance_refresh: InstanceRefresh | None = None
+    # (instance id, TCP port) -> where on this machine the instance's port is reached; None when it does not run.
+    machine_address: Callable[[str, int], tuple[str, int] | None] | None = None
+    # Called upon every change of an instance's or a target's state; each returns at once.
+    listeners: list[Callable[[], None]] = field(default_factory=list)
+
+    def changed(self) -> None:
+        """Wake whoever waits for a change of an instance's or a target's state. Any thread may call it."""
+        for listener in list(self.listeners):
+            listener()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,44 @@
+"""Instance types: what AWS documents of each (moto ships DescribeInstanceTypes' answers), and what this machine can give."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from moto.ec2.models.instance_types import INSTANCE_TYPES
+
+# No guest gets more memory than this share of the host's: clones stand in for instances, not for their size.
+LARGEST_SHARE = 0.25
+LEAST_MIB = 512
+
+
+@dataclass(frozen=True)
+class InstanceType:
+    """An instance type as AWS describes it."""
+
+    name: str
+    memory_mib: int
+    cpus: int
+    architectures: tuple[str, ...]
+    boot_modes: tuple[str, ...]
+
+
+def instance_type(name: str) -> InstanceType | None:
+    """Return what AWS says of an instance type; None for one that it does not have."""
+    known = INSTANCE_TYPES.get(name)
+    if known is None:
+        return None
+    return InstanceType(
+        name,
+        int(known["MemoryInfo"]["SizeInMiB"]),
+        int(known["VCpuInfo"]["DefaultVCpus"]),
+        tuple(known["ProcessorInfo"]["SupportedArchitectures"]),
+        tuple(known.get("SupportedBootModes", ("legacy-bios",))),
+    )
+
+
+def local_size(kind: InstanceType) -> tuple[int, int]:
+    """Return the memory in MiB and the processors that a machine of that type gets here."""
+    host_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1 << 20)
+    largest = max(LEAST_MIB, int(host_mib * LARGEST_SHARE))
+    return min(kind.memory_mib, largest), min(kind.cpus, len(os.sched_getaffinity(0)))
