@@ -203,6 +203,7 @@ def test_too_small_says_how_much_it_needs(tmp_path):
         (tree(data_file("/" + "n" * 256, b"")), "a name of 256 bytes"),
         (tree(Entry("/l", Kind.SYMLINK, link="t" * 4096)), "a link target of 4096 bytes"),
         ([*tree(data_file("/a", b"")), data_file("/a", b"")], "/a is twice"),
+        (tree(data_file("/s", b"abc")._replace(size=4)), "/s: 3 bytes of content for a size of 4"),
         (tree(Entry("/f", Kind.FILE, size=200_000)), "/f: a file without a content"),
     ],
 )
@@ -218,3 +219,15 @@ def test_one_file_can_be_read(tmp_path):
         assert reader.read("/etc/x") == b"content"
         with pytest.raises(KeyError):
             reader.read("/etc/y")
+
+
+def test_a_damaged_disk_is_an_error(tmp_path):
+    disk, _ = make_disk(tmp_path, tree(data_file("/etc/x", b"content")))
+    with disk.open("r+b") as file:
+        file.seek(MIB + 128 * 4096)  # the inode table
+        file.write(b"\xff" * 8192)
+    with read_ext4(disk) as reader, pytest.raises(BakeError, match="damaged"):
+        reader.entries()
+    (tmp_path / "empty.raw").write_bytes(b"")
+    with pytest.raises(BakeError, match="0 root partitions"):
+        read_ext4(tmp_path / "empty.raw")

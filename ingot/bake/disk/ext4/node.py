@@ -156,4 +156,6 @@ def _measure(node: Node) -> None:
         else:
             node.content, node.runs = target, [(0, 1)]
     elif entry.kind is Kind.FILE and entry.size:
+        if entry.data is not None and len(entry.data) != entry.size:
+            raise BakeError(f"{entry.path}: {len(entry.data)} bytes of content for a size of {entry.size}")
         node.runs = data_runs(entry)

@@ -72,7 +72,16 @@ class Ext4Reader:
         os.close(self._file)
 
     def entries(self, *, hashes: bool = True) -> List[Entry]:
-        """Return all entries, sorted, lost+found included; files with their SHA-256 unless ``hashes`` is off."""
+        """Return all entries, sorted, lost+found included; files with their SHA-256 unless ``hashes`` is off.
+
+        Raises BakeError when the file system is damaged.
+        """
+        try:
+            return self._entries(hashes)
+        except (struct.error, KeyError, ValueError, OSError) as error:
+            raise BakeError(f"{self._disk}: the root file system is damaged: {error!r}") from error
+
+    def _entries(self, hashes: bool) -> List[Entry]:
         found: List[Entry] = []
         digests: Dict[int, str] = {}
         names = sorted(self._walk(), key=lambda name: encode(name[0]))
