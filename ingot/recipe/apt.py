@@ -138,8 +138,13 @@ class AptRoot:
             f"Package: {name}\nPin: version {version}\nPin-Priority: 1001\n" for name, version in pins.items()
         ]
         (self.directory / "etc" / "preferences").write_text("\n".join(stanzas), encoding="utf-8")
-        output = self._run("apt-get", "install", "--simulate", "-q", *names)
-        return [(m[1], m[2], m[3]) for line in output.splitlines() if (m := _INSTALLED.match(line))]
+        command = ["apt-get", "install", "--simulate", "-q", *names]
+        done = run(command, env=self.environment, timeout=600, check=False)
+        if done.returncode != 0:
+            # apt explains itself on stdout, after its standing words about "some packages could not be installed".
+            reason = done.stdout.partition("The following packages have unmet dependencies:\n")[2]
+            raise CommandError(command, done.returncode, f"{reason}{done.stderr}")
+        return [(m[1], m[2], m[3]) for line in done.stdout.splitlines() if (m := _INSTALLED.match(line))]
 
     def _run(self, *command: str) -> str:
         return run(command, env=self.environment, timeout=600).stdout

@@ -92,7 +92,7 @@ def resolve_lock(
         index = Index(tuple(apt.index()))
         _check_names(recipe, distribution, index, upgrade)
         progress(f"resolving {len(recipe.packages)} packages and the base")
-        lock = _resolve(recipe, distribution, apt, index, _kept(old, index, upgrade))
+        lock = _resolve(recipe, distribution, apt, index, _kept(old, distribution, index, upgrade))
     if old is not None and old.model_copy(update={"epoch": lock.epoch}) == lock:
         return old  # nothing moved: the same lock, so the same digest, though the index is newer
     return lock
@@ -149,9 +149,9 @@ def _check_names(recipe: Recipe, distribution: Distribution, index: Index, upgra
         )
 
 
-def _kept(old: Lock | None, index: Index, upgrade: Upgrade) -> dict[str, str]:
+def _kept(old: Lock | None, distribution: Distribution, index: Index, upgrade: Upgrade) -> dict[str, str]:
     """Return the versions to keep: locked, still offered, not released by the upgrade."""
-    if old is None:
+    if old is None or old.distribution.model_dump() != distribution.plain():
         return {}
     return {
         name: version

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ingot.errors import InputError, Problem
-from ingot.recipe.distribution import DPKG_ARCHITECTURE, distribution_of
+from ingot.recipe.distribution import DPKG_ARCHITECTURE, Distribution, distribution_of
 from ingot.recipe.document import shown
 from ingot.recipe.model import Recipe
 
@@ -82,11 +82,13 @@ class Lock(LockPart):
 
 def load_lock(recipe: Recipe) -> Lock:
     """Return the recipe's lock; raise InputError when it is missing, malformed or stale."""
+    distribution = distribution_of(recipe)
     lock = read_lock(recipe)
     command = f"run: ingot lock {recipe.name}"
     if lock is None:
-        raise InputError(f"{shown(recipe.lock_path)} is missing: the recipe is not locked", hint=command)
-    problems = [*_stale(recipe, lock, command)]
+        missing = Problem(shown(recipe.lock_path), 1, 1, "no such file", "the lock of the recipe", command)
+        raise InputError(f"{shown(recipe.lock_path)} is missing", problems=[missing], hint=command)
+    problems = _stale(recipe, distribution, lock, command)
     if problems:
         raise InputError(f"the lock of {recipe.name} is stale", problems=problems, hint=command)
     return lock
@@ -125,10 +127,9 @@ def write_lock(recipe: Recipe, lock: Lock) -> None:
         raise
 
 
-def _stale(recipe: Recipe, lock: Lock, command: str) -> list[Problem]:
+def _stale(recipe: Recipe, distribution: Distribution, lock: Lock, command: str) -> list[Problem]:
     """Return where recipe and lock do not belong together."""
     found: list[Problem] = []
-    distribution = distribution_of(recipe)
     if distribution.plain() != lock.distribution.model_dump():
         what = f"{distribution.id} {distribution.suite}, but the lock is of {lock.distribution.id} {lock.distribution.suite}"
         found.append(recipe.problem(("base", distribution.id), what, "the same in both", command))

@@ -1,0 +1,83 @@
+import subprocess
+import sys
+
+import pytest
+
+RECIPE = "name: {name}\nbase: {{ami: {{ssm: /aws/x}}}}\nroot_volume: {{size: 2GiB}}\n"
+
+
+@pytest.fixture
+def ingot(tmp_path):
+    """Runs the command line in a directory with the recipes `one` and `two`."""
+    for name in ("one", "two"):
+        directory = tmp_path / "image_recipes" / name
+        directory.mkdir(parents=True)
+        (directory / "recipe.yaml").write_text(RECIPE.format(name=name))
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "ingot.cli.main", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    run.recipes = tmp_path / "image_recipes"
+    return run
+
+
+def test_all_recipes_are_checked_and_named(ingot):
+    done = ingot("check")
+    assert (done.returncode, done.stdout) == (0, "one: ok\ntwo: ok\n"), done.stderr
+
+
+def test_only_the_named_recipe(ingot):
+    assert ingot("check", "two").stdout == "two: ok\n"
+
+
+def test_all_problems_of_all_recipes(ingot):
+    for name in ("one", "two"):
+        (ingot.recipes / name / "recipe.yaml").write_text(RECIPE.format(name=name) + "stpes: []\n")
+    done = ingot("check")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    places = [line.split(": ")[0] for line in done.stderr.splitlines() if not line.startswith("  hint")]
+    assert places == ["image_recipes/one/recipe.yaml:4:1", "image_recipes/two/recipe.yaml:4:1"]
+
+
+def test_a_recipe_that_is_right_is_said_so_beside_one_that_is_wrong(ingot):
+    (ingot.recipes / "one" / "recipe.yaml").write_text("x: [")
+    done = ingot("check")
+    assert (done.returncode, done.stdout) == (2, "two: ok\n")
+    assert "YAML that does not parse" in done.stderr
+
+
+def test_a_recipe_without_its_lock(ingot):
+    text = RECIPE.format(name="one").replace("ami: {ssm: /aws/x}", "debian: bookworm")
+    (ingot.recipes / "one" / "recipe.yaml").write_text(text)
+    (ingot.recipes / "two" / "recipe.yaml").write_text(RECIPE.format(name="two") + "stpes: []\n")
+    done = ingot("check")
+    assert done.returncode == 2
+    assert "run: ingot lock one" in done.stderr
+    assert "stpes" in done.stderr
+
+
+def test_a_name_that_is_not_there(ingot):
+    done = ingot("check", "tow")
+    assert done.returncode == 2
+    assert "did you mean two" in done.stderr
+
+
+def test_no_directory_of_recipes(ingot):
+    done = ingot("check", "--recipes", "nowhere")
+    assert done.returncode == 2
+    assert "no directory nowhere" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["digest", "lock"])
+def test_a_base_ami_is_not_baked_from_scratch(ingot, command):
+    done = ingot(command, "one")
+    assert done.returncode == 2
+    assert "baked on a builder instance" in done.stderr
+
+
+def test_packages_without_upgrade(ingot):
+    done = ingot("lock", "one", "apache2")
+    assert done.returncode == 2
+    assert "--upgrade" in done.stderr

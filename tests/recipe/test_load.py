@@ -1,0 +1,252 @@
+import os
+
+import pytest
+
+from ingot.errors import InputError
+from ingot.recipe.load import find_recipe, find_recipes, load_recipe
+
+FILE = "image_recipes/web/recipe.yaml"
+
+
+def problems(web):
+    with pytest.raises(InputError) as caught:
+        load_recipe(web.file)
+    assert caught.value.exit_code == 2
+    assert caught.value.problems, str(caught.value)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_recipe_with_what_is_required(web):
+    web.file.write_text("name: web\nbase: {debian: trixie}\nroot_volume: {size: 512MiB}\n")
+    recipe = load_recipe(web.path)
+    assert recipe.root_volume.size == 512 * 2**20
+    assert recipe.drop.docs
+    assert recipe.hostname == "from-metadata"
+    assert recipe.timezone == "Etc/UTC"
+
+
+def test_a_recipe_with_everything(web):
+    web.file.write_text(
+        web.file.read_text()
+        + """
+architecture: x86_64
+services: {enable: [apache2], disable: [cron], mask: [apt-daily.timer]}
+kernel_command_line: quiet
+timezone: Europe/Berlin
+locale: C.UTF-8
+hostname: web
+drop: {docs: false, man: false, locales: false}
+"""
+    )
+    recipe = load_recipe(web.file)
+    assert recipe.steps[0].run == "a2ensite site"
+    assert recipe.steps[0].timeout == 600
+    assert recipe.steps[1].timeout == 30
+    assert not recipe.drop.man
+    assert recipe.services.mask == ("apt-daily.timer",)
+
+
+def test_a_base_ami_validates(web):
+    web.replace("{debian: bookworm}", "{ami: {ssm: /aws/service/ami-amazon-linux-latest/x}}")
+    assert load_recipe(web.file).base.ami.ssm.startswith("/aws/")
+
+
+# old text, new text, what the one problem says
+WRONG = [
+    ("packages:", "packges:", f"{FILE}:4:1: unknown key 'packges'", "did you mean packages?"),
+    ("timeout: 30", "timout: 30", f"{FILE}:12:28: unknown key 'timout'", "did you mean timeout?"),
+    ("size: 2GiB", "size: 2GB", f"{FILE}:3:21: size '2GB'", "did you mean 2GiB?"),
+    ("size: 2GiB", "size: 2", f"{FILE}:3:21: size 2", "a whole number of MiB"),
+    ("debian: bookworm", "debian: bookwrm", f"{FILE}:2:16: text 'bookwrm'", "did you mean bookworm?"),
+    (
+        "{debian: bookworm}",
+        "{debian: bookworm, ubuntu: noble}",
+        f"{FILE}:2:7: debian and ubuntu together",
+        "exactly one",
+    ),
+    ("{debian: bookworm}", "{}", f"{FILE}:2:7: none of them", "exactly one of the keys debian, ubuntu, ami"),
+    ("gid: 990", 'gid: "990"', f"{FILE}:5:27: text '990'", "a whole number"),
+    ("gid: 990", "gid: 99", f"{FILE}:5:27: the number 99", "greater than or equal to 100"),
+    ("uid: 990, ", "", f"{FILE}:6:9: no key 'uid'", "it has no default"),
+    ("[apache2]", "apache2", f"{FILE}:4:11: text 'apache2'", "a list"),
+    ("[apache2]", "[apache2, apache2]", f"{FILE}:4:21: package 'apache2' a second time", "not used yet"),
+    ("[apache2]", "[Apache2]", f"{FILE}:4:12: text 'Apache2'", "the name of a package"),
+    (
+        "[www-data]",
+        "[www-dat]",
+        f"{FILE}:6:52: the group 'www-dat', which is not declared",
+        "did you mean www-data?",
+    ),
+    ("[www-data]", "[zookeeper]", f"{FILE}:6:52: the group 'zookeeper'", "declare it under groups"),
+    ("group: app, groups", "group: zzz, groups", f"{FILE}:6:38: the group 'zzz'", "declared or system group"),
+    ("owner: app", "owner: nginx", f"{FILE}:7:46: the user 'nginx'", "declared or system user"),
+    (
+        "{name: app, gid: 990}",
+        "{name: app, gid: 990}, {name: b, gid: 990}",
+        f"{FILE}:5:48: gid 990 a second",
+        "line 5",
+    ),
+    (
+        "{name: app, gid: 990}",
+        "{name: app, gid: 990}, {name: app, gid: 8000}",
+        f"{FILE}:5:40: name 'app' a second",
+        "line 5",
+    ),
+    (
+        "{name: app, gid: 990}",
+        "{name: app, gid: 990}, {name: sudo, gid: 991}",
+        f"{FILE}:5:40: 'sudo', which the",
+        "undeclared",
+    ),
+    (
+        "target: /etc/site.conf",
+        "target: ../etc",
+        f"{FILE}:9:39: '../etc', which climbs",
+        "stays in the image's root",
+    ),
+    ("target: /etc/site.conf", "target: /a/../../b", f"{FILE}:9:39: '/a/../../b', which climbs", "stays in"),
+    (
+        "target: /etc/site.conf",
+        "target: etc/x",
+        f"{FILE}:9:39: 'etc/x', a relative path",
+        "did you mean /etc/x?",
+    ),
+    ("target: /etc/site.conf", "target: /", f"{FILE}:9:39: '/', the root itself", "below it"),
+    ("target: /etc/site.conf", "target: /proc/x", f"{FILE}:9:39: '/proc/x'", "made anew at each boot"),
+    (
+        "target: /etc/site.conf",
+        "target: /srv/web/wsgi.py",
+        f"{FILE}:9:39: /srv/web/wsgi.py again",
+        "line 7 sets it",
+    ),
+    (
+        "target: /etc/site.conf",
+        "target: /srv/web/wsgi.py/x",
+        f"{FILE}:9:39: /srv/web/wsgi.py/x below",
+        "a directory above",
+    ),
+    ("target: /etc/site.conf", "target: /etc/x, mode: 0644", f"{FILE}:9:53: the number 644", '"0644"'),
+    ("target: /etc/site.conf", 'target: /x, mode: "0999"', f"{FILE}:9:49: text '0999'", "four octal digits"),
+    (
+        "source: files/site.conf",
+        "source: files/none",
+        f"{FILE}:9:14: no file files/none",
+        "beside recipe.yaml",
+    ),
+    (
+        "source: files/site.conf",
+        "source: ../web/files",
+        f"{FILE}:9:14: source '../web/files'",
+        "without '..'",
+    ),
+    (
+        "source: files/site.conf",
+        "source: /etc/passwd",
+        f"{FILE}:9:14: source '/etc/passwd'",
+        "below the recipe's",
+    ),
+    (
+        "source: files/site.conf",
+        'source: a, content: ""',
+        f"{FILE}:9:5: source and content together",
+        "exactly one",
+    ),
+    ("source: app/", "source: app/wsgi.py", f"{FILE}:7:15: app/wsgi.py, a file", "a directory"),
+    ("http: {path: /}", "http: {path: x}", f"{FILE}:14:37: text 'x'", "begins with /"),
+    (
+        "http: {path: /}",
+        "service: a, command: b",
+        f"{FILE}:14:5: service and command together",
+        "exactly one",
+    ),
+    ("- a2ensite site", "- 7", f"{FILE}:11:5: the number 7", "a mapping"),
+    ("name: web", "name: wab", f"{FILE}:1:7: the name 'wab'", "'web', the name of its directory"),
+    ("packages: [apache2]", "name: web", f"{FILE}:4:1: key 'name' a second time", "line 1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found", "hint"), WRONG, ids=[f"{old} -> {new}" for old, new, *_ in WRONG]
+)
+def test_what_is_wrong_is_said_with_its_place(web, old, new, found, hint):
+    web.replace(old, new)
+    said = problems(web)
+    assert len(said) == 1, said
+    assert said[0].startswith(found)
+    assert hint in said[0]
+
+
+def test_everything_that_is_wrong_is_said_at_once(web):
+    for old, new in [
+        ("packages:", "packges:"),
+        ("gid: 990", "gid: x"),
+        ("files/site.conf", "files/none"),
+        ("www-data", "nope"),
+        ("users: [", "users: [{name: b, uid: 990, group: app}, "),
+        ("http: {path: /}", "http: {}"),
+    ]:
+        web.replace(old, new)
+    said = problems(web)
+    assert [line.split(": ")[0].removeprefix(FILE + ":") for line in said] == [
+        "4:1",
+        "5:27",
+        "6:59",
+        "6:85",
+        "9:14",
+        "14:30",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("name: web\nbase: {debian: bookworm\nfoo: [\n", "3:4"),
+        ("name: web\n\tbase: x\n", "2:1"),
+        ("name: *nothing\n", "1:7"),
+        ("a: &a [*a]\n", "1:1"),
+        ("", "1:1"),
+        ("- a\n", "1:1"),
+        ("name: x\n---\nname: y\n", "2:1"),
+    ],
+)
+def test_yaml_that_is_no_recipe_has_a_place(web, text, place):
+    web.file.write_text(text)
+    assert problems(web)[0].startswith(f"{FILE}:{place}: ")
+
+
+def test_aliases_of_aliases_end(web):
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"{b}: &{b} [{', '.join(['*' + a] * 10)}]" for a, b in zip("abcdefg", "bcdefgh", strict=True)]
+    web.file.write_text("\n".join(lines) + "\n")
+    assert "more than" in problems(web)[0]
+
+
+def test_bytes_that_are_no_text(web):
+    web.file.write_bytes(b"name: \xff\n")
+    assert "byte 6 is not UTF-8" in problems(web)[0]
+
+
+def test_a_link_that_leaves_the_recipe_is_refused(web, tmp_path):
+    (tmp_path / "secret").write_text("s")
+    (web.path / "files" / "site.conf").unlink()
+    (web.path / "files" / "site.conf").symlink_to(tmp_path / "secret")
+    assert "a link that leaves the recipe's directory" in problems(web)[0]
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../files/site.conf", "../../../x"])
+def test_a_link_in_the_app_stays_in_the_app(web, target):
+    (web.path / "app" / "link").symlink_to(target)
+    assert f"app/link, a link to {target}, outside of app/" in problems(web)[0]
+
+
+def test_a_pipe_in_the_app_is_refused(web):
+    os.mkfifo(web.path / "app" / "pipe")
+    assert "app/pipe, neither file nor directory" in problems(web)[0]
+
+
+def test_recipes_are_found_by_directory(web, tmp_path):
+    assert list(find_recipes(tmp_path / "image_recipes")) == ["web"]
+    with pytest.raises(InputError, match="did you mean web"):
+        find_recipe(tmp_path / "image_recipes", "wep")
+    with pytest.raises(InputError, match="no directory"):
+        find_recipes(tmp_path / "none")

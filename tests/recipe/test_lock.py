@@ -1,0 +1,185 @@
+import shutil
+
+import pytest
+
+from ingot.errors import IngotError, InputError, MissingToolError
+from ingot.recipe.distribution import distribution_of
+from ingot.recipe.load import load_recipe
+from ingot.recipe.lock import Upgrade, moved, resolve_lock
+from ingot.recipe.lockfile import load_lock, write_lock
+
+from .archive import LATER, Signer, stanza, write_archive
+
+pytestmark = pytest.mark.skipif(
+    not all(shutil.which(tool) for tool in ("gpg", "apt-get")),
+    reason="signing a test archive needs gpg, reading it apt",
+)
+
+
+@pytest.fixture(scope="module")
+def signer():
+    signer = Signer()
+    yield signer
+    signer.close()
+
+
+@pytest.fixture
+def archive(web, tmp_path, signer, monkeypatch):
+    """Writes the archive of bookworm anew on each call; the base packages are always in it."""
+    web.lock.unlink()
+    distribution = distribution_of(load_recipe(web.file))
+    root = tmp_path / "mirror"
+    monkeypatch.setenv("INGOT_MIRROR", f"file://{root}/debian")
+    monkeypatch.setenv("INGOT_KEYRING", str(signer.keyring))
+    base = [
+        stanza(name)
+        for name in (*distribution.base_packages, *distribution.tools)
+        if name != "busybox-static"
+    ]
+    # A tool's own dependencies are not wanted.
+    base += [stanza("busybox-static", Depends="toolchain"), stanza("toolchain")]
+    base += [stanza("base-files", Essential="yes", Depends="libc6"), stanza("libc6")]
+
+    def write(main=(), security=(), date=None, key=signer):
+        more = {} if date is None else {"date": date}
+        suites = {"bookworm": [*base, *main], "bookworm-security": list(security)}
+        write_archive(root, distribution, key, suites, **more)
+        return root
+
+    write.root = root
+    return write
+
+
+APACHE = stanza("apache2", "2:1.0", Depends="apache2-bin (= 1.0)", Recommends="ssl-cert")
+APACHE_BIN = stanza("apache2-bin", "1.0")
+
+
+def lock(web, **options):
+    return resolve_lock(load_recipe(web.file), **options)
+
+
+def test_a_lock_holds_the_whole_set_and_no_more(web, archive):
+    archive([APACHE, APACHE_BIN, stanza("ssl-cert"), stanza("unused")])
+    made = lock(web)
+    by_name = {package.name: package for package in made.packages}
+    distribution = distribution_of(load_recipe(web.file))
+    assert set(by_name) == {
+        "apache2", "apache2-bin", "base-files", "libc6", *distribution.base_packages, *distribution.tools,
+    }  # fmt: skip
+    assert by_name["base-files"].essential
+    assert not by_name["libc6"].essential
+    assert {name for name, package in by_name.items() if package.role == "tool"} == set(distribution.tools)
+    apache = by_name["apache2"]
+    assert (apache.version, apache.archive, apache.suite) == ("2:1.0", "debian", "bookworm")
+    assert apache.path == "pool/main/a/apache2/apache2_2%3a1.0_amd64.deb"
+    assert made.epoch == 1700000000
+    assert made.requested.packages == ("apache2",)
+
+
+def test_the_lock_that_is_written_is_the_lock_that_is_loaded(web, archive):
+    archive([APACHE, APACHE_BIN])
+    recipe = load_recipe(web.file)
+    made = lock(web)
+    write_lock(recipe, made)
+    assert load_lock(recipe) == made
+
+
+def test_no_mirror_is_named_in_the_lock(web, archive):
+    root = archive([APACHE, APACHE_BIN])
+    recipe = load_recipe(web.file)
+    write_lock(recipe, lock(web))
+    assert str(root) not in web.lock.read_text()
+    assert "://" not in web.lock.read_text()
+
+
+def test_versions_stay_until_they_are_released(web, archive):
+    recipe = load_recipe(web.file)
+    archive([stanza("apache2"), stanza("curl")])
+    web.replace("[apache2]", "[apache2, curl]")
+    recipe = load_recipe(web.file)
+    old = lock(web)
+    write_lock(recipe, old)
+    archive(
+        [stanza("apache2"), stanza("curl")], [stanza("apache2", "1.1"), stanza("curl", "1.1")], date=LATER
+    )
+    assert lock(web) == old  # the index is newer, but nothing moves: the same digest
+    one = lock(web, upgrade=Upgrade(packages=frozenset({"curl"})))
+    assert moved(old, one) == ["  curl 1.0 -> 1.1"]
+    assert one.epoch > old.epoch
+    assert {package.suite for package in one.packages if package.name == "curl"} == {"bookworm-security"}
+    everything = lock(web, upgrade=Upgrade(everything=True))
+    assert moved(old, everything) == ["  apache2 1.0 -> 1.1", "  curl 1.0 -> 1.1"]
+
+
+def test_a_version_that_is_gone_moves(web, archive):
+    archive([stanza("apache2")])
+    old = lock(web)
+    write_lock(load_recipe(web.file), old)
+    archive([stanza("apache2", "1.1")])
+    assert moved(old, lock(web)) == ["  apache2 1.0 -> 1.1"]
+
+
+def test_packages_that_do_not_exist_are_named_with_their_places(web, archive):
+    archive([stanza("apache2"), stanza("mawk", Provides="awk (= 1), x")])
+    web.replace("[apache2]", "\n  - apache2\n  - apacheee2\n  - awk")
+    with pytest.raises(InputError) as caught:
+        lock(web)
+    first, second = map(str, caught.value.problems)
+    assert first.startswith(
+        "image_recipes/web/recipe.yaml:6:5: the package 'apacheee2', which does not exist"
+    )
+    assert "did you mean apache2" in first
+    assert second.startswith("image_recipes/web/recipe.yaml:7:5: 'awk', a virtual package")
+    assert "mawk" in second
+    assert not web.lock.exists()
+
+
+def test_an_upgrade_of_a_package_that_does_not_exist(web, archive):
+    archive([stanza("apache2")])
+    with pytest.raises(InputError, match="no package apach2 in debian bookworm"):
+        lock(web, upgrade=Upgrade(packages=frozenset({"apach2"})))
+
+
+def test_packages_that_do_not_go_together(web, archive):
+    archive([APACHE])
+    with pytest.raises(IngotError, match="apache2-bin"):
+        lock(web)
+
+
+def test_an_archive_that_nobody_signed_is_refused(web, archive):
+    root = archive([stanza("apache2")])
+    release = root / "debian" / "dists" / "bookworm" / "InRelease"
+    text = release.read_text()
+    release.write_text(text[text.index("Origin:") : text.index("-----BEGIN PGP SIGNATURE")])
+    with pytest.raises(IngotError, match="cannot be had"):
+        lock(web)
+
+
+def test_another_key_is_refused(web, archive):
+    other = Signer()
+    try:
+        archive([stanza("apache2")], key=other)
+        with pytest.raises(IngotError, match="cannot be had"):
+            lock(web)
+    finally:
+        other.close()
+
+
+def test_an_index_that_was_changed_is_refused(web, archive):
+    root = archive([stanza("apache2")])
+    index = root / "debian" / "dists" / "bookworm" / "main" / "binary-amd64" / "Packages"
+    index.write_text(index.read_text().replace("Size: 100", "Size: 101"))
+    with pytest.raises(IngotError, match="cannot be had"):
+        lock(web)
+
+
+def test_no_network(web, archive, tmp_path, monkeypatch):
+    monkeypatch.setenv("INGOT_MIRROR", f"file://{tmp_path}/nothing/debian")
+    with pytest.raises(IngotError, match="INGOT_MIRROR names another one"):
+        lock(web)
+
+
+def test_a_keyring_that_is_missing(web, archive, monkeypatch):
+    monkeypatch.setenv("INGOT_KEYRING", "/nonexistent/keyring.gpg")
+    with pytest.raises(MissingToolError, match="debian-archive-keyring"):
+        lock(web)

@@ -1,0 +1,88 @@
+import pytest
+
+from ingot.errors import InputError
+from ingot.recipe.mirrors import discover
+
+DEBIAN = {"id": "debian", "suite": "bookworm"}
+
+
+@pytest.fixture(autouse=True)
+def no_mirror_in_the_environment(monkeypatch):
+    monkeypatch.delenv("INGOT_MIRROR", raising=False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://m.example/pub/debian",
+        "http://m.example/pub/debian/",
+        "debian=http://m.example/pub/debian debian-security=http://m.example/pub/debian-security/",
+    ],
+)
+def test_the_environment_comes_first(monkeypatch, tmp_path, text):
+    (tmp_path / "sources.list").write_text("deb http://host.example/debian bookworm main\n")
+    monkeypatch.setenv("INGOT_MIRROR", text)
+    assert discover(DEBIAN, etc=tmp_path) == {
+        "debian": "http://m.example/pub/debian",
+        "debian-security": "http://m.example/pub/debian-security",
+    }
+
+
+@pytest.mark.parametrize("text", ["m.example/debian", "debian=http://m.example/debian", "a b"])
+def test_an_environment_that_is_wrong(monkeypatch, text):
+    monkeypatch.setenv("INGOT_MIRROR", text)
+    with pytest.raises(InputError, match="expected one URL"):
+        discover(DEBIAN)
+
+
+def test_sources_in_one_line(tmp_path):
+    (tmp_path / "sources.list").write_text("# deb http://no.example/debian bookworm main\n")
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / "sources.list.d" / "a.list").write_text(
+        "deb http://other.example/linux/docker bookworm stable\n"
+        "deb-src http://src.example/debian bookworm main\n"
+        "deb [arch=amd64 signed-by=/x] http://m.example/debian/ bookworm main\n"
+        "deb http://s.example/debian-security bookworm-security main\n"
+    )
+    (tmp_path / "sources.list.d" / "b.list.disabled").write_text(
+        "deb http://no.example/debian bookworm main\n"
+    )
+    assert discover(DEBIAN, etc=tmp_path) == {
+        "debian": "http://m.example/debian",
+        "debian-security": "http://s.example/debian-security",
+    }
+
+
+def test_sources_in_deb822_and_a_list_of_mirrors(tmp_path):
+    mirrors = tmp_path / "mirrors.list"
+    mirrors.write_text("# ours\nhttps://m.example/debian\tpriority:1\n")
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / "sources.list.d" / "debian.sources").write_text(
+        "Enabled: no\nTypes: deb\nURIs: http://off.example/debian\nSuites: bookworm\n\n"
+        f"Types: deb deb-src\n# a comment\nURIs: mirror+file://{mirrors}\nSuites: bookworm\n\n"
+        "Types: deb\nURIs: https://s.example/debian-security\nSuites: bookworm-security\nComponents: main\n"
+    )
+    assert discover(DEBIAN, etc=tmp_path) == {
+        "debian": "https://m.example/debian",
+        "debian-security": "https://s.example/debian-security",
+    }
+
+
+def test_what_mmdebstrap_uses_is_the_last_resort(tmp_path, monkeypatch):
+    """A fake mmdebstrap runs the hook on a root with a sources.list, as the real one does, and ends where it ends."""
+    fake = tmp_path / "bin" / "mmdebstrap"
+    fake.parent.mkdir()
+    fake.write_text(
+        "#!/bin/sh\n"
+        'for word; do case "$word" in --setup-hook=*) hook="${word#--setup-hook=}";; esac; root="$word"; done\n'
+        'mkdir -p "$root/etc/apt"\n'
+        'echo "deb http://d.example/debian $3 main" > "$root/etc/apt/sources.list"\n'
+        'echo "deb http://d.example/debian-security $3-security main" >> "$root/etc/apt/sources.list"\n'
+        'sh -c "$hook" exec "$root"\n'
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:/usr/bin:/bin")
+    assert discover(DEBIAN, etc=tmp_path / "none") == {
+        "debian": "http://d.example/debian",
+        "debian-security": "http://d.example/debian-security",
+    }

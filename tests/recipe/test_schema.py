@@ -1,0 +1,40 @@
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+
+from ingot.recipe.schema import SCHEMA_PATH, schema_text
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "image_recipes").glob("*/recipe.yaml"))
+
+
+def test_the_schema_is_up_to_date():
+    assert SCHEMA_PATH.read_text() == schema_text(), "run: python -m ingot.recipe.schema"
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=[path.parent.name for path in RECIPES])
+def test_each_recipe_points_at_the_schema_and_keeps_it(recipe):
+    first = recipe.read_text().splitlines()[0]
+    _, relative = first.split("yaml-language-server: $schema=")
+    assert (recipe.parent / relative).resolve() == SCHEMA_PATH
+    data = YAML(typ="safe").load(recipe)
+    jsonschema.validate(data, json.loads(SCHEMA_PATH.read_text()))
+
+
+@pytest.mark.parametrize(
+    "change", [{"packges": []}, {"base": {}}, {"root_volume": {"size": "2GB"}}, {"steps": [3]}, {"name": "A"}]
+)
+def test_the_schema_refuses_what_the_model_refuses(change):
+    recipe = {
+        "name": "a",
+        "base": {"debian": "bookworm"},
+        "root_volume": {"size": "2GiB"},
+        "steps": ["a", {"run": "b"}],
+    }
+    schema = json.loads(SCHEMA_PATH.read_text())
+    jsonschema.validate(recipe, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**recipe, **change}, schema)
