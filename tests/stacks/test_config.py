@@ -38,7 +38,7 @@ def test_text_of_the_command_line_and_json_of_cdk_json_mean_the_same():
     ("key", "value", "expected"),
     [
         ("recipe", "Web", "a recipe's name"),
-        ("builder", "docker", "host or instance"),
+        ("builder", "instance", "host, the machine that deploys; a builder instance cannot bake yet"),
         ("instance_type", "small", "an EC2 instance type such as t3.small"),
         ("min_clones", "two", "a whole number from 0 to 1000"),
         ("min_clones", "-1", "a whole number from 0 to 1000"),
