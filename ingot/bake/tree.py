@@ -182,7 +182,18 @@ def merge(lower: Sequence[Entry], upper: Sequence[Entry]) -> List[Entry]:
     # Whatever is no plain directory in `upper` hides all that `lower` had below that name.
     gone = {e.path for e in upper if e.is_whiteout or e.opaque or e.kind is not Kind.DIRECTORY}
     kept = [entry for entry in lower if entry.path not in over and not _below(entry.path, gone)]
-    return sort_entries([*kept, *(e._replace(layer=1) for e in upper if not e.is_whiteout)])
+    # The first name of a hard-link group may be gone, and the upper layer may use that very name for a group of its own.
+    return sort_entries([*_regroup(kept), *(e._replace(layer=1) for e in upper if not e.is_whiteout)])
+
+
+def _regroup(entries: Sequence[Entry]) -> List[Entry]:
+    """Return ``entries`` with each hard-link group named after the first member that is left; one left alone is no group."""
+    members: Dict[str, List[str]] = {}
+    for entry in entries:
+        if entry.group is not None:
+            members.setdefault(entry.group, []).append(entry.path)
+    names = {group: min(paths, key=encode) if len(paths) > 1 else None for group, paths in members.items()}
+    return [entry if entry.group is None else entry._replace(group=names[entry.group]) for entry in entries]
 
 
 def _below(path: str, parents: "set[str]") -> bool:

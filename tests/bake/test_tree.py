@@ -108,3 +108,11 @@ def test_merge_lays_one_tree_over_another():
     assert list(merged) == ["/", "/gone-not", "/keep", "/keep/f", "/keep/g", "/opaque"]
     assert merged["/keep/f"].layer == 0
     assert merged["/keep/g"].layer == 1
+
+
+def test_merge_keeps_hard_links_of_two_layers_apart():
+    old, new = file_entry("/x", b"old"), file_entry("/x", b"new")
+    lower = [old._replace(path=f"/{name}", group="/a") for name in "abc"]
+    upper = [new._replace(path=f"/{name}", group="/a") for name in "ad"]
+    assert {e.path: e.group for e in merge(lower, upper)} == {"/a": "/a", "/b": "/b", "/c": "/b", "/d": "/a"}
+    assert {e.path: e.group for e in merge(lower, [*upper, new._replace(path="/b")])}["/c"] is None

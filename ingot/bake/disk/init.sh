@@ -25,11 +25,18 @@ find_root() {
     return 1
 }
 
+# Whole seconds since power-on; in the shell itself, for starting a program takes long on an emulated processor.
+uptime() {
+    read -r now _ </proc/uptime
+    now=${now%%.*}
+}
+
 root=
-tries=0
+uptime
+deadline=$((now + 60))
 until find_root; do
-    tries=$((tries + 1))
-    if [ "$tries" -gt 1200 ]; then
+    uptime
+    if [ "$now" -ge "$deadline" ]; then
         echo "ingot: no partition @PARTUUID@ (@PARTNAME@) appeared in 60 s; these block devices are there:" >/dev/kmsg
         while read -r line; do echo "ingot: $line" >/dev/kmsg; done </proc/partitions
         exit 1 # the kernel panics and says so on the console
