@@ -146,7 +146,9 @@ def _write_block(target: int, index: int, pieces: List[Piece], ends: List[int], 
         number += 1
     if block == _ZEROS:
         return None
-    os.pwrite(target, block, base)
+    written = 0
+    while written < SNAPSHOT_BLOCK:  # a disk that is nearly full takes a part, and says so the next time
+        written += os.pwrite(target, view[written:], base + written)
     return hashlib.sha256(block).hexdigest()
 
 

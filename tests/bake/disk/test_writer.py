@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import os
 
@@ -97,6 +98,24 @@ def test_a_file_that_shrinks_meanwhile_is_an_error_and_leaves_nothing(tmp_path):
 def test_an_output_that_cannot_be_written(spec, tmp_path):
     with pytest.raises(BakeError, match="cannot be written"):
         write_disk(spec, ENTRIES, tmp_path / "none" / "disk.raw")
+
+
+def test_a_full_disk_is_told_and_nothing_is_left(spec, tmp_path, monkeypatch):
+    real = os.pwrite
+    room = [SNAPSHOT_BLOCK * 3 // 2]
+
+    def pwrite(file, data, offset):
+        if room[0] == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = real(file, data[: room[0]], offset)
+        room[0] -= written
+        return written
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    with pytest.raises(BakeError, match="No space left on device") as caught:
+        write_disk(spec, ENTRIES, tmp_path / "disk.raw")
+    assert caught.value.hint == "free some space"
+    assert not (tmp_path / "disk.raw").exists()
 
 
 def test_missing_input_is_named(spec, tmp_path):
