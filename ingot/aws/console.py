@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 INVENTORY: Literal["ingot-inventory"] = "ingot-inventory"
 TEST: Literal["ingot-test"] = "ingot-test"
-ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+ANSI = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]")
 
 
 def read_console(clients: Clients, instance_id: str) -> str:

@@ -27,7 +27,7 @@ from ingot.aws.waiting import wait_until
 from ingot.errors import PublishError
 
 if TYPE_CHECKING:
-    from mypy_boto3_ebs.type_defs import StartSnapshotRequestTypeDef
+    from mypy_boto3_ebs.type_defs import CompleteSnapshotRequestTypeDef, StartSnapshotRequestTypeDef
 
     from ingot.aws.clients import Clients
 
@@ -107,17 +107,19 @@ def send_blocks(clients: Clients, started: Started, disk: Path, blocks: BlockMap
 def _complete(clients: Clients, started: Started, digests: list[str]) -> None:
     """Say that all blocks are there, with the checksum over their digests that EBS compares with its own."""
     attempts = 0
+    request: CompleteSnapshotRequestTypeDef = {
+        "SnapshotId": started.snapshot_id,
+        "ChangedBlocksCount": len(digests),
+    }
+    if digests:  # a child that equals its parent has nothing to aggregate
+        request["Checksum"] = base64.b64encode(linear_digest(digests)).decode()
+        request["ChecksumAlgorithm"] = "SHA256"
+        request["ChecksumAggregationMethod"] = "LINEAR"
 
     def complete() -> None:
         nonlocal attempts
         attempts += 1
-        clients.ebs.complete_snapshot(
-            SnapshotId=started.snapshot_id,
-            ChangedBlocksCount=len(digests),
-            Checksum=base64.b64encode(linear_digest(digests)).decode(),
-            ChecksumAlgorithm="SHA256",
-            ChecksumAggregationMethod="LINEAR",
-        )
+        clients.ebs.complete_snapshot(**request)
 
     try:
         started.retries.call(complete, f"complete {started.snapshot_id}")
@@ -194,6 +196,9 @@ class _Upload:
 
     def _report(self) -> None:
         sent, total = len(self._digests), len(self._indexes)
+        if total == 0:
+            self._progress("no block differs from the parent's")
+            return
         self._progress(
             f"{sent} of {total} blocks sent ({sent * BLOCK_SIZE // 2**20} of {total * BLOCK_SIZE // 2**20} MiB)"
         )

@@ -103,7 +103,7 @@ def await_verdict(
         nonlocal reported
         if waited - reported >= REPORT_EVERY:
             reported = waited
-            last = console.tail(watch.text, 1).strip()
+            last = console.tail(watch.text, 1).strip()[:100]
             progress(f"test clone {instance_id}: {watch.state} for {waited:.0f} s: {last}")
 
     try:

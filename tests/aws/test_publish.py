@@ -198,3 +198,14 @@ def test_of_two_machines_the_first_to_finish_wins(tmp_path, clients, direct, pro
         **before,
         "parameters": sorted([*before["parameters"], parameter_name("web", image.digest)]),
     }
+
+
+def test_an_image_with_the_same_blocks_as_its_parent_sends_none(tmp_path, clients, settings, passing):
+    old = passing(make_image(tmp_path, ["a", None], name="old"))
+    publish(old, clients, settings, quiet)
+    digest = "f" * 64
+    manifest = old.manifest | {"recipe_digest": digest, "version": digest[:12]}
+    new = passing(replace(old, manifest=manifest, digest=digest))
+    published = publish(new, clients, settings, quiet)
+    assert published.blocks_sent == 0
+    assert_equals(published, new)
