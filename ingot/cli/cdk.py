@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from ingot.errors import IngotError, MissingToolError
 
@@ -37,14 +39,31 @@ def find(environ: Mapping[str, str]) -> str:
     return found
 
 
+def attached(
+    command: Sequence[str], *, env: Mapping[str, str], stdout: IO[str] | int, cwd: Path | None = None
+) -> int:
+    """Run a command on the caller's terminal until it ends by itself; return its exit status.
+
+    An interrupt reaches it, too (Ctrl-C by the terminal, SIGTERM by us), and it is waited for however long its clean-up takes:
+    subprocess.run would kill it a quarter of a second later, and leave behind what it was about to remove.
+    """
+    with subprocess.Popen([*command], env=dict(env), stdout=stdout, cwd=cwd) as child:
+        before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            child.wait()
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
 def cdk(arguments: Sequence[str], *, directory: Path | None = None) -> None:
     """Run the CDK CLI, in ``directory``; raise IngotError when it fails.
 
     What it prints goes to stderr, the terminal where there is one: stdout is for the result.
     """
     environ = environment()
-    status = subprocess.run(
-        [find(environ), *arguments], env=environ, stdout=sys.stderr, cwd=directory, check=False
-    ).returncode
+    status = attached([find(environ), *arguments], env=environ, stdout=sys.stderr, cwd=directory)
     if status != 0:
         raise IngotError(f"cdk {arguments[0]} failed with exit status {status}; what it said stands above")

@@ -153,9 +153,7 @@ def _publish(image: GoldenAsset) -> None:
     from ingot.cli import cdk
 
     _say(f"publishing {image.recipe} {image.digest[:12]}")
-    status = subprocess.run(
-        image.publish, env=cdk.environment(), stdout=subprocess.DEVNULL, check=False
-    ).returncode
+    status = cdk.attached(image.publish, env=cdk.environment(), stdout=subprocess.DEVNULL)
     if status != 0:
         # It has told why. Its exit code is ours: a missing tool is still a missing tool.
         raise typer.Exit(status)

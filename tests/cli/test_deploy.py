@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from ingot.aws.waiting import wait_until
 from ingot.cli.main import main
 
 DIGEST = "4f" * 32
@@ -34,10 +37,20 @@ if sys.argv[1] == "deploy" and "MAKE_STACKS" in os.environ:
             cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
 """
 PUBLISH = """\
-import json, os, pathlib, sys
+import json, os, pathlib, signal, sys, time
 here = pathlib.Path(os.environ["RECORDS"])
 with (here / "calls").open("a") as calls:
     print(json.dumps(["publish", *sys.argv[4:]]), file=calls)
+def clean_up(*_):
+    time.sleep(1)  # longer than subprocess.run would let it live
+    (here / "cleaned").touch()
+    sys.exit(130)
+
+if "HANG" in os.environ:
+    signal.signal(signal.SIGINT, clean_up)
+    signal.signal(signal.SIGTERM, clean_up)
+    (here / "publishing").touch()
+    signal.pause()
 print("ami-of-no-interest")
 sys.exit(int(os.environ.get("PUBLISH_STATUS", "0")))
 """
@@ -195,6 +208,18 @@ def test_a_publish_that_fails_ends_it_with_its_own_exit_code(project, monkeypatc
     monkeypatch.setenv("PUBLISH_STATUS", str(status))
     assert deploy() == status
     assert calls(project)[-1][0] == "publish"
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_publish_may_clean_up(project, monkeypatch, kind):
+    monkeypatch.setenv("HANG", "1")
+    command = [sys.executable, "-m", "ingot.cli.main", "deploy"]
+    with subprocess.Popen(command, start_new_session=True) as child:
+        wait_until((project / "publishing").exists, "the publish to start", limit=120)
+        # Ctrl-C reaches the whole process group of the terminal; SIGTERM one process.
+        (os.killpg if kind == signal.SIGINT else os.kill)(child.pid, kind)
+        assert child.wait(timeout=60) == 130
+    assert (project / "cleaned").exists()
 
 
 def test_an_account_that_is_not_bootstrapped_is_told_how(project, capfd):
