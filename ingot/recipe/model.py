@@ -113,7 +113,7 @@ class User(Part):
     """Further groups."""
     shell: Target = "/usr/sbin/nologin"
     home: Target = "/nonexistent"
-    """Home directory; it is created, with owner and mode 0750, unless it is /nonexistent."""
+    """Home directory; it is made, with mode 0700, unless it is /nonexistent or there already."""
     comment: Comment = ""
 
 
