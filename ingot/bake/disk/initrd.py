@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import subprocess
+import zlib
 from pathlib import Path
 from typing import Dict, List, Sequence, Set
 
@@ -104,12 +105,15 @@ def _visit(path: str, needs: Dict[str, Sequence[str]], order: List[str], above: 
 
 def _decompress(path: Path) -> bytes:
     data = path.read_bytes()
-    if path.suffix == ".xz":
-        return lzma.decompress(data)
-    if path.suffix == ".gz":
-        return gzip.decompress(data)
-    if path.suffix == ".zst":
-        # The standard library has zstd from Python 3.14 on only; what it decompresses to does not depend on the version.
-        zstd = require("zstd", needed_for="unpack kernel modules")
-        return subprocess.run([zstd, "-dc"], input=data, stdout=subprocess.PIPE, check=True).stdout
+    try:
+        if path.suffix == ".xz":
+            return lzma.decompress(data)
+        if path.suffix == ".gz":
+            return gzip.decompress(data)
+        if path.suffix == ".zst":
+            # The standard library has zstd from Python 3.14 on only; what it decompresses to does not depend on the version.
+            zstd = require("zstd", needed_for="unpack kernel modules")
+            return subprocess.run([zstd, "-dc"], input=data, capture_output=True, check=True).stdout
+    except (lzma.LZMAError, EOFError, zlib.error, gzip.BadGzipFile, subprocess.CalledProcessError) as error:
+        raise BakeError(f"the kernel module {path} is damaged: {error}") from error
     return data

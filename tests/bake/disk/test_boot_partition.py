@@ -1,3 +1,4 @@
+import gzip
 import io
 import lzma
 import shutil
@@ -11,7 +12,7 @@ from ingot.bake.disk.identity import root_partition, root_partition_name
 from ingot.bake.disk.image import Image
 from ingot.bake.disk.spec import MIB
 from ingot.errors import BakeError
-from ingot.process import run
+from ingot.process import require, run
 from tests.bake.disk.helpers import EPOCH, tiny_stub
 
 SECTIONS = [(".osrel", b"ID=test\n"), (".cmdline", b"quiet\0"), (".initrd", b"i" * 10_000), (".linux", b"k" * 70_001)]
@@ -136,3 +137,22 @@ def test_kernels_without_what_it_takes(modules, tmp_path):
         initrd.build_initrd("web", EPOCH, modules, b"b")
     with pytest.raises(BakeError, match="cannot be read"):
         initrd.build_initrd("web", EPOCH, tmp_path / "none", b"b")
+
+
+@pytest.mark.parametrize("suffix", ["xz", "gz", "zst"])
+def test_compressed_modules_are_unpacked(modules, suffix):
+    (modules / "kernel/nvme.ko").unlink()
+    packed = modules / f"kernel/nvme.ko.{suffix}"
+    if suffix == "zst":
+        plain = modules / "plain"
+        plain.write_bytes(b"module" * 1000)
+        run([require("zstd", needed_for="test"), "-q", plain, "-o", packed])
+    else:
+        packed.write_bytes({"xz": lzma, "gz": gzip}[suffix].compress(b"module" * 1000))
+    dep = (modules / "modules.dep").read_text()
+    (modules / "modules.dep").write_text(dep.replace("kernel/nvme.ko:", f"kernel/nvme.ko.{suffix}:"))
+    found = {name: content for name, _, content in members(initrd.build_initrd("web", EPOCH, modules, b"b"))}
+    assert found["modules/nvme.ko"] == b"module" * 1000
+    packed.write_bytes(packed.read_bytes()[:20])
+    with pytest.raises(BakeError, match=rf"nvme\.ko\.{suffix} is damaged"):
+        initrd.build_initrd("web", EPOCH, modules, b"b")
