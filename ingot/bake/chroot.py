@@ -109,6 +109,10 @@ class Chroot:
             process.kill()  # the namespace's first process dies with it, and all others with that one
             output, _ = process.communicate()
             raise CommandFailedError(what, f"no end after {timeout:g} seconds", output) from None
+        except BaseException:  # the bake was interrupted
+            process.kill()
+            process.communicate()
+            raise
         if process.returncode != 0:
             raise CommandFailedError(what, _status(process.returncode), output)
         return output

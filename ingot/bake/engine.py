@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
@@ -50,48 +51,41 @@ def bake(
     return manifest
 
 
-def _command(job: Path) -> List[str]:
+def _command() -> List[str]:
     unshare = require("unshare", needed_for="give the bake mounts of its own")
     # An ordinary user becomes root in a user namespace, with the subordinate ids of /etc/subuid (subuid(5)).
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user", "--map-auto"]
     if user:
         require("newuidmap", needed_for="bake without being root")
-    return [
-        unshare,
-        *user,
-        "--mount",
-        "--propagation=private",
-        sys.executable,
-        "-m",
-        "ingot.bake.worker",
-        str(job),
-    ]
+    return [unshare, *user, "--mount", "--propagation=private", sys.executable, "-m", "ingot.bake.worker"]
 
 
 def _run_worker(job: Mapping[str, Any], progress: Progress) -> None:
     """Run the worker to its end, pass its progress on, raise its error."""
-    with tempfile.TemporaryDirectory(prefix="ingot-bake-") as directory:
-        file = Path(directory) / "job.json"
-        file.write_text(json.dumps(job))
+    with tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace") as trouble:
         worker = subprocess.Popen(
-            _command(file),
-            stdin=subprocess.DEVNULL,
+            _command(),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=trouble,
             env=_environment(),
             text=True,
         )
         try:
-            failure = _listen(worker, progress)
-            _, trouble = worker.communicate()
+            failure = _talk(worker, job, progress)
         except BaseException:
             worker.terminate()
-            worker.communicate()
             raise
+        finally:
+            worker.wait()
+            for pipe in (worker.stdin, worker.stdout):
+                if pipe is not None:
+                    pipe.close()
+        trouble.seek(0)
+        end = trouble.read().strip()[-2000:]
     if failure is not None:
         raise failure
     if worker.returncode != 0:
-        end = trouble.strip()[-2000:]
         raise BakeError(f"the bake ended with status {worker.returncode}" + (f"\n{end}" if end else ""))
 
 
@@ -102,9 +96,17 @@ def _environment() -> Dict[str, str]:
     return {"PATH": path, "PYTHONPATH": package, "LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0"}
 
 
-def _listen(worker: "subprocess.Popen[str]", progress: Progress) -> Optional[IngotError]:
+def _talk(
+    worker: "subprocess.Popen[str]", job: Mapping[str, Any], progress: Progress
+) -> Optional[IngotError]:
+    """Give the worker its job and hear it to its end. Its stdin stays open: it is how the worker knows that we live."""
+    if worker.stdin is None or worker.stdout is None:
+        raise BakeError("the bake's process has no pipes")
+    with suppress(BrokenPipeError):  # it has ended already: its status and its last words say why
+        worker.stdin.write(json.dumps(job) + "\n")
+        worker.stdin.flush()
     failure: Optional[IngotError] = None
-    for line in worker.stdout or ():
+    for line in worker.stdout:
         message = json.loads(line)
         if "progress" in message:
             progress(message["progress"])

@@ -1,7 +1,8 @@
-"""The bake itself, in a process with mounts of its own: ``python -m ingot.bake.worker JOB``.
+"""The bake itself, in a process with mounts of its own: ``python -m ingot.bake.worker``.
 
-:mod:`ingot.bake.engine` starts it. ``JOB`` is a JSON file with the plan and the directories. Every line on stdout is one
-JSON object: ``{"progress": text}``, and at the end ``{"error": {…}}`` or ``{"done": true}``.
+:mod:`ingot.bake.engine` starts it. The first line on stdin is the job, JSON with the plan and the directories; then stdin stays open as
+long as the engine lives: at its end the work is given up and cleaned away. Every line on stdout is one JSON object:
+``{"progress": text}``, and at the end ``{"error": {…}}`` or ``{"done": true}``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any, Dict, Mapping
 
@@ -98,12 +101,31 @@ def _tool(base: Base, path: str, package: str) -> Path:
     )
 
 
+class GivenUpError(BaseException):
+    """The engine has gone, or asked to stop."""
+
+
+def _give_up(*_: object) -> None:
+    raise GivenUpError
+
+
+def _watch_engine() -> None:
+    """Wait for the end of stdin, which only the engine's end brings; then stop the work in the main thread."""
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def main() -> int:
-    """Run the job whose file is the first argument."""
+    """Do the job that stdin names."""
     os.umask(0o022)
-    job: Dict[str, Any] = json.loads(Path(sys.argv[1]).read_text())
+    job: Dict[str, Any] = json.loads(sys.stdin.readline())
+    signal.signal(signal.SIGTERM, _give_up)
+    threading.Thread(target=_watch_engine, daemon=True).start()
     try:
         work(job)
+        say(done=True)
+    except GivenUpError:
+        return 1
     except IngotError as error:
         say(error={"type": type(error).__name__, "message": error.message, "hint": error.hint})
         return 1
@@ -111,7 +133,6 @@ def main() -> int:
         where = f"{error.filename}: " if error.filename else ""
         say(error={"type": "BakeError", "message": f"{where}{error.strerror or error}", "hint": None})
         return 1
-    say(done=True)
     return 0
 
 

@@ -1,0 +1,55 @@
+import os
+
+import pytest
+
+from ingot.bake.accounts import add_accounts
+from ingot.errors import BakeError
+
+EPOCH = 20_000 * 86400 + 5
+APP = {
+    "name": "app",
+    "uid": 990,
+    "group": "app",
+    "groups": ["www-data"],
+    "home": "/srv/app",
+    "shell": "/bin/sh",
+    "comment": "The app",
+}
+GROUP = {"name": "app", "gid": 990}
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to others")
+
+
+@needs_root
+def test_a_user_is_written_into_all_four_files(root):
+    add_accounts(root, [GROUP], [APP], epoch=EPOCH)
+    assert (root / "etc/passwd").read_text().splitlines()[-1] == "app:x:990:990:The app:/srv/app:/bin/sh"
+    assert (root / "etc/group").read_text().splitlines()[1:] == ["www-data:x:33:app", "app:x:990:"]
+    assert (root / "etc/shadow").read_text().splitlines()[-1] == "app:!:20000:0:99999:7:::"
+    assert (root / "etc/gshadow").read_text().splitlines()[1:] == ["www-data:*::app", "app:!::"]
+    assert (root / "etc/shadow").stat().st_mode & 0o777 == 0o640
+    home = (root / "srv/app").stat()
+    assert (home.st_uid, home.st_gid, home.st_mode & 0o777) == (990, 990, 0o700)
+
+
+@needs_root
+def test_the_order_in_the_recipe_does_not_show(root):
+    groups = [{"name": "b", "gid": 1002}, {"name": "a", "gid": 1001}]
+    add_accounts(root, groups, [], epoch=EPOCH)
+    assert (root / "etc/group").read_text().splitlines()[-2:] == ["a:x:1001:", "b:x:1002:"]
+
+
+def test_what_a_package_made_is_kept_when_it_is_the_same(root):
+    before = (root / "etc/group").read_text()
+    add_accounts(root, [{"name": "www-data", "gid": 33}], [], epoch=EPOCH)
+    assert (root / "etc/group").read_text() == before
+
+
+@pytest.mark.parametrize("group", [{"name": "www-data", "gid": 34}, {"name": "other", "gid": 33}])
+def test_a_name_or_number_that_a_package_took_is_refused(root, group):
+    with pytest.raises(BakeError, match=r"a package made group www-data \(33\)"):
+        add_accounts(root, [group], [], epoch=EPOCH)
+
+
+def test_a_group_that_is_not_there_is_named(root):
+    with pytest.raises(BakeError, match="user app: there is no group docker"):
+        add_accounts(root, [GROUP], [{**APP, "groups": ["docker"]}], epoch=EPOCH)

@@ -1,0 +1,314 @@
+"""Real bakes. The layer below is made once (``web_image``) and shared by the tests of what goes wrong above it."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ingot.bake.base import base_digest
+from ingot.bake.engine import bake
+from ingot.bake.fetch import package_file
+from ingot.errors import BakeError, StepError
+from tests.baked import ROOT, WEB
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="looks into root's files and mounts"),
+]
+# Bakes PLAN of argv into argv's directory; prints the root digest.
+REBAKE = """
+import json, sys
+from pathlib import Path
+from ingot.bake.engine import bake
+plan, out, packages, sources = json.loads(Path(sys.argv[1]).read_text()), *map(Path, sys.argv[2:])
+manifest = bake(plan, sources=sources, packages=packages, layers=out / "layers", output=out / "out", progress=lambda text: None)
+print(manifest["disk"]["root_digest"])
+"""
+
+
+@pytest.fixture
+def again(web_image, baked_store, tmp_path):
+    """Bakes a plan on the layer that is there, into tmp_path/out."""
+
+    def run(plan, *, output=tmp_path / "out", progress=lambda text: None, **more):
+        return bake(
+            plan, sources=WEB, packages=baked_store.packages, layers=baked_store.layers, output=output, progress=progress, **more
+        )  # fmt: skip
+
+    return run
+
+
+def mounts():
+    return Path("/proc/self/mountinfo").read_text().splitlines()
+
+
+@pytest.fixture
+def tree(web_image, tmp_path):
+    """The root file system of the finished disk, read back from it, and ready for chroot."""
+    offset = root_offset(web_image.disk)
+    copy = tmp_path / "tree"
+    copy.mkdir()
+    names = subprocess.run(
+        ["debugfs", "-R", "ls -p /", f"{web_image.disk}?offset={offset}"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()  # fmt: skip
+    top = [line.split("/")[5] for line in names if line.count("/") > 5]
+    script = "".join(f"rdump /{name} {copy}\n" for name in top if name not in (".", "..", "lost+found"))
+    subprocess.run(
+        ["debugfs", "-f", "-", f"{web_image.disk}?offset={offset}"], input=script, capture_output=True, text=True, check=True
+    )  # fmt: skip
+    copy.chmod(0o755)
+    # debugfs sets the owner after the mode, which clears these two bits; the disk's own tests look at them.
+    for file in web_image.manifest["files"]:
+        if int(file["mode"], 8) & 0o6000:
+            (copy / file["path"][1:]).chmod(int(file["mode"], 8))
+    return copy
+
+
+def root_offset(disk):
+    table = json.loads(
+        subprocess.run(["sfdisk", "--json", disk], capture_output=True, text=True, check=True).stdout
+    )
+    return table["partitiontable"]["partitions"][1]["start"] * 512
+
+
+def test_manifest_says_what_the_plan_said(web_image, web_plan):
+    manifest = web_image.manifest
+    assert manifest["recipe_digest"] == web_plan["recipe_digest"] == web_image.digest
+    locked = {(p["name"], p["version"]) for p in web_plan["packages"] if p["role"] == "install"}
+    assert {(p["name"], p["version"]) for p in manifest["packages"]} == locked
+    files = {file["path"]: file for file in manifest["files"]}
+    assert (
+        files["/srv/web/wsgi.py"]["sha256"] == hashlib.sha256((WEB / "app/wsgi.py").read_bytes()).hexdigest()
+    )
+    assert (files["/srv/web/wsgi.py"]["uid"], files["/srv/web/wsgi.py"]["mode"]) == (990, "0644")
+    assert files["/etc/machine-id"]["size"] == 0
+    assert "apache2.service" in manifest["services"]["enabled"]
+    assert {"name": "app", "gid": 990, "members": []} in manifest["groups"]
+    assert "app" in next(group for group in manifest["groups"] if group["name"] == "www-data")["members"]
+
+
+def test_root_digest_is_that_of_the_blocks(web_image):
+    digest = hashlib.sha256()
+    with web_image.disk.open("rb") as disk:
+        for expected in web_image.manifest["disk"]["blocks"]:
+            block = disk.read(524288)
+            assert (None if block.count(0) == len(block) else hashlib.sha256(block).hexdigest()) == expected
+            digest.update(hashlib.sha256(block).digest())
+        assert disk.read() == b""
+    assert digest.hexdigest() == web_image.root_digest
+
+
+def test_file_system_is_sound(web_image):
+    check = ["e2fsck", "-f", "-n", f"{web_image.disk}?offset={root_offset(web_image.disk)}"]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_cold_bake_in_a_hostile_environment_gives_the_same_bytes(
+    web_image, web_plan, baked_store, tmp_path
+):
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps(web_plan))
+    place = tmp_path / "an other, place:with: odd  name"
+    place.mkdir()
+    command = [
+        "unshare",
+        "--uts",
+        "taskset",
+        "--cpu-list",
+        "0",
+        "sh",
+        "-c",
+        'hostname elsewhere; umask 077; exec "$@"',
+        "sh",
+    ]
+    arguments = [sys.executable, "-c", REBAKE, str(plan), str(place), str(baked_store.packages), str(WEB)]
+    environment = {
+        **os.environ,
+        "TZ": "Pacific/Kiritimati",
+        "LC_ALL": "tr_TR.UTF-8",
+        "PYTHONPATH": str(ROOT),
+        "HOME": "/nowhere",
+    }
+    done = subprocess.run(
+        [*command, *arguments], env=environment, cwd="/", capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == web_image.root_digest, done.stderr
+    assert sorted(path.name for path in (place / "out").iterdir()) == ["disk.raw", "manifest.json"]
+
+
+def test_dpkg_finds_its_packages_whole(web_image, tree):
+    for command in (["dpkg", "--audit"], ["dpkg", "--verify"]):
+        done = subprocess.run(["chroot", tree, *command], capture_output=True, text=True, check=False)
+        # What recipes change on purpose: Apache's own list of what is enabled is links, no file of a package.
+        assert (done.returncode, done.stdout) == (0, ""), f"{command}: {done.stdout}{done.stderr}"
+
+
+def take_inventory(tree):
+    (tree / "run").mkdir(exist_ok=True)
+    done = subprocess.run(
+        ["chroot", tree, "/usr/lib/ingot/inventory", "--print"], capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def test_the_inventory_in_the_image_equals_the_manifest(web_image, tree):
+    found = take_inventory(tree)
+    kernel = web_image.manifest["os"]["kernel"]
+    system = (tree / "etc/os-release").read_bytes() + f"KERNEL={kernel}\n".encode()
+    # The kernel that runs here is not the image's.
+    found["sections"]["os"] = hashlib.sha256(system).hexdigest()
+    assert found["sections"] == web_image.manifest["inventory"], found["differs"]
+    assert (found["differs"], found["recipe"], found["digest"]) == ([], "web", web_image.digest)
+
+
+def test_the_inventory_names_what_was_changed(web_image, tree):
+    (tree / "srv/web/wsgi.py").write_text("changed\n")
+    (tree / "srv/web/static/style.css").unlink()
+    (tree / "etc/new \n file").write_text("")
+    (tree / "usr/bin/perl").chmod(0o4755)
+    (tree / "var/log/syslog").write_text("may change")
+    found = take_inventory(tree)
+    assert found["differs"] == [
+        "/etc/new \\x0a file added",
+        "/srv/web/static/style.css removed",
+        "/srv/web/wsgi.py changed",
+        "/usr/bin/perl changed",
+    ]
+    assert found["sections"]["files"] != web_image.manifest["inventory"]["files"]
+    assert found["sections"]["users"] == web_image.manifest["inventory"]["users"]
+
+
+def test_a_change_of_the_app_changes_few_blocks(web_image, web_plan, again, tmp_path):
+    changed = tmp_path / "recipe"
+    shutil.copytree(WEB, changed)
+    (changed / "app/static/style.css").write_text("x" * 4096)
+    for file in web_plan["files"]:
+        if file["target"].endswith("style.css"):
+            file["sha256"] = hashlib.sha256(b"x" * 4096).hexdigest()
+    manifest = bake_from(changed, web_plan, again)
+    pairs = zip(web_image.manifest["disk"]["blocks"], manifest["disk"]["blocks"], strict=True)
+    assert 0 < sum(old != new for old, new in pairs) <= 4
+
+
+def bake_from(sources, plan, again):
+    plan["files"] = [
+        {**f, "source": str(sources / f["source"])} if "source" in f else f for f in plan["files"]
+    ]
+    return again(plan)
+
+
+def test_a_failing_step_is_shown_with_its_line_status_and_output(web_plan, again, tmp_path):
+    web_plan["steps"] = [{"run": "echo before; echo to stderr >&2; exit 7", "line": 12, "timeout": 60}]
+    before = mounts()
+    with pytest.raises(StepError) as caught:
+        again(web_plan)
+    assert "recipe.yaml:12: the step `echo before; echo to stderr >&2; exit 7` failed: exit status 7" in str(
+        caught.value
+    )
+    assert "before\n    to stderr" in str(caught.value)
+    assert list((tmp_path / "out").iterdir()) == []
+    assert mounts() == before
+
+
+def test_keep_leaves_the_root_of_a_failed_bake(web_plan, again, tmp_path):
+    web_plan["steps"] = [{"run": "echo was here > /etc/trace; false", "line": 12, "timeout": 60}]
+    with pytest.raises(StepError, match=f"kept in {tmp_path}/out/root"):
+        again(web_plan, keep=True)
+    assert (tmp_path / "out/root/etc/trace").read_text() == "was here\n"
+
+
+def test_a_step_that_hangs_is_ended_with_all_that_it_started(web_plan, again):
+    mark = "86399.125"
+    web_plan["steps"] = [{"run": f"sleep {mark} & sleep {mark}", "line": 12, "timeout": 1}]
+    with pytest.raises(StepError, match="no end after 1 seconds"):
+        again(web_plan)
+    assert mark not in running()
+
+
+def test_what_a_step_leaves_running_ends_with_it(web_plan, again):
+    mark = "86398.125"
+    web_plan["steps"] = [
+        {"run": f"setsid sleep {mark} >/dev/null 2>&1 </dev/null &", "line": 12, "timeout": 60}
+    ]
+    again(web_plan)
+    assert mark not in running()
+
+
+def running():
+    return subprocess.run(["ps", "-eo", "args="], capture_output=True, text=True, check=True).stdout
+
+
+def test_a_step_sees_nothing_of_the_builder(web_plan, again, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    checks = [
+        'test -z "${AWS_SECRET_ACCESS_KEY-}"',
+        'test "$(hostname)" = ingot-bake',
+        "test \"$(ls /sys/class/net 2>/dev/null | grep -v '^lo$')\" = ''",
+        'test "$(umask)" = 0022',
+        'test "$(id -u)" = 0',
+        'test "$TZ $LC_ALL" = "UTC C.UTF-8"',
+        "test ! -e /dev/nvme0 && test ! -e /dev/vda && test -c /dev/null",
+        "! grep -q ':' /proc/net/route || test $(wc -l < /proc/net/route) -le 1",
+    ]
+    web_plan["steps"] = [{"run": "\n".join(checks), "line": 1, "timeout": 60}]
+    again(web_plan)
+
+
+def test_a_missing_package_is_named(web_plan, baked_store, web_image, tmp_path):
+    packages = tmp_path / "packages"
+    shutil.copytree(baked_store.packages, packages, copy_function=os.link)
+    apache = next(package for package in web_plan["packages"] if package["name"] == "apache2")
+    package_file(packages, apache["sha256"]).unlink()
+    with pytest.raises(BakeError, match=f"package apache2 {apache['version']}".replace("+", r"\+")):
+        bake(
+            web_plan,
+            sources=WEB,
+            packages=packages,
+            layers=tmp_path / "layers",
+            output=tmp_path / "out",
+            progress=print,
+        )
+    assert [path.suffix for path in (tmp_path / "layers").iterdir()] == [".lock"]
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_full_disk_is_a_clear_error_without_leftovers(web_plan, baked_store, web_image, tmp_path):
+    plan, small = tmp_path / "plan.json", tmp_path / "small"
+    plan.write_text(json.dumps(web_plan))
+    small.mkdir()
+    script = 'mount -t tmpfs -o size=60m small "$1"; shift; "$@"; echo "status $?"; find "$0" -not -name "*.lock" -mindepth 2'
+    bake_it = [sys.executable, "-c", REBAKE, str(plan), str(small), str(baked_store.packages), str(WEB)]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, str(small), str(small), *bake_it],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "No space left on device" in done.stderr
+    assert "BakeError" in done.stderr
+    assert done.stdout.splitlines() == ["status 1"]
+
+
+def test_content_larger_than_the_disk_is_refused(web_plan, again, tmp_path):
+    web_plan["root_volume"]["size"] = 256 << 20
+    with pytest.raises(BakeError):
+        again(web_plan)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_layer_below_is_found_by_what_it_is_made_of(web_plan):
+    digest = base_digest(web_plan)
+    for key, value in (
+        ("users", []),
+        ("files", []),
+        ("steps", []),
+        ("name", "other"),
+        ("recipe_digest", "0" * 64),
+    ):
+        assert base_digest({**web_plan, key: value}) == digest
+    for key, value in (("packages", web_plan["packages"][1:]), ("epoch", 1), ("drop", {})):
+        assert base_digest({**web_plan, key: value}) != digest

@@ -1,0 +1,126 @@
+import hashlib
+import threading
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from ingot.bake.fetch import check_packages, fetch_packages, package_file
+from ingot.errors import BakeError
+
+BODY = b"a package" * 1000
+
+
+def entry(body=BODY, name="hello", path="pool/h/hello_1~2_amd64.deb"):
+    digest = hashlib.sha256(body).hexdigest()
+    return {
+        "name": name,
+        "version": "1~2",
+        "sha256": digest,
+        "size": len(body),
+        "path": path,
+        "archive": "debian",
+    }
+
+
+class Handler(BaseHTTPRequestHandler):
+    def __init__(self, answers, asked, *arguments):
+        self.answers, self.asked = answers, asked
+        super().__init__(*arguments)
+
+    def do_GET(self):
+        self.asked.append(self.path)
+        answers = self.answers.get(self.path, [(404, b"")])
+        status, body = answers.pop(0) if len(answers) > 1 else answers[0]
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def mirror():
+    """A mirror on loopback: `answers` maps paths to the (status, body) that it gives in turn."""
+    answers, asked = {}, []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, answers, asked))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server.url, server.answers, server.asked = f"http://127.0.0.1:{server.server_port}/debian", answers, asked
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+PATH = "/debian/pool/h/hello_1~2_amd64.deb"
+
+
+def fetch(mirror, directory, *entries, messages=None):
+    return fetch_packages(
+        entries, directory, {"debian": mirror.url}, (messages if messages is not None else []).append
+    )
+
+
+def test_a_package_is_fetched_once(mirror, tmp_path):
+    mirror.answers[PATH] = [(200, BODY)]
+    wanted = entry()
+    assert fetch(mirror, tmp_path, wanted) == [package_file(tmp_path, wanted["sha256"])]
+    fetch(mirror, tmp_path, wanted)
+    assert mirror.asked == [PATH]
+    assert package_file(tmp_path, wanted["sha256"]).read_bytes() == BODY
+
+
+def test_a_damaged_package_in_the_store_is_fetched_again(mirror, tmp_path):
+    mirror.answers[PATH] = [(200, BODY)]
+    file = package_file(tmp_path, entry()["sha256"])
+    file.parent.mkdir()
+    file.write_bytes(BODY[:-1] + b"!")
+    messages = []
+    fetch(mirror, tmp_path, entry(), messages=messages)
+    assert file.read_bytes() == BODY
+    assert "hello 1~2 is damaged" in messages[0]
+
+
+def test_a_mirror_that_stumbles_is_asked_again(mirror, tmp_path):
+    mirror.answers[PATH] = [(503, b""), (200, BODY)]
+    fetch(mirror, tmp_path, entry())
+    assert len(mirror.asked) == 2
+
+
+def test_the_next_mirror_is_tried(mirror, tmp_path):
+    mirror.answers[PATH] = [(200, BODY)]
+    fetch_packages([entry()], tmp_path, {"debian": [mirror.url + "-gone", mirror.url]}, print)
+    assert package_file(tmp_path, entry()["sha256"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ((404, b""), "HTTP status 404"),
+        ((200, b"garbage"), "not the locked package"),
+        ((200, BODY + b"x"), "not the locked"),
+    ],
+)
+def test_what_cannot_be_had_is_named_and_nothing_stays(mirror, tmp_path, answer, reason):
+    mirror.answers[PATH] = [answer]
+    with pytest.raises(BakeError, match=f"(?s)package hello 1~2 cannot be had.*{reason}"):
+        fetch(mirror, tmp_path, entry())
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_mirror_that_does_not_listen_is_named(mirror, tmp_path):
+    mirror.shutdown()
+    mirror.server_close()
+    with pytest.raises(BakeError, match=r"(?s)hello 1~2 cannot be had.*refused.*3 tries"):
+        fetch(mirror, tmp_path, entry())
+
+
+def test_an_archive_without_a_mirror_is_named(tmp_path):
+    with pytest.raises(BakeError, match="no mirror is known for the archive debian"):
+        fetch_packages([entry()], tmp_path, {}, print)
+
+
+def test_checking_names_the_package_that_is_missing(tmp_path):
+    with pytest.raises(BakeError, match="package hello 1~2 is missing"):
+        check_packages([entry()], tmp_path, print)

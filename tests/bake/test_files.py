@@ -1,0 +1,81 @@
+import os
+
+import pytest
+
+from ingot.bake.chroot import in_root
+from ingot.bake.files import place_files
+from ingot.errors import BakeError
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to others")
+
+
+def entry(target, **more):
+    return {"kind": "file", "target": target, "mode": "0644", "owner": "root", "group": "root", **more}
+
+
+@pytest.fixture
+def sources(tmp_path):
+    (tmp_path / "recipe").mkdir()
+    (tmp_path / "recipe/a b.conf").write_text("content\n")
+    return tmp_path / "recipe"
+
+
+def test_owner_group_and_mode_are_as_the_plan_says(root, sources):
+    place_files(
+        root, [entry("/opt/x/tool", source="a b.conf", mode="6755", owner="www-data", group="33")], sources
+    )
+    status = (root / "opt/x/tool").stat()
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (33, 33, 0o6755)
+    assert (root / "opt/x").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_file_replaces_a_package_file_and_not_its_hard_links(root, sources):
+    (root / "etc/one").write_text("package's\n")
+    (root / "etc/two").hardlink_to(root / "etc/one")
+    place_files(root, [entry("/etc/one", source="a b.conf")], sources)
+    assert (root / "etc/one").read_text() == "content\n"
+    assert (root / "etc/two").read_text() == "package's\n"
+
+
+def test_links_and_directories_and_inline_contents(root, sources):
+    files = [
+        entry("/etc/link", kind="symlink", link="/nowhere"),
+        entry("/var/lib/my dir", kind="directory", mode="1777"),
+        entry("/etc/motd", content="Grüße\n"),
+    ]
+    place_files(root, files, sources)
+    assert str((root / "etc/link").readlink()) == "/nowhere"
+    assert (root / "var/lib/my dir").stat().st_mode & 0o7777 == 0o1777
+    assert (root / "etc/motd").read_text(encoding="utf-8") == "Grüße\n"
+
+
+def test_links_of_the_image_never_lead_out_of_it(root, sources, tmp_path):
+    (root / "var").mkdir()
+    (root / "var/run").symlink_to("/run")
+    (root / "escape").symlink_to(f"../../../../..{tmp_path}")
+    place_files(
+        root, [entry("/var/run/file", source="a b.conf"), entry("/escape/file", source="a b.conf")], sources
+    )
+    assert (root / "run/file").read_text() == "content\n"
+    assert not (tmp_path / "file").exists()
+    assert (root / str(tmp_path)[1:] / "file").exists()
+
+
+def test_a_loop_of_links_is_an_error(root):
+    (root / "loop").symlink_to("/loop")
+    with pytest.raises(BakeError, match="too many levels"):
+        in_root(root, "/loop/file")
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        (entry("/etc/x", source="missing"), "/etc/x: its source .*missing is missing"),
+        (entry("/etc/x", source="a b.conf", sha256="0" * 64), "has changed since the recipe was read"),
+        (entry("/etc/x", source="a b.conf", owner="ghost"), "/etc/x: there is no user ghost"),
+        (entry("/etc", source="a b.conf"), "/etc: the image has a directory there"),
+    ],
+)
+def test_what_cannot_be_placed_is_named(root, sources, file, message):
+    with pytest.raises(BakeError, match=message):
+        place_files(root, [file], sources)

@@ -1,0 +1,45 @@
+"""One real bake of image_recipes/web for all tests that need an image. Import ``web_image`` in a conftest.py to use it.
+
+``INGOT_TEST_STORE`` names a directory that keeps the store from run to run; without it, it lies in pytest's own directory of this run.
+"""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ingot import paths
+from ingot.recipe.load import load_recipe
+from ingot.store import Image, Store
+
+ROOT = Path(__file__).parent.parent
+WEB = ROOT / "image_recipes" / "web"
+
+
+@pytest.fixture(scope="session")
+def baked_store(tmp_path_factory) -> Store:
+    """A store that all tests (and all workers of pytest-xdist) share: bakes of the same image wait for each other."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    store = Store(Path(os.environ.get("INGOT_TEST_STORE") or shared / "ingot-test-store"))
+    _link_packages(store)
+    return store
+
+
+@pytest.fixture(scope="session")
+def web_image(baked_store) -> Image:
+    """The image of image_recipes/web as it is now."""
+    if os.geteuid() != 0 and shutil.which("newuidmap") is None:
+        pytest.skip("a bake needs root, or user namespaces and newuidmap")
+    return baked_store.bake(load_recipe(WEB), logging.getLogger("bake").info)
+
+
+def _link_packages(store: Store) -> None:
+    """Take what the machine's own store has, so that a test run does not load the mirror."""
+    for package in (paths.store() / "packages").glob("??/*.deb"):
+        target = store.packages / package.parent.name / package.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            target.write_bytes(package.read_bytes())

@@ -1,0 +1,149 @@
+import json
+import os
+import threading
+
+import pytest
+
+from ingot.errors import BakeError, InputError
+from ingot.recipe.load import load_recipe
+from ingot.store import Store
+from ingot.store import store as module
+from ingot.store.gc import collect, usage
+from tests.baked import WEB
+
+
+@pytest.fixture
+def recipe():
+    return load_recipe(WEB)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def bakes(monkeypatch):
+    """Replaces engine and fetching by ones that write a disk of 4 bytes; holds the plans that were baked."""
+    done = []
+
+    def bake(plan, *, output, layers, keep=False, **_):
+        done.append(plan)
+        (output / "disk.raw").write_bytes(b"disk")
+        manifest = {
+            "name": plan["name"],
+            "package_files": [p["sha256"] for p in plan["packages"]],
+            "disk": {"root_digest": "d"},
+        }
+        (output / "manifest.json").write_text(json.dumps(manifest))
+        return manifest
+
+    monkeypatch.setattr(module, "bake", bake)
+    monkeypatch.setattr(module, "fetch_packages", lambda *_: [])
+    monkeypatch.setattr(module, "discover", lambda _: {})
+    return done
+
+
+def quiet(_):
+    pass
+
+
+def test_an_image_is_baked_once(store, recipe, bakes):
+    image = store.bake(recipe, quiet)
+    assert store.bake(recipe, quiet) == image == store.image(image.digest)
+    assert len(bakes) == 1
+    assert image.disk.read_bytes() == b"disk"
+    assert (image.name, image.root_digest) == ("web", "d")
+
+
+def test_force_bakes_again_and_leaves_one_image(store, recipe, bakes):
+    store.bake(recipe, quiet)
+    store.bake(recipe, quiet, force=True)
+    assert len(bakes) == 2
+    assert len(store.all_images()) == 1
+    assert [path.suffix for path in store.work.iterdir()] == [".lock"]
+
+
+def test_two_at_a_time_bake_once(store, recipe, bakes, monkeypatch):
+    began, go_on, inner = threading.Event(), threading.Event(), module.bake
+
+    def slow(plan, **places):
+        began.set()
+        assert go_on.wait(30)
+        return inner(plan, **places)
+
+    monkeypatch.setattr(module, "bake", slow)
+    results, messages = [], []
+    first = threading.Thread(target=lambda: results.append(store.bake(recipe, quiet)))
+    first.start()
+    assert began.wait(30)
+
+    def told(text):
+        messages.append(text)
+        go_on.set()
+
+    results.append(store.bake(recipe, told))
+    first.join(30)
+    assert results[0] == results[1]
+    assert (len(bakes), messages) == (1, ["waiting: another process bakes the same image"])
+
+
+def test_a_failed_bake_leaves_nothing(store, recipe, bakes, monkeypatch):
+    def fail(plan, *, output, **_):
+        (output / "disk.raw").write_bytes(b"half")
+        raise BakeError("no luck")
+
+    monkeypatch.setattr(module, "bake", fail)
+    with pytest.raises(BakeError, match="no luck"):
+        store.bake(recipe, quiet)
+    assert store.all_images() == []
+    assert [path.suffix for path in store.work.iterdir()] == [".lock"]
+
+
+def test_keep_moves_the_root_where_the_message_says(store, recipe, bakes, monkeypatch):
+    def fail(plan, *, output, keep, **_):
+        assert keep
+        (output / "root").mkdir()
+        raise BakeError("no luck")
+
+    monkeypatch.setattr(module, "bake", fail)
+    with pytest.raises(BakeError, match=f"kept in {store.root}/kept/web"):
+        store.bake(recipe, quiet, keep=True)
+    assert (store.root / "kept/web").is_dir()
+
+
+def test_what_a_killed_bake_left_is_removed_and_what_lives_is_not(store, recipe, bakes):
+    for place in (store.work / "dead", store.layers / "dead.tmp", store.layers / "whole"):
+        place.mkdir(parents=True)
+        (place / "file").write_text("x")
+    with module.locked(store.work / "alive.lock", waiting=lambda: None):
+        (store.work / "alive").mkdir()
+        store.remove_leftovers()
+        assert (store.work / "alive").exists()
+    assert not (store.work / "dead").exists()
+    assert sorted(path.name for path in store.layers.iterdir()) == ["whole"]
+
+
+def test_an_image_is_found_by_the_beginning_of_its_digest(store, recipe, bakes):
+    image = store.bake(recipe, quiet)
+    assert store.find(image.digest[:8]) == image
+    with pytest.raises(InputError, match="no image feed in the store"):
+        store.find("feed")
+
+
+def test_collection_keeps_what_was_used_last_and_its_packages(store, recipe, bakes):
+    image = store.bake(recipe, quiet)
+    old = store.images / ("0" * 64)
+    old.mkdir()
+    (old / "manifest.json").write_text(json.dumps({"name": "old", "package_files": []}))
+    (old / "disk.raw").write_bytes(b"x" * 10000)
+    os.utime(old, (1, 1))
+    used = image.manifest["package_files"][0]
+    for digest in (used, "f" * 64):
+        package = store.packages / digest[:2] / f"{digest}.deb"
+        package.parent.mkdir(parents=True)
+        package.write_bytes(b"deb")
+    removed = collect(store, images=1, layers=0, progress=quiet)
+    assert (removed.images, removed.packages) == (("0" * 64,), 1)
+    assert [i.digest for i in store.all_images()] == [image.digest]
+    assert [part.count for part in usage(store)] == [1, 0, 1]
