@@ -6,11 +6,12 @@ import json
 import os
 import re
 import tempfile
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from ingot.errors import InputError, Problem
+from ingot.errors import IngotError, InputError, Problem
 from ingot.recipe.distribution import DPKG_ARCHITECTURE, Distribution, distribution_of
 from ingot.recipe.document import shown
 from ingot.recipe.model import Recipe
@@ -113,18 +114,34 @@ def read_lock(recipe: Recipe) -> Lock | None:
         raise InputError(f"{path}: malformed", problems=[problem]) from error
 
 
+def lock_text(lock: Lock) -> str:
+    """Return the lock as it is written: one line for each package, so that a review sees what moved."""
+    data = lock.plain()
+    lines = [f"  {json.dumps(package, sort_keys=True, ensure_ascii=False)}" for package in data["packages"]]
+    text = json.dumps({**data, "packages": []}, indent=1, sort_keys=True, ensure_ascii=False)
+    # The recipe's own list of names has the same key, but stands further in.
+    return text.replace('\n "packages": []', '\n "packages": [\n' + ",\n".join(lines) + "\n ]", 1) + "\n"
+
+
 def write_lock(recipe: Recipe, lock: Lock) -> None:
-    """Write the lock beside the recipe, whole or not at all."""
-    text = json.dumps(lock.plain(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    handle, name = tempfile.mkstemp(dir=recipe.directory, prefix=".recipe.lock.")
+    """Write the lock beside the recipe, whole or not at all; raise IngotError when it cannot be written."""
+    try:
+        _replace(recipe.lock_path, lock_text(lock))
+    except OSError as error:
+        raise IngotError(f"{shown(recipe.lock_path)} cannot be written: {error.strerror}") from error
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file by way of another one beside it, so that nobody sees half of it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    new = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        os.chmod(name, 0o644)  # noqa: PTH101 - mkstemp makes it private; a lock is read by all
-        os.replace(name, recipe.lock_path)  # noqa: PTH105
-    except BaseException:
-        os.unlink(name)  # noqa: PTH108
-        raise
+        new.chmod(0o644)  # mkstemp makes it private; a lock is read by all
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _stale(recipe: Recipe, distribution: Distribution, lock: Lock, command: str) -> list[Problem]:

@@ -1,8 +1,8 @@
 import pytest
 
-from ingot.errors import InputError
+from ingot.errors import IngotError, InputError
 from ingot.recipe.load import load_recipe
-from ingot.recipe.lockfile import load_lock, read_lock, write_lock
+from ingot.recipe.lockfile import load_lock, lock_text, read_lock, write_lock
 
 from .conftest import LOCK
 
@@ -65,4 +65,27 @@ def test_a_lock_is_read_as_it_was_written(web):
     write_lock(recipe, lock)
     assert web.lock.read_text() != before  # in Ingot's own spelling
     assert read_lock(recipe) == lock
+    assert lock_text(lock) == web.lock.read_text()
+    assert [path.name for path in web.path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_review_sees_one_line_for_a_package_that_moved(web):
+    recipe = load_recipe(web.file)
+    one = load_lock(recipe)
+    web.write_lock({**LOCK, "packages": [{**LOCK["packages"][0], "version": "9", "sha256": "cd" * 32}]})
+    two = load_lock(recipe)
+    before, after = lock_text(one).splitlines(), lock_text(two).splitlines()
+    assert len(before) == len(after)
+    assert [line for line in after if line not in before] == [
+        line for line in after if '"version": "9"' in line
+    ]
+
+
+def test_a_lock_that_cannot_be_written_leaves_nothing(web):
+    recipe = load_recipe(web.file)
+    lock = load_lock(recipe)
+    web.lock.unlink()
+    web.lock.mkdir()  # what no user, not even root, can replace by a file
+    with pytest.raises(IngotError, match=r"recipe\.lock cannot be written"):
+        write_lock(recipe, lock)
     assert [path.name for path in web.path.iterdir() if path.name.startswith(".")] == []
