@@ -19,6 +19,8 @@ from ingot.errors import BakeError
 
 # What is read at once of a file that is hashed.
 READ_SIZE = 1 << 20
+# How many files one task hashes: handing over a task costs as much as hashing a small file.
+BATCH = 64
 # Attributes that belong to the image. Others say something about the machine that bakes: SELinux labels, overlayfs' own marks.
 KEPT_XATTRS = ("security.capability", "system.posix_acl_access", "system.posix_acl_default")
 KEPT_XATTR_PREFIX = "user."
@@ -235,9 +237,13 @@ def hash_file(entry: Entry) -> str:
     if entry.source is None:
         raise BakeError(f"{entry.path}: a file without a content")
     digest = hashlib.sha256()
-    with open(encode(entry.source), "rb", buffering=0) as file:  # noqa: PTH123 - the name may be no UTF-8
-        while chunk := file.read(READ_SIZE):
+    file = os.open(encode(entry.source), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # Most files are small: no buffer larger than the file, which would cost more than the hash.
+        while chunk := os.read(file, min(entry.size + 1, READ_SIZE)):
             digest.update(chunk)
+    finally:
+        os.close(file)
     return digest.hexdigest()
 
 
@@ -247,8 +253,11 @@ def hash_files(entries: Sequence[Entry]) -> List[Entry]:
     for entry in entries:
         if entry.kind is Kind.FILE and entry.sha256 is None:
             wanted.setdefault(entry.group or entry.path, entry)
+    waiting = list(wanted.values())
+    batches = [waiting[at : at + BATCH] for at in range(0, len(waiting), BATCH)]
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        digests = dict(zip(wanted, pool.map(hash_file, wanted.values())))  # noqa: B905 - not in Python 3.9
+        results = pool.map(lambda batch: [hash_file(entry) for entry in batch], batches)
+        digests = dict(zip(wanted, (digest for result in results for digest in result)))  # noqa: B905 - not in Python 3.9
     return [
         entry._replace(sha256=digests[entry.group or entry.path])
         if entry.kind is Kind.FILE and entry.sha256 is None
