@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ingot.localcloud.cloudformation.parameters import Parameter
@@ -106,7 +106,10 @@ class Stack:
     def event(
         self, logical_id: str, physical_id: str, kind: str, status: str, reason: str | None = None
     ) -> None:
-        """Add an event."""
+        """Add an event. Times have milliseconds and differ, so that readers who sort by them keep the order."""
+        now = datetime.now(UTC)
+        if self.events:
+            now = max(now, self.events[-1].time + timedelta(milliseconds=1))
         self.events.append(
             Event(
                 event_id=str(uuid.uuid4())
@@ -118,7 +121,7 @@ class Stack:
                 type=kind,
                 status=status,
                 reason=reason,
-                time=datetime.now(UTC),
+                time=now,
                 token=self.token,
             )
         )

@@ -1,0 +1,101 @@
+"""A local cloud for a module's tests: in this process, on a free port, with its state in a temporary INGOT_HOME."""
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+
+from ingot.localcloud import environment
+from ingot.localcloud.context import CloudContext
+from ingot.localcloud.server import CloudServer
+
+BLOCK = 524288
+
+
+@dataclass(frozen=True)
+class LocalCloud:
+    """A running cloud and the ways to use it."""
+
+    context: CloudContext
+    log: list[str]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return environment.variables(self.context.port)
+
+    def client(self, service: str, region: str = "us-east-1") -> Any:
+        return boto3.client(
+            service,
+            region_name=region,
+            endpoint_url=self.context.endpoint,
+            aws_access_key_id=self.variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.variables["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def snapshot(self, blocks: dict[int, bytes], *, size: int = 1, **parameters: Any) -> str:
+        """Make a completed snapshot; ``blocks``: index → data."""
+        ebs = self.client("ebs")
+        snapshot_id: str = ebs.start_snapshot(VolumeSize=size, **parameters)["SnapshotId"]
+        for index, data in blocks.items():
+            put_block(ebs, snapshot_id, index, data)
+        ebs.complete_snapshot(SnapshotId=snapshot_id, ChangedBlocksCount=len(blocks))
+        waiter = self.client("ec2").get_waiter("snapshot_completed")
+        waiter.wait(SnapshotIds=[snapshot_id], WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+        return snapshot_id
+
+    def image(self, name: str) -> str:
+        """Register an AMI that stands on a snapshot with one block."""
+        mapping = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": self.snapshot({0: block(1)})}}
+        image_id: str = self.client("ec2").register_image(
+            Name=name,
+            Architecture="x86_64",
+            VirtualizationType="hvm",
+            RootDeviceName="/dev/xvda",
+            BlockDeviceMappings=[mapping],
+        )["ImageId"]
+        return image_id
+
+
+def block(number: int) -> bytes:
+    """Return a block that is all the same byte."""
+    return bytes([number]) * BLOCK
+
+
+def checksum(data: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+def put_block(ebs: Any, snapshot_id: str, index: int, data: bytes, **changed: Any) -> Any:
+    return ebs.put_snapshot_block(
+        **{
+            "SnapshotId": snapshot_id,
+            "BlockIndex": index,
+            "BlockData": data,
+            "DataLength": len(data),
+            "Checksum": checksum(data),
+            "ChecksumAlgorithm": "SHA256",
+            **changed,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def local_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    home = tmp_path_factory.mktemp("home")
+    log: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INGOT_HOME", str(home))
+        server = CloudServer(home / "cloud", 0, log=log.append)
+        context = server.start()
+        try:
+            yield LocalCloud(context, log)
+        finally:
+            server.stop()
+            # moto keeps its state in the process: the next module's cloud must not find it.
+            from moto.moto_api._internal.models import moto_api_backend
+
+            moto_api_backend.reset()

@@ -1,0 +1,143 @@
+"""The daemon starts once, says when it cannot, and ends whole. Real processes."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ingot.localcloud import daemon
+from ingot.localcloud.bucket_policy import applies
+
+from .conftest import LocalCloud
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("INGOT_HOME", str(tmp_path))
+    yield tmp_path
+    ingot("cloud", "down")
+
+
+def ingot(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ingot.cli.main", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_up_status_env_down(home: Path) -> None:
+    port = str(free_port())
+    up = ingot("cloud", "up", "--port", port)
+    assert (up.returncode, up.stdout) == (0, f"http://localhost:{port}\n"), up.stderr
+    again = ingot("cloud", "up")
+    assert (again.returncode, again.stdout) == (0, up.stdout)
+    assert "already runs" in again.stderr
+    status = ingot("cloud", "status", "--json")
+    assert status.returncode == 0
+    found = json.loads(status.stdout)
+    assert (found["running"], found["port"]) == (True, int(port))
+    env = ingot("cloud", "env").stdout
+    assert f"export AWS_ENDPOINT_URL_S3=http://localhost:{port}\n" in env
+    assert "unset AWS_PROFILE\n" in env
+    assert daemon.start_time(found["pid"]) is not None
+    down = ingot("cloud", "down")
+    assert down.returncode == 0
+    assert daemon.start_time(found["pid"]) is None
+    assert not (home / "cloud" / "cloud.json").exists()
+    assert ingot("cloud", "status").returncode == 1
+    assert "does not run" in ingot("cloud", "down").stderr
+
+
+def test_a_taken_port_is_named(home: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        result = ingot("cloud", "up", "--port", str(port))
+    assert result.returncode == 1
+    assert f"port {port} of 127.0.0.1 is taken" in result.stderr
+    assert "--port" in result.stderr
+    assert daemon.running() is None
+
+
+def test_a_killed_daemon_is_not_taken_for_a_running_one(home: Path) -> None:
+    assert ingot("cloud", "up", "--port", str(free_port())).returncode == 0
+    record = daemon.running()
+    assert record is not None
+    os.kill(record.pid, signal.SIGKILL)
+    assert ingot("cloud", "status").returncode == 1
+    assert ingot("cloud", "up", "--port", str(free_port())).returncode == 0
+
+
+def test_a_stale_record_never_harms_a_stranger(home: Path) -> None:
+    stranger = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    try:
+        started = daemon.start_time(stranger.pid)
+        assert started is not None
+        state = home / "cloud" / "cloud.json"
+        state.parent.mkdir(parents=True)
+        state.write_text(json.dumps({"pid": stranger.pid, "started": started - 1, "port": 1}))
+        assert daemon.running() is None
+        assert ingot("cloud", "down").returncode == 0
+        assert stranger.poll() is None
+    finally:
+        stranger.communicate()
+
+
+def test_all_regions_answer_and_buckets_are_reached_by_path(local_cloud: LocalCloud) -> None:
+    assert local_cloud.client("sts", "eu-central-1").get_caller_identity()["Account"] == "123456789012"
+    s3 = local_cloud.client("s3")
+    s3.create_bucket(Bucket="a-bucket")
+    s3.put_object(Bucket="a-bucket", Key="k", Body=b"x")
+    assert s3.get_object(Bucket="a-bucket", Key="k")["Body"].read() == b"x"
+
+
+def test_it_listens_on_loopback_only(local_cloud: LocalCloud) -> None:
+    port = f"{local_cloud.context.port:04X}"
+    listening = [
+        fields[1]
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+        if (fields := line.split())[3] == "0A" and fields[1].endswith(":" + port)
+    ]
+    assert listening == [f"0100007F:{port}"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ({}, True),
+        ({"Bool": {"aws:SecureTransport": "false"}}, False),
+        ({"Bool": {"aws:SecureTransport": "true"}}, True),
+        ({"StringEquals": {"aws:PrincipalArn": "x"}}, False),
+    ],
+)
+def test_a_policy_statement_applies_when_its_conditions_hold(
+    condition: dict[str, dict[str, str]], expected: bool
+) -> None:
+    assert applies({"Effect": "Deny", "Condition": condition}) is expected
+
+
+def test_a_bucket_that_enforces_tls_can_be_used(local_cloud: LocalCloud) -> None:
+    s3 = local_cloud.client("s3")
+    s3.create_bucket(Bucket="tls-only")
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": ["arn:aws:s3:::tls-only", "arn:aws:s3:::tls-only/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    s3.put_bucket_policy(
+        Bucket="tls-only", Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    )
+    s3.put_object(Bucket="tls-only", Key="k", Body=b"x")
