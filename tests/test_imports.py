@@ -53,7 +53,10 @@ def test_every_package_has_a_rule():
 def test_the_engine_needs_the_standard_library_alone():
     import sys
 
-    files = [*(ROOT / "ingot" / "bake").rglob("*.py"), *(ROOT / "ingot" / f"{name}.py" for name in STDLIB_ONLY_GROUND)]
+    files = [
+        *(ROOT / "ingot" / "bake").rglob("*.py"),
+        *(ROOT / "ingot" / f"{name}.py" for name in STDLIB_ONLY_GROUND),
+    ]
     for file in files:
         foreign = {name.split(".")[0] for name in imports_of(file)} - set(sys.stdlib_module_names) - {"ingot"}
         assert not foreign, f"{file.relative_to(ROOT)} imports {sorted(foreign)}"

@@ -14,7 +14,16 @@ def tracked() -> list[Path]:
 
 def test_no_package_registry_is_named():
     # Spelled so that this file does not name them.
-    host = re.compile("|".join([r"deb\.deb" r"ian\.org", r"security\.deb" r"ian\.org", r"registry\.np" r"mjs\.org", r"files\.python" r"hosted\.org"]))
+    host = re.compile(
+        "|".join(
+            [
+                r"deb\.deb" r"ian\.org",
+                r"security\.deb" r"ian\.org",
+                r"registry\.np" r"mjs\.org",
+                r"files\.python" r"hosted\.org",
+            ]
+        )
+    )
     for file in tracked():
         found = host.search(file.read_text(errors="replace"))
         assert not found, f"{file.relative_to(ROOT)} names {found.group()}"

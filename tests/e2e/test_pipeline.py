@@ -1,0 +1,200 @@
+"""The main job, end to end and for real: from nothing to clones that serve, and all that may happen to them then.
+
+One story in order: each test goes on where the one before it ended, as a user's day does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.site import Client, Site, fetch
+
+pytestmark = pytest.mark.slow
+
+WSGI = "image_recipes/web/app/wsgi.py"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("site")
+    # A path with a space, since users have them.
+    place = Site(directory / "a project", directory / "home")
+    place.home.mkdir()
+    place.directory.mkdir()
+    place.copy_project()
+    packages = os.environ.get("INGOT_TEST_PACKAGES")
+    if packages:
+        (place.home / "store").mkdir()
+        (place.home / "store" / "packages").symlink_to(packages)
+    yield place
+    place.run("ingot", "cloud", "down", check=False)
+
+
+def machines(home: Path) -> dict[int, str]:
+    """The QEMU processes of this site: process id -> instance id."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if "qemu-system" in words[0] and any(str(home) in word for word in words):
+            instance = next(part for word in words for part in word.split("/") if part.startswith("i-"))
+            found[int(entry.name)] = instance.split(",")[0]
+    return found
+
+
+def healthy(status: dict) -> list[dict]:
+    return [clone for clone in status["clones"] if clone["health"] == "healthy"]
+
+
+def steady(site: Site, without: set[str] = frozenset(), count: int = 2):
+    def look():
+        status = site.status()
+        good = healthy(status)
+        ids = {clone["instance_id"] for clone in good}
+        return status if len(good) == count == len(status["clones"]) and not ids & without else None
+
+    return site.wait_for(f"{count} healthy clones", look)
+
+
+@pytest.fixture(scope="module")
+def first(site):
+    """The first `make up`."""
+    done = site.up()
+    return done, site.status()
+
+
+def test_up_ends_with_two_healthy_clones(first):
+    done, status = first
+    assert len(healthy(status)) == 2
+    assert status["url"] in done.stdout
+    for clone in status["clones"]:
+        assert clone["instance_id"] in done.stdout
+
+
+def test_the_page_comes_from_both(site, first):
+    _, status = first
+    seen = {json.loads(fetch(status["url"] + "/image.json")[1])["clone"] for _ in range(20)}
+    assert len(seen) == 2
+    code, page = fetch(status["url"] + "/")
+    assert code == 200
+    assert status["recipe_digest"].encode() in page
+
+
+def test_nothing_listens_beyond_loopback(site, first):
+    pids = set(machines(site.home)) | {json.loads((site.home / "cloud" / "cloud.json").read_text())["pid"]}
+    listening = subprocess.run(["ss", "-Hltnup"], capture_output=True, text=True, check=True).stdout
+    ours = [line for line in listening.splitlines() if any(f"pid={pid}," in line for pid in pids)]
+    assert ours
+    for line in ours:
+        assert line.split()[4].startswith(("127.0.0.1:", "[::1]:")), line
+
+
+def test_every_clone_equals_the_manifest(site, first):
+    done = site.in_cloud("ingot", "verify", "fleet")
+    for clone in first[1]["clones"]:
+        assert clone["instance_id"] in done.stdout
+
+
+def test_the_published_blocks_are_the_baked_ones(site, first):
+    site.in_cloud("ingot", "verify", "image", "web")
+
+
+def test_up_again_changes_nothing_and_says_so(site, first):
+    before = {clone["instance_id"] for clone in site.status()["clones"]}
+    done = site.up()
+    assert {clone["instance_id"] for clone in site.status()["clones"]} == before
+    assert "no changes" in (done.stdout + done.stderr).lower()
+
+
+def test_a_killed_clone_is_replaced(site, first):
+    running = machines(site.home)
+    pid, instance = sorted(running.items())[0]
+    os.kill(pid, signal.SIGKILL)
+    status = steady(site, without={instance})
+    assert instance not in {clone["instance_id"] for clone in status["clones"]}
+    assert fetch(status["url"] + "/healthz")[0] == 200
+
+
+def test_an_edit_rolls_both_clones_and_no_request_fails(site, first):
+    before = site.status()
+    (site.home / "original.py").write_text((site.directory / WSGI).read_text())
+    text = (
+        (site.directory / WSGI).read_text().replace("all exactly the same.", "all exactly the same, and new.")
+    )
+    (site.directory / WSGI).write_text(text)
+    with Client(before["url"]) as client:
+        site.up()
+    after = site.status()
+    assert client.failures == []
+    assert client.answers > 50
+    assert client.digests == [before["recipe_digest"], after["recipe_digest"]]
+    assert after["url"] == before["url"]
+    assert {clone["ami"] for clone in after["clones"]}.isdisjoint(
+        {clone["ami"] for clone in before["clones"]}
+    )
+    assert len(healthy(after)) == 2
+    assert b"and new" in fetch(after["url"] + "/")[1]
+
+
+def test_the_old_content_comes_back_without_a_bake(site, first):
+    images = {path.name for path in (site.home / "store" / "images").iterdir()}
+    original = (site.home / "original.py").read_text()
+    (site.directory / WSGI).write_text(original)
+    site.up()
+    after = site.status()
+    assert after["recipe_digest"] == first[1]["recipe_digest"]
+    assert {clone["ami"] for clone in after["clones"]} == {clone["ami"] for clone in first[1]["clones"]}
+    assert {path.name for path in (site.home / "store" / "images").iterdir()} == images
+
+
+def test_a_flipped_bit_in_a_stored_block_is_found(site, first):
+    status = site.status()
+    block = stored_block_of(site, status, b"all exactly the same")
+    flip(block, block.read_bytes().index(b"all exactly the same"))
+    image = site.in_cloud("ingot", "verify", "image", "web", check=False)
+    assert image.returncode == 1, image.stdout + image.stderr
+    running = machines(site.home)
+    pid, instance = sorted(running.items())[0]
+    os.kill(pid, signal.SIGKILL)
+    new = {clone["instance_id"] for clone in steady(site, without={instance})["clones"]} - set(
+        running.values()
+    )
+    done = site.in_cloud("ingot", "verify", "fleet", check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert new.pop() in done.stdout
+    assert "/srv/web/wsgi.py" in done.stdout
+
+
+def test_down_leaves_nothing_behind(site, first):
+    pid = json.loads((site.home / "cloud" / "cloud.json").read_text())["pid"]
+    images = {path.name for path in (site.home / "store" / "images").iterdir()}
+    site.run("ingot", "cloud", "down")
+    assert machines(site.home) == {}
+    assert not Path(f"/proc/{pid}").exists()
+    assert str(site.home) not in Path("/proc/self/mounts").read_text()
+    assert {path.name for path in (site.home / "store" / "images").iterdir()} == images
+
+
+def stored_block_of(site: Site, status: dict, text: bytes) -> Path:
+    """The file of the local cloud's store that holds ``text`` of the fleet's image."""
+    blocks = site.home / "cloud" / "ebs" / "blocks"
+    return next(path for path in blocks.rglob("*") if path.is_file() and text in path.read_bytes())
+
+
+def flip(path: Path, offset: int) -> None:
+    """Flip one bit."""
+    with path.open("r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 1]))
