@@ -23,7 +23,8 @@ def _say(message: str) -> None:
 @app.command()
 def up(
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port on 127.0.0.1. [default: 5566]")
+        int | None,
+        typer.Option(min=1, max=65535, envvar="INGOT_CLOUD_PORT", help="Port on 127.0.0.1. [default: 5566]"),
     ] = None,
 ) -> None:
     """Start the local cloud and wait until it answers; do nothing when it runs."""

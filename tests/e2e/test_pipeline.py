@@ -87,7 +87,7 @@ def test_the_page_comes_from_both(site, first):
     assert len(seen) == 2
     code, page = fetch(status["url"] + "/")
     assert code == 200
-    assert status["recipe_digest"].encode() in page
+    assert status["digest"].encode() in page
 
 
 def test_nothing_listens_beyond_loopback(site, first):
@@ -113,7 +113,7 @@ def test_up_again_changes_nothing_and_says_so(site, first):
     before = {clone["instance_id"] for clone in site.status()["clones"]}
     done = site.up()
     assert {clone["instance_id"] for clone in site.status()["clones"]} == before
-    assert "no changes" in (done.stdout + done.stderr).lower()
+    assert "nothing to deploy" in done.stderr
 
 
 def test_a_killed_clone_is_replaced(site, first):
@@ -137,10 +137,10 @@ def test_an_edit_rolls_both_clones_and_no_request_fails(site, first):
     after = site.status()
     assert client.failures == []
     assert client.answers > 50
-    assert client.digests == [before["recipe_digest"], after["recipe_digest"]]
+    assert client.digests == [before["digest"], after["digest"]]
     assert after["url"] == before["url"]
-    assert {clone["ami"] for clone in after["clones"]}.isdisjoint(
-        {clone["ami"] for clone in before["clones"]}
+    assert {clone["ami_id"] for clone in after["clones"]}.isdisjoint(
+        {clone["ami_id"] for clone in before["clones"]}
     )
     assert len(healthy(after)) == 2
     assert b"and new" in fetch(after["url"] + "/")[1]
@@ -152,8 +152,8 @@ def test_the_old_content_comes_back_without_a_bake(site, first):
     (site.directory / WSGI).write_text(original)
     site.up()
     after = site.status()
-    assert after["recipe_digest"] == first[1]["recipe_digest"]
-    assert {clone["ami"] for clone in after["clones"]} == {clone["ami"] for clone in first[1]["clones"]}
+    assert after["digest"] == first[1]["digest"]
+    assert {clone["ami_id"] for clone in after["clones"]} == {clone["ami_id"] for clone in first[1]["clones"]}
     assert {path.name for path in (site.home / "store" / "images").iterdir()} == images
 
 
