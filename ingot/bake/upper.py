@@ -36,6 +36,7 @@ class Overlay:
             self._mount()
         except CommandError:
             # The file system of the store cannot carry changes (it is an overlay itself, as in a container): use memory.
+            run(["umount", self.work / "lower"])
             run(["mount", "-t", "tmpfs", "-o", "mode=755", "ingot", self.work])
             try:
                 self._mount()
@@ -51,9 +52,21 @@ class Overlay:
             (self.work / name).chmod(0o755)
         run(["mount", "--bind", self.lower, self.work / "lower"])
         # Relative names: a comma or colon in the store's own path would end the option. No redirects, no copies of metadata alone:
-        # the upper directory shall hold whole files, for it is read without the overlay.
-        options = "lowerdir=lower,upperdir=upper,workdir=scratch,redirect_dir=off,metacopy=off,index=off"
+        # the upper directory shall hold whole files, for it is read without the overlay. In a user namespace that is the default.
+        rest = "userxattr" if _in_user_namespace() else "redirect_dir=off,metacopy=off"
+        options = f"lowerdir=lower,upperdir=upper,workdir=scratch,index=off,{rest}"
         run(["mount", "-t", "overlay", "-o", options, "overlay", "root"], cwd=self.work)
+
+    def unmount(self) -> None:
+        """Unmount whatever of it is mounted."""
+        for place in (self.root, self.work / "lower", self.work, self.work / "lower"):
+            # Not all are there after a failure; what is in use goes when it is free.
+            run(["umount", "--recursive", "--lazy", place], check=False)
+
+
+def _in_user_namespace() -> bool:
+    """Tell whether this process is root in a user namespace only: user_namespaces(7), the first namespace maps all ids."""
+    return Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"]
 
 
 def apply_recipe(overlay: Overlay, plan: Mapping[str, Any], sources: Path, progress: Progress) -> None:

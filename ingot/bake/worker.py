@@ -22,7 +22,6 @@ from ingot.bake.inventory import READ
 from ingot.bake.manifest import make_manifest
 from ingot.bake.upper import Overlay, apply_recipe, collect, keep_root, read_contents
 from ingot.errors import BakeError, IngotError
-from ingot.process import run
 
 STUBS = {"x86_64": "linuxx64.efi.stub", "arm64": "linuxaa64.efi.stub"}
 
@@ -41,12 +40,11 @@ def progress(text: str) -> None:
 def work(job: Mapping[str, Any]) -> None:
     """Bake: make or find the lower layer, put the recipe on it, write disk and manifest into the output directory."""
     plan, output = job["plan"], Path(job["output"])
-    overlay = None
     base = base_layer(plan, Path(job["packages"]), Path(job["layers"]), progress)
     directory = output / "work"
     directory.mkdir()
+    overlay = Overlay(base.root, directory)
     try:
-        overlay = Overlay(base.root, directory)
         overlay.mount()
         try:
             apply_recipe(overlay, plan, Path(job["sources"]), progress)
@@ -56,9 +54,7 @@ def work(job: Mapping[str, Any]) -> None:
                 error.hint = f"the root directory is kept in {keep_root(overlay, output)}"
             raise
     finally:
-        run(["umount", "--recursive", "--lazy", directory / "root"], check=False)
-        run(["umount", "--recursive", "--lazy", directory / "lower"], check=False)
-        run(["umount", "--recursive", "--lazy", directory], check=False)
+        overlay.unmount()
         shutil.rmtree(directory)
 
 
