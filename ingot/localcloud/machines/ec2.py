@@ -24,10 +24,16 @@ from ingot.localcloud.moto_types import Moto
 
 GIB = 1 << 30
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
-NO_SNAPSHOT = ("Client.InvalidSnapshot.NotFound", "The AMI's root snapshot holds no blocks, so there is nothing to boot")
+NO_SNAPSHOT = (
+    "Client.InvalidSnapshot.NotFound",
+    "The AMI's root snapshot holds no blocks, so there is nothing to boot",
+)
 ON_LAUNCH = ("Server.InternalError", "Server.InternalError: Internal error on launch")
 DIED = ("Server.InternalError", "Server.InternalError: The machine's process ended unexpectedly")
-BY_GUEST = ("Client.InstanceInitiatedShutdown", "Client.InstanceInitiatedShutdown: Instance initiated shutdown")
+BY_GUEST = (
+    "Client.InstanceInitiatedShutdown",
+    "Client.InstanceInitiatedShutdown: Instance initiated shutdown",
+)
 
 
 class InstanceMachines:
@@ -44,13 +50,17 @@ class InstanceMachines:
         self.moto_stop: Callable[[Moto], Any] = lambda instance: instance.stop()
         self.moto_terminate: Callable[[Moto], Any] = lambda instance: instance.terminate()
 
-    def run(self, original: Callable[..., Moto], backend: Moto, image_id: str, *args: Moto, **kwargs: Moto) -> Moto:
+    def run(
+        self, original: Callable[..., Moto], backend: Moto, image_id: str, *args: Moto, **kwargs: Moto
+    ) -> Moto:
         """RunInstances: what AWS would refuse is refused, everything else boots in the background."""
         image, kwargs = resolve(backend, image_id, kwargs)
         reservation = original(backend, image.id, *args, **kwargs)
         profile = template_data(backend, kwargs).get("IamInstanceProfile") or {}
         for instance in reservation.instances:
-            if profile and not (kwargs.get("iam_instance_profile_name") or kwargs.get("iam_instance_profile_arn")):
+            if profile and not (
+                kwargs.get("iam_instance_profile_name") or kwargs.get("iam_instance_profile_arn")
+            ):
                 backend.associate_iam_instance_profile(instance.id, profile.get("Name"), profile.get("Arn"))
             self._set(instance, "pending")
             self._in_background(self._create, instance, image)
@@ -66,7 +76,9 @@ class InstanceMachines:
         threading.Thread(target=guarded, name=f"{work.__name__} {args[0].id}", daemon=True).start()
 
     def _create(self, instance: Moto, image: Moto) -> None:
-        root: dict[str, Any] = next((m["Ebs"] for m in image.block_device_mappings if m["DeviceName"] == image.root_device_name), {})
+        root: dict[str, Any] = next(
+            (m["Ebs"] for m in image.block_device_mappings if m["DeviceName"] == image.root_device_name), {}
+        )
         try:
             base = self._pool.bases.base(root.get("SnapshotId", ""))
         except CloudError as error:

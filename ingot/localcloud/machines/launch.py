@@ -33,9 +33,9 @@ def resolve(backend: Moto, image_id: str | None, kwargs: dict[str, Any]) -> tupl
     kwargs["block_device_mappings"] = mappings(image, data, kwargs.get("block_device_mappings"))
     if not kwargs.get("nics") and not kwargs.get("subnet_id") and data.get("NetworkInterfaces"):
         kwargs["nics"] = data["NetworkInterfaces"]
-    kwargs["instance_initiated_shutdown_behavior"] = kwargs.get("instance_initiated_shutdown_behavior") or data.get(
-        "InstanceInitiatedShutdownBehavior"
-    )
+    kwargs["instance_initiated_shutdown_behavior"] = kwargs.get(
+        "instance_initiated_shutdown_behavior"
+    ) or data.get("InstanceInitiatedShutdownBehavior")
     _place(backend, kwargs)
     return image, kwargs
 
@@ -55,7 +55,9 @@ def find_image(backend: Moto, image_id: str | None) -> Moto:
         raise InvalidAMIIdError([image_id])
     if image is None or image.state != "available":
         state = "deregistered" if image is None else image.state
-        raise EC2ClientError("InvalidAMIID.Unavailable", f"The image ID '{image_id}' is not available: it is {state}")
+        raise EC2ClientError(
+            "InvalidAMIID.Unavailable", f"The image ID '{image_id}' is not available: it is {state}"
+        )
     return image
 
 
@@ -126,7 +128,11 @@ def metadata_options(image: Moto, data: dict[str, Any], asked: dict[str, Any] | 
 
     An AMI with ImdsSupport v2.0 makes HttpTokens required and the hop limit 2 unless the launch says otherwise.
     """
-    implied = {"HttpTokens": "required", "HttpPutResponseHopLimit": 2} if getattr(image, "imds_support", None) == "v2.0" else {}
+    implied = (
+        {"HttpTokens": "required", "HttpPutResponseHopLimit": 2}
+        if getattr(image, "imds_support", None) == "v2.0"
+        else {}
+    )
     return implied | dict(data.get("MetadataOptions") or {}) | dict(asked or {})
 
 
@@ -137,7 +143,9 @@ def mappings(image: Moto, data: dict[str, Any], asked: list[dict[str, Any]] | No
         for mapping in source:
             name = mapping["DeviceName"]
             known = devices.setdefault(name, {"DeviceName": name, "Ebs": {}})
-            known["Ebs"] = known["Ebs"] | {k: v for k, v in dict(mapping.get("Ebs") or {}).items() if v is not None}
+            known["Ebs"] = known["Ebs"] | {
+                k: v for k, v in dict(mapping.get("Ebs") or {}).items() if v is not None
+            }
             if "NoDevice" in mapping:
                 known["NoDevice"] = mapping["NoDevice"]
     for mapping in devices.values():

@@ -29,4 +29,6 @@ def replace(patches: Patches, instances: InstanceMachines) -> None:
     patches.replace(Instance, "reboot", lambda _: lambda instance: instances.reboot(instance))
     patches.replace(Instance, "instance_status", lambda _: property(instances.status))
     patches.replace(Instance, "system_status", lambda _: property(instances.status))
-    patches.replace(General, "get_console_output", lambda _: lambda handler: instances.console_output(handler))
+    patches.replace(
+        General, "get_console_output", lambda _: lambda handler: instances.console_output(handler)
+    )

@@ -24,7 +24,9 @@ def metadata_of(instance: Moto) -> Metadata:
 def options_of(instance: Moto) -> Options:
     """Return the instance's metadata options as they are now."""
     options = instance.metadata_options
-    return Options(enabled=options.http_endpoint != "disabled", tokens_required=options.http_tokens == "required")
+    return Options(
+        enabled=options.http_endpoint != "disabled", tokens_required=options.http_tokens == "required"
+    )
 
 
 def tree_of(instance: Moto) -> dict[str, Any]:
@@ -171,5 +173,3 @@ def _credentials(instance: Moto, role_arn: str) -> str:
         "Expiration": assumed.expiration.strftime(TIME),
     }
     return json.dumps(document, indent=2)
-
-

@@ -1,0 +1,271 @@
+"""Puts the running balancer behind moto's load balancers, listeners and target groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from moto.ec2 import ec2_backends
+from moto.elbv2 import elbv2_backends
+from moto.elbv2.exceptions import InvalidTargetError
+from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeTargetGroup
+
+from ingot.localcloud.balancer.fronts import BalancerLoop
+from ingot.localcloud.balancer.proxy import Listener
+from ingot.localcloud.balancer.security import may_reach
+from ingot.localcloud.balancer.targets import DESCRIPTIONS, CheckSettings, Target, TargetGroup
+from ingot.localcloud.context import CloudContext
+from ingot.localcloud.machines.patching import Patches
+from ingot.localcloud.moto_types import Moto
+
+ENDED = ("stopping", "stopped", "shutting-down", "terminated")
+
+
+class Control:
+    """The load balancers of one account and region."""
+
+    def __init__(self, context: CloudContext) -> None:
+        self._context = context
+        self._elb: Moto = elbv2_backends[context.account][context.region]
+        self._ec2: Moto = ec2_backends[context.account][context.region]
+        self._ports: dict[str, dict[int, int]] = {}  # load balancer -> place of the listener -> local port
+        self._groups: dict[str, TargetGroup] = {}
+        self.loop = BalancerLoop(self.resolve, changed=context.hooks.changed, log=context.log)
+
+    # -- data for the data plane
+
+    def resolve(self, target_id: str, port: int, group: str) -> tuple[str, int] | None:
+        """Return where a target is reached from a load balancer that uses the group, if security groups allow it."""
+        address = self._context.hooks.machine_address
+        instance = self._ec2.get_instance_by_id(target_id)
+        if instance is None or address is None:
+            return None
+        users = [b for b in self._elb.load_balancers.values() if group in self._used_by(b)]
+        allowed = any(may_reach(self._security(b.security_groups), b.subnets, instance, port) for b in users)
+        return address(target_id, port) if allowed else None
+
+    def _security(self, ids: list[str]) -> list[Moto]:
+        return [
+            known
+            for known in (self._ec2.get_security_group_from_id(name) for name in ids)
+            if known is not None
+        ]
+
+    def _used_by(self, balancer: Moto) -> set[str]:
+        """Return the ARNs of the target groups that a load balancer's listeners forward to."""
+        rules = [rule for listener in list(balancer.listeners.values()) for rule in listener.rules.values()]
+        used = set()
+        for action in [action for rule in rules for action in rule.actions]:
+            used.add(action.data.get("TargetGroupArn"))
+            used |= {
+                g["TargetGroupArn"]
+                for g in (action.data.get("ForwardConfig") or {}).get("TargetGroups") or []
+            }
+        return used
+
+    def group_of(self, arn: str) -> TargetGroup | None:
+        """Return the live target group with its settings as moto's record has them now."""
+        record = self._elb.target_groups.get(arn)
+        if record is None:
+            return None
+        group = self._groups.setdefault(arn, TargetGroup(arn, CheckSettings()))
+        group.settings, group.delay = (
+            settings_of(record),
+            float(record.attributes["deregistration_delay.timeout_seconds"]),
+        )
+        return group
+
+    # -- load balancers
+
+    def front(self, balancer: Moto, place: int) -> None:
+        """Give a listener (by its place among the load balancer's) a port; the first one's becomes the DNS name."""
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            listeners = list(balancer.listeners.values())
+            if place >= len(listeners) or not self._lets_in(balancer, int(listeners[place].port)):
+                return _refused(request)
+            return await self._listener(listeners[place]).handle(request)
+
+        ports = self._ports.setdefault(balancer.arn, {})
+        if place not in ports:
+            ports[place] = self.loop.listen(handle)
+            self._context.log(f"balancer: {balancer.name} listens on 127.0.0.1:{ports[place]}")
+        balancer.dns_name = f"localhost:{ports[0]}"
+
+    def _listener(self, record: Moto) -> Listener:
+        return Listener(
+            int(record.port),
+            lambda: list(record.rules.values()),
+            self.group_of,
+            self.loop.address,
+            self.loop.session,
+        )
+
+    def _lets_in(self, balancer: Moto, port: int) -> bool:
+        """Tell whether a security group of the load balancer lets anybody in at the port."""
+        rules = [rule for group in self._security(balancer.security_groups) for rule in group.ingress_rules]
+        return any(
+            rule.ip_range.get("CidrIp")
+            and (rule.ip_protocol == "-1" or int(rule.from_port) <= port <= int(rule.to_port))
+            for rule in rules
+            if rule.ip_protocol in ("tcp", "-1")
+        )
+
+    def remove(self, arn: str) -> None:
+        """Close the ports of a load balancer."""
+        for port in self._ports.pop(arn, {}).values():
+            self.loop.close(port)
+
+    # -- targets
+
+    def register(self, record: Moto, target_id: str) -> None:
+        """Start to check a target that moto has registered."""
+        group = self.group_of(record.arn)
+        if group is not None:
+            self.loop.register(group, target_id, int(record.targets[target_id]["Port"]))
+
+    def deregister(self, record: Moto, target_id: str) -> None:
+        """Drain a target."""
+        group = self.group_of(record.arn)
+        if group is not None:
+            self.loop.deregister(group, target_id)
+
+    def health(self, record: Moto, asked: dict[str, Any]) -> Moto:
+        """Return a target's health as DescribeTargetHealth shows it."""
+        group = self.group_of(record.arn) or TargetGroup(record.arn, CheckSettings())
+        target = group.targets.get(asked["Id"]) or group.draining.get(asked["Id"])
+        port = str(target.port if target else asked.get("Port", record.port))
+        state, reason, description = self._state(record, target)
+        check_port = port if record.health_check_port == "traffic-port" else record.health_check_port
+        return FakeHealthStatus(asked["Id"], port, check_port, state, reason, description)
+
+    def _state(self, record: Moto, target: Target | None) -> tuple[str, str | None, str | None]:
+        if target is None:
+            return "unused", "Target.NotRegistered", DESCRIPTIONS["Target.NotRegistered"]
+        if target.state == "draining":
+            return target.state, target.reason, target.description
+        if not any(
+            record.arn in self._used_by(balancer) for balancer in list(self._elb.load_balancers.values())
+        ):
+            return "unused", "Target.NotInUse", DESCRIPTIONS["Target.NotInUse"]
+        instance = self._ec2.get_instance_by_id(target.id)
+        if instance is not None and instance.state in ENDED:
+            return (
+                "unused",
+                "Target.InvalidState",
+                DESCRIPTIONS["Target.InvalidState"].format(detail=instance.state),
+            )
+        return target.state, target.reason, target.description
+
+    def known_targets(self, record: Moto) -> list[dict[str, Any]]:
+        """Return all targets, those that drain included."""
+        group = self.group_of(record.arn)
+        draining = list(group.draining.values()) if group else []
+        return [*record.targets.values(), *({"Id": target.id, "Port": target.port} for target in draining)]
+
+
+def settings_of(record: Moto) -> CheckSettings:
+    """Return the health check of one of moto's target groups, with AWS's defaults."""
+    return CheckSettings(
+        path=record.health_check_path or "/",
+        port=str(record.health_check_port or "traffic-port"),
+        interval=float(record.health_check_interval_seconds),
+        timeout=float(record.health_check_timeout_seconds),
+        healthy=int(record.healthy_threshold_count),
+        unhealthy=int(record.unhealthy_threshold_count),
+        matcher=str((record.matcher or {}).get("HttpCode") or "200"),
+        enabled=bool(record.health_check_enabled),
+    )
+
+
+def _refused(request: web.BaseRequest) -> web.Response:
+    """Break the connection: no listener there, or a security group that lets nobody in."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=503)
+
+
+def replace(patches: Patches, control: Control) -> None:
+    """Replace what moto's load balancers only write down."""
+    patches.replace(
+        ELBv2Backend, "create_load_balancer", lambda original: _creating_balancer(original, control)
+    )
+    patches.replace(ELBv2Backend, "create_listener", lambda original: _creating_listener(original, control))
+    patches.replace(
+        ELBv2Backend, "delete_load_balancer", lambda original: _deleting_balancer(original, control)
+    )
+    patches.replace(FakeTargetGroup, "register", lambda original: _registering(original, control))
+    patches.replace(FakeTargetGroup, "deregister", lambda _: _deregistering(control))
+    patches.replace(FakeTargetGroup, "deregister_terminated_instances", lambda _: _dropping(control))
+    patches.replace(
+        FakeTargetGroup, "health_for", lambda _: lambda record, target, _ec2: control.health(record, target)
+    )
+    patches.replace(ELBv2Backend, "describe_target_health", lambda original: _describing(original, control))
+
+
+def _creating_balancer(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
+    def create(*args: Moto, **kwargs: Moto) -> Moto:
+        balancer = original(*args, **kwargs)
+        if balancer.type == "application":
+            control.front(balancer, 0)
+        return balancer
+
+    return create
+
+
+def _creating_listener(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
+    def create(backend: Moto, *args: Moto, **kwargs: Moto) -> Moto:
+        listener = original(backend, *args, **kwargs)
+        balancer = backend.load_balancers[listener.load_balancer_arn]
+        if balancer.type == "application":
+            control.front(balancer, list(balancer.listeners.values()).index(listener))
+        return listener
+
+    return create
+
+
+def _deleting_balancer(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
+    def delete(backend: Moto, arn: str) -> Moto:
+        original(backend, arn)
+        control.remove(arn)
+
+    return delete
+
+
+def _registering(original: Callable[..., Moto], control: Control) -> Callable[..., None]:
+    def register(record: Moto, targets: list[dict[str, Any]]) -> None:
+        original(record, targets)
+        for target in targets:
+            control.register(record, target["Id"])
+
+    return register
+
+
+def _deregistering(control: Control) -> Callable[..., None]:
+    def deregister(record: Moto, targets: list[dict[str, Any]]) -> None:
+        for target in targets:
+            if record.targets.pop(target["Id"], None) is None:
+                raise InvalidTargetError()
+            control.deregister(record, target["Id"])
+
+    return deregister
+
+
+def _dropping(control: Control) -> Callable[..., None]:
+    def drop(record: Moto, instance_ids: list[str]) -> None:
+        for target_id in set(instance_ids) & set(record.targets):
+            del record.targets[target_id]
+            control.deregister(record, target_id)
+
+    return drop
+
+
+def _describing(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
+    def describe(backend: Moto, target_group_arn: str, targets: list[dict[str, Any]]) -> Moto:
+        record = backend.target_groups.get(target_group_arn)
+        return original(
+            backend, target_group_arn, targets or (control.known_targets(record) if record else [])
+        )
+
+    return describe
