@@ -86,7 +86,9 @@ def sort_entries(entries: Iterable[Entry]) -> List[Entry]:
     return sorted(entries, key=lambda entry: encode(entry.path))
 
 
-def file_entry(path: str, data: bytes, *, mode: int = 0o644, mtime: int = 0, uid: int = 0, gid: int = 0) -> Entry:
+def file_entry(
+    path: str, data: bytes, *, mode: int = 0o644, mtime: int = 0, uid: int = 0, gid: int = 0
+) -> Entry:
     """Return the entry of a file that exists in memory only."""
     digest = hashlib.sha256(data).hexdigest()
     return Entry(path, Kind.FILE, mode, uid, gid, mtime, len(data), data=data, sha256=digest, layer=1)

@@ -31,7 +31,9 @@ def partition_size(file_size: int) -> int:
     return max(_SMALLEST, -(-(file_size + _SPARE) // MIB) * MIB)
 
 
-def write_esp(image: Image, start: int, size: int, volume_id: int, epoch: int, name: str, content: bytes) -> None:
+def write_esp(
+    image: Image, start: int, size: int, volume_id: int, epoch: int, name: str, content: bytes
+) -> None:
     """Put the file system at ``start``, with ``content`` as ``EFI/BOOT/<name>``. ``name`` has 8 + 3 characters at most."""
     sectors = size // SECTOR
     # One sector per cluster; each table has 4 bytes for every cluster and for two more:
@@ -53,7 +55,9 @@ def write_esp(image: Image, start: int, size: int, volume_id: int, epoch: int, n
     root = _entry(b"INGOT-EFI  ", _LABEL, 0, 0, stamp) + _entry(b"EFI        ", _DIRECTORY, 3, 0, stamp)
     efi = _dots(3, 0, stamp) + _entry(b"BOOT       ", _DIRECTORY, 4, 0, stamp)
     boot_directory = _dots(4, 3, stamp) + _entry(_short(name), _ARCHIVE, 5, len(content), stamp)
-    image.put(data, root.ljust(SECTOR, b"\0") + efi.ljust(SECTOR, b"\0") + boot_directory.ljust(SECTOR, b"\0"))
+    image.put(
+        data, root.ljust(SECTOR, b"\0") + efi.ljust(SECTOR, b"\0") + boot_directory.ljust(SECTOR, b"\0")
+    )
     image.put(data + 3 * SECTOR, content)
 
 

@@ -46,14 +46,18 @@ def write_table(image: Image, disk_id: uuid.UUID, partitions: Sequence[Partition
     sectors = image.size // SECTOR
     table = b"".join(partition.entry() for partition in partitions).ljust(ENTRIES * ENTRY_SIZE, b"\0")
     primary = _header(disk_id, sectors, own=1, other=sectors - 1, table_at=2, table=table)
-    backup = _header(disk_id, sectors, own=sectors - 1, other=1, table_at=sectors - 1 - _TABLE_SECTORS, table=table)
+    backup = _header(
+        disk_id, sectors, own=sectors - 1, other=1, table_at=sectors - 1 - _TABLE_SECTORS, table=table
+    )
     image.put(0, _protective_mbr(sectors) + primary.ljust(SECTOR, b"\0") + table)
     image.put((sectors - 1 - _TABLE_SECTORS) * SECTOR, table + backup)
 
 
 def _protective_mbr(sectors: int) -> bytes:
     # One partition of type 0xEE from sector 1 to the end, as far as 32 bits can say; CHS fields as the specification wants them.
-    entry = struct.pack("<B3sB3sII", 0, b"\x00\x02\x00", 0xEE, b"\xff\xff\xff", 1, min(sectors - 1, 0xFFFFFFFF))
+    entry = struct.pack(
+        "<B3sB3sII", 0, b"\x00\x02\x00", 0xEE, b"\xff\xff\xff", 1, min(sectors - 1, 0xFFFFFFFF)
+    )
     return bytes(446) + entry + bytes(48) + b"\x55\xaa"
 
 

@@ -52,7 +52,9 @@ class Image:
         pieces = sorted(self._pieces, key=lambda piece: piece.offset)
         for left, right in zip(pieces, pieces[1:]):  # noqa: B905, RUF007 - Python 3.9 has no pairwise
             if left.offset + left.length > right.offset:
-                raise BakeError(f"two parts of the disk overlap at byte {right.offset}: this is a defect of Ingot")
+                raise BakeError(
+                    f"two parts of the disk overlap at byte {right.offset}: this is a defect of Ingot"
+                )
         try:
             blocks = self._write_to(output, pieces)
         except OSError as error:
@@ -131,7 +133,9 @@ class _Reader:
             self._path = None
 
 
-def _write_block(target: int, index: int, pieces: List[Piece], ends: List[int], reader: _Reader) -> Optional[str]:
+def _write_block(
+    target: int, index: int, pieces: List[Piece], ends: List[int], reader: _Reader
+) -> Optional[str]:
     base = index * SNAPSHOT_BLOCK
     block = bytearray(SNAPSHOT_BLOCK)
     view = memoryview(block)

@@ -63,7 +63,9 @@ def build_initrd(name: str, epoch: int, modules: Path, busybox: bytes) -> bytes:
 
 def _script(name: str) -> str:
     text = Path(__file__).with_name("init.sh").read_text(encoding="utf-8")
-    return text.replace("@PARTUUID@", str(root_partition(name))).replace("@PARTNAME@", root_partition_name(name))
+    return text.replace("@PARTUUID@", str(root_partition(name))).replace(
+        "@PARTNAME@", root_partition_name(name)
+    )
 
 
 def module_files(modules: Path) -> List[Path]:
@@ -73,9 +75,13 @@ def module_files(modules: Path) -> List[Path]:
     """
     try:
         needs = _dependencies((modules / "modules.dep").read_text(encoding="utf-8"))
-        builtin = {_module_name(line) for line in (modules / "modules.builtin").read_text(encoding="utf-8").split()}
+        builtin = {
+            _module_name(line) for line in (modules / "modules.builtin").read_text(encoding="utf-8").split()
+        }
     except OSError as error:
-        raise BakeError(f"{error.filename} cannot be read: {error.strerror}", hint="is the kernel package installed?") from error
+        raise BakeError(
+            f"{error.filename} cannot be read: {error.strerror}", hint="is the kernel package installed?"
+        ) from error
     by_name = {_module_name(path): path for path in needs}
     order: List[str] = []
     for name in (*REQUIRED, *OPTIONAL):

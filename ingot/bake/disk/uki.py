@@ -29,7 +29,10 @@ def build_uki(stub: bytes, sections: Sequence[Tuple[str, bytes]]) -> bytes:
     header = struct.unpack_from("<I", stub, 0x3C)[0]
     if stub[header : header + 4] != b"PE\0\0" or struct.unpack_from("<H", stub, header + 24)[0] != 0x20B:
         raise BakeError("the EFI stub is no PE32+ file")
-    count, optional_size = struct.unpack_from("<H", stub, header + 6)[0], struct.unpack_from("<H", stub, header + 20)[0]
+    count, optional_size = (
+        struct.unpack_from("<H", stub, header + 6)[0],
+        struct.unpack_from("<H", stub, header + 20)[0],
+    )
     optional = header + 24
     section_unit, file_unit = struct.unpack_from("<II", stub, optional + 32)
     header_room = struct.unpack_from("<I", stub, optional + 60)[0]
@@ -64,7 +67,10 @@ def build_uki(stub: bytes, sections: Sequence[Tuple[str, bytes]]) -> bytes:
 def read_sections(image: bytes) -> List[Tuple[str, bytes]]:
     """Return name and content of each section of a PE file."""
     header = struct.unpack_from("<I", image, 0x3C)[0]
-    count, optional_size = struct.unpack_from("<H", image, header + 6)[0], struct.unpack_from("<H", image, header + 20)[0]
+    count, optional_size = (
+        struct.unpack_from("<H", image, header + 6)[0],
+        struct.unpack_from("<H", image, header + 20)[0],
+    )
     table = header + 24 + optional_size
     found = []
     for index in range(count):

@@ -22,7 +22,10 @@ _GIB = 1 << 30
 
 
 def write_disk(
-    spec: DiskSpec, entries: Sequence[Entry], output: Path, progress: Callable[[str], None] = lambda message: None
+    spec: DiskSpec,
+    entries: Sequence[Entry],
+    output: Path,
+    progress: Callable[[str], None] = lambda message: None,
 ) -> DiskDigest:
     """Write the raw disk that ``spec`` describes, with ``entries`` as its root, to ``output``; return its digests.
 
@@ -52,7 +55,9 @@ def write_disk(
     write_esp(image, _ESP_START, esp_size, volume_id, spec.epoch, BOOT_FILES[spec.architecture], kernel_image)
     progress("laying out the root file system")
     try:
-        write_ext4(image, root_start, root_size, name=spec.name, entries=sort_entries(entries), epoch=spec.epoch)
+        write_ext4(
+            image, root_start, root_size, name=spec.name, entries=sort_entries(entries), epoch=spec.epoch
+        )
     except TooSmallError as error:
         raise _too_small(spec, root_start + error.needed + _TAIL) from error
     progress("writing the disk")
@@ -84,5 +89,6 @@ def _too_small(spec: DiskSpec, needed: int) -> BakeError:
     tenths = -(-needed * 10 // _GIB)
     have = f"{spec.size / _GIB:.1f}".rstrip("0").rstrip(".")
     return BakeError(
-        f"size {have} GiB, needs at least {tenths / 10:g} GiB", hint="raise root_volume.size in the recipe; clones need room to work, too"
+        f"size {have} GiB, needs at least {tenths / 10:g} GiB",
+        hint="raise root_volume.size in the recipe; clones need room to work, too",
     )

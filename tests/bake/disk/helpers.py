@@ -19,7 +19,11 @@ def tree(*entries, directories=()):
     """Entries with all the directories that they need, sorted."""
     paths = {entry.path: entry for entry in entries}
     for path in [*paths, *directories]:
-        for above in [path, *(str(p) for p in Path(path).parents)] if path in directories else map(str, Path(path).parents):
+        for above in (
+            [path, *(str(p) for p in Path(path).parents)]
+            if path in directories
+            else map(str, Path(path).parents)
+        ):
             paths.setdefault(above, Entry(above, Kind.DIRECTORY, 0o755, mtime=EPOCH))
     return sort_entries(paths.values())
 

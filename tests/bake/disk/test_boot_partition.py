@@ -15,7 +15,12 @@ from ingot.errors import BakeError
 from ingot.process import require, run
 from tests.bake.disk.helpers import EPOCH, tiny_stub
 
-SECTIONS = [(".osrel", b"ID=test\n"), (".cmdline", b"quiet\0"), (".initrd", b"i" * 10_000), (".linux", b"k" * 70_001)]
+SECTIONS = [
+    (".osrel", b"ID=test\n"),
+    (".cmdline", b"quiet\0"),
+    (".initrd", b"i" * 10_000),
+    (".linux", b"k" * 70_001),
+]
 
 
 @pytest.fixture
@@ -101,7 +106,9 @@ def test_objdump_agrees(tmp_path):
         assert int(line.split()[2], 16) == len(content)
 
 
-@pytest.mark.parametrize(("stub", "message"), [(b"", "no PE file"), (b"MZ" + bytes(200), "no PE32"), (None, "no room")])
+@pytest.mark.parametrize(
+    ("stub", "message"), [(b"", "no PE file"), (b"MZ" + bytes(200), "no PE32"), (None, "no room")]
+)
 def test_a_stub_that_is_none(stub, message):
     sections = [(f".s{number}", b"x") for number in range(30)]
     with pytest.raises(BakeError, match=message):

@@ -13,8 +13,12 @@ from ingot.errors import BakeError
 from ingot.process import require, run
 from tests.bake.disk.helpers import EPOCH, check, data_file, debugfs, make_disk, plain, round_trip, tree
 
-CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")  # cap_net_bind_service+ep, as setcap writes it
-ACL = bytes.fromhex("02000000" "01000700ffffffff" "0200050021000000" "04000500ffffffff" "10000500ffffffff" "20000500ffffffff")
+CAPABILITY = bytes.fromhex(
+    "0100000200040000000000000000000000000000"
+)  # cap_net_bind_service+ep, as setcap writes it
+ACL = bytes.fromhex(
+    "0200000001000700ffffffff020005002100000004000500ffffffff10000500ffffffff20000500ffffffff"
+)
 
 
 def assert_same(disk, entries):
@@ -52,7 +56,9 @@ def test_capabilities_and_other_attributes(tmp_path):
     assert_same(disk, entries)
     assert CAPABILITY.hex(" ") in debugfs(disk, "ea_get -x /ping security.capability").lower()
     assert "v" * 3000 in debugfs(disk, "ea_get /large user.long")
-    assert "user:33:r-x" in debugfs(disk, "ea_list /acl") or "posix_acl_access" in debugfs(disk, "ea_list /acl")
+    assert "user:33:r-x" in debugfs(disk, "ea_list /acl") or "posix_acl_access" in debugfs(
+        disk, "ea_list /acl"
+    )
 
 
 def test_attributes_that_do_not_fit_are_named(tmp_path):
@@ -102,7 +108,9 @@ def test_names_of_every_kind(tmp_path):
 
 
 def test_five_thousand_files_in_one_directory(tmp_path):
-    entries = tree(*(data_file(f"/d/some-file-name-{number}", str(number).encode()) for number in range(5000)))
+    entries = tree(
+        *(data_file(f"/d/some-file-name-{number}", str(number).encode()) for number in range(5000))
+    )
     disk, _ = make_disk(tmp_path, entries)
     assert_same(disk, entries)
 

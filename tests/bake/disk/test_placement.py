@@ -5,7 +5,9 @@ import random
 from ingot.bake.disk.spec import MIB
 from tests.bake.disk.helpers import check, data_file, make_disk, tree
 
-LOWER = [data_file(f"/usr/lib/d{n % 40}/file{n}", random.Random(n).randbytes(n * 37 % 50_000)) for n in range(1500)]
+LOWER = [
+    data_file(f"/usr/lib/d{n % 40}/file{n}", random.Random(n).randbytes(n * 37 % 50_000)) for n in range(1500)
+]
 APP = [data_file(f"/srv/web/d{n % 5}/f{n}", random.Random(n).randbytes(4096), layer=1) for n in range(200)]
 LARGE = [data_file(f"/srv/data/f{n}", random.Random(n).randbytes(900_000 + n), layer=1) for n in range(10)]
 
@@ -18,7 +20,10 @@ def changed(tmp_path, before, after):
 
 
 def replaced(files, number, size):
-    return [f if n != number else data_file(f.path, b"changed!" * (size // 8), layer=1) for n, f in enumerate(files)]
+    return [
+        f if n != number else data_file(f.path, b"changed!" * (size // 8), layer=1)
+        for n, f in enumerate(files)
+    ]
 
 
 def test_a_changed_file_of_4_kib_changes_one_block(tmp_path):

@@ -27,7 +27,9 @@ def spec(tmp_path):
     )  # fmt: skip
 
 
-ENTRIES = tree(data_file("/etc/x", b"content"), Entry("/bin", Kind.SYMLINK, 0o777, mtime=EPOCH, size=7, link="usr/bin"))
+ENTRIES = tree(
+    data_file("/etc/x", b"content"), Entry("/bin", Kind.SYMLINK, 0o777, mtime=EPOCH, size=7, link="usr/bin")
+)
 
 
 def test_the_disk_has_two_partitions_and_no_fault(spec, tmp_path):

@@ -46,7 +46,9 @@ def _header(count: int, most: int, depth: int) -> bytes:
 
 
 def _pack(extents: Sequence[Extent]) -> bytes:
-    return b"".join(struct.pack("<IHHI", e.logical, e.length, e.physical >> 32, e.physical & 0xFFFFFFFF) for e in extents)
+    return b"".join(
+        struct.pack("<IHHI", e.logical, e.length, e.physical >> 32, e.physical & 0xFFFFFFFF) for e in extents
+    )
 
 
 def build(extents: Sequence[Extent], leaves: Sequence[int]) -> Tuple[bytes, List[Tuple[int, bytes]]]:

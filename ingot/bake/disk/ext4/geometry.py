@@ -88,7 +88,9 @@ class Geometry:
             length = min(GROUP_BLOCKS, self.blocks - start)
             table = tables + number * self.table_blocks
             self.groups.append(
-                Group(index, start, length, has_super(index), bitmaps + number, bitmaps + count + number, table)
+                Group(
+                    index, start, length, has_super(index), bitmaps + number, bitmaps + count + number, table
+                )
             )
 
     def metadata(self) -> Iterator[Tuple[int, int]]:

@@ -34,7 +34,9 @@ def data_runs(entry: Entry) -> List[Tuple[int, int]]:
         raise BakeError(f"{entry.source} cannot be read: {error.strerror}") from error
     try:
         size = entry.size
-        return _join(_granules(size, lambda n, at: os.pread(file, n, at), lambda at: _skip_hole(file, at, size)), total)
+        return _join(
+            _granules(size, lambda n, at: os.pread(file, n, at), lambda at: _skip_hole(file, at, size)), total
+        )
     finally:
         os.close(file)
 

@@ -36,7 +36,9 @@ def pack(
         0, uid >> 16, gid >> 16,
     )  # fmt: skip
     extra_other, extra_modified = _epoch_bits(other), _epoch_bits(modified)
-    return base + _EXTRA.pack(32, 0, extra_other, extra_modified, extra_other, other & 0xFFFFFFFF, extra_other)
+    return base + _EXTRA.pack(
+        32, 0, extra_other, extra_modified, extra_other, other & 0xFFFFFFFF, extra_other
+    )
 
 
 def _epoch_bits(moment: int) -> int:

@@ -72,7 +72,9 @@ def build_nodes(entries: Sequence[Entry], epoch: int) -> List[Node]:
 
     Raises BakeError for a tree that no file system can hold: no parent, a name twice, a name or link target too long.
     """
-    top = next((entry for entry in entries if entry.path == "/"), Entry("/", Kind.DIRECTORY, 0o755, mtime=epoch))
+    top = next(
+        (entry for entry in entries if entry.path == "/"), Entry("/", Kind.DIRECTORY, 0o755, mtime=epoch)
+    )
     root = Node(top, None)
     directories: Dict[str, Node] = {"/": root, "": root}
     groups: Dict[str, Node] = {}
@@ -98,7 +100,12 @@ def build_nodes(entries: Sequence[Entry], epoch: int) -> List[Node]:
 
 
 def _link(
-    entry: Entry, parent: Node, name: bytes, nodes: List[Node], groups: Dict[str, Node], directories: Dict[str, Node]
+    entry: Entry,
+    parent: Node,
+    name: bytes,
+    nodes: List[Node],
+    groups: Dict[str, Node],
+    directories: Dict[str, Node],
 ) -> None:
     if not 0 < len(name) <= _LONGEST_NAME:
         raise BakeError(f"{entry.path}: a name of {len(name)} bytes; expected 1 to {_LONGEST_NAME}")
@@ -150,7 +157,9 @@ def _measure(node: Node) -> None:
     elif entry.kind is Kind.SYMLINK:
         target = encode(entry.link or "")
         if not 0 < len(target) <= _LONGEST_LINK:
-            raise BakeError(f"{entry.path}: a link target of {len(target)} bytes; expected 1 to {_LONGEST_LINK}")
+            raise BakeError(
+                f"{entry.path}: a link target of {len(target)} bytes; expected 1 to {_LONGEST_LINK}"
+            )
         if len(target) <= _LONGEST_FAST_LINK:
             node.inline = target.ljust(60, b"\0")
         else:

@@ -70,7 +70,9 @@ class Allocator:
         return self._end - self._at
 
 
-def place(nodes: Sequence[Node], geometry: Geometry, reserved: Sequence[int]) -> Tuple[List[List[Tuple[int, int]]], Allocator]:
+def place(
+    nodes: Sequence[Node], geometry: Geometry, reserved: Sequence[int]
+) -> Tuple[List[List[Tuple[int, int]]], Allocator]:
     """Place all nodes. ``reserved``: sizes in blocks of what goes before them (the journal, …).
 
     Returns the places of ``reserved`` and the allocator, which knows what is used. Raises NoRoomError.
@@ -134,7 +136,9 @@ def _estimate(node: Node) -> int:
 def _assign(node: Node, room: Allocator) -> None:
     if node.runs:
         node.extents = extents.split(_map(node.runs, room.take(node.data_blocks)))
-        node.leaves = [start for _ in range(extents.leaves_needed(len(node.extents))) for start, _ in room.take(1)]
+        node.leaves = [
+            start for _ in range(extents.leaves_needed(len(node.extents))) for start, _ in room.take(1)
+        ]
     if node.xattr_content:
         node.xattr_block = room.take(1)[0][0]
 

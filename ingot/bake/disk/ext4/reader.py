@@ -52,14 +52,18 @@ class Ext4Reader:
             raise
 
     def _open(self) -> None:
-        roots = [p for p in gpt.read_table(os.pread(self._file, _HEAD, 0)) if p.type in gpt.ROOT_TYPES.values()]
+        roots = [
+            p for p in gpt.read_table(os.pread(self._file, _HEAD, 0)) if p.type in gpt.ROOT_TYPES.values()
+        ]
         if len(roots) != 1:
             raise BakeError(f"{self._disk}: {len(roots)} root partitions; expected one")
         self._start = roots[0].start
         head = os.pread(self._file, 1024, self._start + 1024)
         magic, size = struct.unpack_from("<H", head, 0x38)[0], struct.unpack_from("<I", head, 0x18)[0]
         if magic != superblock.MAGIC or size != 2:
-            raise BakeError(f"{self._disk}: the root partition holds no ext4 file system with blocks of 4 KiB")
+            raise BakeError(
+                f"{self._disk}: the root partition holds no ext4 file system with blocks of 4 KiB"
+            )
         self._inodes_per_group: int = struct.unpack_from("<I", head, 0x28)[0]
         self._inode_size: int = struct.unpack_from("<H", head, 0x58)[0]
         self._tables: Dict[int, int] = {}
@@ -68,7 +72,12 @@ class Ext4Reader:
     def __enter__(self) -> "Ext4Reader":
         return self
 
-    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
         os.close(self._file)
 
     def entries(self, *, hashes: bool = True) -> List[Entry]:
@@ -106,7 +115,9 @@ class Ext4Reader:
         device = (0, 0)
         size = node.size if node.kind in (Kind.FILE, Kind.SYMLINK) else 0
         if node.kind is Kind.SYMLINK:
-            target = b"".join(self._content(node)) if node.flags & inode.EXTENTS_FLAG else node.block[: node.size]
+            target = (
+                b"".join(self._content(node)) if node.flags & inode.EXTENTS_FLAG else node.block[: node.size]
+            )
             link = decode(target)
         elif node.kind in (Kind.CHARACTER, Kind.BLOCK):
             old, new = struct.unpack_from("<II", node.block)
@@ -136,7 +147,9 @@ class Ext4Reader:
         if group not in self._tables:
             descriptor = os.pread(self._file, DESCRIPTOR, self._start + BLOCK + group * DESCRIPTOR)
             self._tables[group] = struct.unpack_from("<I", descriptor, 8)[0]
-        return os.pread(self._file, self._inode_size, self._start + self._tables[group] * BLOCK + index * self._inode_size)
+        return os.pread(
+            self._file, self._inode_size, self._start + self._tables[group] * BLOCK + index * self._inode_size
+        )
 
     def _kind(self, number: int) -> Kind:
         return _KINDS[struct.unpack_from("<H", self._raw(number))[0] & 0o170000]
@@ -179,7 +192,9 @@ class Ext4Reader:
             end = min((extent.logical + extent.length) * BLOCK, node.size)
             while at < end:
                 piece = min(end - at, 1 << 20)
-                yield os.pread(self._file, piece, self._start + extent.physical * BLOCK + at - extent.logical * BLOCK)
+                yield os.pread(
+                    self._file, piece, self._start + extent.physical * BLOCK + at - extent.logical * BLOCK
+                )
                 at += piece
 
     def _digest(self, node: _Inode) -> str:

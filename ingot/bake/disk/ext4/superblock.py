@@ -20,7 +20,9 @@ from ingot.bake.disk.ext4.geometry import (
 JOURNAL_INODE, RESIZE_INODE = 8, 7
 COMPATIBLE = 0x04 | 0x08 | 0x10 | 0x20  # has_journal, ext_attr, resize_inode, dir_index
 INCOMPATIBLE = 0x02 | 0x40 | 0x200  # filetype, extents, flex_bg
-READ_ONLY_COMPATIBLE = 0x01 | 0x02 | 0x08 | 0x10 | 0x20 | 0x40  # sparse_super, large_file, huge_file, gdt_csum, dir_nlink, extra_isize
+READ_ONLY_COMPATIBLE = (
+    0x01 | 0x02 | 0x08 | 0x10 | 0x20 | 0x40
+)  # sparse_super, large_file, huge_file, gdt_csum, dir_nlink, extra_isize
 INODE_UNINIT, BLOCK_UNINIT, INODE_ZEROED = 1, 2, 4
 MAGIC = 0xEF53
 
@@ -66,7 +68,17 @@ def superblock(
         struct.pack_into("<" + layout, data, offset, *values)
 
     # 1 % stays for root, so that a clone whose users fill the disk can still be repaired.
-    put(0x00, "IIIIIII", geometry.inode_count, geometry.blocks, geometry.blocks // 100, free_blocks, free_inodes, 0, 2)
+    put(
+        0x00,
+        "IIIIIII",
+        geometry.inode_count,
+        geometry.blocks,
+        geometry.blocks // 100,
+        free_blocks,
+        free_inodes,
+        0,
+        2,
+    )
     put(0x1C, "IIII", 2, GROUP_BLOCKS, GROUP_BLOCKS, geometry.inodes_per_group)
     put(0x30, "IHHHHHH", epoch, 0, 0xFFFF, MAGIC, 1, 1, 0)  # never mounted, clean, go on after errors
     put(0x40, "IIIIHH", epoch, 0, 0, 1, 0, 0)
@@ -74,7 +86,9 @@ def superblock(
     put(0x68, "16s16s", own_id.bytes, name.encode("ascii"))
     put(0xCE, "H", RESERVED_DESCRIPTOR_BLOCKS)
     put(0xE0, "I", JOURNAL_INODE)
-    put(0xEC, "16sBBH", hash_seed.bytes, 1, 1, 0)  # half_md4 for directories; the journal's blocks are backed up below
+    put(
+        0xEC, "16sBBH", hash_seed.bytes, 1, 1, 0
+    )  # half_md4 for directories; the journal's blocks are backed up below
     put(0x100, "III", 0x0C, 0, epoch)  # mount options: user_xattr, acl
     put(0x10C, "68s", journal)
     put(0x15C, "HHI", 32, 32, 1)  # room that inodes have and want; hashes are of signed characters

@@ -43,7 +43,9 @@ def journal_blocks(size: int) -> int:
     return 8192 if size < 4 * _GIB else 16384
 
 
-def write_ext4(image: Image, offset: int, size: int, *, name: str, entries: Sequence[Entry], epoch: int) -> None:
+def write_ext4(
+    image: Image, offset: int, size: int, *, name: str, entries: Sequence[Entry], epoch: int
+) -> None:
     """Put a file system of ``size`` bytes with ``entries`` (sorted) at ``offset`` of the disk of the recipe ``name``.
 
     Raises TooSmallError, or BakeError for a tree that cannot be stored.
@@ -80,7 +82,9 @@ def _needed(nodes: Sequence[Node]) -> int:
     last = max(node.number for node in nodes)
     step = 16 << 20
     size = -(-content * BLOCK // step) * step
-    while sum(end - start for start, end in _geometry(size, last).free_segments()) < content + journal_blocks(size):
+    while sum(end - start for start, end in _geometry(size, last).free_segments()) < content + journal_blocks(
+        size
+    ):
         size += step
     return size
 
@@ -121,7 +125,9 @@ class _Writer:
         if node.is_directory:
             data = b"".join(node.directory_data())
             for extent in node.extents:
-                self._put(extent.physical, data[extent.logical * BLOCK : (extent.logical + extent.length) * BLOCK])
+                self._put(
+                    extent.physical, data[extent.logical * BLOCK : (extent.logical + extent.length) * BLOCK]
+                )
         elif node.extents:
             self._add_content(node)
 
@@ -171,7 +177,9 @@ class _Writer:
         size = BLOCK * (12 + _POINTERS + _POINTERS * _POINTERS)
         owned = 1 + RESERVED_DESCRIPTOR_BLOCKS * (1 + len(copies))
         times = (self._epoch, self._epoch)
-        self._put_inode(superblock.RESIZE_INODE, inode.pack(0o100600, (0, 0), size, times, 1, owned, 0, pointers))
+        self._put_inode(
+            superblock.RESIZE_INODE, inode.pack(0o100600, (0, 0), size, times, 1, owned, 0, pointers)
+        )
 
     def finish(self, used: Sequence[Tuple[int, int]], journal: bytes) -> None:
         """Put inode tables, bitmaps, descriptors and superblocks."""
@@ -185,13 +193,18 @@ class _Writer:
                 self._put(group.block_bitmap, self._bitmaps.block_bitmap(group))
             if not use.flags & superblock.INODE_UNINIT:
                 self._put(group.inode_bitmap, self._bitmaps.inode_bitmap(group))
-        free_blocks, free_inodes = sum(use.free_blocks for use in usage), sum(use.free_inodes for use in usage)
+        free_blocks, free_inodes = (
+            sum(use.free_blocks for use in usage),
+            sum(use.free_inodes for use in usage),
+        )
         primary = superblock.superblock(
             geometry, LABEL, self._id, self._hash_seed, self._epoch, free_blocks, free_inodes, journal
         )
         self._image.put(self._offset + 1024, primary)
         self._put(1, superblock.descriptors(geometry, self._id, usage))
-        copies = superblock.descriptors(geometry, self._id, [superblock.backup_usage()] * geometry.group_count)
+        copies = superblock.descriptors(
+            geometry, self._id, [superblock.backup_usage()] * geometry.group_count
+        )
         for group in geometry.groups[1:]:
             if group.has_super:
                 self._put(group.start, superblock.backup(primary, group.index))

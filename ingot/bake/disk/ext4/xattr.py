@@ -30,7 +30,9 @@ def _split(name: str) -> Tuple[int, bytes]:
     for index, prefix in _PREFIXES:
         if name.startswith(prefix):
             return index, name[len(prefix) :].encode("utf-8", "surrogateescape")
-    raise BakeError(f"the extended attribute {name} cannot be kept: expected one of {', '.join(p for _, p in _PREFIXES)}")
+    raise BakeError(
+        f"the extended attribute {name} cannot be kept: expected one of {', '.join(p for _, p in _PREFIXES)}"
+    )
 
 
 def _acl_to_disk(value: bytes) -> bytes:
@@ -73,7 +75,9 @@ def _pack(items: Sequence[Tuple[int, bytes, bytes]], room: int, base: int) -> Tu
 
     Returns nothing when they do not fit; four zero bytes have to end the list of entries.
     """
-    sizes = sum(16 + len(name) + (-len(name) % 4) + len(value) + (-len(value) % 4) for _, name, value in items)
+    sizes = sum(
+        16 + len(name) + (-len(name) % 4) + len(value) + (-len(value) % 4) for _, name, value in items
+    )
     if sizes + 4 > room:
         return b"", []
     head, tail, hashes = b"", b"", []
@@ -81,7 +85,9 @@ def _pack(items: Sequence[Tuple[int, bytes, bytes]], room: int, base: int) -> Tu
         tail = value + bytes(-len(value) % 4) + tail
         offset = base + room - len(tail) if value else 0
         hashes.append(_entry_hash(name, value))
-        head += _ENTRY.pack(len(name), index, offset, 0, len(value), hashes[-1]) + name + bytes(-len(name) % 4)
+        head += (
+            _ENTRY.pack(len(name), index, offset, 0, len(value), hashes[-1]) + name + bytes(-len(name) % 4)
+        )
     return head + bytes(room - len(head) - len(tail)) + tail, hashes
 
 
@@ -96,7 +102,9 @@ def build(attributes: Sequence[Tuple[str, bytes]], path: str) -> Tuple[bytes, by
         return struct.pack("<I", _MAGIC) + inside, b""
     body, hashes = _pack(items, BLOCK - 32, 32)
     if not body:
-        raise BakeError(f"{path}: the extended attributes do not fit 4 KiB, which is all that ext4 gives them")
+        raise BakeError(
+            f"{path}: the extended attributes do not fit 4 KiB, which is all that ext4 gives them"
+        )
     total = 0
     for one in hashes:
         total = ((total << 16) ^ (total >> 16) ^ one) & 0xFFFFFFFF
