@@ -48,11 +48,14 @@ class BalancerLoop:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self.session = client_session()
-        self._settling = self._loop.create_task(self._settle())
+        self._loop.run_until_complete(self._prepare())
         self._loop.call_soon(self._ready.set)
         self._loop.run_forever()
         self._loop.close()
+
+    async def _prepare(self) -> None:
+        self.session = client_session()
+        self._settling = self._loop.create_task(self._settle())
 
     def call(self, work: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - what the work returns
         """Run a coroutine function in the loop and return what it returns."""

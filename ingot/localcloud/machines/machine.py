@@ -78,6 +78,10 @@ class Machine:
         """Say whether its process is there."""
         return not self._over.is_set()
 
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it has ended, at most ``timeout`` seconds; say whether it has."""
+        return self._over.wait(timeout)
+
     def start(self) -> None:
         """Power on: make the disk if there is none yet, start QEMU, wait until it answers.
 

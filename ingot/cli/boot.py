@@ -1,0 +1,145 @@
+"""``ingot boot``: boot a disk image alone, run the recipe's tests against it, print its URL."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from ingot import paths
+from ingot.aws.console import TEST, last_line, tail
+from ingot.cli.reporting import Reporter
+from ingot.errors import InputError, VerificationError
+from ingot.localcloud.machines.alone import booted_alone
+from ingot.localcloud.machines.machine import Machine
+from ingot.recipe.load import find_recipe, load_recipe
+from ingot.store import Image, Store
+
+app = typer.Typer()
+
+# Seconds from power-on: a clone answers after about 20 under TCG on an idle machine, its own tests follow.
+ANSWER_LIMIT = 300.0
+POLL = 0.5
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@app.command()
+def boot(
+    name: Annotated[str, typer.Argument(help="The recipe, or the recipe digest of an image in the store.")],
+    no_tests: Annotated[bool, typer.Option("--no-tests", help="Do not run the recipe's tests.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the machine's disk and console, and say where.")
+    ] = False,
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="End when the tests are done. Without a terminal this is the default."),
+    ] = False,
+    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
+) -> None:
+    """Boot an image alone in QEMU and run the recipe's tests against it. Prints its URL and each test's result."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    with Reporter() as report:
+        image = _image(name, recipes, report)
+        user_data = None if no_tests else {"ingot": {"test": True}}
+        with booted_alone(image.disk, paths.home() / "boot", user_data=user_data, keep=keep) as machine:
+            url = f"http://127.0.0.1:{machine.forward(80)}/"
+            report(
+                f"{image.name} {image.digest[:12]} boots; its console: {machine.directory / 'console.log'}"
+            )
+            print(url, flush=True)
+            if not no_tests:
+                _test(image.manifest["tests"], machine, report)
+            if once or not sys.stdin.isatty():
+                return
+            report("press Ctrl-C to end it")
+            try:
+                machine.wait()
+            except KeyboardInterrupt:
+                report("ends")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _image(name: str, recipes: Path, report: Callable[[str], None]) -> Image:
+    """Return the image with that digest, or bake the recipe of that name unless the store has it."""
+    store = Store()
+    if DIGEST.fullmatch(name):
+        image = store.image(name)
+        if image is None:
+            raise InputError(
+                f"the store has no image with the recipe digest {name}", hint="list them with: ingot store"
+            )
+        return image
+    return store.bake(load_recipe(find_recipe(recipes, name)), report)
+
+
+def _test(tests: list[dict[str, Any]], machine: Machine, report: Callable[[str], None]) -> None:
+    """Run all tests, print each result; raise VerificationError with the console's end if one failed."""
+    end = time.monotonic() + ANSWER_LIMIT
+    failed = 0
+    for test in (test for test in tests if "http" in test):
+        failed += _told(f"{test['name']} (from outside)", _ask(test["http"], machine, end))
+    report("waits for the tests that run inside")
+    line = _inside(machine, end + sum(float(test.get("timeout", 60)) for test in tests))
+    if line is None:
+        failed += _told("tests inside", "no valid ingot-test line on the console")
+    else:
+        for result in line["results"]:
+            failed += _told(
+                str(result["name"]), None if result["ok"] else str(result.get("detail", "failed"))
+            )
+    if failed:
+        end_of_console = tail(machine.console()[0].decode(errors="replace"))
+        raise VerificationError(
+            f"{failed} of the image's tests failed; the end of its console:\n{end_of_console}"
+        )
+
+
+def _told(name: str, problem: str | None) -> int:
+    print(f"ok      {name}" if problem is None else f"FAILED  {name}: {problem}", flush=True)
+    return problem is not None
+
+
+def _inside(machine: Machine, end: float) -> dict[str, Any] | None:
+    """Wait for the console line with the results of the tests inside; None when it does not come."""
+    while True:
+        ended = machine.wait(POLL)
+        line = last_line(machine.console()[0].decode(errors="replace"), TEST)
+        if line is not None or ended or time.monotonic() > end:
+            return line
+
+
+def _ask(wanted: Mapping[str, Any], machine: Machine, end: float) -> str | None:
+    """Ask until the answer is the wanted one; return what is wrong with the last answer when the time is over."""
+    problem: str | None = "no answer"
+    while problem is not None and time.monotonic() < end:
+        if machine.wait(POLL):
+            return "the machine ended"
+        problem = _ask_once(wanted, machine)
+    return problem
+
+
+def _ask_once(wanted: Mapping[str, Any], machine: Machine) -> str | None:
+    url = f"http://127.0.0.1:{machine.forward(int(wanted.get('port', 80)))}{wanted.get('path', '/')}"
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            status, body = answer.status, answer.read().decode(errors="replace")
+    except urllib.error.HTTPError as error:
+        status, body = error.code, error.read().decode(errors="replace")
+    except OSError as error:  # refused, reset, silent: it is not up yet
+        return f"no answer: {error}"
+    if status != int(wanted.get("status", 200)):
+        return f"status {status} instead of {wanted.get('status', 200)}"
+    contains = wanted.get("contains")
+    return f"the answer does not contain {contains!r}" if contains and contains not in body else None
