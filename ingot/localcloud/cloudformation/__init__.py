@@ -10,7 +10,8 @@
     changes       what a change set would do
     deployment    one operation on one stack: create, update, delete, roll back
     stacks        all stacks: look-up, checks, threads
-    api           the actions, in moto's request and response machinery
+    visible       what a template's functions can see
+    request, api  the actions, in moto's request and response machinery; views: their answers
     resources/    what each resource type does: one function each to create, update and delete, by boto3 calls to this cloud
 """
 

@@ -16,11 +16,12 @@ from typing import Any
 
 from ingot.errors import IngotError
 from ingot.localcloud.cloudformation.errors import CfnError, ResourceFailure
-from ingot.localcloud.cloudformation.functions import NO_VALUE, Scope
+from ingot.localcloud.cloudformation.functions import Scope
 from ingot.localcloud.cloudformation.model import Desired, Output, Resource, Stack
 from ingot.localcloud.cloudformation.references import DYNAMIC, in_order, resolve_dynamic
 from ingot.localcloud.cloudformation.resources import ResourceType, type_of
 from ingot.localcloud.cloudformation.resources.base import Env
+from ingot.localcloud.cloudformation.visible import scope_of
 from ingot.localcloud.cloudformation.world import World
 from ingot.localcloud.moto_types import Value
 
@@ -237,38 +238,8 @@ class Deployment:
     # -- what a template sees
 
     def scope(self, desired: Desired) -> Scope:
-        """Return the scope of the stack's template: pseudo parameters, parameters, resources."""
-        stack, context = self.stack, self.world.context
-        names = {
-            "AWS::AccountId": context.account,
-            "AWS::NoValue": NO_VALUE,
-            "AWS::NotificationARNs": [],
-            "AWS::Partition": "aws",
-            "AWS::Region": self.world.region,
-            "AWS::StackId": stack.id,
-            "AWS::StackName": stack.name,
-            "AWS::URLSuffix": "amazonaws.com",
-            **{name: parameter.value for name, parameter in desired.parameters.items()},
-        }
-
-        def found(name: str) -> Resource:
-            if name not in stack.resources:
-                raise CfnError(
-                    f"Template format error: Unresolved resource dependencies [{name}] in the template"
-                )
-            return stack.resources[name]
-
-        def attribute(name: str, attribute_name: str) -> Value:
-            resource = found(name)
-            if attribute_name not in resource.attributes:
-                raise CfnError(
-                    f"Template error: resource {name} does not support attribute type {attribute_name} in Fn::GetAtt"
-                )
-            return resource.attributes[attribute_name]
-
-        return Scope(
-            desired.template, names, lambda name: found(name).physical_id, attribute, self.world.exported
-        )
+        """Return the scope of the stack's template."""
+        return scope_of(self.stack, desired, self.world)
 
     def _outputs(self, desired: Desired, scope: Scope) -> list[Output]:
         outputs = []
