@@ -117,10 +117,9 @@ class Refresh:
     def _replace(self, view: View) -> Moves:
         low, high = bounds(view.desired, self.preferences)
         outdated = [member for member in view.alive if member.instance_id in self.outdated]
-        beyond = min(high - view.desired, len(outdated))
         ready = [member for member in view.alive if view.ready(member)]
         spare = len(ready) - low
-        if beyond == 0 and spare <= 0 and len(ready) == view.desired:
+        if high == view.desired and spare <= 0 and len(ready) == view.desired:
             spare = 1  # percentages that leave no room: AWS replaces one at a time
         allowed = self._allowed(view.now)
         order = sorted(outdated, key=lambda member: (view.ready(member), member.launched))
@@ -133,7 +132,9 @@ class Refresh:
                     continue
                 spare -= 1
             going.append(member)
-        return Moves(min(beyond, allowed), tuple(going))
+        # Who goes now needs no replacement any more: without that, one would be started and ended again.
+        beyond = min(high - view.desired, len(outdated) - len(going), allowed)
+        return Moves(max(0, beyond), tuple(going))
 
     def _may_go(self, member: Member) -> bool:
         return (

@@ -84,7 +84,10 @@ class InstanceMachines:
         except CloudError as error:
             self._fail(instance, NO_SNAPSHOT[0], f"{NO_SNAPSHOT[1]}: {error.message}")
             return
-        volume = instance.block_device_mapping[image.root_device_name]
+        with self._lock:  # it may have been terminated meanwhile
+            volume = instance.block_device_mapping.get(image.root_device_name)
+            if volume is None or instance.state != "pending":
+                return
         kind = instance_type(instance.instance_type)
         assert kind is not None  # noqa: S101 - `resolve` refuses unknown types
         memory, cpus = local_size(kind)
