@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import logging
 import os
 import threading
@@ -64,13 +63,7 @@ class CloudServer:
 
     def _install(self, context: CloudContext) -> None:
         for name in PARTS:
-            if importlib.util.find_spec(f"ingot.localcloud.{name}") is None:
-                context.log(f"part {name} is not there")
-                continue
             module = importlib.import_module(f"ingot.localcloud.{name}")
-            if not hasattr(module, "install"):
-                context.log(f"part {name} has no install")
-                continue
             self._parts.append(module.install(context))
 
     def stop(self) -> None:

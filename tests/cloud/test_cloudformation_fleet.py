@@ -10,10 +10,13 @@ from ingot.errors import CloudError
 from .conftest import LocalCloud
 from .test_cloudformation import create, events, settled, update
 
-POLICY = {"AutoScalingInstanceRefresh": {"Strategy": "Rolling"}}
+POLICY = {
+    "AutoScalingInstanceRefresh": {"Strategy": "Rolling"},
+    "AutoScalingScheduledAction": {"IgnoreUnmodifiedGroupSizeProperties": True},
+}
 
 
-def fleet(image: str, *, subnets: int = 2, desired: str = "0", maximum: str = "2") -> str:
+def fleet(image: str, *, subnets: int = 2, desired: str = "0", maximum: str = "2", grace: int = 60) -> str:
     zones = [f"us-east-1{zone}" for zone in "ab"]
     resources: dict[str, Any] = {
         "Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "172.20.0.0/16"}},
@@ -52,6 +55,7 @@ def fleet(image: str, *, subnets: int = 2, desired: str = "0", maximum: str = "2
             "UpdatePolicy": POLICY,
             "Properties": {
                 "MinSize": "0",
+                "HealthCheckGracePeriod": grace,
                 "MaxSize": maximum,
                 "DesiredCapacity": desired,
                 "LaunchTemplate": {
@@ -138,7 +142,14 @@ def test_a_new_image_makes_a_version_and_refreshes_the_group(
 def test_a_change_of_sizes_refreshes_nothing(local_cloud: LocalCloud, refreshes: Refreshes) -> None:
     image = local_cloud.image("sizes")
     outputs = outputs_of(create(local_cloud, "sizes", fleet(image)))
-    update(local_cloud, "sizes", fleet(image, maximum="4"))
+    # Somebody set this meanwhile: what the template does not change stays (IgnoreUnmodifiedGroupSizeProperties).
+    autoscaling = local_cloud.client("autoscaling")
+    autoscaling.update_auto_scaling_group(
+        AutoScalingGroupName=outputs["Clones"], HealthCheckType="EC2", MaxSize=3
+    )
+    update(local_cloud, "sizes", fleet(image, maximum="2", grace=90))
+    assert group_of(local_cloud, outputs["Clones"])["MaxSize"] == 3
+    update(local_cloud, "sizes", fleet(image, maximum="4", grace=90))
     assert group_of(local_cloud, outputs["Clones"])["MaxSize"] == 4
     assert versions_of(local_cloud, outputs["Template"]) == [image]
     assert refreshes.asked == []

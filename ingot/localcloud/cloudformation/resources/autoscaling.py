@@ -24,6 +24,7 @@ SETTINGS = (
     "NewInstancesProtectedFromScaleIn", "CapacityRebalance", "MaxInstanceLifetime", "InstanceMaintenancePolicy",
     "PlacementGroup", "ServiceLinkedRoleARN", "Context",
 )  # fmt: skip
+SIZES = ("MinSize", "MaxSize", "DesiredCapacity")
 # A change of these makes the running instances differ from the group's definition.
 REFRESHED_BY = ("LaunchConfigurationName", "LaunchTemplate", "MixedInstancesPolicy", "VPCZoneIdentifier")
 EMPTYING_LIMIT = 300  # seconds for the instances of a group that is deleted
@@ -74,7 +75,11 @@ def _create(env: Env, properties: Properties) -> Created:
 
 
 def _update(env: Env, name: str, old: Properties, new: Properties) -> Attributes:
-    env.call("autoscaling", "update_auto_scaling_group", AutoScalingGroupName=name, **_settings(new))
+    settings = _settings(new)
+    scheduled = env.update_policy.get("AutoScalingScheduledAction", {})
+    if str(scheduled.get("IgnoreUnmodifiedGroupSizeProperties")).lower() == "true":
+        settings = {k: v for k, v in settings.items() if k not in SIZES or old.get(k) != new.get(k)}
+    env.call("autoscaling", "update_auto_scaling_group", AutoScalingGroupName=name, **settings)
     before, after = (set(properties.get("TargetGroupARNs") or []) for properties in (old, new))
     if after - before:
         env.call(
