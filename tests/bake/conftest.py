@@ -1,4 +1,5 @@
 import json
+import subprocess
 
 import pytest
 
@@ -28,3 +29,32 @@ def root(tmp_path):
 def web_plan():
     """The plan of image_recipes/web: a new copy for each test."""
     return json.loads(json.dumps(compile_plan(load_recipe(WEB))))
+
+
+@pytest.fixture
+def tree(web_image, tmp_path):
+    """The root file system of the finished disk, read back from it, and ready for chroot."""
+    offset = root_offset(web_image.disk)
+    copy = tmp_path / "tree"
+    copy.mkdir()
+    names = subprocess.run(
+        ["debugfs", "-R", "ls -p /", f"{web_image.disk}?offset={offset}"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()  # fmt: skip
+    top = [line.split("/")[5] for line in names if line.count("/") > 5]
+    script = "".join(f"rdump /{name} {copy}\n" for name in top if name not in (".", "..", "lost+found"))
+    subprocess.run(
+        ["debugfs", "-f", "-", f"{web_image.disk}?offset={offset}"], input=script, capture_output=True, text=True, check=True
+    )  # fmt: skip
+    copy.chmod(0o755)
+    # debugfs sets the owner after the mode, which clears these two bits; the disk's own tests look at them.
+    for file in web_image.manifest["files"]:
+        if int(file["mode"], 8) & 0o6000:
+            (copy / file["path"][1:]).chmod(int(file["mode"], 8))
+    return copy
+
+
+def root_offset(disk):
+    table = json.loads(
+        subprocess.run(["sfdisk", "--json", disk], capture_output=True, text=True, check=True).stdout
+    )
+    return table["partitiontable"]["partitions"][1]["start"] * 512

@@ -14,6 +14,7 @@ from ingot.bake.base import base_digest
 from ingot.bake.engine import bake
 from ingot.bake.fetch import package_file
 from ingot.errors import BakeError, StepError
+from tests.bake.conftest import root_offset
 from tests.baked import ROOT, WEB
 
 pytestmark = [
@@ -45,35 +46,6 @@ def again(web_image, baked_store, tmp_path):
 
 def mounts():
     return Path("/proc/self/mountinfo").read_text().splitlines()
-
-
-@pytest.fixture
-def tree(web_image, tmp_path):
-    """The root file system of the finished disk, read back from it, and ready for chroot."""
-    offset = root_offset(web_image.disk)
-    copy = tmp_path / "tree"
-    copy.mkdir()
-    names = subprocess.run(
-        ["debugfs", "-R", "ls -p /", f"{web_image.disk}?offset={offset}"], capture_output=True, text=True, check=True
-    ).stdout.splitlines()  # fmt: skip
-    top = [line.split("/")[5] for line in names if line.count("/") > 5]
-    script = "".join(f"rdump /{name} {copy}\n" for name in top if name not in (".", "..", "lost+found"))
-    subprocess.run(
-        ["debugfs", "-f", "-", f"{web_image.disk}?offset={offset}"], input=script, capture_output=True, text=True, check=True
-    )  # fmt: skip
-    copy.chmod(0o755)
-    # debugfs sets the owner after the mode, which clears these two bits; the disk's own tests look at them.
-    for file in web_image.manifest["files"]:
-        if int(file["mode"], 8) & 0o6000:
-            (copy / file["path"][1:]).chmod(int(file["mode"], 8))
-    return copy
-
-
-def root_offset(disk):
-    table = json.loads(
-        subprocess.run(["sfdisk", "--json", disk], capture_output=True, text=True, check=True).stdout
-    )
-    return table["partitiontable"]["partitions"][1]["start"] * 512
 
 
 def test_manifest_says_what_the_plan_said(web_image, web_plan):

@@ -5,7 +5,7 @@ use warnings;
 use lib '/usr/lib/ingot';
 use Ingot;
 
-my $LIMIT = 300;    # seconds for all tests together; a machine without hardware virtualisation starts slowly
+my $LIMIT = $ARGV[0] // 300;    # seconds for all tests together; a machine without hardware virtualisation starts slowly
 my $user_data = Ingot::wait_for_metadata('user-data', 120);
 exit 0 unless defined $user_data && $user_data =~ /"ingot"\s*:\s*\{[^{}]*"test"\s*:\s*true\b/;
 

@@ -1,0 +1,108 @@
+"""The programs inside the image, run in the root directory of a finished disk beside an instance metadata service of our own."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="needs a network of its own")]
+
+# Listens as the metadata service and as the app, then runs argv in the tree. In a network namespace of its own.
+AROUND = """
+import subprocess, sys, threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+user_data, root, *command = sys.argv[1:]
+class Metadata(BaseHTTPRequestHandler):
+    def do_PUT(self):
+        self.answer(b"token" if self.path == "/latest/api/token" and self.headers["X-aws-ec2-metadata-token-ttl-seconds"] else None)
+    def do_GET(self):
+        known = {"/latest/user-data": user_data.encode(), "/latest/meta-data/local-hostname": b"ip-172-20-0-9.ec2.internal"}
+        self.answer(known.get(self.path) if self.headers["X-aws-ec2-metadata-token"] == "token" else None)
+    def answer(self, body):
+        self.send_response(404 if body is None else 200)
+        self.send_header("Content-Length", str(len(body or b"")))
+        self.end_headers()
+        self.wfile.write(body or b"")
+    def log_message(self, *_): pass
+class App(Metadata):
+    def do_GET(self):
+        self.answer(b"all is well")
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+subprocess.run(["ip", "address", "add", "169.254.169.254/32", "dev", "lo"], check=True)
+subprocess.run(["mount", "-t", "proc", "proc", root + "/proc"], check=True)
+for address, handler in (("169.254.169.254", Metadata), ("127.0.0.1", App)):
+    threading.Thread(target=ThreadingHTTPServer((address, 80), handler).serve_forever, daemon=True).start()
+sys.exit(subprocess.run(["chroot", root, *command]).returncode)
+"""
+
+
+@pytest.fixture
+def inside(tree):
+    """Runs a program of the image; returns what it wrote to the console."""
+
+    def run(user_data, *command):
+        (tree / "run").mkdir(exist_ok=True)
+        console = tree / "dev/console"
+        console.parent.mkdir(exist_ok=True)
+        console.write_bytes(b"")
+        spaces = ["unshare", "--mount", "--net", "--uts", "--pid", "--fork", "--kill-child"]
+        subprocess.run(
+            [*spaces, sys.executable, "-c", AROUND, user_data, str(tree), *command], check=True, timeout=120
+        )
+        return console.read_bytes()
+
+    return run
+
+
+def report(console, word):
+    """Return the JSON of the line that begins with ``word``; its digest must be right."""
+    match = re.search(rb"^%s 1 (\{.*\}) ([0-9a-f]{16})\r$" % word.encode(), console, re.MULTILINE)
+    assert match, console
+    assert hashlib.sha256(match[1]).hexdigest()[:16] == match[2].decode()
+    return json.loads(match[1])
+
+
+def test_the_tests_of_the_recipe_report_each_result(inside, tree, web_image):
+    (tree / "usr/lib/ingot/tests").write_text(
+        "http\tanswers\tpath=/healthz\tstatus=200\tcontains=well\tport=80\n"
+        'command\tsays "a=b"\trun=test "a=b" = a=b\\x0atrue\n'
+        "http\tmissing words\tpath=/\tstatus=200\tcontains=nothing\tport=80\n"
+        "http\tno such port\tpath=/\tstatus=200\tcontains=\tport=81\n"
+        "command\tfails\trun=echo why; exit 3\n"
+    )
+    found = report(inside('{"ingot": {"test": true}}', "/usr/lib/ingot/tests.run", "2"), "ingot-test")
+    assert (found["recipe"], found["digest"], found["ok"]) == ("web", web_image.digest, False)
+    assert [(result["name"], result["ok"]) for result in found["results"]] == [
+        ("answers", True), ('says "a=b"', True), ("missing words", False), ("no such port", False), ("fails", False),
+    ]  # fmt: skip
+    details = [result["detail"] for result in found["results"]]
+    assert details[0] == "status 200"
+    assert details[2] == "the answer does not contain 'nothing'"
+    assert details[3].startswith("no connection to 127.0.0.1 port 81")
+    assert details[4] == "exit status 3: why\n"
+
+
+@pytest.mark.parametrize(
+    "user_data", ["", "#!/bin/sh\necho", '{"ingot": {"test": false}}', '{"other": {"test": true}}']
+)
+def test_a_clone_that_is_not_to_be_tested_says_nothing(inside, user_data):
+    assert inside(user_data, "/usr/lib/ingot/tests.run", "2") == b""
+
+
+def test_the_host_name_comes_from_the_metadata(inside, tree):
+    inside("", "/bin/sh", "-c", "/usr/lib/ingot/metadata && cat /proc/sys/kernel/hostname > /run/name")
+    assert (tree / "run/name").read_text() == "ip-172-20-0-9\n"
+
+
+def test_an_early_line_says_which_image_it_is(inside, web_image):
+    found = report(inside("", "/usr/lib/ingot/announce"), "ingot-image")
+    assert found == {"recipe": "web", "digest": web_image.digest, "version": web_image.digest[:12]}
+
+
+def test_the_inventory_is_one_line_on_the_console(inside, web_image):
+    found = report(inside("", "/usr/lib/ingot/inventory"), "ingot-inventory")
+    assert {**found["sections"], "os": ""} == {**web_image.manifest["inventory"], "os": ""}
