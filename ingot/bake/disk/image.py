@@ -152,7 +152,10 @@ def _write_block(
         return None
     written = 0
     while written < SNAPSHOT_BLOCK:  # a disk that is nearly full takes a part, and says so the next time
-        written += os.pwrite(target, view[written:], base + written)
+        done = os.pwrite(target, view[written:], base + written)
+        if done == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written += done
     return hashlib.sha256(block).hexdigest()
 
 

@@ -1,6 +1,7 @@
 import errno
 import hashlib
 import os
+import threading
 
 import pytest
 
@@ -106,12 +107,15 @@ def test_a_full_disk_is_told_and_nothing_is_left(spec, tmp_path, monkeypatch):
     real = os.pwrite
     room = [SNAPSHOT_BLOCK * 3 // 2]
 
+    lock = threading.Lock()
+
     def pwrite(file, data, offset):
-        if room[0] == 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        written = real(file, data[: room[0]], offset)
-        room[0] -= written
-        return written
+        with lock:
+            if room[0] == 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            written = real(file, data[: room[0]], offset)
+            room[0] -= written
+            return written
 
     monkeypatch.setattr(os, "pwrite", pwrite)
     with pytest.raises(BakeError, match="No space left on device") as caught:
