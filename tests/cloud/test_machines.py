@@ -72,7 +72,9 @@ class TestDisk:
     def test_a_missing_block_leaves_no_half_disk(self, tmp_path, disks, blocks):
         missing = blocks[3]
         size = 8 * BLOCK_SIZE
-        broken = BaseDisks(tmp_path / "bases", lambda snapshot: (size, {0: blocks[0], 3: Unreadable(missing)}))
+        broken = BaseDisks(
+            tmp_path / "bases", lambda snapshot: (size, {0: blocks[0], 3: Unreadable(missing)})
+        )
         with pytest.raises(OSError):
             broken.base("snap-1")
         assert list((tmp_path / "bases").iterdir()) == []
@@ -110,7 +112,9 @@ class TestCommand:
 
     def test_firmware_follows_the_boot_mode(self, tmp_path):
         assert any("OVMF_CODE" in word for word in command(spec(tmp_path), accelerator="tcg", monitor=7))
-        assert not any("OVMF" in word for word in command(spec(tmp_path, uefi=False), accelerator="tcg", monitor=7))
+        assert not any(
+            "OVMF" in word for word in command(spec(tmp_path, uefi=False), accelerator="tcg", monitor=7)
+        )
 
     def test_guests_know_the_cloud_by_the_uuid(self):
         assert system_uuid("i-1").startswith("ec2")
@@ -145,7 +149,11 @@ class TestLaunch:
         assert "HttpTokens" not in metadata_options(image(imds_support=None), {}, None)
 
     def test_mappings_are_overlaid_by_device(self):
-        template = {"BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": "true", "VolumeSize": "4"}}]}
+        template = {
+            "BlockDeviceMappings": [
+                {"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": "true", "VolumeSize": "4"}}
+            ]
+        }
         [root] = mappings(image(), template, None)
         assert root["Ebs"] == {"SnapshotId": "snap-1", "VolumeSize": 4, "Encrypted": True}
         [asked] = mappings(image(), template, [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8}}])

@@ -52,7 +52,10 @@ def test_without_a_token_there_is_nothing(service):
 def test_a_token_opens_the_tree(service):
     with_token = {TOKEN_HEADER: token(service)}
     assert get(service, "/latest/meta-data/instance-id", **with_token).body == b"i-1"
-    assert get(service, "/latest/dynamic/instance-identity/document", **with_token).body == b'{"region": "us-east-1"}'
+    assert (
+        get(service, "/latest/dynamic/instance-identity/document", **with_token).body
+        == b'{"region": "us-east-1"}'
+    )
     assert get(service, "/2021-03-23/meta-data/placement/region", **with_token).body == b"us-east-1"
 
 
@@ -65,7 +68,12 @@ def test_directories_list_what_they_hold(service):
 
 def test_what_is_not_there_is_404(service):
     with_token = {TOKEN_HEADER: token(service)}
-    for path in ("/latest/user-data", "/latest/meta-data/iam/", "/latest/meta-data/x", "/3000-01-01/meta-data"):
+    for path in (
+        "/latest/user-data",
+        "/latest/meta-data/iam/",
+        "/latest/meta-data/x",
+        "/3000-01-01/meta-data",
+    ):
         assert get(service, path, **with_token).status == 404
 
 
@@ -120,7 +128,9 @@ def test_the_relay_hands_the_guests_connection_over(tmp_path, service, depth):
             headers = dict(line.decode().strip().split(": ", 1) for line in iter(answer.readline, b"\r\n"))
             made = answer.read(int(headers["Content-Length"])).decode()
             # The connection stays open for the next request.
-            guest.sendall(f"GET /latest/meta-data/instance-id HTTP/1.1\r\nHost: x\r\n{TOKEN_HEADER}: {made}\r\n\r\n".encode())
+            guest.sendall(
+                f"GET /latest/meta-data/instance-id HTTP/1.1\r\nHost: x\r\n{TOKEN_HEADER}: {made}\r\n\r\n".encode()
+            )
             assert answer.readline() == b"HTTP/1.1 200 OK\r\n"
         assert headers["Server"].strip() == "EC2ws"
     finally:

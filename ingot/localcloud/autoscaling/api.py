@@ -78,9 +78,7 @@ def _replace_responses(patches: Patches, service: AutoScaling) -> None:
         "rollback_instance_refresh": lambda handler: _rollback(handler, service),
     }
     for name, operation in operations.items():
-        patches.replace(
-            AutoScalingResponse, name, _returning(operation)
-        )
+        patches.replace(AutoScalingResponse, name, _returning(operation))
 
 
 def _returning(operation: Callable[[Moto], Any]) -> Callable[[Any], Any]:

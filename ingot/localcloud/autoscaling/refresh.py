@@ -20,10 +20,6 @@ ACTIVE = ("Pending", "InProgress", "Cancelling", "RollbackInProgress", "Baking")
 # lost ones the refresh fails as it would there an hour later.
 LOST_LIMIT = 2
 PROGRESS_SECONDS = 3600.0
-DEFAULTS = {
-    "MinHealthyPercentage": 90, "MaxHealthyPercentage": 100, "SkipMatching": False, "AutoRollback": False,
-    "ScaleInProtectedInstances": "Wait", "StandbyInstances": "Wait", "BakeTime": 0,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,10 @@ class Refresh:
     def _conclude(self, view: View) -> None:
         """End it once everything that replaced the outdated ones is ready, and has been watched for the bake time."""
         ready = sum(1 for member in view.alive if view.ready(member))
-        if ready < view.desired or view.leaving:
+        waits = self.total > 0 and (
+            ready < view.desired or view.leaving > 0
+        )  # nothing to replace: done at once
+        if waits:
             return
         if self.status == "InProgress" and self.preferences["BakeTime"]:
             self.status, self.bake_until = "Baking", view.now + float(self.preferences["BakeTime"])

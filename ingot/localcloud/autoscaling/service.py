@@ -12,8 +12,9 @@ from moto.autoscaling.exceptions import AutoscalingClientError
 from ingot.errors import CloudError
 from ingot.localcloud.autoscaling.driver import Driver
 from ingot.localcloud.autoscaling.members import Activity, Member, members_of
+from ingot.localcloud.autoscaling.preferences import DEFAULTS, check_preferences
 from ingot.localcloud.autoscaling.reconcile import Reconciler, bounded_capacity, current_template
-from ingot.localcloud.autoscaling.refresh import DEFAULTS, Moves, Refresh, View
+from ingot.localcloud.autoscaling.refresh import Moves, Refresh, View
 from ingot.localcloud.moto_types import Moto
 
 TICK = 1.0  # seconds: grace periods, warm-up and bake times end without an event
@@ -124,7 +125,7 @@ class AutoScaling:
                 | {"InstanceWarmup": _warm_up(group)}
                 | {k: v for k, v in preferences.items() if v is not None}
             )
-            _check(wanted, desired)
+            check_preferences(wanted, desired)
             previous = before or current_template(group)
             if desired and desired.get("LaunchTemplate"):
                 group._set_launch_configuration(None, desired["LaunchTemplate"], None)
@@ -278,25 +279,3 @@ def _warm_up(group: Moto) -> int:
     """Return the default: the group's default warm-up, else its grace period."""
     known = getattr(group, "default_instance_warmup", None)
     return int(known if known is not None else group.health_check_grace_period or 0)
-
-
-def _check(preferences: Mapping[str, Any], desired: Mapping[str, Any] | None) -> None:
-    """Raise AutoscalingClientError (ValidationError) for preferences that contradict each other."""
-    low, high = int(preferences["MinHealthyPercentage"]), int(preferences["MaxHealthyPercentage"])
-    problem = None
-    if not 0 <= low <= 100:
-        problem = f"MinHealthyPercentage must be between 0 and 100, not {low}"
-    elif not 100 <= high <= 200:
-        problem = f"MaxHealthyPercentage must be between 100 and 200, not {high}"
-    elif high - low > 100:
-        problem = (
-            "The difference between MaxHealthyPercentage and MinHealthyPercentage cannot be greater than 100"
-        )
-    version = str(((desired or {}).get("LaunchTemplate") or {}).get("Version", ""))
-    if problem is None and preferences["AutoRollback"] and not version.isdigit():
-        problem = "AutoRollback needs a desired configuration with a numbered launch template version"
-    percentages = [int(percent) for percent in preferences.get("CheckpointPercentages") or []]
-    if problem is None and percentages != sorted(set(percentages)):
-        problem = "CheckpointPercentages must be in ascending order"
-    if problem is not None:
-        raise AutoscalingClientError("ValidationError", problem)

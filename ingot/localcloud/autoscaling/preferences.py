@@ -1,0 +1,35 @@
+"""An instance refresh's preferences: their defaults ("Instance refresh default values") and what contradicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from moto.autoscaling.exceptions import AutoscalingClientError
+
+DEFAULTS = {
+    "MinHealthyPercentage": 90, "MaxHealthyPercentage": 100, "SkipMatching": False, "AutoRollback": False,
+    "ScaleInProtectedInstances": "Wait", "StandbyInstances": "Wait", "BakeTime": 0,
+}  # fmt: skip
+
+
+def check_preferences(preferences: Mapping[str, Any], desired: Mapping[str, Any] | None) -> None:
+    """Raise AutoscalingClientError (ValidationError) for preferences that contradict each other."""
+    low, high = int(preferences["MinHealthyPercentage"]), int(preferences["MaxHealthyPercentage"])
+    problem = None
+    if not 0 <= low <= 100:
+        problem = f"MinHealthyPercentage must be between 0 and 100, not {low}"
+    elif not 100 <= high <= 200:
+        problem = f"MaxHealthyPercentage must be between 100 and 200, not {high}"
+    elif high - low > 100:
+        problem = (
+            "The difference between MaxHealthyPercentage and MinHealthyPercentage cannot be greater than 100"
+        )
+    version = str(((desired or {}).get("LaunchTemplate") or {}).get("Version", ""))
+    if problem is None and preferences["AutoRollback"] and not version.isdigit():
+        problem = "AutoRollback needs a desired configuration with a numbered launch template version"
+    percentages = [int(percent) for percent in preferences.get("CheckpointPercentages") or []]
+    if problem is None and percentages != sorted(set(percentages)):
+        problem = "CheckpointPercentages must be in ascending order"
+    if problem is not None:
+        raise AutoscalingClientError("ValidationError", problem)
