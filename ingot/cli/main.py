@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -53,7 +53,9 @@ class LazyGroup(TyperGroup):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
         formatter.write_paragraph()
-        formatter.write_text("`ingot COMMAND --help` says more. Exit 0 done, 1 failed, 2 bad input, 3 missing tool.")
+        formatter.write_text(
+            "`ingot COMMAND --help` says more. Exit 0 done, 1 failed, 2 bad input, 3 missing tool."
+        )
 
 
 cli = typer.Typer(
@@ -71,11 +73,24 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         cli(args=arguments)
     except IngotError as error:
-        print(error if error.exit_code == 2 else f"ingot: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _fail(error)
     except KeyboardInterrupt:
         print("ingot: interrupted", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        # botocore is there only when a command has loaded it: what did not talk to AWS cannot fail with its errors.
+        if "botocore" not in sys.modules:
+            raise
+        from ingot.aws.failures import AwsError, explain, hint_for
+
+        if not isinstance(error, AwsError):
+            raise
+        _fail(IngotError(explain(error), hint=hint_for(error)))
+
+
+def _fail(error: IngotError) -> NoReturn:
+    print(error if error.exit_code == 2 else f"ingot: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -44,11 +44,11 @@ def machines(home: Path) -> dict[int, str]:
             continue
         try:
             words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            directory = (entry / "cwd").readlink()
         except OSError:
             continue
-        if "qemu-system" in words[0] and any(str(home) in word for word in words):
-            instance = next(part for word in words for part in word.split("/") if part.startswith("i-"))
-            found[int(entry.name)] = instance.split(",")[0]
+        if any(word.endswith("qemu-system-x86_64") for word in words[:6]) and directory.is_relative_to(home):
+            found[int(entry.name)] = words[words.index("-name") + 1]
     return found
 
 
@@ -91,6 +91,7 @@ def test_the_page_comes_from_both(site, first):
 
 
 def test_nothing_listens_beyond_loopback(site, first):
+    assert len(machines(site.home)) == 2
     pids = set(machines(site.home)) | {json.loads((site.home / "cloud" / "cloud.json").read_text())["pid"]}
     listening = subprocess.run(["ss", "-Hltnup"], capture_output=True, text=True, check=True).stdout
     ours = [line for line in listening.splitlines() if any(f"pid={pid}," in line for pid in pids)]
