@@ -1,0 +1,95 @@
+"""The docs say what is true: each command shown parses, each recipe is valid, each link leads somewhere."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from ingot.cli.main import COMMANDS, cli
+from ingot.recipe import load_recipe
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CDK = {"bootstrap", "deploy", "destroy", "diff", "synth"}
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def shown_commands() -> list[tuple[str, list[str]]]:
+    """(page, words) of each command in shell blocks and code spans, without comments, pipes and variables."""
+    found = []
+    for page in PAGES:
+        text = page.read_text()
+        spans = re.findall(r"`((?:ingot|make|cdk) [^`\n|=(]+)`", text)
+        indented = re.findall(r"^    ((?:ingot|make|cdk) .*)$", text, re.MULTILINE)
+        lines = "\n".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
+        for line in [*lines, *spans, *indented]:
+            words = shlex.split(line, comments=True)
+            while words and re.fullmatch(r"[A-Z_]+=.*|sudo|-E", words[0]):
+                words.pop(0)
+            for stop in ("|", ">", "2>", "&&", ";"):
+                words = words[: words.index(stop)] if stop in words else words
+            if words:
+                found.append((page.name, words))
+    return found
+
+
+COMMANDS_SHOWN = shown_commands()
+
+
+def ids(value: object) -> str | None:
+    return " ".join(value) if isinstance(value, list) else None
+
+
+def test_there_are_commands_to_check():
+    assert len(COMMANDS_SHOWN) > 20
+
+
+@pytest.mark.parametrize(
+    ("page", "words"), [c for c in COMMANDS_SHOWN if Path(c[1][0]).name == "ingot"], ids=ids
+)
+def test_an_ingot_command_in_the_docs_parses(page, words):
+    group = typer.main.get_command(cli)
+    name, *arguments = [word for word in words[1:] if not re.fullmatch(r"\[.*|.*\]|…", word)]
+    assert name in COMMANDS, f"{page}: {words}"
+    command = group.get_command(None, name)
+    if hasattr(command, "commands"):
+        command = command.commands[arguments.pop(0)] if arguments else command
+        if hasattr(command, "commands"):
+            return
+    # In running text a command may stand without its argument: `ingot publish`.
+    needed = [p for p in command.params if p.param_type_name == "argument" and p.required]
+    given = [word for word in arguments if not word.startswith("-")]
+    names = ["NAME"] * max(0, len(needed) - len(given))
+    assert command.make_context(name, [*arguments, *names]).params
+
+
+@pytest.mark.parametrize(
+    ("page", "words"), [c for c in COMMANDS_SHOWN if c[1][0] in ("make", "cdk")], ids=ids
+)
+def test_a_make_or_cdk_command_in_the_docs_exists(page, words):
+    if words[0] == "make":
+        targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+        assert words[1] in targets, f"{page}: {words}"
+    else:
+        assert words[1] in CDK, f"{page}: {words}"
+
+
+def test_the_recipe_in_the_readme_is_valid(tmp_path):
+    [recipe] = blocks(ROOT / "README.md", "yaml")
+    directory = tmp_path / "shop"
+    (directory / "app").mkdir(parents=True)
+    (directory / "app" / "index.html").write_text("hello")
+    (directory / "recipe.yaml").write_text(recipe)
+    assert load_recipe(directory).name == "shop"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
