@@ -5,6 +5,7 @@
     IngotError                 exit 1   something failed; the message says what and what to do
     ├── InputError             exit 2   bad input: one or more problems, each with its place
     ├── MissingToolError       exit 3   a tool that this machine lacks, with the command that installs it
+    ├── MissingRightError      exit 3   what this machine does not let Ingot do, with the command that allows it
     ├── BakeError              exit 1   the bake failed
     │   └── StepError          exit 1   a step of the recipe failed: its output, its line, its exit status
     ├── PublishError           exit 1   the publish failed; what was created has been removed
@@ -76,6 +77,12 @@ class MissingToolError(IngotError):
         )
         self.tool = tool
         self.package = package
+
+
+class MissingRightError(IngotError):
+    """This machine does not let Ingot do what a bake needs; ``hint`` has the command that allows it."""
+
+    exit_code = 3
 
 
 class BakeError(IngotError):

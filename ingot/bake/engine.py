@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 
 import ingot
 from ingot import errors
+from ingot.bake.rights import check_rights, own_mounts
 from ingot.errors import BakeError, IngotError
 from ingot.process import require
 
@@ -33,10 +34,11 @@ def bake(
 
     ``sources`` is the recipe's directory, ``packages`` the fetched packages (:mod:`ingot.bake.fetch`), ``layers`` where lower layers are
     kept. On failure ``output`` holds nothing of the bake, unless ``keep``: then ``output/root`` is the tree as the failure left it.
-    Raises BakeError, StepError, MissingToolError.
+    Raises BakeError, StepError, MissingToolError, MissingRightError.
     """
     for tool in ("dpkg-deb", "tar", "mount"):
         require(tool, needed_for="bake")
+    check_rights()
     output.mkdir(parents=True, exist_ok=True)
     layers.mkdir(parents=True, exist_ok=True)
     places = {"sources": sources, "packages": packages, "layers": layers, "output": output}
@@ -52,12 +54,7 @@ def bake(
 
 
 def _command() -> List[str]:
-    unshare = require("unshare", needed_for="give the bake mounts of its own")
-    # An ordinary user becomes root in a user namespace, with the subordinate ids of /etc/subuid (subuid(5)).
-    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user", "--map-auto"]
-    if user:
-        require("newuidmap", needed_for="bake without being root")
-    return [unshare, *user, "--mount", "--propagation=private", sys.executable, "-m", "ingot.bake.worker"]
+    return [*own_mounts(), sys.executable, "-m", "ingot.bake.worker"]
 
 
 def _run_worker(job: Mapping[str, Any], progress: Progress) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from ingot import paths
 from ingot.bake.engine import bake
 from ingot.bake.fetch import fetch_packages
 from ingot.bake.locks import is_locked, locked
+from ingot.bake.rights import check_rights, remove_tree
 from ingot.errors import BakeError, InputError
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.mirrors import discover
@@ -102,6 +102,7 @@ class Store:
             os.utime(image.directory)
             return image
         plan = compile_plan(recipe)
+        check_rights()  # before anything is fetched
         with self._workspace(plan["recipe_digest"], progress) as work:
             # Another process may have finished it while this one waited.
             if not force and (image := self.image(digest)) is not None:
@@ -113,7 +114,7 @@ class Store:
         """Bake ``recipe`` again from nothing but the packages; return the manifest, and the disk, which the caller removes with its directory."""
         plan = compile_plan(recipe)
         work = self.work / f"check-{plan['recipe_digest']}"
-        shutil.rmtree(work, ignore_errors=True)
+        remove_tree(work)
         try:
             self._fetch(plan, progress)
             manifest = bake(
@@ -125,9 +126,9 @@ class Store:
                 progress=progress,
             )
         except BaseException:
-            shutil.rmtree(work, ignore_errors=True)
+            remove_tree(work)
             raise
-        shutil.rmtree(work / "layers")
+        remove_tree(work / "layers")
         return manifest, work / "disk.raw"
 
     def _bake(
@@ -147,7 +148,7 @@ class Store:
         except BakeError as error:
             if keep and (work / "root").is_dir():
                 kept = self.root / "kept" / plan["name"]
-                _remove(kept)
+                remove_tree(kept)
                 kept.parent.mkdir(exist_ok=True)
                 (work / "root").rename(kept)
                 error.hint = f"the root directory is kept in {kept}"
@@ -168,12 +169,12 @@ class Store:
         waiting = "waiting: another process bakes the same image"
         with locked(self.work / f"{digest}.lock", waiting=lambda: progress(waiting)):
             work = self.work / digest
-            _remove(work)
+            remove_tree(work)
             work.mkdir()
             try:
                 yield work
             finally:
-                _remove(work)
+                remove_tree(work)
 
     def _admit(self, digest: str, work: Path) -> Image:
         target = self.images / digest
@@ -181,10 +182,10 @@ class Store:
         if target.exists():
             # Made by force. A name that exists is never without its image for long; readers that have it open keep it.
             aside = self.work / f"{digest}.old"
-            _remove(aside)
+            remove_tree(aside)
             target.rename(aside)
             work.rename(target)
-            _remove(aside)
+            remove_tree(aside)
         else:
             work.rename(target)
         return Image(digest, target)
@@ -197,11 +198,4 @@ class Store:
                 lock = directory / f"{name}.lock"
                 unfinished = directory == self.work or path.name.endswith(".tmp")
                 if unfinished and path != lock and not is_locked(lock):
-                    _remove(path)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+                    remove_tree(path)

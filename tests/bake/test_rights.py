@@ -1,0 +1,194 @@
+"""What an ordinary user's bake needs of the machine, and how it cleans up files of subordinate ids."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from ingot.bake.rights import TOO_FEW, check_rights, explain, remove_tree
+from tests.baked import ROOT, WEB
+
+USER = "nobody"  # every machine has it, and it owns nothing
+NEEDED = ("newuidmap", "newgidmap", "setpriv", "unshare")
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0 or any(shutil.which(tool) is None for tool in NEEDED),
+    reason="becomes an ordinary user; needs root, uidmap and util-linux",
+)
+# /usr/bin/python3 and not the one of these tests: that may lie where only root may look. The engine needs no more than Python 3.9.
+PYTHON = "/usr/bin/python3"
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """An /etc and a /proc/sys of a machine where all is well for smith; a test spoils them."""
+    etc, proc = tmp_path / "etc", tmp_path / "sys"
+    etc.mkdir()
+    for name in ("subuid", "subgid"):
+        (etc / name).write_text("root:100000:65536\nsmith:165536:65536\n")
+    for name, value in (("user/max_user_namespaces", "63000"), ("kernel/unprivileged_userns_clone", "1")):
+        (proc / name).parent.mkdir(parents=True, exist_ok=True)
+        (proc / name).write_text(f"{value}\n")
+    return {"etc": etc, "proc": proc}
+
+
+def test_no_range_names_the_command_with_a_free_one(machine):
+    (machine["etc"] / "subuid").write_text("root:100000:65536\n")
+    error = explain("unshare: no line", user="smith", **machine)
+    assert error.exit_code == 3
+    assert f"smith has no subordinate ids in {machine['etc']}/subuid;" in error.message
+    # smith's range in subgid is the last one that is taken.
+    assert error.hint == ("run: sudo usermod --add-subuids 231072-296607 --add-subgids 231072-296607 smith")
+
+
+def test_no_files_at_all(machine):
+    shutil.rmtree(machine["etc"])
+    assert "100000-165535" in explain("unshare: failed", user="smith", **machine).hint
+
+
+def test_a_range_that_is_too_small(machine):
+    error = explain(TOO_FEW, user="smith", **machine)
+    assert "too few subordinate ids" in error.message
+    assert "usermod" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "command"),
+    [
+        ("user/max_user_namespaces", "0", "sudo sysctl -w user.max_user_namespaces=63000"),
+        ("kernel/unprivileged_userns_clone", "0", "sudo sysctl -w kernel.unprivileged_userns_clone=1"),
+        (
+            "kernel/apparmor_restrict_unprivileged_userns",
+            "1",
+            "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+        ),
+    ],
+)
+def test_a_switch_that_is_off_is_named_with_the_command(machine, name, value, command):
+    (machine["proc"] / name).write_text(value + "\n")
+    error = explain("unshare: Operation not permitted", user="smith", **machine)
+    assert command in error.hint
+    assert "sudo -E" in error.hint
+    assert "Operation not permitted" in error.message
+
+
+def test_what_we_do_not_know_keeps_the_words_of_the_system(machine):
+    error = explain("unshare: strange", user="smith", **machine)
+    assert "unshare: strange" in error.message
+    assert "privileged" in explain("unshare: no", user=None, **machine).hint
+
+
+def test_a_machine_that_can_bake_is_left_in_peace():
+    if os.geteuid() != 0:
+        pytest.skip("an ordinary user may lack the right to")
+    check_rights()
+
+
+def test_remove_tree_takes_files_links_and_nothing(tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "link").symlink_to("kept")
+    (tmp_path / "file").touch()
+    for name in ("link", "file", "absent"):
+        remove_tree(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+@pytest.fixture
+def public():
+    """A directory that the ordinary user may use: pytest's own are root's alone."""
+    place = Path(tempfile.mkdtemp(prefix="ingot-rights-"))
+    for path in (place, *(place / name for name in ("code", "packages", "recipe", "home"))):
+        path.mkdir(exist_ok=True)
+        path.chmod(0o755)
+    shutil.chown(place / "home", USER)
+    yield place
+    shutil.rmtree(place)
+
+
+def as_user(public, code, *, ids=f"{USER}:300000:65536\n", packages=None):
+    """Run Python as the ordinary user, in a mount namespace where /etc/subuid and subgid say ``ids``."""
+    (public / "ids").write_text(ids)
+    (public / "ids").chmod(0o644)
+    binds = [(public / "ids", "/etc/subuid"), (public / "ids", "/etc/subgid"), (ROOT, public / "code")]
+    if packages is not None:
+        binds += [(packages, public / "packages"), (WEB, public / "recipe")]
+    mounts = "".join(f"mount --bind '{source}' '{target}'\n" for source, target in binds)
+    command = ["unshare", "--mount", "sh", "-euc", f'{mounts}exec "$@"', "sh"]
+    command += ["setpriv", f"--reuid={USER}", "--regid=nogroup", "--clear-groups", PYTHON, "-c", code]
+    environment = {"PATH": os.defpath, "PYTHONPATH": str(public / "code"), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        command, cwd=public / "home", env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@needs_root
+def test_a_user_without_a_range_is_told_and_nothing_is_made(public):
+    code = """
+from pathlib import Path
+from ingot.bake.engine import bake
+from ingot.errors import MissingRightError
+try:
+    bake({}, sources=Path("s"), packages=Path("p"), layers=Path("l"), output=Path("o"), progress=print)
+except MissingRightError as error:
+    print(error)
+"""
+    done = as_user(public, code, ids="other:300000:65536\n")
+    assert f"{USER} has no subordinate ids in /etc/subuid and /etc/subgid" in done.stdout, done.stderr
+    assert f"--add-subuids 365536-431071 --add-subgids 365536-431071 {USER}" in done.stdout
+    assert list((public / "home").iterdir()) == []
+
+
+@needs_root
+def test_a_small_range_is_found_out(public):
+    code = "import runpy; runpy.run_module('ingot.bake.rights', run_name='__main__')"
+    done = as_user(public, code, ids=f"{USER}:300000:1000\n")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "too few subordinate ids" in done.stderr
+    assert as_user(public, code).returncode == 0
+
+
+@needs_root
+def test_files_of_subordinate_ids_are_removed(public):
+    code = """
+import shutil
+from pathlib import Path
+from ingot.bake.rights import own_mounts, remove_tree
+from ingot.process import run
+make = "mkdir -p layer/root/own layer/root/shut; echo x > layer/root/own/file; chown -R 33:33 layer/root/own; chmod 0 layer/root/shut"
+run([*own_mounts(), "sh", "-euc", make])
+try:
+    shutil.rmtree("layer")
+except PermissionError:
+    print("not by the user alone")
+remove_tree(Path("layer"))
+"""
+    done = as_user(public, code)
+    assert done.stdout == "not by the user alone\n", done.stderr
+    assert list((public / "home").iterdir()) == []
+
+
+@needs_root
+@pytest.mark.slow
+def test_an_ordinary_user_bakes_the_same_bytes(public, web_image, web_plan, baked_store):
+    (public / "plan.json").write_text(json.dumps(web_plan))
+    (public / "plan.json").chmod(0o644)
+    code = f"""
+import json
+from pathlib import Path
+from ingot.bake.engine import bake
+from ingot.bake.rights import remove_tree
+public = Path({str(public)!r})
+plan, home = json.loads((public / "plan.json").read_text()), Path.cwd()
+manifest = bake(plan, sources=public / "recipe", packages=public / "packages", layers=home / "layers", output=home / "out", progress=str)
+print(manifest["disk"]["root_digest"])
+print(sorted(path.name for path in (home / "out").iterdir()))
+for name in ("layers", "out"):
+    remove_tree(home / name)
+"""
+    done = as_user(public, code, packages=baked_store.packages.resolve())
+    assert done.stdout.splitlines() == [web_image.root_digest, "['disk.raw', 'manifest.json']"], done.stderr
+    assert list((public / "home").iterdir()) == []
+    assert str(public) not in Path("/proc/self/mountinfo").read_text()
