@@ -126,9 +126,13 @@ def project(server, tmp_path, monkeypatch):
 
 def publish_image() -> None:
     """Do what `ingot publish` does in the end: an AMI, and its name in the registry."""
-    image = boto3.client("ec2").register_image(
+    ec2 = boto3.client("ec2")
+    volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    image = ec2.register_image(
         Name=f"web-{os.urandom(4).hex()}",
         RootDeviceName="/dev/xvda",
+        BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}],
         TagSpecifications=[
             {
                 "ResourceType": "image",
