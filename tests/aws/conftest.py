@@ -22,6 +22,8 @@ def running_cloud(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server, "PARTS", ())
+        # 1,500 managed policies that nothing here attaches would be read again for each test.
+        patch.setitem(server.MOTO_ENVIRONMENT, "MOTO_IAM_LOAD_MANAGED_POLICIES", "false")
         running = server.CloudServer(tmp_path_factory.mktemp("cloud"), 0, log=lambda _line: None)
         context = running.start()
         yield context

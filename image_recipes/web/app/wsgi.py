@@ -68,6 +68,10 @@ def application(environ, start_response):
         return [b""]
     status, content_type, text = answer(environ.get("PATH_INFO") or "/")
     body = text.encode()
-    headers = [("Content-Type", content_type), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
+    headers = [
+        ("Content-Type", content_type),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+    ]
     start_response(status, headers)
     return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
