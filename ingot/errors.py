@@ -7,7 +7,8 @@
     ├── MissingToolError       exit 3   a tool that this machine lacks, with the command that installs it
     ├── MissingRightError      exit 3   what this machine does not let Ingot do, with the command that allows it
     ├── BakeError              exit 1   the bake failed
-    │   └── StepError          exit 1   a step of the recipe failed: its output, its line, its exit status
+    │   ├── StepError          exit 1   a step of the recipe failed: its output, its line, its exit status
+    │   └── SizeError          exit 1   the root volume is too small for its content
     ├── PublishError           exit 1   the publish failed; what was created has been removed
     ├── VerificationError      exit 1   a check found a difference
     └── CloudError             exit 1   the local cloud could not do what was asked
@@ -91,6 +92,10 @@ class BakeError(IngotError):
 
 class StepError(BakeError):
     """A step of the recipe failed."""
+
+
+class SizeError(BakeError):
+    """The root volume is too small for its content; the store says where in the recipe its size stands."""
 
 
 class PublishError(IngotError):

@@ -118,4 +118,5 @@ def _error(type: str, message: str, hint: Optional[str]) -> IngotError:  # noqa:
         error: IngotError = IngotError(message, hint=hint)
         error.exit_code = errors.MissingToolError.exit_code
         return error
-    return (errors.StepError if type == "StepError" else BakeError)(message, hint=hint)
+    kinds = {"StepError": errors.StepError, "SizeError": errors.SizeError}
+    return kinds.get(type, BakeError)(message, hint=hint)

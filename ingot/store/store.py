@@ -20,7 +20,7 @@ from ingot.bake.engine import bake
 from ingot.bake.fetch import fetch_packages
 from ingot.bake.locks import is_locked, locked
 from ingot.bake.rights import check_rights, remove_tree
-from ingot.errors import BakeError, InputError
+from ingot.errors import BakeError, InputError, SizeError
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.mirrors import discover
 from ingot.recipe.model import Recipe
@@ -145,6 +145,12 @@ class Store:
                 progress=progress,
                 keep=keep,
             )
+        except SizeError as error:
+            # What only the bake can know has its place in the recipe all the same.
+            problem = recipe.problem(
+                ("root_volume", "size"), error.message, "room for the content", error.hint
+            )
+            raise InputError(error.message, problems=[problem]) from error
         except BakeError as error:
             if keep and (work / "root").is_dir():
                 kept = self.root / "kept" / plan["name"]

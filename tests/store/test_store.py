@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from ingot.errors import BakeError, InputError
+from ingot.errors import BakeError, InputError, SizeError
 from ingot.recipe.load import load_recipe
 from ingot.store import Store
 from ingot.store import store as module
@@ -110,6 +110,15 @@ def test_keep_moves_the_root_where_the_message_says(store, recipe, bakes, monkey
     with pytest.raises(BakeError, match=f"kept in {store.root}/kept/web"):
         store.bake(recipe, quiet, keep=True)
     assert (store.root / "kept/web").is_dir()
+
+
+def test_a_size_too_small_has_its_place_in_the_recipe(store, recipe, bakes, monkeypatch):
+    def fail(plan, **_):
+        raise SizeError("size 1 GiB, needs at least 1.4 GiB", hint="raise it")
+
+    monkeypatch.setattr(module, "bake", fail)
+    with pytest.raises(InputError, match=r"recipe\.yaml:\d+:\d+: size 1 GiB, needs at least 1\.4 GiB"):
+        store.bake(recipe, quiet)
 
 
 def test_what_a_killed_bake_left_is_removed_and_what_lives_is_not(store, recipe, bakes):

@@ -14,7 +14,7 @@ from ingot.bake.disk.initrd import build_initrd
 from ingot.bake.disk.spec import BOOT_FILES, MIB, DiskDigest, DiskSpec
 from ingot.bake.disk.uki import build_uki
 from ingot.bake.tree import Entry, sort_entries
-from ingot.errors import BakeError
+from ingot.errors import BakeError, SizeError
 
 _ESP_START = MIB  # the usual alignment
 _TAIL = MIB  # the backup partition table lies there
@@ -84,11 +84,11 @@ def boot_image(spec: DiskSpec) -> bytes:
     )
 
 
-def _too_small(spec: DiskSpec, needed: int) -> BakeError:
+def _too_small(spec: DiskSpec, needed: int) -> SizeError:
     # Tenths of a GiB, rounded up: what a person writes into the recipe.
     tenths = -(-needed * 10 // _GIB)
     have = f"{spec.size / _GIB:.1f}".rstrip("0").rstrip(".")
-    return BakeError(
+    return SizeError(
         f"size {have} GiB, needs at least {tenths / 10:g} GiB",
         hint="raise root_volume.size in the recipe; clones need room to work, too",
     )
