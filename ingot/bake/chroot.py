@@ -29,12 +29,9 @@ ENVIRONMENT: Dict[str, str] = {
 }
 HOSTNAME = "ingot-bake"
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-# Runs as the first process of the new namespaces. The name is set there, not on the builder. A missing `ip` is no error: most
-# packages need no loopback interface.
-ENTRY = (
-    f"umask 022; echo {HOSTNAME} > /proc/sys/kernel/hostname; "
-    'if command -v ip >/dev/null; then ip link set lo up; fi; exec "$@"'
-)
+# Runs as the first process of the new namespaces. A missing `ip` is no error: most packages need no loopback interface. The host
+# name comes from the worker: /proc/sys/kernel/hostname cannot be written in a user namespace.
+ENTRY = 'umask 022; if command -v ip >/dev/null; then ip link set lo up; fi; exec "$@"'
 
 
 class Chroot:

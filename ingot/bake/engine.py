@@ -54,7 +54,7 @@ def bake(
 
 
 def _command() -> List[str]:
-    return [*own_mounts(), sys.executable, "-m", "ingot.bake.worker"]
+    return [*own_mounts(), "--uts", sys.executable, "-m", "ingot.bake.worker"]
 
 
 def _run_worker(job: Mapping[str, Any], progress: Progress) -> None:

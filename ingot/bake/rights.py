@@ -41,7 +41,12 @@ def own_mounts() -> List[str]:
 
 def check_rights() -> None:
     """Find out by trying whether this process can bake. Raises MissingRightError or MissingToolError with what to do about it."""
-    probe = run([*own_mounts(), "sh", "-c", PROBE], check=False)
+    words = own_mounts()
+    # First without the ids: where namespaces are switched off, unshare's helper for them would wait for ever (util-linux 2.38).
+    bare = [word for word in words if word not in ("--map-root-user", "--map-auto")]
+    probe = run([*bare, "true"], check=False)
+    if probe.returncode == 0:
+        probe = run([*words, "sh", "-c", PROBE], check=False)
     if probe.returncode == 0:
         uids, _, gids = probe.stdout.partition("\n\n")
         if _covers_ids(uids) and _covers_ids(gids):
@@ -77,11 +82,16 @@ def explain(
             setting = name.replace("/", ".")
             return MissingRightError(
                 f"this machine lets no ordinary user make user namespaces ({setting} = {off}): {said}",
-                hint=f'run: sudo sysctl -w {setting}={on}   or bake as root: sudo -E env PATH="$PATH" ingot …',
+                hint=f"run: sudo sysctl -w {setting}={on}   (or do all as root: sudo -E make up)",
             )
+    if said.startswith(("newuidmap: write", "newgidmap: write")):
+        return MissingRightError(
+            f"newuidmap and newgidmap may not give {user} its subordinate ids: {said}",
+            hint="they have lost their rights; run: sudo apt-get install --reinstall uidmap",
+        )
     return MissingRightError(
         f"{user} cannot make a user namespace with mounts of its own: {said}",
-        hint='bake as root: sudo -E env PATH="$PATH" ingot …',
+        hint="do all as root: sudo -E make up",
     )
 
 

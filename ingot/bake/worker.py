@@ -11,12 +11,14 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
 from typing import Any, Dict, Mapping
 
 from ingot.bake.base import Base, base_layer
+from ingot.bake.chroot import HOSTNAME
 from ingot.bake.disk import DiskSpec, write_disk
 from ingot.bake.inventory import READ
 from ingot.bake.manifest import make_manifest
@@ -114,6 +116,7 @@ def _watch_engine() -> None:
 def main() -> int:
     """Do the job that stdin names."""
     os.umask(0o022)
+    socket.sethostname(HOSTNAME)  # in a UTS namespace of its own; each program of the image gets a copy
     job: Dict[str, Any] = json.loads(sys.stdin.readline())
     signal.signal(signal.SIGTERM, _give_up)
     threading.Thread(target=_watch_engine, daemon=True).start()

@@ -45,8 +45,9 @@ def collect(store: Store, *, images: int, layers: int, progress: Callable[[str],
 
     What a bake holds a lock of is left alone. Packages that no image names can be fetched again by their digest.
     """
-    store.remove_leftovers()
     before = _size(store.root)
+    store.remove_leftovers()
+    remove_tree(store.root / "kept")  # root directories of failed bakes
     gone = [
         image for image in store.all_images()[images:] if not is_locked(store.work / f"{image.digest}.lock")
     ]
