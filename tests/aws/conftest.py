@@ -15,7 +15,7 @@ from tests.aws.support import result_line
 KEYS = {"aws_access_key_id": "INGOTTEST", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running_cloud(tmp_path_factory):
     """The local cloud's control plane; its clones have no machines: the tests say what their consoles hold."""
     from ingot.localcloud import server
@@ -30,19 +30,19 @@ def running_cloud(tmp_path_factory):
         running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running_proxy(running_cloud):
     proxy = FaultProxy(f"http://127.0.0.1:{running_cloud.port}")
     yield proxy
     proxy.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def session_clients(running_cloud):
     return Clients(boto3.Session(**KEYS), endpoint_url=f"http://127.0.0.1:{running_cloud.port}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def session_proxied(running_proxy):
     return Clients(boto3.Session(**KEYS), endpoint_url=running_proxy.url)
 
