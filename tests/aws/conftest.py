@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import urllib.request
 
 import boto3
@@ -28,6 +29,11 @@ def running_cloud(tmp_path_factory):
         context = running.start()
         yield context
         running.stop()
+    # moto keeps its state, policies included, in the process: the next module's cloud must find it whole.
+    from moto.moto_api._internal.models import moto_api_backend
+
+    os.environ.update(server.MOTO_ENVIRONMENT)
+    moto_api_backend.reset()
 
 
 @pytest.fixture(scope="module")
