@@ -29,6 +29,7 @@ PACKAGE_OF: Dict[str, str] = {
     "newgidmap": "uidmap",
     "newuidmap": "uidmap",
     "mount": "mount",
+    "setpriv": "util-linux",
     "unshare": "util-linux",
     "xz": "xz-utils",
     "zstd": "zstd",

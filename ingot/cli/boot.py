@@ -21,15 +21,18 @@ from ingot.cli.reporting import Reporter
 from ingot.errors import InputError, VerificationError
 from ingot.localcloud.machines.alone import booted_alone
 from ingot.localcloud.machines.machine import Machine
+from ingot.localcloud.machines.qemu import require_tools
 from ingot.recipe.load import find_recipe, load_recipe
 from ingot.store import Image, Store
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 # Seconds from power-on: a clone answers after about 20 under TCG on an idle machine, its own tests follow.
 ANSWER_LIMIT = 300.0
 POLL = 0.5
 DIGEST = re.compile(r"[0-9a-f]{64}")
+# The machine is on loopback: a proxy that the environment names has no way to it.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @app.command()
@@ -46,6 +49,7 @@ def boot(
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
 ) -> None:
     """Boot an image alone in QEMU and run the recipe's tests against it. Prints its URL and each test's result."""
+    require_tools()
     signal.signal(signal.SIGTERM, _interrupt)
     with Reporter() as report:
         image = _image(name, recipes, report)
@@ -133,7 +137,7 @@ def _ask(wanted: Mapping[str, Any], machine: Machine, end: float) -> str | None:
 def _ask_once(wanted: Mapping[str, Any], machine: Machine) -> str | None:
     url = f"http://127.0.0.1:{machine.forward(int(wanted.get('port', 80)))}{wanted.get('path', '/')}"
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with DIRECT.open(url, timeout=10) as answer:
             status, body = answer.status, answer.read().decode(errors="replace")
     except urllib.error.HTTPError as error:
         status, body = error.code, error.read().decode(errors="replace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from typing import Annotated
@@ -11,7 +12,7 @@ import typer
 
 from ingot.errors import CloudError
 
-app = typer.Typer(no_args_is_help=True, help="Start, stop and use the local cloud.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Start, stop and use the local cloud.")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -80,5 +81,5 @@ def env() -> None:
         raise CloudError("the local cloud does not run", hint="start it with: ingot cloud up")
     for name in environment.UNSET:
         print(f"unset {name}")
-    for name, value in environment.variables(record.port).items():
+    for name, value in (environment.variables(record.port) | environment.no_proxy(os.environ)).items():
         print(f"export {name}={shlex.quote(value)}")

@@ -22,12 +22,16 @@ from pathlib import Path
 
 from ingot import paths
 from ingot.errors import CloudError
+from ingot.localcloud.environment import no_proxy
+from ingot.localcloud.machines.qemu import require_tools
 from ingot.localcloud.server import ADDRESS, CloudServer
 
 DEFAULT_PORT = 5566
 START_LIMIT = 120  # seconds; importing moto takes about 5 on an idle machine
 STOP_LIMIT = 60  # seconds until SIGKILL; machines are ended within it
 POLL = 0.1  # seconds between two looks
+# Loopback needs no proxy, whatever the environment names.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class CloudRecord:
     def ready(self) -> bool:
         """Say whether the cloud answers."""
         try:
-            with urllib.request.urlopen(f"http://{ADDRESS}:{self.port}/ingot/ready", timeout=5) as answer:
+            with DIRECT.open(f"http://{ADDRESS}:{self.port}/ingot/ready", timeout=5) as answer:
                 return bool(answer.read().decode().split() == ["ingot", str(self.pid)])
         except (urllib.error.URLError, OSError):
             return False
@@ -88,7 +92,8 @@ def running() -> CloudRecord | None:
 def up(port: int | None, *, progress: Callable[[str], None]) -> tuple[CloudRecord, bool]:
     """Make sure that the cloud runs; return its record and whether it was started now.
 
-    ``port`` None means: as it is, or DEFAULT_PORT. Raises CloudError when it cannot be started.
+    ``port`` None means: as it is, or DEFAULT_PORT. Raises CloudError when it cannot be started, MissingToolError when this machine
+    cannot run machines.
     """
     record = running()
     if record is not None:
@@ -99,6 +104,7 @@ def up(port: int | None, *, progress: Callable[[str], None]) -> tuple[CloudRecor
             )
         _wait_ready(record, lambda: record.alive())
         return record, False
+    require_tools()
     paths.cloud().mkdir(parents=True, exist_ok=True)
     progress(f"starting the local cloud, log in {log_file()}")
     with log_file().open("wb") as log:
@@ -108,7 +114,7 @@ def up(port: int | None, *, progress: Callable[[str], None]) -> tuple[CloudRecor
             stdout=log,
             stderr=log,
             cwd="/",
-            env=os.environ | {"INGOT_HOME": str(paths.home())},
+            env=os.environ | no_proxy(os.environ) | {"INGOT_HOME": str(paths.home())},
             start_new_session=True,
         )
     return _started(process), True

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ingot.errors import MissingToolError
 from ingot.localcloud import daemon
 from ingot.localcloud.bucket_policy import applies
 
@@ -141,3 +142,25 @@ def test_a_bucket_that_enforces_tls_can_be_used(local_cloud: LocalCloud) -> None
         Bucket="tls-only", Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     )
     s3.put_object(Bucket="tls-only", Key="k", Body=b"x")
+
+
+def test_a_proxy_of_the_environment_is_not_asked(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "intern.example")
+    up = ingot("cloud", "up", "--port", str(free_port()))
+    try:
+        assert up.returncode == 0, up.stderr
+        assert "export no_proxy=intern.example,localhost,127.0.0.1\n" in ingot("cloud", "env").stdout
+    finally:
+        assert ingot("cloud", "down").returncode == 0
+
+
+def test_without_qemu_nothing_is_started(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(tool: str, path: str) -> None:
+        return None
+
+    monkeypatch.setattr("shutil.which", absent)
+    with pytest.raises(MissingToolError, match="qemu-system-x86_64") as caught:
+        daemon.up(None, progress=lambda line: None)
+    assert caught.value.hint == "install it with: sudo apt-get install qemu-system-x86"
+    assert not (home / "cloud").exists()

@@ -56,6 +56,13 @@ def firmware() -> tuple[Path, Path]:
     raise MissingToolError("OVMF", package="ovmf", needed_for="boot machines by UEFI")
 
 
+def require_tools() -> None:
+    """Raise MissingToolError when this machine lacks what runs machines: said before anything is started or baked."""
+    for tool in ("qemu-system-x86_64", "qemu-img", "setpriv"):
+        require(tool, needed_for="run machines")
+    firmware()
+
+
 def command(spec: MachineSpec, *, accelerator: str, monitor: int) -> list[str]:
     """Return the command that runs the machine with its own directory as working directory.
 
