@@ -68,6 +68,7 @@ class _Watch:
     instance_id: str
     text: str = ""
     state: str = "pending"
+    reason: str = ""
 
     def said(self) -> bool:
         """Look; say whether there is nothing more to wait for: the result is there, or the clone is dead."""
@@ -86,7 +87,9 @@ class _Watch:
             if is_missing(error):  # EC2 is eventually consistent: a new instance may be unknown for seconds
                 return "pending"
             raise
-        return answer["Reservations"][0]["Instances"][0]["State"]["Name"]
+        instance = answer["Reservations"][0]["Instances"][0]
+        self.reason = instance.get("StateReason", {}).get("Message", "")
+        return instance["State"]["Name"]
 
 
 def await_verdict(
@@ -118,7 +121,8 @@ def await_verdict(
         raise _failure(f"the test clone {instance_id} did not report: {error}", watch.text) from error
     result = console.last_line(watch.text, console.TEST)
     if result is None:
-        raise _failure(f"the test clone {instance_id} is {watch.state} and never reported", watch.text)
+        why = f" ({watch.reason})" if watch.reason else ""
+        raise _failure(f"the test clone {instance_id} is {watch.state}{why} and never reported", watch.text)
     _judge(subject, instance_id, result, watch.text)
     _compare_inventory(subject, instance_id, watch.text)
 
