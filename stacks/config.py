@@ -136,7 +136,7 @@ class Config:
         if problems:
             raise InputError(
                 "\n".join(problems),
-                hint="docs/aws.md lists the keys; set them with -c KEY=VALUE or in cdk.json under context",
+                hint="docs/constructs.md lists the keys; set them with -c KEY=VALUE or in cdk.json under context",
             )
         return config
 

@@ -71,11 +71,11 @@ def explain(error: Exception) -> str:
 def hint_for(error: Exception) -> str | None:
     """Return what to do about an error of botocore, where that is known."""
     if code_of(error) in DENIED and isinstance(error, ClientError):
-        return f"the credentials in use need permission for {error.operation_name}; docs/publish.md lists all permissions"
+        return f"the credentials in use need permission for {error.operation_name}; docs/aws.md lists all permissions"
     if isinstance(error, NoCredentialsError):
         return 'set up AWS credentials, or use the local cloud: eval "$(ingot cloud env)"'
     if isinstance(error, NoRegionError):
-        return "set AWS_REGION"
+        return 'set AWS_REGION, or use the local cloud: eval "$(ingot cloud env)"'
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
         return "is the network up? for the local cloud: ingot cloud up"
     return None
