@@ -14,7 +14,7 @@ from ingot.recipe.load import find_recipe, load_recipe
 from ingot.recipe.model import Recipe
 from ingot.store import Store
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

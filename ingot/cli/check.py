@@ -11,7 +11,7 @@ from ingot.errors import InputError
 from ingot.recipe.load import find_recipe, find_recipes, load_recipe
 from ingot.recipe.lockfile import load_lock
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ingot.aws.clients import Clients
     from ingot.cli.assembly import Assembly, GoldenAsset
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 ASSEMBLY = Path("cdk.out")
 

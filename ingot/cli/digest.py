@@ -10,7 +10,7 @@ import typer
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import find_recipe, load_recipe
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

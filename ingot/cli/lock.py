@@ -13,7 +13,7 @@ from ingot.recipe.load import find_recipe, load_recipe
 from ingot.recipe.lock import Upgrade, moved, resolve_lock
 from ingot.recipe.lockfile import read_lock, write_lock
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

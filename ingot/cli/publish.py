@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ingot.recipe.model import Recipe
     from ingot.store import Store
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 RECIPES = Path("image_recipes")
 

@@ -13,7 +13,7 @@ from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import find_recipes, load_recipe
 from ingot.store import Image, Store
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ingot.fleet.status import FleetStatus
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

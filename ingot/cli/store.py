@@ -10,7 +10,11 @@ import typer
 from ingot.store import Store
 from ingot.store.gc import collect, usage
 
-app = typer.Typer(help="Look after the store of packages, layers and images.", invoke_without_command=True)
+app = typer.Typer(
+    add_completion=False,
+    help="Look after the store of packages, layers and images.",
+    invoke_without_command=True,
+)
 
 
 @app.callback()
