@@ -19,6 +19,7 @@ def make_manifest(
     contents: Mapping[str, bytes],
     kernel: str,
     disk: DiskDigest,
+    hygiene: Mapping[str, Any],
 ) -> Dict[str, Any]:
     """Return the manifest of an image. ``contents`` holds the files of :data:`ingot.bake.inventory.READ`; sizes are bytes."""
     return {
@@ -38,6 +39,8 @@ def make_manifest(
         "files": [_file(entry) for entry in entries],
         "inventory": inventory.sections(entries, contents, kernel),
         "tests": list(plan["tests"]),
+        # What the gate found, and what of it the recipe allows.
+        "hygiene": dict(hygiene),
         "boot": {"mode": "uefi", "kernel_command_line": plan["kernel_command_line"]},
         "size": {"disk": disk.size, "used": disk.used},
         "disk": {

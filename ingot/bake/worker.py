@@ -20,6 +20,7 @@ from typing import Any, Dict, Mapping
 from ingot.bake.base import Base, base_layer
 from ingot.bake.chroot import HOSTNAME
 from ingot.bake.disk import DiskSpec, write_disk
+from ingot.bake.hygiene import enforce, examine
 from ingot.bake.inventory import READ
 from ingot.bake.manifest import make_manifest
 from ingot.bake.upper import Overlay, apply_recipe, collect, keep_root, read_contents
@@ -53,7 +54,8 @@ def work(job: Mapping[str, Any]) -> None:
             _write(plan, base, overlay, output)
         except IngotError as error:
             if job["keep"]:
-                error.hint = f"the root directory is kept in {keep_root(overlay, output)}"
+                kept = f"the root directory is kept in {keep_root(overlay, output)}"
+                error.hint = kept if error.hint is None else f"{error.hint}\n  {kept}"
             raise
     finally:
         overlay.unmount()
@@ -78,7 +80,10 @@ def _write(plan: Mapping[str, Any], base: Base, overlay: Overlay, output: Path) 
         os_release=contents["/etc/os-release"].decode(),
     )
     disk = write_disk(spec, entries, output / "disk.raw", progress)
-    manifest = make_manifest(plan, entries, contents, kernel, disk)
+    progress("examining the disk")
+    report = examine(output / "disk.raw", plan, traces=[HOSTNAME], shipped=base.entries)
+    enforce(report, progress)
+    manifest = make_manifest(plan, entries, contents, kernel, disk, report.plain())
     (output / "manifest.json").write_text(json.dumps(manifest, sort_keys=True) + "\n")
 
 

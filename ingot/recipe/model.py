@@ -202,6 +202,33 @@ class Drop(Part):
     """/usr/share/locale and translations."""
 
 
+# The names of findings of the hygiene gate (ingot.bake.hygiene; a test compares them: recipes do not import the engine).
+FindingName = Literal[
+    "authorized-key", "broken-link", "builder-trace", "cache", "credential", "history", "host-key", "lease", "log",
+    "machine-id", "password-hash", "private-key", "random-seed", "setuid", "unit", "world-writable",
+]  # fmt: skip
+Glob = Annotated[
+    str, Text(r"/[^\x00-\x1f\x7f]+", "an absolute path, * and ? allowed", "/etc/ssl/private/*.key")
+]
+Reason = Annotated[str, Text(r"[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*", "why, in one line", "a key for tests")]
+
+
+class Allowance(Part):
+    """A finding of the hygiene gate that belongs in the image."""
+
+    finding: FindingName
+    path: Glob
+    """Where: a path of the image; * stands for any text, slashes as well."""
+    reason: Reason
+    """Why it belongs there. The manifest records it."""
+
+
+class Hygiene(Part):
+    """What the hygiene gate lets pass."""
+
+    allow: tuple[Allowance, ...] = ()
+
+
 class Recipe(Part):
     """A golden image as code."""
 
@@ -227,6 +254,7 @@ class Recipe(Part):
     hostname: HostName = "from-metadata"
     """A fixed host name, or from-metadata: the one that EC2 gives each clone."""
     drop: Drop = Drop()
+    hygiene: Hygiene = Hygiene()
 
     _document: Document | None = PrivateAttr(default=None)
 

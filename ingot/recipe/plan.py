@@ -46,6 +46,7 @@ def compile_plan(recipe: Recipe) -> dict[str, Any]:
         "locale": recipe.locale,
         "hostname": recipe.hostname,
         "drop": recipe.drop.model_dump(),
+        "hygiene": recipe.hygiene.model_dump(mode="json"),
     }
 
 

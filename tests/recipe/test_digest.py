@@ -51,6 +51,7 @@ SAME = {
     "a comment": lambda web: web.replace("steps:", "\n# why\nsteps:  # that\n"),
     "another spelling": lambda web: web.replace("[apache2]", '\n  - "apache2"'),
     "a default written out": lambda web: web.replace("steps:", "architecture: x86_64\nsteps:"),
+    "nothing allowed": lambda web: web.replace("steps:", "hygiene: {allow: []}\nsteps:"),
     "a default of a part": lambda web: web.replace("{size: 2GiB}", "{size: 2GiB, device: ebs}"),
     "another unit": lambda web: web.replace("2GiB", "2048MiB"),
     "another spelling of a target": lambda web: web.replace("/etc/site.conf", "/etc//site.conf"),
@@ -78,6 +79,9 @@ OTHER = {
     "a timeout": lambda web: web.replace("30}", "31}"),
     "a test": lambda web: web.replace("it answers", "it does answer"),
     "what is dropped": lambda web: web.replace("steps:", "drop: {man: false}\nsteps:"),
+    "what the hygiene gate lets pass": lambda web: web.replace(
+        "steps:", "hygiene: {allow: [{finding: log, path: /var/log/x, reason: why}]}\nsteps:"
+    ),
     "the epoch": lambda web: web.write_lock({**LOCK, "epoch": 1}),
     "a locked version": lambda web: web.write_lock(
         {**LOCK, "packages": [{**LOCK["packages"][0], "version": "3"}]}

@@ -94,6 +94,7 @@ class Ext4Reader:
         found: List[Entry] = []
         digests: Dict[int, str] = {}
         names = sorted(self._walk(), key=lambda name: encode(name[0]))
+        self._paths = dict(names)
         first: Dict[int, str] = {}
         for path, number in names:
             node = self._inode(number)

@@ -1,0 +1,100 @@
+"""The gate: all checks on one disk, what the recipe allows, and the error that lists the rest."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from ingot.bake.disk import read_ext4
+from ingot.bake.hygiene import accounts, contents, identity, links, permissions, traces, units
+from ingot.bake.hygiene.finding import Finding
+from ingot.bake.hygiene.view import View
+from ingot.bake.tree import Entry
+from ingot.errors import BakeError
+
+Allowance = Mapping[str, str]
+CHECKS: Tuple[Callable[[View], Iterator[Finding]], ...] = (
+    identity.check,
+    accounts.check,
+    contents.check,
+    traces.check,
+    permissions.check,
+    links.check,
+    units.check,
+)
+# How many findings a message shows: a tree that was made writable for all has thousands.
+SHOWN = 100
+
+
+class Report(NamedTuple):
+    """What the gate found: ``findings`` block the image, ``allowed`` are those that the recipe allows, ``unused`` allows nothing."""
+
+    findings: List[Finding]
+    allowed: List[Tuple[Finding, Allowance]]
+    unused: List[Allowance]
+
+    def plain(self) -> Dict[str, Any]:
+        """Return it as the manifest has it."""
+        return {
+            "findings": [finding._asdict() for finding in self.findings],
+            "allowed": [
+                {"finding": finding.name, "path": finding.path, "found": finding.reason, "reason": allowance["reason"]}
+                for finding, allowance in self.allowed
+            ],
+            "unused": [dict(allowance) for allowance in self.unused],
+        }  # fmt: skip
+
+
+def examine(
+    disk: Path,
+    plan: Mapping[str, Any],
+    *,
+    traces: Sequence[str] = (),
+    shipped: Optional[Sequence[Entry]] = None,
+) -> Report:
+    """Examine the raw disk ``disk`` that was made of ``plan``; nothing is written, nothing mounted.
+
+    ``traces`` are words of the builder that no file may hold, such as its host name. ``shipped`` are the entries of the packages'
+    layer with their digests. Raises BakeError when the disk cannot be read.
+    """
+    with read_ext4(disk) as reader:
+        view = View(reader, plan, traces, {entry.path: entry for entry in shipped or ()})
+        found = sorted({finding for check in CHECKS for finding in check(view)})
+    return _sift(found, plan.get("hygiene", {}).get("allow", ()))
+
+
+def _sift(found: Sequence[Finding], allow: Sequence[Allowance]) -> Report:
+    report = Report([], [], [])
+    used = set()
+    for finding in found:
+        matching = [number for number, allowance in enumerate(allow) if _allows(allowance, finding)]
+        if matching:
+            report.allowed.append((finding, allow[matching[0]]))
+            used.update(matching)
+        else:
+            report.findings.append(finding)
+    report.unused.extend(allowance for number, allowance in enumerate(allow) if number not in used)
+    return report
+
+
+def _allows(allowance: Allowance, finding: Finding) -> bool:
+    return allowance["finding"] == finding.name and fnmatchcase(finding.path, allowance["path"])
+
+
+def enforce(report: Report, progress: Callable[[str], None]) -> None:
+    """Raise BakeError that lists all findings when there is one; say what allowances were of no use."""
+    for allowance in report.unused:
+        progress(f"hygiene.allow: nothing is found for {allowance['finding']} {allowance['path']}: remove it")
+    if not report.findings:
+        return
+    count = len(report.findings)
+    lines = [f"    {finding.name} {finding.path}: {finding.reason}" for finding in report.findings[:SHOWN]]
+    if count > SHOWN:
+        lines.append(f"    and {count - SHOWN} more")
+    first = report.findings[0]
+    raise BakeError(
+        "\n".join([f"the disk does not pass the hygiene gate, {count} finding{'s'[: count != 1]}:", *lines]),
+        hint="let a step remove it, or say why it belongs there, in recipe.yaml: "
+        f'hygiene: {{allow: [{{finding: {first.name}, path: "{first.path}", reason: …}}]}}',
+    )

@@ -1,0 +1,97 @@
+"""What each clone must make for itself, and what only the builder has: ids, keys of the host, seeds, names, resolver."""
+
+from __future__ import annotations
+
+import re
+from typing import Iterator, Pattern, Tuple
+
+from ingot.bake.hygiene.finding import Finding
+from ingot.bake.hygiene.view import View
+from ingot.bake.tree import Kind
+
+# File systems and programs that keep an id of the machine: machine-id(5).
+_MACHINE_IDS = ("/etc/machine-id", "/var/lib/dbus/machine-id")
+# finding -> the files that it is about, and why they must not be there. One expression each: they are tried on every file of the disk.
+_FILES: Tuple[Tuple[str, Pattern[str], str], ...] = tuple(
+    (name, re.compile("|".join(patterns)), reason)
+    for name, patterns, reason in (
+        (
+            "host-key",
+            (r"/etc/ssh/ssh_host_[^/]*", r"/etc/dropbear/(initramfs/)?dropbear_[^/]*_host_key"),
+            "all clones would have this host key",
+        ),
+        (
+            "random-seed",
+            (
+                r"/var/lib/(systemd|urandom)/random-seed",
+                r"/var/lib/systemd/credential\.secret",
+                r"/boot/efi/loader/random-seed",
+            ),
+            "all clones would start from this seed or secret",
+        ),
+        (
+            "lease",
+            (
+                r"/var/lib/(dhcp|dhclient|dhcpcd|dhcpcd5)/[^/]*\.lease[^/]*",
+                r"/var/lib/NetworkManager/[^/]*\.lease",
+                r"/var/lib/systemd/network/leases/.*",
+            ),
+            "the lease of an address is the builder's",
+        ),
+    )
+)
+# Whatever a clone's resolver writes: systemd-resolved(8).
+_RESOLVERS = re.compile(r"(/|(\.\./)+)run/systemd/resolve/(stub-)?resolv\.conf")
+# Loopback, multicast of IPv6, and 127.0.1.1, which Debian's installer gives the host name.
+_OWN_ADDRESSES = re.compile(r"127\.[0-9.]+|::1|fe00::[0-9]*|ff0[0-9]::[0-9]*|0\.0\.0\.0")
+
+
+def check(view: View) -> Iterator[Finding]:
+    """Yield machine ids, host keys, authorized keys, seeds, leases, host names and resolvers of the builder."""
+    yield from _machine_ids(view)
+    for entry in view.filled:
+        path = entry.path
+        if path.endswith(("/authorized_keys", "/authorized_keys2")) and view.lines(path):
+            yield Finding("authorized-key", path, f"who has one of {len(view.lines(path))} keys may log in")
+        elif path.startswith(("/etc/", "/var/lib/", "/boot/")):
+            for name, pattern, reason in _FILES:
+                if pattern.fullmatch(path):
+                    yield Finding(name, path, reason)
+    yield from _names(view)
+    yield from _resolver(view)
+
+
+def _machine_ids(view: View) -> Iterator[Finding]:
+    for path in _MACHINE_IDS:
+        entry = view.entries.get(path)
+        if (
+            entry is not None
+            and entry.kind is Kind.FILE
+            and view.read(path).strip() not in (b"", b"uninitialized")
+        ):
+            yield Finding("machine-id", path, "it is not empty: all clones would be the same machine")
+
+
+def _names(view: View) -> Iterator[Finding]:
+    policy = view.plan.get("hostname") or "from-metadata"
+    found = view.lines("/etc/hostname")
+    wanted = [] if policy == "from-metadata" else [policy]
+    if found not in (wanted, []) and "/etc/hostname" not in view.declared:
+        yield Finding("builder-trace", "/etc/hostname", f"it names {found[0]!r}; the recipe says {policy!r}")
+    if "/etc/hosts" in view.declared:
+        return
+    for line in view.lines("/etc/hosts"):
+        if _OWN_ADDRESSES.fullmatch(line.split()[0]) is None:
+            reason = f"it names {line.split()[0]}, which is no address of every clone"
+            yield Finding("builder-trace", "/etc/hosts", reason)
+
+
+def _resolver(view: View) -> Iterator[Finding]:
+    path = "/etc/resolv.conf"
+    entry = view.entries.get(path)
+    if entry is None or path in view.declared:
+        return
+    if entry.kind is Kind.FILE and entry.size:
+        yield Finding("builder-trace", path, "it is a file: a clone would ask the builder's name servers")
+    elif entry.kind is Kind.SYMLINK and not _RESOLVERS.fullmatch(entry.link or ""):
+        yield Finding("builder-trace", path, f"it leads to {entry.link}, which is not a clone's own resolver")

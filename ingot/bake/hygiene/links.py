@@ -1,0 +1,36 @@
+"""Symbolic links in /etc that lead nowhere: configuration that is not there."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Iterator
+
+from ingot.bake.drop import is_dropped, patterns
+from ingot.bake.hygiene.finding import Finding
+from ingot.bake.hygiene.units import is_enablement
+from ingot.bake.hygiene.view import View
+from ingot.bake.tree import Kind
+
+
+def check(view: View) -> Iterator[Finding]:
+    """Yield the broken links in /etc. Those that enable units are the units' affair; those to what the recipe drops are meant so."""
+    dropped = patterns(view.plan.get("drop", {}))
+    for entry in view.below("/etc"):
+        if entry.kind is not Kind.SYMLINK or is_enablement(entry) or view.resolve(entry.path) is not None:
+            continue
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(entry.path), entry.link or ""))
+        # Alternatives of manual pages: their links stay although the pages are left out.
+        if not is_dropped(_last(view, target), dropped):
+            yield Finding("broken-link", entry.path, f"it leads to {entry.link}, which is not there")
+
+
+def _last(view: View, target: str) -> str:
+    """Return the path at which a chain of links ends in nothing."""
+    seen = set()
+    while target not in seen:
+        seen.add(target)
+        entry = view.entries.get(target)
+        if entry is None or entry.kind is not Kind.SYMLINK:
+            break
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(target), entry.link or ""))
+    return target

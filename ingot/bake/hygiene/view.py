@@ -1,0 +1,167 @@
+"""A finished disk as the checks see it: its files, the packages that own them, and the plan that it was made of."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+from functools import cached_property
+from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+from ingot.bake.disk import Ext4Reader
+from ingot.bake.inventory import BASELINE, STATUS, VOLATILE, escape
+from ingot.bake.tree import Entry, Kind, decode, encode
+
+_INFO = "/var/lib/dpkg/info/"
+# As many links as the kernel follows: path_resolution(7).
+_LINKS = 40
+# Filled at each boot: what a link into them names cannot be told from a disk.
+RUNTIME = ("/dev", "/proc", "/run", "/sys")
+# The image's own list does not say what was changed there.
+_VOLATILE = tuple(f"{top}/" for top in VOLATILE)
+# A line of the field Conffiles of dpkg's status file: the path and the digest that the package brought.
+_CONFFILE = re.compile(rb"^ (/\S.*) ([0-9a-f]{32})(?: obsolete)?$", re.MULTILINE)
+
+
+class View:
+    """The disk that ``reader`` has open.
+
+    ``traces`` are words of the builder that no file may hold; ``shipped`` is what the packages' layer consists of, by path, with
+    digests: what is privileged there was made so by an installed package.
+    """
+
+    def __init__(
+        self,
+        reader: Ext4Reader,
+        plan: Mapping[str, Any],
+        traces: Sequence[str] = (),
+        shipped: Optional[Mapping[str, Entry]] = None,
+    ) -> None:
+        self._reader = reader
+        self.plan = plan
+        self.traces = tuple(traces)
+        self.shipped = shipped or {}
+        self.entries: Dict[str, Entry] = {entry.path: entry for entry in reader.entries(hashes=False)}
+        self._directories: Dict[str, Optional[str]] = {}
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a file, links followed; nothing when there is no such file."""
+        found = self.resolve(path)
+        entry = self.entries.get(found) if found else None
+        return self._reader.read(entry.path) if entry is not None and entry.kind is Kind.FILE else b""
+
+    def lines(self, path: str) -> List[str]:
+        """Return the lines of a file, without blanks around them, comments and empty ones left out."""
+        lines = (line.strip() for line in decode(self.read(path)).splitlines())
+        return [line for line in lines if line and not line.startswith("#")]
+
+    def below(self, top: str) -> Iterator[Entry]:
+        """Yield everything below the directory ``top``."""
+        prefix = f"{top}/"
+        return (entry for entry in self.files_and_all if entry.path.startswith(prefix))
+
+    @cached_property
+    def files_and_all(self) -> Tuple[Entry, ...]:
+        """Every entry, sorted."""
+        return tuple(self.entries.values())
+
+    @cached_property
+    def filled(self) -> Tuple[Entry, ...]:
+        """Every regular file that is not empty, sorted."""
+        return tuple(e for e in self.files_and_all if e.kind is Kind.FILE and e.size)
+
+    @cached_property
+    def drop_ins(self) -> Tuple[str, ...]:
+        """The files that add to systemd's units."""
+        return tuple(
+            e.path
+            for e in self.filled
+            if e.path.endswith(".conf") and ".d/" in e.path and "/systemd/" in e.path
+        )
+
+    def resolve(self, path: str) -> Optional[str]:
+        """Return where ``path`` leads when all links are followed, None when nothing is there.
+
+        What a link into a directory of :data:`RUNTIME` names is taken to be there.
+        """
+        parts = [part for part in path.split("/") if part][::-1]
+        at, links = "", 0
+        while parts:
+            part = parts.pop()
+            if part == ".":
+                continue
+            if part == "..":
+                at = posixpath.dirname(at).rstrip("/")
+                continue
+            at = f"{at}/{part}"
+            if at in RUNTIME:
+                return posixpath.join(at, *reversed(parts))
+            entry = self.entries.get(at)
+            if entry is None:
+                return None
+            if entry.kind is Kind.SYMLINK:
+                links += 1
+                if links > _LINKS:
+                    return None
+                target = entry.link or ""
+                parts += [piece for piece in target.split("/") if piece][::-1]
+                at = "" if target.startswith("/") else posixpath.dirname(at).rstrip("/")
+        return at or "/"
+
+    @cached_property
+    def homes(self) -> FrozenSet[str]:
+        """The home directories of all users that passwd(5) names, and what lies below /home."""
+        rows = [line.split(":") for line in self.lines("/etc/passwd")]
+        named = {row[5] for row in rows if len(row) > 5 and row[5] not in ("", "/", "/nonexistent")}
+        made = {e.path for e in self.files_and_all if e.path.count("/") == 2 and e.path.startswith("/home/")}
+        return frozenset(named | made | {"/root"})
+
+    @cached_property
+    def declared(self) -> FrozenSet[str]:
+        """The paths of the files that the recipe names."""
+        return frozenset(str(file["target"]) for file in self.plan.get("files", ()))
+
+    def is_packaged(self, path: str, content: bytes) -> bool:
+        """Tell whether ``content`` of the file ``path`` is what an installed package brought there."""
+        known = self._owned.get(path)
+        return known is not None and hashlib.md5(content).hexdigest() == known  # noqa: S324 - dpkg's format
+
+    def is_untouched(self, path: str) -> bool:
+        """Tell, without reading it, whether the file is a package's and the recipe has not changed it.
+
+        The image says itself what the recipe changed; where it does not, nothing is untouched.
+        """
+        changed = self._changed
+        return (
+            changed is not None
+            and path in self._owned
+            and not path.startswith(_VOLATILE)
+            and escape(encode(path)) not in changed
+        )
+
+    @cached_property
+    def _changed(self) -> Optional[FrozenSet[bytes]]:
+        if f"{BASELINE}/image" not in self.entries:
+            return None
+        lines = self.read(f"{BASELINE}/image").splitlines()
+        return frozenset(line.partition(b"\t")[0] for line in lines)
+
+    @cached_property
+    def _owned(self) -> Mapping[str, str]:
+        """The MD5 of each packaged file, by its path on the disk: dpkg's md5sums, and the Conffiles of its status file."""
+        owned = {}
+        for entry in self.below(_INFO.rstrip("/")):
+            if entry.path.endswith(".md5sums"):
+                for line in self.read(entry.path).splitlines():
+                    owned[self._real("/" + decode(line[34:]))] = decode(line[:32])
+        for path, digest in _CONFFILE.findall(self.read(STATUS)):
+            owned[self._real(decode(path))] = decode(digest)
+        return owned
+
+    def _real(self, path: str) -> str:
+        """Return a path of a package with the links of its directory followed: /bin is /usr/bin."""
+        directory, _, name = path.rpartition("/")
+        if directory not in self._directories:
+            self._directories[directory] = self.resolve(directory)
+        real = self._directories[directory]
+        return path if real is None else f"{real.rstrip('/')}/{name}"

@@ -1,0 +1,135 @@
+"""Each check finds what is planted on a disk, and nothing else."""
+
+import pytest
+
+from ingot.bake.hygiene import NAMES
+from ingot.bake.inventory import BASELINE
+from ingot.bake.tree import Entry, Kind
+from tests.bake.disk.helpers import EPOCH
+
+from .support import ARMOUR, CAPABILITY, KEY, TOOL, link, report, service, text
+
+AWS_KEY = "AKIA" + "Q3EGTNVXEJ5ZWAUY"
+ENABLING = "/etc/systemd/system/multi-user.target.wants"
+
+# what is planted -> the findings, as "name path"
+PLANTED = {
+    "a machine id": ([text("/etc/machine-id", "0123456789abcdef" * 2 + "\n")], ["machine-id /etc/machine-id"]),
+    "one of D-Bus": ([text("/var/lib/dbus/machine-id", "ab" * 16)], ["machine-id /var/lib/dbus/machine-id"]),
+    "a host key": ([text("/etc/ssh/ssh_host_ed25519_key.pub", "ssh-ed25519 AAAA")], ["host-key /etc/ssh/ssh_host_ed25519_key.pub"]),
+    "an authorized key": ([text("/srv/web/.ssh/authorized_keys", "ssh-ed25519 AAAA")], ["authorized-key /srv/web/.ssh/authorized_keys"]),
+    "a seed": ([text("/var/lib/systemd/random-seed", b"\1\2")], ["random-seed /var/lib/systemd/random-seed"]),
+    "a lease": ([text("/var/lib/dhcp/dhclient.eth0.leases", "lease {}")], ["lease /var/lib/dhcp/dhclient.eth0.leases"]),
+    "a private key": ([text("/srv/web/key.txt", KEY)], ["private-key /srv/web/key.txt"]),
+    "a key in JSON": ([text("/srv/a.json", '{"k": "' + KEY.replace("\n", "\\n") + '"}')], ["private-key /srv/a.json"]),
+    "an encrypted key": (
+        [text("/srv/k", f"-----BEGIN EC {ARMOUR}\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,AB\n\n{'Ab1+' * 12}\n")],
+        ["private-key /srv/k"],
+    ),
+    "a changed key of a package": ([text("/usr/share/tests/example.key", KEY + "\n")], ["private-key /usr/share/tests/example.key"]),
+    "a key store": ([text("/srv/site.p12", b"\x30\x82\0")], ["private-key /srv/site.p12"]),
+    "an AWS access key": ([text("/srv/web/settings.py", f"KEY = '{AWS_KEY}'")], ["credential /srv/web/settings.py"]),
+    "AWS credentials": ([text("/root/.aws/credentials", "[default]\naws_secret_access_key = x\n")], ["credential /root/.aws/credentials"]),
+    "a GitHub token": ([text("/srv/run.sh", "curl -H 'token gh" + "p_" + "aB3" * 12 + "'")], ["credential /srv/run.sh"]),
+    "a netrc": ([text("/root/.netrc", "machine a login b password c")], ["credential /root/.netrc"]),
+    "a pgpass": ([text("/srv/web/.pgpass", "localhost:5432:db:me:secret")], ["credential /srv/web/.pgpass"]),
+    "a registry's password": ([text("/root/.docker/config.json", '{"auths": {"r": {"auth": "dTpw"}}}')], ["credential /root/.docker/config.json"]),
+    "an archive's password": ([text("/etc/apt/sources.list.d/x.list", "deb https://me:pw@host/ x main")], ["credential /etc/apt/sources.list.d/x.list"]),
+    "a password": ([text("/etc/shadow", "root:$y$j9T$abc:20000:0:99999:7:::")], ["password-hash /etc/shadow"]),
+    "a locked password": ([text("/etc/shadow", "root:!$6$abc:20000:0:99999:7:::")], ["password-hash /etc/shadow"]),
+    "no password": ([text("/etc/shadow", "root::20000:0:99999:7:::")], ["password-hash /etc/shadow"]),
+    "a group's password": ([text("/etc/gshadow", "app:$6$abc::")], ["password-hash /etc/gshadow"]),
+    "histories": (
+        [text("/root/.bash_history", "ls"), text("/srv/web/.lesshst", "x"), text("/root/.viminfo", "x"), text("/root/.mysql_history", "x")],
+        ["history /root/.bash_history", "history /root/.mysql_history", "history /root/.viminfo", "history /srv/web/.lesshst"],
+    ),
+    "a log": ([text("/var/log/apt/history.log", "x")], ["log /var/log/apt/history.log"]),
+    "caches, one finding each": (
+        [text("/var/cache/apt/pkgcache.bin", "x"), text("/var/cache/apt/a/b.deb", "x"), text("/srv/web/.cache/pip/x", "x"), text("/root/.npm/_cacache/x", "x")],
+        ["cache /root/.npm", "cache /srv/web/.cache", "cache /var/cache/apt"],
+    ),
+    "a temporary file": ([text("/var/tmp/build.sh", "x")], ["builder-trace /var/tmp/build.sh"]),
+    "a host name": ([text("/etc/hostname", "builder\n")], ["builder-trace /etc/hostname"]),
+    "a resolver": ([text("/etc/resolv.conf", "nameserver 10.0.0.2\n")], ["builder-trace /etc/resolv.conf"]),
+    "another resolver's link": ([link("/etc/resolv.conf", "/run/NetworkManager/resolv.conf")], ["builder-trace /etc/resolv.conf"]),
+    "a host's address": ([text("/etc/hosts", "127.0.0.1 localhost\n10.0.0.7 builder\n")], ["builder-trace /etc/hosts"]),
+    "a file for all": ([text("/srv/web/data", "x", mode=0o666)], ["world-writable /srv/web/data"]),
+    "a directory for all": ([Entry("/srv/up", Kind.DIRECTORY, 0o777, mtime=EPOCH)], ["world-writable /srv/up"]),
+    "setuid": ([text("/srv/web/tool", TOOL, mode=0o4755)], ["setuid /srv/web/tool"]),
+    "setgid": ([text("/srv/web/tool", TOOL, mode=0o2755, gid=42)], ["setuid /srv/web/tool"]),
+    "a capability": ([text("/srv/web/tool", TOOL, mode=0o755, xattrs=CAPABILITY)], ["setuid /srv/web/tool"]),
+    "another program as su": ([text("/usr/bin/su", TOOL + b"!", mode=0o4755)], ["setuid /usr/bin/su"]),
+    "more rights for su": ([text("/usr/bin/su", TOOL, mode=0o6755)], ["setuid /usr/bin/su"]),
+    "a broken link": ([link("/etc/apache2/sites-enabled/x.conf", "../sites-available/x.conf")], ["broken-link /etc/apache2/sites-enabled/x.conf"]),
+    "links in a circle": ([link("/etc/a", "b"), link("/etc/b", "a")], ["broken-link /etc/a", "broken-link /etc/b"]),
+    "no unit": ([link(f"{ENABLING}/x.service", "/usr/lib/systemd/system/x.service")], [f"unit {ENABLING}/x.service"]),
+    "no program": (service("x.service", "[Service]\nExecStart=/opt/x\n"), ["unit /usr/lib/systemd/system/x.service"]),
+    "no program in the path": (service("x.service", "[Service]\nExecStart=@xd x\n"), ["unit /usr/lib/systemd/system/x.service"]),
+    "no ExecStart": (service("x.service", "[Service]\nType=simple\n"), ["unit /usr/lib/systemd/system/x.service"]),
+    "no user": (service("x.service", "[Service]\nExecStart=su\nUser=gone\n"), ["unit /usr/lib/systemd/system/x.service"]),
+    "a timer for nothing": (service("x.timer", "[Timer]\nOnBootSec=1\n"), ["unit /usr/lib/systemd/system/x.timer"]),
+    "a drop-in's program": (
+        [text("/etc/systemd/system/daemon.service.d/x.conf", "[Service]\nExecStart=\nExecStart=/opt/x\n")],
+        ["unit /usr/lib/systemd/system/daemon.service"],
+    ),
+}  # fmt: skip
+
+
+def found(made):
+    return [f"{finding.name} {finding.path}" for finding in made.findings]
+
+
+def test_a_clean_disk_passes(tmp_path):
+    made = report(tmp_path)
+    assert made.plain() == {"findings": [], "allowed": [], "unused": []}
+
+
+@pytest.mark.parametrize(("planted", "expected"), PLANTED.values(), ids=PLANTED)
+def test_what_is_planted_is_found(tmp_path, planted, expected):
+    assert found(report(tmp_path, *planted)) == expected
+
+
+def test_every_finding_is_tested():
+    assert {one.split()[0] for _, expected in PLANTED.values() for one in expected} == set(NAMES)
+
+
+def test_no_reason_tells_the_secret(tmp_path):
+    made = report(tmp_path, text("/srv/a", AWS_KEY), text("/root/.netrc", "machine a password hunter2"))
+    assert len(made.findings) == 2
+    assert AWS_KEY not in str(made)
+    assert "hunter2" not in str(made)
+
+
+def test_words_of_the_builder_are_found_as_words(tmp_path):
+    planted = [text("/etc/mailname", "forge.example\n"), text("/etc/words", "reforged forge-x\n")]
+    assert found(report(tmp_path, *planted, traces=["forge"])) == ["builder-trace /etc/mailname"]
+    assert found(report(tmp_path, *planted)) == []
+
+
+def test_what_the_recipe_says_is_no_trace(tmp_path):
+    plan = {"hostname": "web", "files": [{"target": "/etc/hosts"}, {"target": "/etc/resolv.conf"}]}
+    planted = [
+        text("/etc/hostname", "web\n"),
+        text("/etc/hosts", "10.0.0.7 db\n"),
+        text("/etc/resolv.conf", "nameserver 10.0.0.2\n"),
+    ]
+    assert found(report(tmp_path, *planted, plan=plan)) == []
+
+
+def test_links_to_what_is_not_dropped_are_broken(tmp_path):
+    kept = report(tmp_path, plan={"drop": {}})
+    assert found(kept) == ["broken-link /etc/alternatives/vi.1.gz"]
+
+
+def test_privileges_that_no_package_brought_are_found_without_a_packages_layer(tmp_path):
+    assert found(report(tmp_path, shipped=[])) == ["setuid /usr/bin/ping", "setuid /usr/bin/su"]
+
+
+def test_a_large_file_is_not_searched(tmp_path):
+    assert found(report(tmp_path, text("/srv/dump.sql", KEY + " " * (1 << 20)))) == []
+
+
+def test_with_the_list_of_changes_a_changed_file_of_a_package_is_searched(tmp_path):
+    changed = text("/usr/share/tests/example.key", KEY + "# other\n")
+    named = text(f"{BASELINE}/image", "/usr/share/tests/example.key\tf\t0644\t0\t0\t1\tx\n")
+    assert found(report(tmp_path, changed, named)) == ["private-key /usr/share/tests/example.key"]

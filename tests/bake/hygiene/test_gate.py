@@ -1,0 +1,60 @@
+import pytest
+
+from ingot.bake.hygiene import enforce
+from ingot.errors import BakeError
+
+from .support import KEY, report, text
+
+KEYS = [text("/srv/web/a.key", KEY), text("/srv/web/b.key", KEY), text("/var/log/x.log", "x")]
+
+
+def allow(*entries):
+    return {"hygiene": {"allow": [{"finding": f, "path": p, "reason": r} for f, p, r in entries]}}
+
+
+def test_all_findings_are_in_the_error(tmp_path):
+    with pytest.raises(BakeError) as caught:
+        enforce(report(tmp_path, *KEYS), print)
+    assert str(caught.value).splitlines() == [
+        "the disk does not pass the hygiene gate, 3 findings:",
+        "    log /var/log/x.log: 1 bytes that the bake wrote, or a step",
+        "    private-key /srv/web/a.key: it holds a private key (PEM)",
+        "    private-key /srv/web/b.key: it holds a private key (PEM)",
+        "  hint: let a step remove it, or say why it belongs there, in recipe.yaml: "
+        'hygiene: {allow: [{finding: log, path: "/var/log/x.log", reason: …}]}',
+    ]
+
+
+def test_what_is_allowed_is_recorded_with_its_reason(tmp_path):
+    plan = allow(("private-key", "/srv/*.key", "for tests"), ("log", "/var/log/x.log", "an example"))
+    made = report(tmp_path, *KEYS, plan=plan)
+    enforce(made, print)
+    assert made.plain() == {
+        "findings": [],
+        "allowed": [
+            {"finding": "log", "path": "/var/log/x.log", "found": made.allowed[0][0].reason, "reason": "an example"},
+            {"finding": "private-key", "path": "/srv/web/a.key", "found": "it holds a private key (PEM)", "reason": "for tests"},
+            {"finding": "private-key", "path": "/srv/web/b.key", "found": "it holds a private key (PEM)", "reason": "for tests"},
+        ],
+        "unused": [],
+    }  # fmt: skip
+
+
+def test_an_allowance_is_for_its_finding_and_path_alone(tmp_path):
+    plan = allow(("log", "/srv/*.key", "wrong finding"), ("private-key", "/srv/web/b.*", "one"))
+    made = report(tmp_path, *KEYS, plan=plan)
+    assert [finding.path for finding in made.findings] == ["/var/log/x.log", "/srv/web/a.key"]
+
+
+def test_an_allowance_of_no_use_is_reported(tmp_path):
+    made = report(tmp_path, plan=allow(("log", "/var/log/*", "why")))
+    messages = []
+    enforce(made, messages.append)
+    assert messages == ["hygiene.allow: nothing is found for log /var/log/*: remove it"]
+    assert made.plain()["unused"] == [{"finding": "log", "path": "/var/log/*", "reason": "why"}]
+
+
+def test_a_message_stays_readable(tmp_path):
+    made = report(tmp_path, *(text(f"/srv/{n}", "x", mode=0o666) for n in range(250)))
+    with pytest.raises(BakeError, match=r"250 findings:[^…]*and 150 more"):
+        enforce(made, print)
