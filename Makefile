@@ -27,11 +27,12 @@ lint:
 	@ruff format --check .
 	@mypy
 
+# Two files at a time: the tests wait for machines and subprocesses most of the time. A file is a story, so it stays whole.
 test: setup lint
-	@pytest
+	@pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup lint
-	@pytest -m "not slow"
+	@pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lock:
 	@uv pip compile --quiet --generate-hashes --extra cloud --extra dev --no-header --no-annotate --python-version 3.11 --output-file requirements.txt pyproject.toml

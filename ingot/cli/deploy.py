@@ -36,7 +36,7 @@ def deploy(
     ] = None,
     require_approval: Annotated[
         str, typer.Option(help="When cdk asks before it deploys: never, any-change or broadening.")
-    ] = "never",
+    ] = "broadening",
     bootstrap_only: Annotated[
         bool, typer.Option("--bootstrap-only", help="Run `cdk bootstrap` where it never ran, and stop.")
     ] = False,
@@ -57,10 +57,10 @@ def deploy(
         assembly = _synthesize(context or [])
         _require_bootstrap(clients, assembly)
         chosen = _chosen(assembly, stack)
-        _publish_missing(clients, assembly, [image for image in assembly.images if image.stack in chosen])
-        changed = _deploy(
-            clients, assembly, chosen, ["--require-approval", require_approval, *(cdk_arguments or [])]
-        )
+        images = [image for image in assembly.images if image.stack in chosen]
+        approval = ["--require-approval", require_approval]
+        _publish_missing(clients, assembly, images, approval)
+        changed = _deploy(clients, assembly, chosen, [*approval, *(cdk_arguments or [])])
         _say(
             f"deployed: {', '.join(changed)}"
             if changed
@@ -83,6 +83,11 @@ def _synthesize(context: list[str]) -> Assembly:
     from ingot.cli.assembly import read_assembly
     from ingot.process import CommandError, run
 
+    if not Path("cdk.json").is_file():
+        raise InputError(
+            f"there is no cdk.json in {Path.cwd()}, expected the top of a CDK app",
+            hint="run this where app.py and cdk.json are",
+        )
     for pair in context:
         if "=" not in pair:
             raise InputError(f"--context {pair}: found no '=', expected KEY=VALUE")
@@ -131,7 +136,9 @@ def _has_parameter(clients: Clients, name: str) -> bool:
     return bool(clients.ssm.get_parameters(Names=[name])["Parameters"])
 
 
-def _publish_missing(clients: Clients, assembly: Assembly, images: list[GoldenAsset]) -> None:
+def _publish_missing(
+    clients: Clients, assembly: Assembly, images: list[GoldenAsset], approval: list[str]
+) -> None:
     """Publish what the registry does not name, by the very command that the CDK CLI would run unseen.
 
     The CDK CLI leaves it out when the asset's object is in its bucket, even if the registry's parameter was deleted since.
@@ -142,7 +149,7 @@ def _publish_missing(clients: Clients, assembly: Assembly, images: list[GoldenAs
     missing = [image for image in images if find(clients, image.recipe, image.digest) is None]
     if missing and BUILDER_STACK in assembly.stacks:
         _say(f"{len(missing)} image(s) to publish; first the stack {BUILDER_STACK}, which that needs")
-        _deploy(clients, assembly, (BUILDER_STACK,), ["--exclusively", "--require-approval", "never"])
+        _deploy(clients, assembly, (BUILDER_STACK,), ["--exclusively", *approval])
     for image in missing:
         _publish(image)
 

@@ -106,7 +106,6 @@ def up(port: int | None, *, progress: Callable[[str], None]) -> tuple[CloudRecor
         return record, False
     require_tools()
     paths.cloud().mkdir(parents=True, exist_ok=True)
-    progress(f"starting the local cloud, log in {log_file()}")
     with log_file().open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "ingot.localcloud.daemon", str(port or DEFAULT_PORT)],
@@ -117,7 +116,26 @@ def up(port: int | None, *, progress: Callable[[str], None]) -> tuple[CloudRecor
             env=os.environ | no_proxy(os.environ) | {"INGOT_HOME": str(paths.home())},
             start_new_session=True,
         )
-    return _started(process), True
+    try:
+        progress(f"starting the local cloud, log in {log_file()}")
+        return _started(process), True
+    except BaseException:
+        # Also on an interrupt: who did not get a cloud shall not have one.
+        _end(process)
+        raise
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a daemon that was just started, and take away its record: its own, not that of another that was quicker."""
+    record = running()
+    process.terminate()
+    try:
+        process.wait(STOP_LIMIT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if record is not None and record.pid == process.pid:
+        _file().unlink(missing_ok=True)
 
 
 def _started(process: subprocess.Popen[bytes]) -> CloudRecord:
@@ -131,8 +149,6 @@ def _started(process: subprocess.Popen[bytes]) -> CloudRecord:
             _wait_ready(record, lambda: process.poll() is None)
             return record
         time.sleep(POLL)
-    process.kill()
-    process.wait()
     raise CloudError(f"the local cloud did not start within {START_LIMIT} s", hint=f"see {log_file()}")
 
 
@@ -188,7 +204,7 @@ def serve(port: int) -> int:
     try:
         context = server.start()
     except CloudError as error:
-        sys.stderr.write(f"error: {error.message} (choose another with --port)\n")
+        sys.stderr.write(f"error: {error.message} (choose another with --port or INGOT_CLOUD_PORT)\n")
         return error.exit_code
     try:
         started = start_time(os.getpid())

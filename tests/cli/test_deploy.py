@@ -112,6 +112,7 @@ def project(server, tmp_path, monkeypatch):
     program(tmp_path / "node_modules" / ".bin" / "cdk", CDK)
     # Before the project's own cdk, which may be on the caller's PATH.
     monkeypatch.setenv("PATH", f"{tmp_path}/node_modules/.bin:{os.environ['PATH']}")
+    (tmp_path / "cdk.json").write_text("{}")
     write_assembly(tmp_path / "cdk.out", program(tmp_path / "python", PUBLISH))
     monkeypatch.chdir(tmp_path)
     boto3.client("ssm").put_parameter(
@@ -155,14 +156,39 @@ def calls(project: Path) -> list[list[str]]:
 
 
 SYNTH = ["cdk", "synth", "--quiet", "--output", "cdk.out"]
-DEPLOY = ["cdk", "deploy", "--app", "cdk.out", "IngotBuilder", "IngotFleet", "--require-approval", "never"]
+DEPLOY = [
+    "cdk",
+    "deploy",
+    "--app",
+    "cdk.out",
+    "IngotBuilder",
+    "IngotFleet",
+    "--require-approval",
+    "broadening",
+]
+
+
+def test_outside_of_an_app_it_says_where_to_run(project, capfd):
+    (project / "cdk.json").unlink()
+    assert deploy() == 2
+    assert f"there is no cdk.json in {project}" in capfd.readouterr().err
+    assert calls(project) == []
 
 
 def test_a_missing_image_is_published_after_the_builder_and_before_the_rest(project, capfd):
     assert deploy() == 0
     assert calls(project) == [
         SYNTH,
-        ["cdk", "deploy", "--app", "cdk.out", "IngotBuilder", "--exclusively", "--require-approval", "never"],
+        [
+            "cdk",
+            "deploy",
+            "--app",
+            "cdk.out",
+            "IngotBuilder",
+            "--exclusively",
+            "--require-approval",
+            "broadening",
+        ],
         ["publish", "web", "--digest", DIGEST],
         DEPLOY,
     ]
@@ -197,14 +223,12 @@ def test_a_stack_without_images_needs_no_publish(project):
 def test_context_and_further_arguments_reach_the_cdk(project):
     publish_image()
     assert (
-        deploy(
-            "-c", "min_clones=1", "-c", "builder=host", "--require-approval", "broadening", "--", "--verbose"
-        )
+        deploy("-c", "min_clones=1", "-c", "builder=host", "--require-approval", "never", "--", "--verbose")
         == 0
     )
     synth, run = calls(project)
     assert synth[-4:] == ["--context", "min_clones=1", "--context", "builder=host"]
-    assert run[-3:] == ["--require-approval", "broadening", "--verbose"]
+    assert run[-3:] == ["--require-approval", "never", "--verbose"]
 
 
 @pytest.mark.parametrize("status", [1, 2, 3])

@@ -21,6 +21,7 @@ from .conftest import LocalCloud
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("INGOT_HOME", str(tmp_path))
+    monkeypatch.delenv("INGOT_CLOUD_PORT", raising=False)
     yield tmp_path
     ingot("cloud", "down")
 
@@ -69,6 +70,28 @@ def test_a_taken_port_is_named(home: Path) -> None:
     assert f"port {port} of 127.0.0.1 is taken" in result.stderr
     assert "--port" in result.stderr
     assert daemon.running() is None
+
+
+def test_an_interrupted_start_leaves_no_daemon(home: Path) -> None:
+    command = [sys.executable, "-m", "ingot.cli.main", "cloud", "up", "--port", str(free_port())]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as starting:
+        assert starting.stderr is not None
+        assert "starting the local cloud" in starting.stderr.readline()
+        starting.send_signal(signal.SIGINT)
+    left = [
+        entry.name
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and f"INGOT_HOME={home}".encode() in environ(entry).split(b"\0")
+    ]
+    assert left == []
+    assert not (home / "cloud" / "cloud.json").exists()
+
+
+def environ(process: Path) -> bytes:
+    try:
+        return (process / "environ").read_bytes()
+    except OSError:
+        return b""
 
 
 def test_a_killed_daemon_is_not_taken_for_a_running_one(home: Path) -> None:
