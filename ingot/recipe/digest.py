@@ -35,13 +35,22 @@ def used_files(recipe: Recipe) -> list[ImageFile]:
     return files
 
 
-def digest_of(recipe: Recipe, lock: Lock, files: list[ImageFile]) -> str:
-    """Return the digest of a recipe whose lock and files are read already."""
-    whole: dict[str, Any] = {
+def canonical_form(recipe: Recipe, lock: Lock, files: list[ImageFile]) -> dict[str, Any]:
+    """Return all that the digest is made of, as plain JSON data: two recipes differ where these do."""
+    return {
         "engine_format": ENGINE_FORMAT,
         "recipe": recipe.canonical(),
         "lock": lock.plain(),
         "files": [file.plain() for file in files],
     }
-    text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest_of(recipe: Recipe, lock: Lock, files: list[ImageFile]) -> str:
+    """Return the digest of a recipe whose lock and files are read already."""
+    return digest_of_form(canonical_form(recipe, lock, files))
+
+
+def digest_of_form(form: dict[str, Any]) -> str:
+    """Return the digest of a canonical form."""
+    text = json.dumps(form, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
