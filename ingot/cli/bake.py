@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ingot.cli.options import Environment
 from ingot.cli.reporting import Reporter
 from ingot.errors import VerificationError
 from ingot.recipe.load import find_recipe, load_recipe
@@ -27,10 +28,11 @@ def bake(
     keep: Annotated[
         bool, typer.Option("--keep", help="When the bake fails, keep the root directory and say where.")
     ] = False,
+    env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
 ) -> None:
     """Bake a recipe into a disk image, unless the store has it. Prints the recipe digest."""
-    recipe = load_recipe(find_recipe(recipes, name))
+    recipe = load_recipe(find_recipe(recipes, name), env)
     store = Store()
     store.remove_leftovers()
     with Reporter() as report:

@@ -17,6 +17,7 @@ import typer
 
 from ingot import paths
 from ingot.aws.console import TEST, last_line, tail
+from ingot.cli.options import Environment
 from ingot.cli.reporting import Reporter
 from ingot.errors import InputError, VerificationError
 from ingot.localcloud.machines.alone import booted_alone
@@ -46,13 +47,14 @@ def boot(
         bool,
         typer.Option("--once", help="End when the tests are done. Without a terminal this is the default."),
     ] = False,
+    env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
 ) -> None:
     """Boot an image alone in QEMU and run the recipe's tests against it. Prints its URL and each test's result."""
     require_tools()
     signal.signal(signal.SIGTERM, _interrupt)
     with Reporter() as report:
-        image = _image(name, recipes, report)
+        image = _image(name, recipes, env, report)
         user_data = None if no_tests else {"ingot": {"test": True}}
         with booted_alone(image.disk, paths.home() / "boot", user_data=user_data, keep=keep) as machine:
             url = f"http://127.0.0.1:{machine.forward(80)}/"
@@ -75,7 +77,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _image(name: str, recipes: Path, report: Callable[[str], None]) -> Image:
+def _image(name: str, recipes: Path, env: str | None, report: Callable[[str], None]) -> Image:
     """Return the image with that digest, or bake the recipe of that name unless the store has it."""
     store = Store()
     if DIGEST.fullmatch(name):
@@ -85,7 +87,7 @@ def _image(name: str, recipes: Path, report: Callable[[str], None]) -> Image:
                 f"the store has no image with the recipe digest {name}", hint="list them with: ingot store"
             )
         return image
-    return store.bake(load_recipe(find_recipe(recipes, name)), report)
+    return store.bake(load_recipe(find_recipe(recipes, name), env), report)
 
 
 def _test(tests: list[dict[str, Any]], machine: Machine, report: Callable[[str], None]) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ingot.cli.options import Environment
 from ingot.recipe.document import shown
 from ingot.recipe.load import find_recipe, load_recipe
 from ingot.recipe.lock import Upgrade, moved, resolve_lock
@@ -25,22 +26,23 @@ def lock(
     upgrade: Annotated[
         bool, typer.Option("--upgrade", help="Let locked versions move to the newest.")
     ] = False,
+    env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
 ) -> None:
     """Resolve a recipe's packages from the distribution's signed index and write recipe.lock.
 
-    Prints what moved. Without --upgrade every locked version stays, as long as the index still has it.
+    Prints what moved. With --env the lock is that environment's own, recipe.NAME.lock. Without --upgrade every locked version stays, as long as the index still has it.
     """
     if packages and not upgrade:
         raise typer.BadParameter("packages are named together with --upgrade")
-    recipe = load_recipe(find_recipe(recipes, name))
+    recipe = load_recipe(find_recipe(recipes, name), env)
     old = read_lock(recipe)
     new = resolve_lock(
         recipe,
         upgrade=Upgrade(everything=upgrade and not packages, packages=frozenset(packages or ())),
         progress=lambda message: print(message, file=sys.stderr),
     )
-    if new == old:
+    if new == old and recipe.own_lock_path.is_file():
         print(f"{shown(recipe.lock_path)}: nothing moved", file=sys.stderr)
         return
     write_lock(recipe, new)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ingot import paths
+from ingot.cli.options import Environment
 from ingot.errors import IngotError, InputError, PublishError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def publish(
         typer.Option("--asset", help="As the CDK CLI calls it: print the path of a file with the result."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = RECIPES,
 ) -> None:
     """Publish a recipe's image as an AMI, and print the AMI's id. What is published already is not published again."""
@@ -51,7 +53,7 @@ def publish(
     from ingot.aws.clients import connect
     from ingot.recipe.digest import recipe_digest
 
-    recipe = _load(name, recipes)
+    recipe = _load(name, recipes, env)
     found = recipe_digest(recipe)
     if digest is not None and digest != found:
         raise InputError(
@@ -67,12 +69,12 @@ def publish(
         print(json.dumps(published.as_dict(), sort_keys=True) if as_json else published.ami_id)
 
 
-def _load(name: str, recipes: Path) -> Recipe:
+def _load(name: str, recipes: Path, env: str | None) -> Recipe:
     from ingot.recipe.load import RECIPE_FILE, find_recipe, load_recipe
 
     directory = Path(name)
     given = directory if (directory / RECIPE_FILE).is_file() and len(directory.parts) > 1 else None
-    return load_recipe(given or find_recipe(recipes, name))
+    return load_recipe(given or find_recipe(recipes, name), env)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ingot.cli.options import Environment
 from ingot.errors import InputError
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import find_recipes, load_recipe
@@ -22,21 +23,22 @@ def show(
         str, typer.Argument(metavar="NAME|DIGEST", help="A recipe, or the beginning of a digest.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest.")] = False,
+    env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
 ) -> None:
     """Show what is in a disk image: system, packages, users, services, sizes, digests."""
-    image = _find(what, recipes)
+    image = _find(what, recipes, env)
     if as_json:
         print(json.dumps(image.manifest, sort_keys=True))
         return
     print("\n".join(_lines(image)))
 
 
-def _find(what: str, recipes: Path) -> Image:
+def _find(what: str, recipes: Path, env: str | None) -> Image:
     known = find_recipes(recipes) if recipes.is_dir() else {}
     if what not in known:
         return Store().find(what)
-    digest = recipe_digest(load_recipe(known[what]))
+    digest = recipe_digest(load_recipe(known[what], env))
     image = Store().image(digest)
     if image is None:
         raise InputError(f"{what} {digest[:12]} is not baked yet", hint=f"run `ingot bake {what}`")

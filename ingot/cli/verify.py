@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingot import paths
+from ingot.cli.options import Environment
 
 if TYPE_CHECKING:
     from ingot.fleet.image import ImageVerdict
@@ -59,6 +60,7 @@ def fleet(
 def image(
     name: Annotated[str, typer.Argument(help="A recipe's name, or an AMI's id.")],
     as_json: JsonOption = False,
+    env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
 ) -> None:
     """Read all blocks of an AMI's snapshot back and compare them with the manifest; exit code 1 when one differs."""
@@ -70,7 +72,7 @@ def image(
     from ingot.store import Store
 
     clients = connect()
-    digest = "" if name.startswith("ami-") else _digest(name, recipes)
+    digest = "" if name.startswith("ami-") else _digest(name, recipes, env)
     with Reporter() as reporter, translated():
         ami_id = name if not digest else ami_of(clients, name, digest)
         verdict = verify_image(
@@ -80,11 +82,11 @@ def image(
     raise typer.Exit(0 if verdict.ok else 1)
 
 
-def _digest(name: str, recipes: Path) -> str:
+def _digest(name: str, recipes: Path, env: str | None) -> str:
     from ingot.recipe.digest import recipe_digest
     from ingot.recipe.load import find_recipe, load_recipe
 
-    return recipe_digest(load_recipe(find_recipe(recipes, name)))
+    return recipe_digest(load_recipe(find_recipe(recipes, name), env))
 
 
 def _clone_line(clone: CloneVerdict) -> str:

@@ -26,10 +26,15 @@ MAX_VALUES = 50_000
 
 @dataclass(frozen=True)
 class Place:
-    """A line and a column, counted from 1."""
+    """A line and a column, counted from 1, and the file that they are in."""
 
     line: int
     column: int
+    file: Path
+
+    def seen_from(self, file: Path) -> str:
+        """Return the place in words, as a message about ``file`` names it."""
+        return f"line {self.line}" if file == self.file else f"{shown(self.file)}:{self.line}"
 
 
 @dataclass
@@ -50,14 +55,14 @@ class Document:
             return self.keys[at]
         while at and at not in self.values:
             at = at[:-1]
-        return self.values.get(at, Place(1, 1))
+        return self.values.get(at, Place(1, 1, self.path))
 
     def problem(
         self, at: At, found: str, expected: str, hint: str | None = None, *, key: bool = False
     ) -> Problem:
         """Return a Problem at the value ``at``, or at its key."""
         place = self.place(at, key=key)
-        return Problem(shown(self.path), place.line, place.column, found, expected, hint)
+        return Problem(shown(place.file), place.line, place.column, found, expected, hint)
 
 
 def shown(path: Path) -> str:
@@ -118,7 +123,7 @@ class _Reader:
             raise _TooMuchError(f"more than {MAX_VALUES} values")
         if id(node) in self.open:
             raise _TooMuchError("an alias that holds itself")
-        self.document.values[at] = _place(node)
+        self.document.values[at] = self.place(node)
         if isinstance(node, ScalarNode):
             return _scalar(node)
         self.open.add(id(node))
@@ -138,7 +143,7 @@ class _Reader:
     def pairs(self, node: MappingNode, at: At) -> Iterator[tuple[str, Node]]:
         seen: dict[str, Place] = {}
         for key_node, value_node in node.value:
-            place = _place(key_node)
+            place = self.place(key_node)
             if not isinstance(key_node, ScalarNode):
                 self.complain(place, "a key that is a list or a mapping", "a word as key")
                 continue
@@ -151,6 +156,9 @@ class _Reader:
             seen[key] = place
             self.document.keys[(*at, key)] = place
             yield key, value_node
+
+    def place(self, node: Node) -> Place:
+        return Place(node.start_mark.line + 1, node.start_mark.column + 1, self.document.path)
 
     def complain(self, place: Place, found: str, expected: str) -> None:
         problem = Problem(shown(self.document.path), place.line, place.column, found, expected)
@@ -179,10 +187,6 @@ def pruned(document: Document, wrong: set[At]) -> Document:
 
 class _TooMuchError(Exception):
     """The document is no recipe: it grows without end."""
-
-
-def _place(node: Node) -> Place:
-    return Place(node.start_mark.line + 1, node.start_mark.column + 1)
 
 
 def _scalar(node: ScalarNode) -> Plain:

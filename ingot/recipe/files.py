@@ -12,16 +12,19 @@ import posixpath
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from ingot.errors import Problem
-from ingot.recipe.document import At
+from ingot.recipe.document import At, shown
 from ingot.recipe.model import App, FileEntry, Recipe
 
 # What editors, interpreters and version control leave beside a source, never part of an image.
 IGNORED_NAMES = frozenset({"__pycache__", ".git", ".DS_Store", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
 IGNORED_SUFFIXES = (".pyc", ".swp", "~")
+# Bytes. A template travels inside the plan as text; what is larger is data.
+MAX_TEMPLATE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,13 @@ class _Expander:
 
     def entry(self, entry: FileEntry, at: At) -> list[ImageFile]:
         made = ImageFile("file", entry.target, entry.owner, entry.group, entry.mode or "0644", at)
+        if entry.template and entry.source is None:
+            self.complain(
+                at,
+                "template without source",
+                "it with a source: strings of the recipe take variables anyway",
+                key="template",
+            )
         if entry.link is not None:
             if entry.mode is not None:
                 self.complain(at, "a mode for a link", "none: a symbolic link has no mode", key="mode")
@@ -128,6 +138,8 @@ class _Expander:
         path = self.locate(entry.source, at)
         if path is None:
             return []
+        if entry.template:
+            return [*self.template(path, made, entry.mode)]
         if path.is_dir():
             if entry.mode is not None:
                 self.complain(
@@ -207,6 +219,39 @@ class _Expander:
         yield ImageFile(
             "file", target, owner, group, mode or default, at, source=name, sha256=digest, size=status.st_size
         )
+
+    def template(self, path: Path, made: ImageFile, mode: str | None) -> Iterator[ImageFile]:
+        """A text file with the values of the recipe's variables put in; it travels as text, not as a source."""
+        if path.is_dir():
+            self.complain(made.at, "a template that is a directory", "a file", key="template")
+            return
+        for file in self.file(path, made.target, made.owner, made.group, made.at, mode):
+            if (file.size or 0) > MAX_TEMPLATE:
+                self.complain(
+                    made.at,
+                    f"{file.source}, {file.size} bytes",
+                    f"a template of at most {MAX_TEMPLATE} bytes",
+                )
+                return
+            try:
+                text = path.read_bytes().decode("utf-8")
+            except UnicodeDecodeError as error:
+                self.complain(
+                    made.at,
+                    f"{file.source}, whose byte {error.start} is not UTF-8",
+                    "a template of UTF-8 text",
+                )
+                return
+            content = self.recipe.values.text(text, partial(self.complain_in_text, path, text))
+            data = content.encode()
+            digest = hashlib.sha256(data).hexdigest()
+            yield replace(file, source=None, content=content, sha256=digest, size=len(data))
+
+    def complain_in_text(
+        self, path: Path, text: str, offset: int, found: str, expected: str, hint: str | None
+    ) -> None:
+        line, column = text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+        self.problems.append(Problem(shown(path), line, column, found, expected, hint))
 
     def complain(
         self, at: At, found: str, expected: str, *, hint: str | None = None, key: str = "source"

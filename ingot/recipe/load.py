@@ -14,6 +14,7 @@ from ingot.recipe.explain import close_to, problems_of
 from ingot.recipe.files import expand_files
 from ingot.recipe.model import Recipe
 from ingot.recipe.references import check_references
+from ingot.recipe.variables import environments_of, put_in, read_variables, spell
 
 RECIPE_FILE = "recipe.yaml"
 
@@ -37,8 +38,8 @@ def find_recipe(root: Path, name: str) -> Path:
     return recipes[name]
 
 
-def load_recipe(path: Path) -> Recipe:
-    """Return the recipe at ``path`` (recipe.yaml or its directory).
+def load_recipe(path: Path, environment: str | None = None) -> Recipe:
+    """Return the recipe at ``path`` (recipe.yaml or its directory), its variables as ``environment`` sets them.
 
     Raises InputError that holds every problem of the recipe: form, keys, types, names, and files that are missing
     or leave the recipe's directory. Nothing but reading is done.
@@ -47,14 +48,35 @@ def load_recipe(path: Path) -> Recipe:
         path = path / RECIPE_FILE
     # Absolute, so that the recipe stays readable when the working directory changes.
     document = read_document(path.absolute())
+    variables = read_variables(document, environment)
+    typed = put_in(document, variables)
     problems = list(document.problems)
-    recipe = None if document.data is None else _validate(document, problems)
+    recipe = None if document.data is None else _validate(_spelt_where_text(document, typed), problems)
+    if recipe is not None:
+        recipe._variables = variables
     if recipe is not None:
         problems += check_references(recipe)
         expand_files(recipe, problems)
     if recipe is None or problems:
         raise InputError(f"{path}: the recipe has problems", problems=problems)
     return recipe
+
+
+def environments(path: Path) -> list[str | None]:
+    """Return every environment that the recipe at ``path`` can be read in; None stands for "without one"."""
+    document = read_document((path / RECIPE_FILE if path.is_dir() else path).absolute())
+    return environments_of(document)
+
+
+def _spelt_where_text(document: Document, typed: set[At]) -> Document:
+    """Return the document with numbers that came from variables as text where the model wants text."""
+    try:
+        Recipe.model_validate_json(json.dumps(document.data))
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            if details["type"] == "string_type" and details["loc"] in typed:
+                spell(document, tuple(details["loc"]))
+    return document
 
 
 def _validate(document: Document, problems: list[Problem]) -> Recipe | None:
@@ -70,7 +92,10 @@ def _validate(document: Document, problems: list[Problem]) -> Recipe | None:
             recipe = Recipe.model_validate_json(json.dumps(document.data))
         except ValidationError as error:
             if first:
-                problems += problems_of(error, document, Recipe)
+                # A value whose variable is unknown is wrong as well, but for that reason alone.
+                known = {(problem.file, problem.line, problem.column) for problem in problems}
+                new = problems_of(error, document, Recipe)
+                problems += [p for p in new if (p.file, p.line, p.column) not in known]
             first = False
             document = _without_wrong_parts(document, error)
             if document.data is None:

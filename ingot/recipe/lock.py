@@ -195,9 +195,7 @@ def _solve(recipe: Recipe, apt: AptRoot, names: list[str], pins: Mapping[str, st
         text = error.output.strip()
         hint = None
         if pins:
-            hint = (
-                f"the versions of the lock are kept where they can be: try ingot lock {recipe.name} --upgrade"
-            )
+            hint = f"the versions of the lock are kept where they can be: try {recipe.lock_command} --upgrade"
         raise IngotError(
             f"the packages of {recipe.name} do not go together; apt says:\n{text}", hint=hint
         ) from error

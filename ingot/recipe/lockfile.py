@@ -85,7 +85,7 @@ def load_lock(recipe: Recipe) -> Lock:
     """Return the recipe's lock; raise InputError when it is missing, malformed or stale."""
     distribution = distribution_of(recipe)
     lock = read_lock(recipe)
-    command = f"run: ingot lock {recipe.name}"
+    command = f"run: {recipe.lock_command}"
     if lock is None:
         missing = Problem(shown(recipe.lock_path), 1, 1, "no such file", "the lock of the recipe", command)
         raise InputError(f"{shown(recipe.lock_path)} is missing", problems=[missing], hint=command)
@@ -109,7 +109,7 @@ def read_lock(recipe: Recipe) -> Lock | None:
         line, column = (int(at[1]), int(at[2])) if at else (1, 1)
         where = ".".join(str(step) for step in first["loc"])
         found = f"{where}: {first['msg']}" if where else first["msg"]
-        hint = f"it is written by a program: restore it, or delete it and run: ingot lock {recipe.name}"
+        hint = f"it is written by a program: restore it, or delete it and run: {recipe.lock_command}"
         problem = Problem(shown(path), line, column, found, "a lock as `ingot lock` writes it", hint)
         raise InputError(f"{path}: malformed", problems=[problem]) from error
 
@@ -126,9 +126,9 @@ def lock_text(lock: Lock) -> str:
 def write_lock(recipe: Recipe, lock: Lock) -> None:
     """Write the lock beside the recipe, whole or not at all; raise IngotError when it cannot be written."""
     try:
-        _replace(recipe.lock_path, lock_text(lock))
+        _replace(recipe.own_lock_path, lock_text(lock))
     except OSError as error:
-        raise IngotError(f"{shown(recipe.lock_path)} cannot be written: {error.strerror}") from error
+        raise IngotError(f"{shown(recipe.own_lock_path)} cannot be written: {error.strerror}") from error
 
 
 def _replace(path: Path, text: str) -> None:

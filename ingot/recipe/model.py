@@ -1,7 +1,7 @@
 """What a recipe can say: the keys of ``recipe.yaml``, their types, defaults and rules.
 
 Each key is declared once, here; the JSON Schema, the messages of ``ingot check`` and the canonical form that is
-digested follow from it. Rules that need other keys or the disk are in ``references.py`` and ``files.py``.
+digested follow from it. The types of single values are in ``names.py``, rules that need other keys or the disk are in ``references.py`` and ``files.py``.
 """
 
 from __future__ import annotations
@@ -9,54 +9,33 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    WithJsonSchema,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from ingot.errors import InputError, Problem
 from ingot.recipe.document import Document
-from ingot.recipe.values import (
-    Text,
-    exactly_one,
-    parse_size,
-    step_from_text,
-    target_in_root,
+from ingot.recipe.names import (
+    Comment,
+    EnvironmentName,
+    Glob,
+    HostName,
+    HttpPath,
+    Id,
+    KernelParameters,
+    Locale,
+    Name,
+    OctalMode,
+    PackageName,
+    Reason,
+    RecipeName,
+    Size,
+    SsmName,
+    Target,
+    TimeZone,
+    UnitName,
+    VariableName,
 )
-
-# Names as adduser(8) and systemd accept them; 32 bytes is utmp's limit (useradd(8)).
-Name = Annotated[str, Text(r"[a-z_][a-z0-9_-]{0,31}", "a name of lower case letters, digits, - and _", "app")]
-# Debian Policy 5.6.1: lower case letters, digits, plus, minus and full stops, two characters at least.
-PackageName = Annotated[str, Text(r"[a-z0-9][a-z0-9+.-]+", "the name of a package", "apache2")]
-UnitName = Annotated[str, Text(r"[A-Za-z0-9:_.@\\-]{1,255}", "the name of a systemd unit", "apache2")]
-OctalMode = Annotated[str, Text(r"[0-7]{4}", "four octal digits", '"0644"')]
-HttpPath = Annotated[str, Text(r"/[!-~]*", "a path that begins with / and has no blanks", "/healthz")]
-KernelParameters = Annotated[str, Text(r"[!-~ ]*", "kernel parameters in one line", "quiet")]
-TimeZone = Annotated[
-    str, Text(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", "a time zone of tzdata", "Europe/Berlin")
-]
-Locale = Annotated[str, Text(r"[A-Za-z0-9_.@-]+", "a locale", "C.UTF-8")]
-HostName = Annotated[
-    str, Text(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a host name without dots", "from-metadata")
-]
-RecipeName = Annotated[
-    str, Text(r"[a-z][a-z0-9-]{0,39}", "a name of lower case letters, digits and -", "web")
-]
-SsmName = Annotated[str, Text(r"/[A-Za-z0-9_.\-/]+", "the full name of an SSM parameter", "/aws/service/…")]
-Comment = Annotated[str, Text(r"[^:\n,]*", "one line without colon and comma", "The app")]
-# Debian Policy 9.2.2: 0-99 are allocated by Debian itself, 65534 is nobody, 65535 is invalid.
-Id = Annotated[int, Field(ge=100, le=65533)]
-Target = Annotated[str, AfterValidator(target_in_root), WithJsonSchema({"type": "string", "pattern": "^/.+"})]
-Size = Annotated[
-    int,
-    BeforeValidator(parse_size),
-    WithJsonSchema({"type": "string", "pattern": r"^[1-9][0-9]*(MiB|GiB|TiB)$", "examples": ["2GiB"]}),
-]
+from ingot.recipe.values import exactly_one, step_from_text
+from ingot.recipe.variables import Scalar, Variables
 
 
 class Part(BaseModel):
@@ -139,6 +118,8 @@ class FileEntry(Part):
     """What the symbolic link at `target` points to."""
     directory: Literal[True] | None = None
     """True: `target` is a directory."""
+    template: bool = False
+    """Put the values of the recipe's variables into the source's text."""
     target: Target
     """Absolute path in the image."""
     owner: Name = "root"
@@ -207,10 +188,6 @@ FindingName = Literal[
     "authorized-key", "broken-link", "builder-trace", "cache", "credential", "history", "host-key", "lease", "log",
     "machine-id", "password-hash", "private-key", "random-seed", "setuid", "unit", "world-writable",
 ]  # fmt: skip
-Glob = Annotated[
-    str, Text(r"/[^\x00-\x1f\x7f]+", "an absolute path, * and ? allowed", "/etc/ssl/private/*.key")
-]
-Reason = Annotated[str, Text(r"[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*", "why, in one line", "a key for tests")]
 
 
 class Allowance(Part):
@@ -255,8 +232,15 @@ class Recipe(Part):
     """A fixed host name, or from-metadata: the one that EC2 gives each clone."""
     drop: Drop = Drop()
     hygiene: Hygiene = Hygiene()
+    variables: dict[VariableName, Scalar | None] = Field(default={}, exclude=True)
+    """Values that the recipe and its template files use as ${name}; without a value one must be set by the environment."""
+    environments: dict[EnvironmentName, dict[VariableName, Scalar | None] | None] = Field(
+        default={}, exclude=True
+    )
+    """Environments by name, each with the values that are its own."""
 
     _document: Document | None = PrivateAttr(default=None)
+    _variables: Variables = PrivateAttr(default=Variables())
 
     @property
     def document(self) -> Document:
@@ -272,8 +256,27 @@ class Recipe(Part):
 
     @property
     def lock_path(self) -> Path:
-        """Where the recipe's lock is."""
-        return self.directory / "recipe.lock"
+        """Where the recipe's lock is: the environment's own where it has one."""
+        own = self.own_lock_path
+        return own if own.is_file() else self.directory / "recipe.lock"
+
+    @property
+    def own_lock_path(self) -> Path:
+        """Where the lock of this environment alone is, if there is one."""
+        environment = self._variables.environment
+        return self.directory / ("recipe.lock" if environment is None else f"recipe.{environment}.lock")
+
+    @property
+    def lock_command(self) -> str:
+        """The command that makes the lock."""
+        environment = self._variables.environment
+        own = environment is not None and self.own_lock_path.is_file()
+        return f"ingot lock {self.name}" + (f" --env {environment}" if own else "")
+
+    @property
+    def values(self) -> Variables:
+        """The variables, with the values of the environment that the recipe was read for."""
+        return self._variables
 
     def problem(
         self, at: tuple[str | int, ...], found: str, expected: str, hint: str | None = None

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ingot.recipe.model import Base, FileEntry, Recipe, Test
+from ingot.recipe.variables import ENVIRONMENTS, VARIABLES
 
 SCHEMA_PATH = Path(__file__).with_name("recipe.schema.json")
+
+REFERENCE = {"type": "string", "pattern": r"\$\{[A-Za-z_]"}
 
 
 def schema_text() -> str:
@@ -20,6 +23,7 @@ def schema_text() -> str:
     schema |= Recipe.model_json_schema(mode="validation")
     schema["title"] = "Ingot recipe"
     _require_one(schema)
+    _allow_references(schema)
     return json.dumps(schema, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -27,6 +31,28 @@ def _require_one(schema: dict[str, Any]) -> None:
     """Say "exactly one of these keys" in the schema as the model's validator does."""
     for model in (Base, FileEntry, Test):
         schema["$defs"][model.__name__]["oneOf"] = [{"required": [choice]} for choice in model.choices]
+
+
+def _allow_references(schema: dict[str, Any]) -> None:
+    """Let a reference to a variable stand wherever a value stands; where any text can, it can already."""
+    own = {key: schema["properties"].pop(key) for key in (VARIABLES, ENVIRONMENTS)}
+    for properties in (schema["properties"], *(part["properties"] for part in schema["$defs"].values())):
+        for name, value in properties.items():
+            properties[name] = _or_reference(value)
+    schema["properties"] |= own
+
+
+def _or_reference(schema: dict[str, Any]) -> dict[str, Any]:
+    if "items" in schema:
+        return {**schema, "items": _or_reference(schema["items"])}
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [_or_reference(choice) for choice in schema["anyOf"]]}
+    limited = schema.keys() & {"pattern", "enum", "const"}
+    if schema.get("type") in ("integer", "boolean") or (schema.get("type") == "string" and limited):
+        kept = {key: schema[key] for key in ("default", "description", "title") if key in schema}
+        value = {key: item for key, item in schema.items() if key not in kept}
+        return {**kept, "anyOf": [value, REFERENCE]}
+    return schema
 
 
 if __name__ == "__main__":

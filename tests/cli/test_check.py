@@ -81,3 +81,30 @@ def test_packages_without_upgrade(ingot):
     done = ingot("lock", "one", "apache2")
     assert done.returncode == 2
     assert "--upgrade" in done.stderr
+
+
+VARIED = "variables: {size: 2GiB}\nenvironments: {prod: {size: 4GiB}, test: {size: small}}\n"
+
+
+def test_a_recipe_is_checked_in_each_of_its_environments(ingot):
+    recipe = ingot.recipes / "one" / "recipe.yaml"
+    recipe.write_text(RECIPE.format(name="one").replace("2GiB", '"${size}"') + VARIED)
+    done = ingot("check")
+    assert done.returncode == 2
+    assert done.stdout == "one: ok\none in prod: ok\ntwo: ok\n"
+    assert "recipe.yaml:3:21: size 'small'" in done.stderr
+    assert ingot("check", "one", "--env", "prod").stdout == "one in prod: ok\n"
+
+
+def test_what_is_wrong_in_every_environment_is_said_once(ingot):
+    recipe = ingot.recipes / "one" / "recipe.yaml"
+    recipe.write_text(RECIPE.format(name="one") + "stpes: []\nenvironments: {prod: {}, test: {}}\n")
+    assert ingot("check").stderr.count("unknown key 'stpes'") == 1
+
+
+def test_the_digest_in_an_environment(ingot):
+    recipe = ingot.recipes / "one" / "recipe.yaml"
+    recipe.write_text(RECIPE.format(name="one"))
+    done = ingot("digest", "one", "--env", "prod")
+    assert done.returncode == 2
+    assert "no environment 'prod'" in done.stderr

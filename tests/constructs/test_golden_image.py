@@ -47,6 +47,22 @@ def test_a_recipe_elsewhere_is_named_by_its_directory(project, stack):
     assert source["executable"][3:7] == ["publish", "api", "--recipes", "team/image_recipes"]
 
 
+def test_the_environment_of_the_recipe_reaches_the_command(project, stack):
+    recipe = project / "image_recipes" / "web" / "recipe.yaml"
+    recipe.write_text(
+        recipe.read_text() + "variables: {zone: Etc/UTC}\nenvironments: {prod: {zone: Europe/Berlin}}\n"
+    )
+    recipe.write_text(recipe.read_text() + "timezone: ${zone}\n")
+    image = GoldenImage(stack, "Image", recipe="web", environment="prod")
+    assert (
+        image.recipe_digest
+        == recipe_digest(load_recipe(recipe, "prod"))
+        != recipe_digest(load_recipe(recipe))
+    )
+    _, source = golden_asset(stack)
+    assert source["executable"][4:] == ["web", "--env", "prod", "--digest", image.recipe_digest, "--asset"]
+
+
 def test_a_recipe_may_be_named_by_its_file(project, stack):
     by_name = GoldenImage(stack, "ByName", recipe="web")
     by_file = GoldenImage(stack, "ByFile", recipe=project / "image_recipes" / "web" / "recipe.yaml")

@@ -1,0 +1,45 @@
+"""The types of text, numbers and paths that the keys of a recipe take: one line for each."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from ingot.recipe.values import Text, parse_size, target_in_root
+from ingot.recipe.variables import ENVIRONMENT_NAME, VARIABLE_NAME
+
+# Names as adduser(8) and systemd accept them; 32 bytes is utmp's limit (useradd(8)).
+Name = Annotated[str, Text(r"[a-z_][a-z0-9_-]{0,31}", "a name of lower case letters, digits, - and _", "app")]
+# Debian Policy 5.6.1: lower case letters, digits, plus, minus and full stops, two characters at least.
+PackageName = Annotated[str, Text(r"[a-z0-9][a-z0-9+.-]+", "the name of a package", "apache2")]
+UnitName = Annotated[str, Text(r"[A-Za-z0-9:_.@\\-]{1,255}", "the name of a systemd unit", "apache2")]
+OctalMode = Annotated[str, Text(r"[0-7]{4}", "four octal digits", '"0644"')]
+HttpPath = Annotated[str, Text(r"/[!-~]*", "a path that begins with / and has no blanks", "/healthz")]
+KernelParameters = Annotated[str, Text(r"[!-~ ]*", "kernel parameters in one line", "quiet")]
+TimeZone = Annotated[
+    str, Text(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", "a time zone of tzdata", "Europe/Berlin")
+]
+Locale = Annotated[str, Text(r"[A-Za-z0-9_.@-]+", "a locale", "C.UTF-8")]
+HostName = Annotated[
+    str, Text(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a host name without dots", "from-metadata")
+]
+RecipeName = Annotated[
+    str, Text(r"[a-z][a-z0-9-]{0,39}", "a name of lower case letters, digits and -", "web")
+]
+SsmName = Annotated[str, Text(r"/[A-Za-z0-9_.\-/]+", "the full name of an SSM parameter", "/aws/service/…")]
+Comment = Annotated[str, Text(r"[^:\n,]*", "one line without colon and comma", "The app")]
+# Debian Policy 9.2.2: 0-99 are allocated by Debian itself, 65534 is nobody, 65535 is invalid.
+Id = Annotated[int, Field(ge=100, le=65533)]
+Target = Annotated[str, AfterValidator(target_in_root), WithJsonSchema({"type": "string", "pattern": "^/.+"})]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    WithJsonSchema({"type": "string", "pattern": r"^[1-9][0-9]*(MiB|GiB|TiB)$", "examples": ["2GiB"]}),
+]
+Glob = Annotated[
+    str, Text(r"/[^\x00-\x1f\x7f]+", "an absolute path, * and ? allowed", "/etc/ssl/private/*.key")
+]
+Reason = Annotated[str, Text(r"[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*", "why, in one line", "a key for tests")]
+VariableName = Annotated[str, Text(VARIABLE_NAME, "a name of letters, digits and _", "greeting")]
+EnvironmentName = Annotated[str, Text(ENVIRONMENT_NAME, "a name of lower case letters, digits and -", "prod")]
