@@ -30,6 +30,7 @@ def register_image(clients: Clients, subject: Subject, snapshot_id: str, publish
     UEFI, ENA, gp3, and clones that require IMDSv2. RegisterImage takes no ClientToken, but a name is unique: when the answer to the
     first try was lost, the retry is refused, and the AMI with our publish id is ours.
     """
+    told = subject.tags(publish_id) | tags.inventory_tags(subject.manifest.get("inventory", {}))
     architecture: ArchitectureValuesType = "arm64" if subject.architecture == "arm64" else "x86_64"
     try:
         answer = clients.ec2.register_image(
@@ -47,7 +48,7 @@ def register_image(clients: Clients, subject: Subject, snapshot_id: str, publish
             EnaSupport=True,
             BootMode="uefi",
             ImdsSupport="v2.0",
-            TagSpecifications=[{"ResourceType": "image", "Tags": tags.tag_list(subject.tags(publish_id))}],
+            TagSpecifications=[{"ResourceType": "image", "Tags": tags.tag_list(told)}],
         )
     except ClientError as error:
         if code_of(error) != "InvalidAMIName.Duplicate":

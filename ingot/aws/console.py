@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ingot.aws.clients import Clients
 
 INVENTORY: Literal["ingot-inventory"] = "ingot-inventory"
+IMAGE: Literal["ingot-image"] = "ingot-image"
 TEST: Literal["ingot-test"] = "ingot-test"
 ANSI = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]")
 

@@ -12,6 +12,9 @@ RECIPE = "ingot:recipe"
 DIGEST = "ingot:digest"
 VERSION = "ingot:version"
 ROOT_DIGEST = "ingot:root-digest"
+# One tag for each section of the inventory, its digest: 256 characters, the longest value of a tag, hold no six of them. With them any machine
+# can judge a clone, whether it ever baked the image or not, and they come and go with the AMI.
+INVENTORY = "ingot:inventory:"
 PUBLISH_ID = "ingot:publish-id"
 STATE = "ingot:state"
 
@@ -36,3 +39,13 @@ def tags_of(resource: Mapping[str, Any]) -> dict[str, str]:
     """Return the tags of a resource as EC2 describes it."""
     listed: Iterable[Mapping[str, str]] = resource.get("Tags", [])
     return {tag["Key"]: tag["Value"] for tag in listed}
+
+
+def inventory_tags(sections: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags that hold the digests of an inventory's sections."""
+    return {f"{INVENTORY}{section}": digest for section, digest in sections.items()}
+
+
+def inventory_of(told: Mapping[str, str]) -> dict[str, str]:
+    """Return the digests of the inventory's sections from an AMI's tags; empty when they are not there."""
+    return {key.removeprefix(INVENTORY): value for key, value in told.items() if key.startswith(INVENTORY)}

@@ -32,6 +32,9 @@ def fleet(
     timeout: Annotated[
         float, typer.Option(min=0, help="Seconds to wait for clones that have not reported.")
     ] = 300,
+    max_age: Annotated[
+        float, typer.Option(min=1, help="Minutes; an inventory that is older proves nothing.")
+    ] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """Compare what every clone of the fleet says of itself with the manifest; exit code 1 when one differs."""
@@ -44,7 +47,12 @@ def fleet(
 
     with Reporter() as reporter, translated():
         verdict = verify_fleet(
-            connect(), stack, manifest_of=manifests(Store(paths.store())), progress=reporter, limit=timeout
+            connect(),
+            stack,
+            manifest_of=manifests(Store(paths.store())),
+            progress=reporter,
+            limit=timeout,
+            max_age=max_age * 60,
         )
     if as_json:
         print(json.dumps(verdict.as_dict(), sort_keys=True))
@@ -91,14 +99,22 @@ def _digest(name: str, recipes: Path, env: str | None) -> str:
 
 def _clone_line(clone: CloneVerdict) -> str:
     """Return a clone's verdict as text: one line when it is good, else what differs below it."""
+    line = f"{clone.instance_id}  {clone.ami_id}  {clone.digest[:12]}"
     if clone.ok:
-        return f"{clone.instance_id}  {clone.ami_id}  {clone.digest[:12]}  equals its manifest"
-    lines = [f"{clone.instance_id}  {clone.ami_id}  {clone.digest[:12]}  DIFFERS"]
+        return f"{line}  equals its manifest, {_ago(clone.age)}"
+    lines = [f"{line}  {'DIFFERS' if clone.sections else 'NOT PROVED'}"]
     if clone.problem:
         lines.append(f"  {clone.problem}")
     if clone.sections:
         lines.append(f"  sections: {', '.join(clone.sections)}")
     return "\n".join([*lines, *(f"  {path}" for path in clone.differs)])
+
+
+def _ago(age: int | None) -> str:
+    """Return how long ago a clone said so."""
+    if age is None:
+        return "at no known time"
+    return f"{age} s ago" if age < 120 else f"{age // 60} min ago"
 
 
 def _image_lines(verdict: ImageVerdict) -> str:

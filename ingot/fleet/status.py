@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ingot.aws import tags
@@ -12,6 +12,7 @@ from ingot.errors import IngotError
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling.type_defs import AutoScalingGroupTypeDef
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
     from ingot.aws.clients import Clients
 
@@ -24,7 +25,11 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Clone:
-    """One instance of the group. ``health`` is that of the load balancer's target; ``digest`` comes from the AMI's tags."""
+    """One instance of the group. ``health`` is that of the load balancer's target; ``digest`` and ``inventory`` come from the AMI's tags.
+
+    ``launched``: when EC2 started it, Unix seconds; None when EC2 does not know it. ``inventory``: the digests of what its image holds, by
+    section; empty when the AMI does not say.
+    """
 
     instance_id: str
     ami_id: str
@@ -33,6 +38,8 @@ class Clone:
     health: str
     recipe: str
     digest: str
+    launched: float | None = None
+    inventory: dict[str, str] = field(default_factory=dict)
 
     @property
     def serves(self) -> bool:
@@ -140,12 +147,13 @@ def _wanted_version(clients: Clients, group: AutoScalingGroupTypeDef) -> str:
 def _clones(clients: Clients, group: AutoScalingGroupTypeDef) -> tuple[Clone, ...]:
     members = group["Instances"]
     health = _target_health(clients, group.get("TargetGroupARNs", []))
-    images = _images_of(clients, [member["InstanceId"] for member in members])
-    told = _tags_of_images(clients, set(images.values()))
+    instances = _instances(clients, [member["InstanceId"] for member in members])
+    told = _tags_of_images(clients, {instance["ImageId"] for instance in instances.values()})
     clones = []
     for member in members:
         identifier = member["InstanceId"]
-        ami_id = images.get(identifier, UNKNOWN)
+        instance = instances.get(identifier)
+        ami_id = UNKNOWN if instance is None else instance["ImageId"]
         # A group without a load balancer has EC2's word only.
         fallback = member["HealthStatus"].lower() if not group.get("TargetGroupARNs") else "unregistered"
         clones.append(
@@ -157,6 +165,8 @@ def _clones(clients: Clients, group: AutoScalingGroupTypeDef) -> tuple[Clone, ..
                 health=health.get(identifier, fallback),
                 recipe=told.get(ami_id, {}).get(tags.RECIPE, UNKNOWN),
                 digest=told.get(ami_id, {}).get(tags.DIGEST, UNKNOWN),
+                launched=None if instance is None else instance["LaunchTime"].timestamp(),
+                inventory=tags.inventory_of(told.get(ami_id, {})),
             )
         )
     return tuple(sorted(clones, key=lambda clone: (clone.version, clone.instance_id)))
@@ -173,15 +183,15 @@ def _target_health(clients: Clients, target_groups: Iterable[str]) -> dict[str, 
     return health
 
 
-def _images_of(clients: Clients, instance_ids: list[str]) -> dict[str, str]:
-    """Return each instance's AMI id. Asked by a filter: an id that EC2 just forgot is no error then."""
+def _instances(clients: Clients, instance_ids: list[str]) -> dict[str, InstanceTypeDef]:
+    """Return the instances as EC2 describes them, by id. Asked by a filter: an id that EC2 just forgot is no error then."""
     if not instance_ids:
         return {}
-    found: dict[str, str] = {}
+    found: dict[str, InstanceTypeDef] = {}
     pages = clients.ec2.get_paginator("describe_instances")
     for page in pages.paginate(Filters=[{"Name": "instance-id", "Values": instance_ids}]):
         for reservation in page["Reservations"]:
-            found |= {instance["InstanceId"]: instance["ImageId"] for instance in reservation["Instances"]}
+            found |= {instance["InstanceId"]: instance for instance in reservation["Instances"]}
     return found
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from ingot.aws import console
+from ingot.aws import console, tags
 from ingot.aws.failures import is_missing
 from ingot.aws.waiting import wait_until
-from ingot.errors import VerificationError
+from ingot.fleet.report import FRESH, Report, newest
 from ingot.fleet.status import FLEET_STACK, UNKNOWN, Clone, fleet_status
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ LONGEST_PAUSE = 5.0
 class CloneVerdict:
     """What one clone said of itself, judged. ``problem`` is "" when nothing is wrong.
 
-    ``sections``: the inventory's sections that differ from the manifest. ``differs``: the paths that the clone names.
+    ``sections``: the inventory's sections that differ from the manifest. ``differs``: the paths that the clone names. ``age``: seconds since
+    its inventory was made; None when there is none, or nothing tells.
     """
 
     instance_id: str
@@ -34,6 +36,7 @@ class CloneVerdict:
     sections: tuple[str, ...] = ()
     differs: tuple[str, ...] = ()
     problem: str = ""
+    age: int | None = None
 
     @property
     def ok(self) -> bool:
@@ -67,68 +70,74 @@ def verify_fleet(
     manifest_of: ManifestOf,
     progress: Callable[[str], None],
     limit: float,
+    max_age: float = FRESH,
 ) -> FleetVerdict:
-    """Compare every clone's last inventory with the manifest of its AMI's recipe digest.
+    """Compare every clone's newest inventory with what its AMI's image holds.
 
-    Waits at most ``limit`` seconds for clones that have not reported yet. A clone whose AMI is of another digest than the stack's
-    is judged by its own manifest, and named for it. Raises VerificationError when the manifest is not in the local store.
+    What it holds, the manifest of the recipe digest says that the AMI is tagged with, or, where ``manifest_of`` has none, the AMI's own
+    tags. Waits at most ``limit`` seconds for clones whose newest inventory is absent or older than ``max_age`` seconds. What is wrong with one
+    clone does not keep the others from being judged. Raises IngotError when there is no fleet.
     """
     status = fleet_status(clients, stack)
     clones = [clone for clone in status.clones if not clone.lifecycle.startswith("Terminat")]
-    manifests = {clone.digest: _manifest(clone, manifest_of) for clone in clones}
-    reports = _collect(clients, clones, progress, limit)
+    expected = {clone.instance_id: _expected(clone, manifest_of) for clone in clones}
+    judged = [clone for clone in clones if expected[clone.instance_id]]
+    consoles = _collect(clients, judged, progress, limit, max_age)
     verdicts = []
     for clone in clones:
-        inventory, text = reports[clone.instance_id]
-        verdict = judge(clone, inventory, manifests[clone.digest], text, limit)
+        sections = expected[clone.instance_id]
+        if not sections:
+            verdict = CloneVerdict(clone.instance_id, clone.ami_id, clone.digest, problem=_unknown(clone))
+        else:
+            verdict = judge(clone, sections, consoles[clone.instance_id], limit=limit, max_age=max_age)
         if verdict.ok and clone.digest != status.digest:
             verdict = _stale(verdict, status.digest)
         verdicts.append(verdict)
     return FleetVerdict(stack, status.digest, tuple(verdicts))
 
 
-def _manifest(clone: Clone, manifest_of: ManifestOf) -> Mapping[str, Any]:
+def _expected(clone: Clone, manifest_of: ManifestOf) -> Mapping[str, str]:
+    """Return the digests of the sections that a clone must have; empty when nothing here says so."""
+    manifest = None if clone.digest == UNKNOWN else manifest_of(clone.digest)
+    return clone.inventory if manifest is None else manifest["inventory"]
+
+
+def _unknown(clone: Clone) -> str:
+    """Say why nothing is known of what a clone should be."""
     if clone.digest == UNKNOWN:
-        raise VerificationError(
-            f"{clone.instance_id} was launched from {clone.ami_id}, which has no tag ingot:digest: not an image of Ingot"
-        )
-    manifest = manifest_of(clone.digest)
-    if manifest is None:
-        raise VerificationError(
-            f"the manifest of {clone.recipe} {clone.digest[:12]} is not in this machine's store",
-            hint=f"check out the commit of that digest and run `ingot bake {clone.recipe}`: the same recipe gives the same image",
-        )
-    return manifest
+        return f"{clone.ami_id} has no tag ingot:digest: not an image of Ingot"
+    return (
+        f"the manifest of {clone.recipe} {clone.digest[:12]} is not in this machine's store, and {clone.ami_id} has no tags {tags.INVENTORY}*; "
+        f"check out the commit of that digest and run `ingot bake {clone.recipe}`: the same recipe gives the same image"
+    )
 
 
 def _collect(
-    clients: Clients, clones: list[Clone], progress: Callable[[str], None], limit: float
-) -> dict[str, tuple[dict[str, Any] | None, str]]:
-    """Read the consoles until every clone has reported, at most ``limit`` seconds; return inventory and console of each."""
-    reports: dict[str, tuple[dict[str, Any] | None, str]] = {
-        clone.instance_id: (None, "") for clone in clones
-    }
+    clients: Clients, clones: list[Clone], progress: Callable[[str], None], limit: float, max_age: float
+) -> dict[str, str]:
+    """Read the consoles until every clone's newest inventory is fresh, at most ``limit`` seconds; return each clone's console."""
+    consoles = {clone.instance_id: "" for clone in clones}
+    awaited = list(clones)
     told = ""
 
     def complete() -> bool:
         nonlocal told
-        for identifier, (inventory, _) in reports.items():
-            if inventory is None:
-                text = _console(clients, identifier)
-                reports[identifier] = (console.last_line(text, console.INVENTORY), text)
-        silent = [identifier for identifier, (inventory, _) in reports.items() if inventory is None]
-        line = f"waiting for the inventory of {', '.join(silent)}"
-        if silent and line != told:
+        for clone in tuple(awaited):
+            consoles[clone.instance_id] = _console(clients, clone.instance_id)
+            if not _is_late(clone, consoles[clone.instance_id], max_age):
+                awaited.remove(clone)
+        line = f"waiting for the inventory of {', '.join(clone.instance_id for clone in awaited)}"
+        if awaited and line != told:
             told = line
             progress(line)
-        return not silent
+        return not awaited
 
     try:
         wait_until(complete, "the clones' inventories", limit=limit, longest=LONGEST_PAUSE)
     except TimeoutError:
         # Who is silent is part of the verdict; the others are judged all the same.
         progress("some clones did not report in time")
-    return reports
+    return consoles
 
 
 def _console(clients: Clients, instance_id: str) -> str:
@@ -140,35 +149,68 @@ def _console(clients: Clients, instance_id: str) -> str:
         raise
 
 
+def _is_late(clone: Clone, text: str, max_age: float) -> bool:
+    """Tell whether a better word of the clone may come: it said nothing in this boot, or too long ago."""
+    said = newest(text)
+    if said is None:
+        return True
+    try:
+        return _age(clone, Report.of(said)) > max_age
+    except ValueError:  # no waiting makes a newer image of it
+        return False
+
+
+def _age(clone: Clone, report: Report) -> float:
+    return report.age(launched=clone.launched, now=time.time())
+
+
 def judge(
-    clone: Clone, inventory: Mapping[str, Any] | None, manifest: Mapping[str, Any], text: str, limit: float
+    clone: Clone, expected: Mapping[str, str], text: str, *, limit: float, max_age: float = FRESH
 ) -> CloneVerdict:
-    """Compare a clone's inventory with a manifest's; ``text`` is its console, for the message when it said nothing."""
+    """Hold the newest inventory on a clone's console, ``text``, against the digests of the sections that it must have."""
 
     def verdict(**found: Any) -> CloneVerdict:  # noqa: ANN401 - the fields of CloneVerdict
         return CloneVerdict(clone.instance_id, clone.ami_id, clone.digest, **found)
 
-    if inventory is None:
+    said = newest(text)
+    if said is None:
         end = console.tail(text, 10)
         return verdict(problem=f"no inventory on its console within {limit:.0f} s; the console ends:\n{end}")
-    if inventory.get("digest") != clone.digest:
+    try:
+        report = Report.of(said)
+    except ValueError as error:
+        return verdict(problem=f"its inventory is not understood: {error}")
+    if report.digest != clone.digest:
         return verdict(
-            problem=f"it says that its recipe digest is {inventory.get('digest')}; its AMI's is {clone.digest}"
+            problem=f"it says that its recipe digest is {report.digest}; its AMI's is {clone.digest}"
         )
-    expected: Mapping[str, str] = manifest["inventory"]
-    found = inventory.get("sections")
-    if not isinstance(found, dict):
-        return verdict(problem="its inventory has no sections")
     differing = tuple(
-        sorted(name for name in expected.keys() | found.keys() if found.get(name) != expected.get(name))
+        sorted(
+            name
+            for name in expected.keys() | report.sections.keys()
+            if report.sections.get(name) != expected.get(name)
+        )
     )
-    return verdict(sections=differing, differs=tuple(str(path) for path in inventory.get("differs", [])))
+    age = _age(clone, report)
+    return verdict(
+        sections=differing,
+        differs=report.differs,
+        age=None if age == float("inf") else round(age),
+        problem=_too_old(age, max_age) if age > max_age else "",
+    )
+
+
+def _too_old(age: float, max_age: float) -> str:
+    """Say that an inventory proves nothing about now: the clone was in order, or not, when it was made."""
+    when = "of no known time (its clock is wrong)" if age == float("inf") else f"{age / 60:.0f} minutes old"
+    return (
+        f"its newest inventory is {when}; expected one of the last {max_age / 60:.0f} minutes: "
+        "its ingot-inventory.timer does not run, its console is not read live, or the clone hangs"
+    )
 
 
 def _stale(verdict: CloneVerdict, digest: str) -> CloneVerdict:
-    return CloneVerdict(
-        verdict.instance_id,
-        verdict.ami_id,
-        verdict.digest,
+    return replace(
+        verdict,
         problem=f"it equals its own manifest, but the stack asks for recipe digest {digest[:12]}: is a refresh running?",
     )

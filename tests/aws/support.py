@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ class SmallImage:
     disk: Path
     manifest: dict[str, Any]
     digest: str
+
+
+BOOT = "6a3f1c52-0d5e-4c8e-9b1a-2f70cde01234"
 
 
 def block(seed: str) -> bytes:
@@ -81,6 +85,7 @@ def inventory_line(image: SmallImage, *, differs: dict[str, list[str]] | None = 
         sections[section] = "0" * 64
     paths = [path for named in (differs or {}).values() for path in named]
     value = {"recipe": "web", "digest": image.digest, "sections": sections, "differs": paths}
+    value |= {"boot": BOOT, "sequence": 1, "time": int(time.time()), "uptime": 20}
     return line("ingot-inventory", value | changes)
 
 

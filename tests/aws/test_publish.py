@@ -63,6 +63,8 @@ def test_the_ami_boots_by_uefi_and_requires_imdsv2(tmp_path, clients, direct, se
     assert tags["ingot:recipe"] == "web"
     assert tags["ingot:digest"] == image.digest
     assert tags["ingot:state"] == "published"
+    for section, digest in image.manifest["inventory"].items():
+        assert tags[f"ingot:inventory:{section}"] == digest
 
 
 def test_what_is_published_is_not_published_again(tmp_path, clients, proxy, settings, passing):

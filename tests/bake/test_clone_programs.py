@@ -6,8 +6,12 @@ import os
 import re
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
+
+from ingot.fleet.report import Report
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="needs a network of its own")]
 
@@ -100,9 +104,20 @@ def test_the_host_name_comes_from_the_metadata(inside, tree):
 
 def test_an_early_line_says_which_image_it_is(inside, web_image):
     found = report(inside("", "/usr/lib/ingot/announce"), "ingot-image")
+    assert found.pop("boot") == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     assert found == {"recipe": "web", "digest": web_image.digest, "version": web_image.digest[:12]}
 
 
 def test_the_inventory_is_one_line_on_the_console(inside, web_image):
     found = report(inside("", "/usr/lib/ingot/inventory"), "ingot-inventory")
     assert {**found["sections"], "os": ""} == {**web_image.manifest["inventory"], "os": ""}
+
+
+def test_the_inventory_says_when_it_was_made(inside, web_image):
+    begun = time.time()
+    reports = [Report.of(report(inside("", "/usr/lib/ingot/inventory"), "ingot-inventory")) for _ in range(2)]
+    assert [found.sequence for found in reports] == [1, 2]
+    assert {found.boot for found in reports} == {Path("/proc/sys/kernel/random/boot_id").read_text().strip()}
+    assert begun - 1 <= reports[0].time <= reports[1].time <= time.time()
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    assert uptime - 120 < reports[0].uptime <= uptime

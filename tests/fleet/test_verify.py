@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
 
 from ingot.aws import console
-from ingot.errors import VerificationError
 from ingot.fleet import verify
 from ingot.fleet.status import Clone, FleetStatus
 from ingot.fleet.verify import judge, verify_fleet
-from tests.aws.support import inventory_line, make_image
+from tests.aws.support import BOOT, inventory_line, line, make_image
 
 
 @pytest.fixture
@@ -24,18 +24,19 @@ def clone(image):
     return Clone("i-1", "ami-1", "1", "InService", "healthy", "web", image.digest)
 
 
-def said(text):
-    return console.last_line(text, console.INVENTORY)
+def verdict_on(image, clone, text, **settings):
+    return judge(clone, image.manifest["inventory"], text, **({"limit": 7} | settings))
 
 
 def test_a_clone_that_equals_its_manifest_is_good(image, clone):
-    text = "boot\r\n" + inventory_line(image) + "\r\nlogin:"
-    assert judge(clone, said(text), image.manifest, text, 1).ok
+    verdict = verdict_on(image, clone, "boot\r\n" + inventory_line(image) + "\r\nlogin:")
+    assert verdict.ok
+    assert 0 <= verdict.age < 60
 
 
 def test_a_changed_clone_is_named_with_sections_and_paths(image, clone):
     text = inventory_line(image, differs={"files": ["/etc/motd changed"], "users": ["/etc/passwd changed"]})
-    verdict = judge(clone, said(text), image.manifest, text, 1)
+    verdict = verdict_on(image, clone, text)
     assert not verdict.ok
     assert verdict.sections == ("files", "users")
     assert verdict.differs == ("/etc/motd changed", "/etc/passwd changed")
@@ -43,31 +44,53 @@ def test_a_changed_clone_is_named_with_sections_and_paths(image, clone):
 
 def test_the_last_word_counts(image, clone):
     good, bad = inventory_line(image), inventory_line(image, differs={"files": ["/etc/motd changed"]})
-    assert not judge(clone, said(f"{good}\n{bad}\n"), image.manifest, "", 1).ok
-    assert judge(clone, said(f"{bad}\n{good}\n"), image.manifest, "", 1).ok
+    assert not verdict_on(image, clone, f"{good}\n{bad}\n").ok
+    assert verdict_on(image, clone, f"{bad}\n{good}\n").ok
 
 
 def test_a_line_with_a_wrong_checksum_is_no_word(image, clone):
     forged = inventory_line(image)[:-1] + "x"
-    assert said(forged) is None
-    verdict = judge(clone, None, image.manifest, "Kernel panic\n", 7)
+    verdict = verdict_on(image, clone, f"{forged}\nKernel panic\n")
     assert "no inventory on its console within 7 s" in verdict.problem
     assert "Kernel panic" in verdict.problem
 
 
 def test_sections_of_which_the_manifest_knows_nothing_differ(image, clone):
-    text = inventory_line(image, sections=image.manifest["inventory"] | {"more": "1"})
-    assert judge(clone, said(text), image.manifest, text, 1).sections == ("more",)
+    text = inventory_line(image, sections=image.manifest["inventory"] | {"more": "0" * 64})
+    assert verdict_on(image, clone, text).sections == ("more",)
 
 
 def test_a_clone_of_another_image_is_named(image, clone):
     text = inventory_line(image, digest="0" * 64)
-    assert "recipe digest is 0000" in judge(clone, said(text), image.manifest, text, 1).problem
+    assert "recipe digest is 0000" in verdict_on(image, clone, text).problem
+
+
+def test_an_inventory_that_is_too_old_proves_nothing(image, clone):
+    text = inventory_line(image, time=int(time.time()) - 3000)
+    verdict = verdict_on(image, clone, text)
+    assert not verdict.ok
+    assert "its newest inventory is 50 minutes old; expected one of the last 20 minutes" in verdict.problem
+    assert verdict_on(image, clone, text, max_age=4000).ok
+
+
+def test_a_line_of_a_boot_before_the_last_one_is_no_word(image, clone):
+    other = BOOT.replace("6a3f", "ffff")
+    booted = [line("ingot-image", {"boot": boot, "digest": image.digest}) for boot in (BOOT, other)]
+    assert verdict_on(image, clone, f"{booted[0]}\n{inventory_line(image)}\n").ok
+    verdict = verdict_on(image, clone, f"{inventory_line(image)}\n{booted[1]}\n")
+    assert "no inventory on its console" in verdict.problem
+    assert verdict_on(image, clone, f"{booted[1]}\n{inventory_line(image, boot=other)}\n").ok
+
+
+class Consoles(dict):
+    """What the consoles hold, by instance id; ``clones``: those of the fleet."""
 
 
 @pytest.fixture
 def fleet(monkeypatch, image, clone):
     """A fleet of two clones, and what their consoles hold."""
+    consoles = Consoles({"i-1": inventory_line(image), "i-2": inventory_line(image)})
+    consoles.clones = [clone, replace(clone, instance_id="i-2")]
     status = FleetStatus(
         "IngotFleet",
         "http://x",
@@ -76,11 +99,12 @@ def fleet(monkeypatch, image, clone):
         image.digest,
         2,
         "1",
-        (clone, replace(clone, instance_id="i-2")),
+        (),
         None,
     )
-    consoles = {"i-1": inventory_line(image), "i-2": inventory_line(image)}
-    monkeypatch.setattr(verify, "fleet_status", lambda _clients, _stack: status)
+    monkeypatch.setattr(
+        verify, "fleet_status", lambda _clients, _stack: replace(status, clones=tuple(consoles.clones))
+    )
     monkeypatch.setattr(console, "read_console", lambda _clients, instance: consoles[instance])
     return consoles
 
@@ -119,6 +143,29 @@ def test_a_silent_clone_makes_the_fleet_bad_and_the_others_are_judged(image, fle
     assert [clone.ok for clone in run(image).clones] == [True, False]
 
 
-def test_a_manifest_that_is_not_here_is_said_so(image, fleet):
-    with pytest.raises(VerificationError, match="is not in this machine's store"):
-        run(image, manifest_of=lambda _digest: None)
+def test_a_clone_that_said_something_long_ago_is_waited_for(image, fleet):
+    fleet["i-2"] = inventory_line(image, time=int(time.time()) - 3000)
+
+    def progress(_message):
+        fleet["i-2"] += "\n" + inventory_line(image, sequence=2)
+
+    assert run(image, progress=progress, limit=30).ok
+
+
+def test_a_clone_of_which_nothing_is_known_is_named_and_the_others_are_judged(image, fleet):
+    fleet.clones[1] = replace(fleet.clones[1], ami_id="ami-2", digest="f" * 64)
+    fleet.clones.append(replace(fleet.clones[0], instance_id="i-3", digest="unknown"))
+    verdict = run(image)
+    assert [clone.ok for clone in verdict.clones] == [True, False, False]
+    told = verdict.clones[1].problem
+    assert "the manifest of web ffffffffffff is not in this machine's store" in told
+    assert "`ingot bake web`" in told
+    assert verdict.clones[2].problem == "ami-1 has no tag ingot:digest: not an image of Ingot"
+    assert not verdict.ok
+
+
+def test_without_a_manifest_the_tags_of_the_ami_say_what_a_clone_holds(image, fleet):
+    fleet.clones[:] = [replace(clone, inventory=image.manifest["inventory"]) for clone in fleet.clones]
+    fleet["i-2"] = inventory_line(image, differs={"files": ["/usr/bin/x added"]})
+    verdict = run(image, manifest_of=lambda _digest: None)
+    assert [(clone.ok, clone.sections) for clone in verdict.clones] == [(True, ()), (False, ("files",))]

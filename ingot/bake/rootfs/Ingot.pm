@@ -46,6 +46,20 @@ sub image {
     return read_file('/etc/ingot/image.json') =~ /"$key": "([^"\\]*)"/ ? $1 : '';
 }
 
+# Which boot of this machine it is: random(4).
+sub boot_id { my $id = read_file('/proc/sys/kernel/random/boot_id'); chomp $id; return $id }
+
+# 1 for the first inventory of this boot, then 2, … : /run is empty after each boot.
+sub next_number {
+    mkdir $SCRATCH, 0700;
+    my ($number) = read_file("$SCRATCH/sequence") =~ /^(\d+)$/;
+    $number = ($number // 0) + 1;
+    open my $file, '>', "$SCRATCH/sequence" or die "$SCRATCH/sequence: $!\n";
+    print {$file} "$number\n" or die "$SCRATCH/sequence: $!\n";
+    close $file or die "$SCRATCH/sequence: $!\n";
+    return $number;
+}
+
 # One line on the serial console, where `ec2 get-console-output` finds it, closed by a digest that shows a torn line.
 sub report {
     my ($word, $json) = @_;

@@ -5,5 +5,5 @@ use warnings;
 use lib '/usr/lib/ingot';
 use Ingot;
 
-my $json = '{' . join(',', map { "\"$_\":" . Ingot::json_string(Ingot::image($_)) } qw(digest recipe version)) . '}';
+my $json = '{"boot":' . Ingot::json_string(Ingot::boot_id()) . ',' . join(',', map { "\"$_\":" . Ingot::json_string(Ingot::image($_)) } qw(digest recipe version)) . '}';
 Ingot::report('ingot-image', $json);

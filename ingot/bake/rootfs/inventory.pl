@@ -90,6 +90,9 @@ sub differences {
     return $more > 0 ? (@found[0 .. $MOST_DIFFERENCES - 1], "…and $more more") : @found;
 }
 
+# When it was made, so that an old line is not taken for a new one: taken before the first file is read.
+my $time = time;
+my ($uptime) = Ingot::read_file('/proc/uptime') =~ /^(\d+)/;
 my $kernel = Ingot::read_file('/proc/sys/kernel/osrelease');
 walk('', (lstat '/')[0]);
 hash_files();
@@ -107,6 +110,8 @@ if (@ARGV && $ARGV[0] eq '--text') {    # for people who want to see what a dige
 }
 my $sections = join ',', map { "\"$_\":\"" . Ingot::sha256($section{$_}) . '"' } sort keys %section;
 my $differs = join ',', map { Ingot::json_string($_) } differences();
-my $json = "{\"differs\":[$differs],\"digest\":" . Ingot::json_string(Ingot::image('digest'))
-    . ',"recipe":' . Ingot::json_string(Ingot::image('recipe')) . ",\"sections\":{$sections}}";
-if (@ARGV && $ARGV[0] eq '--print') { print "$json\n" } else { Ingot::report('ingot-inventory', $json) }
+my $print = @ARGV && $ARGV[0] eq '--print';
+my $json = '{"boot":' . Ingot::json_string(Ingot::boot_id()) . ",\"differs\":[$differs],\"digest\":" . Ingot::json_string(Ingot::image('digest'))
+    . ',"recipe":' . Ingot::json_string(Ingot::image('recipe')) . ",\"sections\":{$sections},\"sequence\":"
+    . ($print ? 0 : Ingot::next_number()) . ",\"time\":$time,\"uptime\":" . ($uptime // 0) . '}';
+if ($print) { print "$json\n" } else { Ingot::report('ingot-inventory', $json) }
