@@ -1,7 +1,6 @@
 """The CDK app: a stack where golden images are baked and proved, and a stack with a fleet of clones."""
 
 import sys
-from dataclasses import fields
 
 import aws_cdk as cdk
 
@@ -12,11 +11,11 @@ from stacks.fleet_stack import FleetStack
 
 
 def main() -> None:
-    """Read the context, create the stacks, write the cloud assembly."""
+    """Read context and environments, create the stacks, write the cloud assembly."""
     app = cdk.App(analytics_reporting=False)
-    config = Config.read({key.name: app.node.try_get_context(key.name) for key in fields(Config)})
+    config = Config.read(app.node.get_all_context())
     builder = BuilderStack(app, "IngotBuilder", config=config)
-    FleetStack(app, "IngotFleet", config=config, builder=builder.builder)
+    FleetStack(app, config.stack_name("IngotFleet"), config=config, builder=builder.builder)
     app.synth()
 
 

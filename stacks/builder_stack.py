@@ -22,7 +22,7 @@ class BuilderStack(IngotStack):
             "Builder",
             vpc_cidr=config.builder_vpc_cidr,
             instance_type=config.builder_instance_type,
-            test_instance_type=config.instance_type,
+            test_instance_type=config.test_instance_type,
         )
         outputs = {
             "TestLaunchTemplateId": self.builder.test_launch_template.launch_template_id,

@@ -1,150 +1,148 @@
-"""What can be configured: the CDK context keys, their defaults and their checks."""
+"""One deployment's settings: of the CDK context, then of the environment, then of the file's defaults, then of the program."""
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from ingot.errors import InputError
+from pydantic import ValidationError
+
+from ingot.errors import InputError, Problem
+from ingot.recipe.explain import close_to
+from stacks.environments import ENVIRONMENTS_FILE, Environments, read_environments
+from stacks.settings import Settings
+
+# Settings of the builder's stack, which environments of one account and region share: an image is baked once for all of them.
+SHARED = ("builder", "builder_instance_type", "builder_vpc_cidr", "test_instance_type")
+HINT = "docs/environments.md lists the keys; set them in environments.yaml, with -c KEY=VALUE, or in cdk.json under context"
 
 
-def _text(pattern: str, expected: str) -> Callable[[object], str]:
-    def read(value: object) -> str:
-        if not isinstance(value, str) or re.fullmatch(pattern, value) is None:
-            raise ValueError(expected)
-        return value
+class Config(Settings):
+    """The settings, and the name of their environment (``-c env=NAME``); None: none was named."""
 
-    return read
+    env: str | None = None
 
-
-def _number(low: int, high: int) -> Callable[[object], int]:
-    """Whole numbers; `-c key=value` gives text, cdk.json gives JSON numbers."""
-
-    def read(value: object) -> int:
-        if isinstance(value, bool) or re.fullmatch(r"[0-9]{1,9}(\.0)?", str(value)) is None:
-            raise ValueError(f"a whole number from {low} to {high}")
-        number = int(float(str(value)))
-        if not low <= number <= high:
-            raise ValueError(f"a whole number from {low} to {high}")
-        return number
-
-    return read
-
-
-def _flag(value: object) -> bool:
-    if value in (True, "true"):
-        return True
-    if value in (False, "false"):
-        return False
-    raise ValueError("true or false")
-
-
-def _network(value: object) -> str:
-    """A VPC's addresses. Amazon VPC User Guide, "VPC CIDR blocks": /16 to /28; ours need room for four subnets."""
-    expected = "an IPv4 network from /16 to /24 such as 172.20.0.0/16"
-    try:
-        network = ipaddress.IPv4Network(value if isinstance(value, str) else "")
-    except ValueError as error:
-        raise ValueError(expected) from error
-    if not 16 <= network.prefixlen <= 24:
-        raise ValueError(expected)
-    return str(network)
-
-
-_INSTANCE_TYPE = _text(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "an EC2 instance type such as t3.small")
-
-
-def _key(default: object, read: Callable[[object], Any], help_: str) -> Any:  # noqa: ANN401 - as dataclasses.field: the type is the key's
-    return field(default=default, metadata={"read": read, "help": help_})
-
-
-@dataclass(frozen=True)
-class Config:
-    """One deployment's settings. Each field is a context key: `-c KEY=VALUE`, or `context` in cdk.json."""
-
-    recipe: str = _key(
-        "web", _text(r"[a-z][a-z0-9-]{0,39}", "a recipe's name"), "the recipe whose clones the fleet runs"
-    )
-    # A word of its own from the first day, so that `instance` will be one more choice and not another key.
-    builder: str = _key(
-        "host",
-        _text("host", "host, the machine that deploys; a builder instance cannot bake yet"),
-        "where images are baked",
-    )
-    instance_type: str = _key("t3.small", _INSTANCE_TYPE, "the clones' instance type")
-    builder_instance_type: str = _key("c7i.large", _INSTANCE_TYPE, "the builder instance's type")
-    min_clones: int = _key(2, _number(0, 1000), "the group's minimum")
-    max_clones: int = _key(4, _number(1, 1000), "the group's maximum")
-    desired_clones: int | None = _key(
-        None,
-        _number(0, 1000),
-        "the group's size, set anew by each deployment; default: left as it is, at first the minimum",
-    )
-    health_path: str = _key(
-        "/healthz", _text(r"/[!-~]{0,1023}", "a path that begins with /"), "answers 200 when a clone is well"
-    )
-    health_grace_seconds: int = _key(300, _number(0, 7200), "how long a new clone may take until it is well")
-    warm_up_seconds: int = _key(30, _number(0, 3600), "how long a new clone serves before an old one goes")
-    deregistration_seconds: int = _key(
-        15, _number(0, 3600), "how long a clone that goes may finish its requests"
-    )
-    refresh_max_healthy_percentage: int = _key(
-        200,
-        _number(100, 200),
-        "how far an instance refresh may exceed the group's size; 150: half of the clones at a time",
-    )
-    internet_facing: bool = _key(True, _flag, "whether the load balancer has public addresses")
-    egress: bool = _key(False, _flag, "whether clones may reach the Internet, by a NAT gateway")
-    vpc_cidr: str = _key(
-        "172.20.0.0/16", _network, "the fleet's addresses; the local cloud needs them within 160.0.0.0/4"
-    )
-    builder_vpc_cidr: str = _key("172.21.0.0/24", _network, "the builder's addresses; likewise")
-    account: str | None = _key(
-        None,
-        _text(r"[0-9]{12}", "an AWS account id of 12 digits"),
-        "default: the caller's, CDK_DEFAULT_ACCOUNT",
-    )
-    region: str | None = _key(
-        None,
-        _text(r"[a-z]{2}(-[a-z]+)+-[0-9]", "an AWS region such as eu-central-1"),
-        "default: the caller's, CDK_DEFAULT_REGION",
-    )
+    def stack_name(self, name: str) -> str:
+        """Return a stack's name in this environment."""
+        return name if self.env is None else f"{name}-{self.env}"
 
     @classmethod
-    def read(cls, context: Mapping[str, object], environment: Mapping[str, str] = os.environ) -> Config:
-        """Return the settings that ``context`` gives, defaults elsewhere; raise InputError with every problem."""
-        values: dict[str, Any] = {
-            "account": environment.get("CDK_DEFAULT_ACCOUNT") or None,
-            "region": environment.get("CDK_DEFAULT_REGION") or None,
-        }
-        problems = []
-        for key in fields(cls):
-            found = context.get(key.name)
-            if found is None:
-                continue
-            try:
-                values[key.name] = key.metadata["read"](found)
-            except ValueError as expected:
-                problems.append(f"context key {key.name}: found {found!r}, expected {expected}")
-        if not problems:
-            config = cls(**values)
-            problems = config._contradictions()
-        if problems:
+    def read(
+        cls,
+        context: Mapping[str, object],
+        environment: Mapping[str, str] = os.environ,
+        file: Path = ENVIRONMENTS_FILE,
+    ) -> Config:
+        """Return the settings that apply.
+
+        :param context: the CDK app's context; what else is in it is left alone
+        :param environment: CDK_DEFAULT_ACCOUNT and CDK_DEFAULT_REGION, which the CDK CLI sets to the caller's
+        :param file: where environments are
+        :raises InputError: every problem of the file and of the context
+        """
+        environments = read_environments(file)
+        name = context.get("env")
+        if name is not None and not isinstance(name, str):
+            raise InputError(f"context key env: found {name!r}, expected the name of an environment")
+        given = _given(context)
+        caller = {key: environment.get(f"CDK_DEFAULT_{key.upper()}") or None for key in ("account", "region")}
+        if problems := _problems_of(caller, "the caller's {}"):
             raise InputError(
                 "\n".join(problems),
-                hint="docs/constructs.md lists the keys; set them with -c KEY=VALUE or in cdk.json under context",
+                hint="the CDK CLI says them in CDK_DEFAULT_ACCOUNT and CDK_DEFAULT_REGION",
             )
+        config = cls(env=name, **{**caller, **environments.of(name), **given})
+        _check_file(environments)
+        _check(config, environments, given)
         return config
 
-    def _contradictions(self) -> list[str]:
-        wanted = self.min_clones if self.desired_clones is None else self.desired_clones
-        if self.min_clones <= wanted <= self.max_clones:
-            return []
-        return [
-            f"context keys min_clones, desired_clones, max_clones: found {self.min_clones}, {wanted}, {self.max_clones}, "
-            "expected min_clones <= desired_clones <= max_clones"
-        ]
+
+def _given(context: Mapping[str, object]) -> dict[str, Any]:
+    """Return the settings of the context; raise InputError with every problem, a key that is nearly right included."""
+    known = Settings.model_fields
+    given = {key: value for key, value in context.items() if key in known and value is not None}
+    problems = _problems_of(given, "context key {}")
+    # The CDK's own keys have other characters, and other tools may have keys of their own: only near misses are mistakes.
+    for key in context:
+        if key not in known and key != "env" and re.fullmatch(r"[a-z_]+", key) and close_to(key, known):
+            problems.append(f"context key {key}: there is none of this name; {close_to(key, known)}")
+    if problems:
+        raise InputError("\n".join(problems), hint=HINT)
+    return given
+
+
+def _problems_of(values: Mapping[str, object], place: str) -> list[str]:
+    """Return what is wrong with settings that no file holds; ``place`` names them, {} being the key."""
+    try:
+        Settings.model_validate(values)
+    except ValidationError as error:
+        told = [(place.format(each["loc"][0]), each["ctx"]) for each in error.errors(include_url=False)]
+        return [f"{where}: found {about['found']}, expected {about['expected']}" for where, about in told]
+    return []
+
+
+def _check_file(environments: Environments) -> None:
+    """Check each environment of the file as a whole, so that a mistake in one is found when another is deployed."""
+    problems = []
+    for name in environments.named:
+        settings = Settings.model_validate(environments.of(name))
+        for keys, found, expected in contradictions(settings):
+            problem = environments.problem(name, keys, found, expected)
+            problems += [] if problem is None else [problem]
+    problems += _builders_that_differ(environments)
+    if problems:
+        raise InputError(f"{environments.path}: the environments have problems", problems=problems)
+
+
+def _builders_that_differ(environments: Environments) -> list[Problem]:
+    """Return a problem for each setting of the one builder that two environments of an account and region want to differ."""
+    first: dict[tuple[str | None, str | None], tuple[str, Settings]] = {}
+    problems = []
+    for name in environments.named:
+        settings = Settings.model_validate(environments.of(name))
+        other, before = first.setdefault((settings.account, settings.region), (name, settings))
+        for key in SHARED:
+            wanted, there = getattr(settings, key), getattr(before, key)
+            if wanted == there:
+                continue
+            found, expected = (
+                f"{key} {wanted}",
+                f"{there}, as {other} has it: they share the stack IngotBuilder",
+            )
+            hint = "set it under defaults, or give the environments an account or region of their own"
+            problem = environments.problem(name, (key,), found, expected, hint)
+            problem = problem or environments.problem(
+                other, (key,), f"{key} {there}", f"{wanted}, as {name} has it", hint
+            )
+            problems += [] if problem is None else [problem]
+    return problems
+
+
+def _check(config: Config, environments: Environments, given: Mapping[str, object]) -> None:
+    """Check the settings together, the context's among them; raise InputError where they contradict each other."""
+    lines = []
+    for keys, found, expected in contradictions(config):
+        own = None if set(keys) & set(given) else environments.problem(config.env, keys, found, expected)
+        lines.append(
+            str(own) if own is not None else f"settings {', '.join(keys)}: found {found}, expected {expected}"
+        )
+    if lines:
+        raise InputError("\n".join(lines), hint=HINT)
+
+
+def contradictions(settings: Settings) -> list[tuple[tuple[str, ...], str, str]]:
+    """Return what does not go together: the keys, what was found, what was expected."""
+    problems: list[tuple[tuple[str, ...], str, str]] = []
+    wanted = settings.min_clones if settings.desired_clones is None else settings.desired_clones
+    if not settings.min_clones <= wanted <= settings.max_clones:
+        problems.append(
+            (
+                ("min_clones", "desired_clones", "max_clones"),
+                f"{settings.min_clones}, {wanted}, {settings.max_clones}",
+                "min_clones <= desired_clones <= max_clones",
+            )
+        )
+    return problems

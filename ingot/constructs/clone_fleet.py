@@ -12,7 +12,7 @@ from aws_cdk import aws_elasticloadbalancingv2 as elb
 from constructs import Construct
 
 from ingot.constructs.audit import departs
-from ingot.constructs.fleet_network import fleet_network
+from ingot.constructs.fleet_network import check_balancer_subnets, fleet_network, subnets_for_clones
 from ingot.constructs.golden_image import GoldenImage
 from ingot.constructs.machines import closed_group, root_volume
 from ingot.errors import InputError
@@ -47,6 +47,7 @@ class CloneFleet(Construct):
         *,
         image: GoldenImage,
         vpc: ec2.IVpc | None = None,
+        clone_subnets: ec2.SubnetSelection | None = None,
         vpc_cidr: str = "172.20.0.0/16",
         internet_facing: bool = True,
         egress: bool = False,
@@ -64,6 +65,8 @@ class CloneFleet(Construct):
         :param image: what the clones are clones of
         :param vpc: a VPC with public subnets for the load balancer (internet_facing) and others for the clones. Default: one of
             its own over two zones, whose clones have no address and no way to the Internet
+        :param clone_subnets: where in the VPC the clones are. Default: with ``egress`` its private subnets, else its isolated ones,
+            else its private ones; never its public ones, unless they are named here
         :param vpc_cidr: the addresses of its own VPC
         :param internet_facing: whether the load balancer has public addresses
         :param egress: whether clones may reach the Internet; in its own VPC that takes a NAT gateway
@@ -74,12 +77,13 @@ class CloneFleet(Construct):
         :param health_grace: how long a new clone may take until it is well. Default: 5 minutes
         :param deregistration_delay: for how long a clone that goes may finish its requests. Default: 15 seconds
         :param refresh: how images are replaced
-        :raises InputError: bounds that contradict each other
+        :raises InputError: bounds that contradict each other; a VPC without subnets for the load balancer or the clones
         """
         super().__init__(scope, id_)
         _check_bounds(self.node.path, min_clones, desired_clones, max_clones)
         self.image = image
         self.vpc = vpc or fleet_network(self, cidr=vpc_cidr, egress=egress)
+        check_balancer_subnets(self, self.vpc, internet_facing=internet_facing)
         self.launch_template = self._launch_template(instance_type, outbound=egress)
         self.load_balancer = self._load_balancer(internet_facing)
         self.targets = self._targets(health_path, deregistration_delay or Duration.seconds(15))
@@ -88,7 +92,7 @@ class CloneFleet(Construct):
             self._update_policy(refresh or Refresh()),
             health_grace or Duration.minutes(5),
             (min_clones, desired_clones, max_clones),
-            egress=egress,
+            clone_subnets or subnets_for_clones(self, self.vpc, egress=egress),
         )
         self.group.attach_to_application_target_group(self.targets)
         # Clones that start before there is a listener would count as unhealthy.
@@ -218,15 +222,14 @@ class CloneFleet(Construct):
         policy: autoscaling.UpdatePolicy,
         grace: Duration,
         sizes: tuple[int, int | None, int],
-        *,
-        egress: bool,
+        subnets: ec2.SubnetSelection,
     ) -> autoscaling.AutoScalingGroup:
         minimum, desired, maximum = sizes
         group = autoscaling.AutoScalingGroup(
             self,
             "Group",
             vpc=self.vpc,
-            vpc_subnets=_clone_subnets(self.vpc, egress=egress),
+            vpc_subnets=subnets,
             launch_template=self.launch_template,
             min_capacity=minimum,
             max_capacity=maximum,
@@ -243,16 +246,6 @@ class CloneFleet(Construct):
             "Replacing clones is routine; who wants to be told subscribes to the alarms or to the group's EventBridge events.",
         )
         return group
-
-
-def _clone_subnets(vpc: ec2.IVpc, *, egress: bool) -> ec2.SubnetSelection:
-    """Return the most closed subnets that serve the purpose."""
-    if egress:
-        return ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS)
-    if vpc.isolated_subnets:
-        return ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
-    kind = ec2.SubnetType.PRIVATE_WITH_EGRESS if vpc.private_subnets else ec2.SubnetType.PUBLIC
-    return ec2.SubnetSelection(subnet_type=kind)
 
 
 def _check_bounds(where: str, minimum: int, desired: int | None, maximum: int) -> None:

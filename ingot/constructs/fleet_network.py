@@ -1,4 +1,4 @@
-"""The network of a fleet that was given none."""
+"""The network of a fleet: one of its own, or its places in a VPC that was given."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from constructs import Construct
 
 from ingot.constructs.audit import departs
 from ingot.constructs.machines import cidr_network
+from ingot.errors import InputError
 
 
 def fleet_network(scope: Construct, *, cidr: str, egress: bool) -> ec2.Vpc:
@@ -34,3 +35,44 @@ def fleet_network(scope: Construct, *, cidr: str, egress: bool) -> ec2.Vpc:
         "Whether flow logs are kept, where and for how long is the account's policy: give a VPC that has them where they are required.",
     )
     return vpc
+
+
+def subnets_for_clones(scope: Construct, vpc: ec2.IVpc, *, egress: bool) -> ec2.SubnetSelection:
+    """Return the most closed subnets that serve the purpose; raise InputError where there are but public ones.
+
+    A clone in a public subnet may get a public address, and no construct should decide that without being told.
+    """
+    wanted = [ec2.SubnetType.PRIVATE_WITH_EGRESS]
+    if not egress:
+        wanted.insert(0, ec2.SubnetType.PRIVATE_ISOLATED)
+    there = {
+        ec2.SubnetType.PRIVATE_ISOLATED: vpc.isolated_subnets,
+        ec2.SubnetType.PRIVATE_WITH_EGRESS: vpc.private_subnets,
+    }
+    for kind in wanted:
+        if there[kind]:
+            return ec2.SubnetSelection(subnet_type=kind)
+    lacking = "private subnets, which egress needs" if egress else "isolated or private subnets"
+    raise InputError(
+        f"{scope.node.path}: the VPC has no {lacking}; there is: {_counted(vpc)}",
+        hint="give clone_subnets=ec2.SubnetSelection(…): public subnets are taken for clones when they are named, and only then",
+    )
+
+
+def check_balancer_subnets(scope: Construct, vpc: ec2.IVpc, *, internet_facing: bool) -> None:
+    """Raise InputError unless the load balancer has subnets of its kind in two zones, as Elastic Load Balancing demands."""
+    subnets = vpc.public_subnets if internet_facing else vpc.private_subnets or vpc.isolated_subnets
+    zones = len({subnet.availability_zone for subnet in subnets})
+    if zones >= 2:
+        return
+    kind = "public" if internet_facing else "private or isolated"
+    hint = "give a VPC with more" + (", or internet_facing=False" if internet_facing else "")
+    raise InputError(
+        f"{scope.node.path}: the load balancer needs {kind} subnets in two zones; the VPC has them in {zones}",
+        hint=hint,
+    )
+
+
+def _counted(vpc: ec2.IVpc) -> str:
+    kinds = {"public": vpc.public_subnets, "private": vpc.private_subnets, "isolated": vpc.isolated_subnets}
+    return ", ".join(f"{len(subnets)} {kind}" for kind, subnets in kinds.items())

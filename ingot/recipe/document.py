@@ -73,8 +73,11 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def read_document(path: Path) -> Document:
-    """Read a YAML file. What is wrong with its form is in ``problems``; then ``data`` may be None."""
+def read_document(path: Path, what: str = "a recipe") -> Document:
+    """Read a YAML file. What is wrong with its form is in ``problems``; then ``data`` may be None.
+
+    ``what`` says what an empty file should have been.
+    """
     document = Document(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -89,7 +92,7 @@ def read_document(path: Path) -> Document:
         document.problems.append(document.problem((), f"{error}".splitlines()[0], "YAML"))
     else:
         if root is None:
-            document.problems.append(document.problem((), "an empty file", "a recipe"))
+            document.problems.append(document.problem((), "an empty file", what))
         else:
             _Reader(document).read(root)
     return document

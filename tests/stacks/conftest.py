@@ -29,7 +29,7 @@ def make_app(project):
         app = App(analytics_reporting=False, context=flags)
         config = Config.read(context, environment={})
         builder = BuilderStack(app, "IngotBuilder", config=config)
-        FleetStack(app, "IngotFleet", config=config, builder=builder.builder)
+        FleetStack(app, config.stack_name("IngotFleet"), config=config, builder=builder.builder)
         return app
 
     return make

@@ -1,4 +1,3 @@
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -75,7 +74,12 @@ def test_bounds_that_contradict_each_other():
         read(min_clones=5)
 
 
-def test_every_key_is_documented():
-    text = (ROOT / "docs" / "constructs.md").read_text()
-    undocumented = [key.name for key in fields(Config) if f"`{key.name}`" not in text]
-    assert not undocumented
+def test_a_key_that_is_nearly_right_is_a_mistake_and_others_are_not_ours():
+    with pytest.raises(InputError, match=r"context key min_clone: there is none .* did you mean min_clones"):
+        read(min_clone=3)
+    assert read(**{"@aws-cdk/core:checkSecretUsage": True, "team": "blue"}) == read()
+
+
+def test_what_the_caller_is_said_to_be_is_checked():
+    with pytest.raises(InputError, match="the caller's region: found 'mars', expected an AWS region"):
+        read({"CDK_DEFAULT_REGION": "mars"})

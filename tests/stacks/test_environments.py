@@ -1,0 +1,178 @@
+"""environments.yaml: what it gives, what goes before what, and the words for what is wrong with it."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ingot.errors import InputError
+from stacks.config import Config
+from stacks.environments import read_environments
+from stacks.settings import Settings
+
+ROOT = Path(__file__).parent.parent.parent
+
+FILE = """\
+defaults:
+  max_clones: 6
+  health_path: /up
+environments:
+  dev:
+  prod:
+    account: "111122223333"
+    region: eu-central-1
+    min_clones: 4
+"""
+
+
+@pytest.fixture
+def read(tmp_path, monkeypatch):
+    """Read settings with a file of this text."""
+    monkeypatch.chdir(tmp_path)
+
+    def reading(text=FILE, **context):
+        Path("environments.yaml").write_text(text)
+        return Config.read(context, environment={"CDK_DEFAULT_REGION": "us-west-2"})
+
+    return reading
+
+
+@pytest.fixture
+def problems(read):
+    """The lines that a wrong file is answered with."""
+
+    def found(text, **context):
+        with pytest.raises(InputError) as caught:
+            read(text, **context)
+        return str(caught.value).splitlines()
+
+    return found
+
+
+def test_an_environment_starts_from_the_defaults_of_the_file(read):
+    config = read(env="prod")
+    assert (config.min_clones, config.max_clones, config.health_path) == (4, 6, "/up")
+    assert (config.account, config.region, config.env) == ("111122223333", "eu-central-1", "prod")
+
+
+def test_without_a_name_the_defaults_of_the_file_apply(read):
+    config = read()
+    assert (config.min_clones, config.max_clones, config.region, config.env) == (2, 6, "us-west-2", None)
+
+
+def test_the_context_goes_before_the_file(read):
+    config = read(env="prod", max_clones="9", region="eu-north-1")
+    assert (config.min_clones, config.max_clones, config.region) == (4, 9, "eu-north-1")
+
+
+def test_stacks_are_named_by_their_environment(read):
+    assert read().stack_name("IngotFleet") == "IngotFleet"
+    assert read(env="prod").stack_name("IngotFleet") == "IngotFleet-prod"
+
+
+def test_no_file_is_no_environments(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Config.read({}, environment={}) == Config()
+    with pytest.raises(InputError, match=r"no environment 'prod': there is no file environments.yaml"):
+        Config.read({"env": "prod"}, environment={})
+
+
+def test_an_unknown_environment_is_told_with_those_that_are(problems):
+    assert problems(FILE, env="prd") == [
+        "there is no environment 'prd' in environments.yaml; there is: dev, prod",
+        "  hint: did you mean prod?",
+    ]
+
+
+def test_every_problem_comes_with_its_place_whichever_environment_is_deployed(problems):
+    text = """\
+default: {}
+defaults:
+  min_clone: 1
+environments:
+  Prod: {}
+  dev: 3
+  stage:
+    account: 111122223333
+    instance_type: small
+    egress: perhaps
+"""
+    assert problems(text, env="dev") == [
+        "environments.yaml:1:1: unknown key 'default'; expected one of defaults, environments",
+        "  hint: did you mean defaults?",
+        f"environments.yaml:3:3: unknown key 'min_clone'; expected one of {', '.join(Settings.model_fields)}",
+        "  hint: did you mean min_clones or max_clones or desired_clones?",
+        "environments.yaml:5:3: the name 'Prod'; expected a name of up to 20 lower case letters, digits and -, such as prod",
+        "environments.yaml:6:8: no mapping; expected a mapping: setting → value",
+        "environments.yaml:8:14: 111122223333; expected an AWS account id of 12 digits",
+        '  hint: put it in quotes: "111122223333"',
+        "environments.yaml:9:20: 'small'; expected an EC2 instance type such as t3.small",
+        "environments.yaml:10:13: 'perhaps'; expected true or false",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "1:1: an empty file; expected environments"),
+        ("- prod\n", "1:1: no mapping; expected the keys defaults and environments"),
+        ("environments: [prod]\n", "1:15: no mapping; expected a mapping: NAME → settings"),
+        ("environments: {dev: {}, dev: {}}\n", "1:25: key 'dev' a second time"),
+        ("environments: {dev\n", "YAML that does not parse"),
+    ],
+)
+def test_a_file_that_is_no_environments(problems, text, message):
+    assert message in problems(text)[0]
+
+
+def test_bounds_that_contradict_each_other_are_found_in_every_environment(problems):
+    assert problems(FILE + "    max_clones: 3\n") == [
+        "environments.yaml:9:5: 4, 4, 3; expected min_clones <= desired_clones <= max_clones"
+    ]
+    assert problems(FILE, env="prod", max_clones=3)[0] == (
+        "settings min_clones, desired_clones, max_clones: found 4, 4, 3, expected min_clones <= desired_clones <= max_clones"
+    )
+
+
+def test_environments_of_one_account_share_the_builder(problems, read):
+    text = "environments:\n  dev: {}\n  prod: {builder_instance_type: c7i.xlarge}\n"
+    assert problems(text) == [
+        "environments.yaml:3:10: builder_instance_type c7i.xlarge; expected c7i.large, as dev has it: they share the stack IngotBuilder",
+        "  hint: set it under defaults, or give the environments an account or region of their own",
+    ]
+    read(text.replace("dev: {}", "dev: {region: eu-west-1}"))
+
+
+def test_the_file_that_ships_is_right(tmp_path):
+    environments = read_environments(ROOT / "environments.yaml")
+    assert list(environments.named) == ["dev", "prod"]
+    for name in environments.named:
+        assert Config.read({"env": name}, environment={}, file=ROOT / "environments.yaml").env == name
+
+
+def test_each_environment_has_stacks_of_its_own_beside_one_builder(make_app, project):
+    (project / "environments.yaml").write_text(FILE)
+    names = [stack.stack_name for stack in make_app(env="prod").node.children if hasattr(stack, "stack_name")]
+    assert names == ["IngotBuilder", "IngotFleet-prod"]
+
+
+def test_every_key_is_documented_with_its_default():
+    text = (ROOT / "docs" / "environments.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", text, re.MULTILINE))
+    assert list(rows) == list(Settings.model_fields)
+    for key, known in Settings.model_fields.items():
+        default = {True: "yes", False: "no"}.get(known.default, known.default)
+        assert known.default is None or str(default) in rows[key].replace("`", ""), key
+
+
+def test_a_mistake_ends_synthesis_with_a_sentence_and_no_traceback(tmp_path):
+    for name in ("app.py", "stacks", "ingot", "image_recipes"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copy(ROOT / "environments.yaml", tmp_path)
+    (tmp_path / "environments.yaml").open("a").write("    min_clones: 1\n")
+    done = subprocess.run([sys.executable, "app.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert re.fullmatch(r"environments.yaml:\d+:5: key 'min_clones' a second time; .*\n", done.stderr)
