@@ -10,6 +10,7 @@ import pytest
 
 from ingot.aws.clients import Clients
 from ingot.aws.settings import CloneSettings, PublishSettings
+from tests.audit.calls import refuse_what_the_model_lacks
 from tests.aws.fault_proxy import FaultProxy
 from tests.aws.support import result_line
 
@@ -50,7 +51,9 @@ def session_clients(running_cloud):
 
 @pytest.fixture(scope="module")
 def session_proxied(running_proxy):
-    return Clients(boto3.Session(**KEYS), endpoint_url=running_proxy.url)
+    session = boto3.Session(**KEYS)
+    refuse_what_the_model_lacks(session)
+    return Clients(session, endpoint_url=running_proxy.url)
 
 
 @pytest.fixture

@@ -1,0 +1,89 @@
+"""What moto takes and AWS refuses, or does only once: small rules, each with AWS's error code.
+
+Sources: EC2 API reference, RunInstances ("ClientToken"), "Ensuring idempotency" and "Error codes"; Elastic Load Balancing API reference,
+CreateListener and ModifyListener ("DuplicateListener").
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from moto.core.responses import ActionResult
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.responses.instances import InstanceResponse
+from moto.elbv2.exceptions import DuplicateListenerError
+from moto.elbv2.models import ELBv2Backend
+
+from ingot.localcloud.moto_types import Moto
+
+LONGEST_TOKEN = 64  # ASCII characters
+# moto's own, taken once: a process may start several clouds, one after the other.
+_RUN_INSTANCES: Callable[[Moto], ActionResult] = InstanceResponse.run_instances
+_MODIFY_LISTENER: Callable[..., Moto] = ELBv2Backend.modify_listener
+_CREATE_LISTENER: Callable[..., Moto] = ELBv2Backend.create_listener
+_launching = threading.Lock()
+
+
+def install() -> None:
+    """Put the rules before moto's own methods. Parts that replace these methods later call ours."""
+    InstanceResponse.run_instances = _run_instances
+    ELBv2Backend.create_listener = _create_listener
+    ELBv2Backend.modify_listener = _modify_listener
+
+
+def _run_instances(handler: Moto) -> ActionResult:
+    """RunInstances: the same ClientToken launches once, and is refused with other parameters or when its instances are gone."""
+    token = handler._get_param("ClientToken")
+    if not token:
+        return _RUN_INSTANCES(handler)
+    if len(token) > LONGEST_TOKEN or not token.isascii():
+        raise EC2ClientError(
+            "InvalidParameterValue", f"ClientToken is limited to {LONGEST_TOKEN} ASCII characters"
+        )
+    request = repr({key: value for key, value in handler._get_params().items() if key != "ClientToken"})
+    # On the backend, so that moto's reset forgets them together with the instances.
+    known: dict[str, tuple[str, Any]] = vars(handler.ec2_backend).setdefault("ingot_launch_tokens", {})
+    with _launching:
+        if token in known:
+            return _launched_before(*known[token], request)
+        answer = _RUN_INSTANCES(handler)
+        known[token] = request, answer.result
+        return answer
+
+
+def _launched_before(first: str, reservation: Moto, request: str) -> ActionResult:
+    if first != request:
+        raise EC2ClientError(
+            "IdempotentParameterMismatch",
+            "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).",
+        )
+    if any(instance.state in ("shutting-down", "terminated") for instance in reservation.instances):
+        raise EC2ClientError(
+            "IdempotentInstanceTerminated",
+            "The instance that an earlier request with this client token launched has been terminated.",
+        )
+    return ActionResult(reservation)
+
+
+def _create_listener(
+    backend: Moto, load_balancer_arn: str, protocol: str, port: str, *rest: Moto, **named: Moto
+) -> Moto:
+    """CreateListener: a load balancer has one listener for a port."""
+    _refuse_taken_port(backend.load_balancers.get(load_balancer_arn), port)
+    return _CREATE_LISTENER(backend, load_balancer_arn, protocol, port, *rest, **named)
+
+
+def _modify_listener(backend: Moto, arn: str, port: str | None = None, *rest: Moto, **named: Moto) -> Moto:
+    """ModifyListener: it cannot move to another one's port."""
+    for balancer in backend.load_balancers.values():
+        if arn in balancer.listeners and port is not None:
+            _refuse_taken_port(balancer, port, but=arn)
+    return _MODIFY_LISTENER(backend, arn, port, *rest, **named)
+
+
+def _refuse_taken_port(balancer: Moto, port: str, *, but: str = "") -> None:
+    listeners = {} if balancer is None else balancer.listeners
+    if any(str(other.port) == str(port) for arn, other in listeners.items() if arn != but):
+        raise DuplicateListenerError()

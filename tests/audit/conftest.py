@@ -1,0 +1,1 @@
+from tests.stacks.conftest import make_app, project  # noqa: F401 - fixtures

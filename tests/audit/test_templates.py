@@ -1,0 +1,67 @@
+"""Every template is held against CloudFormation's own resource schemas, which cfn-lint brings along; and that check bites."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+from cfnlint.api import lint
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
+REGION = "us-east-1"
+
+
+@pytest.fixture
+def synthesized(make_app):
+    out = Path(make_app().synth().directory)
+    return {path.name: json.loads(path.read_text()) for path in out.glob("*.template.json")}
+
+
+def rules(template):
+    return [match.rule.id for match in lint(json.dumps(template), regions=[REGION])]
+
+
+def test_there_is_a_schema_for_every_resource_type(synthesized):
+    for template in synthesized.values():
+        for resource in template["Resources"].values():
+            schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema(REGION, resource["Type"])
+            assert schema.schema["properties"], resource["Type"]
+
+
+def test_every_resource_is_held_against_it(synthesized):
+    """A property that the schema does not have is found in each single resource."""
+    for template in synthesized.values():
+        for resource in template["Resources"].values():
+            resource.setdefault("Properties", {})["NoSuchProperty"] = "1"
+        found = {
+            match.path[1]
+            for match in lint(json.dumps(template), regions=[REGION])
+            if match.rule.id == "E3002" and match.path[-1] == "NoSuchProperty"
+        }
+        assert found == set(template["Resources"])
+
+
+def first(template, kind):
+    return next(r["Properties"] for r in template["Resources"].values() if r["Type"] == kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "rule"),
+    [
+        ("AWS::EC2::LaunchTemplate", lambda p: p.pop("LaunchTemplateData"), "E3003"),
+        ("AWS::ElasticLoadBalancingV2::TargetGroup", lambda p: p.update(Port="eighty"), "E3012"),
+        ("AWS::ElasticLoadBalancingV2::LoadBalancer", lambda p: p.update(Type="neural"), "E3030"),
+        ("AWS::EC2::VPC", lambda p: p.update(InstanceTenancy="shared"), "E3030"),
+        ("AWS::CloudWatch::Alarm", lambda p: p.update(EvaluationPeriods=[1]), "E3012"),
+        ("AWS::Logs::LogGroup", lambda p: p.update(RetentionInDays=31), "E3030"),
+    ],
+)
+def test_what_the_schema_forbids_is_found(synthesized, kind, change, rule):
+    template = next(
+        copy.deepcopy(t)
+        for t in synthesized.values()
+        if any(r["Type"] == kind for r in t["Resources"].values())
+    )
+    assert rule not in rules(template)
+    change(first(template, kind))
+    assert rule in rules(template)

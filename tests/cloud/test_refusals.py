@@ -1,0 +1,108 @@
+"""What AWS refuses and moto alone would take. Sources: EC2 and Elastic Load Balancing API references."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from ingot.localcloud import server
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A control plane without machines: nothing here has to boot."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "PARTS", ())
+        cloud = server.CloudServer(tmp_path_factory.mktemp("cloud"), 0, log=lambda _line: None)
+        context = cloud.start()
+        keys = {"aws_access_key_id": "INGOTTEST", "aws_secret_access_key": "secret"}
+        try:
+            yield lambda service: boto3.client(
+                service, region_name="us-east-1", endpoint_url=context.endpoint, **keys
+            )
+        finally:
+            cloud.stop()
+            from moto.moto_api._internal.models import moto_api_backend
+
+            moto_api_backend.reset()
+
+
+@pytest.fixture(scope="module")
+def image_id(client: Any) -> str:
+    ebs, ec2 = client("ebs"), client("ec2")
+    snapshot_id = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
+    ebs.complete_snapshot(SnapshotId=snapshot_id, ChangedBlocksCount=0)
+    ec2.get_waiter("snapshot_completed").wait(SnapshotIds=[snapshot_id], WaiterConfig={"Delay": 1})
+    mapping = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot_id}}
+    registered: str = ec2.register_image(
+        Name="small", RootDeviceName="/dev/xvda", BlockDeviceMappings=[mapping]
+    )["ImageId"]
+    ec2.get_waiter("image_available").wait(ImageIds=[registered], WaiterConfig={"Delay": 1})
+    return registered
+
+
+def code_of(caught: pytest.ExceptionInfo[ClientError]) -> str:
+    return caught.value.response["Error"]["Code"]
+
+
+def launch(client: Any, image_id: str, token: str, **changed: Any) -> str:
+    request = {"MinCount": 1, "MaxCount": 1, "InstanceType": "t3.small", **changed}
+    launched = client("ec2").run_instances(ImageId=image_id, ClientToken=token, **request)
+    instance_id: str = launched["Instances"][0]["InstanceId"]
+    return instance_id
+
+
+def test_the_same_token_launches_once(client: Any, image_id: str) -> None:
+    first = launch(client, image_id, "once")
+    assert launch(client, image_id, "once") == first
+    assert launch(client, image_id, "twice") != first
+
+
+def test_the_same_token_with_other_parameters_is_refused(client: Any, image_id: str) -> None:
+    launch(client, image_id, "changed")
+    with pytest.raises(ClientError) as caught:
+        launch(client, image_id, "changed", InstanceType="t3.large")
+    assert code_of(caught) == "IdempotentParameterMismatch"
+
+
+def test_the_token_of_a_terminated_instance_is_refused(client: Any, image_id: str) -> None:
+    client("ec2").terminate_instances(InstanceIds=[launch(client, image_id, "gone")])
+    with pytest.raises(ClientError) as caught:
+        launch(client, image_id, "gone")
+    assert code_of(caught) == "IdempotentInstanceTerminated"
+
+
+def test_a_token_of_65_characters_is_refused(client: Any, image_id: str) -> None:
+    with pytest.raises(ClientError) as caught:
+        launch(client, image_id, "x" * 65)
+    assert code_of(caught) == "InvalidParameterValue"
+
+
+def test_a_port_has_one_listener(client: Any) -> None:
+    ec2, elb = client("ec2"), client("elbv2")
+    subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"][:2]]
+    balancers = [
+        elb.create_load_balancer(Name=name, Subnets=subnets)["LoadBalancers"][0]["LoadBalancerArn"]
+        for name in ("one", "two")
+    ]
+    answer = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}
+
+    def listen(balancer: str, port: int) -> str:
+        made = elb.create_listener(
+            LoadBalancerArn=balancer, Protocol="HTTP", Port=port, DefaultActions=[answer]
+        )
+        arn: str = made["Listeners"][0]["ListenerArn"]
+        return arn
+
+    first = listen(balancers[0], 80)
+    assert listen(balancers[1], 80), "another load balancer's port is free"
+    other = listen(balancers[0], 81)
+    with pytest.raises(ClientError) as caught:
+        listen(balancers[0], 80)
+    assert code_of(caught) == "DuplicateListener"
+    with pytest.raises(ClientError) as caught:
+        elb.modify_listener(ListenerArn=other, Port=80, DefaultActions=[answer])
+    assert code_of(caught) == "DuplicateListener"
+    elb.modify_listener(ListenerArn=first, Port=80, DefaultActions=[answer])
