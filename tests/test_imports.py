@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "store": {"store", "recipe", "bake"},
     "aws": {"aws", "store"},
     "fleet": {"fleet", "aws"},
-    "review": {"review", "recipe", "store", "aws"},
+    "review": {"review", "recipe", "store", "aws", "bake"},
     "constructs": {"constructs", "recipe"},
     "localcloud": {"localcloud"},
     "cli": {"cli", "recipe", "bake", "store", "aws", "fleet", "review", "localcloud"},

@@ -30,7 +30,7 @@ def make_manifest(
         "architecture": plan["architecture"],
         "epoch": plan["epoch"],
         "os": _os(contents["/etc/os-release"].decode(), kernel),
-        "packages": _packages(contents[inventory.STATUS]),
+        "packages": _packages(contents[inventory.STATUS], plan["packages"]),
         # Which files of the store it was made of.
         "package_files": sorted(package["sha256"] for package in plan["packages"]),
         "users": _users(contents["/etc/passwd"].decode()),
@@ -66,19 +66,23 @@ def _os(text: str, kernel: str) -> Dict[str, str]:
     return {**{key: values.get(name, "").strip("\"'") for key, name in names.items()}, "kernel": kernel}
 
 
-def _packages(status: bytes) -> List[Dict[str, Any]]:
-    return sorted(
-        (
-            {
-                "name": paragraph["package"],
-                "version": paragraph["version"],
-                "architecture": paragraph["architecture"],
-                "installed_kib": int(paragraph.get("installed-size", 0)),
-            }
-            for paragraph in inventory.installed(status)
-        ),
-        key=lambda package: str(package["name"]),
-    )
+def _packages(status: bytes, locked: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
+    """Return the installed packages; ``sha256`` names the file of the store that a package came from, ``source`` its source package."""
+    files = {(p["name"], p["version"], p["architecture"]): p["sha256"] for p in locked}
+    found: List[Dict[str, Any]] = []
+    for paragraph in inventory.installed(status):
+        name, version, architecture = (paragraph[key] for key in ("package", "version", "architecture"))
+        fields: Dict[str, Any] = {
+            "name": name,
+            "version": version,
+            "architecture": architecture,
+            "installed_kib": int(paragraph.get("installed-size", 0)),
+            "source": paragraph.get("source", name).split(" ")[0],
+        }
+        if (name, version, architecture) in files:
+            fields["sha256"] = files[name, version, architecture]
+        found.append(fields)
+    return sorted(found, key=lambda package: str(package["name"]))
 
 
 def _users(text: str) -> List[Dict[str, Any]]:
@@ -107,7 +111,10 @@ def _services(entries: Sequence[Entry]) -> Dict[str, List[str]]:
 
 
 def _file(entry: Entry) -> Dict[str, Any]:
-    """Return a file as JSON has it; bytes of a name that are no UTF-8 stay surrogate escapes, which JSON writes in ASCII."""
+    """Return a file as JSON has it; bytes of a name that are no UTF-8 stay surrogate escapes, which JSON writes in ASCII.
+
+    ``layer`` 1 stands for what the recipe changed on its packages; extended attributes are in hex.
+    """
     fields: Dict[str, Any] = {
         "path": entry.path,
         "type": entry.kind.value,
@@ -120,4 +127,8 @@ def _file(entry: Entry) -> Dict[str, Any]:
         fields["sha256"] = entry.sha256
     elif entry.kind is Kind.SYMLINK:
         fields["link"] = entry.link
+    if entry.layer:
+        fields["layer"] = entry.layer
+    if entry.xattrs:
+        fields["xattrs"] = {name: value.hex() for name, value in entry.xattrs}
     return fields

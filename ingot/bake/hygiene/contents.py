@@ -19,8 +19,8 @@ _SKIPPED = re.compile(
 )
 
 
-class _Rule(NamedTuple):
-    """``word`` is in every text that ``pattern`` matches: looking for it is much faster."""
+class Rule(NamedTuple):
+    """What a credential looks like. ``word`` is in every text that ``pattern`` matches: looking for it is much faster."""
 
     name: str
     word: bytes
@@ -28,8 +28,8 @@ class _Rule(NamedTuple):
     reason: str
 
 
-def _rule(name: str, word: bytes, pattern: bytes, reason: str) -> _Rule:
-    return _Rule(name, word, re.compile(pattern), reason)
+def _rule(name: str, word: bytes, pattern: bytes, reason: str) -> Rule:
+    return Rule(name, word, re.compile(pattern), reason)
 
 
 # The armour with data behind it: programs that only look for the armour do not match, nor do certificates and public keys. In JSON,
@@ -40,7 +40,7 @@ _PEM = (
 )
 # The forms are those that the issuers document, for their own secret scanning: AWS ("IAM identifiers", unique ids), GitHub ("About
 # authentication", token formats), GitLab ("Token overview"), Slack, npm, PyPI, Stripe. AWS's documents end examples with EXAMPLE.
-_RULES: Tuple[_Rule, ...] = (
+RULES: Tuple[Rule, ...] = (
     _rule("private-key", b"PRIVATE KEY", _PEM, "a private key (PEM)"),
     _rule("private-key", b"PuTTY-User-Key", rb"PuTTY-User-Key-File-[123]: \S", "a private key (PuTTY)"),
     _rule("private-key", b"AGE-SECRET-KEY-1", rb"AGE-SECRET-KEY-1[0-9A-Z]{40}", "a private key (age)"),
@@ -59,19 +59,19 @@ _RULES: Tuple[_Rule, ...] = (
     _rule("credential", b"pypi-AgE", rb"\bpypi-AgE[A-Za-z0-9_-]{50}", "a PyPI token"),
     _rule("credential", b"k_live_", rb"\b[rs]k_live_[0-9A-Za-z]{20}", "a Stripe key"),
 )  # fmt: skip
-_USER_IN_URL = rb"://[^/\s:@]+:[^/\s:@]+@"
+USER_IN_URL = rb"://[^/\s:@]+:[^/\s:@]+@"
 # Files that are there for credentials: (path, content, what it is).
-_NAMED: Tuple[Tuple[Pattern[str], Pattern[bytes], str], ...] = tuple(
+NAMED_FILES: Tuple[Tuple[Pattern[str], Pattern[bytes], str], ...] = tuple(
     (re.compile(path), re.compile(content, re.MULTILINE), what)
     for path, content, what in (
         (r".*/[._]netrc", rb"\bpassword\s+\S", "passwords for hosts"),
         (r".*/\.pgpass", rb"^[^#\n]+:[^#\n]+", "passwords of PostgreSQL"),
         (r".*/\.my\.cnf|/etc/mysql/debian\.cnf", rb"^\s*password\s*=\s*\S", "a password of MySQL"),
-        (r".*/\.git-credentials|.*/\.git/config", _USER_IN_URL, "a password of git"),
+        (r".*/\.git-credentials|.*/\.git/config", USER_IN_URL, "a password of git"),
         (r".*/\.?npmrc", rb"_(authToken|password|auth)\s*=\s*(?!\$)\S", "a token of npm"),
         (r".*/\.pypirc", rb"^\s*password\s*[=:]\s*\S", "a password of PyPI"),
-        (r".*/pip\.conf", _USER_IN_URL, "a password in an address"),
-        (r"/etc/apt/.*", _USER_IN_URL + rb"|^\s*(machine\s.*)?\bpassword\s+\S", "a password of an archive"),
+        (r".*/pip\.conf", USER_IN_URL, "a password in an address"),
+        (r"/etc/apt/.*", USER_IN_URL + rb"|^\s*(machine\s.*)?\bpassword\s+\S", "a password of an archive"),
         (r".*/\.docker/config\.json|.*/\.dockercfg|.*/containers/auth\.json", rb'"auth"\s*:\s*"[^"]{4}', "a password of a registry"),
         (r".*/\.aws/credentials", rb"^\s*aws_secret_access_key\s*=\s*\S", "an AWS secret key"),
         (r".*/\.kube/config", rb"^\s*-?\s*(client-key-data|token|password):\s*\S", "access to a cluster"),
@@ -80,7 +80,7 @@ _NAMED: Tuple[Tuple[Pattern[str], Pattern[bytes], str], ...] = tuple(
     )
 )  # fmt: skip
 # Key stores that are no text.
-_KEY_FILES = re.compile(r".*\.(p12|pfx|ppk)|.*/private-keys-v1\.d/[^/]+\.key")
+KEY_FILES = re.compile(r".*\.(p12|pfx|ppk)|.*/private-keys-v1\.d/[^/]+\.key")
 
 
 def check(view: View) -> Iterator[Finding]:
@@ -94,7 +94,7 @@ def check(view: View) -> Iterator[Finding]:
         if word
     )
     for entry in view.filled:
-        if _KEY_FILES.fullmatch(entry.path):
+        if KEY_FILES.fullmatch(entry.path):
             if not view.is_packaged(entry.path, view.read(entry.path)):
                 yield Finding("private-key", entry.path, "a file for private keys")
             continue
@@ -119,10 +119,10 @@ def _is_plausible(view: View, entry: Entry) -> bool:
 
 
 def _search(entry: Entry, content: bytes) -> Iterator[Finding]:
-    for rule in _RULES:
+    for rule in RULES:
         if rule.word in content and rule.pattern.search(content):
             yield Finding(rule.name, entry.path, f"it holds {rule.reason}")
-    for path, pattern, what in _NAMED:
+    for path, pattern, what in NAMED_FILES:
         if path.fullmatch(entry.path) and pattern.search(content):
             yield Finding("credential", entry.path, f"it holds {what}")
 

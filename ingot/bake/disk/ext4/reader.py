@@ -68,6 +68,7 @@ class Ext4Reader:
         self._inode_size: int = struct.unpack_from("<H", head, 0x58)[0]
         self._tables: Dict[int, int] = {}
         self._paths: Optional[Dict[str, int]] = None
+        self._directories: Dict[str, Dict[str, int]] = {}
 
     def __enter__(self) -> "Ext4Reader":
         return self
@@ -107,9 +108,20 @@ class Ext4Reader:
 
     def read(self, path: str) -> bytes:
         """Return the content of the file ``path``. Raises KeyError when there is none."""
-        if self._paths is None:
-            self._paths = dict(self._walk())
-        return b"".join(self._content(self._inode(self._paths[path])))
+        number = self._find(path) if self._paths is None else self._paths[path]
+        return b"".join(self._content(self._inode(number)))
+
+    def _find(self, path: str) -> int:
+        """Return the inode of ``path`` without reading the whole tree. Links are not followed."""
+        number, at = ROOT_INODE, ""
+        for name in path.strip("/").split("/") if path != "/" else ():
+            if at not in self._directories:
+                node = self._inode(number)
+                listed = directory.parse(b"".join(self._content(node))) if node.kind is Kind.DIRECTORY else ()
+                self._directories[at] = {decode(entry): child for entry, child in listed}
+            number = self._directories[at][name]
+            at = f"{at}/{name}"
+        return number
 
     def _entry(self, path: str, node: _Inode, group: Optional[str], digest: Optional[str]) -> Entry:
         link = None

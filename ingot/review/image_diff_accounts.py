@@ -1,0 +1,52 @@
+"""What differs in lists of named things: users, groups, services, tests, the system itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+ADDED, REMOVED, CHANGED = "added", "removed", "changed"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that was added, removed or changed; ``before`` or ``after`` is None when it is not there."""
+
+    name: str
+    change: str
+    before: Any
+    after: Any
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON's types."""
+        return {"name": self.name, "change": self.change, "before": self.before, "after": self.after}
+
+
+def compare_named(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> list[Change]:
+    """Compare two lists of things that have a name, sorted by it."""
+    return compare_values(
+        {str(thing["name"]): dict(thing) for thing in before},
+        {str(thing["name"]): dict(thing) for thing in after},
+    )
+
+
+def compare_values(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    """Compare two mappings, sorted by key."""
+    changes = []
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if old != new:
+            change = ADDED if old is None else REMOVED if new is None else CHANGED
+            changes.append(Change(name, change, old, new))
+    return changes
+
+
+def compare_services(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    """Compare which units are enabled or masked; a unit that is neither has no state."""
+    return compare_values(_states(before), _states(after))
+
+
+def _states(services: Mapping[str, Any]) -> dict[str, str]:
+    enabled = dict.fromkeys(services.get("enabled", ()), "enabled")
+    return {**enabled, **dict.fromkeys(services.get("masked", ()), "masked")}

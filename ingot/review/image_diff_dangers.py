@@ -1,0 +1,159 @@
+"""What a reviewer must not overlook: changes that let somebody do more than before."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ingot.review.image_diff_accounts import ADDED, REMOVED, Change
+from ingot.review.image_diff_files import BOOKKEEPING, RECIPE, FileChange, capability
+from ingot.review.image_diff_packages import DOWNGRADED, PackageChange
+from ingot.review.image_diff_ports import Port
+
+# Who may do what is decided there. A change that an upgraded package brings is the package's; one of the recipe's is called out.
+_SENSITIVE = re.compile(
+    r"/etc/sudoers(\.d/.*)?|/etc/pam\.d/.*|/etc/pam\.conf|/etc/ssh/sshd_config(\.d/.*)?|/etc/ld\.so\.preload|.*/\.ssh/authorized_keys2?"
+    r"|/etc/polkit-1/.*|/usr/share/polkit-1/rules\.d/.*|/usr/local/share/ca-certificates/.*|/etc/apt/trusted\.gpg.*"
+    r"|/etc/apt/sources\.list.*|/etc/cron[^/]*(/.*)?|/etc/security/.*|/etc/doas\.conf|/etc/hosts\.equiv"
+)
+# Members of these can become root, or read what only root should: base-passwd's users-and-groups, and docker's documentation.
+_STRONG_GROUPS = frozenset(
+    {"root", "sudo", "wheel", "adm", "disk", "shadow", "docker", "lxd", "kmem", "staff"}
+)
+_NO_LOGIN = re.compile(r".*/(nologin|false|sync)|")
+# The kernel's own names (admin-guide/kernel-parameters) of what turns a protection off.
+_WEAK = re.compile(
+    r"mitigations=off|nosmep|nosmap|nokaslr|nopti|pti=off|spectre_v2=off|selinux=0|apparmor=0|lockdown=none|init=.*|rd\.break|systemd\.debug-shell.*"
+)
+# linux/capability.h, in the order of their numbers.
+_CAPABILITIES = re.findall(
+    r"\w+",
+    "chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable net_bind_service net_broadcast"
+    " net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin sys_boot sys_nice"
+    " sys_resource sys_time sys_tty_config mknod lease audit_write audit_control setfcap mac_override mac_admin syslog wake_alarm"
+    " block_suspend audit_read perfmon bpf checkpoint_restore",
+)
+
+
+def file_dangers(changes: Iterable[FileChange], owners: Mapping[int, str]) -> Iterator[str]:
+    """Yield what files let somebody do more; ``owners`` names users by number."""
+    for change in changes:
+        new = change.after
+        if new is None or change.origin == BOOKKEEPING:
+            continue
+        packaged = f"the package {change.package}" if change.package else "a package's script"
+        by = "the recipe" if change.origin == RECIPE else packaged
+        if new["type"] == "file" and (reason := _privilege(change, owners)):
+            yield f"{change.path}: {reason}, by {by}"
+        if _writable(new) and not (change.before and _writable(change.before)):
+            yield f"{change.path}: every user may write it (mode {new['mode']}), by {by}"
+        if change.origin == RECIPE and new["type"] != "directory" and _SENSITIVE.fullmatch(change.path):
+            yield f"{change.path}: {change.change}, it decides who may do what"
+
+
+def _privilege(change: FileChange, owners: Mapping[int, str]) -> str | None:
+    """Return which privilege of a file is new, or that the recipe changed a privileged file."""
+    old, new = change.before, change.after or {}
+    mode, former = int(str(new["mode"]), 8), int(str(old["mode"]), 8) if old else 0
+    gained = []
+    if mode & 0o4000 and (not former & 0o4000 or (old and old["uid"] != new["uid"])):
+        gained.append(f"setuid to {owners.get(new['uid'], new['uid'])}")
+    if mode & 0o2000 and (not former & 0o2000 or (old and old["gid"] != new["gid"])):
+        gained.append("setgid")
+    if capability(new) and capability(old) != capability(new):
+        gained.append(f"capabilities {capability_names(capability(new))}")
+    if gained:
+        return f"{' and '.join(gained)} is new"
+    privileged = mode & 0o6000 or capability(new)
+    if privileged and "content" in change.aspects and change.origin == RECIPE:
+        return "a privileged program with another content"
+    return None
+
+
+def capability_names(attribute: str) -> str:
+    """Return the permitted capabilities of the attribute security.capability (hex) by name: capabilities(7), linux/capability.h."""
+    data = bytes.fromhex(attribute)
+    if len(data) < 12:
+        return attribute
+    low = struct.unpack_from("<I", data, 4)[0]
+    high = struct.unpack_from("<I", data, 12)[0] if len(data) >= 20 else 0
+    bits = low | high << 32
+    names = [name for number, name in enumerate(_CAPABILITIES) if bits >> number & 1]
+    return ", ".join(f"cap_{name}" for name in names) or attribute
+
+
+def _writable(file: Mapping[str, Any]) -> bool:
+    mode = int(str(file["mode"]), 8)
+    return (
+        file["type"] != "symlink"
+        and bool(mode & 0o002)
+        and not (file["type"] == "directory" and mode & 0o1000)
+    )
+
+
+def account_dangers(users: Iterable[Change], groups: Iterable[Change]) -> Iterator[str]:
+    """Yield users that gain a login or the rights of root, and new members of groups that give such rights."""
+    for user in users:
+        if user.after is None:
+            continue
+        old = user.before or {}
+        if user.after["uid"] == 0 and old.get("uid") != 0:
+            yield f"user {user.name}: has the number of root"
+        if not _NO_LOGIN.fullmatch(user.after["shell"]) and _NO_LOGIN.fullmatch(old.get("shell", "")):
+            yield f"user {user.name}: may log in now, with the shell {user.after['shell']}"
+    for group in groups:
+        if group.after is not None and group.name in _STRONG_GROUPS:
+            for member in sorted({*group.after["members"]} - {*(group.before or {}).get("members", ())}):
+                yield f"user {member}: is a member of the group {group.name} now"
+
+
+def password_dangers(before: Mapping[str, bool], after: Mapping[str, bool]) -> Iterator[str]:
+    """Yield users that have a password now; the mappings say of each user of shadow(5) whether a password opens it."""
+    for name in sorted(after):
+        if after[name] and not before.get(name, False):
+            yield f"user {name}: a password opens it now"
+
+
+def passwords(shadow: bytes | None) -> dict[str, bool]:
+    """Return of each user whether a password, or none at all, opens it."""
+    rows = [line.split(":") for line in (shadow or b"").decode("utf-8", "replace").splitlines()]
+    return {row[0]: row[1][:1] not in ("*", "!") for row in rows if len(row) > 1}
+
+
+def port_dangers(changes: Iterable[Change]) -> Iterator[str]:
+    """Yield ports that are open to the network and were not before."""
+    for change in changes:
+        if change.change == ADDED and not change.after["local"]:
+            yield f"port {change.name}: listens now ({change.after['place']})"
+
+
+def port_changes(before: Mapping[Port, str], after: Mapping[Port, str]) -> list[Change]:
+    """Compare ports, in their order; a place that moved is no change."""
+    changes = []
+    for port in sorted({*before} ^ {*after}):
+        side = after if port in after else before
+        value = {"place": side[port], "local": port.is_local}
+        change = (ADDED, None, value) if port in after else (REMOVED, value, None)
+        changes.append(Change(str(port), *change))
+    return changes
+
+
+def other_dangers(
+    packages: Sequence[PackageChange],
+    tests: Sequence[Change],
+    hygiene: Sequence[Change],
+    boot: Sequence[Change],
+) -> Iterator[str]:
+    """Yield downgrades, tests that are gone, findings that are let pass now, protections of the kernel that are off now."""
+    for package in packages:
+        if package.change == DOWNGRADED:
+            yield f"package {package.name}: downgraded from {package.versions[0]} to {package.versions[1]}"
+    yield from (f"test {test.name!r}: removed" for test in tests if test.change == REMOVED)
+    yield from (
+        f"hygiene: {change.name} is let pass now: {change.after}" for change in hygiene if change.after
+    )
+    for change in boot:
+        words = {*str(change.after or "").split()} - {*str(change.before or "").split()}
+        yield from (f"kernel command line: {word}" for word in sorted(words) if _WEAK.fullmatch(word))

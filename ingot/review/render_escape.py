@@ -1,0 +1,55 @@
+"""Makes text from an image or a pull request harmless where it is shown.
+
+Names of files, packages and tests come from the change under review: they must not move a terminal's cursor, turn the direction of a
+line, close a tag, or call somebody.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+# Cc control, Cf format (direction, zero width), Cs lone surrogates, Zl and Zp line ends; a tab is harmless.
+_SUSPECT = re.compile(r"[^\t -~]")
+_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>|~#&@:.]")
+
+
+def plain(text: object) -> str:
+    """Return text with everything that is no printable character written as its escape, such as ``\\x1b``."""
+    return _SUSPECT.sub(_escaped, str(text))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    character = match[0]
+    if unicodedata.category(character) not in _CATEGORIES:
+        return character
+    number = ord(character)
+    if 0xDC80 <= number <= 0xDCFF:  # a byte of a file's name that is no UTF-8
+        return f"\\x{number - 0xDC00:02x}"
+    if number < 0x100:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def code(text: object) -> str:
+    """Return text as a code span of Markdown, which renders neither markup nor mentions."""
+    shown = plain(text).strip() or " "
+    longest = max((len(run) for run in re.findall("`+", shown)), default=0)
+    fence = "`" * (longest + 1)
+    blank = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{fence}{blank}{shown}{blank}{fence}"
+
+
+def markdown(text: object) -> str:
+    """Return text as Markdown that shows just this text: no markup, no mention, no link."""
+    return _MARKDOWN.sub(lambda match: f"&#{ord(match[0])};", plain(text))
+
+
+def fenced(lines: Iterable[str], language: str = "") -> str:
+    """Return lines as a fenced block of Markdown that no line of it can close."""
+    shown = [plain(line) for line in lines]
+    longest = max((len(run) for line in shown for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return "\n".join([f"{fence}{language}", *shown, fence])

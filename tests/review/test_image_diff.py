@@ -1,0 +1,206 @@
+import copy
+
+import pytest
+
+from ingot.errors import InputError
+from ingot.review.image_diff import image_diff
+from tests.review.support import file, manifest, package, user
+
+
+def diff(before, after):
+    return image_diff(before, after, before_disk=None, after_disk=None)
+
+
+def test_an_image_equals_itself():
+    one = manifest(files=[file("/etc/hosts", "x")], packages=[package("a", "1")])
+    found = diff(one, copy.deepcopy(one))
+    assert found.empty
+    assert found.dangerous == []
+    assert found.to_json()["empty"] is True
+
+
+def test_packages_added_removed_upgraded_downgraded_rebuilt():
+    before = manifest(
+        packages=[
+            package("gone", "1"),
+            package("up", "1.9"),
+            package("down", "2:1"),
+            package("same", "1", sha256="a"),
+        ]
+    )
+    after = manifest(
+        packages=[
+            package("new", "1"),
+            package("up", "1.10"),
+            package("down", "3"),
+            package("same", "1", sha256="b"),
+        ]
+    )
+    found = {change.name: change.change for change in diff(before, after).packages}
+    assert found == {
+        "gone": "removed",
+        "up": "upgraded",
+        "down": "downgraded",
+        "new": "added",
+        "same": "rebuilt",
+    }
+
+
+def test_a_kernel_whose_name_has_its_version_is_an_upgrade():
+    before = manifest(packages=[package("linux-image-6.1.0-50-cloud-amd64", "6.1.176-1", source="linux")])
+    after = manifest(packages=[package("linux-image-6.1.0-56-cloud-amd64", "6.1.192-2", source="linux")])
+    [change] = diff(before, after).packages
+    assert (change.change, change.former_name) == ("upgraded", "linux-image-6.1.0-50-cloud-amd64")
+
+
+def test_what_differs_of_a_file_is_named():
+    before = manifest(
+        files=[file("/a", "x"), file("/b", "x"), file("/c", "x"), file("/d", "x"), file("/gone")]
+    )
+    after = manifest(
+        files=[
+            file("/a", "y"),
+            file("/b", "x", mode="0600"),
+            file("/c", "x", uid=7),
+            file("/d", "x", xattrs={"security.capability": "00"}),
+            file("/new"),
+        ]
+    )
+    found = {change.path: (change.change, change.aspects) for change in diff(before, after).files}
+    assert found == {
+        "/a": ("changed", ("content",)),
+        "/b": ("changed", ("mode",)),
+        "/c": ("changed", ("owner",)),
+        "/d": ("changed", ("capabilities",)),
+        "/gone": ("removed", ()),
+        "/new": ("added", ()),
+    }
+
+
+def test_a_file_that_only_moved_to_another_layer_is_the_same():
+    assert diff(manifest(files=[file("/a", layer=1)]), manifest(files=[file("/a")])).empty
+
+
+def test_the_origin_of_a_change():
+    before = manifest(packages=[package("a", "1")])
+    after = manifest(
+        packages=[package("a", "2")],
+        files=[file("/srv/app", layer=1), file("/usr/bin/a"), file("/var/lib/dpkg/status", layer=1)],
+    )
+    found = {change.path: change.origin for change in diff(before, after).files}
+    assert found == {"/srv/app": "recipe", "/usr/bin/a": "package", "/var/lib/dpkg/status": "bookkeeping"}
+
+
+def test_blocks_are_counted_and_mapped():
+    before = manifest(disk={"block_size": 524288, "root_digest": "", "blocks": ["a", "b", None, "c", None]})
+    after = manifest(disk={"block_size": 524288, "root_digest": "", "blocks": ["a", "x", "y", None]})
+    blocks = diff(before, after).blocks
+    assert blocks.runs == (("same", 1), ("changed", 1), ("added", 1), ("removed", 1), ("zero", 1))
+    assert blocks.differing == 3
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (
+            {},
+            {"files": [file("/bin/x", mode="4755", layer=1)]},
+            "/bin/x: setuid to root is new, by the recipe",
+        ),
+        ({}, {"files": [file("/bin/x", mode="2755", layer=1)]}, "/bin/x: setgid is new, by the recipe"),
+        (
+            {"files": [file("/bin/x", "a", mode="4755")]},
+            {"files": [file("/bin/x", "b", mode="4755", layer=1)]},
+            "/bin/x: a privileged program with another content, by the recipe",
+        ),
+        (
+            {"files": [file("/bin/x")]},
+            {
+                "files": [
+                    file("/bin/x", xattrs={"security.capability": "0100000200040000000000000000000000000000"})
+                ]
+            },
+            "/bin/x: capabilities cap_net_bind_service is new, by the recipe",
+        ),
+        (
+            {},
+            {"files": [file("/srv/x", mode="0666")]},
+            "/srv/x: every user may write it (mode 0666), by the recipe",
+        ),
+        ({}, {"files": [file("/etc/sudoers.d/x")]}, "/etc/sudoers.d/x: added, it decides who may do what"),
+        ({}, {"users": [user("root", 0, "/bin/bash"), user("toor", 0)]}, "user toor: has the number of root"),
+        (
+            {"users": [user("app", 990)]},
+            {"users": [user("app", 990, "/bin/sh")]},
+            "user app: may log in now, with the shell /bin/sh",
+        ),
+        (
+            {"groups": [{"name": "sudo", "gid": 27, "members": []}]},
+            {"groups": [{"name": "sudo", "gid": 27, "members": ["app"]}]},
+            "user app: is a member of the group sudo now",
+        ),
+        (
+            {"packages": [package("openssl", "3.0.2")]},
+            {"packages": [package("openssl", "3.0.1")]},
+            "package openssl: downgraded from 3.0.2 to 3.0.1",
+        ),
+        ({"tests": [{"name": "t", "command": "true"}]}, {}, "test 't': removed"),
+        (
+            {},
+            {"hygiene": {"allowed": [{"finding": "setuid", "path": "/x", "reason": "why"}]}},
+            "hygiene: setuid /x is let pass now: why",
+        ),
+        (
+            {},
+            {"boot": {"mode": "uefi", "kernel_command_line": "quiet mitigations=off"}},
+            "kernel command line: mitigations=off",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_dangers_are_called_out(before, after, said):
+    assert diff(manifest(**before), manifest(**after)).dangerous == [said]
+
+
+def test_what_takes_rights_away_is_not_called_out():
+    before = manifest(
+        files=[file("/bin/x", mode="4755"), file("/y", mode="0666")], users=[user("a", 5, "/bin/sh")]
+    )
+    after = manifest(files=[file("/bin/x", mode="0755"), file("/y", mode="0644")], users=[user("a", 5)])
+    assert diff(before, after).dangerous == []
+
+
+def test_a_new_image_is_all_new_and_nothing_of_it_is_called_out():
+    found = image_diff(None, manifest(files=[file("/x", mode="4755")]), before_disk=None, after_disk=None)
+    assert not found.empty
+    assert found.dangerous == []
+    assert found.to_json()["before"] is None
+
+
+def test_a_removed_image():
+    assert (
+        image_diff(manifest(files=[file("/x")]), None, before_disk=None, after_disk=None).to_json()["after"]
+        is None
+    )
+
+
+def test_a_manifest_of_a_newer_format_is_refused():
+    with pytest.raises(InputError) as error:
+        diff(manifest(), manifest(format=2))
+    assert (
+        error.value.message
+        == "the manifest of web abababababab has format 2; this Ingot reads formats up to 1"
+    )
+    assert error.value.hint is not None
+
+
+def test_a_damaged_manifest_is_refused():
+    broken = manifest()
+    del broken["files"], broken["disk"]
+    with pytest.raises(InputError, match="is damaged: its format is 1, expected 1; it lacks files, disk"):
+        diff(manifest(), broken)
+
+
+def test_a_missing_disk_is_said():
+    [note] = diff(manifest(), manifest(epoch=1)).notes
+    assert note.startswith("the disk of the image before and of the image after is not on this machine")

@@ -1,0 +1,79 @@
+import pytest
+
+from ingot.review.image_diff_secrets import Mask
+from ingot.review.image_diff_text import text_diff
+
+KEY = "-----BEGIN RSA " + "PRIVATE KEY-----\n" + "MIIEow" * 10 + "\n-----END RSA " + "PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "masked"),
+    [
+        ("DB_PASSWORD=hunter2", "DB_PASSWORD=‹masked 1›"),
+        ("export API_KEY='a b'", "export API_KEY=‹masked 1›"),
+        ('{"client_secret": "abc", "id": 5}', '{"client_secret": ‹masked 1›, "id": 5}'),
+        ("password: hunter2 # why", "password: ‹masked 1› # why"),
+        ("url = https://me:hunter2@example.com/x", "url = https://me:‹masked 1›@example.com/x"),
+        ("Authorization: Bearer abcdefghijklmnop", "Authorization: Bearer ‹masked 1›"),
+        ("root:$6$salt$abcdefghijk:1", "root:‹masked 1›:1"),
+        ("key AKIA" + "ABCDEFGHIJKLMNOP end", "key ‹masked 1› end"),
+        ("DBPassword hunter2", "DBPassword ‹masked 1›"),
+        ("a_token=x&b_secret=y", "a_token=‹masked 1›&b_secret=‹masked 2›"),
+        ('{"token": "a", "password": "b"}', '{"token": ‹masked 1›, "password": ‹masked 2›}'),
+        ("password:\n  user: bob", "password:\n  user: bob"),
+        ("secret: |\n  one\n  two\nnext: 1", "secret: |\n‹masked 1›\nnext: 1"),
+        ("ServerTokens Prod", "ServerTokens Prod"),
+        ("AuthType Basic", "AuthType Basic"),
+        ("PasswordAuthentication no", "PasswordAuthentication no"),
+        ("tokens = 5", "tokens = 5"),
+        ("password = ${PASSWORD}", "password = ${PASSWORD}"),
+        ("threads=8", "threads=8"),
+        ("Header set X-Content-Type-Options nosniff", "Header set X-Content-Type-Options nosniff"),
+    ],
+)
+def test_a_line_is_masked(line, masked):
+    assert Mask("/etc/app.conf")(line) == masked
+
+
+def test_a_key_is_masked_as_a_whole():
+    assert "MIIEow" not in Mask("/etc/x.conf")("a\n" + KEY + "b\n")
+
+
+def test_the_same_secret_has_the_same_number():
+    mask = Mask("/etc/x")
+    assert mask("token=aaa") == "token=‹masked 1›"
+    assert mask("token=bbb\ntoken=aaa") == "token=‹masked 2›\ntoken=‹masked 1›"
+
+
+def test_hashes_of_passwords_are_masked_and_locks_are_not():
+    assert Mask("/etc/shadow")("a:x1y2:1:\nb:!:1:\nc:*:1:") == "a:‹masked 1›:1:\nb:!:1:\nc:*:1:"
+
+
+def test_sudoers_keep_their_words():
+    line = "%ops ALL=(ALL) NOPASSWD: /usr/bin/systemctl"
+    assert Mask("/etc/sudoers.d/ops")(line) == line
+
+
+def test_a_changed_secret_shows_as_a_change_and_no_more():
+    found = text_diff("/etc/x", b"a=1\npassword=old-one\n", b"a=1\npassword=new-one\n")
+    assert found.lines == ("@@ -1,2 +1,2 @@", " a=1", "-password=‹masked 1›", "+password=‹masked 2›")
+    assert found.masked == 2
+
+
+def test_files_for_credentials_are_not_shown():
+    found = text_diff("/root/.netrc", b"", b"machine x login y password z\n")
+    assert (found.lines, found.note) == ((), "not shown: a file for credentials")
+
+
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [
+        (b"a\0b", "no text diff: binary"),
+        (b"x" * 300_000, "no text diff: larger than 256 KiB"),
+        (b"x\n" * 6000, "no text diff: more than 5,000 lines"),
+        (b"\n".join(b"%d" % n for n in range(500)), "… 101 more lines of this diff are not shown"),
+    ],
+    ids=["binary", "large", "long", "cut"],
+)
+def test_what_is_not_shown_is_said(content, note):
+    assert text_diff("/etc/x", None, content).note == note
