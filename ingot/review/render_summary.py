@@ -62,11 +62,8 @@ def size(number: float, *, sign: bool = False) -> str:
         return "±0"
     for unit in ("bytes", "KiB", "MiB"):
         if value < 1024:
-            return (
-                f"{mark}{value:.0f} {unit}"
-                if unit == "bytes" or value >= 100
-                else f"{mark}{value:.1f} {unit}"
-            )
+            digits = 0 if unit == "bytes" or value >= 100 else 1
+            return f"{mark}{value:.{digits}f} {'byte' if abs(number) == 1 else unit}"
         value /= 1024
     return f"{mark}{value:.1f} GiB"
 
