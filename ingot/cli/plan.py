@@ -1,0 +1,145 @@
+"""``ingot plan``: what a merge would do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ingot import paths
+from ingot.cli import cdk
+from ingot.cli.reporting import Reporter
+from ingot.errors import InputError
+from ingot.review.git import Repository
+from ingot.review.infrastructure_cdk import Cache, Cdk
+from ingot.review.plan import Plan, Planner
+from ingot.review.plan_images import Images, Registry
+from ingot.review.plan_text import render_text
+from ingot.store import Store
+
+if TYPE_CHECKING:
+    from ingot.aws.clients import Clients
+
+app = typer.Typer(add_completion=False)
+
+# With --detailed-exitcode, in the manner of `terraform plan`; 1, 2 and 3 mean here what they mean everywhere.
+EXIT_CODES = {"nothing": 0, "something": 4, "dangerous": 5}
+
+
+@app.command()
+def plan(
+    base: Annotated[
+        str | None,
+        typer.Option(help="The revision to compare with. [default: where HEAD left origin/main or main]"),
+    ] = None,
+    deployed: Annotated[
+        bool, typer.Option("--deployed", help="Compare stacks with what is deployed; needs credentials.")
+    ] = False,
+    bake: Annotated[
+        bool, typer.Option("--bake", help="Bake what changed and the store lacks, and compare the images.")
+    ] = False,
+    context: Annotated[
+        list[str] | None, typer.Option("--context", "-c", help="KEY=VALUE for the CDK app; again for more.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    detailed_exitcode: Annotated[
+        bool,
+        typer.Option("--detailed-exitcode", help="Exit 4 when something changes, 5 when that is dangerous."),
+    ] = False,
+    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
+) -> None:
+    """Print what a merge would do: digests and why they change, images to bake, stacks by `cdk diff`, the rollout."""
+    for pair in context or []:
+        if "=" not in pair:
+            raise InputError(f"--context {pair}: found no '=', expected KEY=VALUE")
+    with Reporter() as report:
+        clients = _clients(required=deployed)
+        result = _planner(report, clients, recipes, context or [], bake=bake, deployed=deployed).plan(base)
+    _print(result, as_json=as_json)
+    if detailed_exitcode:
+        raise typer.Exit(EXIT_CODES[result.verdict])
+
+
+def _print(result: Plan, *, as_json: bool) -> None:
+    content = result.to_json()
+    if as_json:
+        print(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False))
+    else:
+        print(render_text(content), end="")
+
+
+def _planner(
+    report: Reporter,
+    clients: Clients | None,
+    recipes: Path,
+    context: list[str],
+    *,
+    bake: bool,
+    deployed: bool,
+) -> Planner:
+    project = Path.cwd()
+    if not (project / "cdk.json").is_file():
+        raise InputError(
+            f"no cdk.json in {project}: the plan needs the CDK app", hint="run this at the top of the project"
+        )
+    environ = cdk.environment()
+    registry = None if clients is None else _registry(clients, report)
+    planner = Planner(
+        repository=Repository.around(project),
+        recipes=recipes,
+        environments=(None,),
+        context=context,
+        cdk=Cdk(cdk.find(environ), environ, project),
+        cache=Cache(paths.home() / "plan"),
+        images=Images(Store(), bake, registry, None, report),
+        progress=report,
+    )
+    if not deployed or clients is None:
+        return planner
+    from dataclasses import replace
+    from functools import partial
+
+    from ingot.review.infrastructure_deployed import deployed_stacks, group_size
+
+    return replace(
+        planner, deployed=partial(deployed_stacks, clients), group_size=partial(group_size, clients)
+    )
+
+
+def _clients(*, required: bool) -> Clients | None:
+    """Return the AWS clients; None where there are no credentials. Raises InputError when they are needed."""
+    import boto3
+
+    if boto3.Session().get_credentials() is None:
+        if required:
+            raise InputError(
+                "--deployed needs AWS credentials, and there are none",
+                hint="docs/aws.md says how to set them",
+            )
+        return None
+    from ingot.aws.clients import connect
+
+    return connect()
+
+
+def _registry(clients: Clients, report: Reporter) -> Registry:
+    """Return the question to the registry. Where it cannot be asked, that is said, and the plan goes on without."""
+    from ingot.aws.failures import AwsError, explain
+    from ingot.aws.registry import find
+
+    silent: list[str] = []
+
+    def ask(recipe: str, digest: str) -> str | None:
+        if silent:
+            return None
+        try:
+            published = find(clients, recipe, digest)
+        except AwsError as error:
+            silent.append(explain(error))
+            report(f"the registry was not asked: {silent[0]}")
+            return None
+        return None if published is None else published.ami_id
+
+    return ask

@@ -1,0 +1,198 @@
+"""What a merge would do: recipes, images, stacks and running clones, compared with a base revision or with what is deployed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+from ingot.errors import IngotError, InputError
+from ingot.review.git import Base, Repository
+from ingot.review.infrastructure import StackPlan, compare_stacks
+from ingot.review.infrastructure_assembly import Stack, read_stacks
+from ingot.review.infrastructure_cdk import Cache, Cdk
+from ingot.review.plan_images import ImagePlan, Images, Progress
+from ingot.review.plan_recipes import RecipeChange, Tree, compare_recipes, read_tree
+from ingot.review.rollout import GroupSize, Rollout, rollouts
+
+FORMAT = 1
+NOTHING, SOMETHING, DANGEROUS = "nothing", "something", "dangerous"
+Part = TypeVar("Part", RecipeChange, ImagePlan, StackPlan)
+# The stacks that are deployed, of those that the app has.
+Deployed = Callable[[Mapping[str, Stack]], dict[str, Stack]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a merge would do. ``notes``: what could not be compared, and what is peculiar about this comparison."""
+
+    base: Base
+    head: str
+    dirty: tuple[str, ...]
+    deployed: bool
+    recipes: tuple[RecipeChange, ...]
+    images: tuple[ImagePlan, ...]
+    stacks: tuple[StackPlan, ...]
+    rollouts: tuple[Rollout, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def dangerous(self) -> list[str]:
+        """One sentence for each dangerous change, the infrastructure's first."""
+        found = [sentence for stack in self.stacks for sentence in stack.dangerous]
+        for image in self.images:
+            if image.diff is not None:
+                found += [f"image {image.recipe}: {sentence}" for sentence in image.diff.dangerous]
+        return found
+
+    @property
+    def verdict(self) -> str:
+        """Return nothing, something or dangerous."""
+        if self.dangerous:
+            return DANGEROUS
+        changes = [recipe.change != "same" for recipe in self.recipes] + [
+            s.change != "same" for s in self.stacks
+        ]
+        return SOMETHING if any(changes) or self.notes else NOTHING
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain data: what the reports are made of."""
+        return {
+            "format": FORMAT,
+            "verdict": self.verdict,
+            "dangerous": self.dangerous,
+            "base": {"commit": self.base.commit, "how": self.base.how},
+            "head": {"commit": self.head, "dirty": list(self.dirty)},
+            "against": "deployed" if self.deployed else "base",
+            "notes": list(self.notes),
+            "recipes": [recipe.to_json() for recipe in self.recipes],
+            "images": [image.to_json() for image in self.images],
+            "stacks": [stack.to_json() for stack in self.stacks],
+            "rollouts": [rollout.to_json() for rollout in self.rollouts],
+        }
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Makes plans of one project. ``deployed``: compare stacks with those that are deployed, not with the base revision's."""
+
+    repository: Repository
+    recipes: Path
+    environments: Sequence[str | None]
+    context: Sequence[str]
+    cdk: Cdk
+    cache: Cache
+    images: Images
+    progress: Progress
+    deployed: Deployed | None = None
+    group_size: GroupSize = lambda _stack, _group: None
+
+    def plan(self, base_revision: str | None) -> Plan:
+        """Return the plan of the working tree. Raises InputError for a base that is none, and for all that is wrong with the tree."""
+        base = self.repository.base(base_revision)
+        dirty = self.repository.dirty()
+        notes: list[str] = []
+        with ExitStack() as cleanup:
+            before = cleanup.enter_context(self.repository.checked_out(base.commit))
+            trees = {name: self._trees(before, name, notes) for name in self.environments}
+            work = Path(cleanup.enter_context(TemporaryDirectory(prefix="ingot-plan-")))
+            threads = cleanup.enter_context(ThreadPoolExecutor())
+            # The syntheses take the longest; the images are baked meanwhile.
+            pending = {name: self._synthesis(threads, before, base, work, name) for name in self.environments}
+            recipes = [change for name in self.environments for change in compare_recipes(*trees[name], name)]
+            images = [self._image(change, trees[change.environment]) for change in recipes if change.after]
+            stacks = [
+                stack
+                for name in self.environments
+                for stack in self._stacks(pending[name], work, name, notes)
+            ]
+        return Plan(
+            base=base,
+            head=self.repository.commit("HEAD"),
+            dirty=tuple(dirty),
+            deployed=self.deployed is not None,
+            recipes=tuple(_once(recipes)),
+            images=tuple(_once(images)),
+            stacks=tuple(_once(stacks)),
+            rollouts=tuple(
+                rollout for stack in _once(stacks) for rollout in rollouts(stack, self.group_size)
+            ),
+            notes=tuple(dict.fromkeys(notes)),
+        )
+
+    def _trees(self, before: Path, environment: str | None, notes: list[str]) -> tuple[Tree, Tree]:
+        self.progress("reading the recipes of both revisions")
+        after = read_tree(self.repository.project, self.recipes, environment, tolerant=False)
+        old = read_tree(before, self.recipes, environment, tolerant=True)
+        if not (before / self.recipes).is_dir():
+            notes.append(f"the base revision has no {self.recipes}: every recipe is new")
+        return old, after
+
+    def _image(self, change: RecipeChange, trees: tuple[Tree, Tree]) -> ImagePlan:
+        before, after = ({name: found.recipe for name, found in tree.recipes.items()} for tree in trees)
+        return self.images.plan(change, (before, after))
+
+    def _synthesis(
+        self, threads: ThreadPoolExecutor, before: Path, base: Base, work: Path, environment: str | None
+    ) -> tuple[Future[None], Future[Path | None]]:
+        """Start both syntheses of one environment."""
+        context = [*self.context, *([] if environment is None else [f"env={environment}"])]
+        self.progress(f"synthesizing the stacks{'' if environment is None else f' of {environment}'}")
+        project = self.repository.project
+        after = threads.submit(self.cdk.synthesize, project, self._assembly(work, environment), context)
+        tree = None if self.deployed else self.repository.tree(base.commit)
+        return after, threads.submit(self._base_assembly, before, tree, context)
+
+    def _base_assembly(self, before: Path, tree: str | None, context: Sequence[str]) -> Path | None:
+        """Return the base revision's assembly; None when it has no CDK app, or is not needed."""
+        if tree is None or not (before / "cdk.json").is_file():
+            return None
+        return self.cache.synthesized(self.cdk, before, tree, context)
+
+    @staticmethod
+    def _assembly(work: Path, environment: str | None) -> Path:
+        return work / f"cdk.out-{environment or ''}"
+
+    def _stacks(
+        self,
+        pending: tuple[Future[None], Future[Path | None]],
+        work: Path,
+        environment: str | None,
+        notes: list[str],
+    ) -> list[StackPlan]:
+        pending[0].result()
+        assembly = self._assembly(work, environment)
+        after = read_stacks(assembly)
+        if self.deployed is not None:
+            before = self.deployed(after)
+        else:
+            try:
+                base = pending[1].result()
+            except IngotError as error:
+                kind = (
+                    "is refused by its own app" if isinstance(error, InputError) else "cannot be synthesized"
+                )
+                notes.append(
+                    f"the base revision {kind}, so the stacks cannot be compared with it (--deployed compares with what is "
+                    f"deployed): {error}"
+                )
+                return []
+            if base is None:
+                notes.append("the base revision has no CDK app (no cdk.json): every stack is new")
+            before = {} if base is None else read_stacks(base)
+        self.progress("comparing the stacks")
+        return compare_stacks(self.cdk, before, after, assembly, environment)
+
+
+def _once(parts: Sequence[Part]) -> list[Part]:
+    """Leave out what an environment shares with one before it: a recipe or a stack to which the same happens in both."""
+    found: dict[str, Part] = {}
+    for part in parts:
+        key = json.dumps({**part.to_json(), "environment": None}, sort_keys=True)
+        found.setdefault(key, part)
+    return list(found.values())

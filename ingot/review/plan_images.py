@@ -1,0 +1,120 @@
+"""The images of a plan: which of them exist, which have to be baked, and what differs inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ingot.errors import IngotError
+from ingot.recipe.model import Recipe
+from ingot.review.plan_recipes import RecipeChange
+from ingot.store.store import Image, Store
+
+Progress = Callable[[str], None]
+# The AMI that the registry names for a recipe and its digest; None when it names none.
+Registry = Callable[[str, str], str | None]
+
+
+class Diff(Protocol):
+    """What differs between two images: what a plan needs of ``image_diff.ImageDiff``."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing differs."""
+
+    @property
+    def dangerous(self) -> list[str]:
+        """What deserves a look, one sentence each."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+
+
+Differ = Callable[[Image, Image], Diff]
+
+
+@dataclass(frozen=True)
+class ImagePlan:
+    """What happens to the image of one recipe.
+
+    ``state``: published (the registry names its AMI), stored (baked, on this machine), or missing (a deployment bakes it).
+    """
+
+    recipe: str
+    environment: str | None
+    before: str | None
+    after: str
+    state: str
+    ami: str | None
+    asked: bool
+    """Whether a registry was asked; if not, an image that is missing here may be published all the same."""
+    diff: Diff | None = None
+    no_diff: str | None = None
+    """Why there is no diff, and how to get it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {
+            "recipe": self.recipe,
+            "environment": self.environment,
+            "before": self.before,
+            "after": self.after,
+            "state": self.state,
+            "ami": self.ami,
+            "registry_asked": self.asked,
+            "diff": None if self.diff is None else self.diff.to_json(),
+            "no_diff": self.no_diff,
+        }
+
+
+@dataclass(frozen=True)
+class Images:
+    """Makes the image part of a plan. ``bake``: whether what is missing is baked, of both revisions."""
+
+    store: Store
+    bake: bool
+    registry: Registry | None
+    differ: Differ | None
+    progress: Progress
+
+    def plan(
+        self, change: RecipeChange, sides: tuple[Mapping[str, Recipe], Mapping[str, Recipe]]
+    ) -> ImagePlan:
+        """Return what happens to the image of a recipe that is there after the change. ``sides``: the recipes before and after."""
+        assert change.after is not None  # noqa: S101 - the caller leaves deleted recipes out
+        if self.bake and change.change != "same":
+            self._bake(sides[1][change.name])
+        ami = None if self.registry is None else self.registry(change.name, change.after)
+        stored = self.store.image(change.after)
+        state = "published" if ami else "stored" if stored else "missing"
+        diff, no_diff = (None, None) if change.change == "same" else self._diff(change, sides[0], stored)
+        asked = self.registry is not None
+        return ImagePlan(
+            change.name, change.environment, change.before, change.after, state, ami, asked, diff, no_diff
+        )
+
+    def _diff(
+        self, change: RecipeChange, before: Mapping[str, Recipe], after: Image | None
+    ) -> tuple[Diff | None, str | None]:
+        """Return the diff, or None and why there is none."""
+        if change.before is None:
+            return None, "the image is the first of its recipe: there is nothing to compare it with"
+        how = "`ingot plan --bake` bakes it and compares"
+        if after is None:
+            return None, f"the image {change.after or '':.12} is not baked on this machine; {how}"
+        old = self.store.image(change.before)
+        if old is None and self.bake:
+            try:
+                old = self._bake(before[change.was or change.name])
+            except IngotError as error:
+                # The change can repair what does not bake; it must be possible to review it.
+                return None, f"the image of the base revision does not bake: {error.message}"
+        if old is None:
+            return None, f"the image of the base revision, {change.before:.12}, is not on this machine; {how}"
+        if self.differ is None:
+            return None, "this program cannot compare images"
+        return self.differ(old, after), None
+
+    def _bake(self, recipe: Recipe) -> Image:
+        return self.store.bake(recipe, self.progress)

@@ -1,0 +1,28 @@
+import pytest
+
+from tests.review.project import Project
+
+CREDENTIALS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_ENDPOINT_URL",
+)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A committed project as the working directory, a data directory of its own, and no credentials."""
+    for name in CREDENTIALS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("INGOT_HOME", str(tmp_path / "home"))
+    directory = tmp_path / "project"
+    directory.mkdir()
+    project = Project(directory)
+    project.fill()
+    monkeypatch.chdir(directory)
+    return project

@@ -1,0 +1,204 @@
+"""`ingot plan` in a real repository, with the real CDK CLI and an app that takes no time."""
+
+import json
+import subprocess
+
+import pytest
+
+from ingot.cli.main import main
+from ingot.recipe.digest import recipe_digest
+from ingot.recipe.load import load_recipe
+
+GROUP = {"Type": "AWS::EC2::SecurityGroup", "Properties": {"GroupDescription": "x"}}
+RULE = {
+    "Type": "AWS::EC2::SecurityGroupIngress",
+    "Properties": {
+        "GroupId": "sg-1",
+        "IpProtocol": "tcp",
+        "FromPort": 22,
+        "ToPort": 22,
+        "CidrIp": "0.0.0.0/0",
+    },
+}
+BUCKET = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "one"}}
+
+
+def plan(*arguments):
+    """Run the command; return its exit code."""
+    try:
+        main(["plan", *arguments])
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+def planned(capsys, *arguments):
+    assert plan("--json", *arguments) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def digest(project):
+    return recipe_digest(load_recipe(project.recipe))
+
+
+def test_nothing_changes(project, capsys):
+    assert plan("--detailed-exitcode") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Nothing changes.\n")
+    assert f"web: {digest(project):.12}, as before" in out
+    assert "Fleet (aws://unknown-account/unknown-region): no change" in out
+
+
+def test_a_change_of_the_app_is_one_line_for_the_stack_and_a_rollout(project, capsys):
+    before = digest(project)
+    project.write("image_recipes/web/app/index.html", "changed\n")
+    after = digest(project)
+    assert plan("--detailed-exitcode") == 4
+    out = capsys.readouterr().out
+    assert out.startswith("Something changes.\n")
+    assert "  uncommitted, and included: image_recipes/web/app/index.html\n" in out
+    assert f"    image web: {before:.12} → {after:.12}\n" in out
+    assert out.count(after[:12]) == 5  # the recipe, the image (twice), the stack, the rollout
+    assert after not in out
+    assert "1. instance refresh replaces 2 clones" in out
+    assert "2. starts up to 1 at a time before old ones end: 2 to 3 run meanwhile" in out
+    assert "an alarm stops it, and CloudFormation goes back: Errors" in out
+    assert "`ingot plan --bake` bakes it and compares" in out
+    assert "cdk diff" not in out  # nothing is left once the digests are folded
+
+
+def test_without_the_option_the_exit_code_says_only_that_it_worked(project):
+    project.settings(instance_type="m7i.large")
+    assert plan() == 0
+
+
+def test_replacements_deletions_and_open_ports_are_dangerous_and_first(project, capsys):
+    project.settings(resources={"Bucket": BUCKET, "Old": GROUP})
+    project.commit("Bucket")
+    project.git("checkout", "--quiet", "-b", "topic")
+    bucket = {**BUCKET, "Properties": {"BucketName": "two"}}
+    project.settings(resources={"Bucket": bucket, "Rule": RULE}, instance_type="m7i.large")
+    project.commit("Dangers")
+    assert plan("--detailed-exitcode") == 5
+    out = capsys.readouterr().out
+    dangers = [line for line in out.splitlines() if line.startswith("  ! ")]
+    assert dangers == [
+        "  ! Fleet: deletes Old (AWS::EC2::SecurityGroup)",
+        "  ! Fleet: replaces Bucket (AWS::S3::Bucket), because of BucketName",
+        "  ! Fleet: opens sg-1 inwards: TCP 22, Everyone (IPv4)",
+    ]
+    words = [line.split()[1] for line in out.splitlines() if "(AWS::" in line and not line.startswith("  !")]
+    assert words[:4] == ["deletes", "replaces", "changes", "creates"]
+    assert "[~] AWS::S3::Bucket Bucket replace" in out  # the real `cdk diff`
+    assert "the launch template: LaunchTemplateData" in out
+
+
+def test_the_json_is_whole(project, capsys):
+    project.settings(instance_type="m7i.large")
+    found = planned(capsys)
+    assert found["format"] == 1
+    assert found["verdict"] == "something"
+    assert found["head"]["dirty"] == ["settings.json"]
+    [stack] = found["stacks"]
+    [resource] = stack["resources"]
+    [part] = resource["properties"]
+    assert part["before"]["InstanceType"] == "t3.small"
+    assert part["after"]["InstanceType"] == "m7i.large"
+
+
+def test_context_reaches_both_sides(project, capsys):
+    assert planned(capsys, "-c", "instance_type=m7i.large")["verdict"] == "nothing"
+
+
+def test_a_base_without_ingot_has_nothing(project, capsys):
+    project.git("checkout", "--quiet", "--orphan", "empty")
+    project.git("rm", "--quiet", "-r", "--cached", ".")
+    project.git("commit", "--quiet", "--allow-empty", "--message", "Empty")
+    found = planned(capsys, "--base", "empty")
+    assert found["notes"] == [
+        "the base revision has no image_recipes: every recipe is new",
+        "the base revision has no CDK app (no cdk.json): every stack is new",
+    ]
+    assert [recipe["change"] for recipe in found["recipes"]] == ["added"]
+    assert [stack["change"] for stack in found["stacks"]] == ["new"]
+    assert found["rollouts"][0]["steps"] == ["starts 2 clones"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ("it fell over", "the base revision cannot be synthesized"),
+        (2, "the base revision is refused by its own app"),
+    ],
+)
+def test_a_base_that_cannot_be_synthesized_is_said_and_the_rest_is_planned(project, capsys, broken, said):
+    project.settings(broken=broken)
+    project.commit("Break the app")
+    project.settings()
+    found = planned(capsys)
+    assert found["verdict"] == "something"
+    assert any(note.startswith(said) for note in found["notes"])
+    assert found["stacks"] == []
+    assert found["recipes"][0]["change"] == "same"
+
+
+def test_the_base_is_synthesized_once(project, capsys):
+    project.settings(instance_type="m7i.large")
+    planned(capsys)
+    [kept] = (project.path.parent / "home" / "plan").iterdir()
+    written = kept.stat().st_ino
+    planned(capsys)
+    assert [path.stat().st_ino for path in (project.path.parent / "home" / "plan").iterdir()] == [written]
+
+
+def test_a_recipe_that_the_stacks_lost(project, capsys):
+    project.rename("web", "shop")
+    assert plan() == 2  # the app still asks for web, and says so
+    project.settings(recipe="shop")
+    out = planned(capsys)
+    [recipe] = out["recipes"]
+    assert (recipe["name"], recipe["change"], recipe["was"]) == ("shop", "renamed", "web")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--base", "nope"], "there is no revision 'nope' in this repository"),
+        (["-c", "colour"], "--context colour: found no '=', expected KEY=VALUE"),
+        (["--deployed"], "--deployed needs AWS credentials, and there are none"),
+    ],
+)
+def test_bad_arguments(project, capfd, arguments, message):
+    assert plan(*arguments) == 2
+    assert message in capfd.readouterr().err
+
+
+def test_a_tree_with_a_mistake_is_bad_input(project, capfd):
+    project.replace("image_recipes/web/recipe.yaml", "size: 2GiB", "size: much")
+    assert plan() == 2
+    assert "image_recipes/web/recipe.yaml:3:" in capfd.readouterr().err
+
+
+def test_without_a_cdk_app_or_a_repository(project, tmp_path, monkeypatch, capfd):
+    (project.path / "cdk.json").unlink()
+    assert plan() == 2
+    assert "the plan needs the CDK app" in capfd.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cdk.json").write_text("{}")
+    assert plan() == 2
+    assert "is not in a git repository" in capfd.readouterr().err
+
+
+def test_nothing_is_left_behind(project, tmp_path, monkeypatch):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    project.settings(broken="it fell over")
+    assert plan() == 1
+    assert list(temporary.iterdir()) == []
+    assert len(project.git("worktree", "list").splitlines()) == 1
+    assert (
+        subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True).stdout
+        == " M settings.json\n"
+    )
+    assert not (project.path / "cdk.out").exists()
