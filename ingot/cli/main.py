@@ -21,6 +21,7 @@ COMMANDS = {
     "boot": "Boot a disk image alone, run the recipe's tests, print its URL.",
     "show": "Show what is in a disk image.",
     "plan": "Print what a merge would do.",
+    "comment": "Write a plan as the one comment on a pull request.",
     "publish": "Publish a recipe's image as an AMI.",
     "deploy": "Publish what is missing, then run `cdk deploy`.",
     "verify": "Compare clones or a published image with the manifest.",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,12 +13,13 @@ from ingot import paths
 from ingot.cli import cdk
 from ingot.cli.reporting import Reporter
 from ingot.errors import InputError
+from ingot.recipe.explain import close_to
 from ingot.review.git import Repository
 from ingot.review.infrastructure_cdk import Cache, Cdk
-from ingot.review.plan import Plan, Planner
-from ingot.review.plan_images import Images, Registry
+from ingot.review.plan import Planner, environments
+from ingot.review.plan_images import Diff, Differ, Images, Registry
 from ingot.review.plan_text import render_text
-from ingot.store import Store
+from ingot.store import Image, Store
 
 if TYPE_CHECKING:
     from ingot.aws.clients import Clients
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 # With --detailed-exitcode, in the manner of `terraform plan`; 1, 2 and 3 mean here what they mean everywhere.
+UNLIMITED = 1 << 40
 EXIT_CODES = {"nothing": 0, "something": 4, "dangerous": 5}
 
 
@@ -40,10 +43,20 @@ def plan(
     bake: Annotated[
         bool, typer.Option("--bake", help="Bake what changed and the store lacks, and compare the images.")
     ] = False,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="An environment; again for more. [default: none is named]"),
+    ] = None,
+    all_environments: Annotated[
+        bool, typer.Option("--all-environments", help="None, and each of environments.yaml.")
+    ] = False,
     context: Annotated[
         list[str] | None, typer.Option("--context", "-c", help="KEY=VALUE for the CDK app; again for more.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown, whole, as for a pull request.")
+    ] = False,
     detailed_exitcode: Annotated[
         bool,
         typer.Option("--detailed-exitcode", help="Exit 4 when something changes, 5 when that is dangerous."),
@@ -56,16 +69,35 @@ def plan(
             raise InputError(f"--context {pair}: found no '=', expected KEY=VALUE")
     with Reporter() as report:
         clients = _clients(required=deployed)
-        result = _planner(report, clients, recipes, context or [], bake=bake, deployed=deployed).plan(base)
-    _print(result, as_json=as_json)
+        planner = _planner(report, clients, recipes, context or [], bake=bake, deployed=deployed)
+        result = replace(planner, environments=_environments(env or [], everything=all_environments)).plan(
+            base
+        )
+    _print(result.to_json(), as_json=as_json, markdown=markdown)
     if detailed_exitcode:
         raise typer.Exit(EXIT_CODES[result.verdict])
 
 
-def _print(result: Plan, *, as_json: bool) -> None:
-    content = result.to_json()
+def _environments(named: list[str], *, everything: bool) -> list[str | None]:
+    """Return the environments to plan; raise InputError for one that there is not."""
+    known = environments(Path.cwd())
+    for name in named:
+        if name not in known:
+            raise InputError(
+                f"there is no environment {name!r} in environments.yaml; there is: {', '.join(known) or 'none'}",
+                hint=close_to(name, known),
+            )
+    return [None, *known] if everything else [*named] or [None]
+
+
+def _print(content: dict[str, Any], *, as_json: bool, markdown: bool) -> None:
     if as_json:
-        print(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False))
+        # ASCII: a file's name may be no UTF-8.
+        print(json.dumps(content, indent=1, sort_keys=True))
+    elif markdown:
+        from ingot.review.comment import render_comment
+
+        print(render_comment(content, limit=UNLIMITED), end="")
     else:
         print(render_text(content), end="")
 
@@ -85,6 +117,7 @@ def _planner(
             f"no cdk.json in {project}: the plan needs the CDK app", hint="run this at the top of the project"
         )
     environ = cdk.environment()
+    store = Store()
     registry = None if clients is None else _registry(clients, report)
     planner = Planner(
         repository=Repository.around(project),
@@ -93,12 +126,11 @@ def _planner(
         context=context,
         cdk=Cdk(cdk.find(environ), environ, project),
         cache=Cache(paths.home() / "plan"),
-        images=Images(Store(), bake, registry, None, report),
+        images=Images(store, bake, registry, _differ(store), report),
         progress=report,
     )
     if not deployed or clients is None:
         return planner
-    from dataclasses import replace
     from functools import partial
 
     from ingot.review.infrastructure_deployed import deployed_stacks, group_size
@@ -106,6 +138,18 @@ def _planner(
     return replace(
         planner, deployed=partial(deployed_stacks, clients), group_size=partial(group_size, clients)
     )
+
+
+def _differ(store: Store) -> Differ:
+    """Return what compares two images of the store."""
+
+    def compare(before: Image, after: Image) -> Diff:
+        from ingot.review.image_diff import image_diff
+
+        disks = {"before_disk": before.disk, "after_disk": after.disk}
+        return image_diff(before.manifest, after.manifest, **disks, packages=store.packages)
+
+    return compare
 
 
 def _clients(*, required: bool) -> Clients | None:

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from ingot.errors import IngotError, InputError
+from ingot.recipe.document import read_document
 from ingot.review.git import Base, Repository
 from ingot.review.infrastructure import StackPlan, compare_stacks
 from ingot.review.infrastructure_assembly import Stack, read_stacks
@@ -23,6 +24,7 @@ from ingot.review.rollout import GroupSize, Rollout, rollouts
 FORMAT = 1
 NOTHING, SOMETHING, DANGEROUS = "nothing", "something", "dangerous"
 Part = TypeVar("Part", RecipeChange, ImagePlan, StackPlan)
+ENVIRONMENTS_FILE = "environments.yaml"
 # The stacks that are deployed, of those that the app has.
 Deployed = Callable[[Mapping[str, Stack]], dict[str, Stack]]
 
@@ -129,6 +131,9 @@ class Planner:
         self.progress("reading the recipes of both revisions")
         after = read_tree(self.repository.project, self.recipes, environment, tolerant=False)
         old = read_tree(before, self.recipes, environment, tolerant=True)
+        for name, known in after.elsewhere.items():
+            where = "no environment" if environment is None else f"the environment {environment}"
+            notes.append(f"the recipe {name} cannot be read in {where}, only in: {', '.join(known)}")
         if not (before / self.recipes).is_dir():
             notes.append(f"the base revision has no {self.recipes}: every recipe is new")
         return old, after
@@ -146,7 +151,8 @@ class Planner:
         project = self.repository.project
         after = threads.submit(self.cdk.synthesize, project, self._assembly(work, environment), context)
         tree = None if self.deployed else self.repository.tree(base.commit)
-        return after, threads.submit(self._base_assembly, before, tree, context)
+        there = environment is None or environment in environments(before)
+        return after, threads.submit(self._base_assembly, before, tree if there else None, context)
 
     def _base_assembly(self, before: Path, tree: str | None, context: Sequence[str]) -> Path | None:
         """Return the base revision's assembly; None when it has no CDK app, or is not needed."""
@@ -183,10 +189,21 @@ class Planner:
                 )
                 return []
             if base is None:
-                notes.append("the base revision has no CDK app (no cdk.json): every stack is new")
+                what = "CDK app (no cdk.json)" if environment is None else f"environment {environment}"
+                notes.append(
+                    f"the base revision has no {what}: every stack{' of it' if environment else ''} is new"
+                )
             before = {} if base is None else read_stacks(base)
         self.progress("comparing the stacks")
         return compare_stacks(self.cdk, before, after, assembly, environment)
+
+
+def environments(project: Path) -> list[str]:
+    """Return the names of the environments of a tree, from environments.yaml; the app itself checks that file."""
+    path = project / ENVIRONMENTS_FILE
+    data = read_document(path).data if path.is_file() else None
+    named = data.get("environments") if isinstance(data, dict) else None
+    return list(named) if isinstance(named, dict) else []
 
 
 def _once(parts: Sequence[Part]) -> list[Part]:

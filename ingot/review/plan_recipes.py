@@ -11,7 +11,7 @@ from typing import Any
 
 from ingot.errors import InputError
 from ingot.recipe.digest import canonical_form, digest_of_form, used_files
-from ingot.recipe.load import find_recipes, load_recipe
+from ingot.recipe.load import environments, find_recipes, load_recipe
 from ingot.recipe.lockfile import load_lock
 from ingot.recipe.model import Recipe
 from ingot.review.plan_reasons import Form, Reason, reasons
@@ -35,10 +35,15 @@ class Identified:
 
 @dataclass(frozen=True)
 class Tree:
-    """The recipes of one tree. ``broken``: recipes that cannot be read there, and what is wrong with them."""
+    """The recipes of one tree, in one environment.
+
+    ``broken``: recipes that cannot be read, and what is wrong with them. ``elsewhere``: those that this environment has nothing of, and
+    the environments that they can be read in.
+    """
 
     recipes: dict[str, Identified]
     broken: dict[str, str]
+    elsewhere: dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -75,10 +80,17 @@ def read_tree(root: Path, recipes: Path, environment: str | None, *, tolerant: b
     directory = root / recipes
     found: dict[str, Identified] = {}
     broken: dict[str, str] = {}
+    elsewhere: dict[str, tuple[str, ...]] = {}
     problems: list[InputError] = []
     for name, path in (find_recipes(directory) if directory.is_dir() else {}).items():
         try:
-            found[name] = identify(path, root)
+            known = environments(path)
+            # A recipe that does not know the environment is the same in each.
+            own = environment if environment in known else None
+            if own in known:
+                found[name] = identify(path, root, own)
+            else:
+                elsewhere[name] = tuple(str(other) for other in known)
         except InputError as error:
             problems.append(error)
             broken[name] = str(error)
@@ -87,12 +99,12 @@ def read_tree(root: Path, recipes: Path, environment: str | None, *, tolerant: b
             "\n".join(str(error) for error in problems if not error.problems),
             problems=[problem for error in problems for problem in error.problems],
         )
-    return Tree(found, broken)
+    return Tree(found, broken, elsewhere)
 
 
-def identify(path: Path, root: Path) -> Identified:
+def identify(path: Path, root: Path, environment: str | None) -> Identified:
     """Return a recipe with its digest. Raises InputError for all that is wrong with it."""
-    recipe = load_recipe(path)
+    recipe = load_recipe(path, environment)
     form = canonical_form(recipe, load_lock(recipe), used_files(recipe))
     return Identified(digest_of_form(form), Form(recipe, form, root))
 

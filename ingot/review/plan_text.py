@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ingot.review.image_diff_json import image_diff_from_json
+from ingot.review.render_escape import plain
+from ingot.review.render_text import render_text as render_image
+
 Plan = Mapping[str, Any]
 
 VERDICTS = {
@@ -36,11 +40,11 @@ def compared(plan: Plan) -> str:
 
 def _lines(plan: Plan) -> Iterator[str]:
     yield VERDICTS[plan["verdict"]]
-    yield f"Compared: {compared(plan)}"
+    yield f"Compared: {plain(compared(plan))}"
     for path in plan["head"]["dirty"]:
-        yield f"  uncommitted, and included: {path}"
+        yield f"  uncommitted, and included: {plain(path)}"
     for note in plan["notes"]:
-        yield f"Note: {note}"
+        yield from (plain(line) for line in f"Note: {note}".splitlines())
     yield from _section("Dangerous", [f"! {sentence}" for sentence in plan["dangerous"]])
     yield from _section("Recipes", list(_recipes(plan)))
     yield from _section("Images", list(_images(plan)))
@@ -54,7 +58,8 @@ def _section(title: str, lines: list[str]) -> Iterator[str]:
     if lines:
         yield ""
         yield title
-        yield from (f"  {line}".rstrip() for line in lines)
+        # Names come from the change: none may move a terminal's cursor.
+        yield from (f"  {plain(line)}".rstrip() for line in lines)
 
 
 def recipe_line(recipe: Mapping[str, Any]) -> str:
@@ -91,6 +96,10 @@ def _images(plan: Plan) -> Iterator[str]:
         yield image_line(image)
         if image["no_diff"]:
             yield f"    no image diff: {image['no_diff']}"
+        if image["diff"] is not None:
+            yield from (
+                f"    {line}" for line in render_image(image_diff_from_json(image["diff"])).splitlines()
+            )
 
 
 def stack_lines(stack: Mapping[str, Any]) -> Iterator[str]:

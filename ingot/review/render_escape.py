@@ -44,7 +44,11 @@ def code(text: object) -> str:
 
 def markdown(text: object) -> str:
     """Return text as Markdown that shows just this text: no markup, no mention, no link."""
-    return _MARKDOWN.sub(lambda match: f"&#{ord(match[0])};", plain(text))
+    # GitHub looks for mentions and numbers of issues in what is rendered, where an entity is a character again: a space of no width
+    # parts the sign from the name.
+    return _MARKDOWN.sub(
+        lambda match: f"&#{ord(match[0])};" + ("&#8203;" if match[0] in "@#" else ""), plain(text)
+    )
 
 
 def fenced(lines: Iterable[str], language: str = "") -> str:

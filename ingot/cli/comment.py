@@ -1,0 +1,64 @@
+"""``ingot comment``: a plan as the one comment on its pull request."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ingot.errors import InputError
+from ingot.review.comment import MARKER, render_comment
+from ingot.review.comment_github import API, PullRequest
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def comment(
+    plan: Annotated[Path, typer.Argument(help="What `ingot plan --json` wrote; - is stdin.")],
+    pull_request: Annotated[int | None, typer.Option(help="The pull request's number.")] = None,
+    repository: Annotated[
+        str | None, typer.Option(help="OWNER/NAME.", envvar="GITHUB_REPOSITORY", show_envvar=True)
+    ] = None,
+    report: Annotated[str | None, typer.Option(help="The URL of the whole report, to link to.")] = None,
+    author: Annotated[
+        str, typer.Option(help="Who the token writes as; only this author's comment is replaced.")
+    ] = "github-actions[bot]",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the comment, and send nothing.")] = False,
+) -> None:
+    """Write a plan as one comment on a pull request, in place of the one before. Prints the comment's URL.
+
+    The token is GITHUB_TOKEN; GITHUB_API_URL names another server than github.com.
+    """
+    body = render_comment(_read(plan), report=report)
+    if dry_run:
+        print(body, end="")
+        return
+    token = os.environ.get("GITHUB_TOKEN")
+    for found, what in (
+        (pull_request, "--pull-request"),
+        (repository, "--repository"),
+        (token, "GITHUB_TOKEN"),
+    ):
+        if not found:
+            raise InputError(f"{what} is missing; --dry-run prints the comment without it")
+    api = os.environ.get("GITHUB_API_URL") or API
+    target = PullRequest(str(repository), int(pull_request or 0), str(token), api, author)
+    print(target.comment(body, MARKER))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        content = json.loads(text)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON: {error}", hint="make it with: ingot plan --json") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is no plan", hint="make it with: ingot plan --json")
+    return content

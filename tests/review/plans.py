@@ -1,0 +1,104 @@
+"""Plans made by hand, as `ingot plan --json` writes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+BEFORE, AFTER = "1a" * 32, "3c" * 32
+
+
+def resource(path: str, impact: str = "WILL_UPDATE", **more: Any) -> dict[str, Any]:
+    return {
+        "logical_id": "X",
+        "path": path,
+        "type": "AWS::S3::Bucket",
+        "impact": impact,
+        "word": "changes",
+        "properties": [{"name": "BucketName", "before": "a", "after": "b", "impact": impact}],
+        "other": [],
+        **more,
+    }
+
+
+def stack(**changes: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "name": "Fleet",
+        "environment": None,
+        "where": "aws://1/r",
+        "change": "changed",
+        "folded": [
+            {
+                "kind": "image",
+                "name": "web",
+                "before": BEFORE,
+                "after": AFTER,
+                "places": ["Resources.Clone.X"],
+            }
+        ],
+        "resources": [resource("Fleet/Bucket")],
+        "other": [],
+        "security": None,
+        "cdk_diff": "Stack Fleet\nResources\n[~] AWS::S3::Bucket Bucket\n └─ [-] a\n └─ [+] b",
+        "dangerous": [],
+    }
+    return {**plain, **changes}
+
+
+def image(**changes: Any) -> dict[str, Any]:
+    plain = {
+        "recipe": "web",
+        "environment": None,
+        "before": BEFORE,
+        "after": AFTER,
+        "state": "stored",
+        "ami": None,
+        "registry_asked": False,
+        "diff": None,
+        "no_diff": "the image is not baked",
+    }
+    return {**plain, **changes}
+
+
+def recipe(**changes: Any) -> dict[str, Any]:
+    plain = {
+        "name": "web",
+        "environment": None,
+        "change": "changed",
+        "before": BEFORE,
+        "after": AFTER,
+        "was": None,
+        "reasons": [{"place": "image_recipes/web/recipe.yaml:7", "what": "+ packages: tree"}],
+    }
+    return {**plain, **changes}
+
+
+def rollout(**changes: Any) -> dict[str, Any]:
+    plain = {
+        "stack": "Fleet",
+        "environment": None,
+        "group": "Group/ASG",
+        "why": ["image web: 1a → 3c"],
+        "minimum": 2,
+        "maximum": 4,
+        "instances": 2,
+        "running": None,
+        "steps": ["instance refresh replaces 2 clones"],
+    }
+    return {**plain, **changes}
+
+
+def plan(**changes: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "format": 1,
+        "verdict": "something",
+        "dangerous": [],
+        "base": {"commit": "b" * 40, "how": "where HEAD left main"},
+        "head": {"commit": "c" * 40, "dirty": []},
+        "against": "base",
+        "notes": [],
+        "recipes": [recipe()],
+        "images": [image()],
+        "stacks": [stack()],
+        "rollouts": [rollout()],
+    }
+    return {**plain, **changes}
