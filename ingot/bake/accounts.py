@@ -53,7 +53,7 @@ def add_accounts(
         _add_user(tables, user, day=epoch // 86400)
     for name in FILES:
         _write(root, name, tables[name])
-    for user in users:
+    for user in sorted(users, key=lambda user: str(user["home"])):
         _make_home(root, user, gid=ids(root, "group")[user["group"]])
 
 

@@ -91,7 +91,7 @@ def apply_recipe(overlay: Overlay, plan: Mapping[str, Any], sources: Path, progr
 
 def run_step(chroot: Chroot, step: Mapping[str, Any]) -> None:
     """Run one step of the recipe. Raises StepError with its place, how it ended, and the end of what it printed."""
-    what = f"recipe.yaml:{step['line']}: the step `{_short(step['run'])}` failed"
+    what = f"{step.get('file', 'recipe.yaml')}:{step['line']}: the step `{_short(step['run'])}` failed"
     try:
         chroot.run(["/bin/sh", "-euc", step["run"]], timeout=float(step["timeout"]), what=what)
     except CommandFailedError as error:

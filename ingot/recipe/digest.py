@@ -41,7 +41,7 @@ def canonical_form(recipe: Recipe, lock: Lock, files: list[ImageFile]) -> dict[s
         "engine_format": ENGINE_FORMAT,
         "recipe": recipe.canonical(),
         "lock": lock.plain(),
-        "files": [file.plain() for file in files],
+        "files": [file.identity() for file in files],
     }
 
 

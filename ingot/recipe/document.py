@@ -87,7 +87,7 @@ def read_document(path: Path, what: str = "a recipe") -> Document:
     except OSError as error:
         document.problems.append(document.problem((), f"{error.strerror}", "a file that can be read"))
     except MarkedYAMLError as error:
-        document.problems.append(_unparsable(path, error))
+        document.problems.append(_unparsable(path, text, error))
     except (YAMLError, ValueError) as error:
         document.problems.append(document.problem((), f"{error}".splitlines()[0], "YAML"))
     else:
@@ -98,11 +98,13 @@ def read_document(path: Path, what: str = "a recipe") -> Document:
     return document
 
 
-def _unparsable(path: Path, error: MarkedYAMLError) -> Problem:
+def _unparsable(path: Path, text: str, error: MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     found = f"YAML that does not parse: {error.problem or error.context}"
     hint = error.context if error.problem else None
+    if "${" in "".join(text.splitlines()[line - 1 : line]):
+        hint = 'inside {…} and […] a value with ${…} needs quotes: "${greeting}"'
     return Problem(shown(path), line, column, found, "YAML", hint)
 
 

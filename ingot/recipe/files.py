@@ -18,7 +18,8 @@ from typing import Any, Literal
 
 from ingot.errors import Problem
 from ingot.recipe.document import At, shown
-from ingot.recipe.model import App, FileEntry, Recipe
+from ingot.recipe.model import Recipe
+from ingot.recipe.parts import App, FileEntry
 
 # What editors, interpreters and version control leave beside a source, never part of an image.
 IGNORED_NAMES = frozenset({"__pycache__", ".git", ".DS_Store", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
@@ -48,6 +49,10 @@ class ImageFile:
         keys = ("kind", "target", "owner", "group", "mode", "source", "content", "link", "sha256", "size")
         return {key: value for key in keys if (value := getattr(self, key)) is not None}
 
+    def identity(self) -> dict[str, Any]:
+        """Return what of it reaches the image: not where the content comes from, for its hash is there."""
+        return {key: value for key, value in self.plain().items() if key not in ("source", "content")}
+
 
 def expand_files(recipe: Recipe, problems: list[Problem]) -> list[ImageFile]:
     """Return all files of the recipe, sorted by target; add to ``problems`` what is wrong with their sources."""
@@ -67,11 +72,9 @@ def _find_clashes(recipe: Recipe, files: list[ImageFile], problems: list[Problem
     by_target: dict[str, ImageFile] = {}
     for file in sorted(files, key=lambda file: _place(recipe, file.at)):
         if file.target in by_target:
-            line = recipe.document.place(by_target[file.target].at).line
             at = (*file.at, "target")
-            problems.append(
-                recipe.problem(at, f"{file.target} again", f"it once: line {line} sets it already")
-            )
+            first = recipe.document.place(by_target[file.target].at).seen_from(recipe.document.place(at).file)
+            problems.append(recipe.problem(at, f"{file.target} again", f"it once: {first} sets it already"))
         else:
             by_target[file.target] = file
     for file in by_target.values():
@@ -87,9 +90,10 @@ def _find_clashes(recipe: Recipe, files: list[ImageFile], problems: list[Problem
                 break
 
 
-def _place(recipe: Recipe, at: At) -> tuple[int, int]:
+def _place(recipe: Recipe, at: At) -> tuple[bool, str, int, int]:
+    """Return what sorts places in the order that they are read in: what is included comes first."""
     place = recipe.document.place(at)
-    return place.line, place.column
+    return place.file == recipe.document.path, str(place.file), place.line, place.column
 
 
 def _parents(target: str) -> Iterator[str]:
@@ -103,7 +107,7 @@ class _Expander:
     def __init__(self, recipe: Recipe, problems: list[Problem]) -> None:
         self.recipe = recipe
         self.problems = problems
-        self.root = recipe.directory.resolve()
+        self.root = recipe.source_root
 
     def app(self, app: App) -> list[ImageFile]:
         at: At = ("app",)
@@ -149,13 +153,14 @@ class _Expander:
         return [*self.file(path, entry.target, entry.owner, entry.group, at, entry.mode)]
 
     def locate(self, source: str, at: At) -> Path | None:
-        """Return the source's path when it exists and lies in the recipe's directory, also by its links."""
-        path = self.root / source
+        """Return the source's path when it exists and lies in the directory of the file that names it, also by its links."""
+        top = self.recipe.document.place((*at, "source")).file.parent.resolve()
+        path = top / source
         if not source or Path(source).is_absolute() or ".." in Path(source).parts:
             self.complain(at, f"source {source!r}", "a path below the recipe's directory, without '..'")
         elif not path.exists():
-            self.complain(at, f"no file {source}", f"it in {self.recipe.directory.name}/, beside recipe.yaml")
-        elif not path.resolve().is_relative_to(self.root):
+            self.complain(at, f"no file {source}", f"it in {top.name}/, beside the file that names it")
+        elif not path.resolve().is_relative_to(top):
             self.complain(at, f"{source}, a link that leaves the recipe's directory", "a file inside it")
         else:
             return path

@@ -9,14 +9,15 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ingot.errors import InputError, Problem
-from ingot.recipe.document import At, Document, pruned, read_document
+from ingot.recipe.document import At, Document, pruned
 from ingot.recipe.explain import close_to, problems_of
 from ingot.recipe.files import expand_files
+from ingot.recipe.include import RECIPE_FILE, read_with_includes
 from ingot.recipe.model import Recipe
 from ingot.recipe.references import check_references
 from ingot.recipe.variables import environments_of, put_in, read_variables, spell
 
-RECIPE_FILE = "recipe.yaml"
+__all__ = ["RECIPE_FILE", "environments", "find_recipe", "find_recipes", "load_recipe"]
 
 
 def find_recipes(root: Path) -> dict[str, Path]:
@@ -47,7 +48,7 @@ def load_recipe(path: Path, environment: str | None = None) -> Recipe:
     if path.is_dir():
         path = path / RECIPE_FILE
     # Absolute, so that the recipe stays readable when the working directory changes.
-    document = read_document(path.absolute())
+    document = read_with_includes(path.absolute())
     variables = read_variables(document, environment)
     typed = put_in(document, variables)
     problems = list(document.problems)
@@ -64,7 +65,7 @@ def load_recipe(path: Path, environment: str | None = None) -> Recipe:
 
 def environments(path: Path) -> list[str | None]:
     """Return every environment that the recipe at ``path`` can be read in; None stands for "without one"."""
-    document = read_document((path / RECIPE_FILE if path.is_dir() else path).absolute())
+    document = read_with_includes((path / RECIPE_FILE if path.is_dir() else path).absolute())
     return environments_of(document)
 
 

@@ -1,213 +1,53 @@
 """What a recipe can say: the keys of ``recipe.yaml``, their types, defaults and rules.
 
-Each key is declared once, here; the JSON Schema, the messages of ``ingot check`` and the canonical form that is
-digested follow from it. The types of single values are in ``names.py``, rules that need other keys or the disk are in ``references.py`` and ``files.py``.
+Each key is declared once, here or in ``parts.py``; the JSON Schema, the messages of ``ingot check`` and the canonical
+form that is digested follow from it. The types of single values are in ``names.py``; rules that need other keys or the
+disk are in ``references.py`` and ``files.py``.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import BeforeValidator, Field, PrivateAttr
 
 from ingot.errors import InputError, Problem
-from ingot.recipe.document import Document
+from ingot.recipe.document import At, Document
 from ingot.recipe.names import (
-    Comment,
     EnvironmentName,
-    Glob,
     HostName,
-    HttpPath,
-    Id,
     KernelParameters,
     Locale,
-    Name,
-    OctalMode,
     PackageName,
-    Reason,
     RecipeName,
-    Size,
-    SsmName,
-    Target,
     TimeZone,
-    UnitName,
     VariableName,
 )
-from ingot.recipe.values import exactly_one, step_from_text
+from ingot.recipe.parts import (
+    App,
+    Base,
+    Drop,
+    FileEntry,
+    Group,
+    Hygiene,
+    Part,
+    RootVolume,
+    Services,
+    Step,
+    Test,
+    User,
+)
+from ingot.recipe.values import step_from_text
 from ingot.recipe.variables import Scalar, Variables
-
-
-class Part(BaseModel):
-    """A mapping of the recipe: immutable, exact types, unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-
-class AmiSource(Part):
-    """Where the id of a base AMI comes from."""
-
-    ssm: SsmName
-    """The public or private SSM parameter that names the AMI."""
-
-
-class Base(Part):
-    """What the image is made of: exactly one of a Debian suite, an Ubuntu series, an AMI."""
-
-    debian: Literal["bookworm", "trixie"] | None = None
-    """A suite of Debian, baked from scratch."""
-    ubuntu: Literal["noble"] | None = None
-    """A series of Ubuntu, baked from scratch."""
-    ami: AmiSource | None = None
-    """A base AMI, baked on a builder instance."""
-
-    choices: ClassVar[tuple[str, ...]] = ("debian", "ubuntu", "ami")
-    _one = exactly_one(choices)
-
-
-class RootVolume(Part):
-    """The root volume."""
-
-    size: Size
-    """Size of the disk image and smallest size of the volume, such as 2GiB."""
-    device: Literal["ebs"] = "ebs"
-    """Kind of volume."""
-
-
-class Group(Part):
-    """A group that the image has."""
-
-    name: Name
-    gid: Id
-
-
-class User(Part):
-    """A user that the image has. It has no password and no key."""
-
-    name: Name
-    uid: Id
-    group: Name
-    """Primary group."""
-    groups: tuple[Name, ...] = ()
-    """Further groups."""
-    shell: Target = "/usr/sbin/nologin"
-    home: Target = "/nonexistent"
-    """Home directory; it is made, with mode 0700, unless it is /nonexistent or there already."""
-    comment: Comment = ""
-
-
-class App(Part):
-    """The app: a directory beside the recipe that is copied whole."""
-
-    source: str
-    """Directory, relative to the recipe's."""
-    target: Target
-    """Directory in the image."""
-    owner: Name = "root"
-    group: Name = "root"
-
-
-class FileEntry(Part):
-    """A file, directory or symbolic link of the image: exactly one of source, content, link, directory."""
-
-    source: str | None = None
-    """File or directory, relative to the recipe's directory."""
-    content: str | None = None
-    """The text of the file itself."""
-    link: Annotated[str, Field(min_length=1)] | None = None
-    """What the symbolic link at `target` points to."""
-    directory: Literal[True] | None = None
-    """True: `target` is a directory."""
-    template: bool = False
-    """Put the values of the recipe's variables into the source's text."""
-    target: Target
-    """Absolute path in the image."""
-    owner: Name = "root"
-    group: Name = "root"
-    mode: OctalMode | None = None
-    """Four octal digits in quotes. Default: 0644, or 0755 for a directory and a source that is executable."""
-
-    choices: ClassVar[tuple[str, ...]] = ("source", "content", "link", "directory")
-    _one = exactly_one(choices)
-
-
-class Services(Part):
-    """What systemd starts."""
-
-    enable: tuple[UnitName, ...] = ()
-    disable: tuple[UnitName, ...] = ()
-    mask: tuple[UnitName, ...] = ()
-
-
-class Step(Part):
-    """A shell command that runs in the image, after files and app are in place."""
-
-    run: Annotated[str, Field(min_length=1)]
-    timeout: Annotated[int, Field(ge=1, le=86400)] = 600
-    """Seconds."""
-
-
-class HttpTest(Part):
-    """An HTTP request to the clone, and the answer that is expected."""
-
-    path: HttpPath
-    status: Annotated[int, Field(ge=100, le=599)] = 200
-    contains: str | None = None
-    """Text that the body holds."""
-    port: Annotated[int, Field(ge=1, le=65535)] = 80
-
-
-class Test(Part):
-    """A test that a clone must pass before the AMI is registered: exactly one of http, service, command."""
-
-    name: Annotated[str, Field(min_length=1, max_length=100)]
-    http: HttpTest | None = None
-    service: UnitName | None = None
-    """A unit that must be active."""
-    command: Annotated[str, Field(min_length=1)] | None = None
-    """A shell command that must exit with 0 on the clone."""
-
-    choices: ClassVar[tuple[str, ...]] = ("http", "service", "command")
-    _one = exactly_one(choices)
-    __test__ = False  # pytest: not a test class
-
-
-class Drop(Part):
-    """What is left out of the image although packages bring it."""
-
-    docs: bool = True
-    """/usr/share/doc (copyright files stay), info pages."""
-    man: bool = True
-    """/usr/share/man."""
-    locales: bool = True
-    """/usr/share/locale and translations."""
-
-
-# The names of findings of the hygiene gate (ingot.bake.hygiene; a test compares them: recipes do not import the engine).
-FindingName = Literal[
-    "authorized-key", "broken-link", "builder-trace", "cache", "credential", "history", "host-key", "lease", "log",
-    "machine-id", "password-hash", "private-key", "random-seed", "setuid", "unit", "world-writable",
-]  # fmt: skip
-
-
-class Allowance(Part):
-    """A finding of the hygiene gate that belongs in the image."""
-
-    finding: FindingName
-    path: Glob
-    """Where: a path of the image; * stands for any text, slashes as well."""
-    reason: Reason
-    """Why it belongs there. The manifest records it."""
-
-
-class Hygiene(Part):
-    """What the hygiene gate lets pass."""
-
-    allow: tuple[Allowance, ...] = ()
 
 
 class Recipe(Part):
     """A golden image as code."""
+
+    include: tuple[str, ...] = Field(default=(), exclude=True)
+    """Other recipes, whole or in part: paths relative to this file. They are merged before anything else is read."""
 
     name: RecipeName
     """Name of the recipe: that of its directory."""
@@ -251,8 +91,16 @@ class Recipe(Part):
 
     @property
     def directory(self) -> Path:
-        """The directory that holds recipe.yaml; all sources are relative to it."""
+        """The directory that holds recipe.yaml."""
         return self.document.path.parent
+
+    @property
+    def source_root(self) -> Path:
+        """The directory that the plan's sources are relative to: the recipe's, or one above it and what it includes."""
+        places: list[At] = [("files", number, "source") for number in range(len(self.files))]
+        named = [at for at in (*places, ("app", "source")) if at in self.document.values]
+        directories = {self.directory, *(self.document.place(at).file.parent for at in named)}
+        return Path(os.path.commonpath([directory.resolve() for directory in directories]))
 
     @property
     def lock_path(self) -> Path:
@@ -278,15 +126,22 @@ class Recipe(Part):
         """The variables, with the values of the environment that the recipe was read for."""
         return self._variables
 
-    def problem(
-        self, at: tuple[str | int, ...], found: str, expected: str, hint: str | None = None
-    ) -> Problem:
+    def problem(self, at: At, found: str, expected: str, hint: str | None = None) -> Problem:
         """Return a Problem at the value ``at``, such as ``("users", 0, "uid")``."""
         return self.document.problem(at, found, expected, hint)
 
     def canonical(self) -> dict[str, Any]:
         """Return what the recipe says as plain data: defaults left out, sets sorted, no trace of its spelling."""
-        data = self.model_dump(mode="json", exclude_defaults=True)
-        if "packages" in data:
-            data["packages"] = sorted(data["packages"])
+        # What app and files come to is digested file by file: where a source lies does not count.
+        data = self.model_dump(mode="json", exclude_defaults=True, exclude={"app", "files"})
+        for key in ("groups", "users"):
+            if key in data:
+                data[key].sort(key=lambda entry: entry["name"])
+        for holder, keys in (
+            (data, ("packages",)),
+            (data.get("services", {}), ("enable", "disable", "mask")),
+        ):
+            for key in keys:
+                if key in holder:
+                    holder[key].sort()
         return data

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ingot.recipe.digest import digest_of, used_files
 from ingot.recipe.lockfile import load_lock
-from ingot.recipe.model import Recipe, Test
+from ingot.recipe.model import Recipe
+from ingot.recipe.parts import Test
 
 PLAN_FORMAT = 1
 # For EC2's serial console and NVMe root volumes (EC2 user guide, "Amazon EBS volumes and NVMe": the I/O timeout is
@@ -51,9 +53,13 @@ def compile_plan(recipe: Recipe) -> dict[str, Any]:
 
 
 def _steps(recipe: Recipe) -> list[dict[str, Any]]:
-    """Return the steps, each with its line in recipe.yaml for the message when it fails."""
-    lines = (recipe.document.place(("steps", number)).line for number in range(len(recipe.steps)))
-    return [{**step.model_dump(), "line": line} for step, line in zip(recipe.steps, lines, strict=True)]
+    """Return the steps, each with its file and line for the message when it fails."""
+    steps = []
+    for number, step in enumerate(recipe.steps):
+        place = recipe.document.place(("steps", number))
+        file = os.path.relpath(place.file, recipe.directory)
+        steps.append({**step.model_dump(), "file": file, "line": place.line})
+    return steps
 
 
 def _test(test: Test) -> dict[str, Any]:

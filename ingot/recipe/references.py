@@ -70,11 +70,9 @@ def _check_repeats(recipe: Recipe) -> Iterable[Problem]:
             value = item if key is None else getattr(item, key)
             at: At = (name, number) if key is None else (name, number, key)
             if value in seen:
-                first = recipe.document.place((name, seen[value]))
+                first = recipe.document.place((name, seen[value])).seen_from(recipe.document.place(at).file)
                 what = f"{key or 'package'} {value!r} a second time"
-                yield recipe.problem(
-                    at, what, f"a {key or 'name'} that is not used yet: line {first.line} has it"
-                )
+                yield recipe.problem(at, what, f"a {key or 'name'} that is not used yet: {first} has it")
             else:
                 seen[value] = number
 

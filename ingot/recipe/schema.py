@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ingot.recipe.model import Base, FileEntry, Recipe, Test
+from ingot.recipe.model import Recipe
+from ingot.recipe.parts import Base, FileEntry, Test
 from ingot.recipe.variables import ENVIRONMENTS, VARIABLES
 
 SCHEMA_PATH = Path(__file__).with_name("recipe.schema.json")
@@ -49,8 +50,9 @@ def _or_reference(schema: dict[str, Any]) -> dict[str, Any]:
         return {**schema, "anyOf": [_or_reference(choice) for choice in schema["anyOf"]]}
     limited = schema.keys() & {"pattern", "enum", "const"}
     if schema.get("type") in ("integer", "boolean") or (schema.get("type") == "string" and limited):
-        kept = {key: schema[key] for key in ("default", "description", "title") if key in schema}
-        value = {key: item for key, item in schema.items() if key not in kept}
+        outer: tuple[str, ...] = ("default", "description", "title")
+        kept = {key: item for key, item in schema.items() if key in outer}
+        value = {key: item for key, item in schema.items() if key not in outer}
         return {**kept, "anyOf": [value, REFERENCE]}
     return schema
 

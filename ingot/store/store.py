@@ -119,7 +119,7 @@ class Store:
             self._fetch(plan, progress)
             manifest = bake(
                 plan,
-                sources=recipe.directory,
+                sources=recipe.source_root,
                 packages=self.packages,
                 layers=work / "layers",
                 output=work,
@@ -138,7 +138,7 @@ class Store:
         try:
             bake(
                 plan,
-                sources=recipe.directory,
+                sources=recipe.source_root,
                 packages=self.packages,
                 layers=self.layers,
                 output=work,

@@ -5,7 +5,7 @@ import pytest
 from ingot.bake.hygiene import NAMES
 from ingot.errors import InputError
 from ingot.recipe.load import load_recipe
-from ingot.recipe.model import FindingName
+from ingot.recipe.parts import FindingName
 from ingot.recipe.plan import compile_plan
 
 ALLOW = (

@@ -131,7 +131,7 @@ WRONG = [
         "source: files/site.conf",
         "source: files/none",
         f"{FILE}:9:14: no file files/none",
-        "beside recipe.yaml",
+        "beside the file that names it",
     ),
     (
         "source: files/site.conf",

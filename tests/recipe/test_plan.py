@@ -42,8 +42,8 @@ def test_the_plan_says_what_the_recipe_says(web):
         }
     ]
     assert made["steps"] == [
-        {"run": "a2ensite site", "timeout": 600, "line": 11},
-        {"run": "a2enmod headers", "timeout": 30, "line": 12},
+        {"run": "a2ensite site", "timeout": 600, "file": "recipe.yaml", "line": 11},
+        {"run": "a2enmod headers", "timeout": 30, "file": "recipe.yaml", "line": 12},
     ]
     assert made["tests"] == [{"name": "it answers", "http": {"path": "/", "status": 200, "port": 80}}]
     assert made["drop"] == {"docs": True, "man": True, "locales": True}

@@ -180,3 +180,10 @@ def test_an_environment_may_have_a_lock_of_its_own(varied):
     own.write_text(shared.replace('"packages": ["apache2"]', '"packages": []'))
     with pytest.raises(InputError, match="run: ingot lock web --env prod"):
         recipe_digest(prod)
+
+
+def test_a_reference_without_quotes_in_braces_is_explained(varied):
+    varied.replace('uid: "${id}"', "uid: ${id}")
+    [problem] = problems(varied)
+    assert "YAML that does not parse" in problem
+    assert 'inside {…} and […] a value with ${…} needs quotes: "${greeting}"' in problem
