@@ -20,6 +20,7 @@ from ingot.bake.chroot import Chroot
 from ingot.bake.deb import Control, Package, extract, read_control
 from ingot.bake.fetch import check_packages, package_file
 from ingot.bake.inventory import BASELINE, base_baseline
+from ingot.bake.locales import make_locale
 from ingot.bake.locks import locked
 from ingot.bake.machine import install_machine
 from ingot.bake.seal import seal
@@ -52,11 +53,12 @@ class Base:
 
 
 def base_digest(plan: Mapping[str, Any]) -> str:
-    """Return the digest of all that makes a plan's lower layer: packages, what is dropped, the time, the engine's own code."""
+    """Return the digest of all that makes a plan's lower layer: packages, what is dropped, the locale, the time, the engine's own code."""
     packages = sorted((p["name"], p["role"], p["sha256"]) for p in plan["packages"])
     inputs = {
         "packages": packages,
         "drop": plan["drop"],
+        "locale": plan.get("locale"),
         "epoch": plan["epoch"],
         "architecture": plan["architecture"],
         "engine": _engine_digest(),
@@ -109,6 +111,7 @@ def _make(plan: Mapping[str, Any], packages: Path, layer: Path, progress: Progre
         configure.run_preinsts(chroot, chosen)
         configure.unpack_by_dpkg(chroot, by_dpkg)
         configure.configure_all(chroot)
+        make_locale(chroot, layer / "tools", plan)
         install_machine(chroot, epoch=epoch)
     finally:
         chroot.unmount()
@@ -165,8 +168,13 @@ def _unpack(
     ordered = sorted(packages, key=lambda package: (-package.file.stat().st_size, package.name))
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         controls = dict(zip((p.name for p in ordered), pool.map(read_control, ordered)))  # noqa: B905 - not in Python 3.9
-        mine = [package for package in ordered if not configure.needs_dpkg(controls[package.name])]
+        diverting = [package for package in ordered if configure.diverts(controls[package.name])]
+        mine = [package for package in ordered if package not in diverting]
         paths = dict(zip((p.name for p in mine), pool.map(lambda package: extract(package, root), mine)))  # noqa: B905
+    for package in sorted(diverting, key=lambda package: package.name):
+        if not configure.is_contested(root, package):
+            paths[package.name] = extract(package, root)
+            mine.append(package)
     database.settle(root, {package.name: package for package in mine}, controls, paths)
     kept = {name: drop.drop_files(root, found, dropped) for name, found in paths.items()}
     database.record(root, [(package, controls[package.name], kept[package.name]) for package in mine])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Dict, List, Set, Tuple
 
-from ingot.bake.chroot import Chroot
+from ingot.bake.chroot import Chroot, in_root
 from ingot.bake.database import info_name
-from ingot.bake.deb import Control, Package
+from ingot.bake.deb import Control, Package, contents
 
 # Asked by invoke-rc.d: 101 = do not start services here (the file is gone before the tree is sealed).
 POLICY = "usr/sbin/policy-rc.d"
@@ -86,9 +86,22 @@ def configure_all(chroot: Chroot) -> None:
         policy.unlink()
 
 
-def needs_dpkg(control: Control) -> bool:
-    """Tell whether dpkg itself must unpack a package: its preinst diverts files of other packages, which comes before unpacking."""
+def diverts(control: Control) -> bool:
+    """Tell whether a package's preinst speaks of diverting files of other packages (dpkg-divert(1))."""
     return b"dpkg-divert" in control.members.get("preinst", (0, b""))[1]
+
+
+def is_contested(root: Path, package: Package) -> bool:
+    """Tell whether a package that diverts holds a file that the packages unpacked before it hold as well.
+
+    Its diversion must then come between the two, so dpkg itself has to unpack it. Most diversions guard names that nothing has:
+    those of trixie's base-files and libc6 against the time before the merged /usr (DEP 17), without which no program runs.
+    """
+    for path in contents(package):
+        place = in_root(root, path.rstrip("/"))
+        if not path.endswith("/") and (place.is_symlink() or (place.exists() and not place.is_dir())):
+            return True
+    return False
 
 
 def drop_options(root: Path, patterns: List[str]) -> None:

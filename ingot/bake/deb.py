@@ -90,6 +90,24 @@ def read_control(package: Package) -> Control:
     return Control(text.strip() + "\n", parse_fields(text), members)
 
 
+def contents(package: Package) -> List[str]:
+    """Return the paths that ``package`` holds, directories with a slash at the end. Raises BakeError."""
+    done = subprocess.run(
+        ["dpkg-deb", "--fsys-tarfile", str(package.file)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise BakeError(f"package {package} cannot be unpacked: its contents are damaged")
+    with tarfile.open(fileobj=io.BytesIO(done.stdout), errors="surrogateescape") as archive:
+        return [
+            f"/{member.name[2:] if member.name.startswith('./') else member.name}{'/' * member.isdir()}"
+            for member in archive
+        ]
+
+
 def extract(package: Package, root: Path, only: Sequence[str] = ()) -> List[str]:
     """Extract the contents of ``package`` (or ``only`` these paths) below ``root`` and return their paths: "/usr", "/usr/bin", … in the archive's order.
 

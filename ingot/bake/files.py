@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from pathlib import Path
 from typing import Any, Dict, Mapping, Sequence
 
 from ingot.bake.accounts import ids
 from ingot.bake.chroot import in_root
 from ingot.errors import BakeError
+
+PIECE = 1 << 20  # bytes that are in memory at once
 
 
 def place_files(root: Path, files: Sequence[Mapping[str, Any]], sources: Path) -> None:
@@ -19,15 +20,19 @@ def place_files(root: Path, files: Sequence[Mapping[str, Any]], sources: Path) -
     Files of packages are replaced. Parents that are missing belong to root, mode 0755. Raises BakeError.
     """
     users, groups = ids(root, "passwd"), ids(root, "group")
-    # A directory comes before what is in it.
-    for file in sorted(files, key=lambda file: str(file["target"])):
+    # A directory comes before what is in it, a file before its further names.
+    for file in sorted(files, key=lambda file: (file["kind"] == "hardlink", str(file["target"]))):
         place = in_root(root, file["target"])
         _make_parents(root, place)
+        if file["kind"] == "hardlink":
+            _link(root, place, file)
+            continue
         _place(place, file, sources)
         uid, gid = _number(users, file, "owner"), _number(groups, file, "group")
         os.chown(place, uid, gid, follow_symlinks=False)
         if file["kind"] != "symlink":
             place.chmod(int(str(file["mode"]), 8))  # after chown, which clears setuid and setgid
+            _set_xattrs(place, file)  # after chown, which clears capabilities
 
 
 def _make_parents(root: Path, place: Path) -> None:
@@ -40,6 +45,32 @@ def _make_parents(root: Path, place: Path) -> None:
     for directory in reversed(missing):
         directory.mkdir(mode=0o755)
         directory.chmod(0o755)
+
+
+def _link(root: Path, place: Path, file: Mapping[str, Any]) -> None:
+    """Make ``place`` another name of a file of the image."""
+    other = in_root(root, file["link"])
+    if other.is_symlink() or not other.is_file():
+        raise BakeError(
+            f"{file['target']}: a hard link to {file['link']}, which is no file of the image",
+            hint="name a file of the recipe or of a package; steps run later",
+        )
+    if place.is_dir() and not place.is_symlink():
+        raise BakeError(f"{file['target']}: the image has a directory there")
+    place.unlink(missing_ok=True)
+    os.link(other, place)
+
+
+def _set_xattrs(place: Path, file: Mapping[str, Any]) -> None:
+    """Set the extended attributes of ``file``, names and values in hex."""
+    for name, value in (file.get("xattrs") or {}).items():
+        try:
+            os.setxattr(place, name, bytes.fromhex(value))
+        except OSError as error:
+            raise BakeError(
+                f"{file['target']}: the attribute {name} cannot be set here: {error.strerror}",
+                hint="the store's file system must hold extended attributes: ext4 and xfs do, tmpfs from Linux 6.6 on",
+            ) from error
 
 
 def _number(table: Dict[str, int], file: Mapping[str, Any], key: str) -> int:
@@ -71,9 +102,24 @@ def _place(place: Path, file: Mapping[str, Any], sources: Path) -> None:
         return
     source = sources / str(file["source"])
     try:
-        shutil.copyfile(source, place)
+        digest = _copy(source, place)
     except FileNotFoundError:
         raise BakeError(f"{file['target']}: its source {source} is missing") from None
-    expected = file.get("sha256")
-    if expected and hashlib.sha256(place.read_bytes()).hexdigest() != expected:
+    if file.get("sha256") not in (None, digest):
         raise BakeError(f"{source} has changed since the recipe was read", hint="run the bake again")
+
+
+def _copy(source: Path, place: Path) -> str:
+    """Copy a file, runs of zeros as holes; return the SHA-256 of its content."""
+    digest = hashlib.sha256()
+    size = 0
+    with source.open("rb") as old, place.open("xb") as new:
+        while piece := old.read(PIECE):
+            digest.update(piece)
+            size += len(piece)
+            if piece.count(0) == len(piece):
+                new.seek(size)
+            else:
+                new.write(piece)
+        new.truncate(size)
+    return digest.hexdigest()

@@ -109,28 +109,26 @@ def set_locale_and_time(chroot: Chroot, plan: Mapping[str, Any]) -> None:
     if zone not in ("UTC", "Etc/UTC"):
         if not (root / "usr/share/zoneinfo" / zone).is_file():
             raise BakeError(
-                f"time zone {zone}: the image does not have it", hint="add tzdata to the recipe's packages"
+                f"time zone {zone}: the image does not have it",
+                hint="names that are kept for old programs alone, such as US/Pacific, are in the package tzdata-legacy",
             )
         (root / "etc/localtime").unlink(missing_ok=True)
         (root / "etc/localtime").symlink_to(f"/usr/share/zoneinfo/{zone}")
         write(root, "/etc/timezone", f"{zone}\n")
-    locale = plan.get("locale") or "C.UTF-8"
-    if locale not in ("C", "POSIX", "C.UTF-8", "C.utf8"):
-        _generate_locale(chroot, locale)
-    write(root, "/etc/default/locale", f"LANG={locale}\n")
+    _set_locale(root, plan.get("locale") or "C.UTF-8")
     hostname = plan.get("hostname") or "from-metadata"
     (root / "etc/hostname").unlink(missing_ok=True)
     if hostname != "from-metadata":
         write(root, "/etc/hostname", f"{hostname}\n")
 
 
-def _generate_locale(chroot: Chroot, locale: str) -> None:
-    if not (chroot.root / "usr/sbin/locale-gen").exists():
-        raise BakeError(
-            f"locale {locale}: the image cannot make it", hint="add locales to the recipe's packages"
-        )
-    write(chroot.root, "/etc/locale.gen", f"{locale} {locale.partition('.')[2] or 'UTF-8'}\n")
-    chroot.run(["locale-gen"], what=f"making the locale {locale}")
+def _set_locale(root: Path, locale: str) -> None:
+    """Make it the locale of every service and login: locale.conf(5), and Debian's older name for that file."""
+    write(root, "/etc/locale.conf", f"LANG={locale}\n")
+    older = root / "etc/default/locale"
+    older.parent.mkdir(parents=True, exist_ok=True)
+    older.unlink(missing_ok=True)
+    older.symlink_to("../locale.conf")
 
 
 def set_services(chroot: Chroot, services: Mapping[str, Sequence[str]]) -> None:

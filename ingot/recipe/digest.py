@@ -36,12 +36,12 @@ def used_files(recipe: Recipe) -> list[ImageFile]:
 
 
 def canonical_form(recipe: Recipe, lock: Lock, files: list[ImageFile]) -> dict[str, Any]:
-    """Return all that the digest is made of, as plain JSON data: two recipes differ where these do."""
+    """Return all that the digest is made of, as plain JSON data, and where it comes from: two recipes differ where these do."""
     return {
         "engine_format": ENGINE_FORMAT,
         "recipe": recipe.canonical(),
         "lock": lock.plain(),
-        "files": [file.identity() for file in files],
+        "files": [file.plain() for file in files],
     }
 
 
@@ -51,6 +51,14 @@ def digest_of(recipe: Recipe, lock: Lock, files: list[ImageFile]) -> str:
 
 
 def digest_of_form(form: dict[str, Any]) -> str:
-    """Return the digest of a canonical form."""
-    text = json.dumps(form, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """Return the digest of a canonical form.
+
+    What ``app`` and ``files`` come to is digested file by file. Where a content lies in the project is no part of it, so
+    that a recipe may be taken apart into files that it includes, and stay the same image.
+    """
+    recipe = {key: value for key, value in form["recipe"].items() if key not in ("app", "files")}
+    files = [{k: v for k, v in file.items() if k not in ("source", "content")} for file in form["files"]]
+    text = json.dumps(
+        {**form, "recipe": recipe, "files": files}, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
     return hashlib.sha256(text.encode()).hexdigest()

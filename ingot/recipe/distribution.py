@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ingot.errors import InputError
@@ -21,6 +21,9 @@ DPKG_ARCHITECTURE = {"x86_64": "amd64", "arm64": "arm64"}
 _COMMON = ("dbus", "iproute2", "systemd-resolved", "systemd-sysv", "systemd-timesyncd", "udev")
 # Fetched and taken apart by the bake, not installed: the UEFI stub of the kernel image, and the initrd's tools.
 _TOOLS = ("busybox-static", "systemd-boot-efi")
+# Time zones without tzdata, and locales of the C library itself.
+UTC = ("UTC", "Etc/UTC")
+BUILT_IN_LOCALES = ("C", "POSIX", "C.UTF-8", "C.utf8")
 
 
 @dataclass(frozen=True)
@@ -58,15 +61,26 @@ def distribution_of(recipe: Recipe) -> Distribution:
     """Return the distribution that a recipe is baked from; raise InputError for a base AMI, which has none."""
     architecture = DPKG_ARCHITECTURE[recipe.architecture]
     if recipe.base.debian is not None:
-        return _debian(recipe.base.debian, architecture)
+        return _for_recipe(_debian(recipe.base.debian, architecture), recipe)
     if recipe.base.ubuntu is not None:
-        return _ubuntu(recipe.base.ubuntu)
+        return _for_recipe(_ubuntu(recipe.base.ubuntu), recipe)
     problem = recipe.problem(
         ("base", "ami"),
         "a base AMI, which is baked on a builder instance",
         "debian or ubuntu for a bake from scratch on this machine",
     )
     raise InputError("a base AMI has no lock of packages", problems=[problem])
+
+
+def _for_recipe(distribution: Distribution, recipe: Recipe) -> Distribution:
+    """Add what the recipe's settings need: tzdata in the image, locales as a tool of the bake."""
+    more = () if recipe.timezone in UTC else ("tzdata",)
+    tools = () if recipe.locale in BUILT_IN_LOCALES else ("locales",)
+    return replace(
+        distribution,
+        base_packages=tuple(sorted((*distribution.base_packages, *more))),
+        tools=tuple(sorted((*distribution.tools, *tools))),
+    )
 
 
 def _debian(suite: str, architecture: str) -> Distribution:

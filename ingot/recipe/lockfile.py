@@ -16,6 +16,9 @@ from ingot.recipe.distribution import DPKG_ARCHITECTURE, Distribution, distribut
 from ingot.recipe.document import shown
 from ingot.recipe.model import Recipe
 
+# The keys of a recipe that need a package which it does not name.
+_NEEDED_FOR = {"tzdata": "timezone", "locales": "locale"}
+
 
 class LockPart(BaseModel):
     """A part of the lock: immutable, exact types, no unknown keys."""
@@ -158,6 +161,11 @@ def _stale(recipe: Recipe, distribution: Distribution, lock: Lock, command: str)
         if name not in locked:
             what = f"the package {name!r}, which the lock lacks"
             found.append(recipe.problem(("packages", number), what, "a lock of this recipe", command))
+    # Not the rest of the base: a lock that was made before Ingot's own list changed is still a whole image.
+    for name in sorted({*distribution.base_packages, *distribution.tools} & _NEEDED_FOR.keys()):
+        if name not in lock.versions():
+            what = f"a {_NEEDED_FOR[name]} that needs {name}, which the lock lacks"
+            found.append(recipe.problem((_NEEDED_FOR[name],), what, "a lock of this recipe", command))
     for name in sorted(locked - named):
         what = f"no package {name!r}, but the lock was made with it"
         found.append(recipe.problem(("packages",), what, "a lock of this recipe", command))

@@ -132,8 +132,7 @@ class Recipe(Part):
 
     def canonical(self) -> dict[str, Any]:
         """Return what the recipe says as plain data: defaults left out, sets sorted, no trace of its spelling."""
-        # What app and files come to is digested file by file: where a source lies does not count.
-        data = self.model_dump(mode="json", exclude_defaults=True, exclude={"app", "files"})
+        data = self.model_dump(mode="json", exclude_defaults=True)
         for key in ("groups", "users"):
             if key in data:
                 data[key].sort(key=lambda entry: entry["name"])

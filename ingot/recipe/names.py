@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from ingot.recipe.capabilities import check_capabilities
 from ingot.recipe.values import Text, parse_size, target_in_root
 from ingot.recipe.variables import ENVIRONMENT_NAME, VARIABLE_NAME
 
@@ -43,3 +44,18 @@ Glob = Annotated[
 Reason = Annotated[str, Text(r"[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*", "why, in one line", "a key for tests")]
 VariableName = Annotated[str, Text(VARIABLE_NAME, "a name of letters, digits and _", "greeting")]
 EnvironmentName = Annotated[str, Text(ENVIRONMENT_NAME, "a name of lower case letters, digits and -", "prod")]
+Capabilities = Annotated[
+    str,
+    AfterValidator(check_capabilities),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": "^cap_[a-z_,]+[+=][eip]+( cap_[a-z_,]+[+=][eip]+)*$",
+            "examples": ["cap_net_bind_service+ep"],
+        }
+    ),
+]
+# xattr(7): a name has at most 255 bytes; of its classes only this one is the recipe's to use.
+XattrName = Annotated[
+    str, Text(r"user\.(?!overlay\.)[!-~]{1,250}", "a name that begins with user.", "user.origin")
+]

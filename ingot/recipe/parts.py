@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ingot.recipe.names import (
+    Capabilities,
     Comment,
     Glob,
     HttpPath,
@@ -18,6 +19,7 @@ from ingot.recipe.names import (
     SsmName,
     Target,
     UnitName,
+    XattrName,
 )
 from ingot.recipe.values import exactly_one
 
@@ -92,7 +94,7 @@ class App(Part):
 
 
 class FileEntry(Part):
-    """A file, directory or symbolic link of the image: exactly one of source, content, link, directory."""
+    """A file, directory or link of the image: exactly one of source, content, link, hardlink, directory."""
 
     source: str | None = None
     """File or directory, relative to the recipe's directory."""
@@ -100,6 +102,8 @@ class FileEntry(Part):
     """The text of the file itself."""
     link: Annotated[str, Field(min_length=1)] | None = None
     """What the symbolic link at `target` points to."""
+    hardlink: Target | None = None
+    """Path of a file in the image: `target` becomes another name of it."""
     directory: Literal[True] | None = None
     """True: `target` is a directory."""
     template: bool = False
@@ -110,8 +114,12 @@ class FileEntry(Part):
     group: Name = "root"
     mode: OctalMode | None = None
     """Four octal digits in quotes. Default: 0644, or 0755 for a directory and a source that is executable."""
+    capabilities: Capabilities | None = None
+    """File capabilities, as setcap(8) takes them: cap_net_bind_service+ep."""
+    xattrs: dict[XattrName, str] = {}
+    """Extended attributes: names that begin with `user.`, and their text."""
 
-    choices: ClassVar[tuple[str, ...]] = ("source", "content", "link", "directory")
+    choices: ClassVar[tuple[str, ...]] = ("source", "content", "link", "hardlink", "directory")
     _one = exactly_one(choices)
 
 

@@ -79,3 +79,39 @@ def test_a_loop_of_links_is_an_error(root):
 def test_what_cannot_be_placed_is_named(root, sources, file, message):
     with pytest.raises(BakeError, match=message):
         place_files(root, [file], sources)
+
+
+def test_a_hard_link_is_another_name_of_the_file(root, sources):
+    link = {"kind": "hardlink", "target": "/a/first", "link": "/etc/shadow"}
+    to_new = {"kind": "hardlink", "target": "/etc/z", "link": "/opt/tool"}
+    place_files(root, [to_new, link, entry("/opt/tool", source="a b.conf", mode="4750")], sources)
+    assert (root / "a/first").samefile(root / "etc/shadow")
+    assert (root / "etc/z").samefile(root / "opt/tool")
+    assert (root / "etc/z").stat().st_mode & 0o7777 == 0o4750
+
+
+def test_a_hard_link_to_nothing(root, sources):
+    with pytest.raises(BakeError, match="/a: a hard link to /b, which is no file of the image"):
+        place_files(root, [{"kind": "hardlink", "target": "/a", "link": "/b"}], sources)
+
+
+def test_extended_attributes_are_set(root, sources):
+    place_files(
+        root,
+        [entry("/etc/x", source="a b.conf", owner="www-data", xattrs={"user.origin": "68c3a9"})],
+        sources,
+    )
+    assert os.getxattr(root / "etc/x", "user.origin") == b"h\xc3\xa9"
+
+
+def test_a_sparse_source_stays_sparse(root, sources):
+    with (sources / "sparse").open("wb") as file:
+        file.truncate(300 << 20)
+        file.seek(200 << 20)
+        file.write(b"data")
+    place_files(root, [entry("/srv/sparse", source="sparse")], sources)
+    status = (root / "srv/sparse").stat()
+    assert (status.st_size, status.st_blocks * 512 <= 2 << 20) == (300 << 20, True)
+    with (root / "srv/sparse").open("rb") as file:
+        file.seek(200 << 20)
+        assert file.read(4) == b"data"

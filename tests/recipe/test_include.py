@@ -16,7 +16,7 @@ files:
   - {source: motd, target: /etc/motd}
 services: {enable: [ssh]}
 steps: [echo common]
-timezone: Europe/Berlin
+kernel_command_line: quiet
 drop: {man: false}
 """
 
@@ -47,7 +47,7 @@ def test_lists_append_and_single_values_are_overridden(web, common):
     assert [step.run for step in recipe.steps] == ["echo common", "a2ensite site", "a2enmod headers"]
     assert recipe.base.debian == "bookworm"
     assert recipe.root_volume.size == 2 * 2**30
-    assert recipe.timezone == "Europe/Berlin"
+    assert recipe.kernel_command_line == "quiet"
     assert recipe.services.model_dump() == {"enable": ("ssh", "apache2"), "disable": (), "mask": ("cron",)}
     assert (recipe.drop.docs, recipe.drop.man, recipe.drop.locales) == (False, False, True)
 

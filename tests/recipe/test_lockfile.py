@@ -89,3 +89,19 @@ def test_a_lock_that_cannot_be_written_leaves_nothing(web):
     with pytest.raises(IngotError, match=r"recipe\.lock cannot be written"):
         write_lock(recipe, lock)
     assert [path.name for path in web.path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "package"), [("timezone: Europe/Berlin", "tzdata"), ("locale: de_DE.UTF-8", "locales")]
+)
+def test_a_setting_that_needs_a_package_which_the_lock_lacks(web, line, package):
+    web.replace("steps:", f"{line}\nsteps:")
+    with pytest.raises(InputError) as caught:
+        load_lock(load_recipe(web.file))
+    [problem] = map(str, caught.value.problems)
+    assert problem.startswith("image_recipes/web/recipe.yaml:10:")
+    assert f"that needs {package}, which the lock lacks" in problem
+    assert "run: ingot lock web" in problem
+    more = {**LOCK["packages"][0], "name": package}
+    web.write_lock({**LOCK, "packages": [*LOCK["packages"], more]})
+    load_lock(load_recipe(web.file))

@@ -112,11 +112,10 @@ def test_what_is_no_template(varied, name, data, said):
 def test_a_template_needs_a_source_file(varied):
     varied.replace("source: files/site.conf", "content: x, template: true")
     [problem] = problems(varied)
-    assert "template without source" in problem
+    assert "template for a content, which takes variables anyway" in problem
     varied.replace("content: x", "source: files")
     [problem] = problems(varied)
-    assert "neither file nor directory" not in problem
-    assert "a template that is a directory" in problem
+    assert "template for a source that is a directory" in problem
 
 
 WRONG = [

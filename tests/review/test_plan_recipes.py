@@ -53,10 +53,10 @@ def test_files_that_come_go_and_change_mode(project):
 def test_keys_of_the_recipe_with_their_lines(project):
     project.replace(YAML, "size: 2GiB", "size: 3GiB")
     project.replace(YAML, "content: hello", "content: goodbye")
-    project.replace(YAML, "tests:\n", "timezone: Europe/Berlin\ntests:\n")
+    project.replace(YAML, "tests:\n", "hostname: web-1\ntests:\n")
     found = reasons(project)
     assert f"{YAML}:3: root_volume.size: 2147483648 → 3221225472" in found
-    assert f"{YAML}:9: + timezone: Europe/Berlin" in found
+    assert f"{YAML}:9: + hostname: web-1" in found
     assert f"{YAML}:8: files.content: hello → goodbye" in found
     assert f"{YAML}: /etc/motd: another content" in found
 

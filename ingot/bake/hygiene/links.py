@@ -9,7 +9,7 @@ from ingot.bake.drop import is_dropped, patterns
 from ingot.bake.hygiene.finding import Finding
 from ingot.bake.hygiene.units import is_enablement
 from ingot.bake.hygiene.view import View
-from ingot.bake.tree import Kind
+from ingot.bake.tree import Entry, Kind
 
 
 def check(view: View) -> Iterator[Finding]:
@@ -20,8 +20,14 @@ def check(view: View) -> Iterator[Finding]:
             continue
         target = posixpath.normpath(posixpath.join(posixpath.dirname(entry.path), entry.link or ""))
         # Alternatives of manual pages: their links stay although the pages are left out.
-        if not is_dropped(_last(view, target), dropped):
+        if not is_dropped(_last(view, target), dropped) and not _is_shipped_so(view, entry, target):
             yield Finding("broken-link", entry.path, f"it leads to {entry.link}, which is not there")
+
+
+def _is_shipped_so(view: View, entry: Entry, target: str) -> bool:
+    """Tell whether a package's own link led nowhere from the start: to what one may add, as trixie's /etc/vconsole.conf."""
+    known = view.shipped.get(entry.path)
+    return known is not None and known.link == entry.link and target not in view.shipped
 
 
 def _last(view: View, target: str) -> str:

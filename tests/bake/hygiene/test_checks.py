@@ -7,7 +7,7 @@ from ingot.bake.inventory import BASELINE
 from ingot.bake.tree import Entry, Kind
 from tests.bake.disk.helpers import EPOCH
 
-from .support import ARMOUR, CAPABILITY, KEY, TOOL, link, report, service, text
+from .support import ARMOUR, CAPABILITY, KEY, TOOL, clean, link, report, service, text
 
 AWS_KEY = "AKIA" + "Q3EGTNVXEJ5ZWAUY"
 ENABLING = "/etc/systemd/system/multi-user.target.wants"
@@ -117,8 +117,19 @@ def test_what_the_recipe_says_is_no_trace(tmp_path):
 
 
 def test_links_to_what_is_not_dropped_are_broken(tmp_path):
-    kept = report(tmp_path, plan={"drop": {}})
-    assert found(kept) == ["broken-link /etc/alternatives/vi.1.gz"]
+    new = link("/etc/alternatives/ex.1.gz", "/usr/share/man/man1/ex.1.gz")
+    assert found(report(tmp_path, new)) == []
+    assert found(report(tmp_path, new, plan={"drop": {}})) == ["broken-link /etc/alternatives/ex.1.gz"]
+
+
+def test_a_packages_link_that_led_nowhere_from_the_start_is_its_own_affair(tmp_path):
+    console = link("/etc/vconsole.conf", "default/keyboard")
+    assert found(report(tmp_path, console)) == ["broken-link /etc/vconsole.conf"]
+    assert found(report(tmp_path, console, shipped=[*clean(), console])) == []
+    there = text("/etc/default/keyboard", "x")
+    assert found(report(tmp_path, console, shipped=[*clean(), console, there])) == [
+        "broken-link /etc/vconsole.conf"
+    ]
 
 
 def test_privileges_that_no_package_brought_are_found_without_a_packages_layer(tmp_path):
