@@ -11,10 +11,13 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export CDK_DISABLE_CLI_TELEMETRY := 1
 
-.PHONY: up down test check lint setup lock bench
+.PHONY: up down test check lint setup setup-tests lock bench
 
 setup:
 	@tools/setup
+
+setup-tests:
+	@tools/setup --tests
 
 up: setup
 	@tools/up
@@ -28,10 +31,10 @@ lint:
 	@mypy
 
 # Two files at a time: the tests wait for machines and subprocesses most of the time. A file is a story, so it stays whole.
-test: setup lint
+test: setup-tests lint
 	@pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-check: setup lint
+check: setup-tests lint
 	@pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lock:

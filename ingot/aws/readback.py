@@ -56,7 +56,7 @@ def read_back(
     retries = Retries(budget=100 + len(blocks.digests), pace=pace)
     found: dict[int, str] = {}
     with ThreadPoolExecutor(max_workers=BLOCK_STREAMS, thread_name_prefix="blocks") as pool:
-        for page in _pages(clients, snapshot_id, retries):
+        for page in pages(clients, snapshot_id, retries):
             digests = pool.map(lambda block: _digest(clients, snapshot_id, block, retries), page)
             found.update(zip((block["BlockIndex"] for block in page), digests, strict=True))
             progress(f"{len(found)} blocks read ({len(found) * BLOCK_SIZE // 2**20} MiB)")
@@ -69,7 +69,7 @@ def read_back(
     return ReadBack(snapshot_id, root, len(found), tuple(differing))
 
 
-def _pages(clients: Clients, snapshot_id: str, retries: Retries) -> Iterator[list[BlockTypeDef]]:
+def pages(clients: Clients, snapshot_id: str, retries: Retries) -> Iterator[list[BlockTypeDef]]:
     """Give the snapshot's blocks page by page. Each page starts by its first index, not by a token that may expire."""
     start: int | None = 0
     while start is not None:
@@ -91,7 +91,12 @@ def _pages(clients: Clients, snapshot_id: str, retries: Retries) -> Iterator[lis
 
 
 def _digest(clients: Clients, snapshot_id: str, block: BlockTypeDef, retries: Retries) -> str:
-    """Return the SHA-256 (hex) of a block as it was read.
+    """Return the SHA-256 (hex) of a block as it was read."""
+    return hashlib.sha256(read_block(clients, snapshot_id, block, retries)).hexdigest()
+
+
+def read_block(clients: Clients, snapshot_id: str, block: BlockTypeDef, retries: Retries) -> bytes:
+    """Return a block as it was read.
 
     EBS sends a checksum along: data that does not have it is read once more, since the transfer may have damaged it; what comes
     then is what EBS holds.
@@ -106,4 +111,4 @@ def _digest(clients: Clients, snapshot_id: str, block: BlockTypeDef, retries: Re
     data, checksum = retries.call(get, what)
     if base64.b64encode(hashlib.sha256(data).digest()).decode() != checksum:
         data, checksum = retries.call(get, what)
-    return hashlib.sha256(data).hexdigest()
+    return data

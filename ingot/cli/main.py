@@ -20,6 +20,7 @@ COMMANDS = {
     "bake": "Bake a recipe into a disk image.",
     "boot": "Boot a disk image alone, run the recipe's tests, print its URL.",
     "show": "Show what is in a disk image.",
+    "diff": "Show what differs between two images.",
     "plan": "Print what a merge would do.",
     "comment": "Write a plan as the one comment on a pull request.",
     "publish": "Publish a recipe's image as an AMI.",

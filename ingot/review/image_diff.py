@@ -96,8 +96,10 @@ def _compare(old: Side, new: Side, store: Path | None) -> ImageDiff:
     files, without_text = with_texts(compare_files(old, new, packages), old, new)
     users, groups = compare_named(was["users"], now["users"]), compare_named(was["groups"], now["groups"])
     tests = compare_named(was["tests"], now["tests"])
-    system = compare_values(_system(was), _system(now))
-    hygiene = compare_values(_allowed(was), _allowed(now))
+    system = compare_values(*_known(_system(was), _system(now), old, new))
+    allowed = compare_values(_allowed(was), _allowed(now))
+    # A manifest that was made again from its disk does not know what the gate let pass.
+    hygiene = allowed if all("hygiene" in side.manifest for side in (old, new) if side.exists) else []
     ports = dangers.port_changes(listening_ports(old), listening_ports(new)) if _comparable(old, new) else []
     found = [
         *dangers.port_dangers(ports),
@@ -153,6 +155,17 @@ def _system(manifest: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _known(
+    before: dict[str, str], after: dict[str, str], old: Side, new: Side
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return both without what one of two images does not say."""
+    if not (old.exists and new.exists):
+        return before, after
+    unknown = {key for key in before if not (before[key] and after.get(key))}
+    kept = [{key: value for key, value in facts.items() if key not in unknown} for facts in (before, after)]
+    return kept[0], kept[1]
+
+
 def _allowed(manifest: Mapping[str, Any]) -> dict[str, str]:
     """Return what the recipe lets pass the hygiene gate, with its reason."""
     allowed = manifest.get("hygiene", {}).get("allowed", ())
@@ -193,6 +206,10 @@ def _notes(old: Side, new: Side, without_text: int) -> list[str]:
     if missing:
         notes.append(
             f"the disk of {' and of '.join(missing)} is not on this machine: no text diffs, no ports, no owners of files"
+        )
+    if any(side.exists and "hygiene" not in side.manifest for side in (old, new)):
+        notes.append(
+            "a manifest was made again from its disk: the kernel command line and what the gate let pass are not compared"
         )
     if without_text:
         notes.append(f"{without_text:,} more files have no text diff, for there are too many")

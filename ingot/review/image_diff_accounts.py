@@ -18,9 +18,31 @@ class Change:
     before: Any
     after: Any
 
+    @property
+    def description(self) -> str:
+        """What there is, or was, or what changed, in a few words."""
+        old, new = self.before, self.after
+        if old is None or new is None:
+            return _words(new if old is None else old)
+        if isinstance(old, dict) and isinstance(new, dict):
+            keys = [key for key in sorted({*old, *new}) if key != "name" and old.get(key) != new.get(key)]
+            return "; ".join(f"{key} {_words(old.get(key))} → {_words(new.get(key))}" for key in keys)
+        return f"{_words(old)} → {_words(new)}"
+
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON's types."""
-        return {"name": self.name, "change": self.change, "before": self.before, "after": self.after}
+        plain = {"name": self.name, "change": self.change, "before": self.before, "after": self.after}
+        return {**plain, "description": self.description}
+
+
+def _words(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(item)}" for key, item in value.items() if key != "name")
+    if isinstance(value, (list, tuple)):
+        return "(" + " ".join(_words(item) for item in value) + ")"
+    return str(value)
 
 
 def compare_named(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> list[Change]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ingot.review.image_diff_accounts import ADDED, REMOVED, Change
-from ingot.review.image_diff_files import BOOKKEEPING, RECIPE, FileChange, capability
+from ingot.review.image_diff_capabilities import capability, capability_names
+from ingot.review.image_diff_files import BOOKKEEPING, RECIPE, FileChange
 from ingot.review.image_diff_packages import DOWNGRADED, PackageChange
 from ingot.review.image_diff_ports import Port
 
@@ -26,14 +26,6 @@ _NO_LOGIN = re.compile(r".*/(nologin|false|sync)|")
 # The kernel's own names (admin-guide/kernel-parameters) of what turns a protection off.
 _WEAK = re.compile(
     r"mitigations=off|nosmep|nosmap|nokaslr|nopti|pti=off|spectre_v2=off|selinux=0|apparmor=0|lockdown=none|init=.*|rd\.break|systemd\.debug-shell.*"
-)
-# linux/capability.h, in the order of their numbers.
-_CAPABILITIES = re.findall(
-    r"\w+",
-    "chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable net_bind_service net_broadcast"
-    " net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin sys_boot sys_nice"
-    " sys_resource sys_time sys_tty_config mknod lease audit_write audit_control setfcap mac_override mac_admin syslog wake_alarm"
-    " block_suspend audit_read perfmon bpf checkpoint_restore",
 )
 
 
@@ -70,18 +62,6 @@ def _privilege(change: FileChange, owners: Mapping[int, str]) -> str | None:
     if privileged and "content" in change.aspects and change.origin == RECIPE:
         return "a privileged program with another content"
     return None
-
-
-def capability_names(attribute: str) -> str:
-    """Return the permitted capabilities of the attribute security.capability (hex) by name: capabilities(7), linux/capability.h."""
-    data = bytes.fromhex(attribute)
-    if len(data) < 12:
-        return attribute
-    low = struct.unpack_from("<I", data, 4)[0]
-    high = struct.unpack_from("<I", data, 12)[0] if len(data) >= 20 else 0
-    bits = low | high << 32
-    names = [name for number, name in enumerate(_CAPABILITIES) if bits >> number & 1]
-    return ", ".join(f"cap_{name}" for name in names) or attribute
 
 
 def _writable(file: Mapping[str, Any]) -> bool:

@@ -8,9 +8,11 @@ from typing import Any
 
 from ingot.bake.tree import encode
 from ingot.review.image_diff_accounts import ADDED, CHANGED, REMOVED
+from ingot.review.image_diff_capabilities import ATTRIBUTE, capability, capability_names
 from ingot.review.image_diff_packages import PackageChange
 from ingot.review.image_diff_side import Side
 from ingot.review.image_diff_text import TextDiff
+from ingot.review.image_diff_words import size
 
 File = Mapping[str, Any]
 # Where a change comes from. Bookkeeping follows from the others: lists, caches, digests of the image itself.
@@ -19,7 +21,6 @@ _KEPT_BOOKS = (
     "/etc/ingot/image.json", "/etc/ld.so.cache", "/usr/lib/ingot/baseline", "/var/cache", "/var/lib/apt", "/var/lib/dpkg",
     "/var/lib/systemd", "/var/lib/ucf", "/var/log",
 )  # fmt: skip
-_CAPABILITY = "security.capability"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,32 @@ class FileChange:
         """The file as it is now, or as it was when it is gone."""
         return self.after or self.before or {}
 
+    @property
+    def description(self) -> str:
+        """What of the file is new, changed or gone, in a few words."""
+        old, new = self.before, self.after
+        if old is None or new is None:
+            there = self.present
+            what = size(there["size"]) if there["type"] == "file" else str(there["type"])
+            owner = self.owners[1] or self.owners[0]
+            link = f" → {there['link']}" if there["type"] == "symlink" else ""
+            power = capability_names(capability(there))
+            return f"{what}{link}, {there['mode']} {owner}" + (f", {power}" if power else "")
+        words = []
+        for aspect in self.aspects:
+            if aspect in ("mode", "type", "link"):
+                words.append(f"{aspect} {old.get(aspect)} → {new.get(aspect)}")
+            elif aspect == "owner":
+                words.append(f"owner {self.owners[0]} → {self.owners[1]}")
+            elif aspect == "content":
+                words.append(f"content, {size(old['size'])} → {size(new['size'])}")
+            elif aspect == "capabilities":
+                names = [capability_names(capability(file)) or "none" for file in (old, new)]
+                words.append(f"capabilities {names[0]} → {names[1]}")
+            else:
+                words.append("extended attributes")
+        return "; ".join(words)
+
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON's types."""
         return {
@@ -53,6 +80,7 @@ class FileChange:
             "origin": self.origin,
             "package": self.package,
             "aspects": list(self.aspects),
+            "description": self.description,
             "before": _plain(self.before, self.owners[0]),
             "after": _plain(self.after, self.owners[1]),
             "text": None if self.text is None else self.text.to_json(),
@@ -74,11 +102,6 @@ def _owner(side: Side, file: File | None) -> str | None:
         return None
     uid, gid = file["uid"], file["gid"]
     return f"{side.users.get(uid, uid)}:{side.groups.get(gid, gid)}"
-
-
-def capability(file: File | None) -> str:
-    """Return a file's capabilities as hex of the attribute, "" without."""
-    return "" if file is None else str(file.get("xattrs", {}).get(_CAPABILITY, ""))
 
 
 def compare_files(before: Side, after: Side, packages: Iterable[PackageChange]) -> list[FileChange]:
@@ -118,7 +141,7 @@ def _aspects(old: File | None, new: File | None) -> tuple[str, ...] | None:
         found.append("link")
     if capability(old) != capability(new):
         found.append("capabilities")
-    if {**old.get("xattrs", {}), _CAPABILITY: ""} != {**new.get("xattrs", {}), _CAPABILITY: ""}:
+    if {**old.get("xattrs", {}), ATTRIBUTE: ""} != {**new.get("xattrs", {}), ATTRIBUTE: ""}:
         found.append("attributes")
     return tuple(found) or None
 

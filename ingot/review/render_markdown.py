@@ -7,16 +7,13 @@ from collections.abc import Iterator, Sequence
 from ingot.review.image_diff import ImageDiff
 from ingot.review.image_diff_accounts import Change
 from ingot.review.image_diff_files import BOOKKEEPING, PACKAGE, RECIPE, FileChange
+from ingot.review.image_diff_words import number, size
 from ingot.review.render_escape import code, fenced, markdown, plain
 from ingot.review.render_summary import (
     PackageGroup,
     by_package,
     counts,
-    describe_change,
-    describe_file,
     group_packages,
-    number,
-    size,
     title,
 )
 
@@ -112,7 +109,7 @@ def _port(change: Change) -> Change:
 
 
 def _list(heading: str, changes: Sequence[Change]) -> Iterator[str]:
-    lines = [f"- {change.change} {code(change.name)}: {code(describe_change(change))}" for change in changes]
+    lines = [f"- {change.change} {code(change.name)}: {code(change.description)}" for change in changes]
     for at in range(0, len(lines), LINES):
         yield "\n".join([f"**{heading}**", "", *lines[at : at + LINES]])
 
@@ -189,4 +186,4 @@ def _files(diff: ImageDiff) -> Iterator[str]:
 
 def _file(change: FileChange) -> str:
     note = f" — {markdown(change.text.note)}" if change.text and change.text.note else ""
-    return f"- {change.change} {code(change.path)}: {code(describe_file(change))}{note}"
+    return f"- {change.change} {code(change.path)}: {code(change.description)}{note}"

@@ -8,17 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from ingot.review.image_diff import ImageDiff
 from ingot.review.image_diff_accounts import Change
 from ingot.review.image_diff_files import BOOKKEEPING, PACKAGE, RECIPE, FileChange
+from ingot.review.image_diff_words import number, size
 from ingot.review.render_escape import plain
 from ingot.review.render_summary import (
     SIGNS,
     PackageGroup,
     by_package,
     counts,
-    describe_change,
-    describe_file,
     group_packages,
-    number,
-    size,
     title,
 )
 
@@ -83,7 +80,7 @@ def render_text(diff: ImageDiff, *, color: bool = False, everything: bool = Fals
 
 def _changes(changes: Sequence[Change], paint: _Painter) -> Iterator[str]:
     for change in changes:
-        yield from paint.item(SIGNS[change.change], f"{change.name}: {describe_change(change)}")
+        yield from paint.item(SIGNS[change.change], f"{change.name}: {change.description}")
 
 
 def _ports(changes: Sequence[Change], paint: _Painter) -> Iterator[str]:
@@ -125,7 +122,7 @@ def _changelog(group: PackageGroup, paint: _Painter, everything: bool) -> Iterat
 def _files(diff: ImageDiff, paint: _Painter, everything: bool) -> Iterator[str]:
     for change in diff.files:
         if change.origin == RECIPE or (everything and change.origin == PACKAGE) or change.text is not None:
-            yield from paint.item(SIGNS[change.change], f"{change.path}: {describe_file(change)}")
+            yield from paint.item(SIGNS[change.change], f"{change.path}: {change.description}")
             yield from _text(change, paint, everything)
     if everything:
         yield from _bookkeeping(diff, paint, everything)
@@ -145,7 +142,7 @@ def _bookkeeping(diff: ImageDiff, paint: _Painter, everything: bool) -> Iterator
     if books and not everything:
         yield from paint.item("·", f"bookkeeping (package lists, caches, digests): {counts(books)}")
     for change in books if everything else ():
-        yield from paint.item(SIGNS[change.change], f"{change.path}: {describe_file(change)}")
+        yield from paint.item(SIGNS[change.change], f"{change.path}: {change.description}")
 
 
 def _text(change: FileChange, paint: _Painter, everything: bool) -> Iterator[str]:

@@ -1,0 +1,89 @@
+"""``ingot diff``: what differs between two images."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ingot.errors import InputError
+
+if TYPE_CHECKING:
+    from ingot.review.image_diff import ImageDiff
+    from ingot.review.image_diff_fetch import Registry
+    from ingot.review.image_diff_find import Finder, Found
+
+app = typer.Typer(add_completion=False)
+
+IMAGE = "RECIPE|DIGEST|AMI|REVISION:RECIPE"
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help=f"The image before: {IMAGE}.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="The image after, named in the same ways.")],
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A and B are git revisions of this recipe.")
+    ] = None,
+    environment: Annotated[
+        str | None, typer.Option("--env", metavar="NAME", help="The recipe's environment.")
+    ] = None,
+    bake: Annotated[bool, typer.Option("--bake", help="Bake what is not in the store.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Shorten nothing.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_html: Annotated[bool, typer.Option("--html", help="Print one self-contained HTML page.")] = False,
+    changelogs: Annotated[
+        bool, typer.Option("--changelogs/--no-changelogs", help="Read the packages' changelogs.")
+    ] = True,
+    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
+) -> None:
+    """Show what differs between two images; exit code 0 when they are the same, 1 when they differ."""
+    from ingot.cli.reporting import Reporter
+    from ingot.review.image_diff import image_diff
+    from ingot.review.image_diff_find import Finder
+    from ingot.store import Store
+
+    if as_markdown + as_json + as_html > 1:
+        raise InputError("--markdown, --json and --html exclude each other")
+    store = Store()
+    with (
+        Reporter() as report,
+        Finder(store, recipes, _registry, report, may_bake=bake, environment=environment) as finder,
+    ):
+        one, other = (_find(finder, word, recipe) for word in (before, after))
+        found = image_diff(
+            one.manifest,
+            other.manifest,
+            before_disk=one.disk,
+            after_disk=other.disk,
+            packages=store.packages if changelogs else None,
+        )
+    print(_rendered(found, as_markdown=as_markdown, as_json=as_json, as_html=as_html, everything=everything))
+    raise typer.Exit(0 if found.empty else 1)
+
+
+def _find(finder: Finder, word: str, recipe: str | None) -> Found:
+    return finder.find(word) if recipe is None else finder.at_revision(word, recipe)
+
+
+def _registry() -> Registry:
+    from ingot.aws.clients import connect
+    from ingot.review.image_diff_fetch import Registry
+
+    return Registry(connect())
+
+
+def _rendered(found: ImageDiff, *, as_markdown: bool, as_json: bool, as_html: bool, everything: bool) -> str:
+    from ingot.review.render import render_markdown, render_report, render_text
+
+    if as_json:
+        return json.dumps(found.to_json(), sort_keys=True)
+    if as_markdown:
+        return render_markdown(found)
+    if as_html:
+        return render_report(found.to_json())
+    return render_text(found, color=sys.stdout.isatty(), everything=everything)

@@ -1,0 +1,91 @@
+"""Published images, fetched back: the blocks of an AMI's snapshot as a disk, and the manifest made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ingot.aws import ami, tags
+from ingot.aws.clients import Clients
+from ingot.aws.download import download_disk
+from ingot.aws.failures import AwsError, explain, hint_for
+from ingot.bake.locks import locked
+from ingot.bake.rights import remove_tree
+from ingot.errors import InputError
+from ingot.review.image_diff_rebuild import rebuild_manifest
+from ingot.store import Store
+
+
+class Registry:
+    """What is published in one region."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self.region = clients.region
+
+    def find(self, digest: str) -> str | None:
+        """Return the account's AMI whose recipe digest begins with ``digest``; None without one.
+
+        Raises InputError when there are several digests, or AWS cannot be asked.
+        """
+        with _asked(self.region):
+            images = self._clients.ec2.describe_images(
+                Owners=["self"], Filters=tags.tag_filters({tags.DIGEST: f"{digest}*"})
+            )["Images"]
+        usable = [image for image in images if image["State"] == "available"]
+        digests = {tags.tags_of(image)[tags.DIGEST] for image in usable}
+        if len(digests) > 1:
+            raise InputError(
+                f"{len(digests)} published images have digests that begin with {digest}",
+                hint="give more digits",
+            )
+        return usable[0]["ImageId"] if usable else None
+
+    def digests(self, ami_id: str) -> tuple[str, str]:
+        """Return an AMI's recipe digest and root digest, from its tags. Raises InputError for what is no image of Ingot."""
+        with _asked(self.region):
+            image = ami.describe(self._clients, ami_id)
+        if image is None:
+            raise InputError(
+                f"there is no AMI {ami_id} in {self.region}", hint="is it in another region or account?"
+            )
+        told = tags.tags_of(image)
+        if tags.DIGEST not in told or not ami.snapshot_of(image):
+            raise InputError(f"{ami_id} has no tag {tags.DIGEST}, or no snapshot: not an image of Ingot")
+        return told[tags.DIGEST], told.get(tags.ROOT_DIGEST, "")
+
+    @contextmanager
+    def fetched(
+        self, ami_id: str, store: Store, progress: Callable[[str], None]
+    ) -> Iterator[tuple[dict[str, Any], Path]]:
+        """Yield the manifest and the disk of an AMI; both go at the end. Raises PublishError when a block cannot be read."""
+        with _asked(self.region):
+            image = ami.describe(self._clients, ami_id)
+        if image is None:
+            raise InputError(f"there is no AMI {ami_id} in {self.region}")
+        work = store.work / f"fetched-{ami_id}"
+        waiting = f"waiting: another process fetches {ami_id}"
+        # The lock keeps those from removing it who clear up what killed processes left.
+        with locked(store.work / f"fetched-{ami_id}.lock", waiting=lambda: progress(waiting)):
+            remove_tree(work)
+            work.mkdir(parents=True)
+            try:
+                disk = work / "disk.raw"
+                progress(f"fetching {ami_id}")
+                download_disk(self._clients, ami.snapshot_of(image), disk, progress)
+                yield rebuild_manifest(disk, ami_id, str(image["Architecture"])), disk
+            finally:
+                remove_tree(work)
+
+
+@contextmanager
+def _asked(region: str) -> Iterator[None]:
+    """Turn a refusal of AWS, or the lack of credentials, into a sentence."""
+    try:
+        yield
+    except AwsError as error:
+        raise InputError(
+            f"AWS in {region} cannot be asked: {explain(error)}", hint=hint_for(error)
+        ) from error

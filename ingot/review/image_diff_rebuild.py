@@ -1,0 +1,109 @@
+"""The manifest of a disk whose manifest is not at hand, made again from the disk itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ingot.bake.disk import DiskDigest, Ext4Reader, read_ext4
+from ingot.bake.disk.spec import root_digest
+from ingot.bake.inventory import BASELINE, LIBRARY, READ, escape
+from ingot.bake.manifest import BLOCK_SIZE, make_manifest
+from ingot.bake.tree import Entry, encode
+from ingot.errors import InputError
+from ingot.review.image_diff_side import joined
+
+# The manifest's parts that no disk tells: what the gate let pass, and the kernel's command line, which is inside the boot image.
+NOT_REBUILT = ("hygiene", "boot")
+_ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
+_ZEROS = bytes(BLOCK_SIZE)
+
+
+def rebuild_manifest(disk: Path, what: str, architecture: str) -> dict[str, Any]:
+    """Return the manifest of the image on ``disk``, without the keys of :data:`NOT_REBUILT`; the file is cut to the image's size.
+
+    ``what`` names the image in messages. Raises InputError for a disk that is no image of Ingot, BakeError for a damaged one.
+    """
+    os.truncate(disk, _true_size(disk, what))
+    with read_ext4(disk) as reader:
+        entries = [entry for entry in reader.entries() if entry.path != "/lost+found"]
+        links = {entry.path: entry.link for entry in entries}
+        missing = [path for path in (*READ, "/etc/ingot/image.json") if path not in links]
+        if missing:
+            raise InputError(f"{what} is no image of Ingot: it has no {missing[0]}")
+        plan = _plan(reader, architecture)
+        contents = {path: reader.read(joined(path, links[path] or path)) for path in READ}
+        entries = _with_layers(entries, reader.read(f"{BASELINE}/image"))
+    kernels = sorted(
+        path.removeprefix("/boot/vmlinuz-") for path in links if path.startswith("/boot/vmlinuz-")
+    )
+    manifest = make_manifest(plan, entries, contents, kernels[0] if kernels else "unknown", _digest(disk), {})
+    return {**{key: value for key, value in manifest.items() if key not in NOT_REBUILT}, "boot": {}}
+
+
+def _true_size(disk: Path, what: str) -> int:
+    """Return where the partition table ends: a volume has whole GiB, the image may be smaller (UEFI, GPT header, AlternateLBA)."""
+    with disk.open("rb") as file:
+        head = file.read(1024)[512:]
+    if head[:8] != b"EFI PART":
+        raise InputError(f"{what} is no image of Ingot: its disk has no partition table")
+    return (int(struct.unpack_from("<Q", head, 32)[0]) + 1) * 512
+
+
+def _plan(reader: Ext4Reader, architecture: str) -> dict[str, Any]:
+    """Return what a manifest takes from the plan of the bake, as far as the image says it."""
+    identity = json.loads(reader.read("/etc/ingot/image.json"))
+    return {
+        "name": identity["recipe"],
+        "recipe_digest": identity["digest"],
+        "version": identity["version"],
+        "architecture": architecture,
+        "epoch": 0,
+        "packages": [],
+        "tests": [_test(line) for line in reader.read(f"{LIBRARY}/tests").decode().splitlines()],
+        "kernel_command_line": "",
+    }
+
+
+def _test(line: str) -> dict[str, Any]:
+    """Return a test of the line that ingot.bake.machine writes."""
+    kind, name, *pairs = (
+        _ESCAPED.sub(lambda match: chr(int(match[1], 16)), word) for word in line.split("\t")
+    )
+    values = dict(pair.split("=", 1) for pair in pairs)
+    if kind == "http":
+        http: dict[str, Any] = {
+            "path": values["path"],
+            "status": int(values["status"]),
+            "port": int(values["port"]),
+        }
+        return {
+            "name": name,
+            "http": {**http, **({"contains": values["contains"]} if values["contains"] else {})},
+        }
+    return {"name": name, kind: values["unit" if kind == "service" else "run"]}
+
+
+def _with_layers(entries: Sequence[Entry], baseline: bytes) -> list[Entry]:
+    """Return the entries with layer 1 for what the image's own list says that the recipe changed."""
+    changed = {line.partition(b"\t")[0] for line in baseline.splitlines()}
+    return [entry._replace(layer=1 if escape(encode(entry.path)) in changed else 0) for entry in entries]
+
+
+def _digest(disk: Path) -> DiskDigest:
+    blocks: list[str | None] = []
+    with disk.open("rb") as file:
+        while data := file.read(BLOCK_SIZE):
+            blocks.append(
+                None
+                if data == _ZEROS[: len(data)]
+                else hashlib.sha256(data.ljust(BLOCK_SIZE, b"\0")).hexdigest()
+            )
+    used = sum(block is not None for block in blocks) * BLOCK_SIZE
+    return DiskDigest(disk.stat().st_size, used, tuple(blocks), root_digest(tuple(blocks)))

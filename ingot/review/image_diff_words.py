@@ -1,0 +1,23 @@
+"""Sizes and counts in words."""
+
+from __future__ import annotations
+
+
+def size(number: float, *, sign: bool = False) -> str:
+    """Return bytes for people, in IEC units: `3.5 MiB`."""
+    mark = "" if not sign else "+" if number > 0 else "−" if number < 0 else ""
+    value = abs(number)
+    if sign and not value:
+        return "±0"
+    for unit in ("bytes", "KiB", "MiB"):
+        if value < 1024:
+            digits = 0 if unit == "bytes" or value >= 100 else 1
+            return f"{mark}{value:.{digits}f} {'byte' if abs(number) == 1 else unit}"
+        value /= 1024
+    return f"{mark}{value:.1f} GiB"
+
+
+def number(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 entry`, `2 entries`."""
+    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{count:,} {noun if count == 1 else plural}"
