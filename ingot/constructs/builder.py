@@ -124,5 +124,8 @@ class Builder(Construct):
             http_put_response_hop_limit=1,
             instance_initiated_shutdown_behavior=ec2.InstanceInitiatedShutdownBehavior.TERMINATE,
         )
-        Tags.of(template).add("Name", f"ingot-{'test-clone' if role is None else 'builder'}")
+        part = "test-clone" if role is None else "builder"
+        Tags.of(template).add("Name", f"ingot-{part}")
+        # By this tag a policy tells the two apart: docs/policies/publish.json.
+        Tags.of(template).add("ingot:part", part)
         return template

@@ -8,11 +8,14 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingot.errors import CloudError
 from ingot.localcloud.context import ACCOUNT, REGION, CloudContext, Part
 from ingot.localcloud.moto_types import Moto
+
+if TYPE_CHECKING:
+    from ingot.localcloud.permissions import Guard
 
 ADDRESS = "127.0.0.1"
 # Parts with threads or machines of their own, in the order of their starts.
@@ -37,6 +40,7 @@ class CloudServer:
         self._server: Any = None
         self._thread: threading.Thread | None = None
         self.context: CloudContext | None = None
+        self.guard: Guard | None = None
 
     @property
     def port(self) -> int:
@@ -46,12 +50,16 @@ class CloudServer:
     def start(self) -> CloudContext:
         """Bind the port, install all parts and serve in a thread. Raises CloudError when the port is taken."""
         os.environ.update(MOTO_ENVIRONMENT)
+        from ingot.localcloud.ebs.api import signed_for
+        from ingot.localcloud.permissions import Guard
+
         self._server = _bind(self.requested_port)
         os.environ["MOTO_PORT"] = str(self.port)
         self.directory.mkdir(parents=True, exist_ok=True)
         context = CloudContext(self.directory, self.port, ACCOUNT, REGION, self.log)
         try:
-            self._server.app = _application(context)
+            self.guard = Guard(context)
+            self._server.app = self.guard.wrap(_application(context), signed_for)
             self._install(context)
         except BaseException:
             self.stop()

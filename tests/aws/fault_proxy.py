@@ -46,6 +46,7 @@ class FaultProxy:
     """Listens on loopback. ``seen`` counts the operations.
 
     ``console`` answers GetConsoleOutput by instance id; ``answers`` holds the XML with which other operations are answered.
+    ``asks_first``: only when the endpoint does not refuse them for want of a permission.
     """
 
     def __init__(self, endpoint: str) -> None:
@@ -53,6 +54,7 @@ class FaultProxy:
         self.seen: Counter[str] = Counter()
         self.console: Callable[[str], str] | None = None
         self.answers: dict[str, str] = {}
+        self.asks_first = False
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -141,14 +143,20 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             if fault is not None:
                 self.show(fault, operation, body)
             elif operation in proxy.answers:
-                self.answer(200, {"Content-Type": "text/xml"}, proxy.answers[operation].encode())
+                self.unless_denied(body, proxy.answers[operation].encode())
             elif operation == "GetConsoleOutput" and proxy.console is not None:
                 instance_id = form["InstanceId"][0]
-                self.answer(
-                    200, {"Content-Type": "text/xml"}, console_answer(instance_id, proxy.console(instance_id))
-                )
+                self.unless_denied(body, console_answer(instance_id, proxy.console(instance_id)))
             else:
                 self.answer(*self.forward(body))
+
+        def unless_denied(self, body, text):
+            """Answer for the endpoint, except where it enforces permissions and refuses."""
+            status, headers, answer = self.forward(body) if proxy.asks_first else (200, {}, b"")
+            if status == 403:
+                self.answer(status, headers, answer)
+            else:
+                self.answer(200, {"Content-Type": "text/xml"}, text)
 
         def show(self, fault, operation, body):
             if fault.lost:

@@ -1,0 +1,129 @@
+"""Policies against the Service Authorization Reference, as cfn-lint brings it along: actions, resource types, condition keys."""
+
+import json
+import re
+from importlib.resources import files
+
+import pytest
+
+from tests.audit.account import POLICIES, document
+
+REFERENCE = json.loads((files("cfnlint.data.AdditionalSpecs") / "Policies.json").read_text())
+# Keys of every request: IAM user guide, "AWS global condition context keys". Keys that the reference lists for an action, not for a resource.
+GLOBAL = {"aws:requestedregion", "aws:principalarn", "ec2:createaction", "aws:tagkeys", "iam:passedtoservice"}
+NAMES = sorted(path.stem for path in POLICIES.glob("*.json"))
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def statements(policies):
+    return [(name, statement) for name, policy in policies.items() for statement in policy["Statement"]]
+
+
+@pytest.fixture
+def policies(make_app):
+    """The policies of the docs, and those in the stacks' templates with references made plain."""
+    found = {name: document(name) for name in NAMES}
+    assembly = make_app().synth()
+    for artifact in assembly.stacks:
+        for name, resource in artifact.template["Resources"].items():
+            if resource["Type"] in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
+                found[name] = plain(resource["Properties"]["PolicyDocument"])
+            for number, inline in enumerate(resource.get("Properties", {}).get("Policies", [])):
+                if resource["Type"] == "AWS::IAM::Role":
+                    found[f"{name} {number}"] = plain(inline["PolicyDocument"])
+    assert len(found) > len(NAMES)
+    return found
+
+
+def plain(value):
+    """Resolve references to words that fit where they stand in ARNs."""
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    match list(value.items()):
+        case [("Ref", "AWS::Partition")]:
+            return "aws"
+        case [("Ref", "AWS::AccountId")]:
+            return "123456789012"
+        case [("Ref", "AWS::Region")]:
+            return "us-east-1"
+        case [("Ref", name)]:
+            return name.lower()
+        case [("Fn::GetAtt", [name, "Arn"])]:
+            return arn_of(name)
+        case [("Fn::GetAtt", [name, attribute])]:
+            return f"{name}-{attribute}"
+        case [("Fn::Join", [separator, parts])]:
+            return separator.join(plain(parts))
+    return {key: plain(item) for key, item in value.items()}
+
+
+def arn_of(logical_id):
+    if "Bundles" in logical_id or "Bucket" in logical_id:
+        return f"arn:aws:s3:::{logical_id.lower()}"
+    if "Log" in logical_id:
+        return f"arn:aws:logs:us-east-1:123456789012:log-group:{logical_id}:*"
+    return f"arn:aws:iam::123456789012:role/{logical_id}"
+
+
+def reference_of(action):
+    service, _, name = action.partition(":")
+    assert service in REFERENCE, action
+    known = REFERENCE[service]["Actions"]
+    assert name.lower() in known, f"there is no action {action}"
+    return REFERENCE[service], known[name.lower()].get("Resources", [])
+
+
+def formats(service, kind):
+    for pattern in service["Resources"][kind]["ARNFormats"]:
+        text = re.sub(r"\$\{[A-Za-z]+\}", "[^:]*", pattern)
+        yield re.compile(text.replace("/.*", "(/.*)?") if text.endswith("/.*") else text)
+
+
+def test_no_action_is_a_wildcard(policies):
+    for name, statement in statements(policies):
+        assert not [action for action in listed(statement["Action"]) if "*" in action], (
+            name,
+            statement["Sid"],
+        )
+
+
+def test_every_action_exists_and_takes_the_resources_of_its_statement(policies):
+    for name, statement in statements(policies):
+        for action in listed(statement["Action"]):
+            service, kinds = reference_of(action)
+            for resource in listed(statement["Resource"]):
+                if resource != "*":
+                    fits = [
+                        kind for kind in kinds if any(f.fullmatch(resource) for f in formats(service, kind))
+                    ]
+                    assert fits, f"{name}, {statement['Sid']}: {action} takes {kinds}, not {resource}"
+
+
+def test_everything_is_allowed_on_nothing_but_what_takes_no_resource(policies):
+    for name, statement in statements(policies):
+        if "*" in listed(statement["Resource"]):
+            for action in listed(statement["Action"]):
+                kinds = reference_of(action)[1]
+                assert not kinds, f"{name}, {statement['Sid']}: {action} could be limited to {kinds}"
+
+
+def test_every_condition_key_exists_where_it_is_used(policies):
+    for name, statement in statements(policies):
+        keys = [key for tests in statement.get("Condition", {}).values() for key in tests]
+        for action in listed(statement["Action"]):
+            service, kinds = reference_of(action)
+            for resource in listed(statement["Resource"]):
+                here = [kind for kind in kinds if any(f.fullmatch(resource) for f in formats(service, kind))]
+                known = {
+                    re.sub(r"/\$\{[A-Za-z]+\}$", "", key).lower()
+                    for kind in here
+                    for key in service["Resources"][kind].get("ConditionKeys", [])
+                }
+                for key in keys:
+                    bare = re.sub(r"(?i)^((aws|ec2):(request|resource)tag)/.*", r"\1", key).lower()
+                    assert bare in known | GLOBAL, f"{name}, {statement['Sid']}: {action} does not know {key}"
