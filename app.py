@@ -8,14 +8,16 @@ from ingot.errors import IngotError
 from stacks.builder_stack import BuilderStack
 from stacks.config import Config
 from stacks.fleet_stack import FleetStack
+from stacks.recipe import load
 
 
 def main() -> None:
     """Read context and environments, create the stacks, write the cloud assembly."""
     app = cdk.App(analytics_reporting=False)
     config = Config.read(app.node.get_all_context())
-    builder = BuilderStack(app, "IngotBuilder", config=config)
-    FleetStack(app, config.stack_name("IngotFleet"), config=config, builder=builder.builder)
+    recipe = load(config)
+    builder = BuilderStack(app, "IngotBuilder", config=config, architecture=recipe.architecture)
+    FleetStack(app, config.stack_name("IngotFleet"), config=config, recipe=recipe, builder=builder.builder)
     app.synth()
 
 

@@ -6,6 +6,7 @@ from aws_cdk import CfnOutput
 from constructs import Construct
 
 from ingot.constructs import Builder
+from ingot.constructs.instance_types import Architecture, chosen_types
 from stacks.base import IngotStack
 from stacks.config import Config
 
@@ -13,7 +14,9 @@ from stacks.config import Config
 class BuilderStack(IngotStack):
     """The place where images are baked and proved; `ingot publish` reads its outputs."""
 
-    def __init__(self, scope: Construct, id_: str, *, config: Config) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, *, config: Config, architecture: Architecture = "x86_64"
+    ) -> None:
         super().__init__(
             scope, id_, config=config, description="Ingot: where golden images are baked and proved"
         )
@@ -22,7 +25,7 @@ class BuilderStack(IngotStack):
             "Builder",
             vpc_cidr=config.builder_vpc_cidr,
             instance_type=config.builder_instance_type,
-            test_instance_type=config.test_instance_type,
+            test_instance_type=_test_type(config, architecture),
         )
         outputs = {
             "TestLaunchTemplateId": self.builder.test_launch_template.launch_template_id,
@@ -33,3 +36,8 @@ class BuilderStack(IngotStack):
         }
         for name, value in outputs.items():
             CfnOutput(self, name, value=value or "")
+
+
+def _test_type(config: Config, architecture: Architecture) -> str:
+    """Return the type of test clones; raise InputError when the recipe's image does not boot on it."""
+    return chosen_types("test_instance_type", config.test_instance_type, architecture)[0]

@@ -135,14 +135,47 @@ def _check(config: Config, environments: Environments, given: Mapping[str, objec
 
 def contradictions(settings: Settings) -> list[tuple[tuple[str, ...], str, str]]:
     """Return what does not go together: the keys, what was found, what was expected."""
-    problems: list[tuple[tuple[str, ...], str, str]] = []
     wanted = settings.min_clones if settings.desired_clones is None else settings.desired_clones
-    if not settings.min_clones <= wanted <= settings.max_clones:
-        problems.append(
-            (
-                ("min_clones", "desired_clones", "max_clones"),
-                f"{settings.min_clones}, {wanted}, {settings.max_clones}",
-                "min_clones <= desired_clones <= max_clones",
-            )
+    bounds = (settings.min_clones, wanted, settings.max_clones)
+    rules = [
+        (
+            settings.min_clones <= wanted <= settings.max_clones,
+            ("min_clones", "desired_clones", "max_clones"),
+            ", ".join(map(str, bounds)),
+            "min_clones <= desired_clones <= max_clones",
+        ),
+        (
+            settings.domain_name is None or settings.certificate_arn is not None,
+            ("domain_name", "certificate_arn"),
+            f"the name {settings.domain_name} without a certificate",
+            "both",
+        ),
+        (
+            not (settings.warm_pool and settings.spot_percentage),
+            ("warm_pool", "spot_percentage"),
+            "a warm pool and Spot capacity",
+            "one of them: EC2 Auto Scaling keeps no Spot instances warm",
+        ),
+        *_vpc_rules(settings),
+    ]
+    return [(keys, found, expected) for holds, keys, found, expected in rules if not holds]
+
+
+def _vpc_rules(settings: Settings) -> list[tuple[bool, tuple[str, ...], str, str]]:
+    """Return the rules of a VPC that is given: whether each holds, its keys, what was found, what was expected."""
+    zones, public, clones = (
+        len(ids) for ids in (settings.vpc_zones, settings.public_subnets, settings.clone_subnets)
+    )
+    keys = ("vpc_zones", "public_subnets", "clone_subnets")
+    if settings.vpc_id is None:
+        return [(not zones + public + clones, keys, "subnets without vpc_id", "vpc_id, too")]
+    right = zones >= 2 and clones == zones and public == (zones if settings.internet_facing else 0)
+    which = "each of the others" if settings.internet_facing else "clone_subnets, and no public_subnets"
+    return [
+        (
+            right,
+            (*keys, "vpc_id"),
+            f"{zones} zones, {public} public subnets, {clones} of clones",
+            f"two zones at least, and as many of {which}",
         )
-    return problems
+    ]

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from aws_cdk import CfnOutput, Duration
+from aws_cdk import Annotations, CfnOutput, Duration, Tags
+from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from ingot.constructs import Builder, CloneFleet, GoldenImage
-from ingot.constructs.clone_fleet import Refresh
+from ingot.constructs import (
+    Alarms,
+    Builder,
+    CloneFleet,
+    GoldenImage,
+    Refresh,
+    Scaling,
+    Spot,
+    WarmPool,
+)
+from ingot.recipe.model import Recipe
 from stacks.base import IngotStack
 from stacks.config import Config
 
@@ -14,30 +24,15 @@ from stacks.config import Config
 class FleetStack(IngotStack):
     """Clones of one recipe's image."""
 
-    def __init__(self, scope: Construct, id_: str, *, config: Config, builder: Builder) -> None:
-        super().__init__(
-            scope, id_, config=config, description=f"Ingot: clones of the golden image {config.recipe}"
-        )
-        self.image = GoldenImage(self, "Image", recipe=config.recipe, builder=builder)
-        self.fleet = CloneFleet(
-            self,
-            "Fleet",
-            image=self.image,
-            vpc_cidr=config.vpc_cidr,
-            internet_facing=config.internet_facing,
-            egress=config.egress,
-            instance_type=config.instance_type,
-            min_clones=config.min_clones,
-            max_clones=config.max_clones,
-            desired_clones=config.desired_clones,
-            health_path=config.health_path,
-            health_grace=Duration.seconds(config.health_grace_seconds),
-            deregistration_delay=Duration.seconds(config.deregistration_seconds),
-            refresh=Refresh(
-                max_healthy_percentage=config.refresh_max_healthy_percentage,
-                warm_up=Duration.seconds(config.warm_up_seconds),
-            ),
-        )
+    def __init__(
+        self, scope: Construct, id_: str, *, config: Config, recipe: Recipe, builder: Builder
+    ) -> None:
+        description = f"Ingot: clones of the golden image {recipe.name}"
+        super().__init__(scope, id_, config=config, description=description)
+        self.image = GoldenImage(self, "Image", recipe=recipe, builder=builder)
+        self.fleet = self._fleet(config)
+        if config.env is not None:
+            Tags.of(self).add("ingot:environment", config.env)
         outputs = {
             "Url": self.fleet.url,
             "AutoScalingGroupName": self.fleet.group.auto_scaling_group_name,
@@ -47,3 +42,68 @@ class FleetStack(IngotStack):
         }
         for name, value in outputs.items():
             CfnOutput(self, name, value=value or "")
+
+    def _fleet(self, config: Config) -> CloneFleet:
+        """Return the fleet that the settings describe."""
+        spot = config.spot_percentage > 0
+        return CloneFleet(
+            self,
+            "Fleet",
+            image=self.image,
+            vpc=self._vpc(config),
+            vpc_cidr=config.vpc_cidr,
+            zones=config.zones,
+            internet_facing=config.internet_facing,
+            egress=config.egress,
+            certificate_arn=config.certificate_arn,
+            domain_name=config.domain_name,
+            access_logs=None if config.access_log_days is None else Duration.days(config.access_log_days),
+            instance_type=config.instance_type,
+            more_instance_types=config.more_instance_types,
+            spot=Spot(config.spot_percentage, config.on_demand_base) if spot else None,
+            min_clones=config.min_clones,
+            max_clones=config.max_clones,
+            desired_clones=config.desired_clones,
+            scaling=Scaling(config.cpu_target, config.requests_target),
+            warm_pool=WarmPool(config.warm_pool) if config.warm_pool else None,
+            health_path=config.health_path,
+            health_grace=Duration.seconds(config.health_grace_seconds),
+            deregistration_delay=Duration.seconds(config.deregistration_seconds),
+            refresh=_refresh(config),
+            alarms=Alarms(
+                config.alarm_errors, Duration.millis(config.alarm_latency_seconds * 1000), config.alarm_topics
+            ),
+            show_dashboard=config.dashboard,
+            volume_initialization_rate=config.volume_initialization_rate,
+            detailed_monitoring=config.detailed_monitoring,
+            session_manager=config.session_manager,
+        )
+
+    def _vpc(self, config: Config) -> ec2.IVpc | None:
+        """Return the VPC that is given by its ids: nothing is looked up, so that nothing goes stale."""
+        if config.vpc_id is None:
+            return None
+        kind = "private_subnet_ids" if config.egress else "isolated_subnet_ids"
+        vpc = ec2.Vpc.from_vpc_attributes(
+            self,
+            "Vpc",
+            vpc_id=config.vpc_id,
+            availability_zones=[*config.vpc_zones],
+            public_subnet_ids=[*config.public_subnets] or None,
+            **{kind: [*config.clone_subnets]},  # type: ignore[arg-type]  # a list, as both of them are
+        )
+        Annotations.of(vpc).acknowledge_warning(
+            "@aws-cdk/aws-ec2:noSubnetRouteTableId", "nothing is added to the given VPC's route tables"
+        )
+        return vpc
+
+
+def _refresh(config: Config) -> Refresh:
+    return Refresh(
+        max_healthy_percentage=config.refresh_max_healthy_percentage,
+        warm_up=Duration.seconds(config.warm_up_seconds),
+        checkpoints=config.refresh_checkpoints,
+        checkpoint_delay=Duration.seconds(config.refresh_checkpoint_seconds),
+        bake_time=Duration.seconds(config.refresh_bake_seconds) if config.refresh_bake_seconds else None,
+        watch_alarms=config.refresh_alarms,
+    )

@@ -50,11 +50,11 @@ def number(low: int, high: int) -> Reader:
 
 
 def decimal(low: float, high: float, unit: str) -> Reader:
-    """Return a reader of numbers that may have a fraction."""
+    """Return a reader of numbers that may have three digits after the point."""
 
     def read(value: object) -> float:
         expected = f"a number of {unit} from {low:g} to {high:g}"
-        if isinstance(value, bool) or re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", str(value)) is None:
+        if isinstance(value, bool) or re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,3})?", str(value)) is None:
             raise _unexpected(value, expected)
         found = float(str(value))
         if not low <= found <= high:
@@ -74,9 +74,11 @@ def flag(value: object) -> bool:
 
 
 def listed(each: Reader) -> Reader:
-    """Return a reader of lists: a list, or text with commas."""
+    """Return a reader of lists: a list, or text with commas; nothing is the empty list."""
 
     def read(value: object) -> tuple[Any, ...]:
+        if value is None:
+            return ()
         if isinstance(value, str):
             return tuple(each(part.strip()) for part in value.split(",") if part.strip())
         if isinstance(value, list | tuple):
@@ -96,6 +98,14 @@ def network(value: object) -> str:
     if not 16 <= found.prefixlen <= 24:
         raise _unexpected(value, expected)
     return str(found)
+
+
+def percentages(value: object) -> tuple[int, ...]:
+    """Read percentages in ascending order."""
+    found: tuple[int, ...] = listed(number(1, 99))(value)
+    if list(found) != sorted(set(found)):
+        raise _unexpected(value, "percentages in ascending order")
+    return found
 
 
 instance_type = text(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "an EC2 instance type such as t3.small")

@@ -2,6 +2,7 @@
 
 from ingot.constructs.builder import Builder
 from ingot.constructs.clone_fleet import CloneFleet
+from ingot.constructs.fleet_options import Alarms, Refresh, Scaling, Spot, WarmPool
 from ingot.constructs.golden_image import GoldenImage
 
-__all__ = ["Builder", "CloneFleet", "GoldenImage"]
+__all__ = ["Alarms", "Builder", "CloneFleet", "GoldenImage", "Refresh", "Scaling", "Spot", "WarmPool"]

@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from aws_cdk import Duration, Tags
 from aws_cdk import aws_autoscaling as autoscaling
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_elasticloadbalancingv2 as elb
 from constructs import Construct
 
-from ingot.constructs.audit import departs
+from ingot.constructs import fleet_group
+from ingot.constructs.fleet_balancer import listen, load_balancer, target_group
 from ingot.constructs.fleet_network import check_balancer_subnets, fleet_network, subnets_for_clones
+from ingot.constructs.fleet_options import Alarms, Refresh, Scaling, Spot, WarmPool
+from ingot.constructs.fleet_watch import FleetAlarms, dashboard
 from ingot.constructs.golden_image import GoldenImage
-from ingot.constructs.machines import closed_group, root_volume
+from ingot.constructs.instance_types import chosen_types
+from ingot.constructs.machines import closed_group
+from ingot.constructs.session_manager import session_endpoints, session_role
 from ingot.errors import InputError
-
-
-@dataclass(frozen=True)
-class Refresh:
-    """How the clones of an old image give way to those of a new one."""
-
-    min_healthy_percentage: int = 100
-    """Never fewer healthy clones than this share of the group."""
-    max_healthy_percentage: int = 200
-    """Never more clones than this: 200 starts all the new ones at once, 150 half of them."""
-    warm_up: Duration | None = None
-    """How long a new clone must serve before an old one goes. Default: 30 seconds."""
-    bake_time: Duration | None = None
-    """How long alarms are still watched after the last clone. Default: none."""
 
 
 class CloneFleet(Construct):
     """An Auto Scaling group of clones, its load balancer, its alarms.
 
     A new image changes one line of the template, the launch template's AMI. CloudFormation then makes a new numbered launch
-    template version and refreshes the group: a new clone has to be healthy at the load balancer before an old one goes, and a
-    rise of 5xx answers stops it, upon which CloudFormation rolls back to the version before.
+    template version and refreshes the group: a new clone has to be healthy at the load balancer before an old one goes, and an
+    alarm that rings stops it, upon which CloudFormation rolls back to the version before.
     """
 
     def __init__(
@@ -49,208 +36,179 @@ class CloneFleet(Construct):
         vpc: ec2.IVpc | None = None,
         clone_subnets: ec2.SubnetSelection | None = None,
         vpc_cidr: str = "172.20.0.0/16",
+        zones: int = 2,
         internet_facing: bool = True,
         egress: bool = False,
-        instance_type: str = "t3.small",
+        certificate_arn: str | None = None,
+        domain_name: str | None = None,
+        access_logs: Duration | None = None,
+        instance_type: str | None = None,
+        more_instance_types: tuple[str, ...] = (),
+        spot: Spot | None = None,
         min_clones: int = 2,
         max_clones: int = 4,
         desired_clones: int | None = None,
+        scaling: Scaling | None = None,
+        warm_pool: WarmPool | None = None,
         health_path: str = "/healthz",
         health_grace: Duration | None = None,
         deregistration_delay: Duration | None = None,
         refresh: Refresh | None = None,
+        alarms: Alarms | None = None,
+        show_dashboard: bool = True,
+        volume_initialization_rate: int | None = None,
+        detailed_monitoring: bool = False,
+        session_manager: bool = False,
     ) -> None:
         """Create the fleet.
 
         :param image: what the clones are clones of
         :param vpc: a VPC with public subnets for the load balancer (internet_facing) and others for the clones. Default: one of
-            its own over two zones, whose clones have no address and no way to the Internet
+            its own, whose clones have no address and no way to the Internet
         :param clone_subnets: where in the VPC the clones are. Default: with ``egress`` its private subnets, else its isolated ones,
             else its private ones; never its public ones, unless they are named here
         :param vpc_cidr: the addresses of its own VPC
+        :param zones: over how many availability zones its own VPC spreads, two at least
         :param internet_facing: whether the load balancer has public addresses
         :param egress: whether clones may reach the Internet; in its own VPC that takes a NAT gateway
-        :param instance_type: Nitro, UEFI, of the image's architecture
+        :param certificate_arn: of a certificate of ACM, in the same region. Then HTTPS is served, and HTTP leads to it. Default: HTTP
+        :param domain_name: the name that the certificate is for and that leads to the load balancer. Default: the load balancer's
+        :param access_logs: for how long the load balancer's access logs are kept, in a bucket that outlives the stack. Default: none
+        :param instance_type: Nitro, of the recipe's architecture. Default: t3.small, or t4g.small for arm64
+        :param more_instance_types: what is taken when there is no capacity of the first. Default: none
+        :param spot: how much runs on Spot capacity. Default: nothing
         :param min_clones, max_clones: bounds of the group. Default: 2 and 4
         :param desired_clones: set the size with each deployment. Default: as many as there are, at first ``min_clones``
+        :param scaling: what the size follows between its bounds. Default: 60 % CPU; nothing when the bounds are equal
+        :param warm_pool: clones that have booted already. Default: none
         :param health_path: the path that answers 200 when a clone is well
         :param health_grace: how long a new clone may take until it is well. Default: 5 minutes
         :param deregistration_delay: for how long a clone that goes may finish its requests. Default: 15 seconds
         :param refresh: how images are replaced
-        :raises InputError: bounds that contradict each other; a VPC without subnets for the load balancer or the clones
+        :param alarms: when alarms ring, and whom they tell
+        :param show_dashboard: whether there is a dashboard, and group metrics for it
+        :param volume_initialization_rate: MiB/s at which root volumes are filled from the snapshot, 100 to 300; EBS bills it.
+            Default: blocks come when they are read for the first time
+        :param detailed_monitoring: whether EC2 measures every minute instead of every five; EC2 bills it
+        :param session_manager: whether Session Manager may open a shell on clones; the image needs its agent
+        :raises InputError: options that contradict each other, a VPC without the subnets that are needed, instance types of another
+            architecture
         """
         super().__init__(scope, id_)
-        _check_bounds(self.node.path, min_clones, desired_clones, max_clones)
         self.image = image
-        self.vpc = vpc or fleet_network(self, cidr=vpc_cidr, egress=egress)
+        size = fleet_group.Size(min_clones, desired_clones, max_clones)
+        types = chosen_types(self.node.path, instance_type, image.recipe.architecture, more_instance_types)
+        size.check(self.node.path)
+        self._check(spot, warm_pool, volume_initialization_rate, certificate_arn, domain_name)
+        refresh, grace = refresh or Refresh(), health_grace or Duration.minutes(5)
+
+        self.vpc = vpc or fleet_network(self, cidr=vpc_cidr, egress=egress, zones=zones)
         check_balancer_subnets(self, self.vpc, internet_facing=internet_facing)
-        self.launch_template = self._launch_template(instance_type, outbound=egress)
-        self.load_balancer = self._load_balancer(internet_facing)
-        self.targets = self._targets(health_path, deregistration_delay or Duration.seconds(15))
-        self.errors_alarm, self.unhealthy_alarm = self._alarms()
-        self.group = self._group(
-            self._update_policy(refresh or Refresh()),
-            health_grace or Duration.minutes(5),
-            (min_clones, desired_clones, max_clones),
-            clone_subnets or subnets_for_clones(self, self.vpc, egress=egress),
+        self.clone_subnets = clone_subnets or subnets_for_clones(self, self.vpc, egress=egress)
+        self._machines(types[0], egress, session_manager, volume_initialization_rate, detailed_monitoring)
+        if session_manager and not egress:
+            self._reach_session_manager(own=vpc is None)
+
+        self.load_balancer = load_balancer(
+            self, vpc=self.vpc, internet_facing=internet_facing, access_logs=access_logs
         )
-        self.group.attach_to_application_target_group(self.targets)
-        # Clones that start before there is a listener would count as unhealthy.
-        self.group.node.add_dependency(self.targets.load_balancer_attached)
+        self.targets = target_group(
+            self, vpc=self.vpc, health_path=health_path, delay=deregistration_delay or Duration.seconds(15)
+        )
+        listen(self.load_balancer, self.targets, certificate_arn)
+        host = domain_name or self.load_balancer.load_balancer_dns_name
+        self.url = f"{'http' if certificate_arn is None else 'https'}://{host}"
+
+        self.alarms = FleetAlarms(self, "Alarms", self.load_balancer, self.targets, grace, alarms or Alarms())
+        policy = fleet_group.update_policy(refresh, self.alarms.all)
+        self._group(types, spot, size, grace, policy, metrics=show_dashboard)
+        if min_clones < max_clones:
+            label = f"{self.load_balancer.load_balancer_full_name}/{self.targets.target_group_full_name}"
+            fleet_group.follow_load(self.group, scaling or Scaling(), refresh.warm_up, label)
+        if warm_pool is not None:
+            fleet_group.keep_warm(self.group, warm_pool)
+        if show_dashboard:
+            title = f"{image.recipe.name}: alarms"
+            dashboard(self, title, self.load_balancer, self.targets, self.group, self.alarms.all)
         Tags.of(self).add("ingot:recipe", image.recipe.name)
 
-    @property
-    def url(self) -> str:
-        """The URL of the load balancer."""
-        return f"http://{self.load_balancer.load_balancer_dns_name}"
-
-    def _launch_template(self, instance_type: str, *, outbound: bool) -> ec2.LaunchTemplate:
-        group = closed_group(
+    def _machines(
+        self, instance_type: str, outbound: bool, sessions: bool, rate: int | None, monitoring: bool
+    ) -> None:
+        """Make the launch template, the clones' security group and their role, if they have one."""
+        self.clones = closed_group(
             self,
             "CloneGroup",
             vpc=self.vpc,
             description="Clones: only the load balancer comes in",
             outbound=outbound,
         )
-        template = ec2.LaunchTemplate(
+        self.role = session_role(self) if sessions else None
+        self.launch_template = fleet_group.launch_template(
             self,
-            "Clone",
-            machine_image=self.image,
-            instance_type=ec2.InstanceType(instance_type),
-            security_group=group,
-            block_devices=[root_volume(size=self.image.recipe.root_volume.size)],
-            require_imdsv2=True,
-            http_put_response_hop_limit=1,
+            image=self.image,
+            instance_type=instance_type,
+            group=self.clones,
+            role=self.role,
+            initialization_rate=rate,
+            detailed_monitoring=monitoring,
         )
-        # The CDK writes the image's empty user data down; without the key a clone's metadata says that there is none.
-        cfn = template.node.default_child
-        assert isinstance(cfn, ec2.CfnLaunchTemplate)  # noqa: S101 - what the construct is made of
-        cfn.add_property_deletion_override("LaunchTemplateData.UserData")
-        Tags.of(template).add("Name", f"ingot-{self.image.recipe.name}")
-        return template
 
-    def _load_balancer(self, internet_facing: bool) -> elb.ApplicationLoadBalancer:
-        group = ec2.SecurityGroup(
-            self,
-            "BalancerGroup",
-            vpc=self.vpc,
-            description="Load balancer: HTTP comes in, and goes to the clones alone",
-            allow_all_outbound=False,
-        )
-        balancer = elb.ApplicationLoadBalancer(
-            self,
-            "Balancer",
-            vpc=self.vpc,
-            internet_facing=internet_facing,
-            security_group=group,
-            drop_invalid_header_fields=True,
-        )
-        departs(
-            balancer,
-            "AwsSolutions-ELB2",
-            "Access logs need a bucket whose region and retention are the owner's choice; errors are counted by the alarms.",
-        )
-        return balancer
-
-    def _targets(self, health_path: str, delay: Duration) -> elb.ApplicationTargetGroup:
-        targets = elb.ApplicationTargetGroup(
-            self,
-            "Targets",
-            vpc=self.vpc,
-            port=80,
-            protocol=elb.ApplicationProtocol.HTTP,
-            target_type=elb.TargetType.INSTANCE,
-            deregistration_delay=delay,
-            health_check=elb.HealthCheck(
-                path=health_path,
-                healthy_http_codes="200",
-                interval=Duration.seconds(10),
-                timeout=Duration.seconds(5),
-                healthy_threshold_count=2,
-                unhealthy_threshold_count=3,
-            ),
-        )
-        self.load_balancer.add_listener("Http", port=80, open=True, default_target_groups=[targets])
-        departs(
-            self.load_balancer.connections.security_groups[0],
-            "AwsSolutions-EC23",
-            "The load balancer serves the public on port 80; clones take connections from it alone.",
-        )
-        return targets
-
-    def _alarms(self) -> tuple[cloudwatch.Alarm, cloudwatch.Alarm]:
-        """Return the alarm on 5xx answers of clones, which stops a refresh, and the one on unhealthy clones.
-
-        Unhealthy clones do not stop a refresh by an alarm: instance refresh waits for health by itself.
-        """
-        minute = Duration.minutes(1)
-        errors = cloudwatch.Alarm(
-            self,
-            "Errors",
-            alarm_description="Clones answer with 5xx",
-            metric=self.targets.metrics.http_code_target(
-                elb.HttpCodeTarget.TARGET_5XX_COUNT, period=minute, statistic="Sum"
-            ),
-            threshold=5,
-            evaluation_periods=2,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        )
-        unhealthy = cloudwatch.Alarm(
-            self,
-            "Unhealthy",
-            alarm_description="A clone fails the load balancer's health check for five minutes",
-            metric=self.targets.metrics.unhealthy_host_count(period=minute, statistic="Maximum"),
-            threshold=1,
-            evaluation_periods=5,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        )
-        return errors, unhealthy
-
-    def _update_policy(self, refresh: Refresh) -> autoscaling.UpdatePolicy:
-        return autoscaling.UpdatePolicy.instance_refresh(
-            strategy=autoscaling.InstanceRefreshStrategy.ROLLING,
-            min_healthy_percentage=refresh.min_healthy_percentage,
-            max_healthy_percentage=refresh.max_healthy_percentage,
-            instance_warmup=refresh.warm_up or Duration.seconds(30),
-            bake_time=refresh.bake_time,
-            skip_matching=True,
-            alarms=[self.errors_alarm],
-        )
+    def _reach_session_manager(self, *, own: bool) -> None:
+        """Let clones without a way out reach Systems Manager: in their own VPC by endpoints, else as the VPC provides."""
+        if own:
+            session_endpoints(self, vpc=self.vpc, subnets=self.clone_subnets, clones=self.clones)
+        else:
+            self.clones.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "Session Manager's endpoints")
 
     def _group(
         self,
-        policy: autoscaling.UpdatePolicy,
+        types: list[str],
+        spot: Spot | None,
+        size: fleet_group.Size,
         grace: Duration,
-        sizes: tuple[int, int | None, int],
-        subnets: ec2.SubnetSelection,
-    ) -> autoscaling.AutoScalingGroup:
-        minimum, desired, maximum = sizes
-        group = autoscaling.AutoScalingGroup(
+        policy: autoscaling.UpdatePolicy,
+        *,
+        metrics: bool,
+    ) -> None:
+        """Make the group behind the load balancer."""
+        mixed = None
+        if len(types) > 1 or spot is not None:
+            mixed = fleet_group.mixed_instances(self.launch_template, types, spot)
+        self.group = fleet_group.clone_group(
             self,
-            "Group",
+            name=f"ingot-{self.image.recipe.name}",
             vpc=self.vpc,
-            vpc_subnets=subnets,
-            launch_template=self.launch_template,
-            min_capacity=minimum,
-            max_capacity=maximum,
-            desired_capacity=desired,
-            health_checks=autoscaling.HealthChecks.with_additional_checks(
-                additional_types=[autoscaling.AdditionalHealthCheckType.ELB], grace_period=grace
-            ),
-            update_policy=policy,
+            subnets=self.clone_subnets,
+            template=self.launch_template,
+            mixed=mixed,
+            size=size,
+            health_grace=grace,
+            policy=policy,
+            rebalance=spot is not None,
+            metrics=metrics,
         )
-        Tags.of(group).add("Name", f"ingot-{self.image.recipe.name}")
-        departs(
-            group,
-            "AwsSolutions-AS3",
-            "Replacing clones is routine; who wants to be told subscribes to the alarms or to the group's EventBridge events.",
-        )
-        return group
+        self.group.attach_to_application_target_group(self.targets)
+        # Clones that start before there is a listener would count as unhealthy. (The group alone waits: its policies do by themselves.)
+        resource = self.group.node.default_child
+        assert resource is not None  # noqa: S101 - what the construct is made of
+        resource.node.add_dependency(self.targets.load_balancer_attached)
 
-
-def _check_bounds(where: str, minimum: int, desired: int | None, maximum: int) -> None:
-    wanted = minimum if desired is None else desired
-    if not 0 <= minimum <= wanted <= maximum:
-        raise InputError(
-            f"{where}: min {minimum}, desired {wanted}, max {maximum} clones; expected 0 <= min <= desired <= max"
-        )
+    def _check(
+        self,
+        spot: Spot | None,
+        warm_pool: WarmPool | None,
+        rate: int | None,
+        certificate_arn: str | None,
+        domain_name: str | None,
+    ) -> None:
+        """Raise InputError for options that exclude each other or are out of bounds."""
+        problem = None
+        if spot is not None and warm_pool is not None:
+            problem = "a warm pool and Spot capacity; expected one of them: EC2 Auto Scaling keeps no Spot instances warm"
+        elif rate is not None and not 100 <= rate <= 300:
+            problem = f"volume_initialization_rate {rate}; expected 100 to 300 MiB/s"
+        elif domain_name is not None and certificate_arn is None:
+            problem = f"domain_name {domain_name} without certificate_arn; expected both, the name being the certificate's"
+        if problem is not None:
+            raise InputError(f"{self.node.path}: {problem}")

@@ -10,8 +10,8 @@ from ingot.constructs.machines import cidr_network
 from ingot.errors import InputError
 
 
-def fleet_network(scope: Construct, *, cidr: str, egress: bool) -> ec2.Vpc:
-    """Return a VPC over two zones: public subnets for the load balancer, others for the clones.
+def fleet_network(scope: Construct, *, cidr: str, egress: bool, zones: int) -> ec2.Vpc:
+    """Return a VPC over so many zones: public subnets for the load balancer, others for the clones.
 
     A clone brings with it all that it serves with, and reads the time and its metadata from link-local addresses: it needs no way out.
     With ``egress`` there is one, by one NAT gateway (its price is most of a small fleet's).
@@ -28,6 +28,7 @@ def fleet_network(scope: Construct, *, cidr: str, egress: bool) -> ec2.Vpc:
             ec2.SubnetConfiguration(name="Clones", subnet_type=kind),
         ],
         nat=1 if egress else 0,
+        zones=zones,
     )
     departs(
         vpc,

@@ -35,27 +35,28 @@ class GoldenImage(Construct):
         scope: Construct,
         id_: str,
         *,
-        recipe: Path | str,
+        recipe: Path | str | Recipe,
         environment: str | None = None,
         builder: Builder | None = None,
     ) -> None:
         """Read the recipe and add the asset.
 
-        :param recipe: the recipe's name, looked up in ``image_recipes/`` of the working directory, or its directory
-        :param environment: the environment of the recipe whose variables count. Default: none, their defaults count
+        :param recipe: the recipe's name, looked up in ``image_recipes/`` of the working directory, or its directory,
+            or the recipe as ``load_recipe`` returned it
+        :param environment: the environment of the recipe whose variables count. Default: none, their defaults count;
+            of a recipe that is loaded: the one that it was loaded for
         :param builder: what publishing needs to be there; its stack is deployed first. Default: it is deployed already
         :raises InputError: the recipe has problems (all are told), or ``builder`` is in the same stack
         """
         super().__init__(scope, id_)
-        directory = _directory(recipe)
-        self._recipe = load_recipe(directory, environment)
+        self._recipe = recipe if isinstance(recipe, Recipe) else load_recipe(_directory(recipe), environment)
         self._digest = recipe_digest(self._recipe)
         stack = Stack.of(self)
         if builder is not None:
             _deploy_first(stack, builder)
         stack.synthesizer.add_file_asset(
             source_hash=self._digest,
-            executable=_publish_command(directory, environment, self._digest),
+            executable=_publish_command(self._recipe, self._digest),
             display_name=f"AMI of {self._recipe.name} {self._digest[:12]}",
         )
 
@@ -104,8 +105,9 @@ def _deploy_first(stack: Stack, builder: Builder) -> None:
     stack.add_stack_dependency(other, "publishing an image needs the builder's launch templates")
 
 
-def _publish_command(directory: Path, environment: str | None, digest: str) -> list[str]:
+def _publish_command(recipe: Recipe, digest: str) -> list[str]:
     """Return the command that the CDK CLI runs, from its own working directory, when the asset is not there yet."""
+    directory, environment = recipe.directory, recipe.values.environment
     command = [_relative(Path(sys.executable)), "-m", "ingot.cli.main", "publish", directory.name]
     if directory.parent.absolute() != RECIPES.absolute():
         command += ["--recipes", _relative(directory.parent)]

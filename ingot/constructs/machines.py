@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from aws_cdk import Stack
+from aws_cdk import Size, Stack
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
+
+from ingot.errors import InputError
 
 # The name of the root device in every AMI that Ingot registers: what Debian's and Amazon's own AMIs use. On Nitro
 # the machine sees an NVMe disk all the same; the name only ties the AMI's mapping and the launch template's together.
@@ -13,10 +15,10 @@ ROOT_DEVICE = "/dev/xvda"
 GIB = 1 << 30
 
 
-def root_volume(*, size: int | None = None) -> ec2.BlockDevice:
+def root_volume(*, size: int | None = None, initialization_rate: int | None = None) -> ec2.BlockDevice:
     """Return the root disk: gp3, encrypted, gone with its machine; ``size`` in bytes, default: the snapshot's.
 
-    EBS counts in GiB: a part of one is rounded up.
+    EBS counts in GiB: a part of one is rounded up. ``initialization_rate``: MiB/s, 100 to 300.
     """
     return ec2.BlockDevice(
         device_name=ROOT_DEVICE,
@@ -26,6 +28,9 @@ def root_volume(*, size: int | None = None) -> ec2.BlockDevice:
                 delete_on_termination=True,
                 volume_type=ec2.EbsDeviceVolumeType.GP3,
                 volume_size=None if size is None else -(-size // GIB),
+                volume_initialization_rate=None
+                if initialization_rate is None
+                else Size.mebibytes(initialization_rate),
             )
         ),
     )
@@ -45,17 +50,23 @@ def closed_group(
 
 
 def cidr_network(
-    scope: Construct, id_: str, *, cidr: str, subnets: list[ec2.SubnetConfiguration], nat: int
+    scope: Construct, id_: str, *, cidr: str, subnets: list[ec2.SubnetConfiguration], nat: int, zones: int = 2
 ) -> ec2.Vpc:
-    """Return a VPC over two availability zones.
+    """Return a VPC over two availability zones, or as many as are wanted; raise InputError where the stack knows fewer.
 
     The default security group is left as it is: nothing of ours uses it, and emptying it takes a Lambda function.
     """
+    known = len(Stack.of(scope).availability_zones)
+    if not 2 <= zones <= known:
+        raise InputError(
+            f"{scope.node.path}: {zones} zones; expected two at least, and at most {known}, which the stack knows",
+            hint="a stack without a region knows two, unless it overrides availability_zones as stacks/base.py does",
+        )
     return ec2.Vpc(
         scope,
         id_,
         ip_addresses=ec2.IpAddresses.cidr(cidr),
-        max_azs=2,
+        max_azs=zones,
         nat_gateways=nat,
         subnet_configuration=subnets,
         restrict_default_security_group=False,

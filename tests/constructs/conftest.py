@@ -1,6 +1,7 @@
 import pytest
 from aws_cdk import App, Stack
 
+from ingot.constructs import GoldenImage
 from tests.constructs.recipes import write_recipe
 
 
@@ -15,3 +16,8 @@ def project(tmp_path, monkeypatch):
 @pytest.fixture
 def stack():
     return Stack(App(analytics_reporting=False), "Test")
+
+
+@pytest.fixture
+def image(project, stack):
+    return GoldenImage(stack, "Image", recipe="web")

@@ -6,6 +6,7 @@ from pathlib import Path
 RECIPE = """\
 name: {name}
 base: {{debian: bookworm}}
+architecture: {architecture}
 root_volume: {{size: {size}}}
 files:
   - {{target: /etc/motd, content: "{motd}"}}
@@ -20,10 +21,15 @@ LOCK = {
 }
 
 
-def write_recipe(root: Path, name: str = "web", *, size: str = "2GiB", motd: str = "hello") -> Path:
+def write_recipe(
+    root: Path, name: str = "web", *, size: str = "2GiB", motd: str = "hello", architecture: str = "x86_64"
+) -> Path:
     """Write a recipe and its lock below ``root``/image_recipes; return the recipe's directory."""
     directory = root / "image_recipes" / name
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "recipe.yaml").write_text(RECIPE.format(name=name, size=size, motd=motd))
-    (directory / "recipe.lock").write_text(json.dumps(LOCK))
+    (directory / "recipe.yaml").write_text(
+        RECIPE.format(name=name, size=size, motd=motd, architecture=architecture)
+    )
+    lock = LOCK | {"architecture": {"x86_64": "amd64", "arm64": "arm64"}[architecture]}
+    (directory / "recipe.lock").write_text(json.dumps(lock))
     return directory

@@ -5,15 +5,9 @@ from aws_cdk import App, Duration, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk.assertions import Match, Template
 
-from ingot.constructs import CloneFleet, GoldenImage
-from ingot.constructs.clone_fleet import Refresh
+from ingot.constructs import CloneFleet, GoldenImage, Refresh
 from ingot.errors import InputError
 from tests.constructs.recipes import write_recipe
-
-
-@pytest.fixture
-def image(project, stack):
-    return GoldenImage(stack, "Image", recipe="web")
 
 
 def one(template: Template, kind: str) -> dict:
@@ -31,7 +25,11 @@ def test_required(stack, image):
         "AWS::EC2::LaunchTemplate": 1,
         "AWS::AutoScaling::AutoScalingGroup": 1,
         "AWS::ElasticLoadBalancingV2::LoadBalancer": 1,
-        "AWS::CloudWatch::Alarm": 2,
+        "AWS::CloudWatch::Alarm": 4,
+        "AWS::CloudWatch::Dashboard": 1,
+        "AWS::AutoScaling::ScalingPolicy": 1,
+        "AWS::AutoScaling::WarmPool": 0,
+        "AWS::S3::Bucket": 0,
         "AWS::IAM::Role": 0,
         "AWS::Lambda::Function": 0,
     }.items():
@@ -99,8 +97,10 @@ def test_the_group_rolls_by_instance_refresh_to_a_numbered_version(stack, image)
     version = group["Properties"]["LaunchTemplate"]["Version"]
     assert version["Fn::GetAtt"][1] == "LatestVersionNumber"
     refresh = group["UpdatePolicy"]["AutoScalingInstanceRefresh"]
-    [alarm] = refresh["Preferences"].pop("AlarmSpecification")["Alarms"]
-    assert "Errors" in alarm["Ref"]
+    alarms = refresh["Preferences"].pop("AlarmSpecification")["Alarms"]
+    assert [alarm["Ref"][:-8] for alarm in alarms] == [
+        f"FleetAlarms{name}" for name in ("Errors", "BalancerErrors", "Unhealthy", "Latency")
+    ]
     assert refresh == {
         "Strategy": "Rolling",
         "Preferences": {

@@ -5,7 +5,7 @@ from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk.assertions import Template
 
-from ingot.constructs import CloneFleet, GoldenImage
+from ingot.constructs import CloneFleet
 from ingot.errors import InputError
 
 KINDS = {
@@ -13,11 +13,6 @@ KINDS = {
     "private": ec2.SubnetType.PRIVATE_WITH_EGRESS,
     "isolated": ec2.SubnetType.PRIVATE_ISOLATED,
 }
-
-
-@pytest.fixture
-def image(project, stack):
-    return GoldenImage(stack, "Image", recipe="web")
 
 
 def vpc_with(stack: Stack, *kinds: str, zones: int = 2) -> ec2.Vpc:

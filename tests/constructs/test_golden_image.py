@@ -49,10 +49,8 @@ def test_a_recipe_elsewhere_is_named_by_its_directory(project, stack):
 
 def test_the_environment_of_the_recipe_reaches_the_command(project, stack):
     recipe = project / "image_recipes" / "web" / "recipe.yaml"
-    recipe.write_text(
-        recipe.read_text() + "variables: {zone: Etc/UTC}\nenvironments: {prod: {zone: Europe/Berlin}}\n"
-    )
-    recipe.write_text(recipe.read_text() + "timezone: ${zone}\n")
+    recipe.write_text(recipe.read_text() + "variables: {host: one}\nenvironments: {prod: {host: two}}\n")
+    recipe.write_text(recipe.read_text() + "hostname: ${host}\n")
     image = GoldenImage(stack, "Image", recipe="web", environment="prod")
     assert (
         image.recipe_digest
@@ -108,7 +106,7 @@ def test_problems_of_the_recipe_come_with_their_places(project, stack):
     file.write_text(file.read_text() + "colour: red\n")
     with pytest.raises(InputError) as caught:
         GoldenImage(stack, "Image", recipe="web")
-    assert "recipe.yaml:6:1" in str(caught.value)
+    assert "recipe.yaml:7:1" in str(caught.value)
 
 
 def test_a_recipe_without_lock_names_the_command(project, stack):

@@ -7,6 +7,7 @@ from aws_cdk import App
 from stacks.builder_stack import BuilderStack
 from stacks.config import Config
 from stacks.fleet_stack import FleetStack
+from stacks.recipe import load
 from tests.constructs.recipes import write_recipe
 
 ROOT = Path(__file__).parent.parent.parent
@@ -28,8 +29,11 @@ def make_app(project):
         flags = json.loads((ROOT / "cdk.json").read_text())["context"]
         app = App(analytics_reporting=False, context=flags)
         config = Config.read(context, environment={})
-        builder = BuilderStack(app, "IngotBuilder", config=config)
-        FleetStack(app, config.stack_name("IngotFleet"), config=config, builder=builder.builder)
+        recipe = load(config)
+        builder = BuilderStack(app, "IngotBuilder", config=config, architecture=recipe.architecture)
+        FleetStack(
+            app, config.stack_name("IngotFleet"), config=config, recipe=recipe, builder=builder.builder
+        )
         return app
 
     return make

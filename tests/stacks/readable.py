@@ -39,4 +39,7 @@ def _short(value: Any) -> Any:
             return f"!Split {separator} of {_short(text)}"
         case [("Fn::GetAZs", region)]:
             return f"!GetAZs {_short(region) or 'here'}"
-    return {key: kept for key, item in value.items() if key not in NOISE and (kept := _short(item)) != {}}
+    short = {key: kept for key, item in value.items() if key not in NOISE and (kept := _short(item)) != {}}
+    if "DashboardBody" in short:  # JSON in one line
+        short["DashboardBody"] = yaml.safe_load(short["DashboardBody"])
+    return short

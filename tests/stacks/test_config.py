@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,30 @@ def test_text_of_the_command_line_and_json_of_cdk_json_mean_the_same():
     assert text == read(min_clones=1, max_clones=3.0, egress=True, internet_facing=False)
 
 
+def test_none_takes_a_setting_back():
+    config = read(cpu_target="none", more_instance_types="none")
+    assert (config.cpu_target, config.more_instance_types) == (None, ())
+
+
+def test_lists_on_the_command_line_have_commas():
+    assert read(refresh_checkpoints="10, 50") == read(refresh_checkpoints=[10, 50])
+
+
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
+        ("min_clones", "none", "a whole number from 0 to 1000"),
+        ("more_instance_types", 3, "a list, or on the command line words with commas between them"),
+        ("refresh_checkpoints", [50, 10], "percentages in ascending order"),
+        ("alarm_latency_seconds", "soon", "a number of seconds from 0.01 to 3600"),
+        ("volume_initialization_rate", 50, "a whole number from 100 to 300"),
+        ("zones", 1, "a whole number from 2 to 6"),
+        ("certificate_arn", "arn:aws:iam::1:x", "the ARN of a certificate of ACM"),
+        ("domain_name", "localhost", "a host name such as www.example.com"),
+        ("alarm_topics", "on-call", "the ARN of an SNS topic"),
+        ("vpc_id", "default", "a VPC's id such as vpc-0a1b2c3d"),
+        ("vpc_zones", "a,b", "an availability zone such as eu-central-1a"),
+        ("clone_subnets", "private", "a subnet's id such as subnet-0a1b2c3d"),
         ("recipe", "Web", "a recipe's name"),
         ("builder", "instance", "host, the machine that deploys; a builder instance cannot bake yet"),
         ("instance_type", "small", "an EC2 instance type such as t3.small"),
@@ -57,7 +79,9 @@ def test_text_of_the_command_line_and_json_of_cdk_json_mean_the_same():
 def test_errors_name_key_found_and_expected(key, value, expected):
     with pytest.raises(InputError) as caught:
         read(**{key: value})
-    assert f"context key {key}: found {value!r}, expected {expected}" in str(caught.value)
+    assert re.search(rf"context key {key}: found .*, expected {re.escape(expected)}", str(caught.value))
+    if key not in ("vpc_zones", "min_clones"):
+        assert repr(value) in str(caught.value)
 
 
 def test_all_problems_are_told_at_once():
@@ -72,6 +96,35 @@ def test_bounds_that_contradict_each_other():
         InputError, match="found 5, 5, 4, expected min_clones <= desired_clones <= max_clones"
     ):
         read(min_clones=5)
+
+
+VPC = {
+    "vpc_id": "vpc-0a1b2c3d",
+    "vpc_zones": "us-east-1a,us-east-1b",
+    "clone_subnets": "subnet-0000000a,subnet-0000000b",
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"domain_name": "www.example.com"}, "the name www.example.com without a certificate, expected both"),
+        ({"warm_pool": 1, "spot_percentage": 50}, "a warm pool and Spot capacity, expected one of them"),
+        ({"public_subnets": "subnet-0000000a"}, "subnets without vpc_id, expected vpc_id, too"),
+        (VPC, "2 zones, 0 public subnets, 2 of clones, expected two zones at least, and as many of each of the others"),
+        (
+            {**VPC, "public_subnets": "subnet-0000000c,subnet-0000000d", "internet_facing": False},
+            "2 public subnets, 2 of clones, expected two zones at least, and as many of clone_subnets, and no public_subnets",
+        ),
+    ],
+)  # fmt: skip
+def test_settings_that_do_not_go_together(given, message):
+    with pytest.raises(InputError, match=message):
+        read(**given)
+
+
+def test_a_given_vpc_without_public_subnets_serves_inside():
+    assert read(**VPC, internet_facing=False).vpc_id == "vpc-0a1b2c3d"
 
 
 def test_a_key_that_is_nearly_right_is_a_mistake_and_others_are_not_ours():

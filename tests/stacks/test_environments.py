@@ -1,5 +1,6 @@
 """environments.yaml: what it gives, what goes before what, and the words for what is wrong with it."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -159,13 +160,33 @@ def test_each_environment_has_stacks_of_its_own_beside_one_builder(make_app, pro
     assert names == ["IngotBuilder", "IngotFleet-prod"]
 
 
+def test_a_recipe_with_environments_is_read_in_the_one_of_the_stacks(make_app, project):
+    (project / "environments.yaml").write_text("environments: {dev: {}, prod: {}}\n")
+
+    def command(env):
+        out = Path(make_app(env=env).synth().directory)
+        files = json.loads((out / f"IngotFleet-{env}.assets.json").read_text())["files"].values()
+        return next(file["source"]["executable"] for file in files if "executable" in file["source"])
+
+    assert "--env" not in command("prod")  # a recipe without environments is one image for all
+    recipe = project / "image_recipes" / "web" / "recipe.yaml"
+    recipe.write_text(
+        recipe.read_text() + "variables: {host: one}\nenvironments: {prod: {host: two}}\nhostname: ${host}\n"
+    )
+    assert command("prod")[5:7] == ["--env", "prod"]
+    with pytest.raises(InputError, match="no environment 'dev'; expected one of prod"):
+        make_app(env="dev")
+
+
 def test_every_key_is_documented_with_its_default():
     text = (ROOT / "docs" / "environments.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", text, re.MULTILINE))
     assert list(rows) == list(Settings.model_fields)
     for key, known in Settings.model_fields.items():
-        default = {True: "yes", False: "no"}.get(known.default, known.default)
-        assert known.default is None or str(default) in rows[key].replace("`", ""), key
+        if known.default is True or known.default is False:
+            assert rows[key] == ("yes" if known.default else "no"), key
+        elif known.default not in (None, ()):
+            assert rows[key].replace("`", "") == str(known.default), key
 
 
 def test_a_mistake_ends_synthesis_with_a_sentence_and_no_traceback(tmp_path):

@@ -79,6 +79,16 @@ def _replace_responses(patches: Patches, service: AutoScaling) -> None:
     }
     for name, operation in operations.items():
         patches.replace(AutoScalingResponse, name, _returning(operation))
+    patches.replace(AutoScalingResponse, "put_scaling_policy", _naming_the_policy)
+
+
+def _naming_the_policy(original: Callable[[Moto], Any]) -> Callable[[Any], Any]:
+    """moto answers with PolicyArn, which the service model does not know: it is PolicyARN."""
+
+    def put(handler: Moto) -> Moto:
+        return ActionResult({"PolicyARN": original(handler).result["PolicyArn"]})
+
+    return put
 
 
 def _returning(operation: Callable[[Moto], Any]) -> Callable[[Any], Any]:

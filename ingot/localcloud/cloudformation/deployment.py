@@ -253,7 +253,9 @@ class Deployment:
     def _env(self, desired: Desired | None, scope: Scope | None, name: str, node: Mapping[str, Any]) -> Env:
         policy = scope.value(node.get("UpdatePolicy") or {}) if scope is not None else {}
         tags = dict(desired.tags) if desired is not None else {}
-        return Env(self.world.context, self.world.region, self.stack.name, self.stack.id, tags, name, policy)
+        back = self.stack.status.startswith("UPDATE_ROLLBACK")
+        stack = self.stack
+        return Env(self.world.context, self.world.region, stack.name, stack.id, tags, name, policy, back)
 
     def _event(self, resource: Resource, status: str, reason: str | None = None) -> None:
         self.stack.event(resource.logical_id, resource.physical_id, resource.type, status, reason)

@@ -12,6 +12,7 @@ from ingot.localcloud.cloudformation.resources import (
     network,
     observability,
     records,
+    scaling,
     security_groups,
     storage,
 )
@@ -28,6 +29,7 @@ TYPES: dict[str, ResourceType] = {
         network,
         observability,
         records,
+        scaling,
         security_groups,
         storage,
     )

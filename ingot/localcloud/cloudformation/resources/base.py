@@ -56,6 +56,7 @@ class Env:
     stack_tags: Mapping[str, str]
     logical_id: str
     update_policy: Mapping[str, Any] = field(default_factory=dict)
+    rolling_back: bool = False
 
     def call(self, service: str, operation: str, /, **parameters: Value) -> dict[str, Any]:
         """Call an API of this cloud; values become what the operation's model wants ("80" → 80), None is left out.

@@ -13,6 +13,7 @@ from ingot.localcloud.cloudformation.resources.base import (
     pick,
 )
 from ingot.localcloud.cloudformation.resources.network import tag
+from ingot.localcloud.moto_types import Value
 
 
 def _create_address(env: Env, properties: Properties) -> Created:
@@ -66,6 +67,20 @@ def _create_endpoint(env: Env, properties: Properties) -> Created:
     return Created(endpoint_id, {"Id": endpoint_id, "DnsEntries": [], "NetworkInterfaceIds": []})
 
 
+def _update_endpoint(env: Env, endpoint_id: str, old: Properties, new: Properties) -> Attributes:
+    """Change the subnets, security groups and route tables of an endpoint, and its policy."""
+    given: dict[str, Value] = pick(new, "PrivateDnsEnabled")
+    for key in ("SubnetIds", "SecurityGroupIds", "RouteTableIds"):
+        before, after = (set(properties.get(key) or []) for properties in (old, new))
+        given |= {f"Add{key}": sorted(after - before)} if after - before else {}
+        given |= {f"Remove{key}": sorted(before - after)} if before - after else {}
+    if old.get("PolicyDocument") != new.get("PolicyDocument"):
+        given["PolicyDocument"] = json.dumps(new.get("PolicyDocument"))
+    env.call("ec2", "modify_vpc_endpoint", VpcEndpointId=endpoint_id, **given)
+    tag(env, endpoint_id, new)
+    return {"Id": endpoint_id, "DnsEntries": [], "NetworkInterfaceIds": []}
+
+
 def _delete_endpoint(env: Env, endpoint_id: str, properties: Properties) -> None:
     env.call("ec2", "delete_vpc_endpoints", VpcEndpointIds=[endpoint_id])
 
@@ -92,6 +107,11 @@ TYPES = {
     "AWS::EC2::NatGateway": ResourceType(
         _create_nat, _update_nat, _delete_nat, frozenset({"SubnetId", "AllocationId", "ConnectivityType"})
     ),
-    "AWS::EC2::VPCEndpoint": ResourceType(_create_endpoint, None, _delete_endpoint),
+    "AWS::EC2::VPCEndpoint": ResourceType(
+        _create_endpoint,
+        _update_endpoint,
+        _delete_endpoint,
+        frozenset({"ServiceName", "VpcId", "VpcEndpointType"}),
+    ),
     "AWS::EC2::FlowLog": ResourceType(_create_flow_log, None, _delete_flow_log),
 }

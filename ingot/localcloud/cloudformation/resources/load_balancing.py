@@ -11,6 +11,7 @@ from ingot.localcloud.cloudformation.resources.base import (
     ResourceType,
     pick,
 )
+from ingot.localcloud.cloudformation.resources.log_buckets import check_log_bucket
 from ingot.localcloud.moto_types import Value
 
 # -- load balancer
@@ -31,6 +32,7 @@ def _attributes_of(env: Env, arn: str) -> Attributes:
 def _set_balancer(env: Env, arn: str, properties: Properties) -> None:
     attributes = properties.get("LoadBalancerAttributes")
     if attributes:
+        check_log_bucket(env, {entry["Key"]: entry["Value"] for entry in attributes})
         env.call("elbv2", "modify_load_balancer_attributes", LoadBalancerArn=arn, Attributes=attributes)
 
 

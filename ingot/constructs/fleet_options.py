@@ -1,0 +1,71 @@
+"""What a fleet may be told besides its image: each with a default that suits a small site."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aws_cdk import Duration
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """How the clones of an old image give way to those of a new one, by an instance refresh with the strategy Rolling."""
+
+    min_healthy_percentage: int = 100
+    """Never fewer healthy clones than this share of the group."""
+    max_healthy_percentage: int = 200
+    """Never more clones than this: 200 starts all the new ones at once, 150 half of them."""
+    warm_up: Duration | None = None
+    """How long a new clone must serve before an old one goes. Default: 30 seconds."""
+    checkpoints: tuple[int, ...] = ()
+    """Percentages of replaced clones at which it waits; ascending. The last one, 100, is added. Default: none."""
+    checkpoint_delay: Duration | None = None
+    """How long it waits at each checkpoint. Default: 5 minutes."""
+    bake_time: Duration | None = None
+    """How long alarms are still watched after the last clone. Default: none."""
+    watch_alarms: bool = True
+    """Whether the fleet's alarms stop it, whereupon CloudFormation rolls back. No: to deploy the cure while they ring."""
+
+
+@dataclass(frozen=True)
+class Alarms:
+    """When the fleet's alarms ring. All look at one-minute periods."""
+
+    errors: int = 5
+    """Answers with 5xx in a minute, two minutes in a row: by clones, and by the load balancer for want of clones."""
+    latency: Duration | None = None
+    """How long 95 % of the answers may take, three minutes in a row. Default: 1 second."""
+    topics: tuple[str, ...] = ()
+    """ARNs of SNS topics that are told, of the end as well. Default: none."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What the group's size follows, between its bounds. With both, the one that asks for more clones wins."""
+
+    cpu: int | None = 60
+    """Percent of CPU that clones shall use, on the average."""
+    requests: int | None = None
+    """Requests a minute that each clone shall get."""
+
+
+@dataclass(frozen=True)
+class Spot:
+    """How much of the group runs on Spot capacity, which EC2 takes back with two minutes' notice."""
+
+    percentage: int = 50
+    """Of the clones beyond ``on_demand_base``."""
+    on_demand_base: int = 1
+    """So many clones are never Spot instances."""
+
+
+@dataclass(frozen=True)
+class WarmPool:
+    """Clones that have booted already and wait for the group to grow. EC2 bills the volumes of stopped ones."""
+
+    size: int = 1
+    """At least so many wait."""
+    running: bool = False
+    """Whether they wait as running machines, which are billed as such."""
+    reuse: bool = False
+    """Whether clones go back to the pool when the group shrinks. A clone of the pool has served before, then."""

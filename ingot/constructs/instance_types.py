@@ -1,0 +1,78 @@
+"""What the name of an EC2 instance type says: its processor's architecture, and whether an image of Ingot boots on it.
+
+Source: "Amazon EC2 instance type naming conventions" (EC2 instance types guide): after the generation's digits, g stands for an AWS
+Graviton processor; "Instances built on the AWS Nitro System" for what boots by UEFI from an NVMe disk.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from ingot.errors import InputError
+
+Architecture = Literal["x86_64", "arm64"]
+DEFAULT: dict[Architecture, str] = {"x86_64": "t3.small", "arm64": "t4g.small"}
+# Arm processors whose names do not follow the rule.
+_ARM_FAMILIES = frozenset({"a1", "p6e-gb200", "p6e-gb300"})
+# Families of the Xen hypervisor: no NVMe root disk, no UEFI. The list is closed: no new ones have been made since 2017.
+_XEN_FAMILIES = frozenset(
+    [
+        "t1",
+        "t2",
+        "m1",
+        "m2",
+        "m3",
+        "m4",
+        "c1",
+        "c3",
+        "c4",
+        "cc2",
+        "cr1",
+        "r3",
+        "r4",
+        "x1",
+        "x1e",
+        "i2",
+        "i3",
+        "d2",
+        "h1",
+        "hs1",
+        "f1",
+        "g2",
+        "g3",
+        "g3s",
+        "p2",
+        "p3",
+    ]
+)
+
+
+def architecture_of(instance_type: str) -> Architecture:
+    """Return the architecture of an instance type such as ``m7g.large``."""
+    family = instance_type.partition(".")[0]
+    attributes = re.match(r"[a-z]+[0-9]+([a-z]*)", family)
+    graviton = attributes is not None and "g" in attributes[1]
+    return "arm64" if graviton or family in _ARM_FAMILIES else "x86_64"
+
+
+def chosen_types(
+    where: str, first: str | None, architecture: Architecture, more: tuple[str, ...] = ()
+) -> list[str]:
+    """Return the instance types: ``first``, by default the architecture's, and ``more``.
+
+    Raises InputError that names ``where`` for a type of another architecture, and for one that cannot boot the image.
+    """
+    types = [first or DEFAULT[architecture], *more]
+    for name in types:
+        if (found := architecture_of(name)) != architecture:
+            raise InputError(
+                f"{where}: {name} is an {found} machine; expected one for the recipe's architecture, {architecture}",
+                hint=f"such as {DEFAULT[architecture]}, or set architecture: {found} in the recipe",
+            )
+        if name.partition(".")[0] in _XEN_FAMILIES and not name.endswith(".metal"):
+            raise InputError(
+                f"{where}: {name} boots neither by UEFI nor from an NVMe disk; expected a Nitro instance type",
+                hint=f"any current family is one, such as {DEFAULT[architecture]}",
+            )
+    return types

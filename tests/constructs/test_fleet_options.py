@@ -1,0 +1,208 @@
+"""What a production fleet needs: each option, and what it makes of the template."""
+
+import json
+
+import pytest
+from aws_cdk import Duration
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk.assertions import Match, Template
+
+from ingot.constructs import Alarms, CloneFleet, GoldenImage, Refresh, Scaling, Spot, WarmPool
+from ingot.errors import InputError
+from tests.constructs.recipes import write_recipe
+from tests.constructs.test_clone_fleet import one
+
+CERTIFICATE = "arn:aws:acm:eu-central-1:111122223333:certificate/12345678-90ab-cdef-1234-567890abcdef"
+
+
+def test_https_is_served_and_http_leads_to_it(stack, image):
+    fleet = CloneFleet(
+        stack, "Fleet", image=image, certificate_arn=CERTIFICATE, domain_name="www.example.com"
+    )
+    template = Template.from_stack(stack)
+    listeners = {
+        listener["Properties"]["Port"]: listener["Properties"]
+        for listener in template.find_resources("AWS::ElasticLoadBalancingV2::Listener").values()
+    }
+    assert listeners[443]["Certificates"] == [{"CertificateArn": CERTIFICATE}]
+    assert listeners[443]["SslPolicy"].startswith("ELBSecurityPolicy-TLS13-1-2-Res")
+    [action] = listeners[80]["DefaultActions"]
+    assert action["RedirectConfig"] == {"Port": "443", "Protocol": "HTTPS", "StatusCode": "HTTP_301"}
+    [opened] = [
+        group["Properties"]["SecurityGroupIngress"]
+        for group in template.find_resources("AWS::EC2::SecurityGroup").values()
+        if "SecurityGroupIngress" in group["Properties"]
+    ]
+    assert sorted(rule["FromPort"] for rule in opened) == [80, 443]
+    assert fleet.url == "https://www.example.com"
+
+
+def test_access_logs_go_to_a_bucket_that_only_elastic_load_balancing_writes(stack, image):
+    CloneFleet(stack, "Fleet", image=image, access_logs=Duration.days(90))
+    template = Template.from_stack(stack)
+    bucket = one(template, "AWS::S3::Bucket")
+    assert bucket["DeletionPolicy"] == "Retain"
+    assert bucket["Properties"]["LifecycleConfiguration"]["Rules"] == [
+        {"ExpirationInDays": 90, "Status": "Enabled"}
+    ]
+    [allow] = [
+        statement
+        for statement in one(template, "AWS::S3::BucketPolicy")["Properties"]["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Allow"
+    ]
+    assert allow["Principal"] == {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"}
+    assert allow["Action"] == "s3:PutObject"
+    balancer = one(template, "AWS::ElasticLoadBalancingV2::LoadBalancer")
+    # The bucket's policy has to be there when the attribute is set.
+    [policy] = template.find_resources("AWS::S3::BucketPolicy")
+    assert policy in balancer["DependsOn"]
+    attributes = {line["Key"]: line["Value"] for line in balancer["Properties"]["LoadBalancerAttributes"]}
+    assert attributes["access_logs.s3.enabled"] == "true"
+
+
+def test_several_types_and_spot_capacity_make_a_mixed_group_with_a_numbered_version(stack, image):
+    CloneFleet(
+        stack, "Fleet", image=image, more_instance_types=("m7i.large",), spot=Spot(70, on_demand_base=2)
+    )
+    group = one(Template.from_stack(stack), "AWS::AutoScaling::AutoScalingGroup")["Properties"]
+    mixed = group["MixedInstancesPolicy"]
+    assert mixed["LaunchTemplate"]["Overrides"] == [
+        {"InstanceType": "t3.small"},
+        {"InstanceType": "m7i.large"},
+    ]
+    assert mixed["InstancesDistribution"] == {
+        "OnDemandBaseCapacity": 2,
+        "OnDemandPercentageAboveBaseCapacity": 30,
+        "SpotAllocationStrategy": "price-capacity-optimized",
+    }
+    version = mixed["LaunchTemplate"]["LaunchTemplateSpecification"]["Version"]
+    assert version["Fn::GetAtt"][1] == "LatestVersionNumber"
+    assert group["CapacityRebalance"] is True
+    assert "LaunchTemplate" not in group
+
+
+def test_the_size_follows_the_load_unless_it_cannot(stack, image):
+    CloneFleet(stack, "Fleet", image=image, scaling=Scaling(cpu=40, requests=600))
+    CloneFleet(stack, "Fixed", image=image, min_clones=3, max_clones=3)
+    policies = Template.from_stack(stack).find_resources("AWS::AutoScaling::ScalingPolicy").values()
+    targets = {
+        found["PredefinedMetricSpecification"]["PredefinedMetricType"]: found["TargetValue"]
+        for found in (policy["Properties"]["TargetTrackingConfiguration"] for policy in policies)
+    }
+    assert targets == {"ASGAverageCPUUtilization": 40, "ALBRequestCountPerTarget": 600}
+
+
+def test_booted_clones_wait_beside_the_group(stack, image):
+    CloneFleet(stack, "Fleet", image=image, warm_pool=WarmPool(size=3, reuse=True))
+    pool = one(Template.from_stack(stack), "AWS::AutoScaling::WarmPool")["Properties"]
+    assert pool.items() >= {
+        "MinSize": 3, "PoolState": "Stopped", "InstanceReusePolicy": {"ReuseOnScaleIn": True},
+    }.items()  # fmt: skip
+
+
+def test_arm64_takes_an_arm_instance_type_of_itself(project, stack):
+    write_recipe(project, "arm", architecture="arm64")
+    image = GoldenImage(stack, "Image", recipe="arm")
+    CloneFleet(stack, "Fleet", image=image)
+    data = one(Template.from_stack(stack), "AWS::EC2::LaunchTemplate")["Properties"]["LaunchTemplateData"]
+    assert data["InstanceType"] == "t4g.small"
+    with pytest.raises(InputError, match=r"Test/Wrong: c7i.large is an x86_64 machine; expected .* arm64"):
+        CloneFleet(stack, "Wrong", image=image, instance_type="c7i.large")
+
+
+def test_root_volumes_are_filled_at_a_rate(stack, image):
+    CloneFleet(stack, "Fleet", image=image, volume_initialization_rate=300)
+    data = one(Template.from_stack(stack), "AWS::EC2::LaunchTemplate")["Properties"]["LaunchTemplateData"]
+    assert data["BlockDeviceMappings"][0]["Ebs"]["VolumeInitializationRate"] == 300
+
+
+def test_session_manager_has_a_role_of_five_actions_and_endpoints_for_clones_alone(stack, image):
+    fleet = CloneFleet(stack, "Fleet", image=image, session_manager=True)
+    template = Template.from_stack(stack)
+    [statement] = one(template, "AWS::IAM::Policy")["Properties"]["PolicyDocument"]["Statement"]
+    assert len(statement["Action"]) == 5
+    assert "ManagedPolicyArns" not in one(template, "AWS::IAM::Role")["Properties"]
+    template.resource_count_is("AWS::EC2::VPCEndpoint", 2)
+    # Clones reach the endpoints on 443 and nothing else; nobody reaches the clones on a new port.
+    rules = template.find_resources("AWS::EC2::SecurityGroupIngress").values()
+    assert sorted(rule["Properties"]["FromPort"] for rule in rules) == [80, 443, 443]
+    rules = template.find_resources("AWS::EC2::SecurityGroupEgress").values()
+    outward = [
+        r for r in rules if r["Properties"]["GroupId"] == stack.resolve(fleet.clones.security_group_id)
+    ]
+    assert {rule["Properties"]["FromPort"] for rule in outward} == {443}
+
+
+def test_session_manager_in_a_given_vpc_takes_the_endpoints_that_are_there(stack, image):
+    vpc = ec2.Vpc(stack, "Given", max_azs=2, nat_gateways=1)
+    CloneFleet(stack, "Fleet", image=image, vpc=vpc, session_manager=True)
+    template = Template.from_stack(stack)
+    template.resource_count_is("AWS::EC2::VPCEndpoint", 0)
+    template.has_resource_properties(
+        "AWS::EC2::SecurityGroup",
+        {"SecurityGroupEgress": [Match.object_like({"FromPort": 443, "ToPort": 443, "CidrIp": "0.0.0.0/0"})]},
+    )
+
+
+def test_alarms_tell_their_topics_of_the_end_as_well(stack, image):
+    topic = "arn:aws:sns:eu-central-1:111122223333:on-call"
+    alarms = Alarms(errors=50, latency=Duration.millis(250), topics=(topic,))
+    CloneFleet(stack, "Fleet", image=image, alarms=alarms, health_grace=Duration.minutes(12))
+    found = {
+        alarm["Properties"]["MetricName"]: alarm["Properties"]
+        for alarm in Template.from_stack(stack).find_resources("AWS::CloudWatch::Alarm").values()
+    }
+    assert all(alarm["AlarmActions"] == alarm["OKActions"] == [topic] for alarm in found.values())
+    assert found["HTTPCode_Target_5XX_Count"]["Threshold"] == 50
+    assert (found["TargetResponseTime"]["Threshold"], found["TargetResponseTime"]["ExtendedStatistic"]) == (
+        0.25,
+        "p95",
+    )
+    # A new clone may be unwell for its grace: no alarm before that.
+    assert found["UnHealthyHostCount"]["EvaluationPeriods"] == 12
+
+
+def test_a_refresh_waits_at_checkpoints_and_may_leave_alarms_out(stack, image):
+    refresh = Refresh(checkpoints=(10, 50), checkpoint_delay=Duration.minutes(20), watch_alarms=False)
+    CloneFleet(stack, "Fleet", image=image, refresh=refresh)
+    group = one(Template.from_stack(stack), "AWS::AutoScaling::AutoScalingGroup")
+    preferences = group["UpdatePolicy"]["AutoScalingInstanceRefresh"]["Preferences"]
+    assert (preferences["CheckpointPercentages"], preferences["CheckpointDelay"]) == ([10, 50, 100], 1200)
+    assert "AlarmSpecification" not in preferences
+
+
+def test_the_dashboard_is_json_that_names_every_alarm(stack, image):
+    CloneFleet(stack, "Fleet", image=image)
+    template = Template.from_stack(stack)
+    [*_, parts] = one(template, "AWS::CloudWatch::Dashboard")["Properties"]["DashboardBody"]["Fn::Join"]
+    text = "".join(part if isinstance(part, str) else "X" for part in parts)
+    assert [widget["type"] for widget in json.loads(text)["widgets"]] == ["alarm"] + ["metric"] * 6
+    named = [
+        part["Fn::GetAtt"][0] for part in parts if "Fn::GetAtt" in part and part["Fn::GetAtt"][1] == "Arn"
+    ]
+    assert set(named) == set(template.find_resources("AWS::CloudWatch::Alarm"))
+
+
+def test_without_dashboard_there_are_no_group_metrics(stack, image):
+    CloneFleet(stack, "Fleet", image=image, show_dashboard=False)
+    template = Template.from_stack(stack)
+    template.resource_count_is("AWS::CloudWatch::Dashboard", 0)
+    assert "MetricsCollection" not in one(template, "AWS::AutoScaling::AutoScalingGroup")["Properties"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"spot": Spot(), "warm_pool": WarmPool()},
+            "Test/Fleet: a warm pool and Spot capacity; expected one of them",
+        ),
+        ({"volume_initialization_rate": 400}, "volume_initialization_rate 400; expected 100 to 300 MiB/s"),
+        ({"domain_name": "a.example"}, "domain_name a.example without certificate_arn; expected both"),
+        ({"zones": 3}, "3 zones; expected two at least, and at most 2, which the stack knows"),
+        ({"zones": 1}, "1 zones; expected two at least"),
+    ],
+)
+def test_options_that_exclude_each_other(stack, image, options, message):
+    with pytest.raises(InputError, match=message):
+        CloneFleet(stack, "Fleet", image=image, **options)

@@ -1,0 +1,20 @@
+"""Settings with everything on that goes together."""
+
+CERTIFICATE = "arn:aws:acm:eu-central-1:111122223333:certificate/12345678-90ab-cdef-1234-567890abcdef"
+TOPIC = "arn:aws:sns:eu-central-1:111122223333:on-call"
+EVERYTHING: dict[str, object] = {
+    "zones": 3,
+    "certificate_arn": CERTIFICATE,
+    "domain_name": "www.example.com",
+    "access_log_days": 90,
+    "more_instance_types": "t3a.small,m6i.large",
+    "spot_percentage": 50,
+    "on_demand_base": 1,
+    "requests_target": 1000,
+    "session_manager": True,
+    "volume_initialization_rate": 200,
+    "detailed_monitoring": True,
+    "refresh_checkpoints": "50",
+    "refresh_bake_seconds": 600,
+    "alarm_topics": TOPIC,
+}
