@@ -1,7 +1,7 @@
 """The lower layer: the locked packages, installed and sealed. It is found by the digest of what it is made of.
 
-A layer is a directory ``layers/<digest>`` with ``root`` (the tree), ``tools`` (packages of the role "tool", extracted only) and
-``entries.json`` (what is in the tree, with digests). It is made aside and renamed, so one that is there is whole.
+A layer is a directory ``layers/<digest>`` with ``root`` (the tree), ``tools`` (packages of the role "tool", extracted only),
+``index`` (what is in the tree, with digests) and ``disks`` (the disks with this layer alone that upper layers are put on). It is made aside and renamed, so one that is there is whole.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Iterable, List, Mapping, Tuple
@@ -19,12 +20,13 @@ from ingot.bake import configure, database, drop
 from ingot.bake.chroot import Chroot
 from ingot.bake.deb import Control, Package, extract, read_control
 from ingot.bake.fetch import check_packages, package_file
+from ingot.bake.index import Index
 from ingot.bake.inventory import BASELINE, base_baseline
 from ingot.bake.locales import make_locale
-from ingot.bake.locks import locked
+from ingot.bake.locks import obtain
 from ingot.bake.machine import install_machine
 from ingot.bake.seal import seal
-from ingot.bake.tree import Entry, Kind, hash_files, scan, sort_entries
+from ingot.bake.tree import hash_files, scan
 
 Progress = Callable[[str], None]
 # Debian's and Ubuntu's merged /usr, as debootstrap makes it before the first package.
@@ -36,10 +38,10 @@ MERGED: Mapping[str, Tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Base:
-    """A lower layer that is there: its directory and what is in its tree, all of layer 0."""
+    """A lower layer that is there: its directory and what is in its tree."""
 
     directory: Path
-    entries: List[Entry]
+    index: Index
 
     @property
     def root(self) -> Path:
@@ -50,6 +52,11 @@ class Base:
     def tools(self) -> Path:
         """The tree of the packages that the bake itself uses."""
         return self.directory / "tools"
+
+    @property
+    def disks(self) -> Path:
+        """Where disks with this layer alone are kept (:mod:`ingot.bake.lower_disk`)."""
+        return self.directory / "disks"
 
 
 def base_digest(plan: Mapping[str, Any]) -> str:
@@ -75,25 +82,27 @@ def _engine_digest() -> str:
     return digest.hexdigest()
 
 
-def base_layer(plan: Mapping[str, Any], packages: Path, layers: Path, progress: Progress) -> Base:
-    """Return the lower layer of ``plan``, made from ``packages`` if ``layers`` does not hold it. Raises BakeError."""
-    digest = base_digest(plan)
-    layer = layers / digest
-    with locked(
-        layers / f"{digest}.lock", waiting=lambda: progress("waiting: another bake makes the same layer")
-    ):
-        if not layer.exists():
-            unfinished = layers / f"{digest}.tmp"
-            if unfinished.exists():  # of a bake that was killed: the lock is ours now
-                shutil.rmtree(unfinished)
-            try:
-                _make(plan, packages, unfinished, progress)
-                unfinished.rename(layer)
-            finally:
-                shutil.rmtree(unfinished, ignore_errors=True)
-        else:
-            os.utime(layer)  # for the collection of garbage: when it was used last
-    return Base(layer, load_entries(layer / "entries.json", layer / "root", int(plan["epoch"])))
+def base_layer(
+    plan: Mapping[str, Any], packages: Path, layers: Path, progress: Progress, use: ExitStack
+) -> Base:
+    """Return the lower layer of ``plan``, made from ``packages`` if ``layers`` does not hold it; it stays until ``use`` ends.
+
+    Raises BakeError.
+    """
+    layer = layers / base_digest(plan)
+
+    def make() -> None:
+        unfinished = layer.with_name(f"{layer.name}.tmp")
+        if unfinished.exists():  # of a bake that was killed: the lock is ours now
+            shutil.rmtree(unfinished)
+        try:
+            _make(plan, packages, unfinished, progress)
+            unfinished.rename(layer)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    obtain(layer, make, use=use, waiting=lambda: progress("waiting: another bake makes the same layer"))
+    return Base(layer, Index.load(layer / "index", layer / "root", int(plan["epoch"])))
 
 
 def _make(plan: Mapping[str, Any], packages: Path, layer: Path, progress: Progress) -> None:
@@ -122,7 +131,7 @@ def _make(plan: Mapping[str, Any], packages: Path, layer: Path, progress: Progre
     baseline.write_bytes(base_baseline([entry._replace(mtime=epoch) for entry in entries]))
     baseline.chmod(0o644)
     known = {entry.path: entry for entry in entries}
-    save_entries(layer / "entries.json", hash_files([known.get(e.path, e) for e in scan(root)]))
+    Index.of(hash_files([known.get(e.path, e) for e in scan(root)]), root, epoch).save(layer / "index")
 
 
 def _make_skeleton(root: Path, architecture: str) -> None:
@@ -180,53 +189,3 @@ def _unpack(
     database.record(root, [(package, controls[package.name], kept[package.name]) for package in mine])
     by_dpkg = [package for package in ordered if package not in mine]
     return [(package, controls[package.name]) for package in mine], sorted(by_dpkg, key=lambda p: p.name)
-
-
-def save_entries(file: Path, entries: Iterable[Entry]) -> None:
-    """Write ``entries`` without what depends on this machine: sources and times."""
-    rows = [
-        [
-            e.path,
-            e.kind.value,
-            e.mode,
-            e.uid,
-            e.gid,
-            e.size,
-            e.link,
-            e.group,
-            list(e.device),
-            [[name, value.hex()] for name, value in e.xattrs],
-            e.sha256,
-        ]
-        for e in sort_entries(entries)
-    ]
-    file.write_text(json.dumps(rows))
-
-
-def load_entries(file: Path, root: Path, epoch: int) -> List[Entry]:
-    """Read what :func:`save_entries` wrote; contents are below ``root``, all times are ``epoch``."""
-    top = str(root)
-    entries = []
-    for path, kind, mode, uid, gid, size, link, group, device, xattrs, sha256 in json.loads(file.read_text()):
-        source = top + path if kind == Kind.FILE.value else None
-        pairs = tuple((name, bytes.fromhex(value)) for name, value in xattrs)
-        entries.append(
-            Entry(
-                path,
-                Kind(kind),
-                mode,
-                uid,
-                gid,
-                epoch,
-                size,
-                link,
-                group,
-                (device[0], device[1]),
-                pairs,
-                source,
-                None,
-                0,
-                sha256,
-            )
-        )
-    return entries

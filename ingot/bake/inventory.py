@@ -12,7 +12,7 @@ import re
 from typing import Dict, Iterable, List, Mapping, Sequence, Tuple
 
 from ingot.bake.deb import parse_fields
-from ingot.bake.tree import Entry, Kind, encode
+from ingot.bake.tree import Changes, Entry, Kind, encode
 
 LIBRARY = "/usr/lib/ingot"
 BASELINE = f"{LIBRARY}/baseline"
@@ -74,19 +74,20 @@ def file_line(entry: Entry) -> bytes:
     return escape(encode(entry.path)) + rest
 
 
-def _text(lines: Iterable[bytes]) -> bytes:
+def lines_text(lines: Iterable[bytes]) -> bytes:
+    """Return ``lines`` as the text of a section: sorted."""
     return b"".join(line + b"\n" for line in sorted(lines))
 
 
 def files_text(entries: Sequence[Entry]) -> bytes:
     """Return the text of the files section."""
-    return _text(file_line(entry) for entry in entries if not is_volatile(entry.path))
+    return lines_text(file_line(entry) for entry in entries if not is_volatile(entry.path))
 
 
 def services_text(entries: Sequence[Entry]) -> bytes:
     """Return the text of the services section: every link below /etc/systemd/system and its target."""
     links = [entry for entry in entries if entry.kind is Kind.SYMLINK]
-    return _text(
+    return lines_text(
         escape(encode(entry.path)) + b"\t" + escape(encode(entry.link or ""))
         for entry in links
         if encode(entry.path).startswith(UNITS)
@@ -102,7 +103,7 @@ def installed(status: bytes) -> List[Dict[str, str]]:
 def packages_text(status: bytes) -> bytes:
     """Return the text of the packages section: name, version, architecture, status."""
     fields = ("package", "version", "architecture", "status")
-    return _text("\t".join(paragraph[f] for f in fields).encode() for paragraph in installed(status))
+    return lines_text("\t".join(paragraph[f] for f in fields).encode() for paragraph in installed(status))
 
 
 def users_text(passwd: bytes, shadow: bytes) -> bytes:
@@ -113,18 +114,22 @@ def users_text(passwd: bytes, shadow: bytes) -> bytes:
         password = rest.partition(b":")[0]
         state[name] = b"empty" if not password else b"locked" if password[:1] in b"!*" else b"password"
     lines = [line for line in passwd.split(b"\n") if line]
-    return _text(line + b"\t" + state.get(line.partition(b":")[0], b"none") for line in lines)
+    return lines_text(line + b"\t" + state.get(line.partition(b":")[0], b"none") for line in lines)
 
 
-def sections(entries: Sequence[Entry], contents: Mapping[str, bytes], kernel: str) -> Dict[str, str]:
-    """Return the digest of each section. ``contents`` holds the files that :data:`READ` names, ``kernel`` what ``uname -r`` says."""
+def sections(
+    files: bytes, links: Sequence[Entry], contents: Mapping[str, bytes], kernel: str
+) -> Dict[str, str]:
+    """Return the digest of each section. ``files`` is the text of the files section, ``links`` are the symbolic links below
+    /etc/systemd/system, ``contents`` holds the files that :data:`READ` names, ``kernel`` what ``uname -r`` says.
+    """
     texts: Dict[str, bytes] = {
         "os": contents["/etc/os-release"] + f"KERNEL={kernel}\n".encode(),
         "packages": packages_text(contents[STATUS]),
         "users": users_text(contents["/etc/passwd"], contents["/etc/shadow"]),
-        "groups": _text(line for line in contents["/etc/group"].split(b"\n") if line),
-        "files": files_text(entries),
-        "services": services_text(entries),
+        "groups": lines_text(line for line in contents["/etc/group"].split(b"\n") if line),
+        "files": files,
+        "services": services_text(links),
     }
     return {name: hashlib.sha256(texts[name]).hexdigest() for name in SECTIONS}
 
@@ -137,10 +142,9 @@ def base_baseline(entries: Sequence[Entry]) -> bytes:
     return files_text(entries)
 
 
-def image_baseline(base: Sequence[Entry], entries: Sequence[Entry]) -> bytes:
-    """Return the list of what the recipe changed on the lower layer: a small file, so that a small change stays small."""
-    below = {entry.path: file_line(entry) for entry in base if not is_volatile(entry.path)}
-    above = {entry.path: file_line(entry) for entry in entries if not is_volatile(entry.path)}
-    changed = [line for path, line in above.items() if below.get(path) != line]
-    removed = [escape(encode(path)) + b"\tremoved" for path in below if path not in above]
-    return _text([*changed, *removed])
+def image_baseline(base: Mapping[str, Entry], changes: Changes) -> bytes:
+    """Return the list of what the recipe changed on the lower layer ``base``: a small file, so that a small change stays small."""
+    above = {entry.path: file_line(entry) for entry in changes.entries if not is_volatile(entry.path)}
+    changed = [line for path, line in above.items() if path not in base or file_line(base[path]) != line]
+    removed = [path for path in changes.gone if path not in above and not is_volatile(path)]
+    return lines_text([*changed, *(escape(encode(path)) + b"\tremoved" for path in removed)])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Sequence
+import json
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
 from ingot.bake import inventory
 from ingot.bake.disk import DiskDigest
@@ -13,16 +14,12 @@ BLOCK_SIZE = 512 * 1024  # of EBS snapshots
 UNITS = "/etc/systemd/system/"
 
 
-def make_manifest(
-    plan: Mapping[str, Any],
-    entries: Sequence[Entry],
-    contents: Mapping[str, bytes],
-    kernel: str,
-    disk: DiskDigest,
-    hygiene: Mapping[str, Any],
-) -> Dict[str, Any]:
-    """Return the manifest of an image. ``contents`` holds the files of :data:`ingot.bake.inventory.READ`; sizes are bytes."""
-    return {
+def manifest_text(
+    plan: Mapping[str, Any], image: "Contents", kernel: str, disk: DiskDigest, hygiene: Mapping[str, Any]
+) -> str:
+    """Return the manifest of an image as JSON with sorted keys; sizes are bytes."""
+    contents = image.contents
+    fields = {
         "format": FORMAT,
         "name": plan["name"],
         "recipe_digest": plan["recipe_digest"],
@@ -35,9 +32,8 @@ def make_manifest(
         "package_files": sorted(package["sha256"] for package in plan["packages"]),
         "users": _users(contents["/etc/passwd"].decode()),
         "groups": _groups(contents["/etc/group"].decode()),
-        "services": _services(entries),
-        "files": [_file(entry) for entry in entries],
-        "inventory": inventory.sections(entries, contents, kernel),
+        "services": _services(image.links),
+        "inventory": inventory.sections(image.files_text, image.links, contents, kernel),
         "tests": list(plan["tests"]),
         # What the gate found, and what of it the recipe allows.
         "hygiene": dict(hygiene),
@@ -50,6 +46,23 @@ def make_manifest(
             "blocks": list(disk.blocks),
         },
     }
+    # The lines of the files are made with the layer; they are most of the text.
+    before = json.dumps({key: value for key, value in fields.items() if key < "files"}, sort_keys=True)
+    after = json.dumps({key: value for key, value in fields.items() if key > "files"}, sort_keys=True)
+    return f'{before[:-1]}, "files": [{", ".join(image.file_lines)}], {after[1:]}\n'
+
+
+class Contents(NamedTuple):
+    """What the manifest tells of a tree.
+
+    ``contents`` holds the files of :data:`ingot.bake.inventory.READ`; ``file_lines`` are the files in JSON (:func:`file_line`), ``files_text``
+    is the inventory's text of them, ``links`` are the symbolic links below systemd's own directory.
+    """
+
+    contents: Mapping[str, bytes]
+    file_lines: Sequence[str]
+    files_text: bytes
+    links: Sequence[Entry]
 
 
 def _os(text: str, kernel: str) -> Dict[str, str]:
@@ -110,8 +123,8 @@ def _services(entries: Sequence[Entry]) -> Dict[str, List[str]]:
     return {"enabled": sorted(enabled), "masked": sorted(masked)}
 
 
-def _file(entry: Entry) -> Dict[str, Any]:
-    """Return a file as JSON has it; bytes of a name that are no UTF-8 stay surrogate escapes, which JSON writes in ASCII.
+def file_line(entry: Entry, layer: int = 0) -> str:
+    """Return a file in JSON; bytes of a name that are no UTF-8 stay surrogate escapes, which JSON writes in ASCII.
 
     ``layer`` 1 stands for what the recipe changed on its packages; extended attributes are in hex.
     """
@@ -127,8 +140,8 @@ def _file(entry: Entry) -> Dict[str, Any]:
         fields["sha256"] = entry.sha256
     elif entry.kind is Kind.SYMLINK:
         fields["link"] = entry.link
-    if entry.layer:
-        fields["layer"] = entry.layer
+    if layer:
+        fields["layer"] = layer
     if entry.xattrs:
         fields["xattrs"] = {name: value.hex() for name, value in entry.xattrs}
-    return fields
+    return json.dumps(fields, sort_keys=True)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from bisect import bisect_left
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from pathlib import Path
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ingot.errors import BakeError
 
@@ -44,8 +45,7 @@ class Entry(NamedTuple):
 
     ``mode`` holds the permission bits alone (0o7777), ``mtime`` Unix seconds, ``size`` bytes of content (of a symbolic link: of its
     target). ``link`` is a symbolic link's target. ``group`` names the hard-link group (the first path of it), None for a file with
-    one name. ``source`` is the file on this machine that has the content; ``data`` the content itself, which wins. ``layer`` is 0
-    for what the lower layer brought and nobody changed, 1 for all else: the disk writer places them apart.
+    one name. ``source`` is the file on this machine that has the content; ``data`` the content itself, which wins.
     """
 
     path: str
@@ -61,7 +61,6 @@ class Entry(NamedTuple):
     xattrs: Tuple[Tuple[str, bytes], ...] = ()
     source: Optional[str] = None
     data: Optional[bytes] = None
-    layer: int = 0
     sha256: Optional[str] = None
     opaque: bool = False
 
@@ -91,10 +90,10 @@ def file_entry(
 ) -> Entry:
     """Return the entry of a file that exists in memory only."""
     digest = hashlib.sha256(data).hexdigest()
-    return Entry(path, Kind.FILE, mode, uid, gid, mtime, len(data), data=data, sha256=digest, layer=1)
+    return Entry(path, Kind.FILE, mode, uid, gid, mtime, len(data), data=data, sha256=digest)
 
 
-def scan(root: Path, *, layer: int = 0) -> List[Entry]:
+def scan(root: Path) -> List[Entry]:
     """Return every entry below ``root``, itself included as ``/``, sorted.
 
     Symbolic links are not followed; sockets are left out, they mean nothing in an image. Raises BakeError for what cannot be read.
@@ -103,7 +102,7 @@ def scan(root: Path, *, layer: int = 0) -> List[Entry]:
     links: Dict[Tuple[int, int], List[int]] = {}
     top = os.fsencode(root)
     try:
-        found.append(_entry(top, b"/", os.lstat(top), layer))
+        found.append(_entry(top, b"/", os.lstat(top)))
         pending = [(top, b"")]
         while pending:
             directory, prefix = pending.pop()
@@ -117,7 +116,7 @@ def scan(root: Path, *, layer: int = 0) -> List[Entry]:
                         pending.append((name.path, path))
                     elif status.st_nlink > 1:
                         links.setdefault((status.st_dev, status.st_ino), []).append(len(found))
-                    found.append(_entry(name.path, path, status, layer))
+                    found.append(_entry(name.path, path, status))
     except OSError as error:
         raise BakeError(f"{error.filename!r} cannot be read: {error.strerror}") from error
     for members in links.values():
@@ -138,7 +137,7 @@ _KINDS = {
 }
 
 
-def _entry(source: bytes, path: bytes, status: os.stat_result, layer: int) -> Entry:
+def _entry(source: bytes, path: bytes, status: os.stat_result) -> Entry:
     kind = _KINDS[stat.S_IFMT(status.st_mode)]
     link = None
     size = 0
@@ -165,7 +164,6 @@ def _entry(source: bytes, path: bytes, status: os.stat_result, layer: int) -> En
         _xattrs(source, names) if names else (),
         decode(source) if kind is Kind.FILE else None,
         None,
-        layer,
         None,
         any(name in OPAQUE_XATTRS for name in names),
     )
@@ -177,59 +175,76 @@ def _xattrs(source: bytes, names: Sequence[str]) -> Tuple[Tuple[str, bytes], ...
     return tuple((name, os.getxattr(source, name, follow_symlinks=False)) for name in sorted(kept))
 
 
-def merge(lower: Sequence[Entry], upper: Sequence[Entry]) -> List[Entry]:
-    """Return ``lower`` with ``upper`` laid over it, as overlayfs does: whiteouts remove, opaque directories hide.
+class Changes(NamedTuple):
+    """What makes a tree of the lower layer into another one, however it came about.
 
-    What stays of ``lower`` keeps its layer, all of ``upper`` is layer 1.
+    ``entries`` are all that is new or not the same any more, sorted, files with their digests. ``gone`` are the paths of the lower
+    layer, sorted, that are no more, or no more a name of the same thing: a directory that stays one is not among them.
     """
-    over = {entry.path: entry for entry in upper}
-    # Whatever is no plain directory in `upper` hides all that `lower` had below that name.
-    gone = {e.path for e in upper if e.is_whiteout or e.opaque or e.kind is not Kind.DIRECTORY}
-    kept = [entry for entry in lower if entry.path not in over and not _below(entry.path, gone)]
-    # The first name of a hard-link group may be gone, and the upper layer may use that very name for a group of its own.
-    return sort_entries([*_regroup(kept), *(e._replace(layer=1) for e in upper if not e.is_whiteout)])
+
+    entries: List[Entry]
+    gone: List[str]
 
 
-def _regroup(entries: Sequence[Entry]) -> List[Entry]:
-    """Return ``entries`` with each hard-link group named after the first member that is left; one left alone is no group."""
-    members: Dict[str, List[str]] = {}
-    for entry in entries:
-        if entry.group is not None:
-            members.setdefault(entry.group, []).append(entry.path)
-    names = {group: min(paths, key=encode) if len(paths) > 1 else None for group, paths in members.items()}
-    return [entry if entry.group is None else entry._replace(group=names[entry.group]) for entry in entries]
+class Tree(Mapping[str, Entry]):
+    """Entries by path."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._entries = {entry.path: entry for entry in sort_entries(entries)}
+        self._keys = [encode(path) for path in self._entries]
+
+    def __getitem__(self, path: str) -> Entry:
+        return self._entries[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def below(self, path: str) -> List[str]:
+        """Return the paths below the directory ``path``, sorted."""
+        return below(self._keys, path)
 
 
-def _below(path: str, parents: "set[str]") -> bool:
-    cut = path.rfind("/")
-    while cut > 0:
-        if path[:cut] in parents:
-            return True
-        cut = path.rfind("/", 0, cut)
-    return False
+def below(keys: Sequence[bytes], path: str) -> List[str]:
+    """Return those of the sorted ``keys`` that lie below the directory ``path``."""
+    prefix = encode(path.rstrip("/"))
+    # "0" follows "/" in ASCII.
+    return [decode(key) for key in keys[bisect_left(keys, prefix + b"/") : bisect_left(keys, prefix + b"0")]]
 
 
-def diff(lower: Sequence[Entry], merged: Sequence[Entry]) -> List[Entry]:
-    """Return ``merged`` with layer 0 for what is in ``lower`` just so, and 1 for what was changed or added.
+def changes(lower: "Tree", upper: Sequence[Entry]) -> Changes:
+    """Return what ``upper``, laid over ``lower`` as overlayfs does, changes: whiteouts remove, opaque directories hide.
 
-    Contents are compared by digest (:func:`hash_files`) where both have one, else byte by byte.
+    ``upper`` is sorted, its files have digests. The same tree gives the same answer: what was removed and came back as it was is no change.
     """
-    known = {entry.path: entry for entry in lower}
-    return [entry._replace(layer=0 if _same(known.get(entry.path), entry) else 1) for entry in merged]
-
-
-def _same(old: Optional[Entry], new: Entry) -> bool:
-    if old is None or _identity(old) != _identity(new):
-        return False
-    if new.kind is not Kind.FILE or new.size == 0:
-        return True
-    if old.sha256 is not None and new.sha256 is not None:
-        return old.sha256 == new.sha256
-    return hash_file(old) == hash_file(new)
+    gone = set()
+    for entry in upper:
+        if entry.is_whiteout or entry.opaque or entry.kind is not Kind.DIRECTORY:
+            gone.update(lower.below(entry.path))
+        if entry.is_whiteout and entry.path in lower:
+            gone.add(entry.path)
+    found = []
+    # A name more of a hard-linked file makes all its names new ones.
+    torn = {e.group for e in upper if e.group and (e.path not in lower or lower[e.path].group != e.group)}
+    for entry in upper:
+        if entry.is_whiteout:
+            continue
+        old = lower.get(entry.path)
+        if old is not None and entry.group not in torn and _identity(old) == _identity(entry):
+            gone.discard(entry.path)
+            continue
+        found.append(entry)
+        if old is not None and old.kind is entry.kind is Kind.DIRECTORY:
+            gone.discard(entry.path)
+        elif old is not None:
+            gone.add(entry.path)
+    return Changes(found, sorted(gone, key=encode))
 
 
 def _identity(entry: Entry) -> Entry:
-    return entry._replace(source=None, data=None, layer=0, sha256=None, opaque=False)
+    return entry._replace(source=None, data=None, opaque=False)
 
 
 def hash_file(entry: Entry) -> str:

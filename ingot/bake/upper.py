@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any, Callable, List, Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 from ingot.bake.accounts import add_accounts
 from ingot.bake.base import Base
@@ -14,7 +14,7 @@ from ingot.bake.files import place_files
 from ingot.bake.inventory import BASELINE, image_baseline
 from ingot.bake.machine import set_identity, set_locale_and_time, set_services
 from ingot.bake.seal import seal
-from ingot.bake.tree import Entry, diff, file_entry, hash_files, merge, scan, sort_entries
+from ingot.bake.tree import Changes, changes, file_entry, hash_files, scan, sort_entries
 from ingot.errors import BakeError, StepError
 from ingot.process import CommandError, run
 
@@ -105,15 +105,16 @@ def _short(text: str) -> str:
     return f"{first} …" if rest else first
 
 
-def collect(base: Base, overlay: Overlay, epoch: int) -> List[Entry]:
-    """Return all entries of the image with their digests, layer 0 where the lower layer's is unchanged.
+def collect(base: Base, overlay: Overlay, epoch: int) -> Changes:
+    """Return what the recipe changed on the lower layer, digests included.
 
-    The list of what differs from the lower layer, which the image itself carries, is among them.
+    The list of it, which the image itself carries, is among the entries.
     """
-    changed = [entry._replace(mtime=epoch) for entry in scan(overlay.upper, layer=1)]
-    entries = diff(base.entries, hash_files(merge(base.entries, changed)))
-    text = image_baseline(base.entries, entries)
-    return sort_entries([*entries, file_entry(f"{BASELINE}/image", text, mtime=epoch)])
+    found = changes(base.index, hash_files([entry._replace(mtime=epoch) for entry in scan(overlay.upper)]))
+    text = image_baseline(base.index, found)
+    return Changes(
+        sort_entries([*found.entries, file_entry(f"{BASELINE}/image", text, mtime=epoch)]), found.gone
+    )
 
 
 def keep_root(overlay: Overlay, output: Path) -> Path:

@@ -14,19 +14,19 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Dict, Mapping
 
 from ingot.bake.base import Base, base_layer
 from ingot.bake.chroot import HOSTNAME
-from ingot.bake.disk import DiskSpec, write_disk
-from ingot.bake.hygiene import enforce, examine
+from ingot.bake.disk_copy import DiskCopy, disk_spec
+from ingot.bake.hygiene import Known, enforce, examine
 from ingot.bake.inventory import READ
-from ingot.bake.manifest import make_manifest
+from ingot.bake.machine import UNITS
+from ingot.bake.manifest import Contents, manifest_text
 from ingot.bake.upper import Overlay, apply_recipe, collect, keep_root, read_contents
-from ingot.errors import BakeError, IngotError
-
-STUBS = {"x86_64": "linuxx64.efi.stub", "arm64": "linuxaa64.efi.stub"}
+from ingot.errors import IngotError
 
 
 def say(**message: Any) -> None:  # noqa: ANN401 - any JSON
@@ -43,64 +43,42 @@ def progress(text: str) -> None:
 def work(job: Mapping[str, Any]) -> None:
     """Bake: make or find the lower layer, put the recipe on it, write disk and manifest into the output directory."""
     plan, output = job["plan"], Path(job["output"])
-    base = base_layer(plan, Path(job["packages"]), Path(job["layers"]), progress)
-    directory = output / "work"
-    directory.mkdir()
-    overlay = Overlay(base.root, directory)
-    try:
-        overlay.mount()
+    with ExitStack() as use:
+        base = base_layer(plan, Path(job["packages"]), Path(job["layers"]), progress, use)
+        disk = use.enter_context(closing(DiskCopy(plan, base, output / "disk.raw", progress, use)))
+        directory = output / "work"
+        directory.mkdir()
+        overlay = Overlay(base.root, directory)
         try:
-            apply_recipe(overlay, plan, Path(job["sources"]), progress)
-            _write(plan, base, overlay, output)
-        except IngotError as error:
-            if job["keep"]:
-                kept = f"the root directory is kept in {keep_root(overlay, output)}"
-                error.hint = kept if error.hint is None else f"{error.hint}\n  {kept}"
-            raise
-    finally:
-        overlay.unmount()
-        shutil.rmtree(directory)
+            overlay.mount()
+            try:
+                apply_recipe(overlay, plan, Path(job["sources"]), progress)
+                _write(plan, base, overlay, disk, output)
+            except IngotError as error:
+                if job["keep"]:
+                    kept = f"the root directory is kept in {keep_root(overlay, output)}"
+                    error.hint = kept if error.hint is None else f"{error.hint}\n  {kept}"
+                raise
+        finally:
+            overlay.unmount()
+            shutil.rmtree(directory)
 
 
-def _write(plan: Mapping[str, Any], base: Base, overlay: Overlay, output: Path) -> None:
-    entries = collect(base, overlay, int(plan["epoch"]))
+def _write(plan: Mapping[str, Any], base: Base, overlay: Overlay, disk: DiskCopy, output: Path) -> None:
+    changes = collect(base, overlay, int(plan["epoch"]))
     contents = read_contents(overlay.root, READ)
-    kernel = kernel_version(overlay.root)
     progress("writing the disk")
-    spec = DiskSpec(
-        name=plan["name"],
-        size=int(plan["root_volume"]["size"]),
-        epoch=int(plan["epoch"]),
-        architecture=plan["architecture"],
-        kernel=overlay.root / "boot" / f"vmlinuz-{kernel}",
-        modules=overlay.root / "usr/lib/modules" / kernel,
-        stub=_tool(base, f"usr/lib/systemd/boot/efi/{STUBS[plan['architecture']]}", "systemd-boot-efi"),
-        busybox=_tool(base, "bin/busybox", "busybox-static"),
-        command_line=plan["kernel_command_line"],
-        os_release=contents["/etc/os-release"].decode(),
-    )
-    disk = write_disk(spec, entries, output / "disk.raw", progress)
+    spec = disk_spec(plan, base, overlay.root)
+    lower = disk.take(spec, changes)
+    digest = disk.update(spec, lower, changes)
     progress("examining the disk")
-    report = examine(output / "disk.raw", plan, traces=[HOSTNAME], shipped=base.entries)
+    known = Known(lower.disk, lower.blocks, digest.blocks, base.index, lower.suspects)
+    report = examine(output / "disk.raw", plan, traces=[HOSTNAME], shipped=base.index, known=known)
     enforce(report, progress)
-    manifest = make_manifest(plan, entries, contents, kernel, disk, report.plain())
-    (output / "manifest.json").write_text(json.dumps(manifest, sort_keys=True) + "\n")
-
-
-def kernel_version(root: Path) -> str:
-    """Return the version of the image's kernel. Raises BakeError when there is not exactly one."""
-    found = sorted(file.name[len("vmlinuz-") :] for file in (root / "boot").glob("vmlinuz-*"))
-    if len(found) != 1:
-        raise BakeError(f"the image has {len(found)} kernels in /boot ({', '.join(found)}); expected one")
-    return found[0]
-
-
-def _tool(base: Base, path: str, package: str) -> Path:
-    for candidate in (path, f"usr/{path}"):
-        if (base.tools / candidate).is_file():
-            return base.tools / candidate
-    raise BakeError(
-        f"/{path} is not among the bake's own tools", hint=f"the lock must hold {package} as a tool"
+    lines, text = base.index.lines(changes)
+    image = Contents(contents, lines, text, base.index.links(changes, UNITS))
+    (output / "manifest.json").write_text(
+        manifest_text(plan, image, spec.kernel_version, digest, report.plain())
     )
 
 

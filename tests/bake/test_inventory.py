@@ -1,5 +1,5 @@
 from ingot.bake import inventory
-from ingot.bake.tree import Entry, Kind
+from ingot.bake.tree import Changes, Entry, Kind, Tree
 
 
 def file(path, sha256="a" * 64, **more):
@@ -27,8 +27,11 @@ def test_a_line_per_path_sorted_by_bytes_without_what_may_change():
 
 def test_the_list_of_the_recipe_holds_changes_only():
     base = [file("/same"), file("/changed"), file("/gone")]
-    now = [file("/same"), file("/changed", sha256="b" * 64), file("/new")]
-    assert inventory.image_baseline(base, now).decode().splitlines() == [
+    now = [file("/changed", sha256="b" * 64), file("/new")]
+    touched = file("/same", xattrs=(("user.x", b""),))
+    gone = ["/changed", "/gone"]
+    found = inventory.image_baseline(Tree(base), Changes([*now, touched], gone))
+    assert found.decode().splitlines() == [
         f"/changed\tf\t0644\t0\t0\t3\t{'b' * 64}",
         "/gone\tremoved",
         f"/new\tf\t0644\t0\t0\t3\t{'a' * 64}",

@@ -5,12 +5,12 @@ import pytest
 from ingot.bake.tree import (
     Entry,
     Kind,
-    diff,
+    Tree,
+    changes,
     encode,
     file_entry,
     hash_file,
     hash_files,
-    merge,
     scan,
     sort_entries,
 )
@@ -79,40 +79,64 @@ def test_sort_is_by_bytes():
     ]
 
 
-def test_diff_marks_what_changed():
-    lower = [Entry("/", Kind.DIRECTORY), *(file_entry(f"/{n}", b"old") for n in "abc")]
-    merged = [
-        Entry("/", Kind.DIRECTORY),
+DIRECTORY = Kind.DIRECTORY
+
+
+def found(lower, upper):
+    result = changes(Tree(lower), sort_entries(upper))
+    return [entry.path for entry in result.entries], result.gone
+
+
+def test_changes_are_what_is_not_the_same():
+    lower = [Entry("/", DIRECTORY), *(file_entry(f"/{n}", b"old") for n in "abc")]
+    upper = [
+        Entry("/", DIRECTORY),
         file_entry("/a", b"old"),
         file_entry("/b", b"new"),
         file_entry("/c", b"old", mode=0o600),
         file_entry("/d", b"old"),
     ]
-    assert {e.path: e.layer for e in diff(lower, merged)} == {"/": 0, "/a": 0, "/b": 1, "/c": 1, "/d": 1}
+    assert found(lower, upper) == (["/b", "/c", "/d"], ["/b", "/c"])
 
 
-def test_merge_lays_one_tree_over_another():
-    directory = Kind.DIRECTORY
+def test_whiteouts_remove_and_opaque_directories_hide():
     lower = [
-        Entry("/", directory), Entry("/keep", directory), file_entry("/keep/f", b"1")._replace(layer=0), Entry("/gone", directory),
-        file_entry("/gone/f", b"1"), file_entry("/gone-not", b"1"), Entry("/opaque", directory), file_entry("/opaque/f", b"1"),
+        Entry("/", DIRECTORY), Entry("/keep", DIRECTORY), file_entry("/keep/f", b"1"), Entry("/gone", DIRECTORY),
+        file_entry("/gone/f", b"1"), file_entry("/gone-not", b"1"), Entry("/opaque", DIRECTORY), file_entry("/opaque/f", b"1"),
+        file_entry("/opaque/g", b"1"), Entry("/file", DIRECTORY), file_entry("/file/f", b"1"),
     ]  # fmt: skip
     upper = [
-        Entry("/", directory),
+        Entry("/", DIRECTORY),
         Entry("/gone", Kind.CHARACTER),
-        Entry("/keep", directory),
+        Entry("/never", Kind.CHARACTER),
+        Entry("/keep", DIRECTORY, 0o700),
         file_entry("/keep/g", b"2"),
-        Entry("/opaque", directory, opaque=True),
+        Entry("/opaque", DIRECTORY, opaque=True),
+        file_entry("/opaque/g", b"1"),
+        file_entry("/file", b"2"),
     ]
-    merged = by_path(merge(lower, upper))
-    assert list(merged) == ["/", "/gone-not", "/keep", "/keep/f", "/keep/g", "/opaque"]
-    assert merged["/keep/f"].layer == 0
-    assert merged["/keep/g"].layer == 1
+    # A directory that stays one is changed in its place; what came back as it was is no change.
+    assert found(lower, upper) == (
+        ["/file", "/keep", "/keep/g"],
+        ["/file", "/file/f", "/gone", "/gone/f", "/opaque/f"],
+    )
 
 
-def test_merge_keeps_hard_links_of_two_layers_apart():
+def test_hard_links_of_two_layers_are_kept_apart():
     old, new = file_entry("/x", b"old"), file_entry("/x", b"new")
     lower = [old._replace(path=f"/{name}", group="/a") for name in "abc"]
     upper = [new._replace(path=f"/{name}", group="/a") for name in "ad"]
-    assert {e.path: e.group for e in merge(lower, upper)} == {"/a": "/a", "/b": "/b", "/c": "/b", "/d": "/a"}
-    assert {e.path: e.group for e in merge(lower, [*upper, new._replace(path="/b")])}["/c"] is None
+    assert found(lower, upper) == (["/a", "/d"], ["/a"])
+
+
+def test_a_name_more_makes_all_names_of_a_file_new():
+    lower = [file_entry("/x", b"1")._replace(path=f"/{name}", group="/a") for name in "ab"]
+    upper = [file_entry("/x", b"1")._replace(path=f"/{name}", group="/a") for name in "abc"]
+    assert found(lower, upper[:2]) == ([], [])
+    assert found(lower, upper) == (["/a", "/b", "/c"], ["/a", "/b"])
+
+
+def test_what_lies_below_a_directory():
+    tree = Tree(file_entry(path, b"") for path in ("/a", "/a/b", "/a/b/c", "/a-b", "/a0", "/b", "/a/\udcff"))
+    assert tree.below("/a") == ["/a/b", "/a/b/c", "/a/\udcff"]
+    assert tree.below("/c") == []

@@ -11,7 +11,7 @@ import os
 from bisect import bisect_right
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from ingot.bake.disk.spec import SNAPSHOT_BLOCK, DiskDigest, root_digest
 from ingot.errors import BakeError
@@ -22,7 +22,7 @@ _ZEROS = bytes(SNAPSHOT_BLOCK)
 
 
 class Piece(NamedTuple):
-    """``length`` bytes at ``offset`` of the disk: from ``start`` on in a file (bytes path), or from ``start`` on in memory."""
+    """``length`` bytes at ``offset`` of the disk: from ``start`` on in a file (bytes path), or from ``start`` on in memory; zeros without a content."""
 
     offset: int
     length: int
@@ -47,8 +47,22 @@ class Image:
         """Place ``length`` bytes of the file ``path``, from ``start`` on, at ``offset``."""
         self._pieces.append(Piece(offset, length, path, start, True))
 
+    def put_zeros(self, offset: int, length: int) -> None:
+        """Place ``length`` zeros at ``offset``: what an update erases."""
+        self._pieces.append(Piece(offset, length, b"", 0, False))
+
     def write(self, output: Path) -> DiskDigest:
         """Write the disk to ``output`` and return its digests. Removes what it wrote, and raises BakeError, when it cannot."""
+        return self._finish(output, [None] * (self.size // SNAPSHOT_BLOCK), None)
+
+    def update(self, output: Path, lower: Path, blocks: Sequence[Optional[str]]) -> DiskDigest:
+        """Write the pieces over ``output``, a copy of the disk ``lower`` whose digests are ``blocks``; return the new digests.
+
+        Removes ``output``, and raises BakeError, when it cannot.
+        """
+        return self._finish(output, list(blocks), lower)
+
+    def _finish(self, output: Path, blocks: List[Optional[str]], lower: Optional[Path]) -> DiskDigest:
         pieces = sorted(self._pieces, key=lambda piece: piece.offset)
         for left, right in zip(pieces, pieces[1:]):  # noqa: B905, RUF007 - Python 3.9 has no pairwise
             if left.offset + left.length > right.offset:
@@ -56,40 +70,50 @@ class Image:
                     f"two parts of the disk overlap at byte {right.offset}: this is a defect of Ingot"
                 )
         try:
-            blocks = self._write_to(output, pieces)
+            self._write_to(output, pieces, blocks, lower)
         except OSError as error:
             hint = "free some space" if error.errno == errno.ENOSPC else None
             raise BakeError(f"{output} cannot be written: {error.strerror}", hint=hint) from error
         used = sum(block is not None for block in blocks) * SNAPSHOT_BLOCK
         return DiskDigest(self.size, used, tuple(blocks), root_digest(tuple(blocks)))
 
-    def _write_to(self, output: Path, pieces: List[Piece]) -> List[Optional[str]]:
-        target = os.open(output, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    def _write_to(
+        self, output: Path, pieces: List[Piece], blocks: List[Optional[str]], lower: Optional[Path]
+    ) -> None:
+        new = os.O_CREAT | os.O_TRUNC if lower is None else 0
+        target = os.open(output, os.O_RDWR | os.O_CLOEXEC | new, 0o644)
         try:
             os.ftruncate(target, self.size)
-            return self._write_blocks(target, pieces)
+            if lower is None:
+                _write_blocks(target, pieces, blocks, None)
+            else:
+                with lower.open("rb") as file:
+                    _write_blocks(target, pieces, blocks, file.fileno())
         except BaseException:
             os.unlink(output)  # noqa: PTH108 - the same call as above, on the same name
             raise
         finally:
             os.close(target)
 
-    def _write_blocks(self, target: int, pieces: List[Piece]) -> List[Optional[str]]:
-        blocks: List[Optional[str]] = [None] * (self.size // SNAPSHOT_BLOCK)
-        ends = [piece.offset + piece.length for piece in pieces]
 
-        def task(indexes: List[int]) -> None:
-            reader = _Reader()
-            try:
-                for index in indexes:
-                    blocks[index] = _write_block(target, index, pieces, ends, reader)
-            finally:
-                reader.close()
+def _write_blocks(
+    target: int, pieces: List[Piece], blocks: List[Optional[str]], lower: Optional[int]
+) -> None:
+    """Write all blocks that the pieces touch, and enter their digests in ``blocks``."""
+    ends = [piece.offset + piece.length for piece in pieces]
 
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            for done in [pool.submit(task, indexes) for indexes in _tasks(pieces)]:
-                done.result()
-        return blocks
+    def task(indexes: List[int]) -> None:
+        reader = _Reader()
+        try:
+            for index in indexes:
+                there = lower if blocks[index] is not None else None
+                blocks[index] = _write_block(target, index, pieces, ends, reader, there)
+        finally:
+            reader.close()
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        for done in [pool.submit(task, indexes) for indexes in _tasks(pieces)]:
+            done.result()
 
 
 def _tasks(pieces: List[Piece]) -> Iterator[List[int]]:
@@ -134,21 +158,27 @@ class _Reader:
 
 
 def _write_block(
-    target: int, index: int, pieces: List[Piece], ends: List[int], reader: _Reader
+    target: int, index: int, pieces: List[Piece], ends: List[int], reader: _Reader, lower: Optional[int]
 ) -> Optional[str]:
+    """Put a block together, write it, return its digest. ``lower``: the disk whose block it changes, None when that is zero."""
     base = index * SNAPSHOT_BLOCK
     block = bytearray(SNAPSHOT_BLOCK)
     view = memoryview(block)
+    if lower is not None:
+        os.preadv(lower, [view], base)
     number = bisect_right(ends, base)
     while number < len(pieces) and pieces[number].offset < base + SNAPSHOT_BLOCK:
         start, stop, piece_start = _overlap(pieces[number], base)
         piece = pieces[number]
         if piece.is_file:
             reader.read_into(view[start:stop], bytes(piece.content), piece_start)
+        elif not piece.content:
+            view[start:stop] = bytes(stop - start)
         else:
             view[start:stop] = memoryview(piece.content)[piece_start : piece_start + stop - start]
         number += 1
-    if block == _ZEROS:
+    is_zero = block == _ZEROS
+    if is_zero and lower is None:
         return None
     written = 0
     while written < SNAPSHOT_BLOCK:  # a disk that is nearly full takes a part, and says so the next time
@@ -156,7 +186,7 @@ def _write_block(
         if done == 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         written += done
-    return hashlib.sha256(block).hexdigest()
+    return None if is_zero else hashlib.sha256(block).hexdigest()
 
 
 def _overlap(piece: Piece, base: int) -> Tuple[int, int, int]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Sequence
+from typing import Callable, Optional, Sequence, Tuple
 
 from ingot.bake.disk import gpt
-from ingot.bake.disk.ext4.writer import TooSmallError, write_ext4
+from ingot.bake.disk.ext4.update import Lower, update_ext4
+from ingot.bake.disk.ext4.writer import NO_MORE, Layout, More, TooSmallError, write_ext4
 from ingot.bake.disk.fat import partition_size, write_esp
 from ingot.bake.disk.identity import identifier, root_partition, root_partition_name
 from ingot.bake.disk.image import Image
 from ingot.bake.disk.initrd import build_initrd
 from ingot.bake.disk.spec import BOOT_FILES, MIB, DiskDigest, DiskSpec
 from ingot.bake.disk.uki import build_uki
-from ingot.bake.tree import Entry, sort_entries
+from ingot.bake.tree import Changes, Entry, sort_entries
 from ingot.errors import BakeError, SizeError
 
 _ESP_START = MIB  # the usual alignment
@@ -26,13 +27,15 @@ def write_disk(
     entries: Sequence[Entry],
     output: Path,
     progress: Callable[[str], None] = lambda message: None,
-) -> DiskDigest:
-    """Write the raw disk that ``spec`` describes, with ``entries`` as its root, to ``output``; return its digests.
+    *,
+    more: More = NO_MORE,
+) -> Tuple[DiskDigest, Layout]:
+    """Write the raw disk that ``spec`` describes, with ``entries`` as its root, to ``output``; return its digests and its layout.
 
     The bytes depend on ``spec`` and ``entries`` alone, not on the entries' order. Raises BakeError, and leaves nothing, when the disk is
     too small, the tree cannot be stored, or a file cannot be read or written.
     """
-    progress("putting the boot image together")
+    progress("writing the disk of the packages")
     kernel_image = boot_image(spec)
     esp_size = partition_size(len(kernel_image))
     root_start = _ESP_START + esp_size
@@ -53,15 +56,35 @@ def write_disk(
     )  # fmt: skip
     volume_id = identifier(spec.name, "boot volume").int & 0xFFFFFFFF
     write_esp(image, _ESP_START, esp_size, volume_id, spec.epoch, BOOT_FILES[spec.architecture], kernel_image)
-    progress("laying out the root file system")
     try:
-        write_ext4(
-            image, root_start, root_size, name=spec.name, entries=sort_entries(entries), epoch=spec.epoch
-        )
+        layout = write_ext4(
+            image, root_start, root_size, name=spec.name, entries=sort_entries(entries), epoch=spec.epoch,
+            more=more,
+        )  # fmt: skip
     except TooSmallError as error:
         raise _too_small(spec, root_start + error.needed + _TAIL) from error
-    progress("writing the disk")
-    return image.write(output)
+    return image.write(output), layout
+
+
+def update_disk(
+    spec: DiskSpec,
+    lower: Lower,
+    disk: Path,
+    blocks: Sequence[Optional[str]],
+    changes: Changes,
+    output: Path,
+) -> DiskDigest:
+    """Turn ``output``, a copy of the ``lower`` layer's ``disk`` whose digests are ``blocks``, into the image; return its digests.
+
+    Only blocks that ``changes`` touch are written. Raises BakeError, and leaves no ``output``, as :func:`write_disk` does.
+    """
+    image = Image(spec.size)
+    start = lower.reader.start
+    try:
+        update_ext4(image, start, lower, changes, name=spec.name, epoch=spec.epoch)
+    except TooSmallError as error:
+        raise _too_small(spec, start + error.needed + _TAIL) from error
+    return image.update(output, disk, blocks)
 
 
 def boot_image(spec: DiskSpec) -> bytes:

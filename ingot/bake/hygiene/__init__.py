@@ -5,5 +5,6 @@ A check is a function that takes a :class:`~ingot.bake.hygiene.view.View` of the
 
 from ingot.bake.hygiene.finding import NAMES, Finding
 from ingot.bake.hygiene.gate import Report, enforce, examine
+from ingot.bake.hygiene.lower import Known
 
-__all__ = ["NAMES", "Finding", "Report", "enforce", "examine"]
+__all__ = ["NAMES", "Finding", "Known", "Report", "enforce", "examine"]

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Opt
 from ingot.bake.disk import read_ext4
 from ingot.bake.hygiene import accounts, contents, identity, links, permissions, traces, units
 from ingot.bake.hygiene.finding import Finding
+from ingot.bake.hygiene.lower import Known, changed_view
 from ingot.bake.hygiene.view import View
 from ingot.bake.tree import Entry
 from ingot.errors import BakeError
@@ -51,15 +52,19 @@ def examine(
     plan: Mapping[str, Any],
     *,
     traces: Sequence[str] = (),
-    shipped: Optional[Sequence[Entry]] = None,
+    shipped: Optional[Mapping[str, Entry]] = None,
+    known: Optional[Known] = None,
 ) -> Report:
     """Examine the raw disk ``disk`` that was made of ``plan``; nothing is written, nothing mounted.
 
     ``traces`` are words of the builder that no file may hold, such as its host name. ``shipped`` are the entries of the packages'
-    layer with their digests. Raises BakeError when the disk cannot be read.
+    layer with their digests, by path. ``known``: the disk that this one is a changed copy of; what is still the same there is not
+    looked at again. Raises BakeError when the disk cannot be read.
     """
     with read_ext4(disk) as reader:
-        view = View(reader, plan, traces, {entry.path: entry for entry in shipped or ()})
+        view = changed_view(reader, plan, traces, known) if known is not None else None
+        if view is None:
+            view = View(reader, plan, traces, shipped)
         found = sorted({finding for check in CHECKS for finding in check(view)})
     return _sift(found, plan.get("hygiene", {}).get("allow", ()))
 

@@ -15,16 +15,16 @@ _STICKY = 0o1000
 
 def check(view: View) -> Iterator[Finding]:
     """Yield paths that all may write, and setuid, setgid and capable files that no package brought."""
-    for entry in view.files_and_all:
+    for entry in view.unproven:
         if entry.kind is Kind.SYMLINK or entry.path.startswith("/dev/"):
             continue
         if entry.mode & 0o002 and not (entry.kind is Kind.DIRECTORY and entry.mode & _STICKY):
             yield Finding("world-writable", entry.path, f"mode {entry.mode:04o}: every user may write it")
-        if entry.kind is Kind.FILE and _power(entry) and not _is_shipped(view, entry):
-            yield Finding("setuid", entry.path, f"{_power(entry)}; no installed package brought it so")
+        if entry.kind is Kind.FILE and power(entry) and not _is_shipped(view, entry):
+            yield Finding("setuid", entry.path, f"{power(entry)}; no installed package brought it so")
 
 
-def _power(entry: Entry) -> str:
+def power(entry: Entry) -> str:
     """Return what a file lets its caller be; nothing when it is an ordinary file."""
     powers = []
     if entry.mode & 0o4000:

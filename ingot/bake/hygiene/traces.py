@@ -13,12 +13,12 @@ _HISTORY = re.compile(
     r"\.(\w+_history|\w+_hist|histfile|lesshst|viminfo|wget-hsts|dbshell)"
     r"|fish_history|recently-used\.xbel|\.netrwhist"
 )
-_CACHES = (
+CACHES = (
     "/var/cache/apt", "/var/lib/apt/lists", "/var/cache/man", "/var/cache/ldconfig", "/var/cache/dnf", "/var/cache/yum",
     "/var/cache/pip",
 )  # fmt: skip
 # Below a home directory.
-_HOME_CACHES = (
+HOME_CACHES = (
     ".cache", ".npm", ".yarn/cache", ".pnpm-store", ".pip", ".cargo/registry", ".gradle/caches", ".m2/repository", ".gem/specs",
     ".composer/cache", "go/pkg/mod/cache",
 )  # fmt: skip
@@ -29,9 +29,9 @@ _LOGS = ("/var/log/", "/var/lib/systemd/coredump/")
 def check(view: View) -> Iterator[Finding]:
     """Yield histories, logs that are not empty, caches (one finding each, however many files they hold), and temporary files."""
     caches: Dict[str, Tuple[int, int]] = {}
-    tops = (*_CACHES, *(f"{home}/{cache}" for home in sorted(view.homes) for cache in _HOME_CACHES))
+    tops = (*CACHES, *(f"{home}/{cache}" for home in sorted(view.homes) for cache in HOME_CACHES))
     below = tuple(f"{top}/" for top in tops)
-    for entry in view.filled:
+    for entry in view.unproven_files:
         path = entry.path
         if _HISTORY.fullmatch(path.rpartition("/")[2]):
             yield Finding("history", path, "it says what somebody did while the image was made")

@@ -6,11 +6,11 @@ import hashlib
 import posixpath
 import re
 from functools import cached_property
-from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ingot.bake.disk import Ext4Reader
 from ingot.bake.inventory import BASELINE, STATUS, VOLATILE, escape
-from ingot.bake.tree import Entry, Kind, decode, encode
+from ingot.bake.tree import Entry, Kind, Tree, decode, encode
 
 _INFO = "/var/lib/dpkg/info/"
 # As many links as the kernel follows: path_resolution(7).
@@ -27,7 +27,9 @@ class View:
     """The disk that ``reader`` has open.
 
     ``traces`` are words of the builder that no file may hold; ``shipped`` is what the packages' layer consists of, by path, with
-    digests: what is privileged there was made so by an installed package.
+    digests: what is privileged there was made so by an installed package. ``entries`` are what is on the disk, if that is known, and
+    ``doubtful`` the paths that must be looked at one by one, if the others are known to be clean. ``is_lower``: the disk has the
+    packages' layer alone.
     """
 
     def __init__(
@@ -36,12 +38,18 @@ class View:
         plan: Mapping[str, Any],
         traces: Sequence[str] = (),
         shipped: Optional[Mapping[str, Entry]] = None,
+        *,
+        entries: Optional[Tree] = None,
+        doubtful: Optional[Iterable[str]] = None,
+        is_lower: bool = False,
     ) -> None:
         self._reader = reader
         self.plan = plan
         self.traces = tuple(traces)
         self.shipped = shipped or {}
-        self.entries: Dict[str, Entry] = {entry.path: entry for entry in reader.entries(hashes=False)}
+        self.entries = Tree(reader.entries(hashes=False)) if entries is None else entries
+        self._doubtful = doubtful
+        self._is_lower = is_lower
         self._directories: Dict[str, Optional[str]] = {}
 
     def read(self, path: str) -> bytes:
@@ -57,27 +65,25 @@ class View:
 
     def below(self, top: str) -> Iterator[Entry]:
         """Yield everything below the directory ``top``."""
-        prefix = f"{top}/"
-        return (entry for entry in self.files_and_all if entry.path.startswith(prefix))
+        return (self.entries[path] for path in self.entries.below(top))
 
     @cached_property
-    def files_and_all(self) -> Tuple[Entry, ...]:
-        """Every entry, sorted."""
-        return tuple(self.entries.values())
+    def unproven(self) -> Tuple[Entry, ...]:
+        """Every entry that is not known to be clean by itself, sorted."""
+        paths = self.entries if self._doubtful is None else sorted(self._doubtful, key=encode)
+        return tuple(self.entries[path] for path in paths)
 
     @cached_property
-    def filled(self) -> Tuple[Entry, ...]:
-        """Every regular file that is not empty, sorted."""
-        return tuple(e for e in self.files_and_all if e.kind is Kind.FILE and e.size)
+    def unproven_files(self) -> Tuple[Entry, ...]:
+        """Those of :attr:`unproven` that are regular files with a content."""
+        return tuple(e for e in self.unproven if e.kind is Kind.FILE and e.size)
 
     @cached_property
     def drop_ins(self) -> Tuple[str, ...]:
         """The files that add to systemd's units."""
-        return tuple(
-            e.path
-            for e in self.filled
-            if e.path.endswith(".conf") and ".d/" in e.path and "/systemd/" in e.path
-        )
+        tops = ("/etc/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd")
+        paths = (path for top in tops for path in self.entries.below(top))
+        return tuple(path for path in paths if path.endswith(".conf") and ".d/" in path)
 
     def resolve(self, path: str) -> Optional[str]:
         """Return where ``path`` leads when all links are followed, None when nothing is there.
@@ -113,7 +119,7 @@ class View:
         """The home directories of all users that passwd(5) names, and what lies below /home."""
         rows = [line.split(":") for line in self.lines("/etc/passwd")]
         named = {row[5] for row in rows if len(row) > 5 and row[5] not in ("", "/", "/nonexistent")}
-        made = {e.path for e in self.files_and_all if e.path.count("/") == 2 and e.path.startswith("/home/")}
+        made = {path for path in self.entries.below("/home") if path.count("/") == 2}
         return frozenset(named | made | {"/root"})
 
     @cached_property
@@ -134,13 +140,15 @@ class View:
         changed = self._changed
         return (
             changed is not None
-            and path in self._owned
             and not path.startswith(_VOLATILE)
             and escape(encode(path)) not in changed
+            and path in self._owned
         )
 
     @cached_property
     def _changed(self) -> Optional[FrozenSet[bytes]]:
+        if self._is_lower:
+            return frozenset()
         if f"{BASELINE}/image" not in self.entries:
             return None
         lines = self.read(f"{BASELINE}/image").splitlines()

@@ -4,12 +4,15 @@ import hashlib
 import struct
 from pathlib import Path
 
-from ingot.bake.disk import gpt, read_ext4
+from ingot.bake.disk import Lower, gpt, read_ext4
+from ingot.bake.disk.ext4.update import update_ext4
 from ingot.bake.disk.ext4.writer import write_ext4
 from ingot.bake.disk.identity import identifier, root_partition
 from ingot.bake.disk.image import Image
 from ingot.bake.disk.spec import MIB
-from ingot.bake.tree import Entry, Kind, sort_entries
+from ingot.bake.index import Index
+from ingot.bake.lower_disk import copy_disk
+from ingot.bake.tree import Entry, Kind, changes, hash_files, sort_entries
 from ingot.process import require, run
 
 EPOCH = 1_750_000_000
@@ -33,14 +36,45 @@ def data_file(path, data, **fields):
     return Entry(path, Kind.FILE, size=len(data), data=data, mtime=EPOCH, sha256=digest, **fields)
 
 
-def make_disk(directory, entries, size=256 * MIB, name="test"):
-    """Write a disk that has a root partition alone; return its path and its digests."""
+def make_disk(directory, entries, size=256 * MIB, name="test", upper=None):
+    """Write a disk that has a root partition alone; return its path and its digests.
+
+    ``upper``: the entries of the tree that the lower layer, ``entries``, becomes by an update.
+    """
     disk = directory / f"{name}.raw"
     image = Image(size)
     root = gpt.Partition(gpt.ROOT_TYPES["x86_64"], root_partition(name), MIB, size - 2 * MIB, "root")
     gpt.write_table(image, identifier(name, "disk"), [root])
-    write_ext4(image, MIB, size - 2 * MIB, name=name, entries=entries, epoch=EPOCH)
-    return disk, image.write(disk)
+    layout = write_ext4(image, MIB, size - 2 * MIB, name=name, entries=entries, epoch=EPOCH)
+    digest = image.write(disk)
+    if upper is None:
+        return disk, digest
+    lower = disk.with_suffix(".lower")
+    disk.rename(lower)
+    return disk, update(lower, digest, layout, entries, upper, disk, name)
+
+
+def update(lower, digest, layout, entries, upper, disk, name="test"):
+    """Copy the disk ``lower`` and make its tree ``upper``; return the digests."""
+    copy_disk(lower, disk)
+    index = Index.of(hash_files(entries), Path("/"), EPOCH)
+    image = Image(digest.size)
+    with read_ext4(lower) as reader:
+        below = Lower(
+            layout,
+            reader,
+            index.numbers,
+            lambda p: index.get(p) or Entry(p, Kind.DIRECTORY, 0o700, mtime=EPOCH),
+        )
+        update_ext4(image, MIB, below, laid_over(index, upper), name=name, epoch=EPOCH)
+    return image.update(disk, lower, digest.blocks)
+
+
+def laid_over(index, upper):
+    """The changes that make the tree of ``index`` the tree ``upper``."""
+    there = {entry.path for entry in upper}
+    gone = [Entry(path, Kind.CHARACTER) for path in index if path not in there]
+    return changes(index, hash_files(sort_entries([*upper, *gone])))
 
 
 def check(disk):
@@ -62,7 +96,7 @@ def round_trip(disk):
 
 def plain(entry, **changes):
     """An entry without what does not survive being written."""
-    return entry._replace(source=None, data=None, layer=0, **changes)
+    return entry._replace(source=None, data=None, **changes)
 
 
 def tiny_stub():

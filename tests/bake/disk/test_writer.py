@@ -59,7 +59,7 @@ def test_the_kernel_command_line_names_the_root_partition(spec, tmp_path):
 
 def test_the_digests_are_those_of_the_file(spec, tmp_path):
     disk = tmp_path / "disk.raw"
-    digest = write_disk(spec, ENTRIES, disk)
+    digest, _ = write_disk(spec, ENTRIES, disk)
     data = disk.read_bytes()
     blocks = [data[at : at + SNAPSHOT_BLOCK] for at in range(0, len(data), SNAPSHOT_BLOCK)]
     zero = bytes(SNAPSHOT_BLOCK)

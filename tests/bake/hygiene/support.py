@@ -5,7 +5,7 @@ import json
 import struct
 
 from ingot.bake.hygiene import examine
-from ingot.bake.tree import Entry, Kind, sort_entries
+from ingot.bake.tree import Entry, Kind, Tree, sort_entries
 from tests.bake.disk.helpers import EPOCH, data_file, make_disk, tree
 
 PLAN = {"hostname": "from-metadata", "files": [], "drop": {"docs": True, "man": True, "locales": True}}
@@ -75,4 +75,4 @@ def report(directory, *planted, plan=None, traces=(), shipped=None):
     entries = {entry.path: entry for entry in [*base, *planted]}
     disk, _ = make_disk(directory, sort_entries(tree(*entries.values())))
     made = json.loads(json.dumps({**PLAN, **(plan or {})}))
-    return examine(disk, made, traces=traces, shipped=base if shipped is None else shipped)
+    return examine(disk, made, traces=traces, shipped=Tree(base if shipped is None else shipped))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Sequence, Set, Tuple
+from typing import Dict, Iterable, List, Sequence, Set, Tuple
 
 from ingot.bake.disk.ext4.geometry import BLOCK, FIRST_INODE, FLEX_GROUPS, GROUP_BLOCKS, Geometry, Group
 from ingot.bake.disk.ext4.superblock import BLOCK_UNINIT, INODE_UNINIT, INODE_ZEROED, Usage
+
+InodeUsage = Dict[int, Tuple[bytes, int, int]]
 
 
 def set_range(bitmap: bytearray, start: int, stop: int) -> None:
@@ -22,12 +24,23 @@ def set_range(bitmap: bytearray, start: int, stop: int) -> None:
         start += 1
 
 
+def join(ranges: Iterable[Tuple[int, int]]) -> List[Tuple[int, int]]:
+    """Return (start, blocks) in ascending order, neighbours joined."""
+    joined: List[Tuple[int, int]] = []
+    for start, count in sorted(ranges):
+        if joined and sum(joined[-1]) == start:
+            joined[-1] = (joined[-1][0], joined[-1][1] + count)
+        else:
+            joined.append((start, count))
+    return joined
+
+
 def _count(bitmap: bytearray) -> int:
     return bin(int.from_bytes(bitmap, "little")).count("1")
 
 
 class Bitmaps:
-    """The bitmaps of a file system. Blocks are given once, by :meth:`use_blocks`."""
+    """The bitmaps of a file system."""
 
     def __init__(self, geometry: Geometry) -> None:
         self._geometry = geometry
@@ -43,6 +56,21 @@ class Bitmaps:
         for reserved in range(FIRST_INODE - 1):
             self.use_inode(0, reserved, is_directory=False)
 
+    @property
+    def inodes(self) -> "InodeUsage":
+        """What is used of the inodes, by group: the bitmap, the last one that is used, how many are directories."""
+        return {
+            group: (bytes(bitmap), self._last_inode[group], self._directories[group])
+            for group, bitmap in self._inodes.items()
+        }
+
+    @inodes.setter
+    def inodes(self, usage: "InodeUsage") -> None:
+        for group, (bitmap, last, directories) in usage.items():
+            self._inodes[group] = bytearray(bitmap)
+            self._last_inode[group] = last
+            self._directories[group] = directories
+
     def _use(self, start: int, count: int) -> None:
         while count:
             group, first = divmod(start, GROUP_BLOCKS)
@@ -50,15 +78,16 @@ class Bitmaps:
             set_range(self._blocks[group], first, first + part)
             start, count = start + part, count - part
 
+    def free_blocks(self, ranges: Sequence[Tuple[int, int]]) -> None:
+        """Mark (start, blocks) as free again."""
+        for start, count in ranges:
+            for block in range(start, start + count):
+                group, bit = divmod(block, GROUP_BLOCKS)
+                self._blocks[group][bit >> 3] &= ~(1 << (bit & 7))
+
     def use_blocks(self, ranges: Sequence[Tuple[int, int]]) -> None:
         """Mark (start, blocks) as used by files."""
-        joined: List[List[int]] = []
-        for start, count in sorted(ranges):
-            if joined and joined[-1][0] + joined[-1][1] == start:
-                joined[-1][1] += count
-            else:
-                joined.append([start, count])
-        for start, count in joined:
+        for start, count in join(ranges):
             self._use(start, count)
             self._with_files.update(range(start // GROUP_BLOCKS, (start + count - 1) // GROUP_BLOCKS + 1))
 
@@ -68,6 +97,11 @@ class Bitmaps:
         bitmap[index >> 3] |= 1 << (index & 7)
         self._last_inode[group] = max(self._last_inode.get(group, 0), index)
         self._directories[group] += is_directory
+
+    def free_inode(self, group: int, index: int, *, is_directory: bool) -> None:
+        """Mark an inode as free again."""
+        self._inodes[group][index >> 3] &= ~(1 << (index & 7))
+        self._directories[group] -= is_directory
 
     def block_bitmap(self, group: Group) -> bytearray:
         """Return the bitmap of a group's blocks, with the bits beyond the end set."""

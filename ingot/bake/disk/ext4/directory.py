@@ -12,9 +12,10 @@ from ingot.bake.disk.ext4.geometry import BLOCK
 
 TYPE_FILE, TYPE_DIRECTORY, TYPE_CHARACTER, TYPE_BLOCK, TYPE_FIFO, TYPE_SYMLINK = 1, 2, 3, 4, 5, 7
 _HEAD = struct.Struct("<IHBB")
+Child = Tuple[bytes, int, int]  # name, inode, type
 
 
-def build(own: int, parent: int, children: Sequence[Tuple[bytes, int, int]]) -> List[bytearray]:
+def build(own: int, parent: int, children: Sequence[Child]) -> List[bytearray]:
     """Return the blocks of a directory. ``children``: (name, inode, type); ``own`` and ``parent`` are inode numbers."""
     blocks = [bytearray(BLOCK)]
     block, at, last = blocks[0], 0, 0
@@ -47,14 +48,14 @@ def blocks_needed(names: Sequence[bytes]) -> int:
     return count
 
 
-def parse(content: bytes) -> Iterator[Tuple[bytes, int]]:
-    """Yield (name, inode) of each entry but ``.`` and ``..``."""
+def parse(content: bytes) -> Iterator[Child]:
+    """Yield each entry but ``.`` and ``..``."""
     at = 0
     while at + 8 <= len(content):
-        inode, length, name_length, _ = _HEAD.unpack_from(content, at)
+        inode, length, name_length, kind = _HEAD.unpack_from(content, at)
         if length < 8:
             return
         name = content[at + 8 : at + 8 + name_length]
         if inode and name not in (b".", b".."):
-            yield name, inode
+            yield name, inode, kind
         at += length

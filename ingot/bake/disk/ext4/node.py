@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ingot.bake.disk.ext4 import directory, xattr
 from ingot.bake.disk.ext4.extents import Extent
 from ingot.bake.disk.ext4.geometry import BLOCK, FIRST_INODE, INODE_SIZE, TABLE_ALIGNMENT
 from ingot.bake.disk.ext4.holes import data_runs
-from ingot.bake.tree import Entry, Kind, encode
+from ingot.bake.tree import Entry, Kind, encode, sort_entries
 from ingot.errors import BakeError
 
 ROOT_INODE, LOST_AND_FOUND_INODE = 2, 11
-# Inodes of the two layers lie in different blocks of 512 KiB.
+FIXED_INODES = {"/": ROOT_INODE, "/lost+found": LOST_AND_FOUND_INODE}
+# Inodes of the lower and of the upper layer lie in different blocks of 512 KiB.
 _LAYER_ALIGNMENT = TABLE_ALIGNMENT * BLOCK // INODE_SIZE
+_MOST_LINKS = 65000  # EXT4_LINK_MAX
 _LONGEST_NAME, _LONGEST_LINK, _LONGEST_FAST_LINK = 255, 4095, 59
 _TYPES = {
     Kind.FILE: directory.TYPE_FILE,
@@ -26,22 +28,20 @@ _TYPES = {
 
 
 class Node:
-    """One inode. ``runs``: (logical, count) of the 4 KiB blocks that hold data; ``data_layer``: where these are placed."""
+    """One inode. ``runs``: (logical, count) of the 4 KiB blocks that hold data; ``children``: (name, inode, type), by name."""
 
     __slots__ = (
-        "children", "content", "data_layer", "entry", "extents", "inline", "is_directory", "layer", "leaves", "links", "number",
-        "parent", "runs", "subdirectories", "xattr_block", "xattr_content", "xattr_inline",
+        "children", "content", "entry", "extents", "inline", "is_directory", "leaves", "links", "number", "parent", "runs",
+        "xattr_block", "xattr_content", "xattr_inline",
     )  # fmt: skip
 
-    def __init__(self, entry: Entry, parent: Optional["Node"]) -> None:
+    def __init__(self, entry: Entry, number: int, parent: int) -> None:
         self.entry = entry
+        self.number = number
         self.parent = parent
         self.is_directory = entry.kind is Kind.DIRECTORY
-        self.layer = self.data_layer = entry.layer
-        self.number = 0
         self.links = 0
-        self.subdirectories = 0
-        self.children: List[Tuple[bytes, Node]] = []
+        self.children: List[directory.Child] = []
         self.content: Optional[bytes] = entry.data
         self.inline = b""
         self.runs: List[Tuple[int, int]] = []
@@ -61,99 +61,99 @@ class Node:
         return self.data_blocks + len(self.leaves) + bool(self.xattr_content)
 
     def directory_data(self) -> List[bytearray]:
-        """Return the blocks of a directory whose children have their numbers."""
-        parent = self if self.parent is None else self.parent
-        children = [(name, child.number, _TYPES[child.entry.kind]) for name, child in self.children]
-        return directory.build(self.number, parent.number, children)
+        """Return the blocks of a directory."""
+        return directory.build(self.number, self.parent, self.children)
+
+    def finish(self) -> None:
+        """Count a directory's links, now that all its children are known, and say which blocks the content needs."""
+        if self.is_directory:
+            self.children.sort()
+            links = 2 + sum(kind == directory.TYPE_DIRECTORY for _, _, kind in self.children)
+            # More than the 16 bits hold: 1 says "unknown" (dir_nlink).
+            self.links = 1 if links >= _MOST_LINKS else links
+        elif self.links >= _MOST_LINKS:
+            raise BakeError(f"{self.entry.path} has {self.links} names; expected at most 64999 hard links")
+        _measure(self)
 
 
-def build_nodes(entries: Sequence[Entry], epoch: int) -> List[Node]:
-    """Return the nodes of ``entries`` (sorted): the root first, lost+found second, the rest in the order of their paths.
-
-    Raises BakeError for a tree that no file system can hold: no parent, a name twice, a name or link target too long.
-    """
-    top = next(
-        (entry for entry in entries if entry.path == "/"), Entry("/", Kind.DIRECTORY, 0o755, mtime=epoch)
-    )
-    root = Node(top, None)
-    directories: Dict[str, Node] = {"/": root, "": root}
-    groups: Dict[str, Node] = {}
-    nodes = [root]
-    seen = {"/"}
-    if not any(entry.path == "/lost+found" for entry in entries):
-        entries = [Entry("/lost+found", Kind.DIRECTORY, 0o700, mtime=epoch), *entries]
+def number_inodes(entries: Iterable[Entry], first: int = FIRST_INODE) -> Tuple[Dict[str, int], int]:
+    """Return the inode number of each of ``entries`` (sorted) by its path, counting from ``first``, and the next free number."""
+    numbers: Dict[str, int] = {}
+    groups: Dict[str, int] = {}
     for entry in entries:
-        if entry.path == "/":
-            continue
+        if entry.path in FIXED_INODES:
+            numbers[entry.path] = FIXED_INODES[entry.path]
+        elif entry.group in groups:
+            numbers[entry.path] = groups[entry.group]
+        else:
+            numbers[entry.path] = first
+            if entry.group is not None:
+                groups[entry.group] = first
+            first += 1
+    return numbers, first
+
+
+def first_upper_inode(following: int) -> int:
+    """Return the number of the upper layer's first inode, when ``following`` is the next one after the lower layer's."""
+    return -(-(following - 1) // _LAYER_ALIGNMENT) * _LAYER_ALIGNMENT + 1
+
+
+def whole_tree(entries: Sequence[Entry], epoch: int) -> List[Entry]:
+    """Return ``entries`` (sorted) with the root and lost+found, which every file system has."""
+    there = {entry.path for entry in entries}
+    missing = [
+        Entry(path, Kind.DIRECTORY, mode, mtime=epoch)
+        for path, mode in (("/", 0o755), ("/lost+found", 0o700))
+        if path not in there
+    ]
+    return sort_entries([*missing, *entries]) if missing else list(entries)
+
+
+def build_nodes(
+    entries: Sequence[Entry], numbers: Mapping[str, int], directories: Optional[Dict[str, Node]] = None
+) -> List[Node]:
+    """Return the nodes of ``entries`` (sorted) in the order of their paths; ``numbers`` has those of their parents as well.
+
+    ``directories`` are nodes that are there already, by path: children among the entries are added to them. Raises BakeError for
+    a tree that no file system can hold: no parent, a name twice, a name or link target too long.
+    """
+    above = dict(directories or {})
+    nodes: Dict[int, Node] = {}
+    seen = set()
+    for entry in entries:
         if entry.path in seen:
             raise BakeError(f"{entry.path} is twice in the tree")
         seen.add(entry.path)
         where, _, name = entry.path.rpartition("/")
-        parent = directories.get(where)
-        if parent is None:
-            raise BakeError(f"{entry.path}: no directory {where} in the tree")
-        _link(entry, parent, encode(name), nodes, groups, directories)
-    _order(nodes)
-    for node in nodes:
-        _measure(node)
-    return nodes
+        parent = above.get(where or "/")
+        if entry.path != "/":
+            _check_name(entry, encode(name), parent)
+        number = numbers[entry.path]
+        node = nodes.get(number)
+        if node is None:
+            node = nodes[number] = Node(entry, number, parent.number if parent else number)
+            if node.is_directory:
+                above[entry.path] = node
+        node.links += 1
+        if parent is not None and entry.path != "/":
+            parent.children.append((encode(name), number, _TYPES[entry.kind]))
+    for node in nodes.values():
+        node.finish()
+    return list(nodes.values())
 
 
-def _link(
-    entry: Entry,
-    parent: Node,
-    name: bytes,
-    nodes: List[Node],
-    groups: Dict[str, Node],
-    directories: Dict[str, Node],
-) -> None:
+def _check_name(entry: Entry, name: bytes, parent: Optional[Node]) -> None:
+    if parent is None:
+        raise BakeError(f"{entry.path}: no directory {entry.path.rpartition('/')[0]} in the tree")
     if not 0 < len(name) <= _LONGEST_NAME:
         raise BakeError(f"{entry.path}: a name of {len(name)} bytes; expected 1 to {_LONGEST_NAME}")
-    node = groups.get(entry.group) if entry.group is not None else None
-    if node is None:
-        node = Node(entry, parent)
-        nodes.append(node)
-        if entry.group is not None:
-            groups[entry.group] = node
-        if node.is_directory:
-            directories[entry.path] = node
-            node.links = 1
-            parent.subdirectories += 1
-    node.layer = node.data_layer = max(node.layer, entry.layer)
-    parent.data_layer = max(parent.data_layer, entry.layer)
-    node.links += 1
-    parent.children.append((name, node))
-
-
-def _order(nodes: List[Node]) -> None:
-    """Number the inodes: the lower layer from 12 on, the upper one from the next whole 512 KiB of the inode table on."""
-    nodes[0].links = 2
-    following = FIRST_INODE
-    for layer in (0, 1):
-        for node in nodes:
-            if node.entry.path == "/":
-                node.number = ROOT_INODE
-            elif node.entry.path == "/lost+found":
-                node.number = LOST_AND_FOUND_INODE
-            elif node.layer == layer:
-                node.number = following
-                following += 1
-        following = -(-(following - 1) // _LAYER_ALIGNMENT) * _LAYER_ALIGNMENT + 1
-    for node in nodes:
-        if node.is_directory:
-            node.links += node.subdirectories
-            # More than the 16 bits hold: 1 says "unknown" (dir_nlink).
-            node.links = 1 if node.links >= 65000 else node.links
-            node.children.sort(key=lambda child: child[0])
-        elif node.links >= 65000:
-            raise BakeError(f"{node.entry.path} has {node.links} names; expected at most 64999 hard links")
 
 
 def _measure(node: Node) -> None:
     """Say which blocks a node's content needs."""
     entry = node.entry
     if node.is_directory:
-        node.runs = [(0, directory.blocks_needed([name for name, _ in node.children]))]
+        node.runs = [(0, directory.blocks_needed([name for name, _, _ in node.children]))]
     elif entry.kind is Kind.SYMLINK:
         target = encode(entry.link or "")
         if not 0 < len(target) <= _LONGEST_LINK:

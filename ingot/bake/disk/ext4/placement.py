@@ -69,40 +69,54 @@ class Allocator:
         """How many blocks are left in the current piece."""
         return self._end - self._at
 
+    @property
+    def at(self) -> int:
+        """The next block."""
+        return self._at
 
-def place(
+
+def resume(segments: Sequence[Tuple[int, int]], at: int) -> Allocator:
+    """Return an allocator that goes on at block ``at``."""
+    return Allocator([(max(start, at), end) for start, end in segments if end > at])
+
+
+def place_lower(
     nodes: Sequence[Node], geometry: Geometry, reserved: Sequence[int]
 ) -> Tuple[List[List[Tuple[int, int]]], Allocator]:
-    """Place all nodes. ``reserved``: sizes in blocks of what goes before them (the journal, …).
+    """Place the nodes of the lower layer. ``reserved``: sizes in blocks of what goes before them (the journal, …).
 
     Returns the places of ``reserved`` and the allocator, which knows what is used. Raises NoRoomError.
     """
-    try:
-        return _place(nodes, geometry, reserved, spread=True)
-    except NoRoomError:
-        # A full disk: better one that changes in more blocks than none.
-        return _place(nodes, geometry, reserved, spread=False)
-
-
-def _place(
-    nodes: Sequence[Node], geometry: Geometry, reserved: Sequence[int], *, spread: bool
-) -> Tuple[List[List[Tuple[int, int]]], Allocator]:
     room = Allocator(geometry.free_segments())
     places = [room.take(count) for count in reserved]
-    for layer in (0, 1):
-        if spread:
-            room.align()
-        mine = [node for node in nodes if node.data_layer == layer]
-        for node in mine:
-            if node.is_directory:
-                _assign(node, room)
-        files = [node for node in mine if not node.is_directory]
-        if layer == 1 and spread:
-            _spread(files, room)
-        else:
-            for node in files:
-                _assign(node, room)
+    room.align()
+    for node in sorted(nodes, key=lambda node: not node.is_directory):
+        _assign(node, room)
     return places, room
+
+
+def place_upper(nodes: Sequence[Node], geometry: Geometry, at: int) -> Allocator:
+    """Place the nodes of the upper layer, block ``at`` or behind it. Raises NoRoomError."""
+    try:
+        return _place_upper(nodes, resume(geometry.free_segments(), at), spread=True)
+    except NoRoomError:
+        # A full disk: better one that changes in more blocks than none.
+        return _place_upper(nodes, resume(geometry.free_segments(), at), spread=False)
+
+
+def _place_upper(nodes: Sequence[Node], room: Allocator, *, spread: bool) -> Allocator:
+    if spread:
+        room.align()
+    files = [node for node in nodes if not node.is_directory]
+    for node in nodes:
+        if node.is_directory:
+            _assign(node, room)
+    if spread:
+        _spread(files, room)
+    else:
+        for node in files:
+            _assign(node, room)
+    return room
 
 
 def _spread(files: Sequence[Node], room: Allocator) -> None:

@@ -14,7 +14,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple, Type
 
 from ingot.bake.disk import gpt
 from ingot.bake.disk.ext4 import directory, extents, inode, superblock, xattr
-from ingot.bake.disk.ext4.geometry import BLOCK, DESCRIPTOR
+from ingot.bake.disk.ext4.geometry import BLOCK, DESCRIPTOR, GROUP_BLOCKS
 from ingot.bake.disk.ext4.node import ROOT_INODE
 from ingot.bake.tree import Entry, Kind, decode, encode
 from ingot.errors import BakeError
@@ -81,6 +81,11 @@ class Ext4Reader:
     ) -> None:
         os.close(self._file)
 
+    @property
+    def start(self) -> int:
+        """Where the root partition begins, in bytes."""
+        return self._start
+
     def entries(self, *, hashes: bool = True) -> List[Entry]:
         """Return all entries, sorted, lost+found included; files with their SHA-256 unless ``hashes`` is off.
 
@@ -118,10 +123,36 @@ class Ext4Reader:
             if at not in self._directories:
                 node = self._inode(number)
                 listed = directory.parse(b"".join(self._content(node))) if node.kind is Kind.DIRECTORY else ()
-                self._directories[at] = {decode(entry): child for entry, child in listed}
+                self._directories[at] = {decode(entry): child for entry, child, _ in listed}
             number = self._directories[at][name]
             at = f"{at}/{name}"
         return number
+
+    def entry(self, path: str, number: int) -> Entry:
+        """Return what inode ``number`` is under the name ``path``, without digest and hard-link group."""
+        return self._entry(path, self._inode(number), None, None)
+
+    def use_paths(self, numbers: Dict[str, int]) -> None:
+        """Take ``numbers`` for the inodes of all paths, instead of looking for them."""
+        self._paths = numbers
+
+    def inode_tables(self) -> Iterator[Tuple[int, int, int]]:
+        """Yield the first inode of each group, and where on the disk its table lies: start and length in bytes."""
+        blocks, per_group = (
+            struct.unpack("<I", os.pread(self._file, 4, self._start + 1028))[0],
+            self._inodes_per_group,
+        )
+        for group in range(-(-blocks // GROUP_BLOCKS)):
+            self._raw(group * per_group + 1)
+            yield (
+                group * per_group + 1,
+                self._start + self._tables[group] * BLOCK,
+                per_group * self._inode_size,
+            )
+
+    def at(self, offset: int, length: int) -> bytes:
+        """Return bytes of the disk."""
+        return os.pread(self._file, length, offset)
 
     def _entry(self, path: str, node: _Inode, group: Optional[str], digest: Optional[str]) -> Entry:
         link = None
@@ -148,7 +179,7 @@ class Ext4Reader:
             prefix, number = pending.pop()
             content = b"".join(self._content(self._inode(number)))
             # Each block's entries end at its end, so the blocks can be read as one.
-            for name, child in directory.parse(content):
+            for name, child, _ in directory.parse(content):
                 path = f"{prefix}/{decode(name)}"
                 yield path, child
                 if self._kind(child) is Kind.DIRECTORY and child not in seen:
@@ -163,6 +194,25 @@ class Ext4Reader:
         return os.pread(
             self._file, self._inode_size, self._start + self._tables[group] * BLOCK + index * self._inode_size
         )
+
+    def raw_inode(self, number: int) -> bytes:
+        """Return the bytes of an inode."""
+        return self._raw(number)
+
+    def children(self, number: int) -> List[directory.Child]:
+        """Return the entries of a directory: name, inode, type."""
+        return list(directory.parse(b"".join(self._content(self._inode(number)))))
+
+    def blocks_of(self, number: int) -> List[Tuple[int, int]]:
+        """Return what an inode owns as (start, blocks): content, leaves of its extent tree, attributes."""
+        raw = self._raw(number)
+        owned = []
+        if struct.unpack_from("<I", raw, 0x20)[0] & inode.EXTENTS_FLAG:
+            depth, found = extents.parse(raw[0x28:0x64])
+            owned += [(extent.physical, 1) for extent in found if depth]
+            owned += [(extent.physical, extent.length) for extent in self._extents(raw[0x28:0x64])]
+        xattr_block = struct.unpack_from("<I", raw, 0x68)[0]
+        return [*owned, (xattr_block, 1)] if xattr_block else owned
 
     def _kind(self, number: int) -> Kind:
         return _KINDS[struct.unpack_from("<H", self._raw(number))[0] & 0o170000]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
-from typing import Dict, List, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from ingot.bake.disk.ext4 import extents, inode, superblock
-from ingot.bake.disk.ext4.bitmaps import Bitmaps
+from ingot.bake.disk.ext4.bitmaps import Bitmaps, InodeUsage, join
 from ingot.bake.disk.ext4.geometry import (
     BLOCK,
     GROUP_BLOCKS,
@@ -14,10 +15,11 @@ from ingot.bake.disk.ext4.geometry import (
     INODES_PER_GROUP,
     MOST_INODES_PER_GROUP,
     RESERVED_DESCRIPTOR_BLOCKS,
+    TABLE_ALIGNMENT,
     Geometry,
 )
-from ingot.bake.disk.ext4.node import Node, build_nodes
-from ingot.bake.disk.ext4.placement import NoRoomError, place
+from ingot.bake.disk.ext4.node import Node, build_nodes, first_upper_inode, number_inodes, whole_tree
+from ingot.bake.disk.ext4.placement import NoRoomError, place_lower
 from ingot.bake.disk.identity import identifier
 from ingot.bake.disk.image import Image
 from ingot.bake.tree import Entry, Kind, encode
@@ -43,53 +45,94 @@ def journal_blocks(size: int) -> int:
     return 8192 if size < 4 * _GIB else 16384
 
 
+class More(NamedTuple):
+    """What the upper layer needs: room for so many ``inodes``, and ``size`` bytes, which only the message of an error tells."""
+
+    inodes: int = 4096
+    size: int = 0
+
+
+NO_MORE = More()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a later update needs to know of a file system with the lower layer alone (:mod:`ingot.bake.disk.ext4.update`).
+
+    ``at`` is the first block behind the lower layer's, ``next_inode`` the number after its last, ``used`` what its files occupy as
+    (start, blocks), ``journal`` what the superblock keeps of the journal's inode.
+    """
+
+    size: int
+    inodes_per_group: int
+    at: int
+    next_inode: int
+    used: List[Tuple[int, int]]
+    inodes: InodeUsage
+    journal: bytes
+
+
 def write_ext4(
-    image: Image, offset: int, size: int, *, name: str, entries: Sequence[Entry], epoch: int
-) -> None:
+    image: Image,
+    offset: int,
+    size: int,
+    *,
+    name: str,
+    entries: Sequence[Entry],
+    epoch: int,
+    more: More = NO_MORE,
+) -> Layout:
     """Put a file system of ``size`` bytes with ``entries`` (sorted) at ``offset`` of the disk of the recipe ``name``.
 
-    Raises TooSmallError, or BakeError for a tree that cannot be stored.
+    ``more`` is what the upper layer is expected to need. Raises TooSmallError, or BakeError for a tree that cannot be stored.
     """
-    nodes = build_nodes(entries, epoch)
-    geometry = _geometry(size, max(node.number for node in nodes))
+    entries = whole_tree(entries, epoch)
+    numbers, following = number_inodes(entries)
+    nodes = build_nodes(entries, numbers)
+    last = first_upper_inode(following) + more.inodes - 1
+    geometry = Geometry(size, inodes_needed(size, last))
     try:
-        places, room = place(nodes, geometry, [journal_blocks(size), 1])
+        places, room = place_lower(nodes, geometry, [journal_blocks(size), 1])
     except NoRoomError:
-        raise TooSmallError(size, _needed(nodes)) from None
-    writer = _Writer(image, offset, geometry, name, epoch)
+        content = sum(node.data_blocks + bool(node.xattr_content) for node in nodes)
+        blocks = content + -(-more.size // BLOCK) + 2 * TABLE_ALIGNMENT
+        raise TooSmallError(size, size_for(blocks, last)) from None
+    writer = Writer(image, offset, geometry, name, epoch)
     for node in nodes:
         writer.add(node)
     journal = writer.add_journal(places[0])
     writer.add_resize_inode(places[1][0][0])
-    writer.finish(room.used, journal)
+    used = join(room.used)
+    writer.bitmaps.use_blocks(used)
+    inodes = writer.bitmaps.inodes
+    writer.finish(journal)
+    return Layout(size, geometry.inodes_per_group, room.at, following, used, inodes, journal)
 
 
-def _geometry(size: int, last_inode: int) -> Geometry:
+def inodes_needed(size: int, last_inode: int) -> int:
+    """Return how many inodes each group must have so that there is a number ``last_inode``. Raises TooSmallError."""
     inodes = INODES_PER_GROUP
-    geometry = Geometry(size, inodes)
-    while geometry.inode_count < last_inode:
+    while Geometry(size, inodes).inode_count < last_inode:
         inodes *= 2
         if inodes > MOST_INODES_PER_GROUP:
             groups = -(-last_inode // MOST_INODES_PER_GROUP)
             raise TooSmallError(size, groups * GROUP_BLOCKS * BLOCK)
-        geometry = Geometry(size, inodes)
-    return geometry
+    return inodes
 
 
-def _needed(nodes: Sequence[Node]) -> int:
-    """Return the smallest size in bytes, to 16 MiB, that holds ``nodes``."""
-    content = sum(node.data_blocks + bool(node.xattr_content) for node in nodes) + 2
-    last = max(node.number for node in nodes)
+def size_for(blocks: int, last_inode: int) -> int:
+    """Return the smallest size in bytes, to 16 MiB, that holds ``blocks`` of content beside the journal, and so many inodes."""
     step = 16 << 20
-    size = -(-content * BLOCK // step) * step
-    while sum(end - start for start, end in _geometry(size, last).free_segments()) < content + journal_blocks(
-        size
-    ):
+    size = -(-blocks * BLOCK // step) * step
+    while True:
+        geometry = Geometry(size, inodes_needed(size, last_inode))
+        free = sum(end - start for start, end in geometry.free_segments())
+        if free >= blocks + journal_blocks(size):
+            return size
         size += step
-    return size
 
 
-class _Writer:
+class Writer:
     """Collects inodes and usage while it puts contents on the image."""
 
     def __init__(self, image: Image, offset: int, geometry: Geometry, name: str, epoch: int) -> None:
@@ -100,32 +143,34 @@ class _Writer:
         self._id = identifier(name, "root file system")
         self._hash_seed = identifier(name, "root hash seed")
         self._tables: Dict[int, bytearray] = {}
-        self._bitmaps = Bitmaps(geometry)
+        self.bitmaps = Bitmaps(geometry)
 
-    def _put(self, block: int, data: "bytes | bytearray") -> None:
+    def put(self, block: int, data: "bytes | bytearray") -> None:
+        """Put ``data`` at a block of the file system."""
         self._image.put(self._offset + block * BLOCK, data)
 
-    def _put_inode(self, number: int, data: bytes, *, is_directory: bool = False) -> None:
+    def put_inode(self, number: int, data: bytes, *, is_directory: bool = False) -> None:
+        """Put an inode into its group's table, and mark it as used."""
         per_group = self._geometry.inodes_per_group
         group, index = divmod(number - 1, per_group)
         table = self._tables.get(group)
         if table is None:
             table = self._tables[group] = bytearray(per_group * INODE_SIZE)
         table[index * INODE_SIZE : index * INODE_SIZE + len(data)] = data
-        self._bitmaps.use_inode(group, index, is_directory=is_directory)
+        self.bitmaps.use_inode(group, index, is_directory=is_directory)
 
     def add(self, node: Node) -> None:
         """Put a node's inode, tree, attributes and content."""
         root, leaves = extents.build(node.extents, node.leaves)
         for block, data in leaves:
-            self._put(block, data)
+            self.put(block, data)
         if node.xattr_content:
-            self._put(node.xattr_block, node.xattr_content)
-        self._put_inode(node.number, inode.pack_node(node, self._epoch, root), is_directory=node.is_directory)
+            self.put(node.xattr_block, node.xattr_content)
+        self.put_inode(node.number, inode.pack_node(node, self._epoch, root), is_directory=node.is_directory)
         if node.is_directory:
             data = b"".join(node.directory_data())
             for extent in node.extents:
-                self._put(
+                self.put(
                     extent.physical, data[extent.logical * BLOCK : (extent.logical + extent.length) * BLOCK]
                 )
         elif node.extents:
@@ -152,13 +197,13 @@ class _Writer:
             pieces.append(extents.Extent(sum(e.length for e in pieces), start, count))
         root, _ = extents.build(pieces, [])
         times = (self._epoch, self._epoch)
-        self._put_inode(
+        self.put_inode(
             superblock.JOURNAL_INODE,
             inode.pack(0o100600, (0, 0), length * BLOCK, times, 1, length, inode.EXTENTS_FLAG, root),
         )
         # Big-endian: magic, version 2 superblock, block size, length, first block, first sequence number, clean (start 0).
         head = struct.pack(">IIIIIIIII", 0xC03B3998, 4, 0, BLOCK, length, 1, 1, 0, 0)
-        self._put(places[0][0], head + bytes(12) + self._id.bytes + struct.pack(">I", 1))
+        self.put(places[0][0], head + bytes(12) + self._id.bytes + struct.pack(">I", 1))
         return root + struct.pack("<II", length * BLOCK >> 32, length * BLOCK & 0xFFFFFFFF)
 
     def add_resize_inode(self, map_block: int) -> None:
@@ -170,29 +215,40 @@ class _Writer:
         for number in range(RESERVED_DESCRIPTOR_BLOCKS):
             block = first + number
             struct.pack_into("<I", top, (geometry.descriptor_blocks + number) % _POINTERS * 4, block)
-            self._put(block, struct.pack(f"<{len(copies)}I", *(start + block for start in copies)))
-        self._put(map_block, top)
+            self.put(block, struct.pack(f"<{len(copies)}I", *(start + block for start in copies)))
+        self.put(map_block, top)
         # The double indirect pointer is the 14th; the size is what single and double indirection together can reach.
         pointers = struct.pack("<15I", *([0] * 13), map_block, 0)
         size = BLOCK * (12 + _POINTERS + _POINTERS * _POINTERS)
         owned = 1 + RESERVED_DESCRIPTOR_BLOCKS * (1 + len(copies))
         times = (self._epoch, self._epoch)
-        self._put_inode(
+        self.put_inode(
             superblock.RESIZE_INODE, inode.pack(0o100600, (0, 0), size, times, 1, owned, 0, pointers)
         )
 
-    def finish(self, used: Sequence[Tuple[int, int]], journal: bytes) -> None:
+    def finish(self, journal: bytes) -> None:
         """Put inode tables, bitmaps, descriptors and superblocks."""
         geometry = self._geometry
-        self._bitmaps.use_blocks(used)
         for index, table in self._tables.items():
-            self._put(geometry.groups[index].inode_table, table)
-        usage = [self._bitmaps.usage(group) for group in geometry.groups]
+            self.put(geometry.groups[index].inode_table, table)
+        primary = self.put_usage(journal)
+        copies = superblock.descriptors(
+            geometry, self._id, [superblock.backup_usage()] * geometry.group_count
+        )
+        for group in geometry.groups[1:]:
+            if group.has_super:
+                self.put(group.start, superblock.backup(primary, group.index))
+                self.put(group.start + 1, copies)
+
+    def put_usage(self, journal: bytes) -> bytearray:
+        """Put what tells used from free: bitmaps, descriptors, the first superblock. Returns the superblock."""
+        geometry = self._geometry
+        usage = [self.bitmaps.usage(group) for group in geometry.groups]
         for group, use in zip(geometry.groups, usage):  # noqa: B905 - Python 3.9; one for each group
             if not use.flags & superblock.BLOCK_UNINIT:
-                self._put(group.block_bitmap, self._bitmaps.block_bitmap(group))
+                self.put(group.block_bitmap, self.bitmaps.block_bitmap(group))
             if not use.flags & superblock.INODE_UNINIT:
-                self._put(group.inode_bitmap, self._bitmaps.inode_bitmap(group))
+                self.put(group.inode_bitmap, self.bitmaps.inode_bitmap(group))
         free_blocks, free_inodes = (
             sum(use.free_blocks for use in usage),
             sum(use.free_inodes for use in usage),
@@ -201,11 +257,5 @@ class _Writer:
             geometry, LABEL, self._id, self._hash_seed, self._epoch, free_blocks, free_inodes, journal
         )
         self._image.put(self._offset + 1024, primary)
-        self._put(1, superblock.descriptors(geometry, self._id, usage))
-        copies = superblock.descriptors(
-            geometry, self._id, [superblock.backup_usage()] * geometry.group_count
-        )
-        for group in geometry.groups[1:]:
-            if group.has_super:
-                self._put(group.start, superblock.backup(primary, group.index))
-                self._put(group.start + 1, copies)
+        self.put(1, superblock.descriptors(geometry, self._id, usage))
+        return primary

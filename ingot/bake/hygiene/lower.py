@@ -1,0 +1,159 @@
+"""What need not be looked at again: of a disk that is a changed copy of the lower layer's, all that is still the same there.
+
+Which inodes changed is read from the two disks, not taken from the writer: the blocks whose digests differ are compared, inode table by
+inode table.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+
+from ingot.bake.disk import Ext4Reader, read_ext4
+from ingot.bake.disk.spec import SNAPSHOT_BLOCK
+from ingot.bake.hygiene import contents, identity, permissions, traces
+from ingot.bake.hygiene.view import View
+from ingot.bake.index import Index, Patched
+from ingot.bake.tree import Entry, Kind, decode
+
+# The checks that look at one file after the other.
+_CHECKS = (identity.check, contents.check, traces.check, permissions.check)
+_PAGE = 4096
+_INODE = 256
+# Says which files are packages': when it changes, nothing is taken as known.
+_DATABASE = "/var/lib/dpkg/"
+
+
+class Known(NamedTuple):
+    """The lower layer's disk: its file, its blocks' digests and those of the disk made of it, what is on it, and the paths in doubt."""
+
+    disk: Path
+    blocks: Sequence[Optional[str]]
+    changed_blocks: Sequence[Optional[str]]
+    tree: Index
+    suspects: FrozenSet[str]
+
+
+def suspects(disk: Path, index: Index, words: Sequence[str]) -> Set[str]:
+    """Return the paths on a disk with the lower layer ``index`` alone that are not clean whatever a recipe adds.
+
+    All else is: a package's unchanged file, or one in which no check finds anything. ``words`` are those that no file may hold.
+    """
+    with read_ext4(disk) as reader:
+        view = View(reader, {}, words, index, is_lower=True)
+        found = {finding.path for check in _CHECKS for finding in check(view)}
+        for entry in view.unproven:
+            # Any directory can become a home.
+            hidden = any(f"/{cache}/" in entry.path for cache in traces.HOME_CACHES)
+            if (
+                hidden
+                or permissions.power(entry)
+                or entry.path.startswith(tuple(f"{c}/" for c in traces.CACHES))
+            ):
+                found.add(entry.path)
+    return found & set(view.entries)
+
+
+def changed_view(
+    reader: Ext4Reader, plan: Mapping[str, Any], words: Sequence[str], known: Known
+) -> Optional[View]:
+    """Return the view of a changed disk in which only what changed is in doubt; None when all of it is."""
+    numbers = known.tree.numbers
+    with read_ext4(known.disk) as before:
+        patch, moved = _changes(reader, before, known, numbers)
+    if any(path.startswith(_DATABASE) for path in patch):
+        return None
+    entries = Patched(known.tree, patch)
+    live = {
+        path: number for path, number in {**numbers, **moved}.items() if patch.get(path, True) is not None
+    }
+    reader.use_paths(live)
+    doubtful = {path for path, entry in patch.items() if entry is not None}
+    doubtful |= {path for path in known.suspects if path in entries}
+    return View(reader, plan, words, known.tree, entries=entries, doubtful=doubtful)
+
+
+def _changes(
+    reader: Ext4Reader, before: Ext4Reader, known: Known, numbers: Mapping[str, int]
+) -> Tuple[Dict[str, Optional[Entry]], Dict[str, int]]:
+    """Return the entries that changed, None for what is no more, and the inodes of those that are new or other ones."""
+    names: Dict[int, List[str]] = {}
+    for path, number in numbers.items():
+        names.setdefault(number, []).append(path)
+    patch: Dict[str, Optional[Entry]] = {}
+    moved: Dict[str, int] = {}
+    changed = sorted(number for number in _changed_inodes(reader, before, known) if number in names)
+    for number in changed:
+        if not _is_used(reader, number):
+            continue  # its names are gone from their directories, which changed
+        for path in names[number]:
+            patch.setdefault(path, reader.entry(path, number))
+        if _is_directory(reader, number):
+            _compare(reader, before, names[number][0], number, known.tree, patch, moved)
+    return patch, moved
+
+
+def _compare(
+    reader: Ext4Reader,
+    before: Ext4Reader,
+    path: str,
+    number: int,
+    index: Index,
+    patch: Dict[str, Optional[Entry]],
+    moved: Dict[str, int],
+) -> None:
+    """Enter what came into a directory and what went."""
+    prefix = path.rstrip("/")
+    old = {name: inode for name, inode, _ in before.children(number)}
+    new = {name: inode for name, inode, _ in reader.children(number)}
+    for name in old:
+        if new.get(name) != old[name]:
+            gone = f"{prefix}/{decode(name)}"
+            for below in (gone, *index.below(gone)):
+                patch[below] = None
+    for name, inode in new.items():
+        if old.get(name) != inode:
+            for place, one, entry in _walk(reader, f"{prefix}/{decode(name)}", inode):
+                patch[place], moved[place] = entry, one
+
+
+def _walk(reader: Ext4Reader, path: str, number: int) -> Iterator[Tuple[str, int, Entry]]:
+    entry = reader.entry(path, number)
+    yield path, number, entry
+    if entry.kind is Kind.DIRECTORY:
+        for name, inode, _ in reader.children(number):
+            yield from _walk(reader, f"{path}/{decode(name)}", inode)
+
+
+def _is_used(reader: Ext4Reader, number: int) -> bool:
+    return any(reader.raw_inode(number)[:2])
+
+
+def _is_directory(reader: Ext4Reader, number: int) -> bool:
+    mode: int = struct.unpack_from("<H", reader.raw_inode(number))[0]
+    return mode & 0o170000 == 0o040000
+
+
+def _changed_inodes(reader: Ext4Reader, before: Ext4Reader, known: Known) -> Set[int]:
+    """Return the numbers of the inodes whose bytes differ on the two disks."""
+    differing = {n for n, (a, b) in enumerate(zip(known.blocks, known.changed_blocks)) if a != b}  # noqa: B905 - Python 3.9
+    found = set()
+    for first, start, length in reader.inode_tables():
+        for block in range(start // SNAPSHOT_BLOCK, (start + length - 1) // SNAPSHOT_BLOCK + 1):
+            if block not in differing:
+                continue
+            at = max(start, block * SNAPSHOT_BLOCK)
+            size = min(start + length, (block + 1) * SNAPSHOT_BLOCK) - at
+            for offset in _differences(before.at(at, size), reader.at(at, size)):
+                found.add(first + (at + offset - start) // _INODE)
+    return found
+
+
+def _differences(one: bytes, other: bytes) -> Iterator[int]:
+    """Yield the offsets of the inodes that differ."""
+    for page in range(0, len(one), _PAGE):
+        if one[page : page + _PAGE] != other[page : page + _PAGE]:
+            for at in range(page, page + _PAGE, _INODE):
+                if one[at : at + _INODE] != other[at : at + _INODE]:
+                    yield at
