@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
+from typing import AbstractSet, Any, Dict, List, Mapping, NamedTuple, Sequence
 
 from ingot.bake import inventory
 from ingot.bake.disk import DiskDigest
@@ -63,6 +63,15 @@ class Contents(NamedTuple):
     file_lines: Sequence[str]
     files_text: bytes
     links: Sequence[Entry]
+
+
+def contents_of(
+    entries: Sequence[Entry], changed: AbstractSet[str], contents: Mapping[str, bytes]
+) -> Contents:
+    """Return the contents of a tree whose ``entries`` (sorted) are all at hand; ``changed`` are the paths that the recipe changed."""
+    lines = [file_line(entry, layer=int(entry.path in changed)) for entry in entries]
+    links = [entry for entry in entries if entry.kind is Kind.SYMLINK and entry.path.startswith(UNITS)]
+    return Contents(contents, lines, inventory.files_text(entries), links)
 
 
 def _os(text: str, kernel: str) -> Dict[str, str]:

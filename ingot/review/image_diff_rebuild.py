@@ -14,7 +14,7 @@ from typing import Any
 from ingot.bake.disk import DiskDigest, Ext4Reader, read_ext4
 from ingot.bake.disk.spec import root_digest
 from ingot.bake.inventory import BASELINE, LIBRARY, READ, escape
-from ingot.bake.manifest import BLOCK_SIZE, make_manifest
+from ingot.bake.manifest import BLOCK_SIZE, contents_of, manifest_text
 from ingot.bake.tree import Entry, encode
 from ingot.errors import InputError
 from ingot.review.image_diff_side import joined
@@ -39,11 +39,13 @@ def rebuild_manifest(disk: Path, what: str, architecture: str) -> dict[str, Any]
             raise InputError(f"{what} is no image of Ingot: it has no {missing[0]}")
         plan = _plan(reader, architecture)
         contents = {path: reader.read(joined(path, links[path] or path)) for path in READ}
-        entries = _with_layers(entries, reader.read(f"{BASELINE}/image"))
+        changed = _changed(entries, reader.read(f"{BASELINE}/image"))
     kernels = sorted(
         path.removeprefix("/boot/vmlinuz-") for path in links if path.startswith("/boot/vmlinuz-")
     )
-    manifest = make_manifest(plan, entries, contents, kernels[0] if kernels else "unknown", _digest(disk), {})
+    image = contents_of(entries, changed, contents)
+    text = manifest_text(plan, image, kernels[0] if kernels else "unknown", _digest(disk), {})
+    manifest = json.loads(text)
     return {**{key: value for key, value in manifest.items() if key not in NOT_REBUILT}, "boot": {}}
 
 
@@ -90,10 +92,10 @@ def _test(line: str) -> dict[str, Any]:
     return {"name": name, kind: values["unit" if kind == "service" else "run"]}
 
 
-def _with_layers(entries: Sequence[Entry], baseline: bytes) -> list[Entry]:
-    """Return the entries with layer 1 for what the image's own list says that the recipe changed."""
+def _changed(entries: Sequence[Entry], baseline: bytes) -> set[str]:
+    """Return the paths of which the image's own list says that the recipe changed them."""
     changed = {line.partition(b"\t")[0] for line in baseline.splitlines()}
-    return [entry._replace(layer=1 if escape(encode(entry.path)) in changed else 0) for entry in entries]
+    return {entry.path for entry in entries if escape(encode(entry.path)) in changed}
 
 
 def _digest(disk: Path) -> DiskDigest:
