@@ -3,6 +3,7 @@
 # make test   all tests, the real ones included
 # make check  linters, types and the quick tests
 # make lock   compile requirements.txt anew
+# make runner what a hosted CI runner lacks: user namespaces, KVM
 # make bench  side-by-side measurements against peers
 
 SHELL := /bin/bash
@@ -11,7 +12,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export CDK_DISABLE_CLI_TELEMETRY := 1
 
-.PHONY: up down test check lint setup setup-tests lock bench
+.PHONY: up down test check lint setup setup-tests lock bench runner
 
 setup:
 	@tools/setup
@@ -39,3 +40,6 @@ check: setup-tests lint
 
 lock:
 	@uv pip compile --quiet --generate-hashes --extra cloud --extra dev --no-header --no-annotate --python-version 3.11 --output-file requirements.txt pyproject.toml
+
+runner:
+	@tools/runner

@@ -9,15 +9,19 @@ from stacks.builder_stack import BuilderStack
 from stacks.config import Config
 from stacks.fleet_stack import FleetStack
 from stacks.recipe import load
+from stacks.review_stack import ReviewStack
 
 
 def main() -> None:
     """Read context and environments, create the stacks, write the cloud assembly."""
     app = cdk.App(analytics_reporting=False)
-    config = Config.read(app.node.get_all_context())
+    context = app.node.get_all_context()
+    config = Config.read(context)
     recipe = load(config)
     builder = BuilderStack(app, "IngotBuilder", config=config, architecture=recipe.architecture)
     FleetStack(app, config.stack_name("IngotFleet"), config=config, recipe=recipe, builder=builder.builder)
+    if context.get("github") is not None:
+        ReviewStack(app, "IngotReview", config=config, context=context)
     app.synth()
 
 

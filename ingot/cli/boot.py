@@ -17,6 +17,7 @@ import typer
 
 from ingot import paths
 from ingot.aws.console import TEST, last_line, tail
+from ingot.cli.boot_record import BootRecord
 from ingot.cli.options import Environment
 from ingot.cli.reporting import Reporter
 from ingot.errors import InputError, VerificationError
@@ -47,6 +48,9 @@ def boot(
         bool,
         typer.Option("--once", help="End when the tests are done. Without a terminal this is the default."),
     ] = False,
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write console and tests, with their times, as JSON.")
+    ] = None,
     env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
 ) -> None:
@@ -62,8 +66,13 @@ def boot(
                 f"{image.name} {image.digest[:12]} boots; its console: {machine.directory / 'console.log'}"
             )
             print(url, flush=True)
-            if not no_tests:
-                _test(image.manifest["tests"], machine, report)
+            with BootRecord(image, machine) as log:
+                try:
+                    if not no_tests:
+                        _test(image.manifest["tests"], machine, log, report)
+                finally:
+                    if record is not None:
+                        log.write(record)
             if once or not sys.stdin.isatty():
                 return
             report("press Ctrl-C to end it")
@@ -90,21 +99,22 @@ def _image(name: str, recipes: Path, env: str | None, report: Callable[[str], No
     return store.bake(load_recipe(find_recipe(recipes, name), env), report)
 
 
-def _test(tests: list[dict[str, Any]], machine: Machine, report: Callable[[str], None]) -> None:
+def _test(
+    tests: list[dict[str, Any]], machine: Machine, log: BootRecord, report: Callable[[str], None]
+) -> None:
     """Run all tests, print each result; raise VerificationError with the console's end if one failed."""
     end = time.monotonic() + ANSWER_LIMIT
     failed = 0
     for test in (test for test in tests if "http" in test):
-        failed += _told(f"{test['name']} (from outside)", _ask(test["http"], machine, end))
+        failed += _told(test["name"], _ask(test["http"], machine, end), log, "outside")
     report("waits for the tests that run inside")
     line = _inside(machine, end + sum(float(test.get("timeout", 60)) for test in tests))
     if line is None:
-        failed += _told("tests inside", "no valid ingot-test line on the console")
+        failed += _told("tests inside", "no valid ingot-test line on the console", log, "inside")
     else:
         for result in line["results"]:
-            failed += _told(
-                str(result["name"]), None if result["ok"] else str(result.get("detail", "failed"))
-            )
+            problem = None if result["ok"] else str(result.get("detail", "failed"))
+            failed += _told(str(result["name"]), problem, log, "inside")
     if failed:
         end_of_console = tail(machine.console()[0].decode(errors="replace"))
         raise VerificationError(
@@ -112,7 +122,9 @@ def _test(tests: list[dict[str, Any]], machine: Machine, report: Callable[[str],
         )
 
 
-def _told(name: str, problem: str | None) -> int:
+def _told(name: str, problem: str | None, log: BootRecord, where: str) -> int:
+    log.test(name, problem, where)
+    name += " (from outside)" if where == "outside" else ""
     print(f"ok      {name}" if problem is None else f"FAILED  {name}: {problem}", flush=True)
     return problem is not None
 

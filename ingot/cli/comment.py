@@ -12,7 +12,7 @@ import typer
 
 from ingot.errors import InputError
 from ingot.review.comment import MARKER, render_comment
-from ingot.review.comment_github import API, PullRequest
+from ingot.review.comment_github import API, GitHub, PullRequest
 
 app = typer.Typer(add_completion=False)
 
@@ -38,17 +38,18 @@ def comment(
     if dry_run:
         print(body, end="")
         return
+    if pull_request is None:
+        raise InputError("--pull-request is missing; --dry-run prints the comment without it")
+    print(PullRequest(github(repository), pull_request, author).comment(body, MARKER))
+
+
+def github(repository: str | None) -> GitHub:
+    """Return the repository that is named, with the token of the environment; raise InputError for what is missing."""
     token = os.environ.get("GITHUB_TOKEN")
-    for found, what in (
-        (pull_request, "--pull-request"),
-        (repository, "--repository"),
-        (token, "GITHUB_TOKEN"),
-    ):
+    for found, what in ((repository, "--repository"), (token, "GITHUB_TOKEN")):
         if not found:
-            raise InputError(f"{what} is missing; --dry-run prints the comment without it")
-    api = os.environ.get("GITHUB_API_URL") or API
-    target = PullRequest(str(repository), int(pull_request or 0), str(token), api, author)
-    print(target.comment(body, MARKER))
+            raise InputError(f"{what} is missing; --dry-run does without it")
+    return GitHub(str(repository), str(token), os.environ.get("GITHUB_API_URL") or API)
 
 
 def _read(path: Path) -> dict[str, Any]:

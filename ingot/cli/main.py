@@ -23,6 +23,7 @@ COMMANDS = {
     "diff": "Show what differs between two images.",
     "plan": "Print what a merge would do.",
     "comment": "Write a plan as the one comment on a pull request.",
+    "upgrade": "Propose newer packages: one pull request for each recipe.",
     "publish": "Publish a recipe's image as an AMI.",
     "deploy": "Publish what is missing, then run `cdk deploy`.",
     "verify": "Compare clones or a published image with the manifest.",

@@ -11,8 +11,9 @@ import typer
 
 from ingot import paths
 from ingot.cli import cdk
+from ingot.cli.plan_boot import boot_changed, failures
 from ingot.cli.reporting import Reporter
-from ingot.errors import InputError
+from ingot.errors import InputError, VerificationError
 from ingot.recipe.explain import close_to
 from ingot.review.git import Repository
 from ingot.review.infrastructure_cdk import Cache, Cdk
@@ -57,6 +58,15 @@ def plan(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print Markdown, whole, as for a pull request.")
     ] = False,
+    boot: Annotated[
+        bool, typer.Option("--boot", help="Boot each image that changed and run its tests; 1 if one fails.")
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report as one self-contained page.")
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the JSON to a file as well.")
+    ] = None,
     detailed_exitcode: Annotated[
         bool,
         typer.Option("--detailed-exitcode", help="Exit 4 when something changes, 5 when that is dangerous."),
@@ -64,18 +74,49 @@ def plan(
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
 ) -> None:
     """Print what a merge would do: digests and why they change, images to bake, stacks by `cdk diff`, the rollout."""
-    for pair in context or []:
-        if "=" not in pair:
-            raise InputError(f"--context {pair}: found no '=', expected KEY=VALUE")
+    _check(context or [], as_json=as_json, markdown=markdown)
     with Reporter() as report:
         clients = _clients(required=deployed)
         planner = _planner(report, clients, recipes, context or [], bake=bake, deployed=deployed)
         result = replace(planner, environments=_environments(env or [], everything=all_environments)).plan(
             base
         )
-    _print(result.to_json(), as_json=as_json, markdown=markdown)
+        content = result.to_json()
+        content["boots"] = boot_changed(content, report) if boot else []
+    _write(content, save, html)
+    _print(content, as_json=as_json, markdown=markdown)
+    if failed := failures(content["boots"]):
+        raise VerificationError(
+            "images of this plan fail their tests:\n" + "\n".join(f"  {line}" for line in failed)
+        )
     if detailed_exitcode:
         raise typer.Exit(EXIT_CODES[result.verdict])
+
+
+def _check(context: list[str], *, as_json: bool, markdown: bool) -> None:
+    for pair in context:
+        if "=" not in pair:
+            raise InputError(f"--context {pair}: found no '=', expected KEY=VALUE")
+    if as_json and markdown:
+        raise InputError(
+            "--json and --markdown exclude each other", hint="--save FILE writes the JSON as well"
+        )
+
+
+def _write(content: dict[str, Any], save: Path | None, html: Path | None) -> None:
+    """Write the files that were asked for; raise InputError for one that cannot be written."""
+    texts: dict[Path, str] = {}
+    if save is not None:
+        texts[save] = json.dumps(content, indent=1, sort_keys=True) + "\n"
+    if html is not None:
+        from ingot.review.render import render_report
+
+        texts[html] = render_report(content)
+    for path, text in texts.items():
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _environments(named: list[str], *, everything: bool) -> list[str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -45,3 +46,20 @@ def gc(
     )
     counts = f"{len(removed.images)} images, {removed.layers} layers, {removed.packages} packages"
     print(f"removed {counts}: {removed.size / 2**20:.0f} MiB are free")
+
+
+@app.command()
+def pack(archive: Annotated[Path, typer.Argument(help="The file to write; .tar.zst compresses it.")]) -> None:
+    """Write packages, layers and images to one file: a cache that another machine unpacks. Prints its size."""
+    from ingot.store.pack import pack as write
+
+    size = write(Store(), archive, lambda text: print(text, file=sys.stderr, flush=True))
+    print(f"{archive}: {size / 2**20:.0f} MiB")
+
+
+@app.command()
+def unpack(archive: Annotated[Path, typer.Argument(help="What `ingot store pack` wrote.")]) -> None:
+    """Put a packed store into this machine's; what is here already stays."""
+    from ingot.store.pack import unpack as read
+
+    read(Store(), archive, lambda text: print(text, file=sys.stderr, flush=True))

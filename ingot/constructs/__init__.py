@@ -4,5 +4,16 @@ from ingot.constructs.builder import Builder
 from ingot.constructs.clone_fleet import CloneFleet
 from ingot.constructs.fleet_options import Alarms, Refresh, Scaling, Spot, WarmPool
 from ingot.constructs.golden_image import GoldenImage
+from ingot.constructs.review_roles import ReviewRoles
 
-__all__ = ["Alarms", "Builder", "CloneFleet", "GoldenImage", "Refresh", "Scaling", "Spot", "WarmPool"]
+__all__ = [
+    "Alarms",
+    "Builder",
+    "CloneFleet",
+    "GoldenImage",
+    "Refresh",
+    "ReviewRoles",
+    "Scaling",
+    "Spot",
+    "WarmPool",
+]

@@ -17,6 +17,7 @@ from ingot.review.image_diff_json import image_diff_from_json
 from ingot.review.infrastructure import IMPACTS
 from ingot.review.plan_text import (
     VERDICTS,
+    boot_lines,
     compared,
     image_line,
     label,
@@ -70,6 +71,8 @@ class _Comment:
             self.add("a note", f"> [!NOTE]\n> {code(note)}")
         if plan["dangerous"]:
             self.add("the dangerous changes", _dangers(plan["dangerous"]))
+        for boot in plan.get("boots", ()):
+            self.boot(boot)
         self.add("the summary", _summary(plan))
         for rollout in plan["rollouts"]:
             lines = list(rollout_lines(rollout))
@@ -104,6 +107,14 @@ class _Comment:
                 return
             block = fenced([*kept, f"… and {len(lines) - len(kept):,} more lines"], language)
         self.folded(what, summary, block)
+
+    def boot(self, boot: Mapping[str, Any]) -> None:
+        line, *failed = boot_lines(boot)
+        if failed or not boot["tests"]:
+            rest = "\n".join(f"> - {code(text)}" for text in failed[:DANGERS])
+            self.add("a failed boot", f"> [!WARNING]\n> **{code(line)}**\n{rest}".rstrip())
+        else:
+            self.add("a boot", f"✓ {code(line)}")
 
     def image(self, image: Mapping[str, Any]) -> None:
         name = label(image, "recipe")

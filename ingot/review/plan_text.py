@@ -48,6 +48,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield from _section("Dangerous", [f"! {sentence}" for sentence in plan["dangerous"]])
     yield from _section("Recipes", list(_recipes(plan)))
     yield from _section("Images", list(_images(plan)))
+    yield from _section("Boots", [line for boot in plan.get("boots", ()) for line in boot_lines(boot)])
     yield from _section("Stacks", [line for stack in plan["stacks"] for line in stack_lines(stack)])
     yield from _section("Rollout", [line for rollout in plan["rollouts"] for line in rollout_lines(rollout)])
     diffs = [s["cdk_diff"].splitlines() for s in plan["stacks"] if s["cdk_diff"]]
@@ -100,6 +101,15 @@ def _images(plan: Plan) -> Iterator[str]:
             yield from (
                 f"    {line}" for line in render_image(image_diff_from_json(image["diff"])).splitlines()
             )
+
+
+def boot_lines(boot: Mapping[str, Any]) -> Iterator[str]:
+    """Yield whether one image booted and passed its tests, and each test that it did not pass."""
+    tests = boot["tests"]
+    passed = sum(1 for test in tests if test["ok"])
+    word = "booted" if tests and passed == len(tests) else "FAILED"
+    yield f"{boot['recipe']} {boot['digest'][:12]}: {word}, {passed} of {len(tests)} tests passed, {boot['seconds']:.0f} s"
+    yield from (f"  {test['name']}: {test.get('detail')}" for test in tests if not test["ok"])
 
 
 def stack_lines(stack: Mapping[str, Any]) -> Iterator[str]:

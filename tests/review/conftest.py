@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 
 from tests.review.project import Project
@@ -26,3 +28,22 @@ def project(tmp_path, monkeypatch):
     project.fill()
     monkeypatch.chdir(directory)
     return project
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Return a function that lets a server of http.server answer until the test ends."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    started = []
+
+    def start(server):
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        started.append((server, thread))
+        return server
+
+    yield start
+    for server, thread in started:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,7 +1,6 @@
 """`ingot comment` against a server on loopback that does what GitHub's API does with comments."""
 
 import json
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,8 +16,9 @@ BOT = "github-actions[bot]"
 class GitHub(ThreadingHTTPServer):
     """Comments of one pull request, and the requests that came."""
 
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, handler=None):
+        super().__init__(("127.0.0.1", 0), handler or Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
         self.comments, self.requests, self.refuse = [], [], None
 
     def add(self, body, login=BOT):
@@ -48,8 +48,11 @@ class Handler(BaseHTTPRequestHandler):
         self.server.comments[number - 1]["body"] = self.body()
         self.reply(200, self.server.comments[number - 1])
 
+    def content(self):
+        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+
     def body(self):
-        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))["body"]
+        return self.content()["body"]
 
     def reply(self, status, content):
         self.server.requests.append((self.command, self.path, dict(self.headers)))
@@ -66,18 +69,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def github(monkeypatch):
-    server = GitHub()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{server.server_port}")
+def github(monkeypatch, serve):
+    server = serve(GitHub())
+    monkeypatch.setenv("GITHUB_API_URL", server.url)
     monkeypatch.setenv("GITHUB_TOKEN", "secret-token")
     monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    return server
 
 
 @pytest.fixture
@@ -144,7 +141,7 @@ def test_what_github_refuses_is_told(github, plan_file, capfd, status, said, hin
     github.refuse = (status, {"message": said})
     assert comment(plan_file) == 1
     error = capfd.readouterr().err
-    assert f"GitHub answers {status} to GET for pull request 7 of o/r: {said}" in error
+    assert f"GitHub answers {status} to GET issues/7/comments of o/r: {said}" in error
     assert hint in error
     assert "secret-token" not in error
 
@@ -160,7 +157,7 @@ def test_what_is_missing_is_named(github, plan_file, monkeypatch, capfd):
     assert "the repository 'no slash'; expected OWNER/NAME" in capfd.readouterr().err
     monkeypatch.delenv("GITHUB_TOKEN")
     assert comment(plan_file) == 2
-    assert "GITHUB_TOKEN is missing; --dry-run prints the comment without it" in capfd.readouterr().err
+    assert "GITHUB_TOKEN is missing; --dry-run does without it" in capfd.readouterr().err
     assert comment(plan_file, "--dry-run") == 0
     assert capfd.readouterr().out.startswith(MARKER)
     assert github.requests == []

@@ -195,6 +195,11 @@ class Machine:
             return 0.0  # it has just ended; the caller's wait says so
         return (int(fields[11]) + int(fields[12])) / TICKS
 
+    @property
+    def accelerator(self) -> str:
+        """What runs the machine's instructions: kvm or tcg."""
+        return self._accelerator
+
     def console(self) -> tuple[bytes, float]:
         """Return the last 64 KiB of the serial console and when it was last written to (seconds since 1970)."""
         try:

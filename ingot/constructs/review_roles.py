@@ -1,0 +1,102 @@
+"""The roles that GitHub Actions takes without any stored secret: one for pull requests, which may not deploy, and one for the trunk."""
+
+from __future__ import annotations
+
+import re
+
+from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from ingot.constructs.audit import departs
+from ingot.constructs.review_policies import deploying, looking, never_deploying
+from ingot.errors import InputError
+
+ISSUER = "token.actions.githubusercontent.com"
+AUDIENCE = "sts.amazonaws.com"
+# GitHub's rules for names; a wildcard here would open the roles to other repositories.
+REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
+BRANCH = re.compile(r"[A-Za-z0-9._/-]{1,200}")
+
+
+class ReviewRoles(Construct):
+    """GitHub's identity provider, and the two roles of one repository.
+
+    The subject of GitHub's token tells them apart (GitHub Docs, "OpenID Connect reference"): ``repo:OWNER/NAME:pull_request`` reads,
+    ``repo:OWNER/NAME:ref:refs/heads/BRANCH`` deploys. A pull request from a fork gets no token at all.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        repository: str,
+        branch: str = "main",
+        provider_arn: str | None = None,
+        stacks: str = "Ingot",
+    ) -> None:
+        """Create the roles.
+
+        :param repository: OWNER/NAME on GitHub
+        :param branch: the branch whose workflows deploy
+        :param provider_arn: GitHub's identity provider, where the account has it already: there can be but one. Default: it is made here
+        :param stacks: what the names of the stacks begin with that a pull request may look at
+        :raises InputError: a repository, branch or ARN that is none
+        """
+        super().__init__(scope, id_)
+        _check(repository, branch, provider_arn)
+        self.provider_arn = provider_arn or self._provider()
+        self.pull_request = self._role(
+            "PullRequest",
+            f"repo:{repository}:pull_request",
+            f"Pull requests of {repository}: may look, may not deploy",
+            [*looking(self, stacks=stacks), *never_deploying()],
+        )
+        self.deploy = self._role(
+            "Deploy",
+            f"repo:{repository}:ref:refs/heads/{branch}",
+            f"The branch {branch} of {repository}: publishes and deploys",
+            [*looking(self, stacks=stacks), *deploying(self)],
+        )
+
+    def _provider(self) -> str:
+        # CloudFormation's own resource: the CDK's older construct needs a Lambda function for it.
+        provider = iam.OidcProviderNative(self, "GitHub", url=f"https://{ISSUER}", client_ids=[AUDIENCE])
+        return provider.oidc_provider_arn
+
+    def _role(
+        self, id_: str, subject: str, description: str, statements: list[iam.PolicyStatement]
+    ) -> iam.Role:
+        claims = {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": subject}
+        role = iam.Role(
+            self,
+            id_,
+            assumed_by=iam.WebIdentityPrincipal(self.provider_arn, {"StringEquals": claims}),
+            description=description,
+            max_session_duration=Duration.hours(1),
+        )
+        for statement in statements:
+            role.add_to_policy(statement)
+        departs(
+            role.node.find_child("DefaultPolicy"),
+            "AwsSolutions-IAM5",
+            "ids of snapshots, AMIs and stacks are AWS's choice: conditions on the ingot:recipe tag and names narrow them; Describe calls take "
+            "no resource.",
+        )
+        return role
+
+
+def _check(repository: str, branch: str, provider_arn: str | None) -> None:
+    for value, pattern, what in (
+        (repository, REPOSITORY, "a GitHub repository as OWNER/NAME"),
+        (branch, BRANCH, "a branch's name without wildcards"),
+    ):
+        if pattern.fullmatch(value) is None:
+            raise InputError(f"found {value!r}, expected {what}")
+    wanted = rf"arn:aws[a-z-]*:iam::[0-9]{{12}}:oidc-provider/{re.escape(ISSUER)}"
+    if provider_arn is not None and re.fullmatch(wanted, provider_arn) is None:
+        raise InputError(
+            f"found {provider_arn!r}, expected the ARN of GitHub's identity provider",
+            hint=f"arn:aws:iam::ACCOUNT:oidc-provider/{ISSUER}",
+        )

@@ -1,0 +1,113 @@
+"""Proposes newer packages: one branch and one pull request for each recipe, refreshed as long as it is open."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingot.errors import IngotError
+from ingot.process import CommandError, run
+from ingot.review.comment_github import GitHub
+from ingot.review.render_escape import fenced
+
+# Characters of a pull request's body; GitHub's limit is that of comments.
+LIMIT = 60_000
+BRANCH = "ingot/lock-{name}"
+AUTHOR = ("-c", "user.name=Ingot", "-c", "user.email=ingot@users.noreply.github.com")
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """A recipe whose locks move. ``locks``: the new text of each lock file; ``moved``: the lines that `ingot lock` prints."""
+
+    name: str
+    locks: Mapping[Path, str]
+    moved: Sequence[str]
+
+    @property
+    def branch(self) -> str:
+        """The branch of its pull request."""
+        return BRANCH.format(name=self.name)
+
+    @property
+    def title(self) -> str:
+        """The title of its pull request."""
+        count = len(self.moved)
+        return f"Upgrade {count} package{'' if count == 1 else 's'} of {self.name}"
+
+    @property
+    def body(self) -> str:
+        """What its pull request says; every line that does not fit is counted."""
+        lines = list(self.moved)
+        while len(fenced(lines)) > LIMIT:
+            lines = lines[: len(lines) * 9 // 10]
+        left = len(self.moved) - len(lines)
+        rest = f"\n\nand {left:,} more, in the diff of the lock." if left else ""
+        return (
+            f"`ingot lock {self.name} --upgrade` moved these packages:\n\n{fenced(lines)}{rest}\n\n"
+            "Merging it bakes a new image. The plan and the tests are in this pull request's checks."
+        )
+
+
+def push(upgrade: Upgrade, base: str, remote: str = "origin") -> bool:
+    """Commit the locks alone, on top of the commit ``base``, and push them to the upgrade's branch; return whether that is new there.
+
+    Neither the working tree, nor the index, nor any local branch is touched. Raises IngotError with what git says.
+    """
+    root = Path(_git(next(iter(upgrade.locks)).parent, "rev-parse", "--show-toplevel").strip())
+    tree = _tree(root, base, upgrade.locks)
+    tip = _git(root, "ls-remote", remote, f"refs/heads/{upgrade.branch}").split()
+    if tip and _proposes(root, remote, tip[0], tree, base):
+        return False
+    commit = _git(root, *AUTHOR, "commit-tree", tree, "-p", base, "-m", upgrade.title).strip()
+    target = f"{commit}:refs/heads/{upgrade.branch}"
+    # Only what was there when it was looked at gives way: not what somebody pushed meanwhile.
+    lease = f"--force-with-lease=refs/heads/{upgrade.branch}:{tip[0] if tip else ''}"
+    _git(root, "push", "--quiet", lease, remote, target)
+    return True
+
+
+def _tree(root: Path, base: str, locks: Mapping[Path, str]) -> str:
+    """Return the tree of ``base`` with the new locks, made in an index of its own."""
+    index = Path(_git(root, "rev-parse", "--absolute-git-dir").strip()) / f"ingot-upgrade-{os.getpid()}.index"
+    environ = {"GIT_INDEX_FILE": str(index)}
+    try:
+        _git(root, "read-tree", base, environ=environ)
+        for path, text in locks.items():
+            name = path.resolve().relative_to(root.resolve()).as_posix()
+            blob = _git(root, "hash-object", "-w", "--stdin", text=text).strip()
+            _git(root, "update-index", "--add", "--cacheinfo", f"100644,{blob},{name}", environ=environ)
+        return _git(root, "write-tree", environ=environ).strip()
+    finally:
+        index.unlink(missing_ok=True)
+
+
+def _proposes(root: Path, remote: str, tip: str, tree: str, base: str) -> bool:
+    """Whether the branch says the same already, on the same base."""
+    _git(root, "fetch", "--quiet", "--no-tags", remote, tip)
+    return _git(root, "rev-parse", f"{tip}^{{tree}}", f"{tip}^").split() == [tree, base]
+
+
+def _git(
+    directory: Path, *words: str, environ: Mapping[str, str] | None = None, text: str | None = None
+) -> str:
+    try:
+        done = run(["git", "-C", str(directory), *words], input=text, env={**os.environ, **(environ or {})})
+    except CommandError as error:
+        command = next(word for word in words if word not in AUTHOR)
+        raise IngotError(f"git {command} failed: {error.output.strip()}") from error
+    return done.stdout
+
+
+def propose(upgrade: Upgrade, github: GitHub, base_branch: str) -> str:
+    """Open the upgrade's pull request, or refresh the one that is open; return its URL. Raises IngotError with what GitHub says."""
+    owner = github.repository.split("/")[0]
+    found = github.call("GET", f"pulls?state=open&head={owner}:{upgrade.branch}&base={base_branch}")
+    content = {"title": upgrade.title, "body": upgrade.body}
+    if found:
+        made = github.call("PATCH", f"pulls/{int(found[0]['number'])}", content)
+    else:
+        made = github.call("POST", "pulls", {**content, "head": upgrade.branch, "base": base_branch})
+    return str(made["html_url"])

@@ -1,0 +1,80 @@
+"""The store as one file, for a cache between machines: owners, links and holes of layers stay what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ingot.bake.rights import own_mounts
+from ingot.errors import InputError
+from ingot.process import CommandError, require, run
+from ingot.store.store import Store
+
+Progress = Callable[[str], None]
+# What a bake starts from and what a diff compares with. Records belong to their machine, and work to its process.
+PARTS = ("packages", "layers", "images")
+
+
+def pack(store: Store, archive: Path, progress: Progress) -> int:
+    """Write the store to ``archive``, whole or not at all; return its size in bytes. Raises InputError where it cannot be written."""
+    parts = [part for part in PARTS if (store.root / part).is_dir()]
+    if not parts:
+        raise InputError(f"there is nothing in the store {store.root}", hint="bake something first")
+    new = archive.absolute().with_name(f".{archive.name}.part")
+    progress(f"packing {', '.join(parts)} of {store.root}")
+    # --dereference of the top alone: a store's parts may be links to another disk.
+    words = ["--create", "--file", str(new), *_form(new), "--sparse", "--exclude=*.lock", "--exclude=*.tmp"]
+    try:
+        _tar([*words, "--directory", str(store.root), *(f"{part}/." for part in parts)])
+        new.replace(archive)
+    except (CommandError, OSError) as error:
+        raise InputError(f"{archive} cannot be written: {error}") from error
+    finally:
+        new.unlink(missing_ok=True)
+    return archive.stat().st_size
+
+
+def unpack(store: Store, archive: Path, progress: Progress) -> None:
+    """Put what ``archive`` holds into the store; what is there already stays. Raises InputError for a file that is no packed store."""
+    if not archive.is_file():
+        raise InputError(f"there is no file {archive}")
+    store.work.mkdir(parents=True, exist_ok=True)
+    for part in PARTS:
+        (store.root / part).mkdir(exist_ok=True)
+    progress(f"unpacking {archive} into {store.root}")
+    try:
+        names = _tar(["--list", "--file", str(archive), *_form(archive)]).splitlines()
+        foreign = [name for name in names if name.split("/", 1)[0] not in PARTS or ".." in name.split("/")]
+        if foreign:
+            raise InputError(f"{archive} is no packed store: it holds {foreign[0]}")
+        _tar(
+            [
+                "--extract",
+                "--file",
+                str(archive),
+                *_form(archive),
+                "--skip-old-files",
+                "--directory",
+                str(store.root),
+            ]
+        )
+    except CommandError as error:
+        raise InputError(f"{archive} is no packed store: {error}") from error
+
+
+def _form(archive: Path) -> list[str]:
+    compressed = ["--zstd"] if archive.name.removesuffix(".part").endswith(".zst") else []
+    return [
+        *compressed,
+        "--numeric-owner",
+        "--xattrs",
+        "--xattrs-include=*",
+        "--same-permissions",
+        "--same-owner",
+    ]
+
+
+def _tar(words: list[str]) -> str:
+    # An ordinary user's layers hold files of subordinate ids: only inside the user namespace can they be read and made.
+    tar = require("tar", needed_for="pack the store")
+    return run([*own_mounts(), tar, *words]).stdout

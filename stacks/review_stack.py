@@ -1,0 +1,43 @@
+"""The stack for continuous integration: the roles that GitHub Actions takes. Made where a repository is named: ``-c github=OWNER/NAME``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aws_cdk import CfnOutput
+from constructs import Construct
+
+from ingot.constructs import ReviewRoles
+from ingot.errors import InputError
+from stacks.base import IngotStack
+from stacks.config import Config
+
+KEYS = ("github", "github_branch", "github_provider")
+
+
+class ReviewStack(IngotStack):
+    """Roles of one repository: `aws-actions/configure-aws-credentials` takes them by their ARNs."""
+
+    def __init__(self, scope: Construct, id_: str, *, config: Config, context: Mapping[str, object]) -> None:
+        """Create the roles of ``context["github"]``. Raises InputError for a context key that is not what it should be."""
+        super().__init__(
+            scope, id_, config=config, description="Ingot: what GitHub Actions may do in this account"
+        )
+        given = {key: context[key] for key in KEYS if context.get(key) is not None}
+        for key, value in given.items():
+            if not isinstance(value, str):
+                raise InputError(f"context key {key}: found {value!r}, expected text")
+        try:
+            roles = ReviewRoles(
+                self,
+                "Roles",
+                repository=str(given["github"]),
+                branch=str(given.get("github_branch", "main")),
+                provider_arn=str(given["github_provider"]) if "github_provider" in given else None,
+            )
+        except InputError as error:
+            raise InputError(
+                f"context keys {', '.join(KEYS)}: {error.message}", hint="docs/pull-requests.md has them"
+            ) from error
+        CfnOutput(self, "PullRequestRoleArn", value=roles.pull_request.role_arn)
+        CfnOutput(self, "DeployRoleArn", value=roles.deploy.role_arn)

@@ -1,0 +1,128 @@
+"""The workflows: what actionlint says, and what must hold for their rights. tests/e2e/test_workflows.py runs their commands."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parent.parent.parent
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+def load(path):
+    return YAML(typ="safe").load(path)
+
+
+def jobs():
+    return [(path.name, name, job) for path in WORKFLOWS for name, job in load(path)["jobs"].items()]
+
+
+def steps():
+    return [(f"{path}: {name}", step) for path, name, job in jobs() for step in job["steps"]]
+
+
+def actionlint(*files):
+    found = shutil.which("actionlint", path=f"{Path(sys.executable).parent}")
+    assert found, "actionlint is missing; it is in the requirements of development: make setup"
+    return subprocess.run([found, "-no-color", *files], capture_output=True, text=True, check=False)
+
+
+def test_there_are_three():
+    assert [path.name for path in WORKFLOWS] == ["deploy.yml", "lock.yml", "pull-request.yml"]
+
+
+def test_actionlint_finds_nothing():
+    done = actionlint(*WORKFLOWS)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_actionlint_would_find_something(tmp_path):
+    text = (ROOT / ".github" / "workflows" / "pull-request.yml").read_text()
+    broken = tmp_path / "broken.yml"
+    broken.write_text(
+        text.replace("needs: plan", "needs: plans").replace('"$NUMBER"', "${{ github.head_ref }}")
+    )
+    done = actionlint(broken)
+    assert done.returncode == 1
+    assert '"plans"' in done.stdout
+    assert "untrusted" in done.stdout
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_nothing_runs_a_forks_code_with_rights(path):
+    triggers = load(path)["on"]
+    assert not {"pull_request_target", "workflow_run", "issue_comment"} & set(triggers)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_rights_are_given_job_by_job(path):
+    workflow = load(path)
+    assert workflow["permissions"] == {}
+    for name, job in workflow["jobs"].items():
+        assert job["permissions"], name
+        assert job["timeout-minutes"], name
+
+
+def test_what_writes_and_what_takes_a_role():
+    rights = {
+        (path, name): {k for k, v in job["permissions"].items() if v == "write"} for path, name, job in jobs()
+    }
+    assert {at: given for at, given in rights.items() if given} == {
+        ("pull-request.yml", "plan"): {"id-token"},
+        ("pull-request.yml", "comment"): {"pull-requests"},
+        ("deploy.yml", "deploy"): {"id-token"},
+        ("lock.yml", "lock"): {"contents", "pull-requests"},
+    }
+
+
+def test_a_token_that_writes_never_sees_the_code_of_a_pull_request():
+    [comment] = [job for path, name, job in jobs() if (path, name) == ("pull-request.yml", "comment")]
+    checkout, *rest = comment["steps"]
+    assert checkout["with"]["ref"] == "${{ github.event.pull_request.base.sha }}"
+    [download] = [step for step in rest if "download-artifact" in step.get("uses", "")]
+    assert download["with"]["path"] == "artifact"
+
+
+def test_credentials_are_left_out_for_forks():
+    own = "github.event.pull_request.head.repo.full_name == github.repository"
+    for path, name, job in jobs():
+        if path == "pull-request.yml":
+            for step in job["steps"]:
+                if "aws-actions" in step.get("uses", ""):
+                    assert own in step["if"]
+            if name == "comment":
+                assert own in job["if"]
+
+
+@pytest.mark.parametrize(("where", "step"), steps())
+def test_every_action_is_pinned_to_a_commit(where, step):
+    if "uses" in step:
+        assert re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", step["uses"]), where
+
+
+def test_every_pin_says_its_version_and_one_action_has_one_pin():
+    pins = {}
+    for path in WORKFLOWS:
+        for line in re.findall(r"uses: (.*)", path.read_text()):
+            action, commit, version = re.fullmatch(r"([\w./-]+)@([0-9a-f]{40}) # (v[\d.]+)", line).groups()
+            repository = "/".join(action.split("/")[:2])
+            assert pins.setdefault(repository, (commit, version)) == (commit, version), repository
+
+
+@pytest.mark.parametrize(("where", "step"), [(where, step) for where, step in steps() if "run" in step])
+def test_every_command_is_one_that_other_systems_can_copy(where, step):
+    for command in step["run"].split(" && "):
+        assert re.match(r"(make [a-z]+|\.venv/bin/ingot [a-z]+|rm store\.tar\.zst)\b", command), (
+            f"{where}: {command}"
+        )
+    # What GitHub would put in before the shell reads it could be a command of a stranger's.
+    assert "${{" not in step["run"], where
+
+
+def test_the_reports_of_a_run_are_no_uncommitted_files():
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert {"plan.json", "plan.html", "store.tar.zst"} <= set(ignored)

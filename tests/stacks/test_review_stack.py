@@ -1,0 +1,153 @@
+"""Who may do what from GitHub Actions: the trust and the permissions of both roles."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from aws_cdk import App, Aspects
+from aws_cdk.assertions import Annotations, Match
+from cdk_nag import AwsSolutionsChecks
+from cfnlint.api import lint
+
+from ingot.errors import InputError
+from stacks.config import Config
+from stacks.review_stack import ReviewStack
+from tests.stacks.readable import readable
+
+ROOT = Path(__file__).parent.parent.parent
+SNAPSHOT = Path(__file__).parent / "snapshots" / "IngotReview.yaml"
+ISSUER = "token.actions.githubusercontent.com"
+PROVIDER = f"arn:aws:iam::111122223333:oidc-provider/{ISSUER}"
+
+
+def make(project, **context):
+    flags = json.loads((ROOT / "cdk.json").read_text())["context"]
+    app = App(analytics_reporting=False, context=flags)
+    ReviewStack(
+        app, "IngotReview", config=Config.read({}, environment={}), context={"github": "acme/site", **context}
+    )
+    return app
+
+
+def template(project, **context):
+    out = Path(make(project, **context).synth().directory)
+    return json.loads((out / "IngotReview.template.json").read_text())
+
+
+def of_type(template, kind):
+    return [resource["Properties"] for resource in template["Resources"].values() if resource["Type"] == kind]
+
+
+def role(template, word):
+    [found] = [r for r in of_type(template, "AWS::IAM::Role") if word in r["Description"]]
+    return found
+
+
+def policy(template, word):
+    ids = {id_: r for id_, r in template["Resources"].items() if r["Type"] == "AWS::IAM::Role"}
+    [name] = [id_ for id_, r in ids.items() if word in r["Properties"]["Description"]]
+    [found] = [p for p in of_type(template, "AWS::IAM::Policy") if p["Roles"] == [{"Ref": name}]]
+    return found["PolicyDocument"]["Statement"]
+
+
+def actions(statement):
+    found = statement["Action"]
+    return [found] if isinstance(found, str) else found
+
+
+def test_the_template_is_the_reviewed_one(project):
+    text = readable(template(project), "0" * 64)
+    if os.environ.get("INGOT_UPDATE_SNAPSHOTS"):
+        SNAPSHOT.write_text(text)
+    assert text == SNAPSHOT.read_text()
+
+
+@pytest.mark.parametrize(
+    ("word", "subject"),
+    [
+        ("may not deploy", "repo:acme/site:pull_request"),
+        ("publishes and deploys", "repo:acme/site:ref:refs/heads/main"),
+    ],
+)
+def test_each_role_trusts_one_subject_of_one_repository(project, word, subject):
+    [statement] = role(template(project), word)["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert statement["Condition"] == {
+        "StringEquals": {f"{ISSUER}:aud": "sts.amazonaws.com", f"{ISSUER}:sub": subject}
+    }
+
+
+def test_a_pull_request_only_reads_and_is_denied_the_rest(project):
+    allowed = [
+        a for s in policy(template(project), "may not deploy") if s["Effect"] == "Allow" for a in actions(s)
+    ]
+    assert all(re.match(r"[a-z0-9]+:(Describe|Get|List)", action) for action in allowed)
+    [denied] = [s for s in policy(template(project), "may not deploy") if s["Effect"] == "Deny"]
+    assert {"sts:AssumeRole", "cloudformation:ExecuteChangeSet", "ssm:PutParameter", "iam:*"} <= set(
+        actions(denied)
+    )
+    assert denied["Resource"] == "*"
+
+
+def test_no_statement_allows_all_actions(project):
+    for word in ("may not deploy", "publishes and deploys"):
+        for statement in policy(template(project), word):
+            if statement["Effect"] == "Allow":
+                assert not [action for action in actions(statement) if "*" in action]
+
+
+def test_the_deploying_role_may_what_the_docs_say_that_a_deployment_needs(project):
+    [documented] = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "aws.md").read_text(), re.DOTALL)
+    needed = {action for s in json.loads(documented)["Statement"] for action in s["Action"]}
+    allowed = {action for s in policy(template(project), "publishes and deploys") for action in actions(s)}
+    assert needed - allowed == set()
+    assert allowed - needed <= {"sts:AssumeRole", "cloudformation:DescribeStackResource"}
+
+
+def test_an_account_that_has_the_provider_keeps_it(project):
+    assert len(of_type(template(project), "AWS::IAM::OIDCProvider")) == 1
+    given = template(project, github_provider=PROVIDER)
+    assert of_type(given, "AWS::IAM::OIDCProvider") == []
+    [statement] = role(given, "may not deploy")["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Federated": PROVIDER}
+
+
+def test_another_branch_deploys(project):
+    [statement] = role(template(project, github_branch="release"), "deploys")["AssumeRolePolicyDocument"][
+        "Statement"
+    ]
+    assert statement["Condition"]["StringEquals"][f"{ISSUER}:sub"] == "repo:acme/site:ref:refs/heads/release"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("github", "acme", "a GitHub repository as OWNER/NAME"),
+        ("github", "acme/*", "a GitHub repository as OWNER/NAME"),
+        ("github", "*/site", "a GitHub repository as OWNER/NAME"),
+        ("github", "acme/site:pull_request", "a GitHub repository as OWNER/NAME"),
+        ("github", 7, "expected text"),
+        ("github_branch", "*", "a branch's name without wildcards"),
+        ("github_provider", "arn:aws:iam::1:oidc-provider/x", "the ARN of GitHub's identity provider"),
+    ],
+)
+def test_what_would_open_the_roles_to_others_is_refused(project, key, value, expected):
+    with pytest.raises(InputError) as caught:
+        make(project, **{key: value})
+    assert repr(value) in str(caught.value)
+    assert expected in str(caught.value)
+
+
+def test_linters_find_nothing(project):
+    app = make(project)
+    Aspects.of(app).add(AwsSolutionsChecks(verbose=True))
+    out = Path(app.synth().directory)
+    assert not [
+        str(match) for match in lint((out / "IngotReview.template.json").read_text(), regions=["us-east-1"])
+    ]
+    annotations = Annotations.from_stack(app.node.find_child("IngotReview"))
+    rules = Match.string_like_regexp("AwsSolutions-.*")
+    found = [*annotations.find_error("*", rules), *annotations.find_warning("*", rules)]
+    assert not [f"{message.id}: {message.entry.data}" for message in found]
