@@ -32,7 +32,7 @@ def image_diff_from_json(plain: Plain) -> ImageDiff:
         return ImageDiff(
             before=_manifest(plain["before"]),
             after=_manifest(plain["after"]),
-            **{name: [Change(**change) for change in plain[name]] for name in CHANGES},
+            **{name: [_change(change) for change in plain[name]] for name in CHANGES},
             packages=[_package(package) for package in plain["packages"]],
             files=[_file(file) for file in plain["files"]],
             blocks=Blocks(
@@ -48,6 +48,10 @@ def image_diff_from_json(plain: Plain) -> ImageDiff:
 def _manifest(plain: Plain | None) -> dict[str, Any] | None:
     """Return a manifest that knows who it is, and no more."""
     return None if plain is None else {**plain, "disk": {"root_digest": plain["root_digest"]}, "packages": []}
+
+
+def _change(plain: Plain) -> Change:
+    return Change(str(plain["name"]), str(plain["change"]), plain["before"], plain["after"])
 
 
 def _package(plain: Plain) -> PackageChange:
