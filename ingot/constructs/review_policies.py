@@ -1,132 +1,82 @@
-"""What the roles of continuous integration may do, statement by statement.
+"""What the roles of continuous integration may do.
 
-Which action takes which resource and condition: Service Authorization Reference. docs/aws.md has the same policy for people; a test
-holds the two together.
+``policies/`` holds the policies of docs/aws.md, which are tested action by action; here they get the stack's own account and partition.
 """
 
 from __future__ import annotations
 
+import json
+from importlib.resources import files
 from typing import Any
 
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from ingot.constructs.machines import arn
-
-TAG = "ingot:recipe"
 # The name that `cdk bootstrap` puts into everything that it makes, unless told otherwise.
 QUALIFIER = "hnb659fds"
 
 
-def looking(scope: Construct, *, stacks: str) -> list[iam.PolicyStatement]:
-    """Return what `ingot plan --deployed` and the registry's questions need: to read, and nothing else."""
-    return [
-        _allow(
-            "Look",
-            [
-                "autoscaling:DescribeAutoScalingGroups",
-                "ec2:DescribeImages",
-                "ec2:DescribeSnapshots",
-                "sts:GetCallerIdentity",
-            ],
-            ["*"],
-        ),
-        _allow(
-            "LookAtStacks",
-            [
-                "cloudformation:DescribeStacks",
-                "cloudformation:DescribeStackResource",
-                "cloudformation:GetTemplate",
-            ],
-            [arn(scope, "cloudformation", f"stack/{stacks}*")],
-        ),
-        _allow("LookAtRegistry", ["ssm:GetParameter"], [arn(scope, "ssm", "parameter/ingot/*")]),
-        _allow(
-            "ReadImages",
-            ["ebs:ListSnapshotBlocks", "ebs:GetSnapshotBlock"],
-            [arn(scope, "ec2", "snapshot/*", account="")],
-            {"Null": {f"aws:ResourceTag/{TAG}": "false"}},
-        ),
-    ]
-
-
-def deploying(scope: Construct) -> list[iam.PolicyStatement]:
-    """Return what `ingot deploy`, `publish`, `status` and `verify` need beyond ``looking``."""
-    snapshots, images = arn(scope, "ec2", "snapshot/*", account=""), arn(scope, "ec2", "image/*", account="")
-    instances, volumes = arn(scope, "ec2", "instance/*"), arn(scope, "ec2", "volume/*")
-    templates = arn(scope, "ec2", "launch-template/*")
-    ours = {"Null": {f"aws:ResourceTag/{TAG}": "false"}}
+def policy(scope: Construct, name: str) -> iam.PolicyDocument:
+    """Return the policy ``name`` of docs/policies for the account of the stack around ``scope``."""
     stack = Stack.of(scope)
-    roles = f"arn:{stack.partition}:iam::{stack.account}:role/cdk-{QUALIFIER}-*"
-    blocks = [
-        "ebs:PutSnapshotBlock",
-        "ebs:CompleteSnapshot",
-        "ebs:ListSnapshotBlocks",
-        "ebs:GetSnapshotBlock",
-    ]
-    return [
-        _allow("DeployByTheBootstrapRoles", ["sts:AssumeRole"], [roles]),
-        _allow(
-            "LookAtFleets",
-            [
-                "autoscaling:DescribeInstanceRefreshes",
-                "ec2:DescribeInstances",
-                "ec2:DescribeLaunchTemplateVersions",
-                "ec2:GetEbsEncryptionByDefault",
-                "elasticloadbalancing:DescribeTargetHealth",
-            ],
-            ["*"],
-        ),
-        _allow(
-            "Registry",
-            ["ssm:PutParameter", "ssm:DeleteParameter", "ssm:AddTagsToResource"],
-            [arn(scope, "ssm", "parameter/ingot/*")],
-        ),
-        _allow("BootstrapVersion", ["ssm:GetParameters"], [arn(scope, "ssm", "parameter/cdk-bootstrap/*")]),
-        _allow("Begin", ["ebs:StartSnapshot"], [snapshots], {"Null": {f"aws:RequestTag/{TAG}": "false"}}),
-        _allow(
-            "Blocks",
-            [*blocks, "ec2:DeleteSnapshot", "ec2:DeregisterImage", "ec2:CreateTags"],
-            [snapshots, images],
-            ours,
-        ),
-        _allow("Register", ["ec2:RegisterImage"], [images, snapshots]),
-        _allow(
-            "TagOnCreate",
-            ["ec2:CreateTags"],
-            [snapshots, images, instances, volumes],
-            {"StringEquals": {"ec2:CreateAction": ["StartSnapshot", "RegisterImage", "RunInstances"]}},
-        ),
-        _allow("TestClone", ["ec2:RunInstances"], ["*"], {"ArnLike": {"ec2:LaunchTemplate": templates}}),
-        _allow("TestCloneEnds", ["ec2:TerminateInstances", "ec2:GetConsoleOutput"], [instances], ours),
-    ]
+    text = (files("ingot.constructs") / "policies" / f"{name}.json").read_text(encoding="utf-8")
+    text = text.replace("arn:aws:", f"arn:{stack.partition}:").replace(":ACCOUNT:", f":{stack.account}:")
+    content: dict[str, Any] = json.loads(text)
+    return iam.PolicyDocument.from_json(content)
 
 
-def never_deploying() -> list[iam.PolicyStatement]:
-    """Return what a pull request is denied whatever else is attached to its role one day."""
-    return [
-        iam.PolicyStatement(
-            sid="NeverDeploy",
-            effect=iam.Effect.DENY,
-            actions=[
-                "sts:AssumeRole",
-                "cloudformation:CreateChangeSet",
-                "cloudformation:CreateStack",
-                "cloudformation:DeleteStack",
-                "cloudformation:ExecuteChangeSet",
-                "cloudformation:UpdateStack",
-                "ec2:RunInstances",
-                "iam:*",
-                "ssm:DeleteParameter",
-                "ssm:PutParameter",
-            ],
-            resources=["*"],
-        )
-    ]
+def planning(scope: Construct) -> iam.PolicyDocument:
+    """Return what `ingot plan --deployed` needs beyond looking: the templates, and which group a logical id is."""
+    stack = Stack.of(scope)
+    return iam.PolicyDocument(
+        statements=[
+            iam.PolicyStatement(
+                sid="CompareStacks",
+                actions=["cloudformation:DescribeStackResource", "cloudformation:GetTemplate"],
+                resources=[f"arn:{stack.partition}:cloudformation:*:{stack.account}:stack/Ingot*/*"],
+            )
+        ]
+    )
 
 
-def _allow(
-    sid: str, actions: list[str], resources: list[str], conditions: dict[str, dict[str, Any]] | None = None
-) -> iam.PolicyStatement:
-    return iam.PolicyStatement(sid=sid, actions=actions, resources=resources, conditions=conditions)
+def bootstrap_roles(scope: Construct) -> iam.PolicyDocument:
+    """Return what a deployment needs of the CDK: to take the roles that `cdk bootstrap` made."""
+    stack = Stack.of(scope)
+    return iam.PolicyDocument(
+        statements=[
+            iam.PolicyStatement(
+                sid="DeployByTheBootstrapRoles",
+                actions=["sts:AssumeRole"],
+                resources=[f"arn:{stack.partition}:iam::{stack.account}:role/cdk-{QUALIFIER}-*"],
+            )
+        ]
+    )
+
+
+def never_deploying() -> iam.PolicyDocument:
+    """Return what a pull request is denied, whatever else is attached to its role one day."""
+    return iam.PolicyDocument(
+        statements=[
+            iam.PolicyStatement(
+                sid="NeverDeploy",
+                effect=iam.Effect.DENY,
+                actions=[
+                    "cloudformation:CreateChangeSet",
+                    "cloudformation:CreateStack",
+                    "cloudformation:DeleteStack",
+                    "cloudformation:ExecuteChangeSet",
+                    "cloudformation:UpdateStack",
+                    "ebs:StartSnapshot",
+                    "ec2:RegisterImage",
+                    "ec2:RunInstances",
+                    "iam:CreateRole",
+                    "iam:PassRole",
+                    "ssm:DeleteParameter",
+                    "ssm:PutParameter",
+                    "sts:AssumeRole",
+                ],
+                resources=["*"],
+            )
+        ]
+    )

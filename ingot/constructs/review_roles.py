@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from ingot.constructs.audit import departs
-from ingot.constructs.review_policies import deploying, looking, never_deploying
+from ingot.constructs.review_policies import bootstrap_roles, never_deploying, planning, policy
 from ingot.errors import InputError
 
 ISSUER = "token.actions.githubusercontent.com"
@@ -34,30 +34,29 @@ class ReviewRoles(Construct):
         repository: str,
         branch: str = "main",
         provider_arn: str | None = None,
-        stacks: str = "Ingot",
     ) -> None:
         """Create the roles.
 
         :param repository: OWNER/NAME on GitHub
         :param branch: the branch whose workflows deploy
         :param provider_arn: GitHub's identity provider, where the account has it already: there can be but one. Default: it is made here
-        :param stacks: what the names of the stacks begin with that a pull request may look at
         :raises InputError: a repository, branch or ARN that is none
         """
         super().__init__(scope, id_)
         _check(repository, branch, provider_arn)
         self.provider_arn = provider_arn or self._provider()
+        looking = {"Look": policy(self, "look"), "Plan": planning(self)}
         self.pull_request = self._role(
             "PullRequest",
             f"repo:{repository}:pull_request",
             f"Pull requests of {repository}: may look, may not deploy",
-            [*looking(self, stacks=stacks), *never_deploying()],
+            {**looking, "NeverDeploy": never_deploying()},
         )
         self.deploy = self._role(
             "Deploy",
             f"repo:{repository}:ref:refs/heads/{branch}",
             f"The branch {branch} of {repository}: publishes and deploys",
-            [*looking(self, stacks=stacks), *deploying(self)],
+            {**looking, "Publish": policy(self, "publish"), "Deploy": bootstrap_roles(self)},
         )
 
     def _provider(self) -> str:
@@ -66,7 +65,7 @@ class ReviewRoles(Construct):
         return provider.oidc_provider_arn
 
     def _role(
-        self, id_: str, subject: str, description: str, statements: list[iam.PolicyStatement]
+        self, id_: str, subject: str, description: str, policies: dict[str, iam.PolicyDocument]
     ) -> iam.Role:
         claims = {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": subject}
         role = iam.Role(
@@ -74,12 +73,11 @@ class ReviewRoles(Construct):
             id_,
             assumed_by=iam.WebIdentityPrincipal(self.provider_arn, {"StringEquals": claims}),
             description=description,
+            inline_policies=policies,
             max_session_duration=Duration.hours(1),
         )
-        for statement in statements:
-            role.add_to_policy(statement)
         departs(
-            role.node.find_child("DefaultPolicy"),
+            role,
             "AwsSolutions-IAM5",
             "ids of snapshots, AMIs and stacks are AWS's choice: conditions on the ingot:recipe tag and names narrow them; Describe calls take "
             "no resource.",
