@@ -33,6 +33,8 @@ class BuilderStack(IngotStack):
             "SubnetIds": ",".join(self.builder.subnets.subnet_ids),
             "BundleBucketName": self.builder.bundles.bucket_name,
             "LogGroupName": self.builder.log_group.log_group_name,
+            "BuilderMode": config.builder,
+            "BuilderImage": config.builder_image,
         }
         for name, value in outputs.items():
             CfnOutput(self, name, value=value or "")

@@ -16,7 +16,7 @@ from stacks.environments import ENVIRONMENTS_FILE, Environments, read_environmen
 from stacks.settings import Settings
 
 # Settings of the builder's stack, which environments of one account and region share: an image is baked once for all of them.
-SHARED = ("builder", "builder_instance_type", "builder_vpc_cidr", "test_instance_type")
+SHARED = ("builder", "builder_image", "builder_instance_type", "builder_vpc_cidr", "test_instance_type")
 HINT = "docs/environments.md lists the keys; set them in environments.yaml, with -c KEY=VALUE, or in cdk.json under context"
 
 

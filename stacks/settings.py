@@ -11,9 +11,15 @@ from stacks import readers
 RecipeName = Annotated[str, BeforeValidator(readers.text(r"[a-z][a-z0-9-]{0,39}", "a recipe's name"))]
 Place = Annotated[
     str,
+    BeforeValidator(readers.text("auto|host|instance", "auto, host or instance")),
+]
+BuilderImage = Annotated[
+    str,
     BeforeValidator(
-        # A word of its own from the first day, so that `instance` will be one more choice and not another key.
-        readers.text("host", "host, the machine that deploys; a builder instance cannot bake yet")
+        readers.text(
+            r"ami-[0-9a-f]{8,17}|/[A-Za-z0-9_./-]+",
+            "an AMI id, or the full name of an SSM parameter that holds one",
+        )
     ),
 ]
 InstanceType = Annotated[str, BeforeValidator(readers.instance_type)]
@@ -106,8 +112,10 @@ class Settings(BaseModel):
     # -- image and builder
     recipe: RecipeName = "web"
     """The recipe whose clones the fleet runs."""
-    builder: Place = "host"
-    """Where images are baked."""
+    builder: Place = "auto"
+    """Where images are baked: instance, host (the machine that deploys), auto (instance on AWS, host on the local cloud)."""
+    builder_image: BuilderImage = "/aws/service/debian/release/12/latest/amd64"
+    """What a builder instance boots: it must run user data and have python3."""
     builder_instance_type: InstanceType = "c7i.large"
     """The builder instance's type."""
     builder_vpc_cidr: Network = "172.21.0.0/24"

@@ -61,6 +61,11 @@ class Attempt:
         """Remove everything that was made; return a line for each thing that could not be removed."""
         progress("removing what this publish made")
         problems: list[str] = []
+        try:
+            # First and by themselves: a builder that still runs could make more while the rest is being removed.
+            self.drop_instances()
+        except (*AwsError, TimeoutError) as error:
+            problems.append(f"its instances: {explain(error)}")
         found: list[Resource] = []
         try:
             # What AWS made although its answer never arrived is in no journal, but it has the tag.

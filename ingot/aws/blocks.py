@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ingot.builder.blocks import BLOCK_SIZE as BLOCK_SIZE  # others have it from here
+from ingot.builder.blocks import changed, written
 from ingot.errors import PublishError
 
-# The block size of EBS snapshots: https://docs.aws.amazon.com/ebs/latest/userguide/ebs-accessing-snapshot.html
-BLOCK_SIZE = 524288
 GIB = 1 << 30
 ZERO_BLOCK = bytes(BLOCK_SIZE)
 ZERO_DIGEST = hashlib.sha256(ZERO_BLOCK).hexdigest()
@@ -57,17 +57,16 @@ class BlockMap:
 
     def written(self) -> list[int]:
         """Return the indexes of the blocks that are not all zeros."""
-        return [index for index, digest in enumerate(self.digests) if digest is not None]
+        return written(self.digests)
 
     def changed_since(self, parent: BlockMap) -> list[int]:
-        """Return the indexes of the blocks that differ from the parent's, newly zeroed ones included.
+        """Return the indexes of the blocks that differ from the parent's, newly zeroed ones included."""
+        return changed(self.digests, parent.digests)
 
-        What the parent does not have counts as zeros: the volume's size is the same, so it was never written.
-        """
-        before = parent.digests + (None,) * max(0, len(self.digests) - len(parent.digests))
-        changed = [index for index, digest in enumerate(self.digests) if digest != before[index]]
-        beyond = range(len(self.digests), len(parent.digests))
-        return changed + [index for index in beyond if parent.digests[index] is not None]
+    @classmethod
+    def empty(cls, size: int) -> BlockMap:
+        """Return the blocks of a disk of ``size`` bytes that is not baked yet; it has no root digest."""
+        return cls(size, (None,) * -(-size // BLOCK_SIZE), "")
 
 
 def linear_digest(digests: list[str]) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ebs import EBSClient
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_sts import STSClient
 
@@ -55,6 +58,11 @@ class Clients:
         """The region's name, such as ``us-east-1``."""
         return self._session.region_name or "us-east-1"
 
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether AWS's APIs are answered on this machine: by the local cloud."""
+        return urlsplit(self.sts.meta.endpoint_url).hostname in ("localhost", "127.0.0.1", "::1")
+
     @cached_property
     def ec2(self) -> EC2Client:
         """EC2: AMIs, snapshots, instances."""
@@ -64,6 +72,16 @@ class Clients:
     def ebs(self) -> EBSClient:
         """EBS direct: the blocks of snapshots."""
         return self._session.client("ebs", config=BLOCKS, endpoint_url=self._endpoint_url)
+
+    @cached_property
+    def s3(self) -> S3Client:
+        """S3: the bundles of builders, and their manifests."""
+        return self._session.client("s3", config=CONTROL, endpoint_url=self._endpoint_url)
+
+    @cached_property
+    def logs(self) -> CloudWatchLogsClient:
+        """CloudWatch Logs: what builders say."""
+        return self._session.client("logs", config=CONTROL, endpoint_url=self._endpoint_url)
 
     @cached_property
     def ssm(self) -> SSMClient:

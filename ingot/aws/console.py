@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 INVENTORY: Literal["ingot-inventory"] = "ingot-inventory"
 IMAGE: Literal["ingot-image"] = "ingot-image"
 TEST: Literal["ingot-test"] = "ingot-test"
+BUILDER: Literal["ingot-builder"] = "ingot-builder"
 ANSI = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]")
 
 
@@ -44,8 +46,17 @@ def read_console(clients: Clients, instance_id: str) -> str:
 
 def last_line(console: str, kind: str) -> dict[str, Any] | None:
     """Return the JSON of the last valid line of a kind; None when there is none."""
+    return next(_valid(reversed(console.splitlines()), kind), None)
+
+
+def all_lines(console: str, kind: str) -> list[dict[str, Any]]:
+    """Return the JSON of all valid lines of a kind, in their order."""
+    return list(_valid(console.splitlines(), kind))
+
+
+def _valid(lines: Iterable[str], kind: str) -> Iterator[dict[str, Any]]:
     pattern = re.compile(rf"{re.escape(kind)} 1 (\{{.*\}}) ([0-9a-f]{{16}})\b")
-    for line in reversed(console.splitlines()):
+    for line in lines:
         found = pattern.search(line)
         if found is None:
             continue
@@ -58,8 +69,7 @@ def last_line(console: str, kind: str) -> dict[str, Any] | None:
         except ValueError:
             continue
         if isinstance(value, dict):
-            return value
-    return None
+            yield value
 
 
 def tail(console: str, lines: int = 25) -> str:

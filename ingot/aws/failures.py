@@ -17,6 +17,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
+from ingot.aws.permissions import statement_for
 from ingot.errors import IngotError
 
 # Raised by botocore when the network, not AWS, failed: the same request may well succeed.
@@ -71,7 +72,9 @@ def explain(error: Exception) -> str:
 def hint_for(error: Exception) -> str | None:
     """Return what to do about an error of botocore, where that is known."""
     if code_of(error) in DENIED and isinstance(error, ClientError):
-        return f"the credentials in use need permission for {error.operation_name}; docs/aws.md lists all permissions"
+        statement = statement_for(error.operation_name)
+        needs = f"; add this to their policy:\n    {statement}\n  " if statement else "; "
+        return f"the credentials in use need permission for {error.operation_name}{needs}docs/aws.md lists all permissions"
     if isinstance(error, NoCredentialsError):
         return 'set up AWS credentials, or use the local cloud: eval "$(ingot cloud env)"'
     if isinstance(error, NoRegionError):

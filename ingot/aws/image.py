@@ -75,6 +75,18 @@ class Subject:
             manifest=manifest,
         )
 
+    @classmethod
+    def announced(cls, plan: Mapping[str, Any]) -> Subject:
+        """Read them from the plan of an image that is not baked yet: its blocks are unknown, so it has no root digest."""
+        return cls(
+            recipe=str(plan["name"]),
+            digest=str(plan["recipe_digest"]),
+            version=str(plan["version"]),
+            architecture=str(plan["architecture"]),
+            blocks=BlockMap.empty(int(plan["root_volume"]["size"])),
+            manifest={},
+        )
+
     @property
     def ami_name(self) -> str:
         """The AMI's name, unique in an account and region."""
@@ -82,12 +94,13 @@ class Subject:
 
     def tags(self, publish_id: str) -> dict[str, str]:
         """Return the tags of everything that this publish makes."""
+        known = {tags.ROOT_DIGEST: self.blocks.root_digest} if self.blocks.root_digest else {}
         return {
             "Name": f"ingot {self.recipe} {self.version}",
             tags.RECIPE: self.recipe,
             tags.DIGEST: self.digest,
             tags.VERSION: self.version,
-            tags.ROOT_DIGEST: self.blocks.root_digest,
+            **known,
             tags.PUBLISH_ID: publish_id,
             tags.STATE: tags.IN_PROGRESS,
         }

@@ -31,9 +31,15 @@ class Parent:
 
 
 def find_parent(clients: Clients, subject: Subject, manifest_of: ManifestOf) -> Parent | None:
-    """Return the published snapshot of the same recipe that has the most blocks in common; None when none will do.
+    """Return the published snapshot of the same recipe that has the most blocks in common; None when none will do."""
+    parents = candidates(clients, subject, manifest_of)
+    return min(parents, key=lambda parent: len(subject.blocks.changed_since(parent.blocks)), default=None)
 
-    It will do when it is complete, of the same volume size, of an encryption that a child may inherit (where the account encrypts
+
+def candidates(clients: Clients, subject: Subject, manifest_of: ManifestOf) -> list[Parent]:
+    """Return published snapshots of the same recipe that will do as a parent, the newest first.
+
+    One will do when it is complete, of the same volume size, of an encryption that a child may inherit (where the account encrypts
     by default an unencrypted parent is refused), and when ``manifest_of`` its recipe digest knows its blocks.
     """
     wanted = {tags.RECIPE: subject.recipe, tags.STATE: tags.PUBLISHED}
@@ -42,7 +48,7 @@ def find_parent(clients: Clients, subject: Subject, manifest_of: ManifestOf) -> 
     for page in pages.paginate(OwnerIds=["self"], Filters=tags.tag_filters(wanted)):
         found.extend(page["Snapshots"])
     if not found:
-        return None
+        return []
     encrypts = bool(clients.ec2.get_ebs_encryption_by_default().get("EbsEncryptionByDefault", False))
     fitting = [
         shot
@@ -53,8 +59,7 @@ def find_parent(clients: Clients, subject: Subject, manifest_of: ManifestOf) -> 
         and (shot.get("Encrypted", False) or not encrypts)
     ]
     parents = [_parent(shot, manifest_of) for shot in fitting[:CANDIDATES]]
-    known = [parent for parent in parents if parent is not None]
-    return min(known, key=lambda parent: len(subject.blocks.changed_since(parent.blocks)), default=None)
+    return [parent for parent in parents if parent is not None]
 
 
 def _parent(shot: SnapshotTypeDef, manifest_of: ManifestOf) -> Parent | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ingot.aws import ami, registry, tags
@@ -26,6 +28,20 @@ def publish(image: DiskImage, clients: Clients, settings: PublishSettings, progr
     Raises PublishError: a block, a call or a test failed, or another process publishes the same digest.
     """
     subject = Subject.of(image)
+    with publishing(subject, clients, settings, progress) as (journal, found):
+        if found is not None:
+            return found
+        return _publish_anew(image, subject, clients, settings, journal, progress)
+
+
+@contextmanager
+def publishing(
+    subject: Subject, clients: Clients, settings: PublishSettings, progress: Progress
+) -> Iterator[tuple[Journal, Published | None]]:
+    """Hold the journal of a publish, after what dead ones left is gone; give it, and the AMI when there is one already.
+
+    Errors of AWS leave as PublishError.
+    """
     with translated(PublishError):
         account = clients.sts.get_caller_identity()["Account"]
         target = Target(account, clients.region, subject.recipe, subject.digest)
@@ -35,8 +51,7 @@ def publish(image: DiskImage, clients: Clients, settings: PublishSettings, progr
             found = find_published(clients, subject.recipe, subject.digest)
             if found is not None:
                 journal.remove()
-                return found
-            return _publish_anew(image, subject, clients, settings, journal, progress)
+            yield journal, found
 
 
 def find_published(clients: Clients, recipe: str, digest: str) -> Published | None:
@@ -84,12 +99,24 @@ def _publish_anew(
             made = untested
             trying.made("snapshot", made.snapshot_id)
             trying.made("image", made.ami_id)
-        if settings.clone is None:
-            ami.mark(clients, [made.ami_id, made.snapshot_id], tags.UNTESTED)
-            trying.keep()
-            return made
-        prove(clients, subject, made, settings.clone, trying, progress)
-        return _enter(clients, subject, made, trying, progress)
+        return enter_tested(subject, made, clients, settings, trying, progress)
+
+
+def enter_tested(
+    subject: Subject,
+    made: Published,
+    clients: Clients,
+    settings: PublishSettings,
+    trying: Attempt,
+    progress: Progress,
+) -> Published:
+    """Test the AMI and let the registry name it; without a test clone it stays untested and unnamed. The attempt is then kept."""
+    if settings.clone is None:
+        ami.mark(clients, [made.ami_id, made.snapshot_id], tags.UNTESTED)
+        trying.keep()
+        return made
+    prove(clients, subject, made, settings.clone, trying, progress)
+    return _enter(clients, subject, made, trying, progress)
 
 
 def prove(

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ingot.aws.blocks import BLOCK_SIZE, ZERO_DIGEST, BlockMap, linear_digest
+from ingot.aws.blocks import ZERO_DIGEST, BlockMap, linear_digest
 from ingot.aws.clients import BLOCK_STREAMS
 from ingot.aws.image import Progress
 from ingot.aws.retry import Retries
+from ingot.builder.blocks import BLOCK_SIZE
 from ingot.errors import PublishError
 
 if TYPE_CHECKING:

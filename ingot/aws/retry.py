@@ -11,7 +11,16 @@ from typing import TypeVar
 
 from botocore.exceptions import ClientError
 
-from ingot.aws.failures import NETWORK_ERRORS, THROTTLED, AwsError, code_of, explain, is_missing, status_of
+from ingot.aws.failures import (
+    NETWORK_ERRORS,
+    THROTTLED,
+    AwsError,
+    code_of,
+    explain,
+    hint_for,
+    is_missing,
+    status_of,
+)
 from ingot.errors import PublishError
 
 # AWS's own figure for exponential backoff with full jitter is a cap of 20 s; blocks are small and many, so less.
@@ -56,7 +65,8 @@ class Retries:
                 attempt += 1
                 waiting = is_missing(error) and time.monotonic() < self.settling
                 if not (waiting or self._worth(error, attempt)):
-                    raise PublishError(f"{what}: {explain(error)} (attempt {attempt})") from error
+                    told = f"{what}: {explain(error)} (attempt {attempt})"
+                    raise PublishError(told, hint=hint_for(error)) from error
                 self._spend(what, error)
             limit = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(attempt, 10))
             self.stop.wait(self.pace * random.uniform(limit / 10, limit))  # noqa: S311 - jitter, not a secret

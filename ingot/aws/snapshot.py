@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from ingot.aws.blocks import BLOCK_SIZE, BlockMap, DiskReader, linear_digest
+from ingot.aws.blocks import BlockMap, DiskReader, linear_digest
 from ingot.aws.clients import BLOCK_STREAMS
 from ingot.aws.failures import code_of, is_missing
 from ingot.aws.image import Progress, Subject
@@ -24,6 +24,7 @@ from ingot.aws.parent import Parent
 from ingot.aws.retry import SETTLING, Retries, StoppedError
 from ingot.aws.tags import tag_list
 from ingot.aws.waiting import wait_until
+from ingot.builder.blocks import BLOCK_SIZE, to_send
 from ingot.errors import PublishError
 
 if TYPE_CHECKING:
@@ -55,9 +56,8 @@ class Started:
 
         A block that a child omits is its parent's. One that an encrypted snapshot without a parent omits reads back as random data.
         """
-        if self.parent is not None:
-            return blocks.changed_since(self.parent.blocks)
-        return list(range(len(blocks.digests))) if self.encrypted else blocks.written()
+        parent = None if self.parent is None else self.parent.blocks.digests
+        return to_send(blocks.digests, parent, encrypted=self.encrypted)
 
 
 def start_snapshot(
@@ -99,9 +99,14 @@ def send_blocks(clients: Clients, started: Started, disk: Path, blocks: BlockMap
     with DiskReader(disk, blocks) as reader:
         upload = _Upload(clients, started, reader, indexes, progress)
         digests = upload.run()
+    complete(clients, started, digests, progress)
+    return len(indexes)
+
+
+def complete(clients: Clients, started: Started, digests: list[str], progress: Progress) -> None:
+    """Complete a snapshot whose written blocks have these digests, in the order of their indexes; wait until it is."""
     _complete(clients, started, digests)
     wait_completed(clients, started.snapshot_id, progress)
-    return len(indexes)
 
 
 def _complete(clients: Clients, started: Started, digests: list[str]) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from ingot.aws import console, tags
-from ingot.aws.failures import code_of, is_missing
+from ingot.aws import console
+from ingot.aws.failures import is_missing
 from ingot.aws.image import Progress, Subject
+from ingot.aws.launch import launch
 from ingot.aws.settings import CloneSettings
 from ingot.aws.waiting import wait_until
 from ingot.errors import PublishError
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from ingot.aws.clients import Clients
 
 USER_DATA = json.dumps({"ingot": {"test": True}})
-# Another zone may have room: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html
-NO_ROOM_HERE = frozenset({"InsufficientInstanceCapacity", "Unsupported"})
 # Seconds between two looks at the console; EC2 throttles GetConsoleOutput earlier than most calls.
 LOOK_EVERY = 5.0
 REPORT_EVERY = 15.0
@@ -30,33 +29,14 @@ def launch_clone(
     clients: Clients, subject: Subject, ami_id: str, settings: CloneSettings, publish_id: str
 ) -> str:
     """Launch a clone in the first subnet that has room; return its instance id."""
-    told = tags.tag_list(
-        subject.tags(publish_id) | {"Name": f"ingot test of {subject.recipe} {subject.version}"}
-    )
-    for number, subnet in enumerate(settings.subnet_ids):
-        try:
-            answer = clients.ec2.run_instances(
-                LaunchTemplate={"LaunchTemplateId": settings.launch_template_id, "Version": "$Latest"},
-                ImageId=ami_id,
-                SubnetId=subnet,
-                MinCount=1,
-                MaxCount=1,
-                UserData=USER_DATA,
-                InstanceInitiatedShutdownBehavior="terminate",
-                # At most 64 characters. The same token never launches two, so a lost answer costs nothing.
-                ClientToken=f"{publish_id}-{number}",
-                TagSpecifications=[
-                    {"ResourceType": "instance", "Tags": told},
-                    {"ResourceType": "volume", "Tags": told},
-                ],
-            )
-        except ClientError as error:
-            if code_of(error) in NO_ROOM_HERE and number + 1 < len(settings.subnet_ids):
-                continue
-            raise
-        return answer["Instances"][0]["InstanceId"]
-    raise PublishError(
-        "the builder's stack names no subnet for test clones", hint="deploy it again: cdk deploy IngotBuilder"
+    return launch(
+        clients,
+        template_id=settings.launch_template_id,
+        ami_id=ami_id,
+        subnet_ids=settings.subnet_ids,
+        user_data=USER_DATA,
+        told=subject.tags(publish_id) | {"Name": f"ingot test of {subject.recipe} {subject.version}"},
+        token=publish_id,
     )
 
 

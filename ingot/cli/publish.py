@@ -7,21 +7,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ingot import paths
 from ingot.cli.options import Environment
-from ingot.errors import IngotError, InputError, PublishError
+from ingot.cli.publishing import MODES, PACKAGES, publish_image
+from ingot.errors import IngotError, InputError
 
 if TYPE_CHECKING:
-    from ingot.aws.clients import Clients
     from ingot.aws.image import Published
-    from ingot.aws.parent import ManifestOf
     from ingot.cli.reporting import Reporter
     from ingot.recipe.model import Recipe
-    from ingot.store import Store
 
 app = typer.Typer(add_completion=False)
 
@@ -42,6 +40,26 @@ def publish(
         typer.Option("--asset", help="As the CDK CLI calls it: print the path of a file with the result."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    builder: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|host|instance",
+            help="Where to bake. auto: as the builder's stack says; that is a builder instance, on the local cloud this machine.",
+        ),
+    ] = "auto",
+    builder_image: Annotated[
+        str | None,
+        typer.Option(
+            help="What the builder instance boots: an AMI id, an SSM parameter's name, or a recipe."
+        ),
+    ] = None,
+    packages: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|mirror|bucket",
+            help="Where the builder instance gets the packages. auto: the mirror, on the local cloud the bucket.",
+        ),
+    ] = "auto",
     env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = RECIPES,
 ) -> None:
@@ -50,6 +68,8 @@ def publish(
         raise InputError(
             "--asset and --no-test exclude each other: a stack would wait for an AMI that the registry never names"
         )
+    _one_of("--builder", builder, MODES)
+    _one_of("--packages", packages, PACKAGES)
     from ingot.aws.clients import connect
     from ingot.recipe.digest import recipe_digest
 
@@ -62,11 +82,25 @@ def publish(
         )
     with _reporting(recipe.name, found, asset=asset) as reporter:
         clients = connect()
-        published = _publish(recipe, found, clients, reporter, test=not no_test)
+        published = publish_image(
+            recipe,
+            found,
+            clients,
+            reporter,
+            test=not no_test,
+            mode=builder,
+            image=builder_image,
+            packages=packages,
+        )
     if asset:
         print(_result_file(published, clients.region))
     else:
         print(json.dumps(published.as_dict(), sort_keys=True) if as_json else published.ami_id)
+
+
+def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise InputError(f"{option} {value}: expected one of {', '.join(known)}")
 
 
 def _load(name: str, recipes: Path, env: str | None) -> Recipe:
@@ -91,37 +125,6 @@ def _reporting(recipe: str, digest: str, *, asset: bool) -> Iterator[Reporter]:
                 reporter(f"failed: {error}")
                 error.message += f"\n  log: {log}"
             raise
-
-
-def _publish(recipe: Recipe, digest: str, clients: Clients, reporter: Reporter, *, test: bool) -> Published:
-    """Return the published image; what is published already is found with two calls, without a bake."""
-    from ingot.aws.failures import translated
-    from ingot.aws.publish import find_published, publish
-    from ingot.aws.settings import PublishSettings, clone_settings
-
-    with translated(PublishError):
-        published = find_published(clients, recipe.name, digest)
-        if published is not None:
-            reporter(f"{recipe.name} {digest[:12]} is published as {published.ami_id}")
-            return published
-        # Asked before the bake: a missing stack must not cost a bake.
-        clone = clone_settings(clients) if test else None
-    from ingot.store import Store  # brings the whole engine, which the answer above does without
-
-    store = Store(paths.store())
-    image = store.bake(recipe, reporter)
-    settings = PublishSettings(paths.store() / "records", clone, manifest_of=manifests(store))
-    return publish(image, clients, settings, reporter)
-
-
-def manifests(store: Store) -> ManifestOf:
-    """Return the function that gives the manifest of a recipe digest that the store holds, else None."""
-
-    def manifest_of(digest: str) -> dict[str, Any] | None:
-        image = store.image(digest)
-        return None if image is None else image.manifest
-
-    return manifest_of
 
 
 def _result_file(published: Published, region: str) -> Path:

@@ -40,7 +40,7 @@ def fleet(
     """Compare what every clone of the fleet says of itself with the manifest; exit code 1 when one differs."""
     from ingot.aws.clients import connect
     from ingot.aws.failures import translated
-    from ingot.cli.publish import manifests
+    from ingot.cli.publishing import manifests
     from ingot.cli.reporting import Reporter
     from ingot.fleet.verify import verify_fleet
     from ingot.store import Store
@@ -74,7 +74,7 @@ def image(
     """Read all blocks of an AMI's snapshot back and compare them with the manifest; exit code 1 when one differs."""
     from ingot.aws.clients import connect
     from ingot.aws.failures import translated
-    from ingot.cli.publish import manifests
+    from ingot.cli.publishing import manifests
     from ingot.cli.reporting import Reporter
     from ingot.fleet.image import ami_of, verify_image
     from ingot.store import Store

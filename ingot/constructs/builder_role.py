@@ -10,70 +10,38 @@ from constructs import Construct
 from ingot.constructs.audit import departs
 from ingot.constructs.machines import arn
 
-# Every snapshot and AMI of Ingot carries this tag from the moment it exists.
+# Every snapshot of Ingot carries this tag from the moment it exists.
 TAG = "ingot:recipe"
 
 
 def builder_role(scope: Construct, id_: str, *, bundles: s3.IBucket, log_group: logs.ILogGroup) -> iam.Role:
-    """Return the role of builder instances: read its bundle, write its log, make snapshots and AMIs that bear the tag.
+    """Return the role of builder instances: read bundle and packages, write log, manifest, and blocks of snapshots that bear the tag.
 
-    It may not write the registry: `ingot publish` does so, after the test clone has passed. It may not start machines, and
-    it reads and writes no snapshot but those that Ingot tagged. Which action takes which resource and condition: Service
-    Authorization Reference, "Amazon EC2" and "Amazon Elastic Block Store".
+    It makes nothing: `ingot publish` starts the snapshot, completes it, registers the AMI and writes the registry, with its own
+    permissions (docs/decisions/0004-builder-instance.md). Which action takes which resource and condition: Service
+    Authorization Reference, "Amazon Elastic Block Store" and "Amazon S3".
     """
     role = iam.Role(
         scope,
         id_,
         assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
-        description="Builder instances of Ingot: read a bundle, write a log, make tagged snapshots and AMIs",
+        description="Builder instances of Ingot: read a bundle, write a log, fill a tagged snapshot",
     )
-    snapshots = arn(scope, "ec2", "snapshot/*", account="")
-    images = arn(scope, "ec2", "image/*", account="")
+    read = [bundles.arn_for_objects(f"{prefix}/*") for prefix in ("bundles", "packages")]
     for statement in [
-        _allow("ReadBundle", ["s3:GetObject"], [bundles.arn_for_objects("bundles/*")]),
+        _allow("ReadBundle", ["s3:GetObject"], read),
+        _allow("LeaveManifest", ["s3:PutObject"], [bundles.arn_for_objects("results/*")]),
         _allow(
             "WriteLog",
             ["logs:CreateLogStream", "logs:PutLogEvents"],
             [log_group.log_group_arn],  # ends in :*, which is its streams
         ),
         _allow(
-            "StartTagged", ["ebs:StartSnapshot"], [snapshots], {"Null": {f"aws:RequestTag/{TAG}": "false"}}
-        ),
-        _allow(
-            "FillAndReadTagged",
-            [
-                "ebs:PutSnapshotBlock",
-                "ebs:CompleteSnapshot",
-                "ebs:ListSnapshotBlocks",
-                "ebs:GetSnapshotBlock",
-                "ec2:DeleteSnapshot",
-            ],
-            [snapshots],
+            "FillTagged",
+            ["ebs:PutSnapshotBlock"],
+            [arn(scope, "ec2", "snapshot/*", account="")],
             {"Null": {f"aws:ResourceTag/{TAG}": "false"}},
         ),
-        _allow(
-            "RegisterTagged", ["ec2:RegisterImage"], [images], {"Null": {f"aws:RequestTag/{TAG}": "false"}}
-        ),
-        _allow(
-            "RegisterFromTagged",
-            ["ec2:RegisterImage"],
-            [snapshots],
-            {"Null": {f"aws:ResourceTag/{TAG}": "false"}},
-        ),
-        _allow(
-            "DeregisterTagged",
-            ["ec2:DeregisterImage"],
-            [images],
-            {"Null": {f"aws:ResourceTag/{TAG}": "false"}},
-        ),
-        # Only as part of a call that creates: a tag put on a foreign snapshot afterwards would open it to the statements above.
-        _allow(
-            "TagWhatItCreates",
-            ["ec2:CreateTags"],
-            [snapshots, images],
-            {"StringEquals": {"ec2:CreateAction": ["StartSnapshot", "RegisterImage"]}},
-        ),
-        _allow("Look", ["ec2:DescribeSnapshots", "ec2:DescribeImages"], ["*"]),
     ]:
         role.add_to_policy(statement)
     _explain(role)
@@ -92,6 +60,6 @@ def _explain(role: iam.Role) -> None:
     departs(
         policy,
         "AwsSolutions-IAM5",
-        "ids of snapshots and AMIs are AWS's choice: the condition on the ingot:recipe tag narrows them; Describe calls take no resource; "
-        "bundles and log streams are named at run time.",
+        "ids of snapshots are AWS's choice: the condition on the ingot:recipe tag narrows them; "
+        "bundles, manifests and log streams are named at run time.",
     )

@@ -17,7 +17,7 @@ from typing import Any
 
 from ingot import paths
 from ingot.bake.engine import bake
-from ingot.bake.fetch import fetch_packages
+from ingot.bake.fetch import fetch_packages, package_file
 from ingot.bake.locks import is_locked, locked
 from ingot.bake.rights import check_rights, remove_tree
 from ingot.errors import BakeError, InputError, SizeError
@@ -72,6 +72,33 @@ class Store:
         """Return the image of a recipe digest, or None."""
         directory = self.images / digest
         return Image(digest, directory) if (directory / "manifest.json").is_file() else None
+
+    def manifest(self, digest: str) -> dict[str, Any] | None:
+        """Return the manifest of a recipe digest: of an image here, or of one that a builder instance baked; None when it is unknown."""
+        image = self.image(digest)
+        if image is not None:
+            return image.manifest
+        try:
+            manifest: dict[str, Any] = json.loads(self._kept_manifest(digest).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return manifest
+
+    def keep_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Keep the manifest of an image that was baked elsewhere: later publishes and verifications need it."""
+        path = self._kept_manifest(str(manifest["recipe_digest"]))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        part.write_text(json.dumps(manifest, sort_keys=True) + "\n", encoding="utf-8")
+        part.replace(path)
+
+    def _kept_manifest(self, digest: str) -> Path:
+        return self.root / "records" / "manifests" / f"{digest}.json"
+
+    def fetch(self, plan: Mapping[str, Any], progress: Progress) -> dict[str, Path]:
+        """Return the file of each package of a plan by its SHA-256, after fetching what is not here."""
+        self._fetch(plan, progress)
+        return {entry["sha256"]: package_file(self.packages, entry["sha256"]) for entry in plan["packages"]}
 
     def all_images(self) -> list[Image]:
         """Return all images, the one used last first."""

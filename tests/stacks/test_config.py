@@ -15,7 +15,7 @@ def read(environment=None, **context):
 
 def test_defaults():
     config = read()
-    assert (config.recipe, config.builder, config.min_clones, config.max_clones) == ("web", "host", 2, 4)
+    assert (config.recipe, config.builder, config.min_clones, config.max_clones) == ("web", "auto", 2, 4)
     assert config.vpc_cidr == "172.20.0.0/16"
     assert config.account is None
 
@@ -59,7 +59,8 @@ def test_lists_on_the_command_line_have_commas():
         ("vpc_zones", "a,b", "an availability zone such as eu-central-1a"),
         ("clone_subnets", "private", "a subnet's id such as subnet-0a1b2c3d"),
         ("recipe", "Web", "a recipe's name"),
-        ("builder", "instance", "host, the machine that deploys; a builder instance cannot bake yet"),
+        ("builder", "docker", "auto, host or instance"),
+        ("builder_image", "debian", "an AMI id, or the full name of an SSM parameter"),
         ("instance_type", "small", "an EC2 instance type such as t3.small"),
         ("min_clones", "two", "a whole number from 0 to 1000"),
         ("min_clones", "-1", "a whole number from 0 to 1000"),

@@ -138,7 +138,9 @@ def test_a_new_image_changes_the_reference_and_the_output_that_names_it(make_app
 def test_the_outputs_are_those_that_the_commands_read(templates):
     assert {name: sorted(template["Outputs"]) for name, template in templates.items()} == {
         "IngotBuilder": [
+            "BuilderImage",
             "BuilderLaunchTemplateId",
+            "BuilderMode",
             "BundleBucketName",
             "LogGroupName",
             "SubnetIds",

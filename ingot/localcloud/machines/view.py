@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from typing import Any
 
 from moto.core.utils import utcnow
 from moto.sts.models import sts_backends
 
+from ingot.localcloud.machines.qemu import GATEWAY
 from ingot.localcloud.metadata import Metadata, Options
 from ingot.localcloud.moto_types import Moto
 
@@ -76,13 +78,21 @@ def meta_data(instance: Moto) -> dict[str, Any]:
         "profile": "default-hvm",
         "reservation-id": _reservation(instance),
         "security-groups": "\n".join(group.name for group in _groups(instance)),
-        "services": {"domain": "amazonaws.com", "partition": "aws"},
+        "services": {"domain": "amazonaws.com", "endpoint": endpoint(), "partition": "aws"},
         "system": "nitro",
         "iam": _iam(instance),
     }
     if instance.metadata_options.instance_metadata_tags == "enabled":
         tree["tags"] = {"instance": {tag["key"]: tag["value"] for tag in instance.get_tags()}}
     return tree
+
+
+def endpoint() -> str:
+    """Return where a guest reaches this cloud's APIs: the gateway of its network stands for this machine's loopback (qemu(1), "-netdev user").
+
+    EC2 has no such entry: there, a service's address follows from ``services/domain``.
+    """
+    return f"http://{GATEWAY}:{os.environ['MOTO_PORT']}"
 
 
 def _groups(instance: Moto) -> list[Moto]:

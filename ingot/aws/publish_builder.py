@@ -1,0 +1,196 @@
+"""Plan to published AMI by a builder instance: it bakes and sends the blocks, everything else is done from here.
+
+The builder gets a pending snapshot and may do nothing but fill it: it makes no AMI, and what it filled in is checked by EBS against
+the manifest when the snapshot completes (docs/decisions/0004-builder-instance.md).
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ingot.aws import ami, tags
+from ingot.aws.attempt import Attempt, attempt
+from ingot.aws.blocks import BlockMap
+from ingot.aws.builder_checks import find_place
+from ingot.aws.builder_job import Job
+from ingot.aws.builder_watch import Watch
+from ingot.aws.bundle import make_bundle, upload_bundle, upload_packages
+from ingot.aws.image import Progress, Published, Subject
+from ingot.aws.journal import Journal
+from ingot.aws.launch import launch
+from ingot.aws.parent import candidates
+from ingot.aws.publish import enter_tested, publishing
+from ingot.aws.settings import BuilderSettings, PublishSettings
+from ingot.aws.snapshot import Started, complete, start_snapshot
+from ingot.errors import PublishError
+
+if TYPE_CHECKING:
+    from ingot.aws.clients import Clients
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a builder is to bake: a plan, the recipe's directory, where its packages come from.
+
+    ``packages``: files by SHA-256 that are put into the bucket; ``mirrors``: base URLs by archive, for the rest.
+    """
+
+    plan: Mapping[str, Any]
+    sources: Path
+    packages: Mapping[str, Path]
+    mirrors: Mapping[str, str]
+
+
+def publish_by_builder(
+    work: Work, clients: Clients, builder: BuilderSettings, settings: PublishSettings, progress: Progress
+) -> Published:
+    """Bake on a builder instance, publish as an AMI that the registry names, and return it.
+
+    Raises PublishError with the end of the builder's log; then nothing is left: no instance, snapshot or AMI.
+    """
+    subject = Subject.announced(work.plan)
+    with publishing(subject, clients, settings, progress) as (journal, found):
+        if found is not None:
+            return found
+        return _publish(work, subject, clients, builder, settings, journal, progress)
+
+
+def _publish(
+    work: Work,
+    subject: Subject,
+    clients: Clients,
+    builder: BuilderSettings,
+    settings: PublishSettings,
+    journal: Journal,
+    progress: Progress,
+) -> Published:
+    untested = ami.find_by_digest(clients, subject.recipe, subject.digest, tags.UNTESTED)
+    manifest = settings.manifest_of(subject.digest) if untested is not None else None
+    with attempt(clients, journal, progress) as trying:
+        if untested is None or manifest is None:
+            made, manifest = _make(work, subject, clients, builder, settings, trying, progress)
+        else:
+            made = untested
+            trying.made("snapshot", made.snapshot_id)
+            trying.made("image", made.ami_id)
+        return enter_tested(_baked(subject, manifest), made, clients, settings, trying, progress)
+
+
+def _make(
+    work: Work,
+    subject: Subject,
+    clients: Clients,
+    builder: BuilderSettings,
+    settings: PublishSettings,
+    trying: Attempt,
+    progress: Progress,
+) -> tuple[Published, Mapping[str, Any]]:
+    """Have the image baked and its blocks written; return the AMI and the manifest."""
+    begin = time.monotonic()
+    place = find_place(clients, builder)
+    parents = candidates(clients, subject, settings.manifest_of)
+    started = start_snapshot(
+        clients, subject, trying.publish_id, parents[0] if parents else None, pace=settings.pace
+    )
+    trying.made("snapshot", started.snapshot_id)
+    progress(f"snapshot {started.snapshot_id} started")
+    upload_packages(clients, builder.bucket, work.packages, progress)
+    job = _job(work, clients, builder, started, trying.publish_id, progress)
+    instance_id = launch(
+        clients,
+        template_id=builder.launch_template_id,
+        ami_id=place.ami_id,
+        subnet_ids=place.subnet_ids,
+        user_data=job.user_data(limit=builder.limit),
+        told=subject.tags(trying.publish_id)
+        | {"Name": f"ingot builder of {subject.recipe} {subject.version}"},
+        # Not the test clone's token: the same one with other parameters is refused.
+        token=f"b{trying.publish_id}",
+        mappings=place.mappings,
+    )
+    trying.made("instance", instance_id)
+    progress(f"builder {instance_id} launched from {place.ami_id}")
+    launched = time.monotonic()
+    watch = Watch(clients, instance_id, builder, progress)
+    done = watch.follow()
+    manifest = _manifest(clients, builder.bucket, job.manifest, done, subject)
+    trying.drop_instances()
+    settings.keep_manifest(dict(manifest))
+    made = _register(_baked(subject, manifest), clients, started, trying, progress)
+    progress(_summary(watch, done, launched - begin, time.monotonic() - launched))
+    return made, manifest
+
+
+def _job(
+    work: Work,
+    clients: Clients,
+    builder: BuilderSettings,
+    started: Started,
+    publish_id: str,
+    progress: Progress,
+) -> Job:
+    bundle = make_bundle(work.plan, work.sources, started.parent.blocks.digests if started.parent else None)
+    upload_bundle(clients, builder.bucket, bundle, progress)
+    return Job(
+        region=clients.region,
+        bucket=builder.bucket,
+        bundle=bundle.key,
+        bundle_sha256=bundle.sha256,
+        log_group=builder.log_group,
+        snapshot=started.snapshot_id,
+        encrypted=started.encrypted,
+        manifest=f"results/{publish_id}/manifest.json.gz",
+        mirrors=work.mirrors,
+    )
+
+
+def _manifest(
+    clients: Clients, bucket: str, key: str, done: Mapping[str, Any], subject: Subject
+) -> dict[str, Any]:
+    """Return the manifest that the builder left; raise PublishError when it is not the one that it reported, or of another recipe."""
+    text = gzip.decompress(clients.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    if hashlib.sha256(text).hexdigest() != done.get("manifest_sha256"):
+        raise PublishError(f"the manifest in s3://{bucket}/{key} is not the one that the builder reported")
+    manifest: dict[str, Any] = json.loads(text)
+    if manifest.get("recipe_digest") != subject.digest:
+        raise PublishError(f"the builder baked {manifest.get('recipe_digest')}; expected {subject.digest}")
+    clients.s3.delete_object(Bucket=bucket, Key=key)
+    return manifest
+
+
+def _baked(subject: Subject, manifest: Mapping[str, Any]) -> Subject:
+    return Subject(
+        subject.recipe, subject.digest, subject.version, subject.architecture, BlockMap.of(manifest), manifest
+    )
+
+
+def _register(
+    subject: Subject, clients: Clients, started: Started, trying: Attempt, progress: Progress
+) -> Published:
+    """Complete the snapshot with the digests that the manifest lists, and register it."""
+    sent = started.to_send(subject.blocks)
+    complete(clients, started, [subject.blocks.digest(index) for index in sent], progress)
+    root = {tags.ROOT_DIGEST: subject.blocks.root_digest}
+    clients.ec2.create_tags(Resources=[started.snapshot_id], Tags=tags.tag_list(root))
+    ami_id = ami.register_image(clients, subject, started.snapshot_id, trying.publish_id)
+    trying.made("image", ami_id)
+    progress(f"AMI {ami_id} registered")
+    ami.wait_available(clients, ami_id)
+    return Published(
+        ami_id, started.snapshot_id, subject.recipe, subject.digest, subject.blocks.root_digest, len(sent)
+    )
+
+
+def _summary(watch: Watch, done: Mapping[str, Any], before: float, after: float) -> str:
+    """Return where the time went, from the launch to the AMI: boot, fetch, bake, upload, and all else."""
+    spans = {"boot": float(watch.lines[min(watch.lines)].get("uptime", 0.0)), **done.get("seconds", {})}
+    rest = after - sum(spans.values())
+    parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in spans.items())
+    return f"launch to AMI {after:.0f} s: {parts}, other {rest:.0f} s ({100 * rest / after:.0f} %); before the launch {before:.0f} s"

@@ -1,0 +1,188 @@
+"""A builder instance without a machine: its real program runs in a thread; only the bake is replaced, by a few blocks.
+
+The program finds credentials and addresses where an instance does, at a metadata service. Its console is a file.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.server
+import io
+import json
+import os
+import re
+import shlex
+import tarfile
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from ingot.builder import __main__ as program
+from ingot.builder import bootstrap
+from tests.aws.support import block
+
+BLOCK = 524288
+CREDENTIALS = {
+    "AccessKeyId": "INGOTBUILDER",
+    "SecretAccessKey": "secret",
+    "Token": "token",
+    "Expiration": "2099-01-01T00:00:00Z",
+}
+
+
+class MetadataService:
+    """What an instance asks at 169.254.169.254."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.values = {
+            "meta-data/services/endpoint": endpoint,
+            "meta-data/services/domain": "amazonaws.com",
+            "meta-data/instance-type": "c7i.large",
+            "meta-data/iam/security-credentials/": "builder",
+            "meta-data/iam/security-credentials/builder": json.dumps(CREDENTIALS),
+        }
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.values))
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _handler(values):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_):
+            """Say nothing."""
+
+        def do_PUT(self):
+            self.answer(200, "a-token")
+
+        def do_GET(self):
+            value = values.get(self.path.removeprefix("/latest/"))
+            self.answer(404 if value is None else 200, value or "")
+
+        def answer(self, status, text):
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text.encode())))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+    return Handler
+
+
+class PowerOffError(BaseException):
+    """The machine is off: its program goes no further, and nobody hears of it."""
+
+
+class StandIn:
+    """Builders without machines. ``seeds``: the blocks of the disk that the next one bakes, None for zeros.
+
+    ``before``: called with the name of a stage (start, bake, done) when it begins; it may raise, or end the instance.
+    """
+
+    def __init__(self, directory: Path, direct, service: MetadataService) -> None:
+        self.directory = directory
+        self.direct = direct
+        self.service = service
+        self.seeds: list[str | None] = []
+        self.before = lambda stage: None
+        self.progress: list[str] = []
+        self.instance_id = ""
+        self.job = {}
+        self.runs = True
+        self._threads: list[threading.Thread] = []
+
+    def __call__(self, message: str) -> None:
+        """Take a line of the publish's progress; at the launch of a builder, become its program."""
+        self.progress.append(message)
+        launched = re.match(r"builder (i-\w+) launched", message)
+        if launched and self.runs:
+            self.instance_id = launched[1]
+            thread = threading.Thread(target=self._until_off, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def finish(self) -> None:
+        for thread in self._threads:
+            thread.join(30)
+
+    def off(self) -> None:
+        """End the program without another word: the machine has lost its power."""
+        raise PowerOffError
+
+    def console(self) -> str:
+        file = self.directory / f"{self.instance_id}.console"
+        return "booting\r\n" + (file.read_text() if file.exists() else "")
+
+    def user_data(self) -> str:
+        found = self.direct.ec2.describe_instance_attribute(InstanceId=self.instance_id, Attribute="userData")
+        return base64.b64decode(found["UserData"]["Value"]).decode()
+
+    def _until_off(self) -> None:
+        with suppress(PowerOffError):
+            self._run()
+
+    def _run(self) -> None:
+        self.service.values["meta-data/instance-id"] = self.instance_id
+        [line] = [line for line in self.user_data().splitlines() if line.startswith("python3 ")]
+        self.job = json.loads(shlex.split(line)[2])
+        home = self.directory / self.instance_id
+        home.mkdir(parents=True)
+        os.environ["INGOT_CONSOLE"] = str(home) + ".console"
+        self.before("start")
+        s3 = bootstrap.Service("s3", self.job["region"], bootstrap.Credentials())
+        data = s3.call("GET", f"/{self.job['bucket']}/{self.job['bundle']}")
+        assert hashlib.sha256(data).hexdigest() == self.job["bundle_sha256"]
+        with tarfile.open(fileobj=io.BytesIO(data)) as bundle:
+            bundle.extractall(home, filter="data")
+        builder = program.Builder(self.job, home)
+        try:
+            builder.run()
+        except Exception as error:  # noqa: BLE001 - as the program's main does
+            builder.failed(error)
+        finally:
+            builder.report.close()
+
+    def bake(self, plan, *, sources, packages, layers, output, progress):
+        """Stand in for ``ingot.bake.engine.bake``."""
+        progress("baking as if")
+        self.before("bake")
+        output.mkdir()
+        data = [bytes(BLOCK) if seed is None else block(seed) for seed in self.seeds]
+        (output / "disk.raw").write_bytes(b"".join(data))
+        digests = [hashlib.sha256(part).digest() for part in data]
+        listed = [
+            None if seed is None else digest.hex() for seed, digest in zip(self.seeds, digests, strict=True)
+        ]
+        disk = {
+            "size": len(data) * BLOCK,
+            "block_size": BLOCK,
+            "root_digest": hashlib.sha256(b"".join(digests)).hexdigest(),
+            "blocks": listed,
+        }
+        manifest = {key: plan[key] for key in ("name", "recipe_digest", "version", "architecture", "tests")}
+        self.before("done")
+        return {**manifest, "format": 1, "inventory": {}, "disk": disk}
+
+
+def make_plan(seeds: list[str | None], recipe: str = "web") -> dict:
+    """A plan whose digest stands for its blocks."""
+    digest = hashlib.sha256(f"{recipe} {seeds}".encode()).hexdigest()
+    return {
+        "format": 1,
+        "name": recipe,
+        "recipe_digest": digest,
+        "version": digest[:12],
+        "architecture": "x86_64",
+        "root_volume": {"size": len(seeds) * BLOCK, "device": "ebs"},
+        "packages": [],
+        "files": [],
+        "tests": [{"name": "the app answers"}],
+    }

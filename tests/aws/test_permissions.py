@@ -1,0 +1,25 @@
+"""A denied call is told together with the statement that allows it, as the policies of the docs have it."""
+
+from __future__ import annotations
+
+import json
+
+from botocore.exceptions import ClientError
+
+from ingot.aws.failures import hint_for
+from ingot.aws.permissions import statement_for
+
+
+def test_a_denied_call_gets_its_statement():
+    statement = json.loads(statement_for("ListObjectsV2"))
+    assert (statement["Sid"], statement["Action"]) == ("FindBundles", "s3:ListBucket")
+    error = ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": "no"}}, "RegisterImage")
+    hint = hint_for(error)
+    assert "need permission for RegisterImage; add this to their policy" in hint
+    assert '"Sid": "RegisterTagged"' in hint
+    assert '"aws:RequestTag/ingot:recipe"' in hint
+
+
+def test_without_the_policies_or_a_statement_there_is_none(tmp_path):
+    assert statement_for("MakeCoffee") is None
+    assert statement_for("RunInstances", tmp_path) is None
