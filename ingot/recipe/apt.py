@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from ingot.errors import IngotError
 from ingot.process import CommandError, require, run
+from ingot.recipe.archives import Archive
 from ingot.recipe.distribution import Distribution, Suite
 
 # Settings of the machine that decide whether its mirrors can be reached, and no others.
@@ -46,6 +48,7 @@ class AptRoot:
         self.directory = directory
         self.distribution = distribution
         self.architecture = architecture
+        self.suites: dict[tuple[str, str], Suite] = {}
         for tool in ("apt-get", "gpgv"):
             require(tool, needed_for="resolve packages from the distribution's signed index")
         for name in ("lists/partial", "cache/archives/partial", "etc"):
@@ -85,20 +88,34 @@ class AptRoot:
         }
         return "\n".join([*network, *(f'{key} "{value}";' for key, value in places.items())]) + "\n"
 
-    def update(self, mirrors: Mapping[str, str], keyring: Path) -> None:
-        """Fetch and verify the indexes. Raises IngotError when one cannot be had or its signature is not good."""
+    def update(self, mirrors: Mapping[str, str], keyring: Path, archives: Sequence[Archive] = ()) -> None:
+        """Fetch and verify the indexes, those of a recipe's own ``archives`` with their own keys.
+
+        Raises IngotError when one cannot be had or its signature is not good.
+        """
         component = self.distribution.component
-        lines = [
-            f"deb [signed-by={keyring}] {mirrors[suite.archive]} {suite.name} {component}"
-            for suite in self.distribution.suites
-        ]
+        lines = []
+        for suite in self.distribution.suites:
+            lines.append(f"deb [signed-by={keyring}] {mirrors[suite.archive]} {suite.name} {component}")
+            self.suites[_place(mirrors[suite.archive], suite.name)] = suite
+        for number, archive in enumerate(archives):
+            key = self.directory / "etc" / f"archive-{number}.{'asc' if archive.armoured else 'gpg'}"
+            shutil.copyfile(archive.key, key)
+            components = " ".join(archive.components)
+            lines.append(
+                f"deb [signed-by={key}] {mirrors[archive.name]} {archive.suite} {components}".rstrip()
+            )
+            suite = Suite(archive.name, archive.suite)
+            # The same place as the distribution's: its own packages count as its own.
+            self.suites.setdefault(_place(mirrors[archive.name], archive.suite), suite)
         (self.directory / "etc" / "sources.list").write_text("\n".join(lines) + "\n", encoding="utf-8")
         try:
             self._run("apt-get", "update", "-q")
         except CommandError as error:
             errors = [line for line in error.output.splitlines() if line.startswith(("E:", "W:"))]
+            own = "".join(f" or {archive.name}" for archive in archives)
             raise IngotError(
-                f"the index of {self.distribution.id} {self.distribution.suite} cannot be had:\n    "
+                f"the index of {self.distribution.id} {self.distribution.suite}{own} cannot be had:\n    "
                 + "\n    ".join(errors or [error.output.strip()]),
                 hint="is the mirror reachable? INGOT_MIRROR names another one",
             ) from error
@@ -106,27 +123,26 @@ class AptRoot:
     def epoch(self) -> int:
         """Return the newest date of the indexes, in Unix seconds."""
         dates = []
-        for file in (self.directory / "lists").glob("*InRelease"):
+        # An archive without InRelease has the older pair of Release and Release.gpg.
+        for file in (self.directory / "lists").glob("*Release"):
             found = re.search(r"^Date: (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
             if found is None:
                 raise IngotError(f"the index {file.name} has no date")
             dates.append(int(parsedate_to_datetime(found[1]).timestamp()))
         if not dates:
-            raise IngotError("the archives have no InRelease file: Ingot takes signed indexes alone")
+            raise IngotError("the archives have no Release file: Ingot takes signed indexes alone")
         return max(dates)
 
     def index(self) -> list[IndexedPackage]:
         """Return every package version of the indexes that were verified."""
-        by_base = {suite.name: suite for suite in self.distribution.suites}
-        listing = self._run(
-            "apt-get", "indextargets", "--format", "$(RELEASE)\t$(FILENAME)", "Created-By: Packages"
-        )
+        form = "$(REPO_URI)\t$(RELEASE)\t$(FILENAME)"
+        listing = self._run("apt-get", "indextargets", "--format", form, "Created-By: Packages")
         packages: list[IndexedPackage] = []
         for line in listing.splitlines():
-            release, file = line.split("\t")
+            uri, release, file = line.split("\t")
             # cat-file, because the machine's apt may keep its lists compressed.
             text = self._run("/usr/lib/apt/apt-helper", "cat-file", file)
-            packages += _parse(text, by_base[release])
+            packages += _parse(text, self.suites[_place(uri, release)])
         return packages
 
     def solve(self, names: Sequence[str], pins: Mapping[str, str]) -> list[tuple[str, str, str]]:
@@ -148,6 +164,11 @@ class AptRoot:
 
     def _run(self, *command: str) -> str:
         return run(command, env=self.environment, timeout=600).stdout
+
+
+def _place(uri: str, suite: str) -> tuple[str, str]:
+    """Return address and suite in one spelling: apt writes file:/x for file:///x, and a slash at the end."""
+    return re.sub(r"^file:/+", "file:/", uri.rstrip("/")), suite.rstrip("/")
 
 
 def _parse(text: str, suite: Suite) -> Iterator[IndexedPackage]:

@@ -56,7 +56,9 @@ def digest_of_form(form: dict[str, Any]) -> str:
     What ``app`` and ``files`` come to is digested file by file. Where a content lies in the project is no part of it, so
     that a recipe may be taken apart into files that it includes, and stay the same image.
     """
-    recipe = {key: value for key, value in form["recipe"].items() if key not in ("app", "files")}
+    # Of apt sources the lock has what counts: keys, and every package's hash.
+    elsewhere = ("app", "apt_sources", "files")
+    recipe = {key: value for key, value in form["recipe"].items() if key not in elsewhere}
     files = [{k: v for k, v in file.items() if k not in ("source", "content")} for file in form["files"]]
     text = json.dumps(
         {**form, "recipe": recipe, "files": files}, sort_keys=True, separators=(",", ":"), ensure_ascii=False

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ingot.errors import InputError, Problem
+from ingot.recipe.archives import read_archives
 from ingot.recipe.document import At, Document, pruned
 from ingot.recipe.explain import close_to, problems_of
 from ingot.recipe.files import expand_files
@@ -58,6 +59,7 @@ def load_recipe(path: Path, environment: str | None = None) -> Recipe:
     if recipe is not None:
         problems += check_references(recipe)
         expand_files(recipe, problems)
+        read_archives(recipe, problems)
     if recipe is None or problems:
         raise InputError(f"{path}: the recipe has problems", problems=problems)
     return recipe

@@ -12,10 +12,18 @@ from pathlib import Path
 from ingot.errors import IngotError, InputError, MissingToolError, Problem
 from ingot.process import CommandError
 from ingot.recipe.apt import AptRoot, IndexedPackage
+from ingot.recipe.archives import archives_of
 from ingot.recipe.distribution import DPKG_ARCHITECTURE, Distribution, distribution_of
 from ingot.recipe.explain import close_to
-from ingot.recipe.lockfile import Lock, LockedDistribution, LockedPackage, Requested, read_lock
-from ingot.recipe.mirrors import discover
+from ingot.recipe.lockfile import (
+    Lock,
+    LockedDistribution,
+    LockedPackage,
+    Requested,
+    locked_archive,
+    read_lock,
+)
+from ingot.recipe.mirrors import discover, own_archives
 from ingot.recipe.model import Recipe
 
 Progress = Callable[[str], None]
@@ -39,6 +47,8 @@ class Index:
     """All package versions that the signed indexes offer."""
 
     packages: tuple[IndexedPackage, ...]
+    own: frozenset[str]
+    """The archives of the distribution itself."""
 
     @cached_property
     def by_key(self) -> dict[Key, IndexedPackage]:
@@ -61,8 +71,8 @@ class Index:
         return sorted({package.name for package in self.packages if name in package.provides})
 
     def essential(self) -> list[str]:
-        """Return the names of the Essential packages."""
-        return sorted({package.name for package in self.packages if package.essential})
+        """Return the names of the distribution's Essential packages: another archive does not say what every image has."""
+        return sorted({p.name for p in self.packages if p.essential and p.suite.archive in self.own})
 
 
 def resolve_lock(
@@ -82,17 +92,19 @@ def resolve_lock(
     """
     distribution = distribution_of(recipe)
     old = read_lock(recipe)
+    archives = archives_of(recipe)
     keyring = _keyring(distribution, keyring)
     if mirrors is None:
-        mirrors = discover(distribution.plain())
+        mirrors = {**own_archives({a.name: a.uri for a in archives}), **discover(distribution.plain())}
     with tempfile.TemporaryDirectory(prefix="ingot-lock-") as work:
         apt = AptRoot(Path(work), distribution, DPKG_ARCHITECTURE[recipe.architecture])
         progress(f"fetching the indexes of {distribution.id} {distribution.suite}")
-        apt.update(mirrors, keyring)
-        index = Index(tuple(apt.index()))
+        apt.update(mirrors, keyring, archives)
+        index = Index(tuple(apt.index()), frozenset(distribution.archives))
         _check_names(recipe, distribution, index, upgrade)
         progress(f"resolving {len(recipe.packages)} packages and the base")
         lock = _resolve(recipe, distribution, apt, index, _kept(old, distribution, index, upgrade))
+        lock = lock.model_copy(update={"archives": tuple(map(locked_archive, archives))})
     if old is not None and old.model_copy(update={"epoch": lock.epoch}) == lock:
         return old  # nothing moved: the same lock, so the same digest, though the index is newer
     return lock
@@ -137,7 +149,8 @@ def _check_names(recipe: Recipe, distribution: Distribution, index: Index, upgra
             )
         else:
             found, hint = f"the package {name!r}, which does not exist", close_to(name, index.versions) or ""
-        expected = f"a package of {distribution.id} {distribution.suite} ({distribution.component})"
+        own = f" or of {', '.join(a.name for a in archives)}" if (archives := archives_of(recipe)) else ""
+        expected = f"a package of {distribution.id} {distribution.suite} ({distribution.component}){own}"
         problems.append(recipe.problem(("packages", number), found, expected, hint or None))
     if problems:
         raise InputError(f"packages of {recipe.name} do not exist", problems=problems)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ingot.errors import IngotError, InputError, Problem
+from ingot.recipe.archives import Archive, archives_of
 from ingot.recipe.distribution import DPKG_ARCHITECTURE, Distribution, distribution_of
 from ingot.recipe.document import shown
 from ingot.recipe.model import Recipe
@@ -56,6 +57,17 @@ class LockedDistribution(LockPart):
     suite: str
 
 
+class LockedArchive(LockPart):
+    """An apt source of the recipe's own, and the keys that signed it."""
+
+    name: str
+    suite: str
+    components: tuple[str, ...]
+    fingerprints: tuple[str, ...]
+    key_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Of the key file beside the recipe."""
+
+
 class Requested(LockPart):
     """What was asked for by name: by the engine for every image, by the recipe, and as the bake's tools."""
 
@@ -73,11 +85,15 @@ class Lock(LockPart):
     epoch: Annotated[int, Field(gt=0)]
     """Unix seconds: the newest date of the indexes. It fixes every timestamp of the image."""
     packages: tuple[LockedPackage, ...]
+    archives: tuple[LockedArchive, ...] = ()
     requested: Requested
 
     def plain(self) -> dict[str, Any]:
         """Return the lock as plain JSON data."""
-        return self.model_dump(mode="json")
+        plain = self.model_dump(mode="json")
+        if not self.archives:
+            del plain["archives"]
+        return plain
 
     def versions(self) -> dict[str, str]:
         """Return the locked version of each package."""
@@ -156,6 +172,7 @@ def _stale(recipe: Recipe, distribution: Distribution, lock: Lock, command: str)
     if DPKG_ARCHITECTURE[recipe.architecture] != lock.architecture:
         what = f"{recipe.architecture}, but the lock is for {lock.architecture}"
         found.append(recipe.problem(("architecture",), what, "the same in both", command))
+    found += _stale_archives(recipe, lock, command)
     locked, named = set(lock.requested.packages), set(recipe.packages)
     for number, name in enumerate(recipe.packages):
         if name not in locked:
@@ -169,4 +186,32 @@ def _stale(recipe: Recipe, distribution: Distribution, lock: Lock, command: str)
     for name in sorted(locked - named):
         what = f"no package {name!r}, but the lock was made with it"
         found.append(recipe.problem(("packages",), what, "a lock of this recipe", command))
+    return found
+
+
+def locked_archive(archive: Archive) -> LockedArchive:
+    """Return what a lock says of an archive: not where it is, which its packages' hashes make irrelevant."""
+    return LockedArchive(
+        name=archive.name,
+        suite=archive.suite,
+        components=archive.components,
+        fingerprints=archive.fingerprints,
+        key_sha256=archive.key_sha256,
+    )
+
+
+def _stale_archives(recipe: Recipe, lock: Lock, command: str) -> list[Problem]:
+    archives = archives_of(recipe)
+    found = []
+    for number, archive in enumerate(archives):
+        if locked_archive(archive) in lock.archives:
+            continue
+        known = any(other.name == archive.name for other in lock.archives)
+        what = f"the archive {archive.name!r}, which the lock " + ("has otherwise" if known else "lacks")
+        if known and archive.key_sha256 not in {other.key_sha256 for other in lock.archives}:
+            what = f"another key of the archive {archive.name!r} than the lock was made with"
+        found.append(recipe.problem(("apt_sources", number), what, "a lock of this recipe", command))
+    for name in sorted({other.name for other in lock.archives} - {archive.name for archive in archives}):
+        what = f"no archive {name!r}, but the lock was made with it"
+        found.append(recipe.problem(("apt_sources",), what, "a lock of this recipe", command))
     return found

@@ -6,6 +6,11 @@ In this order:
    ``http://mirror.example/debian-security``, beside it), or one ``archive=URL`` for each, separated by blanks;
 2. the machine's own apt sources for the same distribution;
 3. what mmdebstrap uses when it is given no mirror.
+
+A bake that does not find a package there asks ``INGOT_SNAPSHOT`` next: an archive that keeps what mirrors drop, as the
+URL of one archive at one time, with ``{archive}`` and ``{date}`` (``20260131T120000Z``, the lock's) in it.
+
+``INGOT_MIRROR`` may name the archives of a recipe's own apt sources as well: ``example=URL``.
 """
 
 from __future__ import annotations
@@ -13,8 +18,10 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ingot.errors import InputError
 from ingot.process import require, run
@@ -44,9 +51,44 @@ def discover(distribution: Mapping[str, str], *, etc: Path = Path("/etc/apt")) -
     return {archive: found[archive] for archive in archives}
 
 
+def addresses(plan: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return where a plan's packages may be fetched from: for each archive its mirror, then the snapshot archive.
+
+    Raises InputError when no mirror is known, or ``INGOT_SNAPSHOT`` is not as it should be.
+    """
+    snapshot = _snapshot(int(plan["epoch"]))
+    mirrors = discover(plan["distribution"])
+    mirrors |= own_archives({source["archive"]: source["uri"] for source in plan.get("apt_sources", ())})
+    if snapshot is None:
+        return {name: [url] for name, url in mirrors.items()}
+    return {name: [url, snapshot.replace("{archive}", name)] for name, url in mirrors.items()}
+
+
+def own_archives(uris: Mapping[str, str]) -> dict[str, str]:
+    """Return the URL of each of a recipe's own archives: the recipe's, unless ``INGOT_MIRROR`` names another one."""
+    named = _pairs(os.environ.get("INGOT_MIRROR", ""))
+    return {name: named.get(name, uri).rstrip("/") for name, uri in uris.items()}
+
+
+def _snapshot(epoch: int) -> str | None:
+    text = os.environ.get("INGOT_SNAPSHOT", "").strip().rstrip("/")
+    if not text:
+        return None
+    if "://" not in text or "{archive}" not in text or "{date}" not in text:
+        raise InputError(
+            f"INGOT_SNAPSHOT is {text!r}; expected a URL with {{archive}} and {{date}} in it",
+            hint="such as https://snapshot.example/archive/{archive}/{date}",
+        )
+    return text.replace("{date}", time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(epoch)))
+
+
+def _pairs(text: str) -> dict[str, str]:
+    return dict(word.split("=", 1) for word in text.split() if re.match(r"[a-z0-9.-]+=", word))
+
+
 def _from_environment(text: str, archives: tuple[str, ...]) -> dict[str, str]:
     words = text.split()
-    pairs = dict(word.split("=", 1) for word in words if re.match(r"[a-z-]+=", word))
+    pairs = _pairs(text)
     if not pairs and len(words) == 1:
         main = words[0].rstrip("/")
         pairs = {archives[0]: main} | {name: _beside(main, name) for name in archives[1:]}

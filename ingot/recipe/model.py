@@ -27,6 +27,7 @@ from ingot.recipe.names import (
 )
 from ingot.recipe.parts import (
     App,
+    AptSource,
     Base,
     Drop,
     FileEntry,
@@ -55,6 +56,7 @@ class Recipe(Part):
     architecture: Literal["x86_64", "arm64"] = "x86_64"
     root_volume: RootVolume
     packages: tuple[PackageName, ...] = ()
+    apt_sources: tuple[AptSource, ...] = ()
     groups: tuple[Group, ...] = ()
     users: tuple[User, ...] = ()
     app: App | None = None

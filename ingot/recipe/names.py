@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from ingot.recipe.capabilities import check_capabilities
-from ingot.recipe.values import Text, parse_size, target_in_root
+from ingot.recipe.values import Text, archive_uri, parse_size, target_in_root
 from ingot.recipe.variables import ENVIRONMENT_NAME, VARIABLE_NAME
 
 # Names as adduser(8) and systemd accept them; 32 bytes is utmp's limit (useradd(8)).
@@ -59,3 +59,16 @@ Capabilities = Annotated[
 XattrName = Annotated[
     str, Text(r"user\.(?!overlay\.)[!-~]{1,250}", "a name that begins with user.", "user.origin")
 ]
+# deb(5) names of archives as a lock says them; "debian" and "ubuntu" are the distributions' own.
+ArchiveName = Annotated[
+    str, Text(r"[a-z0-9][a-z0-9.-]{0,63}", "a name of lower case letters, digits, - and .", "example")
+]
+ArchiveUri = Annotated[
+    str,
+    AfterValidator(archive_uri),
+    WithJsonSchema(
+        {"type": "string", "pattern": "^(https?|file)://", "examples": ["https://deb.example.com/"]}
+    ),
+]
+SuiteName = Annotated[str, Text(r"[A-Za-z0-9][A-Za-z0-9._/+-]*/?|\./", "the name of a suite", "bookworm")]
+ComponentName = Annotated[str, Text(r"[A-Za-z0-9][A-Za-z0-9._/+-]*", "the name of a component", "main")]

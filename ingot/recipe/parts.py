@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ingot.recipe.names import (
+    ArchiveName,
+    ArchiveUri,
     Capabilities,
     Comment,
+    ComponentName,
     Glob,
     HttpPath,
     Id,
@@ -17,11 +20,12 @@ from ingot.recipe.names import (
     Reason,
     Size,
     SsmName,
+    SuiteName,
     Target,
     UnitName,
     XattrName,
 )
-from ingot.recipe.values import exactly_one
+from ingot.recipe.values import exactly_one, wrong
 
 
 class Part(BaseModel):
@@ -49,6 +53,26 @@ class Base(Part):
 
     choices: ClassVar[tuple[str, ...]] = ("debian", "ubuntu", "ami")
     _one = exactly_one(choices)
+
+
+class AptSource(Part):
+    """An archive of packages beside the distribution's own. It is not configured in the image."""
+
+    name: ArchiveName | None = None
+    """What the lock calls it. Default: the host of `uri`."""
+    uri: ArchiveUri
+    suite: SuiteName
+    """With a slash at the end for an archive without components, such as ./"""
+    components: tuple[ComponentName, ...] = ()
+    key: Annotated[str, Field(min_length=1)]
+    """File with the OpenPGP public key that signs the archive, relative to the recipe's directory."""
+
+    @model_validator(mode="after")
+    def _check_components(self) -> AptSource:
+        if self.suite.endswith("/") == bool(self.components):
+            found = "components for a suite that ends with /" if self.components else "no components"
+            raise wrong(found, "components, or a suite that ends with /, as in deb lines")
+        return self
 
 
 class RootVolume(Part):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ingot.recipe.archives import archives_of
 from ingot.recipe.digest import digest_of, used_files
 from ingot.recipe.lockfile import load_lock
 from ingot.recipe.model import Recipe
@@ -37,6 +38,7 @@ def compile_plan(recipe: Recipe) -> dict[str, Any]:
         "epoch": lock.epoch,
         "root_volume": recipe.root_volume.model_dump(),
         "packages": [package.model_dump() for package in lock.packages],
+        "apt_sources": [{"archive": archive.name, "uri": archive.uri} for archive in archives_of(recipe)],
         "groups": [group.model_dump() for group in recipe.groups],
         "users": [{**user.model_dump(), "groups": list(user.groups)} for user in recipe.users],
         "files": [file.plain() for file in files],

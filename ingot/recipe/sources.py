@@ -117,16 +117,22 @@ class Expander:
             if key in entry.model_fields_set:
                 self.complain(at, f"{key} for {what}", "none", key=key)
 
-    def locate(self, source: str, at: At) -> Path | None:
+    def locate(self, source: str, at: At, *, key: str = "source") -> Path | None:
         """Return the source's path when it exists and lies in the directory of the file that names it, also by its links."""
-        top = self.recipe.document.place((*at, "source")).file.parent.resolve()
+        top = self.recipe.document.place((*at, key)).file.parent.resolve()
         path = top / source
         if not source or Path(source).is_absolute() or ".." in Path(source).parts:
-            self.complain(at, f"source {source!r}", "a path below the recipe's directory, without '..'")
+            self.complain(
+                at, f"{key} {source!r}", "a path below the recipe's directory, without '..'", key=key
+            )
         elif not path.exists():
-            self.complain(at, f"no file {source}", f"it in {top.name}/, beside the file that names it")
+            self.complain(
+                at, f"no file {source}", f"it in {top.name}/, beside the file that names it", key=key
+            )
         elif not path.resolve().is_relative_to(top):
-            self.complain(at, f"{source}, a link that leaves the recipe's directory", "a file inside it")
+            self.complain(
+                at, f"{source}, a link that leaves the recipe's directory", "a file inside it", key=key
+            )
         else:
             return path
         return None

@@ -6,6 +6,7 @@ import posixpath
 import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic_core import PydanticCustomError, core_schema
@@ -83,6 +84,20 @@ def target_in_root(value: str) -> str:
             f"{value!r}", "a path that is kept: /dev, /proc, /run and /sys are made anew at each boot"
         )
     return path
+
+
+def archive_uri(value: str) -> str:
+    """Return the address of an apt archive without a slash at the end; raise when it is none, or holds a password."""
+    parts = urlsplit(value)
+    if (
+        parts.scheme not in ("http", "https", "file")
+        or (parts.scheme != "file" and not parts.hostname)
+        or any(character.isspace() or character in "[]?#" for character in value)
+    ):
+        raise wrong(f"{value!r}", "the address of an archive: http://…, https://… or file:///…")
+    if parts.username or parts.password:
+        raise wrong("an address with a user or password", "one without: a recipe is read by many")
+    return value.rstrip("/")
 
 
 def step_from_text(value: object) -> object:

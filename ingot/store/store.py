@@ -22,7 +22,7 @@ from ingot.bake.locks import is_locked, locked
 from ingot.bake.rights import check_rights, remove_tree
 from ingot.errors import BakeError, InputError, SizeError
 from ingot.recipe.digest import recipe_digest
-from ingot.recipe.mirrors import discover
+from ingot.recipe.mirrors import addresses
 from ingot.recipe.model import Recipe
 from ingot.recipe.plan import compile_plan
 
@@ -189,7 +189,7 @@ class Store:
 
     def _fetch(self, plan: Mapping[str, Any], progress: Progress) -> None:
         try:
-            mirrors: Mapping[str, str] = discover(plan["distribution"])
+            mirrors: Mapping[str, list[str]] = addresses(plan)
         except InputError as error:
             # Without a mirror a bake can still do with what the store holds.
             progress(f"no mirror: {error.message}")

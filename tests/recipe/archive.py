@@ -63,14 +63,47 @@ def write_archive(
 ) -> None:
     """Write all suites of a distribution below ``root``; those that are not in ``suites`` are empty."""
     for suite in distribution.suites:
-        top = root / suite.archive / "dists" / suite.name
-        index = top / "main" / "binary-amd64" / "Packages"
-        index.parent.mkdir(parents=True, exist_ok=True)
-        text = "".join(suites.get(suite.name, []))
-        index.write_text(text)
-        release = (
-            f"Origin: Test\nSuite: {suite.name}\nCodename: {suite.name}\nDate: {date}\nArchitectures: amd64\n"
-            f"Components: main\nSHA256:\n {hashlib.sha256(text.encode()).hexdigest()} {len(text)} "
-            "main/binary-amd64/Packages\n"
-        )
-        signer.clear_sign(release, top / "InRelease")
+        write_suite(root / suite.archive, suite.name, "".join(suites.get(suite.name, [])), signer, date)
+
+
+def write_suite(archive: Path, suite: str, text: str, signer: Signer, date: str = DATE) -> None:
+    """Write one suite of an archive: the index ``text`` of its component main, and its signed release."""
+    top = archive / "dists" / suite
+    index = top / "main" / "binary-amd64" / "Packages"
+    index.parent.mkdir(parents=True, exist_ok=True)
+    index.write_text(text)
+    release = (
+        f"Origin: Test\nSuite: {suite}\nCodename: {suite}\nDate: {date}\nArchitectures: amd64\n"
+        f"Components: main\nSHA256:\n {hashlib.sha256(text.encode()).hexdigest()} {len(text)} "
+        "main/binary-amd64/Packages\n"
+    )
+    signer.clear_sign(release, top / "InRelease")
+
+
+def write_flat_archive(archive: Path, text: str, signer: Signer, date: str = DATE) -> None:
+    """Write an archive without suites and components: ``deb URI ./``."""
+    archive.mkdir(parents=True, exist_ok=True)
+    (archive / "Packages").write_text(text)
+    release = f"Date: {date}\nSHA256:\n {hashlib.sha256(text.encode()).hexdigest()} {len(text)} Packages\n"
+    signer.clear_sign(release, archive / "InRelease")
+
+
+def build_package(directory: Path, name: str, files: dict[str, str], version: str = "1.0") -> str:
+    """Build a real package with ``files`` into ``directory``; return its stanza, its path relative to the archive's root."""
+    tree = Path(tempfile.mkdtemp(prefix="ingot-deb-", dir=directory))
+    (tree / "DEBIAN").mkdir()
+    control = f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: T <t@example.com>\nDescription: x\n"
+    (tree / "DEBIAN" / "control").write_text(control)
+    for path, text in files.items():
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).write_text(text)
+    pool = directory / "pool"
+    pool.mkdir(exist_ok=True)
+    deb = pool / f"{name}_{version}_all.deb"
+    tree.chmod(0o755)
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "--build", str(tree), str(deb)], check=True, capture_output=True
+    )
+    shutil.rmtree(tree)
+    data = deb.read_bytes()
+    return f"{control}Filename: pool/{deb.name}\nSize: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n\n"

@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from ingot.recipe.distribution import distribution_of
+from ingot.recipe.load import load_recipe
+
+from .archive import Signer, stanza, write_archive
+
 MINIMAL = """\
 name: web
 base: {debian: bookworm}
@@ -78,3 +83,36 @@ def web(tmp_path, monkeypatch):
     directory.fill()
     monkeypatch.chdir(tmp_path)
     return directory
+
+
+@pytest.fixture(scope="session")
+def signer():
+    """One key for every archive of the tests."""
+    signer = Signer()
+    yield signer
+    signer.close()
+
+
+@pytest.fixture
+def archive(web, tmp_path, signer, monkeypatch):
+    """Writes the archive of the recipe's distribution anew on each call; the base packages are always in it."""
+    web.lock.unlink()
+    root = tmp_path / "mirror"
+    monkeypatch.setenv("INGOT_KEYRING", str(signer.keyring))
+
+    def write(main=(), security=(), date=None, key=signer):
+        distribution = distribution_of(load_recipe(web.file))
+        monkeypatch.setenv("INGOT_MIRROR", f"file://{root}/{distribution.archives[0]}")
+        names = {*distribution.base_packages, *distribution.tools} - {"busybox-static"}
+        base = [stanza(name) for name in sorted(names)]
+        # A tool's own dependencies are not wanted.
+        base += [stanza("busybox-static", Depends="toolchain"), stanza("toolchain")]
+        base += [stanza("base-files", Essential="yes", Depends="libc6"), stanza("libc6")]
+        suites = {
+            distribution.suite: [*base, *main],
+            f"{distribution.suite}-security": list(security),
+        }
+        write_archive(root, distribution, key, suites, **({} if date is None else {"date": date}))
+        return root
+
+    return write

@@ -8,46 +8,12 @@ from ingot.recipe.load import load_recipe
 from ingot.recipe.lock import Upgrade, moved, resolve_lock
 from ingot.recipe.lockfile import load_lock, write_lock
 
-from .archive import LATER, Signer, stanza, write_archive
+from .archive import LATER, Signer, stanza
 
 pytestmark = pytest.mark.skipif(
     not all(shutil.which(tool) for tool in ("gpg", "apt-get")),
     reason="signing a test archive needs gpg, reading it apt",
 )
-
-
-@pytest.fixture(scope="module")
-def signer():
-    signer = Signer()
-    yield signer
-    signer.close()
-
-
-@pytest.fixture
-def archive(web, tmp_path, signer, monkeypatch):
-    """Writes the archive of bookworm anew on each call; the base packages are always in it."""
-    web.lock.unlink()
-    distribution = distribution_of(load_recipe(web.file))
-    root = tmp_path / "mirror"
-    monkeypatch.setenv("INGOT_MIRROR", f"file://{root}/debian")
-    monkeypatch.setenv("INGOT_KEYRING", str(signer.keyring))
-    base = [
-        stanza(name)
-        for name in (*distribution.base_packages, *distribution.tools)
-        if name != "busybox-static"
-    ]
-    # A tool's own dependencies are not wanted.
-    base += [stanza("busybox-static", Depends="toolchain"), stanza("toolchain")]
-    base += [stanza("base-files", Essential="yes", Depends="libc6"), stanza("libc6")]
-
-    def write(main=(), security=(), date=None, key=signer):
-        more = {} if date is None else {"date": date}
-        suites = {"bookworm": [*base, *main], "bookworm-security": list(security)}
-        write_archive(root, distribution, key, suites, **more)
-        return root
-
-    write.root = root
-    return write
 
 
 APACHE = stanza("apache2", "2:1.0", Depends="apache2-bin (= 1.0)", Recommends="ssl-cert")
@@ -132,6 +98,26 @@ def test_packages_that_do_not_exist_are_named_with_their_places(web, archive):
     assert second.startswith("image_recipes/web/recipe.yaml:7:5: 'awk', a virtual package")
     assert "mawk" in second
     assert not web.lock.exists()
+
+
+def test_ubuntu_has_one_archive_and_three_pockets(web, archive):
+    web.replace("{debian: bookworm}", "{ubuntu: noble}")
+    root = archive([stanza("apache2")], [stanza("apache2", "1.1")])
+    made = lock(web)
+    [apache] = [package for package in made.packages if package.name == "apache2"]
+    assert (apache.version, apache.archive, apache.suite) == ("1.1", "ubuntu", "noble-security")
+    assert made.distribution.model_dump() == {"id": "ubuntu", "suite": "noble"}
+    assert "linux-image-aws" in made.versions()
+    assert sorted(path.name for path in (root / "ubuntu/dists").iterdir()) == [
+        "noble", "noble-security", "noble-updates",
+    ]  # fmt: skip
+
+
+def test_a_setting_brings_the_package_that_it_needs(web, archive):
+    web.replace("steps:", "timezone: Europe/Berlin\nlocale: de_DE.UTF-8\nsteps:")
+    archive([stanza("apache2")])
+    roles = {package.name: package.role for package in lock(web).packages}
+    assert (roles["tzdata"], roles["locales"]) == ("install", "tool")
 
 
 def test_an_upgrade_of_a_package_that_does_not_exist(web, archive):

@@ -1,7 +1,7 @@
 import pytest
 
 from ingot.errors import InputError
-from ingot.recipe.mirrors import discover
+from ingot.recipe.mirrors import addresses, discover
 
 DEBIAN = {"id": "debian", "suite": "bookworm"}
 
@@ -86,3 +86,34 @@ def test_what_mmdebstrap_uses_is_the_last_resort(tmp_path, monkeypatch):
         "debian": "http://d.example/debian",
         "debian-security": "http://d.example/debian-security",
     }
+
+
+PLAN = {
+    "distribution": DEBIAN,
+    "epoch": 1769860800,
+    "apt_sources": [{"archive": "extra", "uri": "https://e.example/d"}],
+}
+SNAPSHOT = "https://snap.example/archive/{archive}/{date}/"
+
+
+def test_a_bake_asks_the_mirrors_and_then_the_snapshot_archive(monkeypatch):
+    monkeypatch.setenv("INGOT_MIRROR", "http://m.example/debian")
+    assert addresses(PLAN) == {
+        "debian": ["http://m.example/debian"],
+        "debian-security": ["http://m.example/debian-security"],
+        "extra": ["https://e.example/d"],
+    }
+    monkeypatch.setenv("INGOT_SNAPSHOT", SNAPSHOT)
+    assert addresses(PLAN)["debian-security"] == [
+        "http://m.example/debian-security",
+        "https://snap.example/archive/debian-security/20260131T120000Z",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["snap.example/{archive}/{date}", "https://snap.example/{archive}", "https://x/{date}"]
+)
+def test_a_snapshot_archive_that_is_wrong(monkeypatch, text):
+    monkeypatch.setenv("INGOT_SNAPSHOT", text)
+    with pytest.raises(InputError, match=r"expected a URL with \{archive\} and \{date\} in it"):
+        addresses(PLAN)

@@ -1,0 +1,227 @@
+import shutil
+
+import pytest
+
+from ingot.errors import IngotError, InputError
+from ingot.recipe.digest import recipe_digest
+from ingot.recipe.load import load_recipe
+from ingot.recipe.lock import resolve_lock
+from ingot.recipe.lockfile import load_lock, lock_text, write_lock
+from ingot.recipe.openpgp import KeyFileError, fingerprints
+from ingot.recipe.plan import compile_plan
+
+from .archive import LATER, Signer, stanza, write_flat_archive, write_suite
+from .conftest import LOCK
+
+pytestmark = pytest.mark.skipif(
+    not all(shutil.which(tool) for tool in ("gpg", "apt-get")),
+    reason="signing a test archive needs gpg, reading it apt",
+)
+FILE = "image_recipes/web/recipe.yaml"
+
+
+@pytest.fixture(scope="module")
+def other():
+    """The key of another archive than the distribution's."""
+    other = Signer()
+    yield other
+    other.close()
+
+
+@pytest.fixture
+def extra(web, tmp_path, other):
+    """An archive of our own with the package tool, and the recipe that names it."""
+    shutil.copyfile(other.keyring, web.path / "files" / "extra.gpg")
+    root = tmp_path / "extra"
+    write_suite(root, "stable", stanza("tool", Depends="libc6") + stanza("apache2", "0.1"), other, LATER)
+    source = f"{{name: extra, uri: 'file://{root}', suite: stable, components: [main], key: files/extra.gpg}}"
+    web.replace("packages: [apache2]", f"packages: [apache2, tool]\napt_sources:\n  - {source}")
+    return root
+
+
+def lock(web, **options):
+    recipe = load_recipe(web.file)
+    made = resolve_lock(recipe, **options)
+    write_lock(recipe, made)
+    return made
+
+
+def test_its_packages_are_locked_like_the_rest(web, archive, extra, other):
+    archive([stanza("apache2")])
+    made = lock(web)
+    [tool] = [package for package in made.packages if package.name == "tool"]
+    assert (tool.archive, tool.suite, tool.version) == ("extra", "stable", "1.0")
+    assert tool.path == "pool/main/t/tool/tool_1.0_amd64.deb"
+    [locked] = made.archives
+    assert (locked.name, locked.suite, locked.components) == ("extra", "stable", ("main",))
+    assert locked.fingerprints == tuple(fingerprints(other.keyring.read_bytes()))
+    assert made.epoch == 1700000000 + 86400  # the newest date of all indexes
+    assert load_lock(load_recipe(web.file)) == made
+    assert str(extra) not in lock_text(made)
+
+
+def test_the_bake_knows_where_its_packages_are(web, archive, extra):
+    archive([stanza("apache2")])
+    lock(web)
+    plan = compile_plan(load_recipe(web.file))
+    assert plan["apt_sources"] == [{"archive": "extra", "uri": f"file://{extra}"}]
+
+
+def test_the_distributions_own_version_counts_unless_the_other_is_newer(web, archive, extra, other):
+    archive([stanza("apache2")])
+    assert lock(web).versions()["apache2"] == "1.0"
+    write_suite(extra, "stable", stanza("tool", Depends="libc6") + stanza("apache2", "9"), other)
+    assert lock(web, upgrade=everything()).versions()["apache2"] == "9"
+
+
+def everything():
+    from ingot.recipe.lock import Upgrade
+
+    return Upgrade(everything=True)
+
+
+def test_what_it_calls_essential_is_not(web, archive, extra, other):
+    write_suite(extra, "stable", stanza("tool") + stanza("greedy", Essential="yes"), other)
+    archive([stanza("apache2")])
+    assert "greedy" not in lock(web).versions()
+
+
+def test_an_archive_without_components(web, archive, extra, other):
+    write_flat_archive(extra, stanza("tool"), other)
+    web.replace("suite: stable, components: [main]", "suite: ./")
+    archive([stanza("apache2")])
+    [tool] = [package for package in lock(web).packages if package.name == "tool"]
+    assert (tool.archive, tool.suite) == ("extra", "./")
+
+
+def test_a_key_in_text_form(web, archive, extra, other):
+    other.gpg("--armor", "--output", str(web.path / "files" / "extra.gpg"), "--export")
+    archive([stanza("apache2")])
+    assert lock(web).archives[0].fingerprints == tuple(fingerprints(other.keyring.read_bytes()))
+
+
+def test_the_distributions_key_does_not_sign_for_it(web, archive, extra, signer):
+    shutil.copyfile(signer.keyring, web.path / "files" / "extra.gpg")
+    archive([stanza("apache2")])
+    with pytest.raises(IngotError, match="debian bookworm or extra cannot be had"):
+        lock(web)
+
+
+def test_its_key_does_not_sign_for_the_distribution(web, archive, extra, other):
+    archive([stanza("apache2")], key=other)
+    with pytest.raises(IngotError, match="cannot be had"):
+        lock(web)
+
+
+def test_an_index_of_it_that_was_changed_is_refused(web, archive, extra):
+    archive([stanza("apache2")])
+    index = extra / "dists/stable/main/binary-amd64/Packages"
+    index.write_text(index.read_text().replace("Size: 100", "Size: 101"))
+    with pytest.raises(IngotError, match="cannot be had"):
+        lock(web)
+
+
+def test_the_mirror_of_an_archive_can_be_another(web, archive, extra, tmp_path, monkeypatch):
+    root = archive([stanza("apache2")])
+    extra.rename(tmp_path / "moved")
+    words = [f"{name}=file://{root}/{name}" for name in ("debian", "debian-security")]
+    monkeypatch.setenv("INGOT_MIRROR", " ".join([*words, f"extra=file://{tmp_path}/moved/"]))
+    assert "tool" in lock(web).versions()
+
+
+def test_the_digest_knows_the_key_and_not_the_address(web, archive, extra, tmp_path, other):
+    archive([stanza("apache2")])
+    lock(web)
+    before = recipe_digest(load_recipe(web.file))
+    web.replace(str(extra), str(tmp_path / "elsewhere"))
+    assert recipe_digest(load_recipe(web.file)) == before
+    other.gpg("--armor", "--output", str(web.path / "files" / "extra.gpg"), "--export")
+    with pytest.raises(InputError) as caught:
+        recipe_digest(load_recipe(web.file))
+    [problem] = map(str, caught.value.problems)
+    assert problem.startswith(f"{FILE}:6:5: another key of the archive 'extra' than the lock was made with")
+    web.replace(str(tmp_path / "elsewhere"), str(extra))
+    lock(web)
+    assert recipe_digest(load_recipe(web.file)) != before
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("remove", "no archive 'extra', but the lock was made with it"),
+        (("name: extra", "name: other"), f"{FILE}:6:5: the archive 'other', which the lock lacks"),
+        (
+            ("suite: stable", "suite: testing"),
+            f"{FILE}:6:5: the archive 'extra', which the lock has otherwise",
+        ),
+    ],
+)
+def test_a_lock_of_other_sources_is_stale(web, archive, extra, change, said):
+    archive([stanza("apache2")])
+    lock(web)
+    if change == "remove":
+        lines = web.file.read_text().splitlines(keepends=True)
+        web.file.write_text(
+            "".join(line for line in lines if "apt_sources" not in line and "extra.gpg" not in line)
+        )
+    else:
+        web.replace(*change)
+    with pytest.raises(InputError) as caught:
+        load_lock(load_recipe(web.file))
+    assert any(said in str(problem) for problem in caught.value.problems), str(caught.value)
+    assert "run: ingot lock web" in str(caught.value)
+
+
+def test_a_lock_without_archives_does_not_speak_of_them(web):
+    web.write_lock(LOCK)
+    assert "archives" not in lock_text(load_lock(load_recipe(web.file)))
+
+
+SOURCE = "{uri: 'https://deb.example.com/', suite: stable, components: [main], key: files/extra.gpg}"
+WRONG = [
+    ("https://deb.example.com/", "deb.example.com", "the address of an archive"),
+    (
+        "https://deb.example.com/",
+        "https://me:secret@deb.example.com",
+        "one without: a recipe is read by many",
+    ),
+    ("https://deb.example.com/", "https://deb.example.com/ x", "the address of an archive"),
+    ("files/extra.gpg", "files/none.gpg", "no file files/none.gpg"),
+    ("files/extra.gpg", "files/site.conf", "files/site.conf: no OpenPGP key"),
+    ("files/extra.gpg", "../key", "key '../key'"),
+    (", components: [main]", "", "no components"),
+    ("suite: stable", "suite: stable/", "components for a suite that ends with /"),
+    ("suite: stable", "suite: 'stable main'", "the name of a suite"),
+    ("uri:", "name: debian, uri:", "the archive 'debian' a second time"),
+    ("uri:", "url:", "did you mean uri?"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "said"), WRONG, ids=[new or said for _, new, said in WRONG])
+def test_a_source_that_is_wrong(web, other, old, new, said):
+    shutil.copyfile(other.keyring, web.path / "files" / "extra.gpg")
+    web.replace("steps:", f"apt_sources: [{SOURCE.replace(old, new)}]\nsteps:")
+    with pytest.raises(InputError) as caught:
+        load_recipe(web.file)
+    assert any(said in str(problem) for problem in caught.value.problems), str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_two_sources_of_one_host_need_names(web, other):
+    shutil.copyfile(other.keyring, web.path / "files" / "extra.gpg")
+    second = SOURCE.replace("example.com/", "example.com/other")
+    web.replace("steps:", f"apt_sources:\n  - {SOURCE}\n  - {second}\nsteps:")
+    with pytest.raises(InputError, match=r"the archive 'deb\.example\.com' a second time"):
+        load_recipe(web.file)
+    web.replace(second, second.replace("uri:", "name: second, uri:"))
+    load_recipe(web.file)
+
+
+def test_a_secret_key_is_refused(other, tmp_path):
+    other.gpg("--output", str(tmp_path / "secret"), "--export-secret-keys")
+    with pytest.raises(KeyFileError, match="a secret key"):
+        fingerprints((tmp_path / "secret").read_bytes())
+    armoured = b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nAAAA\n-----END PGP PUBLIC KEY BLOCK-----\n"
+    for data in (b"", b"text", other.keyring.read_bytes()[:40], armoured):
+        with pytest.raises(KeyFileError):
+            fingerprints(data)
