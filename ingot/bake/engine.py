@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 
 import ingot
 from ingot import errors
+from ingot.bake.foreign import check_architecture
 from ingot.bake.rights import check_rights, own_mounts
 from ingot.errors import BakeError, IngotError
 from ingot.process import require
@@ -39,6 +40,7 @@ def bake(
     for tool in ("dpkg-deb", "tar", "mount"):
         require(tool, needed_for="bake")
     check_rights()
+    check_architecture(plan["architecture"])
     output.mkdir(parents=True, exist_ok=True)
     layers.mkdir(parents=True, exist_ok=True)
     places = {"sources": sources, "packages": packages, "layers": layers, "output": output}

@@ -18,6 +18,7 @@ from typing import Any
 from ingot import paths
 from ingot.bake.engine import bake
 from ingot.bake.fetch import fetch_packages, package_file
+from ingot.bake.foreign import check_architecture
 from ingot.bake.locks import is_locked, locked
 from ingot.bake.rights import check_rights, remove_tree
 from ingot.errors import BakeError, InputError, SizeError
@@ -129,7 +130,8 @@ class Store:
             os.utime(image.directory)
             return image
         plan = compile_plan(recipe)
-        check_rights()  # before anything is fetched
+        check_architecture(plan["architecture"])  # before anything is fetched
+        check_rights()
         with self._workspace(plan["recipe_digest"], progress) as work:
             # Another process may have finished it while this one waited.
             if not force and (image := self.image(digest)) is not None:

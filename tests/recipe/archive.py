@@ -59,23 +59,31 @@ def stanza(name: str, version: str = "1.0", **fields: str) -> str:
 
 
 def write_archive(
-    root: Path, distribution: Distribution, signer: Signer, suites: dict[str, list[str]], date: str = DATE
+    root: Path,
+    distribution: Distribution,
+    signer: Signer,
+    suites: dict[str, list[str]],
+    date: str = DATE,
+    architecture: str = "amd64",
 ) -> None:
     """Write all suites of a distribution below ``root``; those that are not in ``suites`` are empty."""
     for suite in distribution.suites:
-        write_suite(root / suite.archive, suite.name, "".join(suites.get(suite.name, [])), signer, date)
+        text = "".join(suites.get(suite.name, [])).replace("amd64", architecture)
+        write_suite(root / suite.archive, suite.name, text, signer, date, architecture)
 
 
-def write_suite(archive: Path, suite: str, text: str, signer: Signer, date: str = DATE) -> None:
+def write_suite(
+    archive: Path, suite: str, text: str, signer: Signer, date: str = DATE, architecture: str = "amd64"
+) -> None:
     """Write one suite of an archive: the index ``text`` of its component main, and its signed release."""
     top = archive / "dists" / suite
-    index = top / "main" / "binary-amd64" / "Packages"
+    index = top / "main" / f"binary-{architecture}" / "Packages"
     index.parent.mkdir(parents=True, exist_ok=True)
     index.write_text(text)
     release = (
-        f"Origin: Test\nSuite: {suite}\nCodename: {suite}\nDate: {date}\nArchitectures: amd64\n"
+        f"Origin: Test\nSuite: {suite}\nCodename: {suite}\nDate: {date}\nArchitectures: {architecture}\n"
         f"Components: main\nSHA256:\n {hashlib.sha256(text.encode()).hexdigest()} {len(text)} "
-        "main/binary-amd64/Packages\n"
+        f"main/binary-{architecture}/Packages\n"
     )
     signer.clear_sign(release, top / "InRelease")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ingot.recipe.distribution import distribution_of
+from ingot.recipe.distribution import DPKG_ARCHITECTURE, distribution_of
 from ingot.recipe.load import load_recipe
 
 from .archive import Signer, stanza, write_archive
@@ -101,7 +101,8 @@ def archive(web, tmp_path, signer, monkeypatch):
     monkeypatch.setenv("INGOT_KEYRING", str(signer.keyring))
 
     def write(main=(), security=(), date=None, key=signer):
-        distribution = distribution_of(load_recipe(web.file))
+        recipe = load_recipe(web.file)
+        distribution = distribution_of(recipe)
         monkeypatch.setenv("INGOT_MIRROR", f"file://{root}/{distribution.archives[0]}")
         names = {*distribution.base_packages, *distribution.tools} - {"busybox-static"}
         base = [stanza(name) for name in sorted(names)]
@@ -112,7 +113,14 @@ def archive(web, tmp_path, signer, monkeypatch):
             distribution.suite: [*base, *main],
             f"{distribution.suite}-security": list(security),
         }
-        write_archive(root, distribution, key, suites, **({} if date is None else {"date": date}))
+        write_archive(
+            root,
+            distribution,
+            key,
+            suites,
+            architecture=DPKG_ARCHITECTURE[recipe.architecture],
+            **({} if date is None else {"date": date}),
+        )
         return root
 
     return write

@@ -1,12 +1,16 @@
+import platform
 import shutil
 
 import pytest
 
-from ingot.errors import IngotError, InputError, MissingToolError
+from ingot.bake.foreign import BINFMT
+from ingot.errors import IngotError, InputError, MissingRightError, MissingToolError
 from ingot.recipe.distribution import distribution_of
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lock import Upgrade, moved, resolve_lock
 from ingot.recipe.lockfile import load_lock, write_lock
+from ingot.recipe.plan import compile_plan
+from ingot.store import Store
 
 from .archive import LATER, Signer, stanza
 
@@ -111,6 +115,20 @@ def test_ubuntu_has_one_archive_and_three_pockets(web, archive):
     assert sorted(path.name for path in (root / "ubuntu/dists").iterdir()) == [
         "noble", "noble-security", "noble-updates",
     ]  # fmt: skip
+
+
+def test_arm64_is_locked_and_planned_and_its_bake_refused_here(web, archive, tmp_path):
+    web.replace("packages:", "architecture: arm64\npackages:")
+    archive([stanza("apache2")])
+    recipe = load_recipe(web.file)
+    made = lock(web)
+    assert made.architecture == "arm64"
+    assert "linux-image-cloud-arm64" in made.versions()
+    write_lock(recipe, made)
+    assert compile_plan(recipe)["architecture"] == "arm64"
+    if platform.machine() != "aarch64" and not list(BINFMT.glob("*aarch64*")):
+        with pytest.raises(MissingRightError, match="which this machine"):
+            Store(tmp_path / "store").bake(recipe, print)
 
 
 def test_a_setting_brings_the_package_that_it_needs(web, archive):
