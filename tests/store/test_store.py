@@ -40,7 +40,7 @@ def bakes(monkeypatch):
 
     monkeypatch.setattr(module, "bake", bake)
     monkeypatch.setattr(module, "fetch_packages", lambda *_: [])
-    monkeypatch.setattr(module, "discover", lambda _: {})
+    monkeypatch.setattr(module, "addresses", lambda _: {})
     return done
 
 
