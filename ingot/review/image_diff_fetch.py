@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingot.aws import ami, tags
 from ingot.aws.clients import Clients
@@ -16,6 +16,9 @@ from ingot.bake.rights import remove_tree
 from ingot.errors import InputError
 from ingot.review.image_diff_rebuild import rebuild_manifest
 from ingot.store import Store
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import ImageTypeDef
 
 
 class Registry:
@@ -31,17 +34,19 @@ class Registry:
         Raises InputError when there are several digests, or AWS cannot be asked.
         """
         with _asked(self.region):
-            images = self._clients.ec2.describe_images(
-                Owners=["self"], Filters=tags.tag_filters({tags.DIGEST: f"{digest}*"})
-            )["Images"]
-        usable = [image for image in images if image["State"] == "available"]
-        digests = {tags.tags_of(image)[tags.DIGEST] for image in usable}
+            pages = self._clients.ec2.get_paginator("describe_images").paginate(
+                Owners=["self"], Filters=[{"Name": "tag-key", "Values": [tags.DIGEST]}]
+            )
+            # The snapshot of an AMI that is still pending is complete: it can be read.
+            images = [i for page in pages for i in page["Images"] if i["State"] in ("available", "pending")]
+        found = [(told, image["ImageId"]) for image in images if (told := _digest(image)).startswith(digest)]
+        digests = {told for told, _ in found}
         if len(digests) > 1:
             raise InputError(
                 f"{len(digests)} published images have digests that begin with {digest}",
                 hint="give more digits",
             )
-        return usable[0]["ImageId"] if usable else None
+        return found[0][1] if found else None
 
     def digests(self, ami_id: str) -> tuple[str, str]:
         """Return an AMI's recipe digest and root digest, from its tags. Raises InputError for what is no image of Ingot."""
@@ -78,6 +83,10 @@ class Registry:
                 yield rebuild_manifest(disk, ami_id, str(image["Architecture"])), disk
             finally:
                 remove_tree(work)
+
+
+def _digest(image: ImageTypeDef) -> str:
+    return tags.tags_of(image).get(tags.DIGEST, "")
 
 
 @contextmanager

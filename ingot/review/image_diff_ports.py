@@ -69,7 +69,7 @@ def _lines(side: Side, path: str) -> list[str]:
 def _port(protocol: str, text: str) -> Port | None:
     """Return the port that ``[address:]port`` names; None for sockets of the file system and the like."""
     address, _, number = text.rpartition(":")
-    if not number.isdecimal() or not 0 < int(number) < 65536:
+    if not number.isdecimal() or not 0 < int(number) < 65536 or address.startswith("vsock"):
         return None
     return Port(protocol, "" if address in ("*", "0.0.0.0", "[::]") else address, int(number))  # noqa: S104 - read, not bound
 
