@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ingot.errors import InputError
+from ingot.review.render import render_markdown, render_report, render_text
 
 if TYPE_CHECKING:
     from ingot.review.image_diff import ImageDiff
@@ -36,6 +37,10 @@ def diff(
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_html: Annotated[bool, typer.Option("--html", help="Print one self-contained HTML page.")] = False,
+    boot: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="With --html: a record of `ingot boot --record`."),
+    ] = None,
     changelogs: Annotated[
         bool, typer.Option("--changelogs/--no-changelogs", help="Read the packages' changelogs.")
     ] = True,
@@ -49,6 +54,9 @@ def diff(
 
     if as_markdown + as_json + as_html > 1:
         raise InputError("--markdown, --json and --html exclude each other")
+    boots = _boots(boot or [])
+    if boots and not as_html:
+        raise InputError("--boot goes with --html")
     store = Store()
     with (
         Reporter() as report,
@@ -62,7 +70,10 @@ def diff(
             after_disk=other.disk,
             packages=store.packages if changelogs else None,
         )
-    print(_rendered(found, as_markdown=as_markdown, as_json=as_json, as_html=as_html, everything=everything))
+    if as_html:
+        print(render_report({**found.to_json(), "boots": boots}))
+    else:
+        print(_rendered(found, as_markdown=as_markdown, as_json=as_json, everything=everything))
     raise typer.Exit(0 if found.empty else 1)
 
 
@@ -77,13 +88,23 @@ def _registry() -> Registry:
     return Registry(connect())
 
 
-def _rendered(found: ImageDiff, *, as_markdown: bool, as_json: bool, as_html: bool, everything: bool) -> str:
-    from ingot.review.render import render_markdown, render_report, render_text
+def _boots(files: list[Path]) -> list[dict[str, Any]]:
+    """Return records of boots. Raises InputError for a file that is none."""
+    records = []
+    for file in files:
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{file} is no record of a boot: {error}") from error
+        if not isinstance(record, dict) or record.get("format") != 1:
+            raise InputError(f"{file} is no record of a boot", hint="make one with: ingot boot --record FILE")
+        records.append(record)
+    return records
 
+
+def _rendered(found: ImageDiff, *, as_markdown: bool, as_json: bool, everything: bool) -> str:
     if as_json:
         return json.dumps(found.to_json(), sort_keys=True)
     if as_markdown:
         return render_markdown(found)
-    if as_html:
-        return render_report(found.to_json())
     return render_text(found, color=sys.stdout.isatty(), everything=everything)

@@ -132,6 +132,14 @@ def test_a_manifest_of_a_newer_format(images, capsys):
     )
 
 
+@pytest.mark.parametrize("content", ["no JSON", "[]", '{"format": 2}'])
+def test_a_record_of_a_boot_that_is_none(images, tmp_path, capsys, content):
+    file = tmp_path / "boot.json"
+    file.write_text(content)
+    assert diff("aaaa", "bbbb", "--html", "--boot", str(file)) == 2
+    assert f"{file} is no record of a boot" in "\n".join(said(capsys))
+
+
 def test_no_git_repository(images, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
