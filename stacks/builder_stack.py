@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from aws_cdk import CfnOutput
 from constructs import Construct
 
-from ingot.constructs import Builder
+from ingot.constructs import Builder, add_builder_outputs
 from ingot.constructs.instance_types import Architecture, chosen_types
 from stacks.base import IngotStack
 from stacks.config import Config
@@ -27,17 +26,7 @@ class BuilderStack(IngotStack):
             instance_type=config.builder_instance_type,
             test_instance_type=_test_type(config, architecture),
         )
-        outputs = {
-            "TestLaunchTemplateId": self.builder.test_launch_template.launch_template_id,
-            "BuilderLaunchTemplateId": self.builder.launch_template.launch_template_id,
-            "SubnetIds": ",".join(self.builder.subnets.subnet_ids),
-            "BundleBucketName": self.builder.bundles.bucket_name,
-            "LogGroupName": self.builder.log_group.log_group_name,
-            "BuilderMode": config.builder,
-            "BuilderImage": config.builder_image,
-        }
-        for name, value in outputs.items():
-            CfnOutput(self, name, value=value or "")
+        add_builder_outputs(self.builder, mode=config.builder, image=config.builder_image)
 
 
 def _test_type(config: Config, architecture: Architecture) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Annotations, CfnOutput, Duration, Tags
+from aws_cdk import Annotations, Duration, Tags
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
@@ -15,6 +15,7 @@ from ingot.constructs import (
     Scaling,
     Spot,
     WarmPool,
+    add_fleet_outputs,
 )
 from ingot.recipe.model import Recipe
 from stacks.base import IngotStack
@@ -33,15 +34,7 @@ class FleetStack(IngotStack):
         self.fleet = self._fleet(config)
         if config.env is not None:
             Tags.of(self).add("ingot:environment", config.env)
-        outputs = {
-            "Url": self.fleet.url,
-            "AutoScalingGroupName": self.fleet.group.auto_scaling_group_name,
-            "LaunchTemplateId": self.fleet.launch_template.launch_template_id,
-            "RecipeName": self.image.recipe.name,
-            "RecipeDigest": self.image.recipe_digest,
-        }
-        for name, value in outputs.items():
-            CfnOutput(self, name, value=value or "")
+        add_fleet_outputs(self.fleet)
 
     def _fleet(self, config: Config) -> CloneFleet:
         """Return the fleet that the settings describe."""

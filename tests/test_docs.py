@@ -11,7 +11,11 @@ from ingot.cli.main import COMMANDS, cli
 from ingot.recipe import load_recipe
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted(ROOT.glob("examples/*/README.md")),
+]
 CDK = {"bootstrap", "deploy", "destroy", "diff", "synth"}
 
 

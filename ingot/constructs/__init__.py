@@ -4,6 +4,7 @@ from ingot.constructs.builder import Builder
 from ingot.constructs.clone_fleet import CloneFleet
 from ingot.constructs.fleet_options import Alarms, Refresh, Scaling, Spot, WarmPool
 from ingot.constructs.golden_image import GoldenImage
+from ingot.constructs.outputs import add_builder_outputs, add_fleet_outputs
 from ingot.constructs.review_roles import ReviewRoles
 
 __all__ = [
@@ -16,4 +17,6 @@ __all__ = [
     "Scaling",
     "Spot",
     "WarmPool",
+    "add_builder_outputs",
+    "add_fleet_outputs",
 ]

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from ingot.constructs.outputs import BUILDER_IMAGE
 from ingot.errors import InputError
 from stacks.config import Config
 
@@ -137,3 +138,7 @@ def test_a_key_that_is_nearly_right_is_a_mistake_and_others_are_not_ours():
 def test_what_the_caller_is_said_to_be_is_checked():
     with pytest.raises(InputError, match="the caller's region: found 'mars', expected an AWS region"):
         read({"CDK_DEFAULT_REGION": "mars"})
+
+
+def test_the_builders_image_is_that_of_the_constructs():
+    assert read().builder_image == BUILDER_IMAGE

@@ -1,0 +1,50 @@
+"""What the commands read of deployed stacks: their outputs.
+
+`ingot publish` reads those of the builder's stack, which is named IngotBuilder; `ingot status` and `ingot verify` those of a fleet's,
+``--stack NAME``. One builder, or one fleet, in a stack.
+"""
+
+from __future__ import annotations
+
+from aws_cdk import CfnOutput, Stack
+
+from ingot.constructs.builder import Builder
+from ingot.constructs.clone_fleet import CloneFleet
+
+# Debian's own AMI, newest release; it runs user data and has python3.
+BUILDER_IMAGE = "/aws/service/debian/release/12/latest/amd64"
+
+
+def add_builder_outputs(builder: Builder, *, mode: str = "auto", image: str = BUILDER_IMAGE) -> None:
+    """Add what publishing needs to the outputs of the builder's stack.
+
+    ``mode``: where images are baked: instance, host, or auto, which is instance on AWS and host on the local cloud. ``image``: what
+    builder instances boot, an AMI's id or an SSM parameter that names one.
+    """
+    _add(
+        Stack.of(builder),
+        TestLaunchTemplateId=builder.test_launch_template.launch_template_id,
+        BuilderLaunchTemplateId=builder.launch_template.launch_template_id,
+        SubnetIds=",".join(builder.subnets.subnet_ids),
+        BundleBucketName=builder.bundles.bucket_name,
+        LogGroupName=builder.log_group.log_group_name,
+        BuilderMode=mode,
+        BuilderImage=image,
+    )
+
+
+def add_fleet_outputs(fleet: CloneFleet) -> None:
+    """Add what status and verification need to the outputs of the fleet's stack."""
+    _add(
+        Stack.of(fleet),
+        Url=fleet.url,
+        AutoScalingGroupName=fleet.group.auto_scaling_group_name,
+        LaunchTemplateId=fleet.launch_template.launch_template_id,
+        RecipeName=fleet.image.recipe.name,
+        RecipeDigest=fleet.image.recipe_digest,
+    )
+
+
+def _add(stack: Stack, **values: str | None) -> None:
+    for name, value in values.items():
+        CfnOutput(stack, name, value=value or "")

@@ -1,0 +1,146 @@
+"""Another team's CDK app, with Ingot installed from its wheel: nothing of this repository is in reach."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import aws_cdk
+import pytest
+
+from ingot.recipe.digest import recipe_digest
+from ingot.recipe.load import load_recipe
+
+ROOT = Path(__file__).parent.parent.parent
+EXAMPLE = ROOT / "examples" / "two-fleets"
+pytestmark = pytest.mark.slow
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    outside = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**outside, **environment},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def tracked(*paths: str) -> list[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "-co", "--exclude-standard", *paths],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built from a copy: setuptools leaves its traces beside the sources."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in tracked("ingot", "pyproject.toml", "README.md", "LICENSE"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, source / name)
+    run(sys.executable, "-c", f"import setuptools.build_meta as b; b.build_wheel({str(out)!r})", cwd=source)
+    [built] = out.glob("ingot-*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def project(wheel, tmp_path_factory):
+    """The example with a virtual environment of its own: Ingot from the wheel, what it depends on from this one."""
+    project = tmp_path_factory.mktemp("team") / "two-fleets"
+    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("cdk.out", ".venv"))
+    run(sys.executable, "-m", "venv", "--without-pip", ".venv", cwd=project)
+    [packages] = (project / ".venv" / "lib").glob("python*/site-packages")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages)
+    # Its packages are found by their directory, its .pth files (the editable Ingot among them) are not read.
+    (packages / "dependencies.pth").write_text(str(Path(aws_cdk.__file__).parent.parent))
+    return project
+
+
+@pytest.fixture(scope="module")
+def assembly(project):
+    """What `cdk synth` writes."""
+    tools = f"{project / '.venv' / 'bin'}:{Path(sys.executable).parent}:{ROOT / 'node_modules' / '.bin'}:{os.environ['PATH']}"
+    run("cdk", "synth", "--quiet", cwd=project, PATH=tools, CDK_DISABLE_CLI_TELEMETRY="1")
+    return project / "cdk.out"
+
+
+def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert names == set(tracked("ingot"))
+
+
+def test_it_is_the_installed_package_that_the_app_uses(project):
+    found = run(project / ".venv/bin/python", "-c", "import ingot; print(ingot.__file__)", cwd=project)
+    assert found.stdout.startswith(str(project))
+
+
+def test_the_commands_know_the_recipes(project):
+    python = project / ".venv" / "bin" / "python"
+    assert run(python, "-m", "ingot.cli.main", "check", cwd=project).stdout == "api: ok\nsite: ok\n"
+    digest = run(python, "-m", "ingot.cli.main", "digest", "api", cwd=project).stdout.strip()
+    assert digest == recipe_digest(load_recipe(EXAMPLE / "image_recipes" / "api"))
+
+
+def test_two_recipes_make_two_fleets_over_one_builder(assembly):
+    artifacts = json.loads((assembly / "manifest.json").read_text())["artifacts"]
+    stacks = {name: value for name, value in artifacts.items() if value["type"] == "aws:cloudformation:stack"}
+    assert set(stacks) == {"IngotBuilder", "Site", "Api"}
+    assert all("IngotBuilder" in stacks[name]["dependencies"] for name in ("Site", "Api"))
+    for stack, recipe in (("Site", "site"), ("Api", "api")):
+        template = json.loads((assembly / f"{stack}.template.json").read_text())
+        digest = recipe_digest(load_recipe(EXAMPLE / "image_recipes" / recipe))
+        assert template["Outputs"]["RecipeDigest"]["Value"] == digest
+        [machines] = [r for r in template["Resources"].values() if r["Type"] == "AWS::EC2::LaunchTemplate"]
+        image = machines["Properties"]["LaunchTemplateData"]["ImageId"]
+        assert image == f"{{{{resolve:ssm:/ingot/{recipe}/{digest}}}}}"
+    outputs = json.loads((assembly / "IngotBuilder.template.json").read_text())["Outputs"]
+    assert {"TestLaunchTemplateId", "SubnetIds"} <= set(outputs)
+
+
+def test_the_fleets_are_as_the_app_says(assembly):
+    site, api = (
+        json.loads((assembly / f"{name}.template.json").read_text())["Resources"] for name in ("Site", "Api")
+    )
+
+    def scheme(resources):
+        [balancer] = [r for r in resources.values() if r["Type"].endswith("V2::LoadBalancer")]
+        return balancer["Properties"]["Scheme"]
+
+    assert (scheme(site), scheme(api)) == ("internet-facing", "internal")
+    [policy] = [r for r in api.values() if r["Type"] == "AWS::AutoScaling::ScalingPolicy"]
+    assert policy["Properties"]["TargetTrackingConfiguration"]["TargetValue"] == 3000
+
+
+def test_each_image_is_published_by_the_environments_own_python(assembly):
+    for stack, recipe in (("Site", "site"), ("Api", "api")):
+        files = json.loads((assembly / f"{stack}.assets.json").read_text())["files"].values()
+        [command] = [file["source"]["executable"] for file in files if "executable" in file["source"]]
+        assert command[:5] == [".venv/bin/python3", "-m", "ingot.cli.main", "publish", recipe]
+
+
+def test_a_mistake_in_a_recipe_ends_the_synthesis_with_its_place(project):
+    recipe = project / "image_recipes" / "api" / "recipe.yaml"
+    before = recipe.read_text()
+    recipe.write_text(before.replace("packages:", "package:"))
+    try:
+        done = subprocess.run(
+            [project / ".venv/bin/python", "app.py"], cwd=project, capture_output=True, text=True
+        )
+    finally:
+        recipe.write_text(before)
+    assert done.returncode == 2
+    assert done.stderr.startswith("image_recipes/api/recipe.yaml:6:1: unknown key 'package'")
