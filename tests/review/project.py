@@ -42,7 +42,7 @@ path = lambda name: {"aws:cdk:path": "Fleet/" + name + "/Resource"}
 resources = {
     "Clone": {"Type": "AWS::EC2::LaunchTemplate", "Metadata": path("Clone"), "Properties": {"LaunchTemplateData": {
         "ImageId": "{{resolve:ssm:/ingot/" + settings["recipe"] + "/" + digest + "}}",
-        "InstanceType": context.get("instance_type", settings.get("instance_type", "t3.small"))}}},
+        "InstanceType": context.get("instance_type", settings.get(context.get("env") or "instance_type", "t3.small"))}}},
     "Group": {"Type": "AWS::AutoScaling::AutoScalingGroup", "Metadata": path("Group"),
         "Properties": {"MinSize": "2", "MaxSize": "4", "LaunchTemplate": {
             "LaunchTemplateId": {"Ref": "Clone"}, "Version": {"Fn::GetAtt": ["Clone", "LatestVersionNumber"]}}},

@@ -160,9 +160,43 @@ def test_a_recipe_that_the_stacks_lost(project, capsys):
     assert (recipe["name"], recipe["change"], recipe["was"]) == ("shop", "renamed", "web")
 
 
+def test_each_environment_is_planned_and_what_is_the_same_is_shown_once(project, capsys):
+    project.write("environments.yaml", "environments:\n  dev: {}\n  prod: {}\n")
+    project.commit("Environments")
+    project.settings(prod="m7i.large")
+    found = planned(capsys, "--all-environments")
+    assert [(stack["environment"], stack["change"]) for stack in found["stacks"]] == [
+        (None, "same"),
+        ("prod", "changed"),
+    ]
+    [rollout] = found["rollouts"]
+    assert rollout["environment"] == "prod"
+    assert [recipe["environment"] for recipe in found["recipes"]] == [None]
+
+
+def test_an_environment_that_the_base_lacks_is_new(project, capsys):
+    project.write("environments.yaml", "environments: {prod: {}}")
+    found = planned(capsys, "--env", "prod")
+    assert found["notes"] == ["the base revision has no environment prod: every stack of it is new"]
+    assert [stack["change"] for stack in found["stacks"]] == ["new"]
+
+
+def test_the_forms_and_files_of_a_plan(project, capsys, tmp_path):
+    project.settings(instance_type="m7i.large")
+    assert (
+        plan("--markdown", "--save", str(tmp_path / "plan.json"), "--html", str(tmp_path / "plan.html")) == 0
+    )
+    out = capsys.readouterr().out
+    assert out.startswith("<!-- ingot-plan -->\n## Ingot plan: something changes")
+    assert json.loads((tmp_path / "plan.json").read_text())["boots"] == []
+    assert "m7i.large" in (tmp_path / "plan.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--env", "prd"], "there is no environment 'prd' in environments.yaml; there is: none"),
+        (["--json", "--markdown"], "--json and --markdown exclude each other"),
         (["--base", "nope"], "there is no revision 'nope' in this repository"),
         (["-c", "colour"], "--context colour: found no '=', expected KEY=VALUE"),
         (["--deployed"], "--deployed needs AWS credentials, and there are none"),
