@@ -85,10 +85,8 @@ def plan(
         content["boots"] = boot_changed(content, report) if boot else []
     _write(content, save, html)
     _print(content, as_json=as_json, markdown=markdown)
-    if failed := failures(content["boots"]):
-        raise VerificationError(
-            "images of this plan fail their tests:\n" + "\n".join(f"  {line}" for line in failed)
-        )
+    if failed := failures(content):
+        raise VerificationError("\n".join(["images of this plan fail:", *(f"  {line}" for line in failed)]))
     if detailed_exitcode:
         raise typer.Exit(EXIT_CODES[result.verdict])
 

@@ -50,10 +50,11 @@ def _boot(digest: str, report: Reporter) -> dict[str, Any]:
     }
 
 
-def failures(boots: list[dict[str, Any]]) -> list[str]:
-    """Return one sentence for each test that failed; an image without a test passed none."""
-    found = []
-    for boot in boots:
+def failures(plan: Mapping[str, Any]) -> list[str]:
+    """Return one sentence for each image that does not bake and each test that failed; an image without a test passed none."""
+    images = [image for image in plan["images"] if image["state"] == "failed"]
+    found = [f"{image['recipe']} {image['after'][:12]}: {image['no_diff']}" for image in images]
+    for boot in plan["boots"]:
         name = f"{boot['recipe']} {boot['digest'][:12]}"
         found += [f"{name}: {test['name']}: {test.get('detail')}" for test in boot["tests"] if not test["ok"]]
         if not boot["tests"]:

@@ -45,8 +45,9 @@ class Plan:
 
     @property
     def dangerous(self) -> list[str]:
-        """One sentence for each dangerous change, the infrastructure's first."""
-        found = [sentence for stack in self.stacks for sentence in stack.dangerous]
+        """One sentence for each dangerous change: an image that does not bake, the infrastructure's, the images'."""
+        found = [f"image {image.recipe}: {image.no_diff}" for image in self.images if image.state == "failed"]
+        found += [sentence for stack in self.stacks for sentence in stack.dangerous]
         for image in self.images:
             if image.diff is not None:
                 found += [f"image {image.recipe}: {sentence}" for sentence in image.diff.dangerous]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ingot.errors import IngotError
+from ingot.errors import BakeError, IngotError, InputError
 from ingot.recipe.model import Recipe
 from ingot.review.plan_recipes import RecipeChange
 from ingot.store.store import Image, Store
@@ -38,7 +38,8 @@ Differ = Callable[[Image, Image], Diff]
 class ImagePlan:
     """What happens to the image of one recipe.
 
-    ``state``: published (the registry names its AMI), stored (baked, on this machine), or missing (a deployment bakes it).
+    ``state``: published (the registry names its AMI), stored (baked, on this machine), missing (a deployment bakes it), or failed (it was
+    to be baked and could not: ``no_diff`` says why).
     """
 
     recipe: str
@@ -84,7 +85,10 @@ class Images:
         """Return what happens to the image of a recipe that is there after the change. ``sides``: the recipes before and after."""
         assert change.after is not None  # noqa: S101 - the caller leaves deleted recipes out
         if self.bake and change.change != "same":
-            self._bake(sides[1][change.name])
+            try:
+                self._bake(sides[1][change.name])
+            except (BakeError, InputError) as error:
+                return _failed(change, f"it does not bake: {error}")
         ami = None if self.registry is None else self.registry(change.name, change.after)
         stored = self.store.image(change.after)
         state = "published" if ami else "stored" if stored else "missing"
@@ -114,7 +118,16 @@ class Images:
             return None, f"the image of the base revision, {change.before:.12}, is not on this machine; {how}"
         if self.differ is None:
             return None, "this program cannot compare images"
-        return self.differ(old, after), None
+        try:
+            return self.differ(old, after), None
+        except InputError as error:
+            return None, f"the images cannot be compared: {error}"
 
     def _bake(self, recipe: Recipe) -> Image:
         return self.store.bake(recipe, self.progress)
+
+
+def _failed(change: RecipeChange, why: str) -> ImagePlan:
+    return ImagePlan(
+        change.name, change.environment, change.before, str(change.after), "failed", None, False, None, why
+    )

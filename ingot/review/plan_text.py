@@ -20,6 +20,7 @@ STATES = {
     "published": "published as {ami}: nothing is baked",
     "stored": "baked, in this machine's store",
     "missing": "is baked when it is deployed",
+    "failed": "does NOT bake",
 }
 SIGNS = {"WILL_DESTROY": "-", "WILL_REPLACE": "±", "WILL_ORPHAN": "-", "MAY_REPLACE": "±", "WILL_CREATE": "+"}
 
@@ -88,7 +89,11 @@ def _recipes(plan: Plan) -> Iterator[str]:
 def image_line(image: Mapping[str, Any]) -> str:
     """Return whether one image exists, in one line."""
     state = STATES[image["state"]].format(ami=image["ami"])
-    unknown = "" if image["registry_asked"] or image["state"] == "published" else " (no registry was asked)"
+    unknown = (
+        ""
+        if image["registry_asked"] or image["state"] in ("published", "failed")
+        else " (no registry was asked)"
+    )
     return f"{label(image, 'recipe')} {image['after']:.12}: {state}{unknown}"
 
 
@@ -96,7 +101,7 @@ def _images(plan: Plan) -> Iterator[str]:
     for image in plan["images"]:
         yield image_line(image)
         if image["no_diff"]:
-            yield f"    no image diff: {image['no_diff']}"
+            yield from (f"    {line}" for line in f"no image diff: {image['no_diff']}".splitlines())
         if image["diff"] is not None:
             yield from (
                 f"    {line}" for line in render_image(image_diff_from_json(image["diff"])).splitlines()

@@ -37,7 +37,7 @@ def test_an_image_that_is_not_there_is_a_failed_boot(tmp_path, monkeypatch, capf
     monkeypatch.setenv("INGOT_HOME", str(tmp_path))
     with Reporter() as report:
         [boot] = plan_boot.boot_changed(plans.plan(), report)
-    assert plan_boot.failures([boot]) == [
+    assert plan_boot.failures(plans.plan(boots=[boot])) == [
         f"{DIGEST[:12]} {DIGEST[:12]}: the image boots: `ingot boot` ended with status 2"
     ]
     assert "the store has no image with the recipe digest" in capfd.readouterr().err
@@ -47,6 +47,13 @@ def test_an_image_that_is_not_there_is_a_failed_boot(tmp_path, monkeypatch, capf
 def test_what_counts_as_failed():
     good = {"name": "it answers", "ok": True, "at": 1.0, "detail": ""}
     bad = {"name": "it runs", "ok": False, "at": 2.0, "detail": "no such service"}
-    assert plan_boot.failures([booted([good])]) == []
-    assert plan_boot.failures([booted([good, bad])]) == [f"web {DIGEST[:12]}: it runs: no such service"]
-    assert plan_boot.failures([booted([])]) == [f"web {DIGEST[:12]}: no test ran"]
+
+    def failures(*tests):
+        return plan_boot.failures(plans.plan(boots=[booted(list(tests))]))
+
+    assert failures(good) == []
+    assert failures(good, bad) == [f"web {DIGEST[:12]}: it runs: no such service"]
+    assert failures() == [f"web {DIGEST[:12]}: no test ran"]
+    images = [plans.image(state="failed", no_diff="it does not bake: step 1 failed")]
+    failed = plan_boot.failures(plans.plan(images=images, boots=[]))
+    assert failed == [f"web {DIGEST[:12]}: it does not bake: step 1 failed"]

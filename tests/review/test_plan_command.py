@@ -236,3 +236,35 @@ def test_nothing_is_left_behind(project, tmp_path, monkeypatch):
         == " M settings.json\n"
     )
     assert not (project.path / "cdk.out").exists()
+
+
+def test_an_image_that_does_not_bake_is_planned_all_the_same_and_fails_in_the_end(
+    project, capfd, monkeypatch, tmp_path
+):
+    # No mirror has the packages of this lock: their digests are made up.
+    project.write("image_recipes/web/app/index.html", "changed\n")
+    assert plan("--bake", "--save", str(tmp_path / "plan.json")) == 1
+    out, err = capfd.readouterr()
+    saved = json.loads((tmp_path / "plan.json").read_text())
+    assert saved["images"][0]["state"] == "failed"
+    assert saved["dangerous"][0].startswith("image web: it does not bake: ")
+    assert saved["rollouts"]
+    assert "does NOT bake" in out
+    assert "images of this plan fail:" in err
+
+
+def test_a_manifest_of_a_newer_version_is_said(project, capsys, tmp_path):
+    images = tmp_path / "home" / "store" / "images"
+
+    def put(format_):
+        directory = images / digest(project)
+        directory.mkdir(parents=True)
+        (directory / "manifest.json").write_text(json.dumps({"format": format_, "name": "web"}))
+
+    put(99)
+    project.write("image_recipes/web/app/index.html", "changed\n")
+    put(99)
+    [image] = planned(capsys)["images"]
+    assert image["state"] == "stored"
+    assert "the images cannot be compared: " in image["no_diff"]
+    assert "99" in image["no_diff"]
