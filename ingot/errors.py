@@ -21,6 +21,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Iterable, List, Optional
 
+# What to do when a file system is full.
+MAKE_ROOM = (
+    "make room on that file system; `ingot store gc` removes images and layers that were not used for long"
+)
+
 
 class IngotError(Exception):
     """Base of all errors of Ingot: ``message`` says what failed, ``hint`` what to do about it."""

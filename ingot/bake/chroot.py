@@ -6,6 +6,7 @@ The mounts live in the mount namespace of the calling process, which the engine 
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence
@@ -29,9 +30,28 @@ ENVIRONMENT: Dict[str, str] = {
 }
 HOSTNAME = "ingot-bake"
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-# Runs as the first process of the new namespaces. A missing `ip` is no error: most packages need no loopback interface. The host
-# name comes from the worker: /proc/sys/kernel/hostname cannot be written in a user namespace.
-ENTRY = 'umask 022; if command -v ip >/dev/null; then ip link set lo up; fi; exec "$@"'
+# Runs as the first process of the new namespaces, and names on what was its stdin what the command left running: the kernel ends that with it.
+# A missing `ip` is no error: most packages need no loopback interface. The host name comes from the worker: /proc/sys/kernel/hostname cannot be
+# written in a user namespace. The shell's builtins alone, so that nothing of its own is among what is left.
+ENTRY = """
+exec 3>&0 </dev/null
+umask 022
+if command -v ip >/dev/null; then ip link set lo up 3>&-; fi
+"$@" 3>&-
+status=$? count=0
+for process in /proc/[0-9]*; do
+    [ "$process" = /proc/1 ] && continue
+    name= state=
+    while read -r key value rest; do
+        case $key in Name:) name=$value ;; State:) state=$value; break ;; esac
+    done 2>/dev/null <"$process/status"
+    case $state in Z|X|"") ;; *) echo "$name" >&3; count=$((count + 1)) ;; esac
+    [ $count = 20 ] && break
+done
+exit $status
+"""
+# Seconds. No package's scripts take as long; one that waits for something that cannot come must not hold the bake for ever.
+LONGEST = 3600.0
 
 
 class Chroot:
@@ -40,6 +60,8 @@ class Chroot:
     def __init__(self, root: Path, *, epoch: int) -> None:
         self.root = root
         self.environment = {**ENVIRONMENT, "SOURCE_DATE_EPOCH": str(epoch)}
+        # The names of the processes that the last command left running; they ended with it.
+        self.left: List[str] = []
 
     def mount(self) -> None:
         """Mount /dev, /run and /tmp: what is written there is no part of the image."""
@@ -75,13 +97,13 @@ class Chroot:
         command: Sequence[str],
         *,
         env: Optional[Mapping[str, str]] = None,
-        timeout: Optional[float] = None,
+        timeout: float = LONGEST,
         what: str,
     ) -> str:
         """Run ``command`` in the root and return what it printed, stdout and stderr as they came.
 
-        ``what`` names the command in errors. All processes that it leaves behind end with it. Raises BakeError
-        (:class:`CommandFailedError`) for an exit status other than 0 and after ``timeout`` seconds.
+        ``what`` names the command in errors. All processes that it leaves behind end with it, and are named in :attr:`left`. Raises
+        BakeError (:class:`CommandFailedError`) for an exit status other than 0 and after ``timeout`` seconds.
         """
         # fmt: off
         words: List[str] = [
@@ -90,16 +112,32 @@ class Chroot:
             f"--root={self.root}", "--wd=/", "--mount-proc", "/bin/sh", "-c", ENTRY, "sh", *command,
         ]
         # fmt: on
-        process = subprocess.Popen(
+        names, told = os.pipe()
+        with os.fdopen(names, encoding="utf-8", errors="replace") as left:
+            try:
+                process = self._start(words, env or {}, told)
+            finally:
+                os.close(told)
+            output = self._await(process, timeout, what)
+            self.left = left.read().split("\n")[:-1]
+        if process.returncode != 0:
+            raise CommandFailedError(what, _status(process.returncode), output)
+        return output
+
+    def _start(self, words: List[str], env: Mapping[str, str], told: int) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
             words,
-            stdin=subprocess.DEVNULL,
+            stdin=told,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**self.environment, **(env or {})},
+            env={**self.environment, **env},
             text=True,
             errors="replace",
             start_new_session=True,
         )
+
+    def _await(self, process: "subprocess.Popen[str]", timeout: float, what: str) -> str:
+        """Return what a process printed, when it has ended; end it after ``timeout`` seconds, and when the bake is interrupted."""
         try:
             output, _ = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -110,8 +148,6 @@ class Chroot:
             process.kill()
             process.communicate()
             raise
-        if process.returncode != 0:
-            raise CommandFailedError(what, _status(process.returncode), output)
         return output
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Sequence, Tuple
 
-from ingot.errors import BakeError
+from ingot.errors import MAKE_ROOM, BakeError
 from ingot.process import require
 
 Fields = Dict[str, str]
@@ -132,6 +132,14 @@ def extract(package: Package, root: Path, only: Sequence[str] = ()) -> List[str]
         unpacker.stdout.close()
     if unpacker.wait() != 0 or done.returncode != 0:
         reason = done.stderr.decode(errors="replace").strip() or "its contents are damaged"
-        raise BakeError(f"package {package} cannot be unpacked: {reason}")
+        raise _not_unpacked(package, reason.splitlines())
     names = done.stdout.decode(errors="surrogateescape").splitlines()
     return [name[1:].rstrip("/") or "/." for name in names]
+
+
+def _not_unpacked(package: Package, lines: List[str]) -> BakeError:
+    """Return the error for what tar said: it names each file that it cannot write, and what it misses later because of that."""
+    full = [line for line in lines if "No space left" in line or "Disk quota" in line]
+    rest = f"\n    and {len(lines) - 1} more lines of this kind" if len(lines) > 1 else ""
+    first = (full or lines)[0]
+    return BakeError(f"package {package} cannot be unpacked: {first}{rest}", hint=MAKE_ROOM if full else None)

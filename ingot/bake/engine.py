@@ -9,7 +9,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 import ingot
 from ingot import errors
@@ -30,11 +30,13 @@ def bake(
     output: Path,
     progress: Progress,
     keep: bool = False,
+    hold: Sequence[int] = (),
 ) -> Dict[str, Any]:
     """Bake ``plan`` and return the manifest; ``output`` then holds disk.raw and manifest.json.
 
     ``sources`` is the recipe's directory, ``packages`` the fetched packages (:mod:`ingot.bake.fetch`), ``layers`` where lower layers are
-    kept. On failure ``output`` holds nothing of the bake, unless ``keep``: then ``output/root`` is the tree as the failure left it.
+    kept. ``hold``: descriptors of locks (:mod:`ingot.bake.locks`) that stay held until the worker has ended, even where this process is killed.
+    On failure ``output`` holds nothing of the bake, unless ``keep``: then ``output/root`` is the tree as the failure left it.
     Raises BakeError, StepError, MissingToolError, MissingRightError.
     """
     for tool in ("dpkg-deb", "tar", "mount"):
@@ -46,7 +48,7 @@ def bake(
     places = {"sources": sources, "packages": packages, "layers": layers, "output": output}
     job = {"plan": plan, "keep": keep, **{name: str(path.absolute()) for name, path in places.items()}}
     try:
-        _run_worker(job, progress)
+        _run_worker(job, hold, progress)
         manifest: Dict[str, Any] = json.loads((output / "manifest.json").read_text())
     except BaseException:
         for name in ("disk.raw", "manifest.json"):
@@ -56,10 +58,12 @@ def bake(
 
 
 def _command() -> List[str]:
-    return [*own_mounts(), "--uts", sys.executable, "-m", "ingot.bake.worker"]
+    # The worker is the first process of a namespace of its own: however it ends, all that it started ends with it.
+    spaces = ["--uts", "--pid", "--fork", "--kill-child=SIGKILL"]
+    return [*own_mounts(), *spaces, sys.executable, "-m", "ingot.bake.worker"]
 
 
-def _run_worker(job: Mapping[str, Any], progress: Progress) -> None:
+def _run_worker(job: Mapping[str, Any], hold: Sequence[int], progress: Progress) -> None:
     """Run the worker to its end, pass its progress on, raise its error."""
     with tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace") as trouble:
         worker = subprocess.Popen(
@@ -68,18 +72,18 @@ def _run_worker(job: Mapping[str, Any], progress: Progress) -> None:
             stdout=subprocess.PIPE,
             stderr=trouble,
             env=_environment(),
+            pass_fds=hold,
             text=True,
         )
         try:
             failure = _talk(worker, job, progress)
-        except BaseException:
-            worker.terminate()
-            raise
         finally:
+            if worker.stdin is not None:
+                with suppress(BrokenPipeError):
+                    worker.stdin.close()  # it gives up at that, if it has not ended; unshare(1) passes no signal on to it
             worker.wait()
-            for pipe in (worker.stdin, worker.stdout):
-                if pipe is not None:
-                    pipe.close()
+            if worker.stdout is not None:
+                worker.stdout.close()
         trouble.seek(0)
         end = trouble.read().strip()[-2000:]
     if failure is not None:

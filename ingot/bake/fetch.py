@@ -6,13 +6,14 @@ import hashlib
 import http.client
 import os
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, Callable, Iterable, List, Mapping, Optional, Sequence, Union
+from typing import Any, BinaryIO, Callable, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ingot.errors import BakeError
 
@@ -22,7 +23,11 @@ Mirrors = Mapping[str, Union[str, Sequence[str]]]
 CONNECTIONS = 4  # a mirror gains nothing from more: apt itself uses one for each host
 TRIES = 3
 TIMEOUT = 30.0  # seconds without a byte, as apt's Acquire::http::Timeout
+# A mirror that sends a byte now and then would hold the bake for ever: a package has this long, and its size at this rate on top.
+PATIENCE = 60.0  # seconds
+SLOWEST = 32 * 1024  # bytes in a second: a quarter of a 1 Mbit/s line
 PIECE = 1 << 20
+UNFINISHED = ".fetch-"  # what a download is named until it is whole
 
 
 def package_file(directory: Path, sha256: str) -> Path:
@@ -39,20 +44,34 @@ def fetch_packages(
     base URL or to several, which are tried in turn. Raises BakeError naming the first package that cannot be had.
     """
     wanted = list(entries)
-    missing = [entry for entry in wanted if not _is_sound(entry, directory, progress)]
+    missing = unsound_packages(wanted, directory, progress)
     if missing:
         total = sum(int(entry["size"]) for entry in missing)
-        progress(f"fetching {len(missing)} of {len(wanted)} packages ({total / 1e6:.0f} MB)")
-        with ThreadPoolExecutor(CONNECTIONS) as pool:
-            futures = [pool.submit(_fetch, entry, directory, mirrors) for entry in missing]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:
-                for future in futures:
-                    future.cancel()
-                raise
+        progress(f"fetching {len(missing)} packages ({total / 1e6:.0f} MB)")
+        _fetch_all(missing, directory, mirrors)
     return [package_file(directory, entry["sha256"]) for entry in wanted]
+
+
+def _fetch_all(entries: Sequence[Mapping[str, Any]], directory: Path, mirrors: Mirrors) -> None:
+    """Fetch packages; the first failure ends it all, and of those that came together the first in the order of ``entries`` is raised."""
+    given_up = threading.Event()
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        futures = [pool.submit(_fetch, entry, directory, mirrors, given_up) for entry in entries]
+        try:
+            ended = wait(futures, return_when=FIRST_EXCEPTION).done
+        finally:
+            given_up.set()  # those that are still at it end soon
+            pool.shutdown(wait=False, cancel_futures=True)
+    for future in futures:
+        if future in ended:
+            future.result()
+
+
+def unsound_packages(
+    entries: Iterable[Mapping[str, Any]], directory: Path, progress: Progress
+) -> List[Mapping[str, Any]]:
+    """Return those of the lock's ``entries`` that ``directory`` does not hold; one that is damaged there is removed."""
+    return [entry for entry in entries if not _is_sound(entry, directory, progress)]
 
 
 def check_packages(entries: Iterable[Mapping[str, Any]], directory: Path, progress: Progress) -> None:
@@ -72,7 +91,7 @@ def _is_sound(entry: Mapping[str, Any], directory: Path, progress: Progress) -> 
     if _sha256(file) == entry["sha256"]:
         return True
     progress(f"package {entry['name']} {entry['version']} is damaged in the store; removed")
-    file.unlink()
+    file.unlink(missing_ok=True)
     return False
 
 
@@ -84,13 +103,17 @@ def _sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
-def _fetch(entry: Mapping[str, Any], directory: Path, mirrors: Mirrors) -> None:
+class _GivenUpError(Exception):
+    """Another package could not be had: this one is not wanted any more."""
+
+
+def _fetch(entry: Mapping[str, Any], directory: Path, mirrors: Mirrors, given_up: threading.Event) -> None:
     """Fetch one package from the first mirror that has it."""
     bases = mirrors.get(entry["archive"], ())
     failures = []
     for base in [bases] if isinstance(bases, str) else bases:
         url = f"{base.rstrip('/')}/{urllib.parse.quote(entry['path'])}"
-        failure = _fetch_from(url, entry, package_file(directory, entry["sha256"]))
+        failure = _fetch_from(url, entry, package_file(directory, entry["sha256"]), given_up)
         if failure is None:
             return
         failures.append(f"{url}: {failure}")
@@ -101,14 +124,14 @@ def _fetch(entry: Mapping[str, Any], directory: Path, mirrors: Mirrors) -> None:
     )
 
 
-def _fetch_from(url: str, entry: Mapping[str, Any], target: Path) -> Optional[str]:
+def _fetch_from(url: str, entry: Mapping[str, Any], target: Path, given_up: threading.Event) -> Optional[str]:
     """Fetch ``url`` into ``target``; return what went wrong, or None. Failures that may pass are tried again."""
     failure: Optional[str] = None
     for attempt in range(TRIES):
-        if attempt:
-            time.sleep(attempt)  # a busy mirror needs a moment: 1 s, then 2 s
+        if given_up.wait(attempt):  # a busy mirror needs a moment: 1 s, then 2 s
+            raise _GivenUpError
         try:
-            return _download(url, entry, target)
+            return _download(url, entry, target, given_up)
         except urllib.error.HTTPError as error:
             failure = f"HTTP status {error.code} {error.reason}"
             if error.code < 500 and error.code != 429:
@@ -120,25 +143,46 @@ def _fetch_from(url: str, entry: Mapping[str, Any], target: Path) -> Optional[st
     return f"{failure} ({TRIES} tries)"
 
 
-def _download(url: str, entry: Mapping[str, Any], target: Path) -> Optional[str]:
+def _download(url: str, entry: Mapping[str, Any], target: Path, given_up: threading.Event) -> Optional[str]:
     """Write the body of ``url`` to ``target`` if it is the package; return what is wrong with it, or None."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256()
-    size = 0
     with urllib.request.urlopen(url, timeout=TIMEOUT) as response:  # noqa: S310 - the mirrors are ours to choose
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".fetch-")
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=UNFINISHED)
         try:
             with os.fdopen(handle, "wb") as file:
-                for piece in iter(lambda: response.read(PIECE), b""):
-                    size += len(piece)
-                    if size > int(entry["size"]):
-                        break
-                    digest.update(piece)
-                    file.write(piece)
-            if size != int(entry["size"]) or digest.hexdigest() != entry["sha256"]:
-                return f"not the locked package (SHA-256 {entry['sha256']}, {entry['size']} bytes)"
+                size, sha256 = _receive(response, file, int(entry["size"]), given_up)
+            if sha256 != entry["sha256"]:
+                kind = response.headers.get("Content-Type", "data")
+                came = f"{size} bytes of {kind}" if size <= int(entry["size"]) else "more than that"
+                return f"not the locked package (SHA-256 {entry['sha256']}, {entry['size']} bytes): {came}"
             Path(name).chmod(0o644)
             Path(name).replace(target)
         finally:
             Path(name).unlink(missing_ok=True)
     return None
+
+
+def _receive(
+    response: http.client.HTTPResponse, file: BinaryIO, expected: int, given_up: threading.Event
+) -> Tuple[int, str]:
+    """Write a body to ``file``, at most a little more than ``expected`` bytes; return its size and its SHA-256.
+
+    Raises ConnectionError when it ends before the length that the mirror announced, TimeoutError when it comes too slowly.
+    """
+    announced = response.headers.get("Content-Length", "")
+    digest, size, start = hashlib.sha256(), 0, time.monotonic()
+    # read1: whatever has come. read would wait for a whole piece, however slowly it comes.
+    for piece in iter(lambda: response.read1(PIECE), b""):
+        if given_up.is_set():
+            raise _GivenUpError
+        size += len(piece)
+        digest.update(piece)
+        file.write(piece)
+        seconds = time.monotonic() - start
+        if seconds > PATIENCE + size / SLOWEST:
+            raise TimeoutError(f"too slow: {size} of {expected} bytes in {seconds:.0f} s")
+        if size > expected:
+            return size, digest.hexdigest()
+    if announced.isdigit() and size < int(announced):
+        raise ConnectionError(f"the answer ended after {size} of {announced} bytes")
+    return size, digest.hexdigest()

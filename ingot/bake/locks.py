@@ -1,4 +1,4 @@
-"""Locks between processes: one bakes, the others wait and find the result."""
+"""Locks between processes: one bakes, the others wait and find the result. They are the kernel's (flock(2)), so a dead process has none."""
 
 from __future__ import annotations
 
@@ -10,29 +10,39 @@ from typing import Callable, Iterator
 
 
 @contextmanager
-def locked(file: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of ``file``; call ``waiting`` once when another process holds it. The kernel frees the lock of a dead process."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def locked(file: Path, *, waiting: Callable[[], None], shared: bool = False) -> Iterator[int]:
+    """Hold the lock of ``file``, with ``shared`` beside others who share it; call ``waiting`` once when it has to be waited for.
+
+    Gives the descriptor that holds it: a process that inherits it goes on to hold the lock when this one dies.
+    """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    handle = _open(file)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             waiting()
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+            fcntl.flock(handle, kind)
+        while not _is_there(file, handle):  # its last owner removed the file: such a lock protects nothing
+            os.close(handle)
+            handle = _open(file)
+            fcntl.flock(handle, kind)
+        yield handle
     finally:
         os.close(handle)
 
 
 @contextmanager
-def shared(file: Path) -> Iterator[None]:
-    """Hold the lock of ``file`` together with others that only use what it guards: nobody changes that meanwhile."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def try_locked(file: Path) -> Iterator[bool]:
+    """Hold the lock of ``file`` if nobody else does; give whether it is held now."""
+    handle = _open(file)
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH)
-        yield
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = _is_there(file, handle)
+        except BlockingIOError:
+            held = False
+        yield held
     finally:
         os.close(handle)
 
@@ -45,7 +55,7 @@ def obtain(thing: Path, make: Callable[[], None], *, use: ExitStack, waiting: Ca
     lock = thing.with_name(f"{thing.name}.lock")
     while True:
         with ExitStack() as attempt:
-            attempt.enter_context(shared(lock))
+            attempt.enter_context(locked(lock, waiting=waiting, shared=True))
             if thing.exists():
                 os.utime(thing)  # for the collection of garbage: when it was used last
                 use.enter_context(attempt.pop_all())
@@ -56,7 +66,7 @@ def obtain(thing: Path, make: Callable[[], None], *, use: ExitStack, waiting: Ca
 
 
 def is_locked(file: Path) -> bool:
-    """Tell whether some process holds the lock of ``file``."""
+    """Tell whether some process holds the lock of ``file``, or shares it."""
     try:
         handle = os.open(file, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -68,3 +78,16 @@ def is_locked(file: Path) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+def _open(file: Path) -> int:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+
+def _is_there(file: Path, handle: int) -> bool:
+    """Tell whether an open file still has its name."""
+    try:
+        return os.path.samestat(file.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False

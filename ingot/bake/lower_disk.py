@@ -20,7 +20,7 @@ from ingot.bake.base import Base
 from ingot.bake.chroot import HOSTNAME
 from ingot.bake.disk import DiskSpec, Layout, More, read_ext4, write_disk
 from ingot.bake.hygiene.lower import suspects
-from ingot.bake.locks import is_locked, obtain
+from ingot.bake.locks import obtain, try_locked
 from ingot.bake.tree import Entry
 from ingot.errors import BakeError
 
@@ -129,11 +129,12 @@ def _remove_oldest(disks: Path, newest: str) -> None:
     found = [
         path for path in disks.iterdir() if path.is_dir() and path.suffix != ".tmp" and path.name != newest
     ]
-    found = [path for path in found if not is_locked(disks / f"{path.name}.lock")]
     for path in sorted(found, key=lambda path: -path.stat().st_mtime)[MOST - 1 :]:
-        doomed = path.with_name(f"{path.name}.old.tmp")
-        path.rename(doomed)
-        shutil.rmtree(doomed)
+        with try_locked(disks / f"{path.name}.lock") as free:
+            if free:
+                doomed = path.with_name(f"{path.name}.old.tmp")
+                path.rename(doomed)
+                shutil.rmtree(doomed)
 
 
 def copy_disk(source: Path, target: Path) -> None:

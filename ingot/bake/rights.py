@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from ingot.process import require, run
 
 IDS = 65536  # an image has the ids 0 to 65535: nobody is 65534 (Debian policy 9.2.2)
 PROBE = "mount -t tmpfs ingot /tmp && cat /proc/self/uid_map && echo && cat /proc/self/gid_map"
+KEPT = "the root directory is kept in"
 TOO_FEW = "too few ids"
 # What switches user namespaces off, where the kernel has it, with the value that does: user_namespaces(7), Debian's
 # kernel patch, Ubuntu's AppArmor. The last lets a program make a namespace and gives it no rights there.
@@ -106,6 +108,28 @@ def remove_tree(path: Path) -> None:
         if os.geteuid() == 0:
             raise
         run([*own_mounts(), "rm", "--recursive", "--force", "--", path])
+
+
+def how_to_inspect(root: Path) -> str:
+    """Return where the root directory of a failed bake is kept, and the commands that enter and remove it."""
+    words = own_mounts()
+    inside = [
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "--ipc",
+        "--uts",
+        "--net",
+        f"--root={root}",
+        "--wd=/",
+        "/bin/sh",
+    ]
+    remove = ["rm", "--recursive", "--force", str(root)]
+    if os.geteuid() != 0:  # files of subordinate ids
+        remove = [*words, *remove]
+    enter, remove_it = (" ".join(map(shlex.quote, command)) for command in ([*words, *inside], remove))
+    return f"{KEPT} {root}\n  enter it:  {enter}\n  remove it: {remove_it}"
 
 
 def _user_name() -> str:

@@ -83,6 +83,8 @@ def apply_recipe(overlay: Overlay, plan: Mapping[str, Any], sources: Path, progr
         for number, step in enumerate(plan["steps"], 1):
             progress(f"step {number} of {len(plan['steps'])}: {_short(step['run'])}")
             run_step(chroot, step)
+            if chroot.left:
+                progress(f"step {number} left processes running, which were ended: {' '.join(chroot.left)}")
         set_services(chroot, plan["services"])
     finally:
         chroot.unmount()

@@ -7,6 +7,7 @@ long as the engine lives: at its end the work is given up and cleaned away. Ever
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -25,8 +26,9 @@ from ingot.bake.hygiene import Known, enforce, examine
 from ingot.bake.inventory import READ
 from ingot.bake.machine import UNITS
 from ingot.bake.manifest import Contents, manifest_text
+from ingot.bake.rights import KEPT
 from ingot.bake.upper import Overlay, apply_recipe, collect, keep_root, read_contents
-from ingot.errors import IngotError
+from ingot.errors import MAKE_ROOM, IngotError
 
 
 def say(**message: Any) -> None:  # noqa: ANN401 - any JSON
@@ -56,7 +58,7 @@ def work(job: Mapping[str, Any]) -> None:
                 _write(plan, base, overlay, disk, output)
             except IngotError as error:
                 if job["keep"]:
-                    kept = f"the root directory is kept in {keep_root(overlay, output)}"
+                    kept = f"{KEPT} {keep_root(overlay, output)}"
                     error.hint = kept if error.hint is None else f"{error.hint}\n  {kept}"
                 raise
         finally:
@@ -113,7 +115,9 @@ def main() -> int:
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        say(error={"type": "BakeError", "message": f"{where}{error.strerror or error}", "hint": None})
+        hint = MAKE_ROOM if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+        message = f"{where}{error.strerror or error}"
+        say(error={"type": "BakeError", "message": message, "hint": hint})
         return 1
     return 0
 

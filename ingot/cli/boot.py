@@ -60,7 +60,10 @@ def boot(
     with Reporter() as report:
         image = _image(name, recipes, env, report)
         user_data = None if no_tests else {"ingot": {"test": True}}
-        with booted_alone(image.disk, paths.home() / "boot", user_data=user_data, keep=keep) as machine:
+        with (
+            Store().using(image),
+            booted_alone(image.disk, paths.home() / "boot", user_data=user_data, keep=keep) as machine,
+        ):
             url = f"http://127.0.0.1:{machine.forward(80)}/"
             report(
                 f"{image.name} {image.digest[:12]} boots; its console: {machine.directory / 'console.log'}"

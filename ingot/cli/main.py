@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from typing import Any, NoReturn
@@ -9,7 +10,8 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from ingot.errors import IngotError
+from ingot import paths
+from ingot.errors import MAKE_ROOM, IngotError
 
 # Each command is a module of ingot.cli with a Typer app of the name `app`. It is imported when it is called: `ingot bake`
 # with nothing to do must not wait for boto3.
@@ -31,6 +33,19 @@ COMMANDS = {
     "cloud": "Start, stop and use the local cloud.",
     "store": "Look after the store of packages, layers and images.",
 }
+# What a machine says when it, and not Ingot, is at fault: a full or read-only file system, a missing right, a broken disk.
+MACHINES_FAULT = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+    }
+)
 
 
 class LazyGroup(TyperGroup):
@@ -81,6 +96,10 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("ingot: interrupted", file=sys.stderr)
         sys.exit(130)
+    except OSError as error:
+        if error.errno not in MACHINES_FAULT:
+            raise
+        _fail(_fault(error))
     except Exception as error:
         # botocore is there only when a command has loaded it: what did not talk to AWS cannot fail with its errors.
         if "botocore" not in sys.modules:
@@ -90,6 +109,14 @@ def main(arguments: list[str] | None = None) -> None:
         if not isinstance(error, AwsError):
             raise
         _fail(IngotError(explain(error), hint=hint_for(error)))
+
+
+def _fault(error: OSError) -> IngotError:
+    """Return in words what this machine could not do."""
+    where = f"{error.filename}: " if error.filename else ""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    hint = f"{MAKE_ROOM}; the store and all else of Ingot is in {paths.home()}" if full else None
+    return IngotError(f"{where}{error.strerror}", hint=hint)
 
 
 def _fail(error: IngotError) -> NoReturn:

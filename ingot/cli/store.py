@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ingot.errors import InputError
 from ingot.store import Store
-from ingot.store.gc import collect, usage
+from ingot.store.gc import Bounds, collect, usage
 
 app = typer.Typer(
     add_completion=False,
     help="Look after the store of packages, layers and images.",
     invoke_without_command=True,
 )
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:iB|B)?", re.IGNORECASE)
 
 
 @app.callback()
@@ -25,27 +32,55 @@ def _default(context: typer.Context) -> None:
 
 
 @app.command()
-def ls() -> None:
+def ls(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the images, the one used last first, and how large the store is."""
     store = Store()
+    parts = usage(store)
+    if as_json:
+        images = [
+            {"digest": image.digest, "name": image.name, "used": image.directory.stat().st_mtime}
+            for image in store.all_images()
+        ]
+        sizes = {part.part: {"count": part.count, "size": part.size} for part in parts}
+        print(json.dumps({"root": str(store.root), "images": images, "usage": sizes}, sort_keys=True))
+        return
     for image in store.all_images():
-        manifest = image.manifest
-        print(f"{image.digest}  {manifest['name']}  {manifest['size']['used'] / 2**20:.0f} MiB")
-    parts = [f"{part.count} {part.part} {part.size / 2**20:.0f} MiB" for part in usage(store)]
-    print(f"{store.root}: {', '.join(parts)}", file=sys.stderr)
+        manifest, days = image.manifest, (time.time() - image.directory.stat().st_mtime) / 86400
+        print(
+            f"{image.digest}  {manifest['name']}  {manifest['size']['used'] / 2**20:.0f} MiB  used {days:.0f} days ago"
+        )
+    told = ", ".join(f"{part.count} {part.part} {part.size / 2**20:.0f} MiB" for part in parts)
+    print(f"{store.root}: {told}", file=sys.stderr)
 
 
 @app.command()
 def gc(
     images: Annotated[int, typer.Option(min=0, help="How many images stay.")] = 10,
     layers: Annotated[int, typer.Option(min=0, help="How many layers stay.")] = 3,
+    days: Annotated[
+        float | None,
+        typer.Option(min=0, help="Remove images and layers that were not used for so many days."),
+    ] = None,
+    max_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="How large the store may be, such as 20GiB.")
+    ] = None,
 ) -> None:
-    """Remove the images and layers that were not used for longest, and packages that no image needs."""
-    removed = collect(
-        Store(), images=images, layers=layers, progress=lambda text: print(text, file=sys.stderr, flush=True)
-    )
+    """Remove the images and layers that were not used for longest, and packages that no image needs.
+
+    What a bake, a publish or `ingot boot` works on stays, and so do the images of the local cloud that runs.
+    """
+    size = None if max_size is None else _bytes(max_size)
+    store = Store()
+    bounds = Bounds(images, layers, days, size, wanted=_in_local_cloud())
+    removed = collect(store, bounds, lambda text: print(text, file=sys.stderr, flush=True))
     counts = f"{len(removed.images)} images, {removed.layers} layers, {removed.packages} packages"
     print(f"removed {counts}: {removed.size / 2**20:.0f} MiB are free")
+    left = sum(part.size for part in usage(store))
+    if size is not None and left > size:
+        print(
+            f"{left / 2**20:.0f} MiB remain, more than {max_size}: packages of images that stay, or what is in use",
+            file=sys.stderr,
+        )
 
 
 @app.command()
@@ -63,3 +98,34 @@ def unpack(archive: Annotated[Path, typer.Argument(help="What `ingot store pack`
     from ingot.store.pack import unpack as read
 
     read(Store(), archive, lambda text: print(text, file=sys.stderr, flush=True))
+
+
+def _bytes(text: str) -> int:
+    """Return a size such as 20GiB or 500M in bytes; raises InputError."""
+    found = SIZE.fullmatch(text.strip())
+    if found is None:
+        raise InputError(f"--max-size is {text!r}; expected a size such as 20GiB or 500MiB")
+    return int(float(found[1]) * UNITS[found[2].upper()])
+
+
+def _in_local_cloud() -> set[str]:
+    """Return the recipe digests of the AMIs in the local cloud, if it runs: its snapshots' manifests are in this store alone."""
+    from ingot.localcloud import daemon, environment
+
+    record = daemon.running()
+    if record is None or not record.ready():
+        return set()
+    os.environ.update(environment.no_proxy(os.environ))
+    import boto3
+
+    from ingot.aws import tags
+    from ingot.aws.clients import Clients
+
+    known = environment.variables(record.port)
+    session = boto3.Session(
+        aws_access_key_id=known["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=known["AWS_SECRET_ACCESS_KEY"],
+        region_name=known["AWS_REGION"],
+    )
+    found = Clients(session, endpoint_url=record.endpoint).ec2.describe_images(Owners=["self"])["Images"]
+    return {told[tags.DIGEST] for image in found if tags.DIGEST in (told := tags.tags_of(image))}

@@ -1,15 +1,25 @@
-"""Collection of garbage: what the store holds, how large it is, and what can go."""
+"""Collection of garbage: what the store holds, how large it is, and what can go.
+
+What was not used for longest goes first. What somebody works on stays: an image that is baked or used, a layer that a running bake may have
+picked, packages while any bake runs. All by the locks that :mod:`ingot.store.store` describes, so several collections and bakes may run at once.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingot.bake.locks import is_locked
+from ingot.bake.locks import is_locked, locked, try_locked
 from ingot.bake.rights import remove_tree
-from ingot.store.store import Store
+from ingot.errors import IngotError
+from ingot.store.store import Image, Store
+
+Progress = Callable[[str], None]
+DAY = 86400.0
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,20 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """What a collection leaves: at most so many images and layers, nothing unused for more ``days``, and at most ``size`` bytes in all.
+
+    None: no bound. ``wanted``: recipe digests of images that stay whatever the bounds say.
+    """
+
+    images: int | None = None
+    layers: int | None = None
+    days: float | None = None
+    size: int | None = None
+    wanted: Collection[str] = ()
+
+
+@dataclass(frozen=True)
 class Removed:
     """What a collection removed: images, layers and packages, and the bytes that became free."""
 
@@ -29,6 +53,16 @@ class Removed:
     layers: int
     packages: int
     size: int
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """Something that may go: ``used``: when last, Unix seconds; ``size``: bytes on disk."""
+
+    path: Path
+    used: float
+    size: int
+    beyond: bool  # a bound other than the size says that it goes
 
 
 def usage(store: Store) -> list[Usage]:
@@ -40,56 +74,146 @@ def usage(store: Store) -> list[Usage]:
     ]
 
 
-def collect(store: Store, *, images: int, layers: int, progress: Callable[[str], None]) -> Removed:
-    """Keep the ``images`` images and ``layers`` layers that were used last, and the packages of the images that stay; remove the rest.
+def collect(store: Store, bounds: Bounds, progress: Progress) -> Removed:
+    """Remove what is beyond the bounds, what killed bakes left, kept root directories, and packages that no image of the store is made of.
 
-    What a bake holds a lock of is left alone. Packages that no image names can be fetched again by their digest.
+    Packages can be fetched again by their digest, layers and images be made again, byte for byte.
     """
+    with locked(store.root / "collection.lock", waiting=lambda: progress("waiting: another collection runs")):
+        return _collect(store, bounds, progress)
+
+
+def _collect(store: Store, bounds: Bounds, progress: Progress) -> Removed:
     before = _size(store.root)
     store.remove_leftovers()
     remove_tree(store.root / "kept")  # root directories of failed bakes
-    gone = [
-        image for image in store.all_images()[images:] if not is_locked(store.work / f"{image.digest}.lock")
-    ]
-    for image in gone:
-        progress(f"removing image {image.digest[:12]} ({image.name})")
-        _remove_whole(image.directory)
-    old_layers = _layers(store)[layers:]
-    for layer in old_layers:
-        progress(f"removing layer {layer.name[:12]}")
-        _remove_whole(layer)
-    packages = _unused_packages(store)
-    for package in packages:
-        package.unlink()
-    return Removed(
-        tuple(image.digest for image in gone), len(old_layers), len(packages), before - _size(store.root)
-    )
+    images, layers = _images(store, bounds), _candidates(_layers(store), bounds.layers, bounds)
+    total = sum(_size(part) for part in (store.packages, store.layers, store.images))
+    gone: list[str] = []
+    lost_layers = 0
+    for candidate in sorted([*images, *layers], key=lambda found: (not found.beyond, found.used)):
+        if not candidate.beyond and (bounds.size is None or total <= bounds.size):
+            continue
+        is_image = candidate in images
+        done = (_remove_image if is_image else _remove_layer)(store, candidate.path, progress)
+        if done:
+            total -= candidate.size
+            gone += [candidate.path.name] if is_image else []
+            lost_layers += not is_image
+    packages = _remove_packages(store, progress)
+    _remove_locks(store)
+    return Removed(tuple(gone), lost_layers, packages, max(0, before - _size(store.root)))
+
+
+def _images(store: Store, bounds: Bounds) -> list[_Candidate]:
+    found = [image.directory for image in store.all_images() if image.digest not in bounds.wanted]
+    spared = sum(image.digest in bounds.wanted for image in store.all_images())
+    most = None if bounds.images is None else max(0, bounds.images - spared)
+    return _candidates(found, most, bounds)
+
+
+def _candidates(newest_first: list[Path], most: int | None, bounds: Bounds) -> list[_Candidate]:
+    oldest = None if bounds.days is None else time.time() - bounds.days * DAY
+    found = []
+    for number, path in enumerate(newest_first):
+        used = path.stat().st_mtime
+        beyond = (most is not None and number >= most) or (oldest is not None and used < oldest)
+        found.append(_Candidate(path, used, _size(path), beyond))
+    return found
 
 
 def _layers(store: Store) -> list[Path]:
-    """Return the layers, the one used last first, without those that a bake works on."""
+    """Return the layers, the one used last first."""
     found = [path for path in store.layers.glob("*") if path.is_dir() and path.suffix != ".tmp"]
-    free = [path for path in found if not is_locked(store.layers / f"{path.name}.lock")]
-    return sorted(free, key=lambda path: (-path.stat().st_mtime, path.name))
+    return sorted(found, key=lambda path: (-path.stat().st_mtime, path.name))
 
 
 def _packages(store: Store) -> list[Path]:
     return sorted(store.packages.glob("??/*.deb"))
 
 
-def _unused_packages(store: Store) -> list[Path]:
-    """Return the packages that no image was made of. While a bake is at work, none: it may have fetched them a moment ago."""
-    if any(is_locked(lock) for lock in store.work.glob("*.lock")):
-        return []
-    used = {digest for image in store.all_images() for digest in image.manifest.get("package_files", ())}
-    return [package for package in _packages(store) if package.stem not in used]
+def _remove_image(store: Store, directory: Path, progress: Progress) -> bool:
+    """Remove an image, unless somebody bakes or uses it; say whether it is gone."""
+    digest = directory.name
+    with _held(store.work / f"{digest}.lock", store.work / f"{digest}.use.lock") as free:
+        if not free:
+            progress(f"image {digest[:12]} is in use: it stays")
+            return False
+        progress(f"removing image {digest[:12]} ({_name(Image(digest, directory))})")
+        doomed = store.work / f"{digest}.gone"
+        remove_tree(doomed)
+        directory.rename(doomed)  # so that a killed removal leaves no half of it under its name
+        remove_tree(doomed)
+    return True
 
 
-def _remove_whole(directory: Path) -> None:
-    """Remove a directory so that a killed removal leaves no half of it under its name."""
-    doomed = directory.with_name(f"{directory.name}.tmp")
-    directory.rename(doomed)
-    remove_tree(doomed)
+def _remove_layer(store: Store, layer: Path, progress: Progress) -> bool:
+    """Remove a layer, unless a running bake may have picked it; say whether it is gone.
+
+    A bake says that it runs before it picks its layers, and picking sets their time, under this lock.
+    """
+    with try_locked(store.layers / f"{layer.name}.lock") as free:
+        if not free or any(layer.stat().st_mtime >= since for since in _running(store)):
+            progress(f"layer {layer.name[:12]} is in use: it stays")
+            return False
+        progress(f"removing layer {layer.name[:12]}")
+        doomed = layer.with_name(f"{layer.name}.tmp")
+        remove_tree(doomed)
+        layer.rename(doomed)
+        remove_tree(doomed)
+    return True
+
+
+def _running(store: Store) -> list[float]:
+    """Return since when each bake runs that runs now, Unix seconds."""
+    locks = [lock for lock in store.work.glob("*.lock") if not lock.name.endswith(".use.lock")]
+    return [lock.stat().st_mtime for lock in locks if is_locked(lock)]
+
+
+def _remove_packages(store: Store, progress: Progress) -> int:
+    """Remove the packages that no image of the store is made of; none while a bake runs: it may need them in a moment."""
+    if not store.packages.is_dir():
+        return 0
+    with try_locked(store.packages / "lock") as free:
+        if not free:
+            progress("a bake is running: all packages stay")
+            return 0
+        used = {digest for image in store.all_images() for digest in _package_files(image)}
+        unused = [package for package in _packages(store) if package.stem not in used]
+        for package in unused:
+            package.unlink()
+    return len(unused)
+
+
+def _remove_locks(store: Store) -> None:
+    """Remove the files of locks that nobody holds and whose image or layer is not there; :mod:`ingot.bake.locks` bears it."""
+    for directory, things in ((store.work, store.images), (store.layers, store.layers)):
+        for lock in sorted(directory.glob("*.lock")) if directory.is_dir() else ():
+            if not (things / lock.name.split(".")[0]).exists():
+                with try_locked(lock) as free:
+                    if free:
+                        lock.unlink()
+
+
+def _package_files(image: Image) -> Collection[str]:
+    try:
+        return tuple(image.manifest.get("package_files", ()))
+    except IngotError:  # a damaged manifest: the image is made anew from packages that are fetched anew
+        return ()
+
+
+def _name(image: Image) -> str:
+    try:
+        return image.name
+    except IngotError:
+        return "damaged"
+
+
+@contextmanager
+def _held(*files: Path) -> Iterator[bool]:
+    """Hold all these locks if all are free; give whether they are held."""
+    with ExitStack() as stack:
+        yield all(stack.enter_context(try_locked(file)) for file in files)
 
 
 def _size(directory: Path) -> int:

@@ -1,7 +1,8 @@
 """The store: ``packages/``, ``layers/`` and ``images/``, each found by digest; ``work/`` for what is being made.
 
-Whatever is in the first three is whole: it was made in ``work`` and renamed. Locks are those of the kernel (flock), so a killed process
-leaves none; what it left in ``work`` is removed by the next one that needs the place.
+Whatever is in the first three is whole: it was made aside and renamed. Locks are those of the kernel (flock), so a killed process
+leaves none; what it left is removed by the next bake. Who bakes holds ``work/<digest>.lock`` and shares ``packages/lock``; who uses an image
+shares ``work/<digest>.use.lock``; who makes or picks a layer holds ``layers/<digest>.lock`` for that moment, and sets the layer's time.
 """
 
 from __future__ import annotations
@@ -17,17 +18,19 @@ from typing import Any
 
 from ingot import paths
 from ingot.bake.engine import bake
-from ingot.bake.fetch import fetch_packages, package_file
+from ingot.bake.fetch import UNFINISHED, fetch_packages, package_file, unsound_packages
 from ingot.bake.foreign import check_architecture
-from ingot.bake.locks import is_locked, locked
-from ingot.bake.rights import check_rights, remove_tree
-from ingot.errors import BakeError, InputError, SizeError
+from ingot.bake.locks import locked, try_locked
+from ingot.bake.rights import KEPT, check_rights, how_to_inspect, remove_tree
+from ingot.errors import BakeError, IngotError, InputError, SizeError
 from ingot.recipe.digest import recipe_digest
+from ingot.recipe.load import RECIPE_FILE
 from ingot.recipe.mirrors import addresses
 from ingot.recipe.model import Recipe
 from ingot.recipe.plan import compile_plan
 
 Progress = Callable[[str], None]
+COLLECTING = "waiting: the store is being collected"
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,14 @@ class Image:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """What is in the image."""
-        manifest: dict[str, Any] = json.loads((self.directory / "manifest.json").read_text(encoding="utf-8"))
+        """What is in the image. Raises IngotError when the file is damaged."""
+        file = self.directory / "manifest.json"
+        try:
+            manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise IngotError(
+                f"{file} is damaged: {error}", hint="make it anew: ingot bake --force NAME"
+            ) from error
         return manifest
 
     @property
@@ -72,7 +81,8 @@ class Store:
     def image(self, digest: str) -> Image | None:
         """Return the image of a recipe digest, or None."""
         directory = self.images / digest
-        return Image(digest, directory) if (directory / "manifest.json").is_file() else None
+        there = all((directory / name).is_file() for name in ("manifest.json", "disk.raw"))
+        return Image(digest, directory) if there else None
 
     def manifest(self, digest: str) -> dict[str, Any] | None:
         """Return the manifest of a recipe digest: of an image here, or of one that a builder instance baked; None when it is unknown."""
@@ -98,7 +108,8 @@ class Store:
 
     def fetch(self, plan: Mapping[str, Any], progress: Progress) -> dict[str, Path]:
         """Return the file of each package of a plan by its SHA-256, after fetching what is not here."""
-        self._fetch(plan, progress)
+        with self._packages_of(plan, progress):
+            pass
         return {entry["sha256"]: package_file(self.packages, entry["sha256"]) for entry in plan["packages"]}
 
     def all_images(self) -> list[Image]:
@@ -132,48 +143,61 @@ class Store:
         plan = compile_plan(recipe)
         check_architecture(plan["architecture"])  # before anything is fetched
         check_rights()
-        with self._workspace(plan["recipe_digest"], progress) as work:
+        with self._workspace(plan["recipe_digest"], progress) as (work, lock):
             # Another process may have finished it while this one waited.
             if not force and (image := self.image(digest)) is not None:
                 return image
-            self._bake(plan, recipe, work, keep, progress)
+            self._bake(plan, recipe, work, lock, keep, progress)
             return self._admit(digest, work)
 
-    def check(self, recipe: Recipe, progress: Progress) -> tuple[dict[str, Any], Path]:
-        """Bake ``recipe`` again from nothing but the packages; return the manifest, and the disk, which the caller removes with its directory."""
+    def check(self, recipe: Recipe, progress: Progress) -> dict[str, Any]:
+        """Bake ``recipe`` again from nothing but the packages, return the manifest, and keep nothing."""
         plan = compile_plan(recipe)
-        work = self.work / f"check-{plan['recipe_digest']}"
-        remove_tree(work)
-        try:
-            self._fetch(plan, progress)
-            manifest = bake(
+        with (
+            self._workspace(f"check-{plan['recipe_digest']}", progress) as (work, lock),
+            self._packages_of(plan, progress) as shared,
+        ):
+            return bake(
                 plan,
                 sources=recipe.source_root,
                 packages=self.packages,
                 layers=work / "layers",
                 output=work,
                 progress=progress,
+                hold=(lock, shared),
             )
-        except BaseException:
-            remove_tree(work)
-            raise
-        remove_tree(work / "layers")
-        return manifest, work / "disk.raw"
+
+    @contextmanager
+    def using(self, image: Image) -> Iterator[None]:
+        """Keep an image from being collected while the body uses its files."""
+        with locked(self.work / f"{image.digest}.use.lock", waiting=lambda: None, shared=True):
+            if self.image(image.digest) is None:
+                raise IngotError(
+                    f"the image {image.digest[:12]} was removed from the store a moment ago", hint="try again"
+                )
+            yield
 
     def _bake(
-        self, plan: Mapping[str, Any], recipe: Recipe, work: Path, keep: bool, progress: Progress
+        self,
+        plan: Mapping[str, Any],
+        recipe: Recipe,
+        work: Path,
+        lock: int,
+        keep: bool,
+        progress: Progress,
     ) -> None:
-        self._fetch(plan, progress)
         try:
-            bake(
-                plan,
-                sources=recipe.source_root,
-                packages=self.packages,
-                layers=self.layers,
-                output=work,
-                progress=progress,
-                keep=keep,
-            )
+            with self._packages_of(plan, progress) as shared:
+                bake(
+                    _with_places(plan, recipe),
+                    sources=recipe.source_root,
+                    packages=self.packages,
+                    layers=self.layers,
+                    output=work,
+                    progress=progress,
+                    keep=keep,
+                    hold=(lock, shared),
+                )
         except SizeError as error:
             # What only the bake can know has its place in the recipe all the same.
             problem = recipe.problem(
@@ -182,32 +206,41 @@ class Store:
             raise InputError(error.message, problems=[problem]) from error
         except BakeError as error:
             if keep and (work / "root").is_dir():
-                kept = self.root / "kept" / plan["name"]
-                remove_tree(kept)
-                kept.parent.mkdir(exist_ok=True)
-                (work / "root").rename(kept)
-                error.hint = f"the root directory is kept in {kept}"
+                said = (error.hint or "").partition(KEPT)[0].rstrip()
+                how = how_to_inspect(self._keep(work / "root", plan["name"]))
+                error.hint = f"{said}\n  {how}" if said else how
             raise
 
-    def _fetch(self, plan: Mapping[str, Any], progress: Progress) -> None:
-        try:
-            mirrors: Mapping[str, list[str]] = addresses(plan)
-        except InputError as error:
-            # Without a mirror a bake can still do with what the store holds.
-            progress(f"no mirror: {error.message}")
-            mirrors = {}
-        fetch_packages(plan["packages"], self.packages, mirrors, progress)
+    def _keep(self, root: Path, name: str) -> Path:
+        """Move the root directory of a failed bake where it stays; return the place. The one before it goes."""
+        kept = self.root / "kept" / name
+        remove_tree(kept)
+        kept.parent.mkdir(exist_ok=True)
+        root.rename(kept)
+        return kept
 
     @contextmanager
-    def _workspace(self, digest: str, progress: Progress) -> Iterator[Path]:
-        """Yield an empty directory for making the image ``digest``, under its lock; remove it at the end."""
+    def _packages_of(self, plan: Mapping[str, Any], progress: Progress) -> Iterator[int]:
+        """Have the packages of a plan in the store, and keep them there while the body uses them; give the descriptor of that lock."""
+        with locked(self.packages / "lock", waiting=lambda: progress(COLLECTING), shared=True) as lock:
+            missing = unsound_packages(plan["packages"], self.packages, progress)
+            if missing:
+                fetch_packages(missing, self.packages, _mirrors(plan, progress), progress)
+            yield lock
+
+    @contextmanager
+    def _workspace(self, digest: str, progress: Progress) -> Iterator[tuple[Path, int]]:
+        """Yield an empty directory for making the image ``digest`` and the descriptor of its lock; remove it at the end."""
+        self.remove_leftovers()
         waiting = "waiting: another process bakes the same image"
-        with locked(self.work / f"{digest}.lock", waiting=lambda: progress(waiting)):
+        file = self.work / f"{digest}.lock"
+        with locked(file, waiting=lambda: progress(waiting)) as lock:
+            os.utime(file)  # since when it bakes: what it uses of the store is no older
             work = self.work / digest
             remove_tree(work)
             work.mkdir()
             try:
-                yield work
+                yield work, lock
             finally:
                 remove_tree(work)
 
@@ -226,11 +259,34 @@ class Store:
         return Image(digest, target)
 
     def remove_leftovers(self) -> None:
-        """Remove what killed processes left in ``work`` and ``layers``."""
-        for directory in (self.work, self.layers):
+        """Remove what killed processes left in the store. What a living one works on is locked, and left alone."""
+        for directory in (self.work, self.layers, *self.layers.glob("*/disks")):
             for path in sorted(directory.glob("*")) if directory.is_dir() else []:
-                name = path.name.split(".")[0].removeprefix("check-")
-                lock = directory / f"{name}.lock"
-                unfinished = directory == self.work or path.name.endswith(".tmp")
-                if unfinished and path != lock and not is_locked(lock):
-                    remove_tree(path)
+                unfinished = path.suffix != ".lock" and (directory == self.work or path.suffix == ".tmp")
+                if unfinished:
+                    with try_locked(directory / f"{path.name.split('.')[0]}.lock") as free:
+                        if free:
+                            remove_tree(path)
+        if self.packages.is_dir():
+            with try_locked(self.packages / "lock") as free:
+                for part in self.packages.glob(f"??/{UNFINISHED}*") if free else ():
+                    part.unlink(missing_ok=True)
+
+
+def _mirrors(plan: Mapping[str, Any], progress: Progress) -> Mapping[str, list[str]]:
+    """Return the mirrors of a plan's archives; none when this machine knows none: the error is then the first package's."""
+    try:
+        return addresses(plan)
+    except InputError as error:
+        progress(f"no mirror: {error.message}")
+        return {}
+
+
+def _with_places(plan: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """Return the plan, with the files of its steps named as they are found from here: an error shall lead to them."""
+    here = Path.cwd()
+    steps = []
+    for step in plan["steps"]:
+        file = Path(os.path.normpath(recipe.directory.absolute() / step.get("file", RECIPE_FILE)))
+        steps.append({**step, "file": str(file.relative_to(here) if file.is_relative_to(here) else file)})
+    return {**plan, "steps": steps}

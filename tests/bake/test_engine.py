@@ -208,8 +208,10 @@ def test_what_a_step_leaves_running_ends_with_it(web_plan, again):
     web_plan["steps"] = [
         {"run": f"setsid sleep {mark} >/dev/null 2>&1 </dev/null &", "line": 12, "timeout": 60}
     ]
-    again(web_plan)
+    told = []
+    again(web_plan, progress=told.append)
     assert mark not in running()
+    assert "step 1 left processes running, which were ended: sleep" in told
 
 
 def running():
@@ -262,6 +264,8 @@ def test_a_full_disk_is_a_clear_error_without_leftovers(web_plan, baked_store, w
     )  # fmt: skip
     assert "No space left on device" in done.stderr
     assert "BakeError" in done.stderr
+    assert "make room on that file system" in done.stderr
+    assert len(done.stderr) < 4000  # tar names every file that it cannot write
     assert done.stdout.splitlines() == ["status 1"]
 
 

@@ -1,5 +1,9 @@
 import hashlib
+import subprocess
+import sys
 import threading
+import time
+from contextlib import suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -7,6 +11,7 @@ import pytest
 
 from ingot.bake.fetch import check_packages, fetch_packages, package_file
 from ingot.errors import BakeError
+from tests.baked import ROOT
 
 BODY = b"a package" * 1000
 
@@ -31,11 +36,20 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self.asked.append(self.path)
         answers = self.answers.get(self.path, [(404, b"")])
-        status, body = answers.pop(0) if len(answers) > 1 else answers[0]
+        status, body, *more = answers.pop(0) if len(answers) > 1 else answers[0]
+        announced = more[0] if more else len(body)
+        pause = more[1] if len(more) > 1 else 0.0
         self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", "text/html" if body.startswith(b"<") else "application/x-debian")
+        self.send_header("Content-Length", str(announced))
         self.end_headers()
-        self.wfile.write(body)
+        if not pause:
+            self.wfile.write(body)
+            return
+        with suppress(OSError):  # nobody wants the rest
+            for byte in body:
+                self.wfile.write(bytes([byte]))
+                time.sleep(pause)
 
     def log_message(self, *_):
         pass
@@ -43,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def mirror():
-    """A mirror on loopback: `answers` maps paths to the (status, body) that it gives in turn."""
+    """A mirror on loopback: `answers` maps paths to what it gives in turn: status, body, announced length, seconds between two bytes."""
     answers, asked = {}, []
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, answers, asked))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -114,6 +128,64 @@ def test_a_mirror_that_does_not_listen_is_named(mirror, tmp_path):
     mirror.server_close()
     with pytest.raises(BakeError, match=r"(?s)hello 1~2 cannot be had.*refused.*3 tries"):
         fetch(mirror, tmp_path, entry())
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(mirror, tmp_path):
+    mirror.answers[PATH] = [(200, BODY[:-1], len(BODY)), (200, BODY)]
+    fetch(mirror, tmp_path, entry())
+    assert len(mirror.asked) == 2
+
+
+def test_an_answer_that_always_breaks_off_is_named(mirror, tmp_path):
+    mirror.answers[PATH] = [(200, BODY[:100], len(BODY))]
+    with pytest.raises(
+        BakeError, match=rf"hello 1~2 cannot be had\n.*ended after 100 of {len(BODY)} bytes \(3 tries\)"
+    ):
+        fetch(mirror, tmp_path, entry())
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_what_came_instead_is_said(mirror, tmp_path):
+    mirror.answers[PATH] = [(200, b"<html>log in first</html>")]
+    with pytest.raises(BakeError, match=r"not the locked package \(.*\): 25 bytes of text/html"):
+        fetch(mirror, tmp_path, entry())
+
+
+def test_a_mirror_that_trickles_is_given_up(mirror, tmp_path, monkeypatch):
+    """A byte now and then: it never falls silent, and would never end."""
+    monkeypatch.setattr("ingot.bake.fetch.PATIENCE", 0.3)
+    mirror.answers[PATH] = [(200, BODY, len(BODY), 0.05)]
+    with pytest.raises(BakeError, match=r"too slow: \d+ of 9000 bytes in 0 s \(3 tries\)"):
+        fetch(mirror, tmp_path, entry())
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_one_package_that_cannot_be_had_ends_the_wait_for_the_others(mirror, tmp_path):
+    """The others come so slowly that they would take minutes."""
+    slow = [entry(f"{number}".encode() * 9000, f"slow{number}", f"pool/{number}.deb") for number in range(3)]
+    for number in range(3):
+        mirror.answers[f"/debian/pool/{number}.deb"] = [(200, f"{number}".encode() * 9000, 9000, 0.05)]
+    begun = time.monotonic()
+    with pytest.raises(BakeError, match="hello 1~2 cannot be had"):
+        fetch(mirror, tmp_path, *slow, entry())
+    assert time.monotonic() - begun < 60
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_disk_that_is_full_says_so(mirror, tmp_path):
+    """The file system takes less than the package has: the limit is the process's own here, so that no other file suffers."""
+    code = f"""
+import resource, signal
+from pathlib import Path
+from ingot.bake.fetch import fetch_packages
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+fetch_packages([{entry()!r}], Path({str(tmp_path)!r}), {{"debian": {mirror.url!r}}}, print)
+"""
+    mirror.answers[PATH] = [(200, BODY)]
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "File too large" in done.stderr
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_an_archive_without_a_mirror_is_named(tmp_path):
