@@ -108,10 +108,10 @@ def check(store):
     """Nothing is half-written, and nothing is mounted."""
     assert store.all_images() == []
     for layer in (path for path in store.layers.glob("*") if path.suffix == "" and path.is_dir()):
-        assert (layer / "entries.json").stat().st_size > 0
+        assert (layer / "index").exists()
     store.remove_leftovers()
     assert [path for path in store.work.iterdir() if path.suffix != ".lock"] == []
-    assert [path for path in store.layers.glob("*") if path.suffix == ".tmp"] == []
+    assert [*store.layers.glob("*.tmp"), *store.layers.glob("*/disks/*.tmp")] == []
     assert str(store.root) not in Path("/proc/self/mountinfo").read_text()
 
 
