@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,16 +23,38 @@ def show(
     what: Annotated[
         str, typer.Argument(metavar="NAME|DIGEST", help="A recipe, or the beginning of a digest.")
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest.")] = False,
+    packages: Annotated[
+        bool, typer.Option("--packages", help="List all packages by the bytes of their files.")
+    ] = False,
+    tree: Annotated[bool, typer.Option("--tree", help="Show which directories the bytes are in.")] = False,
+    depth: Annotated[int, typer.Option(min=1, help="How deep --tree goes.")] = 2,
+    sbom: Annotated[
+        bool, typer.Option("--sbom", help="Print the software bill of materials: CycloneDX 1.6, JSON.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the manifest; with --packages or --tree their figures.")
+    ] = False,
     env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
 ) -> None:
-    """Show what is in a disk image: system, packages, users, services, sizes, digests."""
+    """Show what is in a disk image: system, packages, files, users, services, tests, sizes, digests."""
+    if packages + tree + sbom > 1:
+        raise InputError("--packages, --tree and --sbom exclude each other")
     image = _find(what, recipes, env)
-    if as_json:
+    if sbom:
+        from ingot.store.sbom import sbom as make
+
+        print(make(image.manifest))
+    elif packages:
+        _packages(image, as_json=as_json)
+    elif tree:
+        _tree(image, depth, as_json=as_json)
+    elif as_json:
         print(json.dumps(image.manifest, sort_keys=True))
-        return
-    print("\n".join(_lines(image)))
+    else:
+        from ingot.cli.show_text import summary
+
+        print(summary(image))
 
 
 def _find(what: str, recipes: Path, env: str | None) -> Image:
@@ -45,31 +68,21 @@ def _find(what: str, recipes: Path, env: str | None) -> Image:
     return image
 
 
-def _lines(image: Image) -> list[str]:
-    manifest = image.manifest
-    size = manifest["size"]
-    system = manifest["os"]
-    packages = sorted(manifest["packages"], key=lambda package: -int(package["installed_kib"]))
-    files = [file for file in manifest["files"] if file["type"] == "file"]
-    facts = {
-        "name": manifest["name"],
-        "recipe digest": manifest["recipe_digest"],
-        "root digest": manifest["disk"]["root_digest"],
-        "system": f"{system['pretty_name']}, kernel {system['kernel']}, {manifest['architecture']}",
-        "disk": f"{size['disk'] / 2**20:.0f} MiB, {size['used'] / 2**20:.0f} MiB of it in use",
-        "files": f"{len(files)} with {sum(file['size'] for file in files) / 2**20:.0f} MiB",
-        "packages": f"{len(packages)}; the largest: {_largest(packages)}",
-        "services": ", ".join(manifest["services"]["enabled"]),
-        "users": ", ".join(
-            f"{user['name']} ({user['uid']})" for user in manifest["users"] if user["uid"] >= 900
-        ),
-        "tests": ", ".join(test["name"] for test in manifest["tests"]) or "none",
-        "file": str(image.disk),
-    }
-    return [f"{key + ':':15}{value}" for key, value in facts.items()]
+def _packages(image: Image, *, as_json: bool) -> None:
+    from ingot.cli.show_text import package_table
+    from ingot.store.sizes import package_sizes
+
+    found = package_sizes(image)
+    print(_json(found) if as_json else package_table(found))
 
 
-def _largest(packages: list[dict[str, Any]]) -> str:
-    return ", ".join(
-        f"{package['name']} {package['installed_kib'] / 1024:.0f} MiB" for package in packages[:5]
-    )
+def _tree(image: Image, depth: int, *, as_json: bool) -> None:
+    from ingot.cli.show_text import tree_table
+    from ingot.store.sizes import directory_sizes
+
+    found = [directory for directory in directory_sizes(image.manifest) if directory.depth <= depth]
+    print(_json(found) if as_json else tree_table(found))
+
+
+def _json(rows: list[Any]) -> str:
+    return json.dumps([asdict(row) for row in rows], sort_keys=True)

@@ -206,7 +206,11 @@ def test_a_step_that_hangs_is_ended_with_all_that_it_started(web_plan, again):
 def test_what_a_step_leaves_running_ends_with_it(web_plan, again):
     mark = "86398.125"
     web_plan["steps"] = [
-        {"run": f"setsid sleep {mark} >/dev/null 2>&1 </dev/null &", "line": 12, "timeout": 60}
+        {
+            "run": f"setsid sleep {mark} >/dev/null 2>&1 </dev/null &\nuntil grep -q sleep /proc/$!/comm; do :; done",
+            "line": 12,
+            "timeout": 60,
+        }
     ]
     told = []
     again(web_plan, progress=told.append)

@@ -1,0 +1,166 @@
+"""What ``ingot show`` prints, made for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from ingot.store import Image
+from ingot.store.sizes import DirectorySize, PackageSize, directory_sizes, package_sizes
+
+WIDTH = 80
+LABEL = 14
+LARGEST = 8
+# User ids from here on are no distribution's own: Debian's static ones end at 99, those of its packages at 999 (Debian Policy 9.2.2).
+SYSTEM = 100
+NOBODY = 65534
+# The share of the whole below which a directory is not worth a line.
+SMALL = 0.005
+
+
+def summary(image: Image) -> str:
+    """Return what is in an image."""
+    manifest = image.manifest
+    return "\n".join(
+        [*_identity(manifest), *_contents(image), *_people(manifest), *_proof(manifest), *_label("disk file", [str(image.disk)])]
+    )  # fmt: skip
+
+
+def package_table(sizes: list[PackageSize]) -> str:
+    """Return packages with what their files occupy, the largest first."""
+    lines = [f"{_size(sum(package.size for package in sizes))}  in {len(sizes) - 1} packages and outside"]
+    for package in sizes:
+        name = f"{package.name} {package.version}".strip() or "(files of no package)"
+        files = f"{package.files} files"
+        lines.append(f"{_size(package.size)}  {files:>11}  {_cut(name, WIDTH - 26)}")
+    return "\n".join(lines)
+
+
+def tree_table(sizes: list[DirectorySize]) -> str:
+    """Return directories with the bytes below them, as a tree, the largest first; small ones are added up."""
+    children: dict[str, list[DirectorySize]] = {}
+    for directory in sizes:
+        if directory.path != "/":
+            children.setdefault(directory.path.rpartition("/")[0] or "/", []).append(directory)
+    root = next(directory for directory in sizes if directory.path == "/")
+    least = int(root.size * SMALL)
+
+    def lines(directory: DirectorySize) -> list[str]:
+        told = [_tree_line(directory, directory.path)]
+        below = sorted(children.get(directory.path, ()), key=lambda child: (-child.size, child.path))
+        for child in below:
+            told += lines(child) if child.size >= max(least, 1) else []
+        rest = [child for child in below if child.size < max(least, 1)]
+        if rest and len(rest) < len(below):
+            size, files = sum(child.size for child in rest), sum(child.files for child in rest)
+            added = DirectorySize(f"{directory.path.rstrip('/')}/…", size, files)
+            told.append(_tree_line(added, f"… {len(rest)} smaller ones"))
+        return told
+
+    return "\n".join(lines(root))
+
+
+def _tree_line(directory: DirectorySize, name: str) -> str:
+    files = f"{directory.files} files"
+    return f"{_size(directory.size)}  {files:>11}  {'  ' * directory.depth}{_cut(name, WIDTH - 26 - 2 * directory.depth)}"
+
+
+def _identity(manifest: Mapping[str, Any]) -> list[str]:
+    system, size = manifest["os"], manifest["size"]
+    of = datetime.fromtimestamp(int(manifest["epoch"]), UTC)
+    kernel_line = manifest["boot"]["kernel_command_line"]
+    return [
+        *_label("image", [f"{manifest['name']} {manifest['version']}"]),
+        *_label("recipe digest", [manifest["recipe_digest"]]),
+        *_label("root digest", [manifest["disk"]["root_digest"]]),
+        *_label(
+            "system", [f"{system['pretty_name']}, {manifest['architecture']}, packages of {of:%Y-%m-%d}"]
+        ),
+        *_label("kernel", [f"{system['kernel']}, {manifest['boot']['mode']}: {kernel_line}"]),
+        *_label("disk", [f"{_mib(size['disk'])}, {_mib(size['used'])} of it in use"]),
+    ]
+
+
+def _contents(image: Image) -> list[str]:
+    manifest = image.manifest
+    sizes = package_sizes(image)
+    inside = sum(package.size for package in sizes if package.name)
+    files = [file for file in manifest["files"] if file["type"] == "file"]
+    total = sum(int(file["size"]) for file in files)
+    directories = [directory for directory in directory_sizes(manifest) if directory.depth == 2]
+    largest = sorted(directories, key=lambda directory: -directory.size)[:LARGEST]
+    width = WIDTH - LABEL - 12
+    shown = [package for package in sizes if package.name][:LARGEST]
+    worth = [directory for directory in largest if directory.size >= total * SMALL]
+    return [
+        *_label("packages", [f"{len(sizes) - 1} with {_mib(inside)}; the largest:"]),
+        *_label("", [f"{_size(p.size)}  {_cut(f'{p.name} {p.version}', width)}" for p in shown]),
+        *_label("files", [f"{len(files)} with {_mib(total)}; most of it in:"]),
+        *_label("", [f"{_size(d.size)}  {_cut(d.path, width)}" for d in worth]),
+    ]
+
+
+def _people(manifest: Mapping[str, Any]) -> list[str]:
+    users = [user for user in manifest["users"] if SYSTEM <= user["uid"] != NOBODY]
+    members = {
+        user["name"]: [group["name"] for group in manifest["groups"] if user["name"] in group["members"]]
+        for user in users
+    }
+    told = [
+        f"{user['name']} ({user['uid']}), {user['home']}, {user['shell']}"
+        + (f", in {' '.join(members[user['name']])}" if members[user["name"]] else "")
+        for user in users
+    ]
+    services = manifest["services"]
+    return [
+        *_label("users", told or ["none but the distribution's own"]),
+        *_label("enabled", [", ".join(services["enabled"]) or "nothing"]),
+        *_label("masked", [", ".join(services["masked"]) or "nothing"]),
+    ]
+
+
+def _proof(manifest: Mapping[str, Any]) -> list[str]:
+    hygiene = manifest.get("hygiene")
+    if hygiene is None:
+        found = ["not examined"]
+    else:
+        bad = [f"{one['name']} {one['path']}: {one['reason']}" for one in hygiene["findings"]]
+        allowed = [f"allowed: {one['finding']} {one['path']}: {one['reason']}" for one in hygiene["allowed"]]
+        found = [*bad, *allowed] or ["nothing was found"]
+    tests = [f"{test['name']}: {_test(test)}" for test in manifest["tests"]]
+    return [*_label("hygiene", found), *_label("tests", tests or ["none"])]
+
+
+def _test(test: Mapping[str, Any]) -> str:
+    if "http" in test:
+        return f"GET {test['http']['path']} gives {test['http']['status']}"
+    return f"service {test['service']}" if "service" in test else f"command {test['command']}"
+
+
+def _label(name: str, values: Iterable[str]) -> list[str]:
+    """Return values below each other beside their name, wrapped; a digest or a path is not broken."""
+    lines: list[str] = []
+    for value in values:
+        lines += textwrap.wrap(
+            value, WIDTH - LABEL, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        ) or [""]
+    heads = [name, *[""] * (len(lines) - 1)]
+    return [f"{head:<{LABEL}}{line}".rstrip() for head, line in zip(heads, lines, strict=True)]
+
+
+def _size(size: int) -> str:
+    """Return bytes in a column: MiB with one digit behind the point."""
+    return f"{size / 2**20:7.1f} MiB"
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB"
+
+
+def _cut(text: str, width: int) -> str:
+    """Return text that is no wider than ``width``; control characters and what is no UTF-8 are shown as \\xHH."""
+    plain = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    plain = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in plain)
+    return plain if len(plain) <= width else f"{plain[: width - 1]}…"
