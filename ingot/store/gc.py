@@ -174,7 +174,7 @@ def _remove_packages(store: Store, progress: Progress) -> int:
     """Remove the packages that no image of the store is made of; none while a bake runs: it may need them in a moment."""
     if not store.packages.is_dir():
         return 0
-    with try_locked(store.packages / "lock") as free:
+    with try_locked(store.packages / "in-use.lock") as free:
         if not free:
             progress("a bake is running: all packages stay")
             return 0

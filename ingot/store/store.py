@@ -1,7 +1,7 @@
 """The store: ``packages/``, ``layers/`` and ``images/``, each found by digest; ``work/`` for what is being made.
 
 Whatever is in the first three is whole: it was made aside and renamed. Locks are those of the kernel (flock), so a killed process
-leaves none; what it left is removed by the next bake. Who bakes holds ``work/<digest>.lock`` and shares ``packages/lock``; who uses an image
+leaves none; what it left is removed by the next bake. Who bakes holds ``work/<digest>.lock`` and shares ``packages/in-use.lock``; who uses an image
 shares ``work/<digest>.use.lock``; who makes or picks a layer holds ``layers/<digest>.lock`` for that moment, and sets the layer's time.
 """
 
@@ -222,7 +222,7 @@ class Store:
     @contextmanager
     def _packages_of(self, plan: Mapping[str, Any], progress: Progress) -> Iterator[int]:
         """Have the packages of a plan in the store, and keep them there while the body uses them; give the descriptor of that lock."""
-        with locked(self.packages / "lock", waiting=lambda: progress(COLLECTING), shared=True) as lock:
+        with locked(self.packages / "in-use.lock", waiting=lambda: progress(COLLECTING), shared=True) as lock:
             missing = unsound_packages(plan["packages"], self.packages, progress)
             if missing:
                 fetch_packages(missing, self.packages, _mirrors(plan, progress), progress)
@@ -268,7 +268,7 @@ class Store:
                         if free:
                             remove_tree(path)
         if self.packages.is_dir():
-            with try_locked(self.packages / "lock") as free:
+            with try_locked(self.packages / "in-use.lock") as free:
                 for part in self.packages.glob(f"??/{UNFINISHED}*") if free else ():
                     part.unlink(missing_ok=True)
 

@@ -116,7 +116,7 @@ def test_what_a_running_bake_may_use_stays(store):
     work = store.work / f"{'e' * 64}.lock"
     with (
         locked(work, waiting=pytest.fail),
-        locked(store.packages / "lock", waiting=pytest.fail, shared=True),
+        locked(store.packages / "in-use.lock", waiting=pytest.fail, shared=True),
     ):
         os.utime(work, (NOW - 3600,) * 2)
         told = []

@@ -91,7 +91,7 @@ def target_of(link):
 
 
 def held(store):
-    files = [*store.work.glob("*.lock"), *store.layers.glob("*.lock"), store.packages / "lock"]
+    files = [*store.work.glob("*.lock"), *store.layers.glob("*.lock"), store.packages / "in-use.lock"]
     return [file.name for file in files if is_locked(file)]
 
 
