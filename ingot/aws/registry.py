@@ -99,6 +99,12 @@ def _wait_visible(clients: Clients, recipe: str, digest: str) -> None:
         ) from error
 
 
+def remove(clients: Clients, recipe: str, digest: str, ami_id: str) -> None:
+    """Take an AMI out of the registry, if it is what the registry names; an entry that is gone is fine."""
+    if lookup(clients.ssm, recipe, digest) == ami_id:
+        _delete(clients, parameter_name(recipe, digest))
+
+
 def _delete(clients: Clients, name: str) -> None:
     try:
         clients.ssm.delete_parameter(Name=name)

@@ -29,7 +29,7 @@ SERVICES = {
     "elbv2": "elbv2",
 }
 # Methods of every client that are no operations.
-GENERIC = {"get_paginator", "get_waiter", "can_paginate", "close"}
+GENERIC = {"get_paginator", "get_waiter", "can_paginate", "close", "exceptions", "from_code"}
 
 
 @dataclass(frozen=True)

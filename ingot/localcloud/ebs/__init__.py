@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ingot.errors import CloudError
 from ingot.localcloud.context import CloudContext
-from ingot.localcloud.ebs import images
+from ingot.localcloud.ebs import images, retirement
 from ingot.localcloud.ebs.api import EbsApi
 from ingot.localcloud.ebs.errors import EbsError
 from ingot.localcloud.ebs.service import EbsService
@@ -26,6 +26,7 @@ def install(context: CloudContext) -> EbsApi:
     service = EbsService(directory)
     _services[:] = [service]
     images.install(service)
+    retirement.install()
     return EbsApi(context, service)
 
 

@@ -62,6 +62,8 @@ class RegisteredImage(Ami):  # type: ignore[misc]  # moto is untyped
         self.launch_permissions: list[dict[str, str]] = []
         self.mappings = mappings
         self.disabled = False
+        self.deprecation_time: str | None = None
+        self.deregistration_protection = "disabled"
 
     @property
     def state(self) -> str:

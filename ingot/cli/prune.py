@@ -1,0 +1,78 @@
+"""``ingot prune``: retire old images. Shows what would go; ``--yes`` does it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ingot.aws.prune import Pruned
+    from ingot.aws.prune_plan import PrunePlan
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def prune(
+    recipes: Annotated[list[str] | None, typer.Argument(help="Recipes to look at. [default: all]")] = None,
+    keep: Annotated[int, typer.Option(min=1, help="How many of each recipe's newest images stay.")] = 5,
+    min_age: Annotated[int, typer.Option(min=0, help="Images younger than this stay, days.")] = 7,
+    versions: Annotated[
+        int | None,
+        typer.Option(
+            min=2, help="How many of the newest versions of each fleet's launch template stay. [default: all]"
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Remove images that nothing uses: AMI, snapshots, registry entry. Without --yes, only say what would go."""
+    from ingot.aws.clients import connect
+    from ingot.aws.failures import translated
+    from ingot.aws.prune import prune as remove
+    from ingot.aws.prune_plan import Rules, plan_prune
+    from ingot.cli.reporting import Reporter
+
+    clients = connect()
+    rules = Rules(keep, dt.timedelta(days=min_age), versions, tuple(recipes or ()))
+    with translated():
+        plan = plan_prune(clients, rules, dt.datetime.now(dt.UTC))
+        if not yes:
+            print(json.dumps(plan.as_dict(), sort_keys=True) if as_json else _shown(plan))
+            return
+        with Reporter() as reporter:
+            done = remove(clients, plan, reporter)
+    print(json.dumps(done.as_dict(), sort_keys=True) if as_json else _told(done))
+    for what, why in done.stayed:
+        print(f"ingot: {what} stays: {why}", file=sys.stderr)
+    raise typer.Exit(1 if done.stayed else 0)
+
+
+def _shown(plan: PrunePlan) -> str:
+    """Return a plan as text: a line for each image, those that go first."""
+    lines = [
+        f"remove  {image.ami_id}  {image.recipe}  {image.digest[:12]}  {image.made:%Y-%m-%d}"
+        for image in plan.going
+    ]
+    lines += [f"remove  {snapshot}  a snapshot without an AMI" for snapshot in plan.snapshots]
+    lines += [f"remove  {version}  {version.ami_id}" for version in plan.versions]
+    for image in plan.images:
+        if image.reasons:
+            more = f"  (and {len(image.reasons) - 1} more)" if len(image.reasons) > 1 else ""
+            lines.append(
+                f"keep    {image.ami_id}  {image.recipe}  {image.digest[:12]}  {image.made:%Y-%m-%d}  {image.reasons[0]}{more}"
+            )
+    end = "nothing to remove" if plan.empty else "nothing was changed: --yes removes what says remove"
+    return "\n".join([*lines, end])
+
+
+def _told(done: Pruned) -> str:
+    lines = [f"{ami_id}  came into use and stays: {why}" for ami_id, why in done.spared]
+    lines.append(
+        f"removed {len(done.images)} images, {len(done.snapshots)} snapshots, {len(done.versions)} launch template versions"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,345 @@
+"""Old images are retired; nothing that is in use, wherever, is ever removed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+
+import pytest
+from botocore.exceptions import ClientError
+
+from ingot.aws.prune import prune
+from ingot.aws.prune_plan import Rules, plan_prune
+from ingot.aws.registry import lookup, parameter_name
+from tests.aws.support import holdings
+
+LATER = dt.timedelta(days=30)
+NUMBERS = itertools.count()
+
+
+def quiet(_message):
+    """Progress that nobody reads."""
+
+
+def planned(clients, **rules):
+    """The plan as it will be in a month."""
+    given = {"keep": 1, **rules}
+    return plan_prune(clients, Rules(**given), dt.datetime.now(dt.UTC) + LATER)
+
+
+def pruned(clients, **rules):
+    return prune(clients, planned(clients, **rules), quiet)
+
+
+class Account:
+    """Makes images as a publish leaves them, without one."""
+
+    def __init__(self, clients):
+        self.clients = clients
+
+    def snapshot(self, recipe="web", state="published"):
+        told = {"ingot:recipe": recipe, "ingot:state": state}
+        made = self.clients.ebs.start_snapshot(VolumeSize=1, Tags=tag_list(told))["SnapshotId"]
+        self.clients.ebs.complete_snapshot(SnapshotId=made, ChangedBlocksCount=0)
+        self.clients.ec2.get_waiter("snapshot_completed").wait(
+            SnapshotIds=[made], WaiterConfig={"Delay": 0.1}
+        )
+        return made
+
+    def image(self, recipe="web", *, entered=True, state="published", snapshot=None):
+        """Register an AMI and enter it in the registry; return its id."""
+        digest = f"{next(NUMBERS):064x}"
+        told = {"ingot:recipe": recipe, "ingot:digest": digest, "ingot:state": state}
+        snapshot = snapshot or self.snapshot(recipe, state)
+        mapping = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}
+        ami_id = self.clients.ec2.register_image(
+            Name=f"ingot/{recipe}/{digest[-12:]}",
+            Architecture="x86_64",
+            VirtualizationType="hvm",
+            EnaSupport=True,
+            RootDeviceName="/dev/xvda",
+            BlockDeviceMappings=[mapping],
+            TagSpecifications=[{"ResourceType": "image", "Tags": tag_list(told)}],
+        )["ImageId"]
+        self.clients.ec2.get_waiter("image_available").wait(ImageIds=[ami_id], WaiterConfig={"Delay": 0.1})
+        if entered:
+            self.clients.ssm.put_parameter(Name=parameter_name(recipe, digest), Value=ami_id, Type="String")
+        return ami_id
+
+    def template(self, name, *amis, ours=True):
+        """Make a launch template with a version for each AMI."""
+        told = [
+            {
+                "ResourceType": "launch-template",
+                "Tags": tag_list({"ingot:recipe": "web"} if ours else {"a": "b"}),
+            }
+        ]
+        ec2 = self.clients.ec2
+        for number, ami_id in enumerate(amis):
+            data = {"ImageId": ami_id, "InstanceType": "t3.small"}
+            if number == 0:
+                ec2.create_launch_template(
+                    LaunchTemplateName=name, LaunchTemplateData=data, TagSpecifications=told
+                )
+            else:
+                ec2.create_launch_template_version(LaunchTemplateName=name, LaunchTemplateData=data)
+
+    def group(self, name, **what):
+        zone = self.clients.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+        self.clients.autoscaling.create_auto_scaling_group(
+            AutoScalingGroupName=name, MinSize=0, MaxSize=0, DesiredCapacity=0, VPCZoneIdentifier=zone, **what
+        )
+
+
+def tag_list(values):
+    return [{"Key": key, "Value": value} for key, value in values.items()]
+
+
+@pytest.fixture
+def account(direct):
+    return Account(direct)
+
+
+@pytest.fixture
+def newest(account):
+    """An image that stays in any case if it is made last: the tests call it after theirs."""
+    return account.image
+
+
+def reasons(clients, ami_id, **rules):
+    [image] = [image for image in planned(clients, **rules).images if image.ami_id == ami_id]
+    return image.reasons
+
+
+def test_only_the_newest_of_each_recipe_stay(account, clients, direct):
+    old, new = account.image(), account.image()
+    other = account.image("api")
+    plan = planned(clients)
+    assert [image.ami_id for image in plan.going] == [old]
+    assert reasons(clients, new) == ("one of the newest 1 of web",)
+    assert reasons(clients, other) == ("one of the newest 1 of api",)
+    before = holdings(direct)
+    done = prune(clients, plan, quiet)
+    assert (done.images, done.stayed, done.spared) == ([old], [], [])
+    after = holdings(direct)
+    assert set(after["images"]) == {new, other}
+    assert len(after["snapshots"]) == len(before["snapshots"]) - 1
+    assert len(after["parameters"]) == len(before["parameters"]) - 1
+    assert planned(clients).empty
+
+
+def test_looking_changes_nothing(account, clients, direct, proxy):
+    account.image()
+    account.image()
+    before = holdings(direct)
+    assert not planned(clients).empty
+    assert holdings(direct) == before
+    assert not [name for name in proxy.seen if not name.startswith(("Describe", "Get"))]
+
+
+def test_what_is_young_stays(account, clients):
+    account.image()
+    account.image()
+    plan = plan_prune(clients, Rules(keep=1), dt.datetime.now(dt.UTC))
+    assert plan.empty
+    assert "younger than 7 days" in plan.images[0].reasons
+
+
+def test_other_recipes_are_left_alone(account, clients):
+    account.image(), account.image(), account.image("api"), account.image("api")
+    assert {image.recipe for image in planned(clients, recipes=("api",)).images} == {"api"}
+
+
+@pytest.mark.parametrize("state", ["running", "stopped"])
+def test_what_an_instance_runs_stays(state, account, clients, direct):
+    used = account.image()
+    launched = direct.ec2.run_instances(ImageId=used, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    if state == "stopped":
+        direct.ec2.stop_instances(InstanceIds=[launched])
+    account.image()
+    assert reasons(clients, used) == (f"used by instance {launched} ({state})",)
+    direct.ec2.terminate_instances(InstanceIds=[launched])
+    assert reasons(clients, used) == ()
+
+
+def test_what_any_version_of_any_launch_template_names_stays(account, clients):
+    first, second, foreign = account.image(), account.image(), account.image()
+    account.template("fleet", first, second)
+    account.template("other-team", foreign, ours=False)
+    account.image()
+    assert reasons(clients, first) == ("used by launch template fleet version 1",)
+    assert reasons(clients, second) == ("used by launch template fleet version 2",)
+    assert reasons(clients, foreign) == ("used by launch template other-team version 1",)
+
+
+def test_all_pages_are_read(account, clients, direct):
+    """EC2 gives launch templates and their versions in pages of 200."""
+    used, last = account.image(), account.image()
+    account.template("fleet", *[last] * 201, used)
+    account.image()
+    assert reasons(clients, used) == ("used by launch template fleet version 202",)
+
+
+def test_what_a_launch_template_names_by_a_parameter_stays(account, clients, direct):
+    used = account.image()
+    direct.ssm.put_parameter(Name="/team/image", Value=used, Type="String")
+    account.template(
+        "aliased", "resolve:ssm:/team/image", "resolve:ssm:/team/none", "resolve:ssm:/aws/service/x"
+    )
+    account.image()
+    assert reasons(clients, used) == ("used by launch template aliased version 1",)
+
+
+def test_what_a_group_would_launch_stays(account, clients):
+    used, overridden = account.image(), account.image()
+    account.template("fleet", used, overridden)
+    account.template("small", overridden)
+    account.group("by-number", LaunchTemplate={"LaunchTemplateName": "fleet", "Version": "1"})
+    mixed = {
+        "LaunchTemplateSpecification": {"LaunchTemplateName": "fleet", "Version": "$Latest"},
+        "Overrides": [
+            {"LaunchTemplateSpecification": {"LaunchTemplateName": "small", "Version": "$Default"}}
+        ],
+    }
+    account.group("mixed", MixedInstancesPolicy={"LaunchTemplate": mixed})
+    account.image()
+    assert "used by Auto Scaling group by-number" in reasons(clients, used)
+    assert "used by Auto Scaling group mixed" in reasons(clients, overridden)
+
+
+def test_what_a_launch_configuration_names_stays(account, clients, direct):
+    used = account.image()
+    direct.autoscaling.create_launch_configuration(
+        LaunchConfigurationName="old", ImageId=used, InstanceType="t3.small"
+    )
+    account.image()
+    assert reasons(clients, used) == ("used by launch configuration old",)
+
+
+def test_what_is_shared_or_protected_or_in_progress_stays(account, clients, direct):
+    shared, protected, making = account.image(), account.image(), account.image(state="in-progress")
+    direct.ec2.modify_image_attribute(ImageId=shared, LaunchPermission={"Add": [{"UserId": "111122223333"}]})
+    direct.ec2.enable_image_deregistration_protection(ImageId=protected)
+    account.image()
+    assert reasons(clients, shared) == ("is shared with 111122223333",)
+    assert reasons(clients, protected) == ("is protected from deregistration",)
+    assert reasons(clients, making)[0].startswith("is being published")
+
+
+def test_foreign_images_are_not_even_looked_at(account, clients, direct):
+    direct.ec2.create_tags(Resources=[ami := account.image()], Tags=tag_list({"x": "y"}))
+    direct.ec2.delete_tags(Resources=[ami], Tags=[{"Key": "ingot:recipe"}])
+    assert planned(clients).images == ()
+
+
+def test_old_versions_go_first_when_asked_for(account, clients, direct):
+    amis = [account.image() for _ in range(5)]
+    account.template("fleet", *amis)
+    account.template("other-team", amis[1], ours=False)
+    account.group("fleet", LaunchTemplate={"LaunchTemplateName": "fleet", "Version": "3"})
+    assert planned(clients).going == ()
+    plan = planned(clients, versions=2)
+    # 1 is the default, 3 the group's, 4 and 5 the newest: 2 alone can go, and another team's template keeps its AMI.
+    assert [version.number for version in plan.versions] == [2]
+    assert plan.going == ()
+    direct.ec2.delete_launch_template(LaunchTemplateName="other-team")
+    done = pruned(clients, versions=2)
+    assert (len(done.versions), done.images, done.stayed) == (1, [amis[1]], [])
+
+
+def test_a_snapshot_without_an_ami_goes(account, clients, direct):
+    orphan, making = account.snapshot(), account.snapshot(state="in-progress")
+    kept = account.image()
+    done = pruned(clients)
+    assert (done.snapshots, done.images) == ([orphan], [])
+    assert making in holdings(direct)["snapshots"]
+    assert holdings(direct)["images"] == [kept]
+
+
+def test_a_snapshot_of_two_amis_goes_with_the_last(account, clients, direct):
+    snapshot = account.snapshot()
+    account.image(snapshot=snapshot)
+    kept = account.image(snapshot=snapshot)
+    done = pruned(clients)
+    assert (len(done.images), done.snapshots, done.stayed) == (1, [], [])
+    assert holdings(direct)["images"] == [kept]
+    assert holdings(direct)["snapshots"] == [snapshot]
+
+
+def test_what_comes_into_use_meanwhile_is_given_back(account, clients, direct, proxy):
+    used, gone = account.image(), account.image()
+    account.image()
+    plan = planned(clients)
+    digest = plan.images[0].digest
+    account.template("fleet", used)
+    done = prune(clients, plan, quiet)
+    assert done.spared == [(used, "used by launch template fleet version 1")]
+    assert done.images == [gone]
+    [image] = direct.ec2.describe_images(ImageIds=[used])["Images"]
+    assert (image["State"], image.get("DeprecationTime")) == ("available", None)
+    assert lookup(direct.ssm, "web", digest) == used
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "DescribeImages",
+        "DescribeInstances",
+        "DescribeLaunchTemplates",
+        "DescribeLaunchTemplateVersions",
+        "DescribeAutoScalingGroups",
+        "DescribeLaunchConfigurations",
+        "DescribeImageAttribute",
+        "GetParametersByPath",
+        "DescribeSnapshots",
+    ],
+)
+def test_who_cannot_look_removes_nothing(operation, account, clients, direct, proxy):
+    account.template("fleet", account.image())
+    account.image()
+    account.image()
+    before = holdings(direct)
+    proxy.fail(operation, code="UnauthorizedOperation", status=403)
+    with pytest.raises(ClientError, match=operation):
+        pruned(clients)
+    assert holdings(direct) == before
+
+
+@pytest.mark.parametrize(
+    "operation",
+    ["EnableImageDeprecation", "DeleteParameter", "DisableImage", "DeregisterImage"],
+)
+def test_what_fails_for_one_does_not_keep_the_others(operation, account, clients, direct, proxy):
+    first, second = account.image(), account.image()
+    kept = account.image()
+    proxy.fail(operation, code="UnauthorizedOperation", status=403, times=1)
+    done = pruned(clients)
+    assert done.images == [second]
+    [(what, why)] = done.stayed
+    assert what == first
+    assert why.startswith(operation)
+    proxy.heal()
+    assert pruned(clients).images == [first], "the next prune goes on"
+    assert holdings(direct)["images"] == [kept]
+
+
+def test_when_the_second_look_fails_nothing_is_deregistered(account, clients, direct, proxy):
+    old = account.image()
+    account.image()
+    proxy.fail("DescribeAutoScalingGroups", code="Throttling", status=400, after=2)
+    done = pruned(clients)
+    assert done.images == []
+    assert "disabled, not deregistered" in done.stayed[0][1]
+    proxy.heal()
+    assert pruned(clients).images == [old]
+
+
+@pytest.mark.parametrize("operation", ["DisableImage", "DeregisterImage", "DeleteParameter"])
+def test_a_lost_answer_costs_nothing(operation, account, clients, direct, proxy):
+    account.image()
+    kept = account.image()
+    proxy.fail(operation, lost=True, times=1)
+    assert pruned(clients).stayed == []
+    assert holdings(direct)["images"] == [kept]
+    assert pruned(clients).stayed == []
+    assert len(holdings(direct)["snapshots"]) == 1
