@@ -58,9 +58,9 @@ def publish_image(
     )
     if where == "instance":
         return _by_instance(recipe, store, clients, settings, reporter, image=image, packages=packages)
-    image = store.bake(recipe, reporter)
-    with store.using(image):
-        return publish(image, clients, settings, reporter)
+    baked = store.bake(recipe, reporter)
+    with store.using(baked):
+        return publish(baked, clients, settings, reporter)
 
 
 def _where(clients: Clients, mode: str, *, test: bool) -> str:
