@@ -204,3 +204,19 @@ def test_a_damaged_manifest_is_refused():
 def test_a_missing_disk_is_said():
     [note] = diff(manifest(), manifest(epoch=1)).notes
     assert note.startswith("the disk of the image before and of the image after is not on this machine")
+
+
+def test_secrets_of_tests_and_of_the_kernel_are_masked():
+    before = manifest(
+        tests=[{"name": "t", "command": "curl --token old-secret x"}],
+        boot={"mode": "uefi", "kernel_command_line": "quiet"},
+    )
+    after = manifest(
+        tests=[{"name": "t", "command": "curl --token new-secret x"}],
+        boot={"mode": "uefi", "kernel_command_line": "quiet api_key=new-secret"},
+    )
+    found = diff(before, after)
+    assert [change.description for change in found.tests] == [
+        "command curl --token ‹masked 1› x → curl --token ‹masked 2› x"
+    ]
+    assert "secret" not in str(found.to_json())

@@ -22,6 +22,14 @@ KEY = "-----BEGIN RSA " + "PRIVATE KEY-----\n" + "MIIEow" * 10 + "\n-----END RSA
         ('{"token": "a", "password": "b"}', '{"token": ‹masked 1›, "password": ‹masked 2›}'),
         ("password:\n  user: bob", "password:\n  user: bob"),
         ("secret: |\n  one\n  two\nnext: 1", "secret: |\n‹masked 1›\nnext: 1"),
+        ("run --password hunter2 --verbose", "run --password ‹masked 1› --verbose"),
+        ("mysql --password --user x", "mysql --password --user x"),
+        ("<password>hunter2</password>", "<password>‹masked 1›</password>"),
+        ("define('DB_PASSWORD', 'hunter2');", "define('DB_PASSWORD', ‹masked 1›);"),
+        ("'password' => 'hunter2',", "'password' => ‹masked 1›,"),
+        ("user:{SSHA}abcdef==", "user:‹masked 1›"),
+        ("CREATE USER x IDENTIFIED BY 'hunter2'", "CREATE USER x IDENTIFIED BY ‹masked 1›"),
+        ('Environment="API_KEY=abc"', 'Environment="API_KEY=‹masked 1›"'),
         ("ServerTokens Prod", "ServerTokens Prod"),
         ("AuthType Basic", "AuthType Basic"),
         ("PasswordAuthentication no", "PasswordAuthentication no"),
@@ -77,3 +85,10 @@ def test_files_for_credentials_are_not_shown():
 )
 def test_what_is_not_shown_is_said(content, note):
     assert text_diff("/etc/x", None, content).note == note
+
+
+@pytest.mark.parametrize(
+    "piece", ["password", "a_password.", "--password ", "<password ", "://a", "basic ", "token-"]
+)
+def test_a_text_of_nothing_but_names_of_secrets_comes_to_an_end(piece):
+    assert text_diff("/etc/x", None, (piece * 40_000).encode()[:250_000]).added == 1

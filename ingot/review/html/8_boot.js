@@ -3,7 +3,7 @@ const seconds = (time) => `${time.toFixed(1)} s`;
 
 const bar = (name, start, end, total, look, note) => {
   const mark = make("i", { class: look });
-  Object.assign(mark.style, { left: `${(100 * start) / total}%`, width: `${Math.max(0.4, (100 * (end - start)) / total)}%` });
+  Object.assign(mark.style, { left: `min(calc(100% - 4px), ${(100 * start) / total}%)`, width: `${Math.max(0.4, (100 * (end - start)) / total)}%` });
   return [make("div", { class: "name" }, name), make("div", { class: "track", "aria-hidden": "true" }, mark), make("div", { class: "soft kib" }, note)];
 };
 

@@ -43,7 +43,9 @@ const summary = (images) => {
     data.notes.map((note) => make("p", { class: "card soft" }, note)),
     make("ul", { class: "tiles" },
       data.stacks.length ? tile("stacks", target("Infrastructure"), count(stacks.length), stacks.length ? `${plural(resources, "resource")}` : "no change") : null,
-      data.images.map((image, index) => (image.diff && !image.diff.empty ? tilesOf(image, images[index].id) : null))));
+      data.images.map((image, index) => (image.diff && !image.diff.empty ? tilesOf(image, images[index].id) : null)),
+      data.boots.map((boot) => tile(`boot of ${boot.recipe}`, target("Boot"), make("span", { class: boot.ok ? "added" : "removed" }, boot.ok ? "passed" : "failed"),
+        `${boot.tests.filter((test) => test.ok).length} of ${plural(boot.tests.length, "test")}, ${seconds(boot.seconds)}`))));
 };
 
 const drawNav = () => {
