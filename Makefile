@@ -4,7 +4,7 @@
 # make check  linters, types and the quick tests
 # make lock   compile requirements.txt anew
 # make runner what a hosted CI runner lacks: user namespaces, KVM
-# make bench  side-by-side measurements against peers
+# make bench  side-by-side measurements against peers, into bench/RESULTS.md; ONLY=bake,boot for some, RUNS=3
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -43,3 +43,6 @@ lock:
 
 runner:
 	@tools/runner
+
+bench: setup
+	@python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))

@@ -51,6 +51,7 @@ class DiskCopy:
             return update_disk(spec, below, lower.disk, lower.blocks, changes, self._target)
 
     def _begin(self) -> Tuple[str, LowerDisk]:
+        self._base.index.prepare()
         spec = disk_spec(self._plan, self._base, self._base.root)
         more = More()
         key = disk_key(self._base, spec, more.inodes, ())

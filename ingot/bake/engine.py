@@ -31,39 +31,63 @@ def bake(
     progress: Progress,
     keep: bool = False,
     hold: Sequence[int] = (),
+    fetch: Callable[[], None] = lambda: None,
 ) -> Dict[str, Any]:
-    """Bake ``plan`` and return the manifest; ``output`` then holds disk.raw and manifest.json.
+    """Bake ``plan`` and return the manifest, as :func:`bake_into` does."""
+    bake_into(
+        plan, sources=sources, packages=packages, layers=layers, output=output, progress=progress, keep=keep, hold=hold,
+        fetch=fetch,
+    )  # fmt: skip
+    manifest: Dict[str, Any] = json.loads((output / "manifest.json").read_text())
+    return manifest
 
-    ``sources`` is the recipe's directory, ``packages`` the fetched packages (:mod:`ingot.bake.fetch`), ``layers`` where lower layers are
-    kept. ``hold``: descriptors of locks (:mod:`ingot.bake.locks`) that stay held until the worker has ended, even where this process is killed.
+
+def bake_into(
+    plan: Mapping[str, Any],
+    *,
+    sources: Path,
+    packages: Path,
+    layers: Path,
+    output: Path,
+    progress: Progress,
+    keep: bool = False,
+    hold: Sequence[int] = (),
+    fetch: Callable[[], None] = lambda: None,
+) -> None:
+    """Bake ``plan``; ``output`` then holds disk.raw and manifest.json.
+
+    ``sources`` is the recipe's directory, ``packages`` where its packages are (:mod:`ingot.bake.fetch`), which ``fetch`` brings when they
+    are needed, ``layers`` where lower layers are kept. ``hold``: descriptors of locks (:mod:`ingot.bake.locks`) that stay held until the worker has ended, even where this process is killed.
     On failure ``output`` holds nothing of the bake, unless ``keep``: then ``output/root`` is the tree as the failure left it.
     Raises BakeError, StepError, MissingToolError, MissingRightError.
     """
     for tool in ("dpkg-deb", "tar", "mount"):
         require(tool, needed_for="bake")
-    check_rights()
+    if os.geteuid() != 0:
+        check_rights()  # beforehand: some machines let the worker hang instead of fail
     check_architecture(plan["architecture"])
     output.mkdir(parents=True, exist_ok=True)
     layers.mkdir(parents=True, exist_ok=True)
     places = {"sources": sources, "packages": packages, "layers": layers, "output": output}
     job = {"plan": plan, "keep": keep, **{name: str(path.absolute()) for name, path in places.items()}}
     try:
-        _run_worker(job, hold, progress)
-        manifest: Dict[str, Any] = json.loads((output / "manifest.json").read_text())
+        _run_worker(job, hold, progress, fetch)
     except BaseException:
         for name in ("disk.raw", "manifest.json"):
             (output / name).unlink(missing_ok=True)
         raise
-    return manifest
 
 
 def _command() -> List[str]:
     # The worker is the first process of a namespace of its own: however it ends, all that it started ends with it.
     spaces = ["--uts", "--pid", "--fork", "--kill-child=SIGKILL"]
-    return [*own_mounts(), *spaces, sys.executable, "-m", "ingot.bake.worker"]
+    # -S: it needs the standard library alone, and starts the sooner.
+    return [*own_mounts(), *spaces, sys.executable, "-S", "-m", "ingot.bake.worker"]
 
 
-def _run_worker(job: Mapping[str, Any], hold: Sequence[int], progress: Progress) -> None:
+def _run_worker(
+    job: Mapping[str, Any], hold: Sequence[int], progress: Progress, fetch: Callable[[], None]
+) -> None:
     """Run the worker to its end, pass its progress on, raise its error."""
     with tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace") as trouble:
         worker = subprocess.Popen(
@@ -76,7 +100,7 @@ def _run_worker(job: Mapping[str, Any], hold: Sequence[int], progress: Progress)
             text=True,
         )
         try:
-            failure = _talk(worker, job, progress)
+            failure = _talk(worker, job, progress, fetch)
         finally:
             if worker.stdin is not None:
                 with suppress(BrokenPipeError):
@@ -89,6 +113,7 @@ def _run_worker(job: Mapping[str, Any], hold: Sequence[int], progress: Progress)
     if failure is not None:
         raise failure
     if worker.returncode != 0:
+        check_rights()
         raise BakeError(f"the bake ended with status {worker.returncode}" + (f"\n{end}" if end else ""))
 
 
@@ -100,7 +125,7 @@ def _environment() -> Dict[str, str]:
 
 
 def _talk(
-    worker: "subprocess.Popen[str]", job: Mapping[str, Any], progress: Progress
+    worker: "subprocess.Popen[str]", job: Mapping[str, Any], progress: Progress, fetch: Callable[[], None]
 ) -> Optional[IngotError]:
     """Give the worker its job and hear it to its end. Its stdin stays open: it is how the worker knows that we live."""
     if worker.stdin is None or worker.stdout is None:
@@ -113,7 +138,13 @@ def _talk(
         message = json.loads(line)
         if "progress" in message:
             progress(message["progress"])
+        elif "need" in message:
+            fetch()
+            worker.stdin.write("\n")
+            worker.stdin.flush()
         elif "error" in message:
+            if message["error"]["type"] == "CommandError":
+                check_rights()  # a mount, most likely: it knows what to do about it
             failure = _error(**message["error"])
     return failure
 

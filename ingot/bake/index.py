@@ -6,6 +6,7 @@ Kept in one file beside the tree. An entry is made of its row when it is asked f
 from __future__ import annotations
 
 import pickle
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
@@ -65,14 +66,22 @@ class Index(Tree):
     def __contains__(self, path: object) -> bool:
         return path in self._rows
 
-    @property
+    @cached_property
     def numbers(self) -> Dict[str, int]:
         """The inode of each path on the disk of the layer, lost+found included."""
         return {**{path: row[_NUMBER] for path, row in self._rows.items()}, "/lost+found": 11}
 
+    @cached_property
+    def _lines(self) -> Dict[str, Tuple[str, Optional[bytes]]]:
+        return {path: (row[_LINE], row[_TEXT]) for path, row in self._rows.items()}
+
+    def prepare(self) -> None:
+        """Do now what a bake will ask for: while programs of the recipe run, there is time."""
+        _ = self.numbers, self._lines  # each keeps its value
+
     def lines(self, changes: Changes) -> Tuple[List[str], bytes]:
         """Return the manifest's lines of all files of the tree that ``changes`` make, and the inventory's text of them."""
-        rows = {path: (row[_LINE], row[_TEXT]) for path, row in self._rows.items()}
+        rows = dict(self._lines)
         for path in changes.gone:
             del rows[path]
         for entry in changes.entries:

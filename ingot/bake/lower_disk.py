@@ -14,7 +14,7 @@ import shutil
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, FrozenSet, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ingot.bake.base import Base
 from ingot.bake.chroot import HOSTNAME
@@ -32,12 +32,12 @@ _PIECE = 64 << 20
 
 @dataclass(frozen=True)
 class LowerDisk:
-    """A disk with the lower layer alone: its file, its blocks' digests, its layout, and the paths that the gate must look at again."""
+    """A disk with the lower layer alone: its file, its blocks' digests, its layout, and for each check of the gate the paths in doubt."""
 
     disk: Path
     blocks: Tuple[Optional[str], ...]
     layout: Layout
-    suspects: FrozenSet[str]
+    suspects: Mapping[str, Sequence[str]]
 
 
 def disk_key(base: Base, spec: DiskSpec, inodes: int, boot: Sequence[Tuple[str, Optional[str]]]) -> str:
@@ -84,7 +84,7 @@ def lower_disk(
     obtain(place, make, use=use, waiting=lambda: progress("waiting: another bake writes the same disk"))
     state: Dict[str, Any] = pickle.loads((place / "state").read_bytes())  # noqa: S301 - the store is trusted
     layout = Layout(**state["layout"])
-    return LowerDisk(place / "disk.raw", tuple(state["blocks"]), layout, frozenset(state["suspects"]))
+    return LowerDisk(place / "disk.raw", tuple(state["blocks"]), layout, state["suspects"])
 
 
 def _make(base: Base, spec: DiskSpec, place: Path, more: More, progress: Callable[[str], None]) -> None:
@@ -100,7 +100,7 @@ def _make(base: Base, spec: DiskSpec, place: Path, more: More, progress: Callabl
         state = {
             "blocks": digest.blocks,
             "layout": asdict(layout),
-            "suspects": sorted(suspects(disk, base.index, [HOSTNAME])),
+            "suspects": suspects(disk, base.index, [HOSTNAME]),
         }
         (unfinished / "state").write_bytes(pickle.dumps(state, protocol=4))
         unfinished.rename(place)

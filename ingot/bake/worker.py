@@ -2,7 +2,7 @@
 
 :mod:`ingot.bake.engine` starts it. The first line on stdin is the job, JSON with the plan and the directories; then stdin stays open as
 long as the engine lives: at its end the work is given up and cleaned away. Every line on stdout is one JSON object:
-``{"progress": text}``, and at the end ``{"error": {…}}`` or ``{"done": true}``.
+``{"progress": text}``, ``{"need": "packages"}`` (a line on stdin says that they are there), and at the end ``{"error": {…}}`` or ``{"done": true}``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def work(job: Mapping[str, Any]) -> None:
     """Bake: make or find the lower layer, put the recipe on it, write disk and manifest into the output directory."""
     plan, output = job["plan"], Path(job["output"])
     with ExitStack() as use:
-        base = base_layer(plan, Path(job["packages"]), Path(job["layers"]), progress, use)
+        base = base_layer(plan, Path(job["packages"]), Path(job["layers"]), progress, use, _ask_for_packages)
         disk = use.enter_context(closing(DiskCopy(plan, base, output / "disk.raw", progress, use)))
         directory = output / "work"
         directory.mkdir()
@@ -92,9 +92,19 @@ def _give_up(*_: object) -> None:
     raise GivenUpError
 
 
+_packages = threading.Event()
+
+
+def _ask_for_packages() -> None:
+    """Let the engine fetch the packages, and wait until they are there."""
+    say(need="packages")
+    _packages.wait()
+
+
 def _watch_engine() -> None:
-    """Wait for the end of stdin, which only the engine's end brings; then stop the work in the main thread."""
-    sys.stdin.read()
+    """Hear that the packages are there; at the end of stdin, which only the engine's end brings, stop the work in the main thread."""
+    for _ in sys.stdin:
+        _packages.set()
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from ingot import paths
-from ingot.bake.engine import bake
+from ingot.bake.engine import bake, bake_into
 from ingot.bake.fetch import UNFINISHED, fetch_packages, package_file, unsound_packages
 from ingot.bake.foreign import check_architecture
 from ingot.bake.locks import locked, try_locked
-from ingot.bake.rights import KEPT, check_rights, how_to_inspect, remove_tree
+from ingot.bake.rights import KEPT, how_to_inspect, remove_tree
 from ingot.errors import BakeError, IngotError, InputError, SizeError
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import RECIPE_FILE
@@ -108,8 +108,8 @@ class Store:
 
     def fetch(self, plan: Mapping[str, Any], progress: Progress) -> dict[str, Path]:
         """Return the file of each package of a plan by its SHA-256, after fetching what is not here."""
-        with self._packages_of(plan, progress):
-            pass
+        with self._packages_in_use(progress):
+            self._complete(plan, progress)
         return {entry["sha256"]: package_file(self.packages, entry["sha256"]) for entry in plan["packages"]}
 
     def all_images(self) -> list[Image]:
@@ -142,7 +142,6 @@ class Store:
             return image
         plan = compile_plan(recipe)
         check_architecture(plan["architecture"])  # before anything is fetched
-        check_rights()
         with self._workspace(plan["recipe_digest"], progress) as (work, lock):
             # Another process may have finished it while this one waited.
             if not force and (image := self.image(digest)) is not None:
@@ -155,10 +154,11 @@ class Store:
         plan = compile_plan(recipe)
         with (
             self._workspace(f"check-{plan['recipe_digest']}", progress) as (work, lock),
-            self._packages_of(plan, progress) as shared,
+            self._packages_in_use(progress) as shared,
         ):
             return bake(
                 plan,
+                fetch=lambda: self._complete(plan, progress),
                 sources=recipe.source_root,
                 packages=self.packages,
                 layers=work / "layers",
@@ -187,9 +187,10 @@ class Store:
         progress: Progress,
     ) -> None:
         try:
-            with self._packages_of(plan, progress) as shared:
-                bake(
+            with self._packages_in_use(progress) as shared:
+                bake_into(
                     _with_places(plan, recipe),
+                    fetch=lambda: self._complete(plan, progress),
                     sources=recipe.source_root,
                     packages=self.packages,
                     layers=self.layers,
@@ -220,13 +221,16 @@ class Store:
         return kept
 
     @contextmanager
-    def _packages_of(self, plan: Mapping[str, Any], progress: Progress) -> Iterator[int]:
-        """Have the packages of a plan in the store, and keep them there while the body uses them; give the descriptor of that lock."""
+    def _packages_in_use(self, progress: Progress) -> Iterator[int]:
+        """Keep the packages of the store where they are while the body uses them; give the descriptor of that lock."""
         with locked(self.packages / "in-use.lock", waiting=lambda: progress(COLLECTING), shared=True) as lock:
-            missing = unsound_packages(plan["packages"], self.packages, progress)
-            if missing:
-                fetch_packages(missing, self.packages, _mirrors(plan, progress), progress)
             yield lock
+
+    def _complete(self, plan: Mapping[str, Any], progress: Progress) -> None:
+        """Have all packages of a plan in the store."""
+        missing = unsound_packages(plan["packages"], self.packages, progress)
+        if missing:
+            fetch_packages(missing, self.packages, _mirrors(plan, progress), progress)
 
     @contextmanager
     def _workspace(self, digest: str, progress: Progress) -> Iterator[tuple[Path, int]]:

@@ -93,7 +93,7 @@ def check(view: View) -> Iterator[Finding]:
         for word in view.traces
         if word
     )
-    for entry in view.unproven_files:
+    for entry in view.unproven_files("contents"):
         if KEY_FILES.fullmatch(entry.path):
             if not view.is_packaged(entry.path, view.read(entry.path)):
                 yield Finding("private-key", entry.path, "a file for private keys")

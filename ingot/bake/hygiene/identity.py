@@ -49,7 +49,7 @@ _OWN_ADDRESSES = re.compile(r"127\.[0-9.]+|::1|fe00::[0-9]*|ff0[0-9]::[0-9]*|0\.
 def check(view: View) -> Iterator[Finding]:
     """Yield machine ids, host keys, authorized keys, seeds, leases, host names and resolvers of the builder."""
     yield from _machine_ids(view)
-    for entry in view.unproven_files:
+    for entry in view.unproven_files("identity"):
         path = entry.path
         if path.endswith(("/authorized_keys", "/authorized_keys2")) and view.lines(path):
             yield Finding("authorized-key", path, f"who has one of {len(view.lines(path))} keys may log in")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ingot.bake.disk import Ext4Reader, read_ext4
 from ingot.bake.disk.spec import SNAPSHOT_BLOCK
@@ -18,7 +18,9 @@ from ingot.bake.index import Index, Patched
 from ingot.bake.tree import Entry, Kind, decode
 
 # The checks that look at one file after the other.
-_CHECKS = (identity.check, contents.check, traces.check, permissions.check)
+_CHECKS = {
+    "identity": identity.check, "contents": contents.check, "traces": traces.check, "permissions": permissions.check,
+}  # fmt: skip
 _PAGE = 4096
 _INODE = 256
 # Says which files are packages': when it changes, nothing is taken as known.
@@ -26,33 +28,31 @@ _DATABASE = "/var/lib/dpkg/"
 
 
 class Known(NamedTuple):
-    """The lower layer's disk: its file, its blocks' digests and those of the disk made of it, what is on it, and the paths in doubt."""
+    """The lower layer's disk: its file, its blocks' digests and those of the disk made of it, what is on it, and for each check the paths in doubt."""
 
     disk: Path
     blocks: Sequence[Optional[str]]
     changed_blocks: Sequence[Optional[str]]
     tree: Index
-    suspects: FrozenSet[str]
+    suspects: Mapping[str, Sequence[str]]
 
 
-def suspects(disk: Path, index: Index, words: Sequence[str]) -> Set[str]:
-    """Return the paths on a disk with the lower layer ``index`` alone that are not clean whatever a recipe adds.
+def suspects(disk: Path, index: Index, words: Sequence[str]) -> Dict[str, List[str]]:
+    """Return for each check the paths on a disk with the lower layer ``index`` alone that are not clean whatever a recipe adds.
 
-    All else is: a package's unchanged file, or one in which no check finds anything. ``words`` are those that no file may hold.
+    All else is: a package's unchanged file, or one in which the check finds nothing. ``words`` are those that no file may hold.
     """
     with read_ext4(disk) as reader:
         view = View(reader, {}, words, index, is_lower=True)
-        found = {finding.path for check in _CHECKS for finding in check(view)}
-        for entry in view.unproven:
+        found = {name: {finding.path for finding in check(view)} for name, check in _CHECKS.items()}
+        caches = tuple(f"{cache}/" for cache in traces.CACHES)
+        for path, entry in view.entries.items():
             # Any directory can become a home.
-            hidden = any(f"/{cache}/" in entry.path for cache in traces.HOME_CACHES)
-            if (
-                hidden
-                or permissions.power(entry)
-                or entry.path.startswith(tuple(f"{c}/" for c in traces.CACHES))
-            ):
-                found.add(entry.path)
-    return found & set(view.entries)
+            if path.startswith(caches) or any(f"/{cache}/" in path for cache in traces.HOME_CACHES):
+                found["traces"].add(path)
+            if permissions.power(entry):
+                found["permissions"].add(path)
+        return {name: sorted(path for path in paths if path in view.entries) for name, paths in found.items()}
 
 
 def changed_view(
@@ -69,8 +69,10 @@ def changed_view(
         path: number for path, number in {**numbers, **moved}.items() if patch.get(path, True) is not None
     }
     reader.use_paths(live)
-    doubtful = {path for path, entry in patch.items() if entry is not None}
-    doubtful |= {path for path in known.suspects if path in entries}
+    fresh = {path for path, entry in patch.items() if entry is not None}
+    doubtful = {
+        name: fresh | {path for path in paths if path in entries} for name, paths in known.suspects.items()
+    }
     return View(reader, plan, words, known.tree, entries=entries, doubtful=doubtful)
 
 

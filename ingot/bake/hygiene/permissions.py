@@ -15,7 +15,7 @@ _STICKY = 0o1000
 
 def check(view: View) -> Iterator[Finding]:
     """Yield paths that all may write, and setuid, setgid and capable files that no package brought."""
-    for entry in view.unproven:
+    for entry in view.unproven("permissions"):
         if entry.kind is Kind.SYMLINK or entry.path.startswith("/dev/"):
             continue
         if entry.mode & 0o002 and not (entry.kind is Kind.DIRECTORY and entry.mode & _STICKY):

@@ -31,7 +31,7 @@ def check(view: View) -> Iterator[Finding]:
     caches: Dict[str, Tuple[int, int]] = {}
     tops = (*CACHES, *(f"{home}/{cache}" for home in sorted(view.homes) for cache in HOME_CACHES))
     below = tuple(f"{top}/" for top in tops)
-    for entry in view.unproven_files:
+    for entry in view.unproven_files("traces"):
         path = entry.path
         if _HISTORY.fullmatch(path.rpartition("/")[2]):
             yield Finding("history", path, "it says what somebody did while the image was made")

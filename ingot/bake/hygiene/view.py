@@ -6,7 +6,18 @@ import hashlib
 import posixpath
 import re
 from functools import cached_property
-from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    AbstractSet,
+    Any,
+    Dict,
+    FrozenSet,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from ingot.bake.disk import Ext4Reader
 from ingot.bake.inventory import BASELINE, STATUS, VOLATILE, escape
@@ -28,7 +39,7 @@ class View:
 
     ``traces`` are words of the builder that no file may hold; ``shipped`` is what the packages' layer consists of, by path, with
     digests: what is privileged there was made so by an installed package. ``entries`` are what is on the disk, if that is known, and
-    ``doubtful`` the paths that must be looked at one by one, if the others are known to be clean. ``is_lower``: the disk has the
+    ``doubtful`` the paths that each check must look at, if the others are known to be clean. ``is_lower``: the disk has the
     packages' layer alone.
     """
 
@@ -40,7 +51,7 @@ class View:
         shipped: Optional[Mapping[str, Entry]] = None,
         *,
         entries: Optional[Tree] = None,
-        doubtful: Optional[Iterable[str]] = None,
+        doubtful: Optional[Mapping[str, AbstractSet[str]]] = None,
         is_lower: bool = False,
     ) -> None:
         self._reader = reader
@@ -67,16 +78,15 @@ class View:
         """Yield everything below the directory ``top``."""
         return (self.entries[path] for path in self.entries.below(top))
 
-    @cached_property
-    def unproven(self) -> Tuple[Entry, ...]:
-        """Every entry that is not known to be clean by itself, sorted."""
-        paths = self.entries if self._doubtful is None else sorted(self._doubtful, key=encode)
-        return tuple(self.entries[path] for path in paths)
+    def unproven(self, check: str) -> Tuple[Entry, ...]:
+        """Return every entry of which the ``check`` of that name does not know already that it is clean, sorted."""
+        if self._doubtful is None:
+            return tuple(self.entries.values())
+        return tuple(self.entries[path] for path in sorted(self._doubtful[check], key=encode))
 
-    @cached_property
-    def unproven_files(self) -> Tuple[Entry, ...]:
-        """Those of :attr:`unproven` that are regular files with a content."""
-        return tuple(e for e in self.unproven if e.kind is Kind.FILE and e.size)
+    def unproven_files(self, check: str) -> Tuple[Entry, ...]:
+        """Return those of :meth:`unproven` that are regular files with a content."""
+        return tuple(e for e in self.unproven(check) if e.kind is Kind.FILE and e.size)
 
     @cached_property
     def drop_ins(self) -> Tuple[str, ...]:

@@ -1,0 +1,60 @@
+"""``python -m bench [--only SUBJECT] [--runs N]``: measure, and write bench/RESULTS.md."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench import machine
+from bench.registry import SUBJECTS
+from bench.subject import ROOT, Settings
+
+RESULTS = ROOT / "bench" / "RESULTS.md"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure the subjects that were asked for; print and write their tables."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--only", default="", help=f"subjects, with commas between: {', '.join(SUBJECTS)}")
+    parser.add_argument("--runs", type=int, default=3, help="how often each case is run (3)")
+    parser.add_argument("--no-peers", action="store_true", help="leave out the programs of others")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="the file for the results")
+    options = parser.parse_args(arguments)
+    subjects = [name for name in options.only.split(",") if name] or list(SUBJECTS)
+    if unknown := [name for name in subjects if name not in SUBJECTS]:
+        parser.error(f"no subject {unknown[0]}; there are {', '.join(SUBJECTS)}")
+    if os.geteuid() != 0 and not options.no_peers:
+        parser.error("the peers need root; run it as root, or with --no-peers")
+    text = measure(subjects, runs=options.runs, peers=not options.no_peers)
+    print(text)
+    options.output.write_text(text, encoding="utf-8")
+    return 0
+
+
+def measure(subjects: list[str], *, runs: int, peers: bool) -> str:
+    """Return the results of ``subjects`` as Markdown."""
+    start = time.monotonic()
+
+    def report(message: str) -> None:
+        print(f"{time.monotonic() - start:7.1f} s  {message}", file=sys.stderr, flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="ingot-bench-") as directory:
+        work = Path(directory)
+        parts = ["# Measured side by side", "", f"`make bench`, {runs} runs of each case in turn; the median, and in brackets the smallest and largest."]  # fmt: skip
+        parts += ["", machine.describe(work), ""]
+        for name in subjects:
+            report(f"measuring {name}")
+            module = importlib.import_module(f"bench.{name}")
+            (work / name).mkdir()
+            settings = Settings(work / name, runs=runs, peers=peers)
+            parts += [table.markdown() for table in module.run(settings, report)]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""One run of a command: what it took, by the kernel's own account of the process and all that it waited for (wait4(2), getrusage(2))."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+BLOCK = 512 * 1024
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one run took: seconds of wall time and of all processors, the largest process in bytes, bytes written to file systems on disks.
+
+    ``blocks`` is how many blocks of 512 KiB of its disk differ from those of the disk before it, None when that says nothing.
+    """
+
+    wall: float
+    cpu: float
+    memory: int
+    written: int
+    blocks: int | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured: ``before`` each run, not measured, comes ``prepare``; ``disk`` is where its disk lies, ``old`` the one to compare it with."""
+
+    name: str
+    command: Sequence[str]
+    prepare: Callable[[], None] = lambda: None
+    environment: Mapping[str, str] | None = None
+    blocks: Callable[[], int | None] = lambda: None
+    directory: Path | None = None
+
+
+class FailedRunError(Exception):
+    """A command that is measured failed; nothing can be said of it."""
+
+
+def measure(case: Case, log: Path) -> Sample:
+    """Run a case once; its output goes to ``log``. Raises FailedRunError with the end of it."""
+    case.prepare()
+    # What is still to be written of the runs before must not be paid by this one.
+    os.sync()
+    with log.open("wb") as output:
+        start = time.monotonic()
+        process = subprocess.Popen(
+            case.command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(case.environment or {})},
+            cwd=case.directory,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.monotonic() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        end = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise FailedRunError(f"{case.name}: exit status {process.returncode}\n{end}")
+    # ru_maxrss is in KiB, ru_oublock in units of 512 bytes (getrusage(2), Linux).
+    cpu = usage.ru_utime + usage.ru_stime
+    return Sample(wall, cpu, usage.ru_maxrss * 1024, usage.ru_oublock * 512, case.blocks())
+
+
+def interleaved(
+    cases: Sequence[Case], runs: int, work: Path, report: Callable[[str], None]
+) -> dict[str, list[Sample]]:
+    """Run all cases in turn, ``runs`` times over, so that what the machine does meanwhile touches all of them."""
+    samples: dict[str, list[Sample]] = {case.name: [] for case in cases}
+    for number in range(runs):
+        for case in cases:
+            sample = measure(case, work / "output.log")
+            report(f"{number + 1} of {runs}: {case.name}: {sample.wall:.2f} s")
+            samples[case.name].append(sample)
+    return samples
+
+
+def differing_blocks(one: Path, other: Path) -> int:
+    """Return how many blocks of 512 KiB of two disks differ, the length that only one has included."""
+    different = 0
+    with one.open("rb") as left, other.open("rb") as right:
+        while True:
+            a, b = left.read(BLOCK), right.read(BLOCK)
+            if not a and not b:
+                return different
+            different += a != b

@@ -1,0 +1,27 @@
+"""The peers' programs: installed when they are missing, as tools/setup does it for Ingot's own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+# program -> Debian package
+PEERS = {"mmdebstrap": "mmdebstrap", "mkosi": "mkosi", "debootstrap": "debootstrap", "systemd-nspawn": "systemd-container"}  # fmt: skip
+
+
+def install_peers() -> None:
+    """Install what is missing of the peers' programs. Raises CalledProcessError."""
+    missing = sorted({package for program, package in PEERS.items() if shutil.which(program) is None})
+    if missing:
+        root = [] if os.geteuid() == 0 else ["sudo"]
+        subprocess.run([*root, "apt-get", "update", "-qq"], check=False)
+        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+        subprocess.run([*root, "env", "DEBIAN_FRONTEND=noninteractive", *install], check=True)
+
+
+def version(program: str) -> str:
+    """Return what a program says of its version, one line."""
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    lines = (done.stdout or done.stderr).strip().splitlines()
+    return lines[0] if lines else program

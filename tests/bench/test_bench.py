@@ -1,0 +1,69 @@
+import re
+import subprocess
+import sys
+
+import pytest
+
+from bench import machine
+from bench.__main__ import main
+from bench.measure import BLOCK, Case, FailedRunError, differing_blocks, interleaved, measure
+from bench.registry import SUBJECTS
+from bench.subject import ROOT, Table, spread
+
+
+def test_every_subject_is_a_module_with_a_run():
+    for name, what in SUBJECTS.items():
+        assert (ROOT / "bench" / f"{name}.py").is_file()
+        assert what.endswith(".")
+
+
+def test_a_run_is_measured_with_all_its_children(tmp_path):
+    script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'x = bytearray(300 << 20); sum(range(3000000))'])"
+    sample = measure(Case("x", [sys.executable, "-c", script]), tmp_path / "log")
+    assert sample.memory > 300 << 20
+    assert sample.cpu > 0
+    assert sample.wall > 0
+    assert sample.blocks is None
+
+
+def test_a_failed_run_is_told_with_its_end(tmp_path):
+    with pytest.raises(FailedRunError, match="it: exit status 3\nthe end"):
+        measure(Case("it", ["sh", "-c", "echo the end; exit 3"]), tmp_path / "log")
+
+
+def test_cases_take_turns(tmp_path):
+    order = []
+    cases = [Case(name, ["true"], lambda name=name: order.append(name)) for name in "ab"]
+    samples = interleaved(cases, 2, tmp_path, lambda _: None)
+    assert order == ["a", "b", "a", "b"]
+    assert [len(found) for found in samples.values()] == [2, 2]
+
+
+def test_differing_blocks(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_bytes(b"a" * BLOCK + b"b" * BLOCK)
+    other.write_bytes(b"a" * BLOCK + b"c" * BLOCK + b"d")
+    assert differing_blocks(one, other) == 2
+
+
+def test_the_median_stands_before_the_ends():
+    assert spread([3.0, 1.0, 2.0]) == "2.00 (1.00–3.00)"
+
+
+def test_a_table_is_markdown():
+    table = Table("T", ["a", "b"], [["1", "2"]], ["note"])
+    assert table.markdown() == "## T\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\n- note\n"
+
+
+def test_the_machine_is_described_without_a_name_or_a_path(tmp_path):
+    text = machine.describe(tmp_path)
+    assert re.search(r"\d+ cores; memory \d+ GiB", text)
+    assert str(tmp_path) not in text
+    assert subprocess.run(["hostname"], capture_output=True, text=True).stdout.strip() not in text
+
+
+def test_an_unknown_subject_is_named(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--only", "nothing"])
+    assert caught.value.code == 2
+    assert "no subject nothing; there are bake, boot" in capsys.readouterr().err
