@@ -1,4 +1,4 @@
-"""What an image leaves out of its packages: documentation, manual pages, translations. Copyright files always stay."""
+"""What an image leaves out of its packages: documentation, manual pages, translations, names of devices. Copyright files always stay."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, Iterable, List, Mapping
 from ingot.bake.chroot import in_root
 
 # Patterns in dpkg's path-exclude and path-include form (dpkg(1)): "*" matches "/" too; the last one that matches decides.
+# All of them are below these: thousands of other paths need no look.
+_TOPS = ("/usr/share/", "/lib/udev/", "/usr/lib/udev/")
 _PATTERNS: Mapping[str, List[str]] = {
     "docs": [
         "path-exclude=/usr/share/doc/*",
@@ -19,6 +21,9 @@ _PATTERNS: Mapping[str, List[str]] = {
         "path-exclude=/usr/share/bug/*",
     ],
     "man": ["path-exclude=/usr/share/man/*"],
+    # udev's database of makers' names and quirks of keyboards, mice, cameras, PCI and USB devices (hwdb(7)), 22 MB with what is compiled
+    # of it. An instance has NVMe disks and ENA interfaces, which need none of it. Packages name it by either path.
+    "hwdb": ["path-exclude=/lib/udev/hwdb.d/*", "path-exclude=/usr/lib/udev/hwdb.d/*"],
     "locales": ["path-exclude=/usr/share/locale/*", "path-include=/usr/share/locale/locale.alias"],
 }
 
@@ -46,7 +51,7 @@ def drop_files(root: Path, paths: List[str], lines: List[str]) -> List[str]:
     """
     kept = []
     for path in paths:
-        if lines and path.startswith("/usr/share/") and is_dropped(path, lines):
+        if lines and path.startswith(_TOPS) and is_dropped(path, lines):
             file = in_root(root, path)
             if not file.is_dir():
                 file.unlink(missing_ok=True)

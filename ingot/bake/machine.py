@@ -42,6 +42,7 @@ DISABLED = (
     "dpkg-db-backup.timer",
     "e2scrub_all.timer",
     "man-db.timer",
+    "motd-news.timer",
 )
 # systemd-update-done(8) writes these files at the first boot, after jobs such as rebuilding the hardware database. The image
 # is complete: with the files there, and no older than /usr, these jobs are not run (ConditionNeedsUpdate, systemd.unit(5)).

@@ -117,7 +117,7 @@ class AptRoot:
             raise IngotError(
                 f"the index of {self.distribution.id} {self.distribution.suite}{own} cannot be had:\n    "
                 + "\n    ".join(errors or [error.output.strip()]),
-                hint="is the mirror reachable? INGOT_MIRROR names another one",
+                hint=_hint(error.output, keyring),
             ) from error
 
     def epoch(self) -> int:
@@ -164,6 +164,16 @@ class AptRoot:
 
     def _run(self, *command: str) -> str:
         return run(command, env=self.environment, timeout=600).stdout
+
+
+def _hint(said: str, keyring: Path) -> str:
+    """Return what helps: another key, or another mirror."""
+    if "NO_PUBKEY" in said or "is not signed" in said or "signatures were invalid" in said:
+        return (
+            f"the index must be signed by a key of {keyring} (INGOT_KEYRING names another file), "
+            "that of an apt source by its own key"
+        )
+    return "is the mirror reachable? INGOT_MIRROR names another one"
 
 
 def _place(uri: str, suite: str) -> tuple[str, str]:

@@ -105,7 +105,7 @@ def _ubuntu(suite: str) -> Distribution:
         id="ubuntu",
         suite=suite,
         suites=tuple(Suite("ubuntu", f"{suite}{pocket}") for pocket in ("", "-updates", "-security")),
-        component="main",
+        component="main universe",
         keyring=Path("/usr/share/keyrings/ubuntu-archive-keyring.gpg"),
         keyring_package="ubuntu-keyring",
         base_packages=tuple(sorted((*_COMMON, "linux-image-aws", "usr-is-merged"))),

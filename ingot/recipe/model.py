@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr
+from pydantic import BeforeValidator, Field, PrivateAttr, WithJsonSchema
 
 from ingot.errors import InputError, Problem
 from ingot.recipe.document import At, Document
@@ -43,11 +43,14 @@ from ingot.recipe.parts import (
 from ingot.recipe.values import step_from_text
 from ingot.recipe.variables import Scalar, Variables
 
+# One path or a list of them. `include.py` reads and removes the key: here it is for editors and for the list of keys.
+_PATHS = {"anyOf": [{"type": "string"}, {"items": {"type": "string"}, "type": "array"}]}
+
 
 class Recipe(Part):
     """A golden image as code."""
 
-    include: tuple[str, ...] = Field(default=(), exclude=True)
+    include: Annotated[tuple[str, ...], WithJsonSchema(_PATHS)] = Field(default=(), exclude=True)
     """Other recipes, whole or in part: paths relative to this file. They are merged before anything else is read."""
 
     name: RecipeName

@@ -196,7 +196,9 @@ class Drop(Part):
     man: bool = True
     """/usr/share/man."""
     locales: bool = True
-    """/usr/share/locale and translations."""
+    """Translations in /usr/share/locale."""
+    hwdb: bool = True
+    """udev's database of hardware that an instance does not have."""
 
 
 # The names of findings of the hygiene gate (ingot.bake.hygiene; a test compares them: recipes do not import the engine).

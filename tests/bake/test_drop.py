@@ -2,7 +2,7 @@ import pytest
 
 from ingot.bake.drop import drop_files, is_dropped, patterns
 
-ALL = {"docs": True, "man": True, "locales": True}
+ALL = {"docs": True, "man": True, "locales": True, "hwdb": True}
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,9 @@ ALL = {"docs": True, "man": True, "locales": True}
         ("/usr/share/locale/de/LC_MESSAGES/x.mo", True),
         ("/usr/share/locale/locale.alias", False),
         ("/usr/bin/man", False),
+        ("/lib/udev/hwdb.d/20-OUI.hwdb", True),
+        ("/usr/lib/udev/hwdb.d/20-OUI.hwdb", True),
+        ("/usr/lib/udev/rules.d/60-block.rules", False),
     ],
 )
 def test_documentation_goes_and_copyright_stays(path, dropped):

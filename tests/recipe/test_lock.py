@@ -163,8 +163,9 @@ def test_another_key_is_refused(web, archive):
     other = Signer()
     try:
         archive([stanza("apache2")], key=other)
-        with pytest.raises(IngotError, match="cannot be had"):
+        with pytest.raises(IngotError, match="cannot be had") as caught:
             lock(web)
+        assert "INGOT_KEYRING names another file" in str(caught.value)
     finally:
         other.close()
 

@@ -46,7 +46,7 @@ def test_the_plan_says_what_the_recipe_says(web):
         {"run": "a2enmod headers", "timeout": 30, "file": "recipe.yaml", "line": 12},
     ]
     assert made["tests"] == [{"name": "it answers", "http": {"path": "/", "status": 200, "port": 80}}]
-    assert made["drop"] == {"docs": True, "man": True, "locales": True}
+    assert made["drop"] == {"docs": True, "man": True, "locales": True, "hwdb": True}
     assert "console=ttyS0" in made["kernel_command_line"]
 
 

@@ -6,6 +6,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from ingot.recipe.schema import SCHEMA_PATH, schema_text
+from tests.bake.test_everything import RECIPE as EVERYTHING
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "image_recipes").glob("*/recipe.yaml"))
@@ -38,3 +39,17 @@ def test_the_schema_refuses_what_the_model_refuses(change):
     jsonschema.validate(recipe, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**recipe, **change}, schema)
+
+
+def test_the_schema_takes_all_that_a_recipe_can_say_and_variables_in_its_place():
+    schema = json.loads(SCHEMA_PATH.read_text())
+    recipe = YAML(typ="safe").load(EVERYTHING.replace("URI", "https://deb.example.com"))
+    jsonschema.validate(recipe, schema)
+    recipe["users"][0]["uid"] = "${uid}"
+    recipe["packages"].append("php${version}")
+    recipe["root_volume"]["size"] = "${size}"
+    recipe["drop"]["docs"] = "${docs}"
+    recipe["base"] = {"debian": "${suite}"}
+    jsonschema.validate(recipe, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**recipe, "variables": {"a": []}}, schema)

@@ -1,0 +1,94 @@
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.recipe.archive import LATER, stanza
+from tests.recipe.conftest import archive, signer, web
+
+__all__ = ["archive", "signer", "web"]
+pytestmark = pytest.mark.skipif(
+    not all(shutil.which(tool) for tool in ("gpg", "apt-get")),
+    reason="signing a test archive needs gpg, reading it apt",
+)
+OLD = [stanza("apache2"), stanza("curl")]
+NEW = [stanza("apache2", "1.1", Depends="helper"), stanza("curl", "1.1"), stanza("helper")]
+
+
+@pytest.fixture
+def ingot(web):
+    """Runs the command line above a recipe that names apache2 and curl."""
+    web.replace("[apache2]", "[apache2, curl]")
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "ingot.cli.main", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_what_moved_is_printed_and_nothing_else(web, archive, ingot):
+    archive(OLD)
+    first = ingot("lock", "web")
+    assert first.returncode == 0, first.stderr
+    assert "+ apache2 1.0\n" in first.stdout
+    assert "image_recipes/web/recipe.lock: " in first.stderr
+    assert "packages, epoch 1700000000" in first.stderr
+    again = ingot("lock", "web")
+    assert (again.returncode, again.stdout) == (0, "")
+    assert "image_recipes/web/recipe.lock: nothing moved" in again.stderr
+
+
+def test_an_upgrade_moves_what_it_names(web, archive, ingot):
+    archive(OLD)
+    ingot("lock", "web")
+    archive(OLD, NEW, date=LATER)
+    assert ingot("lock", "web").stdout == ""
+    one = ingot("lock", "web", "--upgrade", "curl")
+    assert (one.returncode, one.stdout) == (0, "  curl 1.0 -> 1.1\n"), one.stderr
+    rest = ingot("lock", "web", "--upgrade")
+    assert (rest.returncode, rest.stdout) == (0, "  apache2 1.0 -> 1.1\n+ helper 1.0\n"), rest.stderr
+
+
+def test_packages_without_upgrade(web, archive, ingot):
+    done = ingot("lock", "web", "curl")
+    assert done.returncode == 2
+    assert "together with --upgrade" in done.stderr
+
+
+def test_a_bad_signature_leaves_the_lock_as_it_was(web, archive, ingot):
+    root = archive(OLD)
+    ingot("lock", "web")
+    before = web.lock.read_bytes()
+    index = root / "debian/dists/bookworm/main/binary-amd64/Packages"
+    index.write_text(index.read_text().replace("Size: 100", "Size: 101"))
+    done = ingot("lock", "web", "--upgrade")
+    assert done.returncode == 1
+    assert "cannot be had" in done.stderr
+    assert web.lock.read_bytes() == before
+
+
+def test_the_lock_of_one_environment(web, archive, ingot):
+    web.file.write_text(web.file.read_text() + "environments: {prod: {}}\n")
+    archive(OLD)
+    ingot("lock", "web")
+    own = web.path / "recipe.prod.lock"
+    done = ingot("lock", "web", "--env", "prod")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert own.read_bytes() == web.lock.read_bytes()
+    archive(OLD, NEW, date=LATER)
+    assert "apache2 1.0 -> 1.1" in ingot("lock", "web", "--upgrade").stdout
+    assert '"version": "1.1"' not in own.read_text()
+    digests = {ingot("digest", "web", *more).stdout for more in ((), ("--env", "prod"))}
+    assert len(digests) == 2
+
+
+def test_a_stale_lock_says_what_to_run(web, archive, ingot):
+    archive(OLD)
+    ingot("lock", "web")
+    web.replace("[apache2, curl]", "[apache2, curl, vim]")
+    done = ingot("digest", "web")
+    assert done.returncode == 2
+    assert "recipe.yaml:4:27: the package 'vim', which the lock lacks" in done.stderr
+    assert "run: ingot lock web" in done.stderr
