@@ -19,9 +19,12 @@ POLICIES = Path(__file__).parent.parent.parent / "docs" / "policies"
 REGION = "us-east-1"
 
 
-def document(name: str) -> dict[str, Any]:
-    """A policy of the docs, for the local cloud's account."""
-    return json.loads((POLICIES / f"{name}.json").read_text().replace("ACCOUNT", ACCOUNT))
+def document(name: str, **words: str) -> dict[str, Any]:
+    """A policy of the docs, for the local cloud's account; ``words`` are put in the places of others."""
+    text = (POLICIES / f"{name}.json").read_text().replace("ACCOUNT", ACCOUNT)
+    for word, value in words.items():
+        text = text.replace(word, value)
+    return json.loads(text)
 
 
 def actions(policy: dict[str, Any]) -> list[tuple[int, str]]:
@@ -94,9 +97,13 @@ class Account:
             )
         return self.clients_of(arn)
 
+    def credentials(self, role_arn: str) -> dict[str, Any]:
+        """Temporary credentials of a role, as its machine gets them."""
+        return self.sts.assume_role(RoleArn=role_arn, RoleSessionName="test")["Credentials"]
+
     def clients_of(self, role_arn: str) -> Clients:
-        """Clients with the temporary credentials of a role, as its machine gets them."""
-        given = self.sts.assume_role(RoleArn=role_arn, RoleSessionName="test")["Credentials"]
+        """Clients with the temporary credentials of a role."""
+        given = self.credentials(role_arn)
         session = boto3.Session(
             aws_access_key_id=given["AccessKeyId"],
             aws_secret_access_key=given["SecretAccessKey"],

@@ -87,11 +87,11 @@ class Publisher:
         return [self.publishes, self.cleans_up, self.repairs, self.deploys]
 
 
-def fails_without(account, policy, number, action, scenes):
+def fails_without(account, policy, number, action, scenes, *others):
     """See that without one action of one statement at least one of the scenes fails, and that it is for this."""
     assert scenes, f"nothing asks for {action}"
     account.denied()
-    reduced = account.clients_with(without(policy, number, action))
+    reduced = account.clients_with(without(policy, number, action), *others)
     failed = []
     for scene in scenes:
         try:

@@ -123,7 +123,13 @@ def _ssm(request: Request) -> list[Access]:
         return _without_resource(request)
     given = parameters.get(SSM_NAMES[request.action], [])
     names = given if isinstance(given, list) else [given]
-    arns = [request.arn("ssm", f"parameter/{str(name).lstrip('/')}") for name in names]
+    # AWS's public parameters are nobody's: their ARNs have no account.
+    arns = [
+        request.arn(
+            "ssm", f"parameter/{str(name).lstrip('/')}", owned=not str(name).startswith("/aws/service/")
+        )
+        for name in names
+    ]
     tags = {tag["Key"]: tag.get("Value", "") for tag in parameters.get("Tags") or []}
     found = [Access(f"ssm:{request.action}", arn, request_tags(tags)) for arn in arns]
     if request.action == "PutParameter" and tags:
