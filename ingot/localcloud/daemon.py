@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,6 +167,8 @@ def _wait_ready(record: CloudRecord, alive: Callable[[], bool]) -> None:
 
 def _last_words() -> str:
     lines = log_file().read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    if not lines and shutil.disk_usage(paths.cloud()).free < os.sysconf("SC_PAGESIZE"):
+        return f"the local cloud could not start: there is no room on the file system of {paths.cloud()}"
     return lines[-1].removeprefix("error: ") if lines else "the local cloud ended without a word"
 
 

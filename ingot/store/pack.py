@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ingot.bake.rights import own_mounts
+from ingot.bake.locks import locked
+from ingot.bake.rights import own_mounts, remove_tree
 from ingot.errors import InputError
 from ingot.process import CommandError, require, run
 from ingot.store.store import Store
@@ -38,28 +40,47 @@ def unpack(store: Store, archive: Path, progress: Progress) -> None:
     """Put what ``archive`` holds into the store; what is there already stays. Raises InputError for a file that is no packed store."""
     if not archive.is_file():
         raise InputError(f"there is no file {archive}")
-    store.work.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
-        (store.root / part).mkdir(exist_ok=True)
+        (store.root / part).mkdir(parents=True, exist_ok=True)
     progress(f"unpacking {archive} into {store.root}")
-    try:
-        names = _tar(["--list", "--file", str(archive), *_form(archive)]).splitlines()
-        foreign = [name for name in names if name.split("/", 1)[0] not in PARTS or ".." in name.split("/")]
-        if foreign:
-            raise InputError(f"{archive} is no packed store: it holds {foreign[0]}")
-        _tar(
-            [
-                "--extract",
-                "--file",
-                str(archive),
-                *_form(archive),
-                "--skip-old-files",
-                "--directory",
-                str(store.root),
-            ]
-        )
-    except CommandError as error:
-        raise InputError(f"{archive} is no packed store: {error}") from error
+    with locked(
+        store.work / "unpack.lock", waiting=lambda: progress("waiting: another process unpacks a store")
+    ):
+        aside = store.work / "unpack"
+        remove_tree(aside)
+        aside.mkdir()
+        try:
+            _extract(store, archive, aside)
+            for place in (store.layers, store.images):
+                for made in sorted((aside / place.name).glob("*")):
+                    _admit(store, made, place)
+        except CommandError as error:
+            raise InputError(f"{archive} is no packed store: {error}") from error
+        finally:
+            remove_tree(aside)
+
+
+def _extract(store: Store, archive: Path, aside: Path) -> None:
+    """Extract packages where they belong, for each proves itself by its digest; layers and images aside, for they must come whole."""
+    file = ["--file", str(archive), *_form(archive)]
+    names = _tar(["--list", *file]).splitlines()
+    foreign = [name for name in names if name.split("/", 1)[0] not in PARTS or ".." in name.split("/")]
+    if foreign:
+        raise InputError(f"{archive} is no packed store: it holds {foreign[0]}")
+    words = ["--extract", *file, "--anchored"]
+    _tar([*words, "--exclude=packages", "--directory", str(aside)])
+    others = ("--exclude=layers", "--exclude=images")
+    _tar([*words, *others, "--skip-old-files", "--directory", str(store.root)])
+
+
+def _admit(store: Store, made: Path, place: Path) -> None:
+    """Put a layer or an image into the store, unless it is there."""
+    target = place / made.name
+    lock = (place if place == store.layers else store.work) / f"{made.name}.lock"
+    with locked(lock, waiting=lambda: None):
+        if not target.exists():
+            os.utime(made)  # used just now, for the collection of garbage
+            made.rename(target)
 
 
 def _form(archive: Path) -> list[str]:

@@ -49,7 +49,10 @@ def test_another_machine_gets_the_same_store(store, tmp_path, name):
     assert image.name == "web"
     assert image.disk.stat().st_size == 64 << 20
     assert image.disk.stat().st_blocks * 512 < 1 << 20
-    assert not list(other.layers.glob("*.lock"))
+    listed = subprocess.run(
+        ["tar", "--list", "--file", tmp_path / name], capture_output=True, text=True, check=True
+    ).stdout
+    assert ".lock" not in listed
 
 
 def test_what_is_there_already_stays(store, tmp_path):
@@ -86,3 +89,17 @@ def test_an_archive_of_something_else_is_refused(store, tmp_path, name):
     (tmp_path / "text.tar").write_text("no archive")
     with pytest.raises(InputError, match="is no packed store"):
         unpack(store, tmp_path / "text.tar", quiet)
+
+
+def test_an_archive_that_breaks_off_leaves_nothing_half_unpacked(store, tmp_path):
+    image = store.images / ("cd" * 32)
+    (image / "disk.raw").write_bytes(os.urandom(1 << 20))
+    pack(store, tmp_path / "store.tar", quiet)
+    whole = (tmp_path / "store.tar").read_bytes()
+    (tmp_path / "store.tar").write_bytes(whole[: len(whole) // 2])
+    other = Store(tmp_path / "other")
+    with pytest.raises(InputError, match="is no packed store"):
+        unpack(other, tmp_path / "store.tar", quiet)
+    assert list(other.layers.iterdir()) == []
+    assert list(other.images.iterdir()) == []
+    assert [path.name for path in other.work.iterdir()] == ["unpack.lock"]
