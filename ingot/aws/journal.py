@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -67,7 +67,9 @@ class Journal:
         """Strike a resource out: it is gone, or it is meant to stay."""
         if resource in self.resources:
             self.resources.remove(resource)
-            self._write()
+            # A journal that still names it costs the next publish a look; a failure here would keep the others from being removed.
+            with suppress(OSError):
+                self._write()
 
     def begin(self, publish_id: str) -> None:
         """Start a new publish in this journal: its id is on disk before its first resource exists."""
@@ -80,7 +82,10 @@ class Journal:
         self._path.unlink(missing_ok=True)
 
     def _write(self) -> None:
-        """Write in place: the file is the lock too, so it cannot be replaced by renaming; a torn one reads as empty."""
+        """Write in place: the file is the lock too, so it cannot be replaced by renaming; a torn one reads as empty.
+
+        The old text is cut off last: a disk that became full meanwhile still has the room that this file had.
+        """
         text = json.dumps(
             {
                 "format": 1,
@@ -89,18 +94,24 @@ class Journal:
             },
             sort_keys=True,
         )
-        self._handle.seek(0)
-        self._handle.truncate()
-        self._handle.write(text + "\n")
-        self._handle.flush()
-        os.fsync(self._handle.fileno())
+        data, file = (text + "\n").encode(), self._handle.fileno()
+        try:
+            done = 0
+            while done < len(data):
+                done += os.pwrite(file, data[done:], done)
+            os.ftruncate(file, len(data))
+            os.fsync(file)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[TextIO | None]:
     """Open and lock a file that is still in the directory; give None when someone else holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as handle:
+    with os.fdopen(
+        os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+", encoding="utf-8"
+    ) as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -33,10 +33,14 @@ class Reporter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._open.close()
+        with suppress(OSError):  # what was left to be written to a disk that is full
+            self._open.close()
 
     def __call__(self, message: str) -> None:
-        """Write one line, with the seconds since the start."""
+        """Write one line, with the seconds since the start. What cannot be written does not end the work, nor a clean-up."""
         line = f"{time.monotonic() - self._start:7.1f} s  {message}"
-        for output in self._outputs:
-            print(line, file=output, flush=True)
+        for output in tuple(self._outputs):
+            try:
+                print(line, file=output, flush=True)
+            except OSError:  # a full disk, or a reader that has gone: that output gets no more
+                self._outputs.remove(output)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -207,3 +210,48 @@ def test_the_same_digest_is_not_published_twice_at_a_time(image, clients, direct
     proxy.console = lambda _instance: (publish_too(), result_line(image))[1]
     assert publish(image, clients, settings, quiet).ami_id
     assert isinstance(second[0], PublishError)
+
+
+@pytest.fixture
+def small_records(tmp_path):
+    """A file system of 64 KiB for the publish's own records, and what fills it to the last byte."""
+    if os.geteuid() != 0:
+        pytest.skip("mounts a file system")
+    records = tmp_path / "records"
+    records.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "small", records], check=True)
+
+    def fill():
+        with (records / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+            while True:
+                filler.write(bytes(4096))
+
+    yield fill
+    subprocess.run(["umount", records], check=True)
+
+
+def test_a_disk_that_is_full_from_the_start_is_said_before_anything_is_made(
+    image, small_records, clients, direct, settings
+):
+    small_records()
+    with pytest.raises(OSError, match=r"No space left on device: '.*/publishing/.*\.json'"):
+        publish(image, clients, settings, quiet)
+    assert holdings(direct) == {}
+
+
+def test_a_disk_that_becomes_full_meanwhile_keeps_no_publish_from_its_end(
+    image, small_records, tmp_path, clients, proxy, settings
+):
+    proxy.fail("StartSnapshot", lost=True, times=1, then=small_records)
+    assert publish(image, clients, settings, quiet).ami_id
+    assert list((tmp_path / "records" / "publishing").glob("*.json")) == []
+
+
+def test_a_disk_that_becomes_full_meanwhile_keeps_no_failed_publish_from_cleaning_up(
+    image, small_records, tmp_path, clients, direct, proxy, settings
+):
+    proxy.fail("StartSnapshot", lost=True, times=1, then=small_records)
+    proxy.fail("RunInstances", code="UnauthorizedOperation", status=403, times=1)
+    with pytest.raises(PublishError, match="RunInstances"):
+        publish(image, clients, settings, quiet)
+    assert_nothing_remains(direct, tmp_path)
