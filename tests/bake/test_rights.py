@@ -197,3 +197,35 @@ for name in ("layers", "out"):
     assert done.stdout.splitlines() == [web_image.root_digest, "['disk.raw', 'manifest.json']"], done.stderr
     assert list((public / "home").iterdir()) == []
     assert str(public) not in Path("/proc/self/mountinfo").read_text()
+
+
+@needs_root
+def test_user_namespaces_that_are_switched_off_are_told_with_the_command(public):
+    """In a user namespace of its own, so that only there it is switched off: /proc/sys/user is each namespace's own."""
+    (public / "ids").write_text(f"{USER}:300000:65536\n")
+    (public / "ids").chmod(0o644)
+    script = f"""
+read go
+mount --bind {public}/ids /etc/subuid
+mount --bind {public}/ids /etc/subgid
+mount --bind {ROOT} {public}/code
+sh -c 'echo 0 > /proc/sys/user/max_user_namespaces'
+exec setpriv --reuid={USER} --regid=nogroup --clear-groups {PYTHON} -m ingot.bake.rights
+"""
+    environment = {"PATH": f"{os.defpath}:/usr/sbin:/sbin", "PYTHONPATH": str(public / "code")}
+    process = subprocess.Popen(
+        ["unshare", "--user", "--mount", "sh", "-c", script],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/",
+        env={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+    ours = Path("/proc/self/ns/user").readlink()
+    while (
+        Path(f"/proc/{process.pid}/ns/user").readlink() == ours
+    ):  # until it has one of its own, whose ids we may give
+        assert process.poll() is None
+    for name in ("uid_map", "gid_map"):
+        Path(f"/proc/{process.pid}/{name}").write_text("0 0 400000\n")
+    _, said = process.communicate("go\n", timeout=120)
+    assert process.returncode == 3, said
+    assert "lets no ordinary user make user namespaces (user.max_user_namespaces = 0)" in said
+    assert "sudo sysctl -w user.max_user_namespaces=63000" in said
