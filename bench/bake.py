@@ -15,7 +15,7 @@ from bench.measure import Case, Sample, interleaved
 from bench.peer_cases import Mkosi, floors, mmdebstrap, repository
 from bench.subject import Report, Settings, Table, median, spread
 from ingot.recipe.load import load_recipe
-from ingot.recipe.lockfile import load_lock
+from ingot.recipe.lockfile import load_packages_lock
 
 COLD = "Ingot, cold"
 TAR = "mmdebstrap, tar only, tmpfs"
@@ -27,7 +27,7 @@ def run(settings: Settings, report: Report) -> list[Table]:
         ingot = Ingot(settings)
         report("setting up: both recipes are baked once")
         ingot.set_up()
-        lock = load_lock(load_recipe(ingot.recipe))
+        lock = load_packages_lock(load_recipe(ingot.recipe))
         repo = settings.work / "repository"
         installed = repository(lock, ingot.store.packages, repo)
         names = [package.name for package in installed]

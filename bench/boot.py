@@ -14,7 +14,7 @@ from bench.subject import Report, Settings, Table, median, spread
 from ingot.localcloud.machines.alone import booted_alone
 from ingot.localcloud.machines.qemu import require_tools
 from ingot.recipe.load import load_recipe
-from ingot.recipe.lockfile import load_lock
+from ingot.recipe.lockfile import load_packages_lock
 
 LIMIT = 600.0  # seconds; a machine that has not answered then does not
 _POLL = 0.1
@@ -33,7 +33,7 @@ def run(settings: Settings, report: Report) -> list[Table]:
     ]
     if settings.peers:
         tools.install_peers()
-        lock = load_lock(load_recipe(ingot.recipe))
+        lock = load_packages_lock(load_recipe(ingot.recipe))
         installed = repository(lock, ingot.store.packages, settings.work / "repository")
         mkosi = Mkosi(
             settings.work / "mkosi", lock, [package.name for package in installed], ingot.recipe / "app"

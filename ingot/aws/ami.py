@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from botocore.exceptions import ClientError
 
@@ -13,13 +13,11 @@ from ingot.aws.waiting import wait_until
 from ingot.errors import PublishError
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.literals import ArchitectureValuesType
+    from mypy_boto3_ec2.literals import ArchitectureValuesType, BootModeValuesType
     from mypy_boto3_ec2.type_defs import ImageTypeDef
 
     from ingot.aws.clients import Clients
 
-# Must equal the mapping's name; what the kernel calls the disk is another matter (NVMe, found by partition label).
-ROOT_DEVICE = "/dev/xvda"
 # Seconds. An AMI of a completed snapshot is available within seconds.
 AVAILABLE_LIMIT = 900.0
 
@@ -27,7 +25,7 @@ AVAILABLE_LIMIT = 900.0
 def register_image(clients: Clients, subject: Subject, snapshot_id: str, publish_id: str) -> str:
     """Register the snapshot as an AMI and return its id.
 
-    UEFI, ENA, gp3, and clones that require IMDSv2. RegisterImage takes no ClientToken, but a name is unique: when the answer to the
+    ENA, gp3, the subject's boot mode and root device (it equals the mapping's name), and clones that require IMDSv2. RegisterImage takes no ClientToken, but a name is unique: when the answer to the
     first try was lost, the retry is refused, and the AMI with our publish id is ours.
     """
     told = subject.tags(publish_id) | tags.inventory_tags(subject.manifest.get("inventory", {}))
@@ -37,16 +35,16 @@ def register_image(clients: Clients, subject: Subject, snapshot_id: str, publish
             Name=subject.ami_name,
             Description=f"Ingot image {subject.recipe}, recipe digest {subject.digest}",
             Architecture=architecture,
-            RootDeviceName=ROOT_DEVICE,
+            RootDeviceName=subject.root_device,
             BlockDeviceMappings=[
                 {
-                    "DeviceName": ROOT_DEVICE,
+                    "DeviceName": subject.root_device,
                     "Ebs": {"SnapshotId": snapshot_id, "VolumeType": "gp3", "DeleteOnTermination": True},
                 }
             ],
             VirtualizationType="hvm",
             EnaSupport=True,
-            BootMode="uefi",
+            BootMode=cast("BootModeValuesType", subject.boot_mode),
             ImdsSupport="v2.0",
             TagSpecifications=[{"ResourceType": "image", "Tags": tags.tag_list(told)}],
         )

@@ -45,6 +45,31 @@ def find_place(clients: Clients, settings: BuilderSettings) -> Place:
     return Place(ami_id, subnets, _mappings(version, str(image.get("RootDeviceName", TEMPLATE_ROOT))))
 
 
+def find_base_place(clients: Clients, settings: BuilderSettings, base: Mapping[str, Any], gib: int) -> Place:
+    """Return what to launch for a recipe on the base AMI ``base`` (as its lock has it), with a root volume of ``gib`` GiB.
+
+    Raises PublishError for a volume that is smaller than the base's, and for a type or subnets that cannot do it.
+    """
+    if gib < int(base["root_size"]):
+        raise PublishError(
+            f"root_volume.size is {gib} GiB; the base AMI {base['id']} needs {base['root_size']} GiB",
+            hint=f"write root_volume: {{size: {base['root_size']}GiB}} in recipe.yaml",
+        )
+    image = ami.describe(clients, base["id"])
+    if image is None:
+        raise PublishError(f"the base AMI {base['id']} is gone")
+    version = _template(clients, settings.launch_template_id)
+    check_type(clients, str(version.get("InstanceType", "")), image)
+    subnets = with_a_way_out(clients, settings.subnet_ids)
+    root: BlockDeviceMappingTypeDef = {
+        "DeviceName": base["root_device"],
+        "Ebs": {"VolumeSize": gib, "VolumeType": "gp3", "DeleteOnTermination": True, "Encrypted": True},
+    }
+    if base["root_device"] == TEMPLATE_ROOT:
+        return Place(base["id"], subnets, (root,))
+    return Place(base["id"], subnets, (root, {"DeviceName": TEMPLATE_ROOT, "NoDevice": ""}))
+
+
 def resolve_image(clients: Clients, image: str) -> str:
     """Return the AMI id that ``image`` (an id, or the name of an SSM parameter) stands for."""
     if not image.startswith("/"):

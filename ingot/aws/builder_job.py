@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from ingot.errors import PublishError
 
 USER_DATA_LIMIT = 16384  # bytes before base64: EC2 User Guide, "Run commands when you launch an EC2 instance"
 DIRECTORY = "/var/lib/ingot-builder"
+# In memory: the root of a builder that booted a base AMI becomes the image, and is read-only in the end.
+LIVE_DIRECTORY = "/run/ingot-builder"
 
 # No word of it may depend on the distribution: cloud-init and our own builder image run it alike. The machine terminates when it
 # powers off (InstanceInitiatedShutdownBehavior).
@@ -31,7 +33,7 @@ systemctl poweroff
 
 @dataclass(frozen=True)
 class Job:
-    """What a builder is told. ``manifest`` is the key under which it leaves the manifest, gzipped."""
+    """What a builder is told. ``manifest`` is the key under which it leaves the manifest, gzipped; ``live``: its own root becomes the image."""
 
     region: str
     bucket: str
@@ -41,14 +43,15 @@ class Job:
     snapshot: str
     encrypted: bool
     manifest: str
-    mirrors: Mapping[str, str]
+    mirrors: Mapping[str, Sequence[str]]
+    live: bool = False
 
     def user_data(self, *, limit: float) -> str:
         """Return the user data; ``limit`` in seconds is when the machine ends itself. Raises PublishError when it is too long."""
         bootstrap = (Path(ingot.__file__).parent / "builder" / "bootstrap.py").read_text(encoding="utf-8")
         text = SCRIPT.format(
             minutes=max(1, round(limit / 60)),
-            directory=DIRECTORY,
+            directory=LIVE_DIRECTORY if self.live else DIRECTORY,
             bootstrap=bootstrap.rstrip("\n"),
             job=shlex.quote(json.dumps(asdict(self), sort_keys=True)),
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ingot.aws import tags
-from ingot.aws.blocks import BlockMap
+from ingot.aws.blocks import GIB, BlockMap
 
 Progress = Callable[[str], None]
 
@@ -61,6 +61,9 @@ class Subject:
     architecture: str
     blocks: BlockMap
     manifest: Mapping[str, Any]
+    # Those of our own disks; an image on a base AMI has the base's.
+    root_device: str = "/dev/xvda"
+    boot_mode: str = "uefi"
 
     @classmethod
     def of(cls, image: DiskImage) -> Subject:
@@ -77,13 +80,17 @@ class Subject:
 
     @classmethod
     def announced(cls, plan: Mapping[str, Any]) -> Subject:
-        """Read them from the plan of an image that is not baked yet: its blocks are unknown, so it has no root digest."""
+        """Read them from the plan of an image that is not baked yet: its blocks are unknown, so it has no root digest.
+
+        What is made on a base AMI is a whole volume: its size is rounded up to GiB.
+        """
+        size = int(plan["root_volume"]["size"])
         return cls(
             recipe=str(plan["name"]),
             digest=str(plan["recipe_digest"]),
             version=str(plan["version"]),
             architecture=str(plan["architecture"]),
-            blocks=BlockMap.empty(int(plan["root_volume"]["size"])),
+            blocks=BlockMap.empty(-(-size // GIB) * GIB if "base" in plan else size),
             manifest={},
         )
 

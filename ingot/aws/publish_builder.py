@@ -10,15 +10,16 @@ import gzip
 import hashlib
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingot.aws import ami, tags
 from ingot.aws.attempt import Attempt, attempt
+from ingot.aws.base_ami import held_against
 from ingot.aws.blocks import BlockMap
-from ingot.aws.builder_checks import find_place
+from ingot.aws.builder_checks import find_base_place, find_place
 from ingot.aws.builder_job import Job
 from ingot.aws.builder_watch import Watch
 from ingot.aws.bundle import make_bundle, upload_bundle, upload_packages
@@ -35,9 +36,12 @@ if TYPE_CHECKING:
     from ingot.aws.clients import Clients
 
 
+NOT_BIT_FOR_BIT = "its packages are those of the day, so the image cannot be made again bit for bit"
+
+
 @dataclass(frozen=True)
 class Work:
-    """What a builder is to bake: a plan, the recipe's directory, where its packages come from.
+    """What a builder is to bake: a plan, the directory that its sources are relative to, where its packages come from.
 
     ``packages``: files by SHA-256 that are put into the bucket; ``mirrors``: base URLs by archive, for the rest.
     """
@@ -45,7 +49,7 @@ class Work:
     plan: Mapping[str, Any]
     sources: Path
     packages: Mapping[str, Path]
-    mirrors: Mapping[str, str]
+    mirrors: Mapping[str, Sequence[str]]
 
 
 def publish_by_builder(
@@ -94,7 +98,13 @@ def _make(
 ) -> tuple[Published, Mapping[str, Any]]:
     """Have the image baked and its blocks written; return the AMI and the manifest."""
     begin = time.monotonic()
-    place = find_place(clients, builder)
+    base = held_against(clients, work.plan["base"], subject.architecture) if "base" in work.plan else None
+    if base is None:
+        place = find_place(clients, builder)
+    else:
+        place = find_base_place(clients, builder, base, subject.blocks.gib)
+        subject = replace(subject, root_device=base["root_device"], boot_mode=base["boot_mode"])
+        progress(f"on the base AMI {base['id']} ({base['name']}): {NOT_BIT_FOR_BIT}")
     parents = candidates(clients, subject, settings.manifest_of)
     started = start_snapshot(
         clients, subject, trying.publish_id, parents[0] if parents else None, pace=settings.pace
@@ -148,6 +158,7 @@ def _job(
         encrypted=started.encrypted,
         manifest=f"results/{publish_id}/manifest.json.gz",
         mirrors=work.mirrors,
+        live="base" in work.plan,
     )
 
 
@@ -166,9 +177,7 @@ def _manifest(
 
 
 def _baked(subject: Subject, manifest: Mapping[str, Any]) -> Subject:
-    return Subject(
-        subject.recipe, subject.digest, subject.version, subject.architecture, BlockMap.of(manifest), manifest
-    )
+    return replace(subject, blocks=BlockMap.of(manifest), manifest=manifest)
 
 
 def _register(

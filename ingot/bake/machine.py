@@ -35,6 +35,17 @@ ENABLED = (
     "ingot-tests.service",
     "systemd-networkd.service",
 )
+# Those of STATIC and ENABLED that every clone needs, whatever it was made from.
+PROGRAMS = (
+    "Ingot.pm",
+    "announce.pl",
+    "inventory.pl",
+    "tests.pl",
+    "ingot-announce.service",
+    "ingot-inventory.service",
+    "ingot-inventory.timer",
+    "ingot-tests.service",
+)
 # Units of packages that would change a clone behind its recipe's back, or that do nothing in one.
 DISABLED = (
     "apt-daily.timer",
@@ -75,12 +86,32 @@ def install_machine(chroot: Chroot, *, epoch: int) -> None:
         chroot.run(["systemctl", "disable", *there], what="disabling timers that would change a clone")
 
 
+def install_programs(chroot: Chroot, volatile: Sequence[str]) -> None:
+    """Install and enable Ingot's own programs alone: for a base that brings its network, its time and its growth.
+
+    ``volatile``: what a clone of that base may change while it runs.
+    """
+    root = chroot.root
+    for name, (place, mode) in STATIC.items():
+        if name in PROGRAMS:
+            write(root, place, (SOURCES / name).read_text(encoding="utf-8"), mode)
+    write(root, f"{LIBRARY}/volatile", "".join(f"{path}\n" for path in volatile))
+    (root / BASELINE[1:]).mkdir(exist_ok=True)
+    units = [unit for unit in ENABLED if unit in PROGRAMS]
+    chroot.run(["systemctl", "enable", *units], what="enabling the services of every image")
+
+
 def set_identity(root: Path, plan: Mapping[str, Any], root_partition: str) -> None:
     """Write what the image is, how it finds its root volume, and which tests prove it."""
+    set_tests(root, plan)
+    write(root, "/etc/fstab", f"PARTUUID={root_partition} / ext4 defaults,x-systemd.growfs 0 1\n")
+
+
+def set_tests(root: Path, plan: Mapping[str, Any]) -> None:
+    """Write what the image is, and which tests prove it."""
     identity = {"digest": plan["recipe_digest"], "recipe": plan["name"], "version": plan["version"]}
     lines = ",\n".join(f'  "{key}": "{value}"' for key, value in sorted(identity.items()))
     write(root, "/etc/ingot/image.json", f"{{\n{lines}\n}}\n")
-    write(root, "/etc/fstab", f"PARTUUID={root_partition} / ext4 defaults,x-systemd.growfs 0 1\n")
     write(root, f"{LIBRARY}/tests", "".join(_test_line(test) for test in plan["tests"]))
 
 

@@ -8,7 +8,7 @@ from typing import Tuple
 
 # fmt: off
 # Emptied of everything but their directories, which packages made and services expect.
-EMPTIED: Tuple[str, ...] = ("var/log", "var/lib/apt/lists", "var/cache/apt", "var/cache/ldconfig", "var/cache/man", "var/tmp", "var/backups")
+EMPTIED: Tuple[str, ...] = ("var/log", "var/lib/apt/lists", "var/cache/apt", "var/cache/dnf", "var/cache/yum", "var/cache/ldconfig", "var/cache/man", "var/tmp", "var/backups")
 # Taken away, as glob patterns.
 REMOVED: Tuple[str, ...] = (
     "etc/ssh/ssh_host_*", "var/lib/dbus/machine-id", "var/lib/systemd/random-seed", "var/lib/systemd/credential.secret", "var/lib/systemd/timers/*",

@@ -81,7 +81,7 @@ def apply_recipe(overlay: Overlay, plan: Mapping[str, Any], sources: Path, progr
     try:
         set_locale_and_time(chroot, plan)
         for number, step in enumerate(plan["steps"], 1):
-            progress(f"step {number} of {len(plan['steps'])}: {_short(step['run'])}")
+            progress(f"step {number} of {len(plan['steps'])}: {short(step['run'])}")
             run_step(chroot, step)
             if chroot.left:
                 progress(f"step {number} left processes running, which were ended: {' '.join(chroot.left)}")
@@ -93,7 +93,7 @@ def apply_recipe(overlay: Overlay, plan: Mapping[str, Any], sources: Path, progr
 
 def run_step(chroot: Chroot, step: Mapping[str, Any]) -> None:
     """Run one step of the recipe. Raises StepError with its place, how it ended, and the end of what it printed."""
-    what = f"{step.get('file', 'recipe.yaml')}:{step['line']}: the step `{_short(step['run'])}` failed"
+    what = f"{step.get('file', 'recipe.yaml')}:{step['line']}: the step `{short(step['run'])}` failed"
     try:
         chroot.run(["/bin/sh", "-euc", step["run"]], timeout=float(step["timeout"]), what=what)
     except CommandFailedError as error:
@@ -102,7 +102,8 @@ def run_step(chroot: Chroot, step: Mapping[str, Any]) -> None:
         ) from error
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """Return the first line of a step."""
     first, _, rest = text.strip().partition("\n")
     return f"{first} …" if rest else first
 

@@ -18,6 +18,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from ingot.bake.engine import bake
 from ingot.builder.blocks import to_send
 from ingot.builder.bootstrap import Credentials, RefusedError, Service, UnreachableError, metadata
+from ingot.builder.live import bake_live, disk_of_root
 from ingot.builder.packages import get_packages
 from ingot.builder.report import Report
 from ingot.builder.upload import Upload
@@ -48,16 +49,16 @@ class Builder:
         fetched = partial(self.report, "fetch")
         get_packages(s3, self.job["bucket"], plan["packages"], packages, self.job["mirrors"], fetched)
         times["fetched"] = time.time()
-        manifest = bake(
-            plan,
-            sources=self.directory / "sources",
-            packages=packages,
-            layers=self.directory / "layers",
-            output=self.output,
-            progress=partial(self.report, "bake"),
-        )
+        if "base" in plan:
+            manifest = bake_live(
+                plan, self.directory / "sources", self.directory, partial(self.report, "bake")
+            )
+            disk = disk_of_root()
+        else:
+            manifest = self._bake(plan, packages)
+            disk = self.output / "disk.raw"
         times["baked"] = time.time()
-        sent = self._send(manifest["disk"]["blocks"])
+        sent = self._send(manifest["disk"]["blocks"], disk)
         times["sent"] = time.time()
         text = json.dumps(manifest, sort_keys=True).encode()
         packed = gzip.compress(text, 6)
@@ -75,14 +76,23 @@ class Builder:
             seconds=_spans(times),
         )
 
-    def _send(self, blocks: List[Optional[str]]) -> int:
+    def _bake(self, plan: Mapping[str, Any], packages: Path) -> Dict[str, Any]:
+        return bake(
+            plan,
+            sources=self.directory / "sources",
+            packages=packages,
+            layers=self.directory / "layers",
+            output=self.output,
+            progress=partial(self.report, "bake"),
+        )
+
+    def _send(self, blocks: List[Optional[str]], disk: Path) -> int:
         parent: Optional[List[Optional[str]]] = None
         if (self.directory / "parent.json").exists():
             parent = json.loads((self.directory / "parent.json").read_text(encoding="utf-8"))
         indexes = to_send(blocks, parent, encrypted=bool(self.job["encrypted"]))
         self.report("upload", f"{len(indexes)} of {len(blocks)} blocks travel")
         progress = partial(self.report, "upload")
-        disk = self.output / "disk.raw"
         return Upload(self._service("ebs"), self.job["snapshot"], disk, blocks, indexes, progress).run()
 
     def _machine(self) -> str:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Iterable, Mapping
 
-from ingot.bake.fetch import fetch_packages, package_file
+from ingot.bake.fetch import Mirrors, fetch_packages, package_file
 from ingot.builder.bootstrap import RefusedError, Service
 
 STREAMS = 8
@@ -17,11 +17,13 @@ def get_packages(
     bucket: str,
     entries: Iterable[Mapping[str, Any]],
     directory: Path,
-    mirrors: Mapping[str, str],
+    mirrors: Mirrors,
     progress: Callable[[str], None],
 ) -> None:
     """Bring every package into ``directory`` and check each against its SHA-256. Raises BakeError for one that cannot be had."""
     wanted = list(entries)
+    if not wanted:
+        return
 
     def get(entry: Mapping[str, Any]) -> int:
         try:

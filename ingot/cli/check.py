@@ -47,6 +47,6 @@ def check(
 
 def _check(path: Path, environment: str | None) -> None:
     recipe = load_recipe(path, environment)
-    # A base AMI is not locked to packages: there is nothing that could be stale.
-    if recipe.base.ami is None:
+    # A base AMI's lock is made with the account's credentials: a recipe can be checked before that.
+    if recipe.base.ami is None or recipe.lock_path.is_file():
         load_lock(recipe)

@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 
 from ingot.cli.options import Environment
+from ingot.errors import InputError
 from ingot.recipe.document import shown
 from ingot.recipe.load import find_recipe, load_recipe
 from ingot.recipe.lock import Upgrade, moved, resolve_lock
 from ingot.recipe.lockfile import read_lock, write_lock
+from ingot.recipe.model import Recipe
 
 app = typer.Typer(add_completion=False)
 
@@ -31,11 +33,16 @@ def lock(
 ) -> None:
     """Resolve a recipe's packages from the distribution's signed index and write recipe.lock.
 
+    A recipe on a base AMI is locked to the AMI of the current region (AWS_REGION); other regions' stay.
+
     Prints what moved. With --env the lock is that environment's own, recipe.NAME.lock. Without --upgrade every locked version stays, as long as the index still has it.
     """
     if packages and not upgrade:
         raise typer.BadParameter("packages are named together with --upgrade")
     recipe = load_recipe(find_recipe(recipes, name), env)
+    if recipe.base.ami is not None:
+        _lock_ami(recipe, packages or [], upgrade=upgrade)
+        return
     old = read_lock(recipe)
     new = resolve_lock(
         recipe,
@@ -50,3 +57,19 @@ def lock(
         print(line)
     count = sum(1 for package in new.packages if package.role == "install")
     print(f"{shown(recipe.lock_path)}: {count} packages, epoch {new.epoch}", file=sys.stderr)
+
+
+def _lock_ami(recipe: Recipe, packages: list[str], *, upgrade: bool) -> None:
+    """Write the lock of a recipe on a base AMI."""
+    from ingot.cli.lock_ami import resolve_ami
+    from ingot.recipe import amilock
+
+    if packages:
+        raise InputError(f"{recipe.name} is on a base AMI, which is locked as a whole: name no packages")
+    old, new = resolve_ami(recipe, upgrade=upgrade)
+    if new == old and recipe.own_lock_path.is_file():
+        print(f"{shown(recipe.lock_path)}: nothing moved", file=sys.stderr)
+        return
+    write_lock(recipe, new)
+    for line in amilock.moved(old, new):
+        print(line)

@@ -49,7 +49,7 @@ def publish_image(
             return published
         # Asked before the bake: a missing stack must not cost a bake.
         clone = clone_settings(clients) if test else None
-        where = _where(clients, mode, test=test)
+        where = _where(clients, mode, test=test) if recipe.base.ami is None else _on_instance(recipe, mode)
     from ingot.store import Store  # brings the whole engine, which the answer above does without
 
     store = Store(paths.store())
@@ -61,6 +61,15 @@ def publish_image(
     baked = store.bake(recipe, reporter)
     with store.using(baked):
         return publish(baked, clients, settings, reporter)
+
+
+def _on_instance(recipe: Recipe, mode: str) -> str:
+    if mode == "host":
+        problem = recipe.problem(
+            ("base", "ami"), "a base AMI with --builder host", "a builder instance, which boots the base AMI"
+        )
+        raise InputError("a base AMI is baked on a builder instance", problems=[problem])
+    return "instance"
 
 
 def _where(clients: Clients, mode: str, *, test: bool) -> str:
@@ -87,19 +96,22 @@ def _by_instance(
     from ingot.aws.failures import translated
     from ingot.aws.publish_builder import Work, publish_by_builder
     from ingot.aws.settings import builder_settings, stack_defaults
-    from ingot.recipe.mirrors import discover
+    from ingot.recipe.mirrors import addresses
     from ingot.recipe.plan import compile_plan
 
     plan = compile_plan(recipe)
     with translated(PublishError):
-        image = image or (BUILDER_RECIPE if clients.on_this_machine else stack_defaults(clients).image)
-        builder = builder_settings(clients, _image_id(clients, image, recipe.directory.parent))
-    own = packages == "bucket" or (packages == "auto" and clients.on_this_machine)
+        if "base" in plan:
+            builder = builder_settings(clients, "")
+        else:
+            image = image or (BUILDER_RECIPE if clients.on_this_machine else stack_defaults(clients).image)
+            builder = builder_settings(clients, _image_id(clients, image, recipe.directory.parent))
+    own = "base" not in plan and (packages == "bucket" or (packages == "auto" and clients.on_this_machine))
     work = Work(
         plan=plan,
-        sources=recipe.directory,
+        sources=recipe.source_root,
         packages=store.fetch(plan, reporter) if own else {},
-        mirrors={} if own else discover(plan["distribution"]),
+        mirrors={} if own or "base" in plan else addresses(plan),
     )
     return publish_by_builder(work, clients, builder, settings, reporter)
 

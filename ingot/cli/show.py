@@ -61,10 +61,12 @@ def _find(what: str, recipes: Path, env: str | None) -> Image:
     known = find_recipes(recipes) if recipes.is_dir() else {}
     if what not in known:
         return Store().find(what)
-    digest = recipe_digest(load_recipe(known[what], env))
-    image = Store().image(digest)
+    recipe = load_recipe(known[what], env)
+    digest = recipe_digest(recipe)
+    image = Store().known(digest)
     if image is None:
-        raise InputError(f"{what} {digest[:12]} is not baked yet", hint=f"run `ingot bake {what}`")
+        how = f"run `ingot {'bake' if recipe.base.ami is None else 'publish'} {what}`"
+        raise InputError(f"{what} {digest[:12]} is not baked yet", hint=how)
     return image
 
 

@@ -24,7 +24,7 @@ def summary(image: Image) -> str:
     """Return what is in an image."""
     manifest = image.manifest
     return "\n".join(
-        [*_identity(manifest), *_contents(image), *_people(manifest), *_proof(manifest), *_label("disk file", [str(image.disk)])]
+        [*_identity(manifest), *_contents(image), *_people(manifest), *_proof(manifest), *_label("disk file", [_place(image)])]
     )  # fmt: skip
 
 
@@ -78,9 +78,25 @@ def _identity(manifest: Mapping[str, Any]) -> list[str]:
         *_label(
             "system", [f"{system['pretty_name']}, {manifest['architecture']}, packages of {of:%Y-%m-%d}"]
         ),
+        *_base(manifest),
         *_label("kernel", [f"{system['kernel']}, {manifest['boot']['mode']}: {kernel_line}"]),
         *_label("disk", [f"{_mib(size['disk'])}, {_mib(size['used'])} of it in use"]),
     ]
+
+
+def _base(manifest: Mapping[str, Any]) -> list[str]:
+    """Say what an image on a base AMI cannot promise; nothing of one that was baked from scratch."""
+    if "base" not in manifest:
+        return []
+    amis = [
+        f"{ami['id']} ({ami['name']}, of {ami['owner']}) in {region}"
+        for region, ami in sorted(manifest["base"].items())
+    ]
+    return _label("base AMI", [*amis, "made anew it would have the packages of that day: not the same bytes"])
+
+
+def _place(image: Image) -> str:
+    return str(image.disk) if image.disk.exists() else "not on this machine: a builder instance baked it"
 
 
 def _contents(image: Image) -> list[str]:

@@ -12,6 +12,7 @@ import json
 from typing import Any
 
 from ingot.errors import InputError, Problem
+from ingot.recipe.amilock import AmiLock
 from ingot.recipe.files import ImageFile, expand_files
 from ingot.recipe.lockfile import Lock, load_lock
 from ingot.recipe.model import Recipe
@@ -35,7 +36,7 @@ def used_files(recipe: Recipe) -> list[ImageFile]:
     return files
 
 
-def canonical_form(recipe: Recipe, lock: Lock, files: list[ImageFile]) -> dict[str, Any]:
+def canonical_form(recipe: Recipe, lock: Lock | AmiLock, files: list[ImageFile]) -> dict[str, Any]:
     """Return all that the digest is made of, as plain JSON data, and where it comes from: two recipes differ where these do."""
     return {
         "engine_format": ENGINE_FORMAT,
@@ -45,7 +46,7 @@ def canonical_form(recipe: Recipe, lock: Lock, files: list[ImageFile]) -> dict[s
     }
 
 
-def digest_of(recipe: Recipe, lock: Lock, files: list[ImageFile]) -> str:
+def digest_of(recipe: Recipe, lock: Lock | AmiLock, files: list[ImageFile]) -> str:
     """Return the digest of a recipe whose lock and files are read already."""
     return digest_of_form(canonical_form(recipe, lock, files))
 

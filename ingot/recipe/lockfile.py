@@ -7,11 +7,12 @@ import os
 import re
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ingot.errors import IngotError, InputError, Problem
+from ingot.recipe.amilock import AmiLock, stale
 from ingot.recipe.archives import Archive, archives_of
 from ingot.recipe.distribution import DPKG_ARCHITECTURE, Distribution, distribution_of
 from ingot.recipe.document import shown
@@ -25,6 +26,9 @@ class LockPart(BaseModel):
     """A part of the lock: immutable, exact types, no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+L = TypeVar("L", bound=BaseModel)
 
 
 def _below(path: str) -> str:
@@ -100,25 +104,44 @@ class Lock(LockPart):
         return {package.name: package.version for package in self.packages}
 
 
-def load_lock(recipe: Recipe) -> Lock:
+def load_lock(recipe: Recipe) -> Lock | AmiLock:
     """Return the recipe's lock; raise InputError when it is missing, malformed or stale."""
-    distribution = distribution_of(recipe)
-    lock = read_lock(recipe)
+    lock: Lock | AmiLock | None = read_lock(recipe) if recipe.base.ami is None else read_ami_lock(recipe)
     command = f"run: {recipe.lock_command}"
     if lock is None:
         missing = Problem(shown(recipe.lock_path), 1, 1, "no such file", "the lock of the recipe", command)
         raise InputError(f"{shown(recipe.lock_path)} is missing", problems=[missing], hint=command)
-    problems = _stale(recipe, distribution, lock, command)
+    if isinstance(lock, AmiLock):
+        problems = stale(recipe, lock, command)
+    else:
+        problems = _stale(recipe, distribution_of(recipe), lock, command)
     if problems:
         raise InputError(f"the lock of {recipe.name} is stale", problems=problems, hint=command)
     return lock
 
 
+def load_packages_lock(recipe: Recipe) -> Lock:
+    """Return the lock of a recipe that is baked from scratch; raise InputError likewise, and for a base AMI."""
+    lock = load_lock(recipe)
+    if isinstance(lock, AmiLock):
+        raise InputError(f"{recipe.name} is on a base AMI, which has no lock of packages")
+    return lock
+
+
 def read_lock(recipe: Recipe) -> Lock | None:
-    """Return the lock as it stands, stale or not; None when there is none. Raises InputError when malformed."""
+    """Return the lock of packages as it stands, stale or not; None when there is none. Raises InputError when malformed."""
+    return _read(recipe, Lock)
+
+
+def read_ami_lock(recipe: Recipe) -> AmiLock | None:
+    """Return the lock of a base AMI likewise."""
+    return _read(recipe, AmiLock)
+
+
+def _read(recipe: Recipe, kind: type[L]) -> L | None:
     path = recipe.lock_path
     try:
-        return Lock.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except ValidationError as error:
@@ -142,10 +165,10 @@ def lock_text(lock: Lock) -> str:
     return text.replace('\n "packages": []', '\n "packages": [\n' + ",\n".join(lines) + "\n ]", 1) + "\n"
 
 
-def write_lock(recipe: Recipe, lock: Lock) -> None:
+def write_lock(recipe: Recipe, lock: Lock | AmiLock) -> None:
     """Write the lock beside the recipe, whole or not at all; raise IngotError when it cannot be written."""
     try:
-        _replace(recipe.own_lock_path, lock_text(lock))
+        _replace(recipe.own_lock_path, lock.text() if isinstance(lock, AmiLock) else lock_text(lock))
     except OSError as error:
         raise IngotError(f"{shown(recipe.own_lock_path)} cannot be written: {error.strerror}") from error
 

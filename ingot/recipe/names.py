@@ -29,6 +29,19 @@ RecipeName = Annotated[
     str, Text(r"[a-z][a-z0-9-]{0,39}", "a name of lower case letters, digits and -", "web")
 ]
 SsmName = Annotated[str, Text(r"/[A-Za-z0-9_.\-/]+", "the full name of an SSM parameter", "/aws/service/…")]
+AmiId = Annotated[str, Text(r"ami-[0-9a-f]{8,17}", "the id of an AMI", "ami-0123456789abcdef0")]
+# DescribeImages takes account ids and these aliases as owners.
+AmiOwner = Annotated[
+    str,
+    Text(
+        r"[0-9]{12}|self|amazon|aws-marketplace",
+        "an account id of 12 digits, in quotes, or self, amazon, aws-marketplace",
+        "amazon",
+    ),
+]
+AmiName = Annotated[
+    str, Text(r"[ -~]{3,128}", "the name of an AMI, * and ? allowed", "al2023-ami-2023.*-x86_64")
+]
 Comment = Annotated[str, Text(r"[^:\n,]*", "one line without colon and comma", "The app")]
 # Debian Policy 9.2.2: 0-99 are allocated by Debian itself, 65534 is nobody, 65535 is invalid.
 Id = Annotated[int, Field(ge=100, le=65533)]

@@ -7,6 +7,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ingot.recipe.names import (
+    AmiId,
+    AmiName,
+    AmiOwner,
     ArchiveName,
     ArchiveUri,
     Capabilities,
@@ -25,7 +28,7 @@ from ingot.recipe.names import (
     UnitName,
     XattrName,
 )
-from ingot.recipe.values import exactly_one, wrong
+from ingot.recipe.values import exactly_one, needs, wrong
 
 
 class Part(BaseModel):
@@ -35,10 +38,20 @@ class Part(BaseModel):
 
 
 class AmiSource(Part):
-    """Where the id of a base AMI comes from."""
+    """Which AMI is the base: exactly one of an id, an SSM parameter, a name. The lock pins what it is, and whose."""
 
-    ssm: SsmName
+    id: AmiId | None = None
+    """The AMI itself: it is there in one region alone."""
+    ssm: SsmName | None = None
     """The public or private SSM parameter that names the AMI."""
+    name: AmiName | None = None
+    """The newest AMI of this name; * and ? stand for other characters. It needs `owner`."""
+    owner: AmiOwner | None = None
+    """Whose AMI it has to be: an account id, self, amazon or aws-marketplace."""
+
+    choices: ClassVar[tuple[str, ...]] = ("id", "ssm", "name")
+    _one = exactly_one(choices)
+    _owned = needs("name", "owner")
 
 
 class Base(Part):

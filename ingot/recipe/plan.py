@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ingot.recipe.amilock import AmiLock
 from ingot.recipe.archives import archives_of
 from ingot.recipe.digest import digest_of, used_files
-from ingot.recipe.lockfile import load_lock
+from ingot.recipe.lockfile import Lock, load_lock
 from ingot.recipe.model import Recipe
 from ingot.recipe.parts import Test
 
@@ -22,8 +23,8 @@ VERSION_LENGTH = 12
 def compile_plan(recipe: Recipe) -> dict[str, Any]:
     """Return the plan of a recipe.
 
-    Raises InputError when the lock is missing or stale, a file is missing, or the base is an AMI: that one is baked
-    on a builder instance, not from scratch.
+    Raises InputError when the lock is missing or stale, or a file is missing. A plan with the key ``base`` is for a builder instance
+    that boots that AMI: ``base`` is the lock's AMI by region, ``install`` the names of the packages that its package manager installs.
     """
     lock = load_lock(recipe)
     files = used_files(recipe)
@@ -34,10 +35,9 @@ def compile_plan(recipe: Recipe) -> dict[str, Any]:
         "recipe_digest": digest,
         "version": digest[:VERSION_LENGTH],
         "architecture": recipe.architecture,
-        "distribution": lock.distribution.model_dump(),
+        **_origin(recipe, lock),
         "epoch": lock.epoch,
         "root_volume": recipe.root_volume.model_dump(),
-        "packages": [package.model_dump() for package in lock.packages],
         "apt_sources": [{"archive": archive.name, "uri": archive.uri} for archive in archives_of(recipe)],
         "groups": [group.model_dump() for group in recipe.groups],
         "users": [{**user.model_dump(), "groups": list(user.groups)} for user in recipe.users],
@@ -51,6 +51,16 @@ def compile_plan(recipe: Recipe) -> dict[str, Any]:
         "hostname": recipe.hostname,
         "drop": recipe.drop.model_dump(),
         "hygiene": recipe.hygiene.model_dump(mode="json"),
+    }
+
+
+def _origin(recipe: Recipe, lock: Lock | AmiLock) -> dict[str, Any]:
+    """Return what the image is made from."""
+    if isinstance(lock, AmiLock):
+        return {"base": lock.plain()["ami"], "install": sorted(recipe.packages), "packages": []}
+    return {
+        "distribution": lock.distribution.model_dump(),
+        "packages": [package.model_dump() for package in lock.packages],
     }
 
 

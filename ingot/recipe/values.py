@@ -116,3 +116,14 @@ def exactly_one(choices: tuple[str, ...]) -> object:
         return self
 
     return model_validator(mode="after")(check)
+
+
+def needs(key: str, other: str) -> object:
+    """Return a validator which holds that ``other`` is given where ``key`` is."""
+
+    def check(self: T) -> T:
+        if getattr(self, key) is not None and getattr(self, other) is None:
+            raise wrong(f"{key} without {other}", f"the key {other}, too")
+        return self
+
+    return model_validator(mode="after")(check)

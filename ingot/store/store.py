@@ -84,16 +84,15 @@ class Store:
         there = all((directory / name).is_file() for name in ("manifest.json", "disk.raw"))
         return Image(digest, directory) if there else None
 
+    def known(self, digest: str) -> Image | None:
+        """Return the image of a recipe digest, or one without a disk whose manifest a builder instance made; None when it is unknown."""
+        record = self._kept_manifest(digest)
+        return self.image(digest) or (Image(digest, record.parent) if record.is_file() else None)
+
     def manifest(self, digest: str) -> dict[str, Any] | None:
-        """Return the manifest of a recipe digest: of an image here, or of one that a builder instance baked; None when it is unknown."""
-        image = self.image(digest)
-        if image is not None:
-            return image.manifest
-        try:
-            manifest: dict[str, Any] = json.loads(self._kept_manifest(digest).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        return manifest
+        """Return the manifest of a recipe digest that is :meth:`known`, or None."""
+        image = self.known(digest)
+        return None if image is None else image.manifest
 
     def keep_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Keep the manifest of an image that was baked elsewhere: later publishes and verifications need it."""
@@ -104,7 +103,7 @@ class Store:
         part.replace(path)
 
     def _kept_manifest(self, digest: str) -> Path:
-        return self.root / "records" / "manifests" / f"{digest}.json"
+        return self.root / "records" / "manifests" / digest / "manifest.json"
 
     def fetch(self, plan: Mapping[str, Any], progress: Progress) -> dict[str, Path]:
         """Return the file of each package of a plan by its SHA-256, after fetching what is not here."""
@@ -136,6 +135,13 @@ class Store:
         ``force`` bakes although there is one. ``keep`` leaves the root directory of a failed bake in ``kept/``. Bakes of the
         same digest wait for each other. Raises InputError for the recipe, BakeError for the bake.
         """
+        if recipe.base.ami is not None:
+            found = "a base AMI, which only a builder instance can bake on"
+            hint = f"run: ingot publish {recipe.name}"
+            problem = recipe.problem(
+                ("base", "ami"), found, "debian or ubuntu for a bake on this machine", hint
+            )
+            raise InputError(found, problems=[problem])
         digest = recipe_digest(recipe)
         if not force and (image := self.image(digest)) is not None:
             os.utime(image.directory)

@@ -97,6 +97,7 @@ class StandIn:
         self.instance_id = ""
         self.job = {}
         self.runs = True
+        self.disk = directory
         self._threads: list[threading.Thread] = []
 
     def __call__(self, message: str) -> None:
@@ -149,6 +150,17 @@ class StandIn:
             builder.failed(error)
         finally:
             builder.report.close()
+
+    def bake_live(self, plan, sources, scratch, progress):
+        """Stand in for ``ingot.builder.live.bake_live``, on a disk of whole GiB."""
+        self.seeds = [*self.seeds, *[None] * (-len(self.seeds) % 2048)]
+        self.disk = scratch / "output" / "disk.raw"
+        return self.bake(
+            plan, sources=None, packages=None, layers=None, output=self.disk.parent, progress=progress
+        )
+
+    def disk_of_root(self):
+        return self.disk
 
     def bake(self, plan, *, sources, packages, layers, output, progress):
         """Stand in for ``ingot.bake.engine.bake``."""

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from ingot.aws import tags
+from ingot.aws.base_ami import look_up
 from ingot.aws.blocks import BlockMap
 from ingot.aws.publish_builder import Work, publish_by_builder
 from ingot.aws.readback import read_back
@@ -36,6 +37,8 @@ def stand_in(tmp_path, direct, service, proxy, monkeypatch):
     monkeypatch.setattr(bootstrap, "METADATA", service.url)
     monkeypatch.setattr(report, "DELAY", 0.01)
     monkeypatch.setattr(program, "bake", stand_in.bake)
+    monkeypatch.setattr(program, "bake_live", stand_in.bake_live)
+    monkeypatch.setattr(program, "disk_of_root", stand_in.disk_of_root)
 
     def said(instance_id):
         if instance_id == stand_in.instance_id or not stand_in.instance_id:
@@ -95,8 +98,8 @@ def base(direct, image_id):
 def publish(tmp_path, clients, builder, clone_settings, stand_in, base):
     manifests = {}
 
-    def run(seeds=SEEDS, **changed):
-        plan = make_plan(seeds)
+    def run(seeds=SEEDS, *, base=None, **changed):
+        plan = make_plan(seeds) | ({} if base is None else {"base": {"us-east-1": base}, "install": []})
         stand_in.seeds, stand_in.digest = seeds, plan["recipe_digest"]
         settings = PublishSettings(
             tmp_path / "records", clone_settings, manifest_of=manifests.get, pace=0.01,
@@ -350,6 +353,54 @@ def test_subnets_without_a_way_out_are_said_before_anything_is_made(
     assert "Internet gateway" in str(caught.value)
     assert proxy.seen["StartSnapshot"] == 0
     nothing_remains()
+
+
+@pytest.fixture
+def base_ami(direct, image_id):
+    """The builder's image as a lock has a base AMI, with another root device."""
+    [image] = direct.ec2.describe_images(ImageIds=[image_id])["Images"]
+    shot = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    ami_id = direct.ec2.register_image(
+        Name="company-base", Architecture="x86_64", RootDeviceName="/dev/sda1", VirtualizationType="hvm", EnaSupport=True,
+        BootMode="uefi-preferred", BlockDeviceMappings=[{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": shot}}],
+    )["ImageId"]  # fmt: skip
+    direct.ec2.get_waiter("image_available").wait(ImageIds=[ami_id], WaiterConfig={"Delay": 1})
+    return look_up(direct, {"id": ami_id, "owner": "self"}, "x86_64")
+
+
+def test_on_a_base_ami_the_builder_boots_it_and_the_image_boots_as_it_does(
+    base_ami, publish, direct, stand_in
+):
+    published = publish(base=base_ami)
+    [image] = direct.ec2.describe_images(ImageIds=[published.ami_id])["Images"]
+    assert (image["BootMode"], image["RootDeviceName"]) == ("uefi-preferred", "/dev/sda1")
+    [reservation] = direct.ec2.describe_instances(InstanceIds=[stand_in.instance_id])["Reservations"]
+    assert reservation["Instances"][0]["ImageId"] == base_ami["id"]
+    assert "mkdir -p -m 700 /run/ingot-builder" in stand_in.user_data()
+    assert published.blocks_sent == 7
+    assert any("cannot be made again bit for bit" in text for text in stand_in.progress)
+    blocks = BlockMap.of(publish.manifests[published.digest])
+    assert read_back(direct, published.snapshot_id, blocks, encrypted=False, progress=lambda _: None).equals(
+        blocks
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"id": "ami-00000000000000000"}, "is gone from us-east-1, or no longer shared"),
+        ({"owner": "210987654321"}, "belongs to 123456789012; the lock says 210987654321"),
+        ({"root_size": 8}, r"root_volume.size is 1 GiB; the base AMI ami-\w+ needs 8 GiB"),
+    ],
+)
+def test_a_base_ami_that_is_not_the_locks_is_said_before_anything_is_made(
+    changed, said, base_ami, publish, direct, proxy
+):
+    before = holdings(direct)
+    with pytest.raises(PublishError, match=said):
+        publish(base=base_ami | changed)
+    assert holdings(direct) == before
+    assert proxy.seen["StartSnapshot"] == 0
 
 
 def test_the_bundle_is_the_same_for_the_same_content(tmp_path):

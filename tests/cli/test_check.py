@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -70,11 +71,28 @@ def test_no_directory_of_recipes(ingot):
     assert "no directory nowhere" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["digest", "lock"])
-def test_a_base_ami_is_not_baked_from_scratch(ingot, command):
-    done = ingot(command, "one")
-    assert done.returncode == 2
-    assert "baked on a builder instance" in done.stderr
+def test_a_base_ami_is_locked_with_credentials_and_not_baked_here(ingot):
+    done = ingot("digest", "one")
+    assert (done.returncode, "run: ingot lock one" in done.stderr) == (2, True)
+    source = '{"ssm": "/aws/x"}'
+    ami = {
+        "id": "ami-0123456789abcdef0", "owner": "137112412989", "name": "x", "created": "2026-01-01T00:00:00.000Z",
+        "root_device": "/dev/xvda", "root_size": 8, "boot_mode": "uefi",
+    }  # fmt: skip
+    lock = {
+        "format": 1,
+        "architecture": "x86_64",
+        "source": source,
+        "epoch": 1700000000,
+        "ami": {"us-east-1": ami},
+    }
+    recipe = ingot.recipes / "one" / "recipe.yaml"
+    assert "ssm: /aws/x" in recipe.read_text()
+    (recipe.parent / "recipe.lock").write_text(json.dumps(lock))
+    assert len(ingot("digest", "one").stdout) == 65
+    done = ingot("bake", "one")
+    assert (done.returncode, "which only a builder instance can bake on" in done.stderr) == (2, True)
+    assert "ingot publish one" in done.stderr
 
 
 def test_packages_without_upgrade(ingot):

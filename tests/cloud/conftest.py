@@ -12,6 +12,9 @@ import pytest
 from ingot.localcloud import environment
 from ingot.localcloud.context import CloudContext
 from ingot.localcloud.server import CloudServer
+from tests.baked import baked_store, web_image
+
+__all__ = ["baked_store", "web_image"]
 
 BLOCK = 524288
 

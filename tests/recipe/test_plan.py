@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 
 import pytest
 
@@ -87,7 +88,52 @@ def test_files_are_expanded_and_sorted(web):
     assert found["/var/lib/app"] == {"kind": "directory", "target": "/var/lib/app", "mode": "0750", **app}
 
 
-def test_a_base_ami_is_not_baked_from_scratch(web):
+AMI_LOCK = {
+    "format": 1, "architecture": "x86_64", "source": '{"ssm": "/aws/x"}', "epoch": 1700000000,
+    "ami": {"us-east-1": {"id": "ami-0123456789abcdef0", "owner": "137112412989", "name": "al2023", "created": "2026-01-01T00:00:00.000Z",
+                          "root_device": "/dev/xvda", "root_size": 8, "boot_mode": "uefi-preferred"}},
+}  # fmt: skip
+
+
+def test_a_recipe_on_a_base_ami_names_it_and_its_packages(web):
     web.replace("{debian: bookworm}", "{ami: {ssm: /aws/x}}")
-    with pytest.raises(InputError, match="baked on a builder instance"):
+    (web.file.parent / "recipe.lock").write_text(json.dumps(AMI_LOCK))
+    found = plan(web)
+    assert (found["base"], found["packages"]) == (AMI_LOCK["ami"], [])
+    assert found["install"] == sorted(load_recipe(web.file).packages)
+    assert "distribution" not in found
+
+
+@pytest.mark.parametrize(
+    ("recipe", "lock", "said"),
+    [
+        ("{ami: {ssm: /aws/y}}", AMI_LOCK, "another AMI than the lock's"),
+        ("{ami: {ssm: /aws/x}}", AMI_LOCK | {"architecture": "arm64"}, "but the lock is for arm64"),
+        ("{ami: {ssm: /aws/x}}", AMI_LOCK | {"ami": {"us-east-1": {"id": "x"}}}, "ami.us-east-1.id"),
+        ("{ami: {ssm: /aws/x}}", None, "no such file"),
+    ],
+)
+def test_a_lock_of_another_base_ami_is_stale(web, recipe, lock, said):
+    web.replace("{debian: bookworm}", recipe)
+    place = web.file.parent / "recipe.lock"
+    place.unlink(missing_ok=True)
+    if lock is not None:
+        place.write_text(json.dumps(lock))
+    with pytest.raises(InputError, match=re.escape(said)) as caught:
         plan(web)
+    assert "ingot lock" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("ami", "said"),
+    [
+        ("{name: x-*}", "name without owner; expected the key owner, too"),
+        ("{ssm: /aws/x, id: ami-01234567}", "exactly one of the keys id, ssm, name"),
+        ("{id: ami-xyz}", "the id of an AMI"),
+        ("{name: 'al2023-*', owner: me}", "an account id of 12 digits"),
+    ],
+)
+def test_a_base_ami_that_is_not_named_well(web, ami, said):
+    web.replace("{debian: bookworm}", f"{{ami: {ami}}}")
+    with pytest.raises(InputError, match=re.escape(said)):
+        load_recipe(web.file)

@@ -65,8 +65,13 @@ def examine(
         view = changed_view(reader, plan, traces, known) if known is not None else None
         if view is None:
             view = View(reader, plan, traces, shipped)
-        found = sorted({finding for check in CHECKS for finding in check(view)})
-    return _sift(found, plan.get("hygiene", {}).get("allow", ()))
+        return judge(view)
+
+
+def judge(view: View) -> Report:
+    """Let all checks look at ``view``; part what they find by what its plan allows."""
+    found = sorted({finding for check in CHECKS for finding in check(view)})
+    return _sift(found, view.plan.get("hygiene", {}).get("allow", ()))
 
 
 def _sift(found: Sequence[Finding], allow: Sequence[Allowance]) -> Report:

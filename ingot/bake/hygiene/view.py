@@ -15,11 +15,11 @@ from typing import (
     List,
     Mapping,
     Optional,
+    Protocol,
     Sequence,
     Tuple,
 )
 
-from ingot.bake.disk import Ext4Reader
 from ingot.bake.inventory import BASELINE, STATUS, VOLATILE, escape
 from ingot.bake.tree import Entry, Kind, Tree, decode, encode
 
@@ -34,6 +34,16 @@ _VOLATILE = tuple(f"{top}/" for top in VOLATILE)
 _CONFFILE = re.compile(rb"^ (/\S.*) ([0-9a-f]{32})(?: obsolete)?$", re.MULTILINE)
 
 
+class Reader(Protocol):
+    """What gives the entries of a tree, and the content of a file by its path."""
+
+    def entries(self, *, hashes: bool = True) -> List[Entry]:
+        """Return what is in the tree."""
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a regular file."""
+
+
 class View:
     """The disk that ``reader`` has open.
 
@@ -45,7 +55,7 @@ class View:
 
     def __init__(
         self,
-        reader: Ext4Reader,
+        reader: Reader,
         plan: Mapping[str, Any],
         traces: Sequence[str] = (),
         shipped: Optional[Mapping[str, Entry]] = None,

@@ -1,0 +1,45 @@
+"""The gate for a tree that is a mounted file system and not a disk of ours: the root of a builder that booted a base AMI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Sequence
+
+from ingot.bake.chroot import in_root
+from ingot.bake.hygiene.gate import enforce, judge
+from ingot.bake.hygiene.view import View
+from ingot.bake.tree import Entry, sort_entries
+
+
+class TreeReader:
+    """Reads a tree whose entries are known."""
+
+    def __init__(self, root: Path, entries: Sequence[Entry]) -> None:
+        self._root = root
+        self._entries = sort_entries(entries)
+
+    def entries(self, *, hashes: bool = True) -> List[Entry]:
+        """Return the entries, with their digests in any case."""
+        return self._entries
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a regular file."""
+        return in_root(self._root, path).read_bytes()
+
+
+def enforce_tree(
+    root: Path,
+    entries: Sequence[Entry],
+    plan: Mapping[str, Any],
+    before: Sequence[Entry],
+    progress: Callable[[str], None],
+) -> Dict[str, Any]:
+    """Examine a tree with its entries; return the report for the manifest. Raises BakeError that lists what may not be in an image.
+
+    ``before`` are the entries of the base: what is privileged there is the base's own affair.
+    """
+    shipped = {entry.path: entry for entry in before}
+    view = View(TreeReader(root, entries), plan, (), shipped)
+    report = judge(view)
+    enforce(report, progress)
+    return report.plain()
