@@ -42,7 +42,7 @@ const summary = (images) => {
       make("ul", {}, data.dangerous.map((danger) => make("li", {}, danger)))) : null,
     data.notes.map((note) => make("p", { class: "card soft" }, note)),
     make("ul", { class: "tiles" },
-      data.stacks.length ? tile("stacks", target("Infrastructure"), count(stacks.length), stacks.length ? `${plural(resources, "resource")}` : "no change") : null,
+      data.stacks.length ? tile("stacks", target("Infrastructure"), count(stacks.length), !stacks.length ? "no change" : resources ? plural(resources, "resource") : "digests alone") : null,
       data.images.map((image, index) => (image.diff && !image.diff.empty ? tilesOf(image, images[index].id) : null)),
       data.boots.map((boot) => tile(`boot of ${boot.recipe}`, target("Boot"), make("span", { class: boot.ok ? "added" : "removed" }, boot.ok ? "passed" : "failed"),
         `${boot.tests.filter((test) => test.ok).length} of ${plural(boot.tests.length, "test")}, ${seconds(boot.seconds)}`))));
