@@ -6,4 +6,5 @@ from __future__ import annotations
 SUBJECTS = {
     "bake": "Baking a disk image: Ingot beside mmdebstrap, mkosi and the floors.",
     "boot": "Power-on to the first HTTP 200: Ingot's image beside mkosi's of the same packages.",
+    "image_diff": "Comparing two images of 100,000 files, disks included.",
 }
