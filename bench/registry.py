@@ -7,4 +7,5 @@ SUBJECTS = {
     "bake": "Baking a disk image: Ingot beside mmdebstrap, mkosi and the floors.",
     "boot": "Power-on to the first HTTP 200: Ingot's image beside mkosi's of the same packages.",
     "image_diff": "Comparing two images of 100,000 files, disks included.",
+    "plan": "A plan with the rebuild of a changed app: beside `cdk synth` and `cdk diff` alone.",
 }

@@ -163,9 +163,13 @@ def test_a_pull_request_is_planned_baked_and_booted(site):
     plan = json.loads((site.directory / "plan.json").read_text())
     assert plan["verdict"] == "something"
     assert plan["head"]["dirty"] == []
-    [reason] = plan["recipes"][0]["reasons"]
+    # Another recipe of the project is as it was, and not baked.
+    [recipe] = [recipe for recipe in plan["recipes"] if recipe["change"] != "same"]
+    [image] = [image for image in plan["images"] if image["state"] == "stored"]
+    assert (recipe["name"], image["recipe"]) == ("web", "web")
+    [reason] = recipe["reasons"]
     assert reason == {"place": WSGI, "what": "/srv/web/wsgi.py: another content"}
-    diff = plan["images"][0]["diff"]
+    diff = image["diff"]
     assert [file["path"] for file in diff["files"] if file["origin"] == "recipe"] == ["/srv/web/wsgi.py"]
     assert diff["packages"] == []
     [boot] = plan["boots"]
@@ -209,7 +213,7 @@ def test_what_is_deployed_is_what_a_plan_compares_with(site):
     plan = json.loads(site.in_cloud("ingot", "plan", "--deployed", "--env", "dev", "--json").stdout)
     assert plan["against"] == "deployed"
     assert plan["verdict"] == "nothing"
-    assert plan["images"][0]["state"] == "published"
+    assert {image["recipe"]: image["state"] for image in plan["images"]}["web"] == "published"
     site.edit("environments.yaml", "max_clones: 2", "max_clones: 3")
     plan = json.loads(site.in_cloud("ingot", "plan", "--deployed", "--env", "dev", "--json").stdout)
     [stack] = [stack for stack in plan["stacks"] if stack["change"] == "changed"]
