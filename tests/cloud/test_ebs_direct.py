@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -232,3 +233,20 @@ def test_a_block_that_cannot_be_written_leaves_nothing(
     with pytest.raises(OSError, match="No space"):
         files.put(block(1))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
+def test_a_full_disk_is_a_refusal_that_names_it_and_nobody_repeats(local_cloud: LocalCloud) -> None:
+    ebs, blocks = local_cloud.client("ebs"), local_cloud.context.directory / "ebs" / "blocks"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=768k", "small", blocks], check=True)
+    try:
+        snapshot_id = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
+        put_block(ebs, snapshot_id, 0, block(1))
+        with pytest.raises(
+            ClientError, match=f"There is no room left on the file system of {blocks}"
+        ) as caught:
+            put_block(ebs, snapshot_id, 1, block(2))
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 402
+        assert not list(blocks.rglob("*.part"))
+    finally:
+        subprocess.run(["umount", blocks], check=True)

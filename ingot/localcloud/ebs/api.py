@@ -5,6 +5,7 @@ A block is half a MiB and there are thousands of them, so requests take a short 
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,7 +14,7 @@ from werkzeug.wrappers import Request, Response
 
 from ingot.localcloud.context import CloudContext
 from ingot.localcloud.ebs.blocks import BLOCK_SIZE
-from ingot.localcloud.ebs.errors import EbsError, invalid
+from ingot.localcloud.ebs.errors import EbsError, full, invalid
 from ingot.localcloud.ebs.reading import Reader
 from ingot.localcloud.ebs.service import EbsService
 from ingot.localcloud.ebs.snapshot import DirectSnapshot
@@ -36,11 +37,19 @@ class EbsApi:
         # Read the body in any case: an answer to an unread request makes the client see a reset connection.
         body = request.get_data()
         try:
-            response = self._answer(request, body)
+            response = self._guarded(request, body)
         except EbsError as error:
             response = _json(error.body(), error.status)
             response.headers["x-amzn-ErrorType"] = error.code
         return response(environ, start_response)
+
+    def _guarded(self, request: Request, body: bytes) -> Response:
+        try:
+            return self._answer(request, body)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise full(self.service.files.directory) from error
 
     def _answer(self, request: Request, body: bytes) -> Response:
         region = signed_for(request.environ)[1]

@@ -5,10 +5,13 @@ Source: botocore's service model ``ebs/2019-11-02``.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 STATUS = {
     "AccessDeniedException": 403,
     "ConflictException": 409,
     "ResourceNotFoundException": 404,
+    "ServiceQuotaExceededException": 402,
     "ValidationException": 400,
 }
 
@@ -40,4 +43,13 @@ def not_found(snapshot_id: str) -> EbsError:
     """Return the error for a snapshot that does not exist."""
     return EbsError(
         "ResourceNotFoundException", f"The snapshot '{snapshot_id}' does not exist.", "SNAPSHOT_NOT_FOUND"
+    )
+
+
+def full(directory: Path) -> EbsError:
+    """Return the error for a disk of this machine that takes no more: AWS's own for an account that may have no more."""
+    return EbsError(
+        "ServiceQuotaExceededException",
+        f"There is no room left on the file system of {directory}",
+        "DEPENDENCY_SERVICE_QUOTA_EXCEEDED",
     )
