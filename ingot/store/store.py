@@ -18,9 +18,9 @@ from typing import Any
 
 from ingot import paths
 from ingot.bake.engine import bake, bake_into
-from ingot.bake.fetch import UNFINISHED, fetch_packages, package_file, unsound_packages
+from ingot.bake.fetch import fetch_packages, package_file, unsound_packages
 from ingot.bake.foreign import check_architecture
-from ingot.bake.locks import locked, try_locked
+from ingot.bake.locks import locked
 from ingot.bake.rights import KEPT, how_to_inspect, remove_tree
 from ingot.errors import BakeError, IngotError, InputError, SizeError
 from ingot.recipe.digest import recipe_digest
@@ -28,6 +28,7 @@ from ingot.recipe.load import RECIPE_FILE
 from ingot.recipe.mirrors import addresses
 from ingot.recipe.model import Recipe
 from ingot.recipe.plan import compile_plan
+from ingot.store.leftovers import sweep
 
 Progress = Callable[[str], None]
 COLLECTING = "waiting: the store is being collected"
@@ -270,17 +271,7 @@ class Store:
 
     def remove_leftovers(self) -> None:
         """Remove what killed processes left in the store. What a living one works on is locked, and left alone."""
-        for directory in (self.work, self.layers, *self.layers.glob("*/disks")):
-            for path in sorted(directory.glob("*")) if directory.is_dir() else []:
-                unfinished = path.suffix != ".lock" and (directory == self.work or path.suffix == ".tmp")
-                if unfinished:
-                    with try_locked(directory / f"{path.name.split('.')[0]}.lock") as free:
-                        if free:
-                            remove_tree(path)
-        if self.packages.is_dir():
-            with try_locked(self.packages / "in-use.lock") as free:
-                for part in self.packages.glob(f"??/{UNFINISHED}*") if free else ():
-                    part.unlink(missing_ok=True)
+        sweep(self.root)
 
 
 def _mirrors(plan: Mapping[str, Any], progress: Progress) -> Mapping[str, list[str]]:

@@ -166,6 +166,23 @@ def test_what_a_killed_bake_left_is_removed_and_what_lives_is_not(store, recipe,
     assert [path.name for path in store.layers.iterdir() if path.suffix != ".lock"] == ["whole"]
 
 
+def test_halves_of_downloads_and_records_of_dead_processes_go(store):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    records, packages = store.root / "records" / "manifests", store.packages / "ab"
+    for directory in (records, packages):
+        directory.mkdir(parents=True)
+    dead, alive = records / f"d.{gone.pid}.part", records / f"d.{os.getpid()}.part"
+    half = packages / ".fetch-x"
+    for file in (dead, alive, half):
+        file.touch()
+    with module.locked(store.packages / "in-use.lock", waiting=pytest.fail, shared=True):
+        store.remove_leftovers()
+        assert half.exists()
+    store.remove_leftovers()
+    assert [file.exists() for file in (dead, alive, half)] == [False, True, False]
+
+
 def test_an_image_is_found_by_the_beginning_of_its_digest(store, recipe, bakes):
     image = store.bake(recipe, quiet)
     assert store.find(image.digest[:8]) == image

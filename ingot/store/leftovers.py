@@ -1,0 +1,34 @@
+"""What killed processes leave in a store, and how it goes. The store itself (:mod:`ingot.store.store`) says which locks there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ingot.bake.fetch import UNFINISHED
+from ingot.bake.locks import try_locked
+from ingot.bake.rights import remove_tree
+
+
+def sweep(store: Path) -> None:
+    """Remove halves of images, layers, disks, downloads and records. What a living process works on is locked, and left alone."""
+    work, layers = store / "work", store / "layers"
+    for directory in (work, layers, *layers.glob("*/disks")):
+        for path in sorted(directory.glob("*")) if directory.is_dir() else []:
+            if path.suffix != ".lock" and (directory == work or path.suffix == ".tmp"):
+                with try_locked(directory / f"{path.name.split('.')[0]}.lock") as free:
+                    if free:
+                        remove_tree(path)
+    packages = store / "packages"
+    if packages.is_dir():
+        with try_locked(packages / "in-use.lock") as free:
+            for part in packages.glob(f"??/{UNFINISHED}*") if free else ():
+                part.unlink(missing_ok=True)
+    for part in (store / "records").rglob("*.part"):  # NAME.PID.part: of a record that is being written
+        if not _lives(part.suffixes[-2:-1]):
+            part.unlink(missing_ok=True)
+
+
+def _lives(suffix: list[str]) -> bool:
+    """Tell whether there is a process of the number in ``suffix``, such as [".4711"]."""
+    number = suffix[0][1:] if suffix else ""
+    return number.isdigit() and Path(f"/proc/{number}").exists()
