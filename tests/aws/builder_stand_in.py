@@ -97,12 +97,15 @@ class StandIn:
         self.instance_id = ""
         self.job = {}
         self.runs = True
+        self.killed_at = ""
         self.disk = directory
         self._threads: list[threading.Thread] = []
 
     def __call__(self, message: str) -> None:
         """Take a line of the publish's progress; at the launch of a builder, become its program."""
         self.progress.append(message)
+        if self.killed_at and message.startswith(self.killed_at):
+            os._exit(9)  # as SIGKILL does: nothing is cleaned up
         launched = re.match(r"builder (i-\w+) launched", message)
         if launched and self.runs:
             self.instance_id = launched[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 
 import pytest
@@ -243,6 +244,26 @@ def test_a_builder_that_dies_while_it_sends_blocks_leaves_nothing(
     with pytest.raises(PublishError):
         publish()
     nothing_remains()
+
+
+@pytest.mark.parametrize("at", ["snapshot", "builder i-"])
+def test_after_a_kill_of_the_publish_the_next_one_ends_its_builder(at, publish, stand_in, direct, base):
+    child = os.fork()
+    if child == 0:
+        stand_in.killed_at = at
+        try:
+            publish()
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    left = holdings(direct)
+    assert len(left["snapshots"]) == len(base["snapshots"]) + 1
+    assert ("instances" in left) == (at == "builder i-")
+    published = publish()
+    found = holdings(direct)
+    assert "instances" not in found
+    assert sorted(found["snapshots"]) == sorted([*base["snapshots"], published.snapshot_id])
+    assert sorted(found["images"]) == sorted([*base["images"], published.ami_id])
 
 
 def test_a_builder_that_never_reports_is_ended(publish, stand_in, nothing_remains):
