@@ -8,4 +8,5 @@ SUBJECTS = {
     "boot": "Power-on to the first HTTP 200: Ingot's image beside mkosi's of the same packages.",
     "image_diff": "Comparing two images of 100,000 files, disks included.",
     "plan": "A plan with the rebuild of a changed app: beside `cdk synth` and `cdk diff` alone.",
+    "cdk": "What Ingot adds to `cdk synth` and to `cdk deploy` with nothing to do: beside a bare CDK app.",
 }
