@@ -120,7 +120,8 @@ def _fetch(entry: Mapping[str, Any], directory: Path, mirrors: Mirrors, given_up
     reason = "\n    ".join(failures) or f"no mirror is known for the archive {entry['archive']}"
     raise BakeError(
         f"package {entry['name']} {entry['version']} cannot be had\n    {reason}",
-        hint="a mirror keeps only current versions; `ingot lock --upgrade` moves the lock to what it has",
+        hint="a mirror keeps only current versions: `ingot lock NAME` moves the lock from those that are gone, "
+        "INGOT_SNAPSHOT names an archive that keeps them",
     )
 
 

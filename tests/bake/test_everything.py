@@ -1,13 +1,9 @@
 """One recipe that says everything a recipe can say, baked once; the disk is read back without mounting it."""
 
-import contextlib
 import hashlib
-import http.server
 import logging
 import os
 import shutil
-import threading
-from functools import partial
 
 import pytest
 
@@ -18,7 +14,7 @@ from ingot.recipe.load import load_recipe
 from ingot.recipe.lock import resolve_lock
 from ingot.recipe.lockfile import write_lock
 from tests.baked import WEB, baked_store
-from tests.recipe.archive import Signer, build_package, write_suite
+from tests.recipe.archive import Signer, build_package, served, write_suite
 
 __all__ = ["baked_store"]
 pytestmark = [
@@ -99,22 +95,6 @@ def write_recipe(directory, uri, signer):
     (common / "greeting").write_text("Hello, ${who}! $${not a variable}\n")
     # The versions that the example's lock has: its packages are in the store already.
     shutil.copyfile(WEB / "recipe.lock", directory / "recipe.lock")
-
-
-@contextlib.contextmanager
-def served(directory):
-    """Serve a directory on loopback; yields its address."""
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(directory))
-    handler.log_message = lambda *_: None
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,13 @@
 """A small archive of a distribution on disk, signed with a throwaway key: what apt needs to resolve, no more."""
 
+import contextlib
 import hashlib
+import http.server
 import shutil
 import subprocess
 import tempfile
+import threading
+from functools import partial
 from pathlib import Path
 
 from ingot.recipe.distribution import Distribution
@@ -115,3 +119,19 @@ def build_package(directory: Path, name: str, files: dict[str, str], version: st
     shutil.rmtree(tree)
     data = deb.read_bytes()
     return f"{control}Filename: pool/{deb.name}\nSize: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n\n"
+
+
+@contextlib.contextmanager
+def served(directory):
+    """Serve a directory on loopback; yields its address."""
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(directory))
+    handler.log_message = lambda *_: None
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
