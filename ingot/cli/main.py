@@ -30,6 +30,7 @@ COMMANDS = {
     "deploy": "Publish what is missing, then run `cdk deploy`.",
     "verify": "Compare clones or a published image with the manifest.",
     "status": "Show the load balancer and the clones of the fleet.",
+    "cost": "Sum up what the stacks cost a month.",
     "prune": "Retire images that nothing uses.",
     "cloud": "Start, stop and use the local cloud.",
     "store": "Look after the store of packages, layers and images.",

@@ -8,12 +8,17 @@ import pytest
 from cfnlint.api import lint
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
+from tests.stacks.everything import EVERYTHING, add_review
+
 REGION = "us-east-1"
 
 
 @pytest.fixture
 def synthesized(make_app):
-    out = Path(make_app().synth().directory)
+    """The templates with everything on: what the defaults have is in them, too."""
+    app = make_app(**EVERYTHING)
+    add_review(app)
+    out = Path(app.synth().directory)
     return {path.name: json.loads(path.read_text()) for path in out.glob("*.template.json")}
 
 

@@ -1,4 +1,9 @@
-"""Settings with everything on that goes together."""
+"""Settings with everything on that goes together, and the stack that is there only when it is asked for."""
+
+from aws_cdk import App
+
+from stacks.config import Config
+from stacks.review_stack import ReviewStack
 
 CERTIFICATE = "arn:aws:acm:eu-central-1:111122223333:certificate/12345678-90ab-cdef-1234-567890abcdef"
 TOPIC = "arn:aws:sns:eu-central-1:111122223333:on-call"
@@ -18,3 +23,8 @@ EVERYTHING: dict[str, object] = {
     "refresh_bake_seconds": 600,
     "alarm_topics": TOPIC,
 }
+
+
+def add_review(app: App) -> None:
+    """Add the stack of pull requests to an app."""
+    ReviewStack(app, "IngotReview", config=Config.read({}, environment={}), context={"github": "acme/site"})

@@ -1,0 +1,52 @@
+"""``ingot cost``: what the stacks of a synthesized app cost a month."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingot.errors import InputError
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def cost(
+    assembly: Annotated[Path, typer.Argument(help="A cloud assembly: `cdk synth` wrote it.")] = Path(
+        "cdk.out"
+    ),
+    price: Annotated[
+        list[str] | None, typer.Option(help="TYPE=USD an hour of an instance type; again for more.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Sum up what the synthesized stacks cost a month while they stand there, and what publishing an image costs."""
+    from ingot.review.cost import known_prices, monthly, once
+
+    prices = known_prices()
+    for pair in price or []:
+        kind, _, value = pair.partition("=")
+        if not value.replace(".", "", 1).isdigit():
+            raise InputError(f"--price {pair}: expected TYPE=USD an hour, such as m7i.large=0.1008")
+        prices["instance"][kind] = float(value)
+    files = sorted(assembly.glob("*.template.json"))
+    if not files:
+        raise InputError(f"there is no template in {assembly}", hint="run: cdk synth")
+    items = monthly({file.name: json.loads(file.read_text(encoding="utf-8")) for file in files}, prices)
+    total = round(sum(item.usd for item in items), 2)
+    publishing = once(prices)
+    if as_json:
+        told = {"region": prices["region"], "usd_per_month": total, "items": [asdict(item) for item in items],
+                "publish": [asdict(item) for item in publishing]}  # fmt: skip
+        print(json.dumps(told, sort_keys=True))
+        return
+    for item in items:
+        print(f"{item.usd:9.2f}  {item.what}: {item.how}")
+    print(f"{total:9.2f}  USD a month, {prices['region']}, {prices['known']}")
+    print("publishing a new image:")
+    for item in publishing:
+        print(f"{item.usd:9.4f}  {item.what}: {item.how}")
