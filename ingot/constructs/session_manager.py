@@ -11,9 +11,9 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from ingot.constructs.audit import departs
+from ingot.constructs.machines import arn
 
-ACTIONS = [
-    "ssm:UpdateInstanceInformation",
+CHANNELS = [
     "ssmmessages:CreateControlChannel",
     "ssmmessages:CreateDataChannel",
     "ssmmessages:OpenControlChannel",
@@ -29,10 +29,19 @@ def session_role(scope: Construct) -> iam.Role:
         assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
         description="Clones: Session Manager's channels, nothing else",
     )
-    role.add_to_policy(iam.PolicyStatement(sid="Sessions", actions=ACTIONS, resources=["*"]))
+    role.add_to_policy(iam.PolicyStatement(sid="Sessions", actions=CHANNELS, resources=["*"]))
+    role.add_to_policy(
+        iam.PolicyStatement(
+            sid="Register",
+            actions=["ssm:UpdateInstanceInformation"],
+            resources=[arn(scope, "ec2", "instance/*")],
+        )
+    )
     policy = role.node.find_child("DefaultPolicy")
     departs(
-        policy, "AwsSolutions-IAM5", "These actions know no resources: they concern the instance that calls."
+        policy,
+        "AwsSolutions-IAM5",
+        "The channels' actions know no resources: they concern the instance that calls. Its id is known to nobody before it runs.",
     )
     return role
 
