@@ -12,7 +12,7 @@ from pathlib import Path
 from bench import tools
 from bench.ingot_cases import Ingot
 from bench.measure import Case, Sample, interleaved
-from bench.peer_cases import Mkosi, floors, mmdebstrap, repository
+from bench.peer_cases import Mkosi, can_boot, floors, mmdebstrap, repository
 from bench.subject import Report, Settings, Table, median, spread
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lockfile import load_packages_lock
@@ -43,6 +43,10 @@ def run(settings: Settings, report: Report) -> list[Table]:
             report("setting up: mkosi fills its caches")
             mkosi.set_up()
             cases += mkosi.cases()
+            if not can_boot():
+                notes.append(
+                    "mkosi's disks have no boot partition here: this machine's kernel has no vfat, which mkosi mounts."
+                )
             notes.append(f"Peers: {tools.version('mmdebstrap')}, {tools.version('mkosi')}.")
         samples = interleaved(cases, settings.runs, settings.work, report)
     return [_table(samples, notes)]

@@ -14,6 +14,9 @@ from ingot.bake.fetch import package_file
 from ingot.recipe.lockfile import Lock, LockedPackage
 from ingot.recipe.mirrors import discover
 
+# A little less than the root partition of a 2 GiB disk has, in which the boot's measurement puts it.
+ROOT_SIZE = "1900M"
+
 
 def repository(lock: Lock, packages: Path, directory: Path) -> list[LockedPackage]:
     """Make ``directory`` a flat repository of the packages that are installed: what apt takes without a network. Returns them."""
@@ -52,6 +55,16 @@ def mmdebstrap(lock: Lock, repo: Path, names: list[str], targets: dict[str, Path
     return cases
 
 
+def can_boot() -> bool:
+    """Tell whether mkosi can make a bootable disk here: it mounts the boot partition."""
+    subprocess.run(["modprobe", "vfat"], capture_output=True, check=False)
+    return "\tvfat\n" in Path("/proc/filesystems").read_text(encoding="utf-8")
+
+
+def _bootable() -> list[str]:
+    return ["--bootable"] if can_boot() else []
+
+
 class Mkosi:
     """mkosi as Debian has it, on disk; packages come from its cache, which the first build fills."""
 
@@ -73,9 +86,9 @@ class Mkosi:
         # fmt: off
         self._command = [
             "mkosi", "--force", "--distribution", "debian", "--release", lock.distribution.suite, "--mirror", mirror,
-            "--format", "gpt_ext4", "--bootable", "--root-size", "2G", "--output", str(self.image), "--cache", "cache",
+            "--format", "gpt_ext4", *_bootable(), "--root-size", ROOT_SIZE, "--output", str(self.image), "--cache", "cache",
             "--package", ",".join(names), "--extra-tree", "extra", "--postinst-script", str(script),
-            "--kernel-command-line", "console=ttyS0 net.ifnames=0 nvme_core.io_timeout=4294967295",
+            "--nspawn-keep-unit", "--kernel-command-line", "console=ttyS0 net.ifnames=0 nvme_core.io_timeout=4294967295",
         ]
         # fmt: on
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ingot import paths
-from ingot.bake.engine import bake, bake_into
+from ingot.bake.engine import bake_into
 from ingot.bake.fetch import fetch_packages, package_file, unsound_packages
 from ingot.bake.foreign import check_architecture
 from ingot.bake.locks import locked
@@ -156,14 +156,15 @@ class Store:
             self._bake(plan, recipe, work, lock, keep, progress)
             return self._admit(digest, work)
 
-    def check(self, recipe: Recipe, progress: Progress) -> dict[str, Any]:
-        """Bake ``recipe`` again from nothing but the packages, return the manifest, and keep nothing."""
+    @contextmanager
+    def baked_again(self, recipe: Recipe, progress: Progress) -> Iterator[Image]:
+        """Bake ``recipe`` again from nothing but the packages; give the image, which is there as long as the body runs."""
         plan = compile_plan(recipe)
         with (
             self._workspace(f"check-{plan['recipe_digest']}", progress) as (work, lock),
             self._packages_in_use(progress) as shared,
         ):
-            return bake(
+            bake_into(
                 plan,
                 fetch=lambda: self._complete(plan, progress),
                 sources=recipe.source_root,
@@ -173,6 +174,7 @@ class Store:
                 progress=progress,
                 hold=(lock, shared),
             )
+            yield Image(plan["recipe_digest"], work)
 
     @contextmanager
     def using(self, image: Image) -> Iterator[None]:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from ingot.bake.base import base_digest
 from ingot.bake.engine import bake
 from ingot.bake.fetch import package_file
+from ingot.cli.bake import compare, difference_text
 from ingot.errors import BakeError, StepError
 from tests.bake.conftest import root_offset
 from tests.baked import ROOT, WEB
@@ -154,6 +156,42 @@ def test_the_inventory_names_what_was_changed(web_image, tree):
     ]
     assert found["sections"]["files"] != web_image.manifest["inventory"]["files"]
     assert found["sections"]["users"] == web_image.manifest["inventory"]["users"]
+
+
+def test_cached_layers_give_the_same_bytes_after_any_change(web_image, web_plan, again, tmp_path):
+    other = json.loads(json.dumps(web_plan))
+    other["steps"] = [
+        {"run": "rm -rf /usr/share/perl5; echo x > /etc/new; chmod 700 /etc", "line": 1, "timeout": 60}
+    ]
+    other["hygiene"] = {
+        "allow": [
+            {"finding": "unit", "path": "*", "reason": "r"},
+            {"finding": "broken-link", "path": "*", "reason": "r"},
+        ]
+    }
+    assert again(other, output=tmp_path / "other")["disk"]["root_digest"] != web_image.root_digest
+    assert again(web_plan)["disk"]["root_digest"] == web_image.root_digest
+
+
+def test_bakes_that_need_the_same_disk_of_the_layer_wait_for_each_other(web_plan, again, tmp_path):
+    web_plan["name"] = "twin"  # of which the layer has no disk yet
+    with ThreadPoolExecutor(2) as pool:
+        bakes = [pool.submit(again, web_plan, output=tmp_path / name) for name in "ab"]
+        assert len({bake.result()["disk"]["root_digest"] for bake in bakes}) == 1
+
+
+def test_a_step_that_writes_something_random_is_found_with_its_bytes(web_image, web_plan, again, tmp_path):
+    web_plan["steps"] = [
+        {"run": "(echo fixed; head -c 16 /dev/urandom) > /etc/random", "line": 1, "timeout": 60}
+    ]
+    for name in "ab":
+        again(web_plan, output=tmp_path / name)
+    places = {place.what: place for place in compare(tmp_path / "a/disk.raw", tmp_path / "b/disk.raw")}
+    # The image's own list of what the recipe changed has the digest of it.
+    assert set(places) == {"/etc/random", "/usr/lib/ingot/baseline/image"}
+    assert places["/etc/random"].inside >= len("fixed\n")
+    assert 0 < places["/etc/random"].differing <= 16
+    assert "    /etc/random: " in difference_text(list(places.values()))
 
 
 def test_a_change_of_the_app_changes_few_blocks(web_image, web_plan, again, tmp_path):

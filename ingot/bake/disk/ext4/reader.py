@@ -132,6 +132,16 @@ class Ext4Reader:
         """Return what inode ``number`` is under the name ``path``, without digest and hard-link group."""
         return self._entry(path, self._inode(number), None, None)
 
+    def numbers(self) -> Dict[str, int]:
+        """Return the inode of every path, sorted."""
+        return dict(sorted(self._walk(), key=lambda name: encode(name[0])))
+
+    def extents_of(self, number: int) -> List[extents.Extent]:
+        """Return where the content of an inode lies; nothing for what has it in the inode itself."""
+        raw = self._raw(number)
+        has_tree = struct.unpack_from("<I", raw, 0x20)[0] & inode.EXTENTS_FLAG
+        return list(self._extents(raw[0x28:0x64])) if has_tree else []
+
     def use_paths(self, numbers: Dict[str, int]) -> None:
         """Take ``numbers`` for the inodes of all paths, instead of looking for them."""
         self._paths = numbers
