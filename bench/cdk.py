@@ -161,10 +161,9 @@ def _name_the_image(assembly: Path, environment: dict[str, str]) -> None:
     session = boto3.Session(
         environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"], region_name=REGION
     )
-    ec2, ebs, ssm, s3 = (
-        session.client(name, endpoint_url=environment["AWS_ENDPOINT_URL"])
-        for name in ("ec2", "ebs", "ssm", "s3")
-    )
+    address = environment["AWS_ENDPOINT_URL"]
+    ec2, ebs = session.client("ec2", endpoint_url=address), session.client("ebs", endpoint_url=address)
+    ssm, s3 = session.client("ssm", endpoint_url=address), session.client("s3", endpoint_url=address)
     keys = {"0" * 64}  # the bare app's
     for manifest in assembly.glob("*.assets.json"):
         files = json.loads(manifest.read_text())["files"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import aws_cdk as cdk
 import jsii
@@ -200,4 +199,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
