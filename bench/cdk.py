@@ -174,17 +174,16 @@ def _name_the_image(assembly: Path, environment: dict[str, str]) -> None:
         snapshot = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
         ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=0)
         ec2.get_waiter("snapshot_completed").wait(SnapshotIds=[snapshot], WaiterConfig={"Delay": 1})
-        disk = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}
         image = ec2.register_image(
             Name=key, Architecture="x86_64", RootDeviceName="/dev/xvda", VirtualizationType="hvm",
-            BlockDeviceMappings=[disk],
+            BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}],
         )["ImageId"]  # fmt: skip
         ssm.put_parameter(Name=f"/ingot/web/{key}", Value=image, Type="String")
         s3.put_object(Bucket=f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}", Key=key, Body=b"{}")
 
 
 def _table(title: str, found: dict[str, list[Sample]]) -> Table:
-    rows = [
+    rows: list[Sequence[str]] = [
         [name, spread([s.wall for s in samples]), spread([s.cpu for s in samples])]
         for name, samples in found.items()
     ]
