@@ -11,7 +11,7 @@ import typer
 from ingot.cli.options import Environment
 from ingot.errors import InputError
 from ingot.recipe.document import shown
-from ingot.recipe.load import find_recipe, load_recipe
+from ingot.recipe.load import find_recipe, load_recipe_to_lock
 from ingot.recipe.lock import Upgrade, moved, resolve_lock
 from ingot.recipe.lockfile import read_lock, write_lock
 from ingot.recipe.model import Recipe
@@ -39,7 +39,7 @@ def lock(
     """
     if packages and not upgrade:
         raise typer.BadParameter("packages are named together with --upgrade")
-    recipe = load_recipe(find_recipe(recipes, name), env)
+    recipe = load_recipe_to_lock(find_recipe(recipes, name), env)
     if recipe.base.ami is not None:
         _lock_ami(recipe, packages or [], upgrade=upgrade)
         return

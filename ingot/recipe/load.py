@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -18,7 +19,7 @@ from ingot.recipe.model import Recipe
 from ingot.recipe.references import check_references
 from ingot.recipe.variables import environments_of, put_in, read_variables, spell
 
-__all__ = ["RECIPE_FILE", "environments", "find_recipe", "find_recipes", "load_recipe"]
+__all__ = ["RECIPE_FILE", "environments", "find_recipe", "find_recipes", "load_recipe", "load_recipe_to_lock"]
 
 
 def find_recipes(root: Path) -> dict[str, Path]:
@@ -62,6 +63,18 @@ def load_recipe(path: Path, environment: str | None = None) -> Recipe:
         read_archives(recipe, problems)
     if recipe is None or problems:
         raise InputError(f"{path}: the recipe has problems", problems=problems)
+    return recipe
+
+
+def load_recipe_to_lock(path: Path, environment: str | None = None) -> Recipe:
+    """Return the recipe whose lock is to be made: that of all environments when none is named.
+
+    Where a variable has no value without an environment, the first one lends its values.
+    """
+    if environment is not None or None in (known := environments(path)):
+        return load_recipe(path, environment)
+    recipe = load_recipe(path, known[0])
+    recipe._variables = replace(recipe._variables, environment=None)
     return recipe
 
 

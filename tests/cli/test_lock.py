@@ -84,6 +84,15 @@ def test_the_lock_of_one_environment(web, archive, ingot):
     assert len(digests) == 2
 
 
+def test_the_lock_of_all_environments_though_a_variable_has_no_default(web, archive, ingot):
+    text = web.file.read_text() + "variables: {host: }\nenvironments: {prod: {host: p}, test: {host: t}}\n"
+    archive(OLD)
+    web.file.write_text(text.replace("steps:", 'hostname: "${host}"\nsteps:'))
+    assert "+ apache2 1.0\n" in ingot("lock", "web").stdout
+    assert [path.name for path in web.path.glob("*.lock")] == ["recipe.lock"]
+    assert ingot("check", "web").stdout == "web in prod: ok\nweb in test: ok\n"
+
+
 def test_a_stale_lock_says_what_to_run(web, archive, ingot):
     archive(OLD)
     ingot("lock", "web")

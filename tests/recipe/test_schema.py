@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -53,3 +54,20 @@ def test_the_schema_takes_all_that_a_recipe_can_say_and_variables_in_its_place()
     jsonschema.validate(recipe, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**recipe, "variables": {"a": []}}, schema)
+
+
+def test_what_the_docs_show_of_recipes_keeps_the_schema():
+    schema = json.loads(SCHEMA_PATH.read_text())
+    del schema["required"]
+    blocks = [
+        block
+        for page in ("recipe.md", "hygiene.md")
+        for block in re.findall(
+            r"^```yaml\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.DOTALL | re.MULTILINE
+        )
+    ]
+    assert len(blocks) > 4
+    for block in blocks:
+        jsonschema.validate(YAML(typ="safe").load(block), schema)
+    keys = set(re.findall(r"^\| `([a-z_]+)`", (ROOT / "docs" / "recipe.md").read_text(), re.MULTILINE))
+    assert not schema["properties"].keys() - keys  # every key has its row
