@@ -21,6 +21,8 @@ OUTPUTS = ("Url", "AutoScalingGroupName", "RecipeDigest", "RecipeName")
 # Refreshes in these states change clones: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstanceRefresh.html
 RUNNING = frozenset({"Pending", "InProgress", "Cancelling", "RollbackInProgress", "Baking"})
 UNKNOWN = "unknown"
+# The most values that a filter takes: EC2 API reference, "Filter" ("up to 200 filter values").
+FILTER_VALUES = 200
 
 
 @dataclass(frozen=True)
@@ -185,13 +187,13 @@ def _target_health(clients: Clients, target_groups: Iterable[str]) -> dict[str, 
 
 def _instances(clients: Clients, instance_ids: list[str]) -> dict[str, InstanceTypeDef]:
     """Return the instances as EC2 describes them, by id. Asked by a filter: an id that EC2 just forgot is no error then."""
-    if not instance_ids:
-        return {}
     found: dict[str, InstanceTypeDef] = {}
     pages = clients.ec2.get_paginator("describe_instances")
-    for page in pages.paginate(Filters=[{"Name": "instance-id", "Values": instance_ids}]):
-        for reservation in page["Reservations"]:
-            found |= {instance["InstanceId"]: instance for instance in reservation["Instances"]}
+    for start in range(0, len(instance_ids), FILTER_VALUES):
+        some = instance_ids[start : start + FILTER_VALUES]
+        for page in pages.paginate(Filters=[{"Name": "instance-id", "Values": some}]):
+            for reservation in page["Reservations"]:
+                found |= {instance["InstanceId"]: instance for instance in reservation["Instances"]}
     return found
 
 

@@ -1,7 +1,8 @@
 """What moto takes and AWS refuses, or does only once: small rules, each with AWS's error code.
 
 Sources: EC2 API reference, RunInstances ("ClientToken"), "Ensuring idempotency" and "Error codes"; Elastic Load Balancing API reference,
-CreateListener and ModifyListener ("DuplicateListener").
+CreateListener and ModifyListener ("DuplicateListener"); EC2 user guide, "List and filter your resources" (at most 200 values) and "Tag
+restrictions".
 """
 
 from __future__ import annotations
@@ -12,17 +13,23 @@ from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.responses._base_response import EC2BaseResponse
 from moto.ec2.responses.instances import InstanceResponse
+from moto.ec2.responses.tags import TagResponse
 from moto.elbv2.exceptions import DuplicateListenerError
 from moto.elbv2.models import ELBv2Backend
 
 from ingot.localcloud.moto_types import Moto
 
 LONGEST_TOKEN = 64  # ASCII characters
+FILTER_VALUES = 200
+LONGEST_KEY, LONGEST_VALUE = 127, 256  # characters: EC2 API reference, "Tag"
 # moto's own, taken once: a process may start several clouds, one after the other.
 _RUN_INSTANCES: Callable[[Moto], ActionResult] = InstanceResponse.run_instances
 _MODIFY_LISTENER: Callable[..., Moto] = ELBv2Backend.modify_listener
 _CREATE_LISTENER: Callable[..., Moto] = ELBv2Backend.create_listener
+_FILTERS: Callable[[Moto], dict[str, Any]] = EC2BaseResponse._filters_from_querystring
+_CREATE_TAGS: Callable[[Moto], ActionResult] = TagResponse.create_tags
 _launching = threading.Lock()
 
 
@@ -31,6 +38,8 @@ def install() -> None:
     InstanceResponse.run_instances = _run_instances
     ELBv2Backend.create_listener = _create_listener
     ELBv2Backend.modify_listener = _modify_listener
+    EC2BaseResponse._filters_from_querystring = _filters
+    TagResponse.create_tags = _create_tags
 
 
 def _run_instances(handler: Moto) -> ActionResult:
@@ -87,3 +96,30 @@ def _refuse_taken_port(balancer: Moto, port: str, *, but: str = "") -> None:
     listeners = {} if balancer is None else balancer.listeners
     if any(str(other.port) == str(port) for arn, other in listeners.items() if arn != but):
         raise DuplicateListenerError()
+
+
+def _filters(handler: Moto) -> dict[str, Any]:
+    """Every Describe call of EC2: a filter takes so many values and no more."""
+    found = _FILTERS(handler)
+    if any(len(values) > FILTER_VALUES for values in found.values()):
+        raise EC2ClientError(
+            "FilterLimitExceeded",
+            f"The maximum number of filter values specified on a single call is {FILTER_VALUES}",
+        )
+    return found
+
+
+def _create_tags(handler: Moto) -> ActionResult:
+    """CreateTags: keys and values have a length, and the prefix aws: is AWS's own."""
+    for tag in handler._get_param("Tags", []):
+        key, value = str(tag.get("Key", "")), str(tag.get("Value", ""))
+        if key.lower().startswith("aws:"):
+            raise EC2ClientError(
+                "InvalidParameterValue", "Tag keys starting with 'aws:' are reserved for internal use"
+            )
+        if len(key) > LONGEST_KEY or len(value) > LONGEST_VALUE:
+            raise EC2ClientError(
+                "InvalidParameterValue",
+                f"Tag {key[:20]}… exceeds {LONGEST_KEY} characters of a key or {LONGEST_VALUE} of a value",
+            )
+    return _CREATE_TAGS(handler)

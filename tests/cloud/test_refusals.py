@@ -106,3 +106,19 @@ def test_a_port_has_one_listener(client: Any) -> None:
         elb.modify_listener(ListenerArn=other, Port=80, DefaultActions=[answer])
     assert code_of(caught) == "DuplicateListener"
     elb.modify_listener(ListenerArn=first, Port=80, DefaultActions=[answer])
+
+
+def test_a_filter_takes_200_values(client: Any) -> None:
+    ids = [f"i-{number:017x}" for number in range(201)]
+    client("ec2").describe_instances(Filters=[{"Name": "instance-id", "Values": ids[:200]}])
+    with pytest.raises(ClientError) as caught:
+        client("ec2").describe_instances(Filters=[{"Name": "instance-id", "Values": ids}])
+    assert code_of(caught) == "FilterLimitExceeded"
+
+
+@pytest.mark.parametrize(("key", "value"), [("aws:mine", "x"), ("k" * 128, "x"), ("k", "x" * 257)])
+def test_a_tag_has_its_limits(client: Any, image_id: str, key: str, value: str) -> None:
+    client("ec2").create_tags(Resources=[image_id], Tags=[{"Key": "k" * 127, "Value": "x" * 256}])
+    with pytest.raises(ClientError) as caught:
+        client("ec2").create_tags(Resources=[image_id], Tags=[{"Key": key, "Value": value}])
+    assert code_of(caught) == "InvalidParameterValue"
