@@ -46,7 +46,7 @@ def mmdebstrap(lock: Lock, repo: Path, names: list[str], targets: dict[str, Path
         directory.mkdir(parents=True, exist_ok=True)
         # fmt: off
         command = [
-            "mmdebstrap", "--mode=root", "--variant=essential", f"--include={','.join(names)}",
+            "mmdebstrap", "--mode=root", "--variant=essential", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr", f"--include={','.join(names)}",
             "--aptopt=Acquire::Check-Valid-Until false", lock.distribution.suite, str(directory / "root.tar"),
             f"deb [trusted=yes] copy://{repo} ./",
         ]
