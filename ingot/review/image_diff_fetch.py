@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,10 +71,11 @@ class Registry:
             image = ami.describe(self._clients, ami_id)
         if image is None:
             raise InputError(f"there is no AMI {ami_id} in {self.region}")
-        work = store.work / f"fetched-{ami_id}"
-        waiting = f"waiting: another process fetches {ami_id}"
+        # A place of this process's own: two that fetch the same images in another order must not wait for each other.
+        work = store.work / f"fetched-{ami_id}-{os.getpid()}"
+        lock = work.with_name(f"{work.name}.lock")
         # The lock keeps those from removing it who clear up what killed processes left.
-        with locked(store.work / f"fetched-{ami_id}.lock", waiting=lambda: progress(waiting)):
+        with locked(lock, waiting=lambda: None):
             remove_tree(work)
             work.mkdir(parents=True)
             try:
@@ -83,6 +85,7 @@ class Registry:
                 yield rebuild_manifest(disk, ami_id, str(image["Architecture"])), disk
             finally:
                 remove_tree(work)
+                lock.unlink()
 
 
 def _digest(image: ImageTypeDef) -> str:

@@ -47,6 +47,7 @@ class Finder:
     may_bake: bool = False
     environment: str | None = None
     _open: ExitStack = field(default_factory=ExitStack)
+    _here: dict[str, Found] = field(default_factory=dict)
 
     def __enter__(self) -> Finder:
         return self
@@ -132,14 +133,23 @@ class Finder:
         return self._published(ami_id)
 
     def _published(self, ami_id: str) -> Found:
+        # Both words may name it, and its place is locked while it is in use: it is fetched once.
+        if ami_id not in self._here:
+            self._here[ami_id] = self._fetch(ami_id)
+        return self._here[ami_id]
+
+    def _fetch(self, ami_id: str) -> Found:
         registry = self.registry()
         digest, root_digest = registry.digests(ami_id)
         image = self.store.image(digest)
         # The image at hand is the AMI's when their bytes are the same; if not, what is published counts.
         if image is not None and image.root_digest == root_digest:
             return _local(image)
-        manifest, disk = self._open.enter_context(registry.fetched(ami_id, self.store, self.progress))
-        return Found(manifest, disk)
+        made, disk = self._open.enter_context(registry.fetched(ami_id, self.store, self.progress))
+        # The manifest of a bake elsewhere may be here without its disk; it says more than one that is made from the disk.
+        kept = self.store.manifest(digest)
+        same = kept is not None and kept["disk"]["root_digest"] == made["disk"]["root_digest"]
+        return Found(kept if kept is not None and same else made, disk)
 
 
 def _local(image: Image) -> Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cached_property
@@ -114,8 +115,13 @@ class Side:
 
     def below(self, directory: str) -> list[str]:
         """Return the paths of all that lies below ``directory``, sorted."""
-        prefix = f"{directory}/"
-        return sorted(path for path in self.files if path.startswith(prefix))
+        # "0" is the character behind the slash.
+        start, end = (bisect_left(self._sorted, f"{directory}{edge}") for edge in "/0")
+        return self._sorted[start:end]
+
+    @cached_property
+    def _sorted(self) -> list[str]:
+        return sorted(self.files)
 
     @cached_property
     def owners(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ingot.bake.disk.spec import MIB
 from ingot.bake.tree import Entry, Kind
 from ingot.review.image_diff_rebuild import rebuild_manifest
 from tests.bake.disk.helpers import EPOCH, data_file, make_disk, tree
@@ -54,5 +55,7 @@ def make_image(directory: Path, *entries: Entry, name: str, changed: str = "", d
         link("/bin", "usr/bin"),
     ]
     given = {entry.path for entry in entries}
-    disk, _ = make_disk(directory, tree(*(e for e in usual if e.path not in given), *entries), name=name)
+    disk, _ = make_disk(
+        directory, tree(*(e for e in usual if e.path not in given), *entries), size=64 * MIB, name=name
+    )
     return DiskImage(disk, rebuild_manifest(disk, name, "x86_64"))

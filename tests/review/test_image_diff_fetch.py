@@ -84,13 +84,16 @@ def test_what_was_fetched_goes_at_the_end(direct, image, tmp_path):
     with Finder(store, tmp_path, lambda: Registry(direct), lambda _line: None) as finder:
         disk = finder.find(ami_id).disk
         assert disk.is_file()
-    assert not disk.exists()
+        store.remove_leftovers()
+        assert disk.is_file()  # it is in use
+    assert list(store.work.iterdir()) == []
 
 
 def test_the_store_is_used_when_it_has_the_same_bytes(direct, finder, image, tmp_path):
     target = tmp_path / "store/images" / ("c" * 64)
     target.mkdir(parents=True)
     (target / "manifest.json").write_text(json.dumps(image.manifest))
+    (target / "disk.raw").touch()
     assert finder.find(publish(direct, image)).disk == target / "disk.raw"
 
 
@@ -99,6 +102,7 @@ def test_what_is_published_counts_when_the_store_has_other_bytes(direct, finder,
     target.mkdir(parents=True)
     changed = {**image.manifest, "disk": {**image.manifest["disk"], "root_digest": "d" * 64}}
     (target / "manifest.json").write_text(json.dumps(changed))
+    (target / "disk.raw").touch()
     assert finder.find(publish(direct, image)).disk != target / "disk.raw"
 
 
@@ -130,3 +134,20 @@ def test_a_disk_that_is_no_image(direct, finder, image, tmp_path):
 def test_a_digest_that_is_not_published(finder):
     with pytest.raises(InputError, match="no image dddd in the store, nor is it published in us-east-1"):
         finder.find("dddd")
+
+
+def test_a_manifest_that_was_kept_without_its_disk_is_used(direct, finder, image):
+    baked = {**image.manifest, "epoch": 7}
+    finder.store.keep_manifest(baked)
+    assert finder.find(publish(direct, image)).manifest == baked
+
+
+def test_a_kept_manifest_of_other_bytes_is_not_used(direct, finder, image):
+    finder.store.keep_manifest(
+        {**image.manifest, "disk": {**image.manifest["disk"], "root_digest": "d" * 64}}
+    )
+    assert finder.find(publish(direct, image)).manifest == image.manifest
+
+
+def test_an_image_that_both_words_name_is_fetched_once(direct, finder, image):
+    assert finder.find(publish(direct, image)) is finder.find("cccc")
