@@ -36,7 +36,8 @@ def launch(
     ``token`` (55 characters at most): the same one never launches two in a subnet, so a lost answer costs nothing. Raises
     PublishError when no subnet has room, botocore's errors for all else.
     """
-    refusals = []
+    refusals: list[str] = []
+    last: ClientError | None = None
     for number, subnet in enumerate(subnet_ids):
         try:
             answer = clients.ec2.run_instances(
@@ -61,12 +62,16 @@ def launch(
             last = error
             continue
         return answer["Instances"][0]["InstanceId"]
+    raise _no_room(refusals) from last
+
+
+def _no_room(refusals: Sequence[str]) -> PublishError:
     if not refusals:
-        raise PublishError(
+        return PublishError(
             "the builder's stack names no subnet", hint="deploy it again: cdk deploy IngotBuilder"
         )
-    raise PublishError(
+    return PublishError(
         f"EC2 has no room for the instance in any subnet of the builder's stack:{''.join(refusals)}",
         hint="try again later, or choose another type: cdk deploy IngotBuilder -c builder_instance_type=m7i.large "
-        "(-c instance_type=… for the test clone)",
-    ) from last
+        "(-c test_instance_type=… for the test clone)",
+    )

@@ -19,7 +19,7 @@ from ingot.aws import ami, tags
 from ingot.aws.attempt import Attempt, attempt
 from ingot.aws.base_ami import held_against
 from ingot.aws.blocks import BlockMap
-from ingot.aws.builder_checks import find_base_place, find_place
+from ingot.aws.builder_checks import Place, find_base_place, find_place
 from ingot.aws.builder_job import Job
 from ingot.aws.builder_watch import Watch
 from ingot.aws.bundle import make_bundle, upload_bundle, upload_packages
@@ -98,13 +98,7 @@ def _make(
 ) -> tuple[Published, Mapping[str, Any]]:
     """Have the image baked and its blocks written; return the AMI and the manifest."""
     begin = time.monotonic()
-    base = held_against(clients, work.plan["base"], subject.architecture) if "base" in work.plan else None
-    if base is None:
-        place = find_place(clients, builder)
-    else:
-        place = find_base_place(clients, builder, base, subject.blocks.gib)
-        subject = replace(subject, root_device=base["root_device"], boot_mode=base["boot_mode"])
-        progress(f"on the base AMI {base['id']} ({base['name']}): {NOT_BIT_FOR_BIT}")
+    place, subject = _place(work, subject, clients, builder, progress)
     parents = candidates(clients, subject, settings.manifest_of)
     started = start_snapshot(
         clients, subject, trying.publish_id, parents[0] if parents else None, pace=settings.pace
@@ -113,18 +107,7 @@ def _make(
     progress(f"snapshot {started.snapshot_id} started")
     upload_packages(clients, builder.bucket, work.packages, progress)
     job = _job(work, clients, builder, started, trying.publish_id, progress)
-    instance_id = launch(
-        clients,
-        template_id=builder.launch_template_id,
-        ami_id=place.ami_id,
-        subnet_ids=place.subnet_ids,
-        user_data=job.user_data(limit=builder.limit),
-        told=subject.tags(trying.publish_id)
-        | {"Name": f"ingot builder of {subject.recipe} {subject.version}"},
-        # Not the test clone's token: the same one with other parameters is refused.
-        token=f"b{trying.publish_id}",
-        mappings=place.mappings,
-    )
+    instance_id = _launch(clients, builder, place, job, subject, trying.publish_id)
     trying.made("instance", instance_id)
     progress(f"builder {instance_id} launched from {place.ami_id}")
     launched = time.monotonic()
@@ -136,6 +119,34 @@ def _make(
     made = _register(_baked(subject, manifest), clients, started, trying, progress)
     progress(_summary(watch, done, launched - begin, time.monotonic() - launched))
     return made, manifest
+
+
+def _place(
+    work: Work, subject: Subject, clients: Clients, builder: BuilderSettings, progress: Progress
+) -> tuple[Place, Subject]:
+    """Return what to launch and where, and the subject with what it inherits of a base AMI."""
+    if "base" not in work.plan:
+        return find_place(clients, builder), subject
+    base = held_against(clients, work.plan["base"], subject.architecture)
+    place = find_base_place(clients, builder, base, subject.blocks.gib)
+    progress(f"on the base AMI {base['id']} ({base['name']}): {NOT_BIT_FOR_BIT}")
+    return place, replace(subject, root_device=base["root_device"], boot_mode=base["boot_mode"])
+
+
+def _launch(
+    clients: Clients, builder: BuilderSettings, place: Place, job: Job, subject: Subject, publish_id: str
+) -> str:
+    return launch(
+        clients,
+        template_id=builder.launch_template_id,
+        ami_id=place.ami_id,
+        subnet_ids=place.subnet_ids,
+        user_data=job.user_data(limit=builder.limit),
+        told=subject.tags(publish_id) | {"Name": f"ingot builder of {subject.recipe} {subject.version}"},
+        # Not the test clone's token: the same one with other parameters is refused.
+        token=f"b{publish_id}",
+        mappings=place.mappings,
+    )
 
 
 def _job(
