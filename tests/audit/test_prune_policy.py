@@ -12,7 +12,8 @@ from ingot.aws.prune_plan import Rules, plan_prune
 from ingot.localcloud.permissions.policy import allowed
 from tests.audit.account import actions, document, narrowed, widened
 from tests.audit.publisher import fails_without, quiet
-from tests.aws.test_prune import LATER, Account
+from tests.aws.prune_account import Account
+from tests.aws.test_prune import LATER
 
 POLICY = document("prune")
 

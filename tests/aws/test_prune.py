@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 
 import pytest
 from botocore.exceptions import ClientError
 
 from ingot.aws.prune import prune
 from ingot.aws.prune_plan import Rules, plan_prune
-from ingot.aws.registry import lookup, parameter_name
+from ingot.aws.registry import lookup
+from tests.aws.prune_account import Account, tag_list
 from tests.aws.support import holdings
 
 LATER = dt.timedelta(days=30)
-NUMBERS = itertools.count()
 
 
 def quiet(_message):
@@ -31,79 +30,9 @@ def pruned(clients, **rules):
     return prune(clients, planned(clients, **rules), quiet)
 
 
-class Account:
-    """Makes images as a publish leaves them, without one."""
-
-    def __init__(self, clients):
-        self.clients = clients
-
-    def snapshot(self, recipe="web", state="published"):
-        told = {"ingot:recipe": recipe, "ingot:state": state}
-        made = self.clients.ebs.start_snapshot(VolumeSize=1, Tags=tag_list(told))["SnapshotId"]
-        self.clients.ebs.complete_snapshot(SnapshotId=made, ChangedBlocksCount=0)
-        self.clients.ec2.get_waiter("snapshot_completed").wait(
-            SnapshotIds=[made], WaiterConfig={"Delay": 0.1}
-        )
-        return made
-
-    def image(self, recipe="web", *, entered=True, state="published", snapshot=None):
-        """Register an AMI and enter it in the registry; return its id."""
-        digest = f"{next(NUMBERS):064x}"
-        told = {"ingot:recipe": recipe, "ingot:digest": digest, "ingot:state": state}
-        snapshot = snapshot or self.snapshot(recipe, state)
-        mapping = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}
-        ami_id = self.clients.ec2.register_image(
-            Name=f"ingot/{recipe}/{digest[-12:]}",
-            Architecture="x86_64",
-            VirtualizationType="hvm",
-            EnaSupport=True,
-            RootDeviceName="/dev/xvda",
-            BlockDeviceMappings=[mapping],
-            TagSpecifications=[{"ResourceType": "image", "Tags": tag_list(told)}],
-        )["ImageId"]
-        self.clients.ec2.get_waiter("image_available").wait(ImageIds=[ami_id], WaiterConfig={"Delay": 0.1})
-        if entered:
-            self.clients.ssm.put_parameter(Name=parameter_name(recipe, digest), Value=ami_id, Type="String")
-        return ami_id
-
-    def template(self, name, *amis, ours=True):
-        """Make a launch template with a version for each AMI."""
-        told = [
-            {
-                "ResourceType": "launch-template",
-                "Tags": tag_list({"ingot:recipe": "web"} if ours else {"a": "b"}),
-            }
-        ]
-        ec2 = self.clients.ec2
-        for number, ami_id in enumerate(amis):
-            data = {"ImageId": ami_id, "InstanceType": "t3.small"}
-            if number == 0:
-                ec2.create_launch_template(
-                    LaunchTemplateName=name, LaunchTemplateData=data, TagSpecifications=told
-                )
-            else:
-                ec2.create_launch_template_version(LaunchTemplateName=name, LaunchTemplateData=data)
-
-    def group(self, name, **what):
-        zone = self.clients.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
-        self.clients.autoscaling.create_auto_scaling_group(
-            AutoScalingGroupName=name, MinSize=0, MaxSize=0, DesiredCapacity=0, VPCZoneIdentifier=zone, **what
-        )
-
-
-def tag_list(values):
-    return [{"Key": key, "Value": value} for key, value in values.items()]
-
-
 @pytest.fixture
 def account(direct):
     return Account(direct)
-
-
-@pytest.fixture
-def newest(account):
-    """An image that stays in any case if it is made last: the tests call it after theirs."""
-    return account.image
 
 
 def reasons(clients, ami_id, **rules):

@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 from ingot.cli.prune import app
 from tests.aws.conftest import KEYS
+from tests.aws.prune_account import Account
 from tests.aws.support import holdings
-from tests.aws.test_prune import Account
 
 
 @pytest.fixture
