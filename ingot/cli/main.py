@@ -79,6 +79,8 @@ class LazyGroup(TyperGroup):
         )
 
 
+INTERRUPTED = 130  # 128 + SIGINT, as shells say it
+
 cli = typer.Typer(
     cls=LazyGroup, name="ingot", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
 )
@@ -95,9 +97,11 @@ def main(arguments: list[str] | None = None) -> None:
         cli(args=arguments)
     except IngotError as error:
         _fail(error)
-    except KeyboardInterrupt:
-        print("ingot: interrupted", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as ended:
+        # Typer makes a quiet exit of KeyboardInterrupt.
+        if ended.code == INTERRUPTED:
+            print("ingot: interrupted", file=sys.stderr)
+        raise
     except OSError as error:
         if error.errno not in MACHINES_FAULT:
             raise
