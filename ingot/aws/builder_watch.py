@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from ingot.aws import console
 from ingot.aws.failures import DENIED, code_of, is_missing
 from ingot.aws.image import Progress
+from ingot.aws.instance import instance_state
 from ingot.aws.settings import BuilderSettings
 from ingot.aws.waiting import wait_until
 from ingot.errors import PublishError
@@ -67,7 +68,7 @@ class Watch:
 
     def _over(self) -> bool:
         """Look; say whether there is nothing more to wait for. Raises PublishError for one that is silent too long."""
-        self.state = self._state()
+        self.state, self.reason = instance_state(self.clients, self.instance_id)
         # Read after the state: a builder that ended may have written its last line just before.
         ended = self.state in ENDED
         self._read_log()
@@ -90,17 +91,6 @@ class Watch:
             )
         if silent > self.settings.silence_limit:
             raise self._failure(f"the builder {self.instance_id} has been silent for {silent:.0f} s")
-
-    def _state(self) -> str:
-        try:
-            answer = self.clients.ec2.describe_instances(InstanceIds=[self.instance_id])
-        except ClientError as error:
-            if is_missing(error):  # EC2 is eventually consistent: a new instance may be unknown for seconds
-                return "pending"
-            raise
-        instance = answer["Reservations"][0]["Instances"][0]
-        self.reason = instance.get("StateReason", {}).get("Message", "")
-        return instance["State"]["Name"]
 
     def _read_log(self) -> None:
         while True:

@@ -6,11 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from ingot.aws import console
-from ingot.aws.failures import is_missing
 from ingot.aws.image import Progress, Subject
+from ingot.aws.instance import instance_state
 from ingot.aws.launch import launch
 from ingot.aws.settings import CloneSettings
 from ingot.aws.waiting import wait_until
@@ -52,24 +50,13 @@ class _Watch:
 
     def said(self) -> bool:
         """Look; say whether there is nothing more to wait for: the result is there, or the clone is dead."""
-        self.state = self._state()
+        self.state, self.reason = instance_state(self.clients, self.instance_id)
         # Read after the state: a clone that ended may have written its last line just before.
         self.text = console.read_console(self.clients, self.instance_id) or self.text
         return console.last_line(self.text, console.TEST) is not None or self.state not in (
             "pending",
             "running",
         )
-
-    def _state(self) -> str:
-        try:
-            answer = self.clients.ec2.describe_instances(InstanceIds=[self.instance_id])
-        except ClientError as error:
-            if is_missing(error):  # EC2 is eventually consistent: a new instance may be unknown for seconds
-                return "pending"
-            raise
-        instance = answer["Reservations"][0]["Instances"][0]
-        self.reason = instance.get("StateReason", {}).get("Message", "")
-        return instance["State"]["Name"]
 
 
 def await_verdict(

@@ -81,7 +81,7 @@ def _synthesize(context: list[str]) -> Assembly:
     """Run the app, which checks the recipes and the context; raise InputError with what it says is wrong with them."""
     from ingot.cli import cdk
     from ingot.cli.assembly import read_assembly
-    from ingot.process import CommandError, run
+    from ingot.review.infrastructure_cdk import Cdk
 
     if not Path("cdk.json").is_file():
         raise InputError(
@@ -93,15 +93,7 @@ def _synthesize(context: list[str]) -> Assembly:
             raise InputError(f"--context {pair}: found no '=', expected KEY=VALUE")
     _say("checking recipes, synthesizing the stacks")
     environ = cdk.environment()
-    words = [word for pair in context for word in ("--context", pair)]
-    try:
-        run([cdk.find(environ), "synth", "--quiet", "--output", str(ASSEMBLY), *words], env=environ)
-    except CommandError as error:
-        # The CDK CLI hides the app's exit status, but says it: 2 is bad input, and then the app has said all that there is to say.
-        lines = error.output.strip().splitlines()
-        if lines and lines[-1].endswith("Subprocess exited with error 2"):
-            raise InputError("\n".join(lines[:-1])) from error
-        raise
+    Cdk(cdk.find(environ), environ, Path.cwd()).synthesize(Path.cwd(), ASSEMBLY, context)
     return read_assembly(ASSEMBLY)
 
 
