@@ -113,8 +113,9 @@ def _validate(document: Document, problems: list[Problem]) -> Recipe | None:
                 new = problems_of(error, document, Recipe)
                 problems += [p for p in new if (p.file, p.line, p.column) not in known]
             first = False
-            document = _without_wrong_parts(document, error)
-            if document.data is None:
+            before, document = document.data, _without_wrong_parts(document, error)
+            # A stand-in may be wrong itself: a recipe gets its directory's name, which is wrong as well.
+            if document.data is None or document.data == before:
                 return None
         else:
             recipe._document = document

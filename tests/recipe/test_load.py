@@ -250,3 +250,15 @@ def test_recipes_are_found_by_directory(web, tmp_path):
         find_recipe(tmp_path / "image_recipes", "wep")
     with pytest.raises(InputError, match="no directory"):
         find_recipes(tmp_path / "none")
+
+
+def test_a_wrong_name_in_a_directory_of_that_name_is_told(tmp_path):
+    directory = tmp_path / "Web_2"
+    directory.mkdir()
+    (directory / "recipe.yaml").write_text(
+        "name: Web_2\nbase: {debian: bookworm}\nroot_volume: {size: 2GiB}\n"
+    )
+    with pytest.raises(InputError) as caught:
+        load_recipe(directory)
+    [problem] = caught.value.problems
+    assert (problem.line, problem.column) == (1, 7)
