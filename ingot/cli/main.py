@@ -94,7 +94,8 @@ def _root() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     try:
-        cli(args=arguments)
+        # Without a command there is nothing to do but to say which there are.
+        cli(args=(sys.argv[1:] if arguments is None else arguments) or ["--help"])
     except IngotError as error:
         _fail(error)
     except SystemExit as ended:

@@ -114,7 +114,7 @@ def _validate(document: Document, problems: list[Problem]) -> Recipe | None:
                 problems += [p for p in new if (p.file, p.line, p.column) not in known]
             first = False
             before, document = document.data, _without_wrong_parts(document, error)
-            # A stand-in may be wrong itself: a recipe gets its directory's name, which is wrong as well.
+            # A stand-in is wrong itself where the directory's name is no name of a recipe: another round would be the same.
             if document.data is None or document.data == before:
                 return None
         else:

@@ -148,7 +148,8 @@ def _read(recipe: Recipe, kind: type[L]) -> L | None:
         first = error.errors(include_url=False)[0]
         # pydantic names the place of a syntax error in its message.
         at = re.search(r"line (\d+) column (\d+)", first["msg"])
-        line, column = (int(at[1]), int(at[2])) if at else (1, 1)
+        # At the end of a text the parser counts columns from 0.
+        line, column = (int(at[1]), max(int(at[2]), 1)) if at else (1, 1)
         where = ".".join(str(step) for step in first["loc"])
         found = f"{where}: {first['msg']}" if where else first["msg"]
         hint = f"it is written by a program: restore it, or delete it and run: {recipe.lock_command}"

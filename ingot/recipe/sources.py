@@ -126,8 +126,9 @@ class Expander:
                 at, f"{key} {source!r}", "a path below the recipe's directory, without '..'", key=key
             )
         elif not path.exists():
+            kind = "directory" if source.endswith("/") else "file"
             self.complain(
-                at, f"no file {source}", f"it in {top.name}/, beside the file that names it", key=key
+                at, f"no {kind} {source}", f"it in {top.name}/, beside the file that names it", key=key
             )
         elif not path.resolve().is_relative_to(top):
             self.complain(

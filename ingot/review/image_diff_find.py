@@ -119,7 +119,7 @@ class Finder:
             )
         if images:
             return _local(images[0])
-        return self._fetched(word, f"no image {word} in the store", "`ingot store` lists what is there")
+        return self._fetched(word, f"no image {word} in the store", "`ingot store ls` lists what is there")
 
     def _fetched(self, digest: str, missing: str, hint: str) -> Found:
         """Return the published image whose digest begins with ``digest``."""

@@ -126,3 +126,10 @@ def test_the_digest_in_an_environment(ingot):
     done = ingot("digest", "one", "--env", "prod")
     assert done.returncode == 2
     assert "no environment 'prod'" in done.stderr
+
+
+def test_no_command_at_all_lists_the_commands(ingot):
+    done = ingot()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == ingot("--help").stdout
+    assert "Validate recipes" in done.stdout

@@ -252,13 +252,19 @@ def test_recipes_are_found_by_directory(web, tmp_path):
         find_recipes(tmp_path / "none")
 
 
-def test_a_wrong_name_in_a_directory_of_that_name_is_told(tmp_path):
-    directory = tmp_path / "Web_2"
-    directory.mkdir()
-    (directory / "recipe.yaml").write_text(
-        "name: Web_2\nbase: {debian: bookworm}\nroot_volume: {size: 2GiB}\n"
-    )
+def test_a_directory_whose_name_is_no_name(tmp_path):
+    path = tmp_path / "Web_2" / "recipe.yaml"
+    path.parent.mkdir()
+    path.write_text("name: Web_2\nbase: {debian: bookworm}\nroot_volume: {size: 1GiB}\n")
     with pytest.raises(InputError) as caught:
-        load_recipe(directory)
-    [problem] = caught.value.problems
-    assert (problem.line, problem.column) == (1, 7)
+        load_recipe(path)
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.column, problem.found) == (1, 7, "text 'Web_2'")
+
+
+def test_a_directory_that_is_missing_is_called_one(web):
+    web.file.write_text(
+        "name: web\nbase: {debian: bookworm}\nroot_volume: {size: 1GiB}\napp: {source: nope/, target: /srv/web}\n"
+    )
+    (problem,) = problems(web)
+    assert "4:15: no directory nope/; expected it in web/" in problem

@@ -40,6 +40,7 @@ def test_another_distribution_or_architecture(web):
     ("text", "place", "what"),
     [
         ("{\n<<<<<<< ours\n", "2:1", "Invalid JSON"),
+        ("{\n", "2:1", "Invalid JSON"),
         ('{"format": 2}', "1:1", "format"),
         ("", "1:1", "Invalid JSON"),
     ],
@@ -47,7 +48,7 @@ def test_another_distribution_or_architecture(web):
 def test_a_lock_that_is_broken(web, text, place, what):
     web.lock.write_text(text)
     said = stale(web)
-    assert said[0].startswith("image_recipes/web/recipe.lock:")
+    assert said[0].startswith(f"image_recipes/web/recipe.lock:{place}: ")
     assert what in said[0]
     assert "run: ingot lock web" in said[0]
 

@@ -107,7 +107,7 @@ def test_a_digest_that_is_nowhere(images, capsys):
     assert diff("aaaa", "cccc") == 2
     text = "\n".join(said(capsys))
     assert "no image cccc in the store, and AWS in us-east-1 cannot be asked: " in text
-    assert "hint: `ingot store` lists what is there" in text
+    assert "hint: `ingot store ls` lists what is there" in text
 
 
 def test_a_prefix_of_two_digests(images, tmp_path, capsys):
