@@ -6,6 +6,7 @@ must not make the ones it does not need.
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -110,5 +111,9 @@ class Clients:
 
 
 def connect(*, region: str | None = None, endpoint_url: str | None = None) -> Clients:
-    """Return the clients of ``region`` (default: the AWS environment's own)."""
+    """Return the clients of ``region`` (default: AWS_REGION, else AWS_DEFAULT_REGION, else the profile's).
+
+    boto3 does not read AWS_REGION. The aws and cdk commands do, and before the others: all must mean the same region.
+    """
+    region = region or os.environ.get("AWS_REGION") or None
     return Clients(boto3.Session(region_name=region), endpoint_url=endpoint_url)
