@@ -31,12 +31,12 @@ lint:
 	@ruff format --check .
 	@mypy
 
-# Two files at a time: the tests wait for machines and subprocesses most of the time. A file is a story, so it stays whole.
+# Four files at a time: the tests wait for machines, servers and subprocesses most of the time. A file is a story, so it stays whole.
 test: setup-tests lint
-	@pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 25
 
 check: setup-tests lint
-	@pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
+	@pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lock:
 	@uv pip compile --quiet --generate-hashes --extra cloud --extra dev --no-header --no-annotate --python-version 3.11 --output-file requirements.txt pyproject.toml
