@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from aws_cdk import App, Stack
 from aws_cdk.assertions import Template
 
 from tests.constructs.recipes import write_recipe
@@ -12,11 +13,14 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "constructs.md"
 
 def test_the_app_in_the_docs_synthesizes(project):
     write_recipe(project, "api")
-    [code] = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    code, roles = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     names: dict = {}
     exec(code, names)
     template = Template.from_stack(names["stack"])
     assert set(template.to_json()["Outputs"]) == {
         "Url", "AutoScalingGroupName", "LaunchTemplateId", "RecipeName", "RecipeDigest",
     }  # fmt: skip
+    names["stack"] = Stack(App(), "Review")
+    exec("from ingot.constructs import ReviewRoles\n" + roles, names)
+    assert names["roles"].deploy.role_name
     template.has_resource_properties("AWS::AutoScaling::AutoScalingGroup", {"MinSize": "3", "MaxSize": "9"})
