@@ -128,6 +128,29 @@ def group(
     return found
 
 
+def front(stack: cdk.Stack, vpc: ec2.IVpc) -> tuple[elb.ApplicationLoadBalancer, elb.ApplicationTargetGroup]:
+    """Return the load balancer and its target group."""
+    group = ec2.SecurityGroup(stack, "Front", vpc=vpc, description="Balancer", allow_all_outbound=False)
+    balancer = elb.ApplicationLoadBalancer(
+        stack,
+        "Balancer",
+        vpc=vpc,
+        internet_facing=True,
+        security_group=group,
+        drop_invalid_header_fields=True,
+    )
+    check = elb.HealthCheck(
+        path="/healthz", healthy_http_codes="200", interval=cdk.Duration.seconds(10), timeout=cdk.Duration.seconds(5),
+        healthy_threshold_count=2, unhealthy_threshold_count=3,
+    )  # fmt: skip
+    targets = elb.ApplicationTargetGroup(
+        stack, "Targets", vpc=vpc, port=80, protocol=elb.ApplicationProtocol.HTTP, target_type=elb.TargetType.INSTANCE,
+        deregistration_delay=cdk.Duration.seconds(15), health_check=check,
+    )  # fmt: skip
+    balancer.add_listener("Http", port=80, open=True, default_target_groups=[targets])
+    return balancer, targets
+
+
 def fleet(app: cdk.App) -> cdk.Stack:
     """Return the fleet's stack."""
     stack = Zoned(app, "BareFleet", description="Bare: clones of the golden image web")
@@ -149,24 +172,7 @@ def fleet(app: cdk.App) -> cdk.Stack:
     assert isinstance(resource, ec2.CfnLaunchTemplate)
     resource.add_property_override("LaunchTemplateData.ImageId", IMAGE)
     cdk.Tags.of(template).add("Name", "web")
-    front = ec2.SecurityGroup(stack, "Front", vpc=vpc, description="Balancer", allow_all_outbound=False)
-    balancer = elb.ApplicationLoadBalancer(
-        stack,
-        "Balancer",
-        vpc=vpc,
-        internet_facing=True,
-        security_group=front,
-        drop_invalid_header_fields=True,
-    )
-    check = elb.HealthCheck(
-        path="/healthz", healthy_http_codes="200", interval=cdk.Duration.seconds(10), timeout=cdk.Duration.seconds(5),
-        healthy_threshold_count=2, unhealthy_threshold_count=3,
-    )  # fmt: skip
-    targets = elb.ApplicationTargetGroup(
-        stack, "Targets", vpc=vpc, port=80, protocol=elb.ApplicationProtocol.HTTP, target_type=elb.TargetType.INSTANCE,
-        deregistration_delay=cdk.Duration.seconds(15), health_check=check,
-    )  # fmt: skip
-    balancer.add_listener("Http", port=80, open=True, default_target_groups=[targets])
+    balancer, targets = front(stack, vpc)
     watched = alarms(stack, balancer, targets)
     clones = group(stack, vpc, template, watched)
     clones.attach_to_application_target_group(targets)

@@ -21,6 +21,12 @@ from ingot.process import require
 Progress = Callable[[str], None]
 
 
+def read_manifest(output: Path) -> Dict[str, Any]:
+    """Return the manifest of the bake that ended in ``output``."""
+    manifest: Dict[str, Any] = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
+    return manifest
+
+
 def bake(
     plan: Mapping[str, Any],
     *,
@@ -32,29 +38,8 @@ def bake(
     keep: bool = False,
     hold: Sequence[int] = (),
     fetch: Callable[[], None] = lambda: None,
-) -> Dict[str, Any]:
-    """Bake ``plan`` and return the manifest, as :func:`bake_into` does."""
-    bake_into(
-        plan, sources=sources, packages=packages, layers=layers, output=output, progress=progress, keep=keep, hold=hold,
-        fetch=fetch,
-    )  # fmt: skip
-    manifest: Dict[str, Any] = json.loads((output / "manifest.json").read_text())
-    return manifest
-
-
-def bake_into(
-    plan: Mapping[str, Any],
-    *,
-    sources: Path,
-    packages: Path,
-    layers: Path,
-    output: Path,
-    progress: Progress,
-    keep: bool = False,
-    hold: Sequence[int] = (),
-    fetch: Callable[[], None] = lambda: None,
 ) -> None:
-    """Bake ``plan``; ``output`` then holds disk.raw and manifest.json.
+    """Bake ``plan``; ``output`` then holds disk.raw and manifest.json (:func:`read_manifest`).
 
     ``sources`` is the recipe's directory, ``packages`` where its packages are (:mod:`ingot.bake.fetch`), which ``fetch`` brings when they
     are needed, ``layers`` where lower layers are kept. ``hold``: descriptors of locks (:mod:`ingot.bake.locks`) that stay held until the worker has ended, even where this process is killed.

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
-from ingot.bake.engine import bake
+from ingot.bake.engine import bake, read_manifest
 from ingot.builder.blocks import to_send
 from ingot.builder.bootstrap import Credentials, RefusedError, Service, UnreachableError, metadata
 from ingot.builder.live import bake_live, disk_of_root
@@ -77,7 +77,7 @@ class Builder:
         )
 
     def _bake(self, plan: Mapping[str, Any], packages: Path) -> Dict[str, Any]:
-        return bake(
+        bake(
             plan,
             sources=self.directory / "sources",
             packages=packages,
@@ -85,6 +85,7 @@ class Builder:
             output=self.output,
             progress=partial(self.report, "bake"),
         )
+        return read_manifest(self.output)
 
     def _send(self, blocks: List[Optional[str]], disk: Path) -> int:
         parent: Optional[List[Optional[str]]] = None

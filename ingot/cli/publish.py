@@ -25,41 +25,45 @@ app = typer.Typer(add_completion=False)
 
 RECIPES = Path("image_recipes")
 
+Expected = Annotated[
+    str | None, typer.Option(help="The recipe digest that is expected; another one is an error.")
+]
+Untested = Annotated[
+    bool, typer.Option("--no-test", help="No test clone. The registry then does not name the AMI.")
+]
+Asset = Annotated[
+    bool, typer.Option("--asset", help="As the CDK CLI calls it: print the path of a file with the result.")
+]
+Place = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|host|instance",
+        help="Where to bake. auto: as the builder's stack says; that is a builder instance, on the local cloud this machine.",
+    ),
+]
+BuilderImage = Annotated[
+    str | None,
+    typer.Option(help="What the builder instance boots: an AMI id, an SSM parameter's name, or a recipe."),
+]
+Packages = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|mirror|bucket",
+        help="Where the builder instance gets the packages. auto: the mirror, on the local cloud the bucket.",
+    ),
+]
+
 
 @app.command()
 def publish(
     name: Annotated[str, typer.Argument(help="The recipe's name, or its directory.")],
-    digest: Annotated[
-        str | None, typer.Option(help="The recipe digest that is expected; another one is an error.")
-    ] = None,
-    no_test: Annotated[
-        bool, typer.Option("--no-test", help="No test clone. The registry then does not name the AMI.")
-    ] = False,
-    asset: Annotated[
-        bool,
-        typer.Option("--asset", help="As the CDK CLI calls it: print the path of a file with the result."),
-    ] = False,
+    digest: Expected = None,
+    no_test: Untested = False,
+    asset: Asset = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    builder: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|host|instance",
-            help="Where to bake. auto: as the builder's stack says; that is a builder instance, on the local cloud this machine.",
-        ),
-    ] = "auto",
-    builder_image: Annotated[
-        str | None,
-        typer.Option(
-            help="What the builder instance boots: an AMI id, an SSM parameter's name, or a recipe."
-        ),
-    ] = None,
-    packages: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|mirror|bucket",
-            help="Where the builder instance gets the packages. auto: the mirror, on the local cloud the bucket.",
-        ),
-    ] = "auto",
+    builder: Place = "auto",
+    builder_image: BuilderImage = None,
+    packages: Packages = "auto",
     env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = RECIPES,
 ) -> None:

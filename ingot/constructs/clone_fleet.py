@@ -25,6 +25,38 @@ class CloneFleet(Construct):
     A new image changes one line of the template, the launch template's AMI. CloudFormation then makes a new numbered launch
     template version and refreshes the group: a new clone has to be healthy at the load balancer before an old one goes, and an
     alarm that rings stops it, upon which CloudFormation rolls back to the version before.
+
+    :param image: what the clones are clones of
+    :param vpc: a VPC with public subnets for the load balancer (internet_facing) and others for the clones. Default: one of
+        its own, whose clones have no address and no way to the Internet
+    :param clone_subnets: where in the VPC the clones are. Default: with ``egress`` its private subnets, else its isolated ones,
+        else its private ones; never its public ones, unless they are named here
+    :param vpc_cidr: the addresses of its own VPC
+    :param zones: over how many availability zones its own VPC spreads, two at least
+    :param internet_facing: whether the load balancer has public addresses
+    :param egress: whether clones may reach the Internet; in its own VPC that takes a NAT gateway
+    :param certificate_arn: of a certificate of ACM, in the same region. Then HTTPS is served, and HTTP leads to it. Default: HTTP
+    :param domain_name: the name that the certificate is for and that leads to the load balancer. Default: the load balancer's
+    :param access_logs: for how long the load balancer's access logs are kept, in a bucket that outlives the stack. Default: none
+    :param instance_type: Nitro, of the recipe's architecture. Default: t3.small, or t4g.small for arm64
+    :param more_instance_types: what is taken when there is no capacity of the first. Default: none
+    :param spot: how much runs on Spot capacity. Default: nothing
+    :param min_clones, max_clones: bounds of the group. Default: 2 and 4
+    :param desired_clones: set the size with each deployment. Default: as many as there are, at first ``min_clones``
+    :param scaling: what the size follows between its bounds. Default: 60 % CPU; nothing when the bounds are equal
+    :param warm_pool: clones that have booted already. Default: none
+    :param health_path: the path that answers 200 when a clone is well
+    :param health_grace: how long a new clone may take until it is well. Default: 5 minutes
+    :param deregistration_delay: for how long a clone that goes may finish its requests. Default: 15 seconds
+    :param refresh: how images are replaced
+    :param alarms: when alarms ring, and whom they tell
+    :param show_dashboard: whether there is a dashboard, and group metrics for it
+    :param volume_initialization_rate: MiB/s at which root volumes are filled from the snapshot, 100 to 300; EBS bills it.
+        Default: blocks come when they are read for the first time
+    :param detailed_monitoring: whether EC2 measures every minute instead of every five; EC2 bills it
+    :param session_manager: whether Session Manager may open a shell on clones; the image needs its agent
+    :raises InputError: options that contradict each other, a VPC without the subnets that are needed, instance types of another
+        architecture
     """
 
     def __init__(
@@ -60,40 +92,7 @@ class CloneFleet(Construct):
         detailed_monitoring: bool = False,
         session_manager: bool = False,
     ) -> None:
-        """Create the fleet.
-
-        :param image: what the clones are clones of
-        :param vpc: a VPC with public subnets for the load balancer (internet_facing) and others for the clones. Default: one of
-            its own, whose clones have no address and no way to the Internet
-        :param clone_subnets: where in the VPC the clones are. Default: with ``egress`` its private subnets, else its isolated ones,
-            else its private ones; never its public ones, unless they are named here
-        :param vpc_cidr: the addresses of its own VPC
-        :param zones: over how many availability zones its own VPC spreads, two at least
-        :param internet_facing: whether the load balancer has public addresses
-        :param egress: whether clones may reach the Internet; in its own VPC that takes a NAT gateway
-        :param certificate_arn: of a certificate of ACM, in the same region. Then HTTPS is served, and HTTP leads to it. Default: HTTP
-        :param domain_name: the name that the certificate is for and that leads to the load balancer. Default: the load balancer's
-        :param access_logs: for how long the load balancer's access logs are kept, in a bucket that outlives the stack. Default: none
-        :param instance_type: Nitro, of the recipe's architecture. Default: t3.small, or t4g.small for arm64
-        :param more_instance_types: what is taken when there is no capacity of the first. Default: none
-        :param spot: how much runs on Spot capacity. Default: nothing
-        :param min_clones, max_clones: bounds of the group. Default: 2 and 4
-        :param desired_clones: set the size with each deployment. Default: as many as there are, at first ``min_clones``
-        :param scaling: what the size follows between its bounds. Default: 60 % CPU; nothing when the bounds are equal
-        :param warm_pool: clones that have booted already. Default: none
-        :param health_path: the path that answers 200 when a clone is well
-        :param health_grace: how long a new clone may take until it is well. Default: 5 minutes
-        :param deregistration_delay: for how long a clone that goes may finish its requests. Default: 15 seconds
-        :param refresh: how images are replaced
-        :param alarms: when alarms ring, and whom they tell
-        :param show_dashboard: whether there is a dashboard, and group metrics for it
-        :param volume_initialization_rate: MiB/s at which root volumes are filled from the snapshot, 100 to 300; EBS bills it.
-            Default: blocks come when they are read for the first time
-        :param detailed_monitoring: whether EC2 measures every minute instead of every five; EC2 bills it
-        :param session_manager: whether Session Manager may open a shell on clones; the image needs its agent
-        :raises InputError: options that contradict each other, a VPC without the subnets that are needed, instance types of another
-            architecture
-        """
+        """Create the fleet; the class says what each option means."""
         super().__init__(scope, id_)
         self.image = image
         size = fleet_group.Size(min_clones, desired_clones, max_clones)
@@ -109,13 +108,7 @@ class CloneFleet(Construct):
         if session_manager and not egress:
             self._reach_session_manager(own=vpc is None)
 
-        self.load_balancer = load_balancer(
-            self, vpc=self.vpc, internet_facing=internet_facing, access_logs=access_logs
-        )
-        self.targets = target_group(
-            self, vpc=self.vpc, health_path=health_path, delay=deregistration_delay or Duration.seconds(15)
-        )
-        listen(self.load_balancer, self.targets, certificate_arn)
+        self._balance(internet_facing, access_logs, health_path, deregistration_delay, certificate_arn)
         host = domain_name or self.load_balancer.load_balancer_dns_name
         self.url = f"{'http' if certificate_arn is None else 'https'}://{host}"
 
@@ -160,6 +153,23 @@ class CloneFleet(Construct):
             session_endpoints(self, vpc=self.vpc, subnets=self.clone_subnets, clones=self.clones)
         else:
             self.clones.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "Session Manager's endpoints")
+
+    def _balance(
+        self,
+        internet_facing: bool,
+        access_logs: Duration | None,
+        health_path: str,
+        delay: Duration | None,
+        certificate_arn: str | None,
+    ) -> None:
+        """Make the load balancer, its target group and its listeners."""
+        self.load_balancer = load_balancer(
+            self, vpc=self.vpc, internet_facing=internet_facing, access_logs=access_logs
+        )
+        self.targets = target_group(
+            self, vpc=self.vpc, health_path=health_path, delay=delay or Duration.seconds(15)
+        )
+        listen(self.load_balancer, self.targets, certificate_arn)
 
     def _group(
         self,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ingot import paths
-from ingot.bake.engine import bake_into
+from ingot.bake.engine import bake
 from ingot.bake.fetch import fetch_packages, package_file, unsound_packages
 from ingot.bake.foreign import check_architecture
 from ingot.bake.locks import locked
@@ -164,7 +164,7 @@ class Store:
             self._workspace(f"check-{plan['recipe_digest']}", progress) as (work, lock),
             self._packages_in_use(progress) as shared,
         ):
-            bake_into(
+            bake(
                 plan,
                 fetch=lambda: self._complete(plan, progress),
                 sources=recipe.source_root,
@@ -197,7 +197,7 @@ class Store:
     ) -> None:
         try:
             with self._packages_in_use(progress) as shared:
-                bake_into(
+                bake(
                     _with_places(plan, recipe),
                     fetch=lambda: self._complete(plan, progress),
                     sources=recipe.source_root,

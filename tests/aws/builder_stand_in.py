@@ -23,6 +23,7 @@ from ingot.builder import bootstrap
 from tests.aws.support import block
 
 BLOCK = 524288
+SEEDS = ["a", None, *"bcdefg", None]
 CREDENTIALS = {
     "AccessKeyId": "INGOTBUILDER",
     "SecretAccessKey": "secret",
@@ -158,15 +159,17 @@ class StandIn:
         """Stand in for ``ingot.builder.live.bake_live``, on a disk of whole GiB."""
         self.seeds = [*self.seeds, *[None] * (-len(self.seeds) % 2048)]
         self.disk = scratch / "output" / "disk.raw"
-        return self.bake(
-            plan, sources=None, packages=None, layers=None, output=self.disk.parent, progress=progress
-        )
+        return self._bake(plan, self.disk.parent, progress)
 
     def disk_of_root(self):
         return self.disk
 
     def bake(self, plan, *, sources, packages, layers, output, progress):
         """Stand in for ``ingot.bake.engine.bake``."""
+        manifest = self._bake(plan, output, progress)
+        (output / "manifest.json").write_text(json.dumps(manifest))
+
+    def _bake(self, plan, output, progress):
         progress("baking as if")
         self.before("bake")
         output.mkdir()

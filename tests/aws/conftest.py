@@ -9,10 +9,14 @@ import boto3
 import pytest
 
 from ingot.aws.clients import Clients
-from ingot.aws.settings import CloneSettings, PublishSettings
+from ingot.aws.publish_builder import Work, publish_by_builder
+from ingot.aws.settings import BuilderSettings, CloneSettings, PublishSettings
+from ingot.builder import __main__ as program
+from ingot.builder import bootstrap, report
 from tests.audit.calls import refuse_what_the_model_lacks
+from tests.aws.builder_stand_in import SEEDS, MetadataService, StandIn, make_plan
 from tests.aws.fault_proxy import FaultProxy
-from tests.aws.support import result_line
+from tests.aws.support import holdings, line, result_line
 
 KEYS = {"aws_access_key_id": "INGOTTEST", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
 
@@ -111,3 +115,104 @@ def passing(proxy, known):
         return image
 
     return make
+
+
+@pytest.fixture
+def service(proxy):
+    service = MetadataService(proxy.url)
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def stand_in(tmp_path, direct, service, proxy, monkeypatch):
+    stand_in = StandIn(tmp_path / "builders", direct, service)
+    monkeypatch.setenv("INGOT_CONSOLE", "")  # put back at the end; the stand-in sets it for each instance
+    monkeypatch.setattr(bootstrap, "METADATA", service.url)
+    monkeypatch.setattr(report, "DELAY", 0.01)
+    monkeypatch.setattr(program, "bake", stand_in.bake)
+    monkeypatch.setattr(program, "bake_live", stand_in.bake_live)
+    monkeypatch.setattr(program, "disk_of_root", stand_in.disk_of_root)
+
+    def said(instance_id):
+        if instance_id == stand_in.instance_id or not stand_in.instance_id:
+            return stand_in.console()
+        result = {"recipe": "web", "digest": stand_in.digest, "ok": True}
+        return line("ingot-test", result | {"results": [{"name": "the app answers", "ok": True}]})
+
+    proxy.console = said
+    yield stand_in
+    stand_in.finish()
+
+
+@pytest.fixture
+def image_id(direct):
+    shot = direct.ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
+    direct.ebs.complete_snapshot(SnapshotId=shot, ChangedBlocksCount=0)
+    direct.ec2.get_waiter("snapshot_completed").wait(SnapshotIds=[shot], WaiterConfig={"Delay": 1})
+    mapping = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": shot}}
+    return direct.ec2.register_image(
+        Name="builder", Architecture="x86_64", RootDeviceName="/dev/xvda", BlockDeviceMappings=[mapping],
+        VirtualizationType="hvm", EnaSupport=True, BootMode="uefi",
+    )["ImageId"]  # fmt: skip
+
+
+@pytest.fixture
+def way_out(direct):
+    """The default VPC as AWS makes it: with a route to an Internet gateway."""
+    gateway = direct.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    vpc = direct.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    direct.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    [table] = direct.ec2.describe_route_tables()["RouteTables"]
+    direct.ec2.create_route(
+        RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway
+    )
+    return table["RouteTableId"]
+
+
+@pytest.fixture
+def builder(direct, image_id, clone_settings, way_out):
+    direct.s3.create_bucket(Bucket="bundles")
+    direct.logs.create_log_group(logGroupName="builder")
+    template = direct.ec2.create_launch_template(
+        LaunchTemplateName="builder", LaunchTemplateData={"InstanceType": "c7i.large"}
+    )["LaunchTemplate"]["LaunchTemplateId"]
+    return BuilderSettings(
+        template, clone_settings.subnet_ids, "bundles", "builder", image_id, boot_limit=20, silence_limit=20, limit=60
+    )  # fmt: skip
+
+
+@pytest.fixture
+def base(direct, image_id):
+    """What the account holds before a publish."""
+    return holdings(direct)
+
+
+@pytest.fixture
+def publish(tmp_path, clients, builder, clone_settings, stand_in, base):
+    manifests = {}
+
+    def run(seeds=SEEDS, *, base=None, **changed):
+        plan = make_plan(seeds) | ({} if base is None else {"base": {"us-east-1": base}, "install": []})
+        stand_in.seeds, stand_in.digest = seeds, plan["recipe_digest"]
+        settings = PublishSettings(
+            tmp_path / "records", clone_settings, manifest_of=manifests.get, pace=0.01,
+            keep_manifest=lambda manifest: manifests.update({manifest["recipe_digest"]: manifest}),
+        )  # fmt: skip
+        chosen = BuilderSettings(**{**builder.__dict__, **changed})
+        return publish_by_builder(Work(plan, tmp_path, {}, {}), clients, chosen, settings, stand_in)
+
+    run.manifests = manifests
+    return run
+
+
+@pytest.fixture
+def nothing_remains(direct, base, tmp_path, stand_in):
+    """Call it to see that the account is as before the publish."""
+
+    def check():
+        stand_in.finish()
+        assert holdings(direct) == base
+        assert not list((tmp_path / "records" / "publishing").glob("*.json"))
+
+    return check

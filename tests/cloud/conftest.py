@@ -3,7 +3,9 @@
 import base64
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -86,19 +88,46 @@ def put_block(ebs: Any, snapshot_id: str, index: int, data: bytes, **changed: An
     )
 
 
+@contextmanager
+def running_cloud(directory: Path) -> Iterator[LocalCloud]:
+    """Run a local cloud with its state in ``directory``, until the block ends."""
+    log: list[str] = []
+    server = CloudServer(directory, 0, log=log.append)
+    context = server.start()
+    try:
+        yield LocalCloud(context, log)
+    finally:
+        server.stop()
+        # moto keeps its state in the process: the next module's cloud must not find it.
+        from moto.moto_api._internal.models import moto_api_backend
+
+        moto_api_backend.reset()
+
+
 @pytest.fixture(scope="module")
 def local_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     home = tmp_path_factory.mktemp("home")
-    log: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INGOT_HOME", str(home))
-        server = CloudServer(home / "cloud", 0, log=log.append)
-        context = server.start()
-        try:
-            yield LocalCloud(context, log)
-        finally:
-            server.stop()
-            # moto keeps its state in the process: the next module's cloud must not find it.
-            from moto.moto_api._internal.models import moto_api_backend
+        with running_cloud(home / "cloud") as cloud:
+            yield cloud
 
-            moto_api_backend.reset()
+
+@pytest.fixture(scope="module")
+def machine_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A local cloud with real machines: in the end none of them runs."""
+    with running_cloud(tmp_path_factory.mktemp("cloud")) as cloud:
+        yield cloud
+    assert processes(cloud.context.directory) == []
+
+
+def processes(directory: Path, instance_id: str = "") -> list[int]:
+    """Return the pids of the machines of a cloud's directory, or of one of its instances."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink().is_relative_to(directory / "machines" / instance_id):
+                found.append(int(process.name))
+        except OSError:
+            continue  # it has just ended
+    return found

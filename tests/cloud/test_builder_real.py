@@ -18,7 +18,6 @@ from ingot.aws.publish_builder import Work, publish_by_builder
 from ingot.aws.readback import read_back
 from ingot.aws.settings import PublishSettings, builder_settings, clone_settings
 from ingot.errors import PublishError
-from ingot.localcloud.server import CloudServer
 from ingot.recipe.amilock import AmiLock, LockedAmi, source_of
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lockfile import write_lock
@@ -28,8 +27,7 @@ from stacks.config import Config
 from tests.aws.support import holdings
 from tests.baked import ROOT, WEB
 
-from .conftest import LocalCloud
-from .test_machines_real import processes
+from .conftest import processes
 
 pytestmark = [
     pytest.mark.slow,
@@ -38,18 +36,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    lines = []
-    server = CloudServer(tmp_path_factory.mktemp("cloud"), 0, log=lines.append)
-    context = server.start()
-    try:
-        yield LocalCloud(context, lines)
-    finally:
-        server.stop()
-        from moto.moto_api._internal.models import moto_api_backend
-
-        moto_api_backend.reset()
-    assert processes(context.directory) == []
+def world(machine_cloud):
+    return machine_cloud
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,11 @@
 
 import os
 import time
-from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
-from ingot.localcloud.server import CloudServer
-
-from .conftest import BLOCK, LocalCloud
+from .conftest import BLOCK, processes
 
 GREETING = b"a clone says hello\r\n"
 # 16-bit code. Print: mov dx, 0x3f8; mov al, CHAR; out dx, al … (the first serial port, which the BIOS has not to set up in QEMU)
@@ -25,27 +22,8 @@ def sector(code: bytes) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    lines = []
-    server = CloudServer(tmp_path_factory.mktemp("cloud"), 0, log=lines.append)
-    context = server.start()
-    try:
-        yield LocalCloud(context, lines)
-    finally:
-        server.stop()
-    assert processes(context.directory) == []
-
-
-def processes(directory, instance_id=""):
-    """Return the pids of the machines of a cloud's directory, or of one of its instances."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cwd").readlink().is_relative_to(directory / "machines" / instance_id):
-                found.append(int(process.name))
-        except OSError:
-            continue  # it has just ended
-    return found
+def world(machine_cloud):
+    return machine_cloud
 
 
 def register(world, name, code, **changed):

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from tests.e2e.runner import Runner
 from tests.e2e.site import ROOT, Site, fetch
 from tests.review.test_comment_github import GitHub
 from tests.review.test_upgrade import Pulls
+from tests.served import serving
 
 pytestmark = pytest.mark.slow
 
@@ -93,20 +93,14 @@ def site(tmp_path_factory):
 @pytest.fixture
 def served():
     """Return a function that lets a GitHub of a kind answer on loopback until the test ends."""
-    started = []
+    with serving() as start:
 
-    def start(handler=None):
-        server = GitHub(handler)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        started.append((server, thread))
-        return server
+        def github(handler=None):
+            server = GitHub(handler)
+            start(server)
+            return server
 
-    yield start
-    for server, thread in started:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        yield github
 
 
 def runner(site: Site, environment: dict[str, str], **more: str) -> Runner:

@@ -1,8 +1,7 @@
-import threading
-
 import pytest
 
 from tests.review.project import Project
+from tests.served import serving
 
 CREDENTIALS = (
     "AWS_ACCESS_KEY_ID",
@@ -34,16 +33,10 @@ def project(tmp_path, monkeypatch):
 def serve(monkeypatch):
     """Return a function that lets a server of http.server answer until the test ends."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    started = []
+    with serving() as start:
 
-    def start(server):
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        started.append((server, thread))
-        return server
+        def served(server):
+            start(server)
+            return server
 
-    yield start
-    for server, thread in started:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        yield served

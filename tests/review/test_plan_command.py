@@ -260,6 +260,7 @@ def test_a_manifest_of_a_newer_version_is_said(project, capsys, tmp_path):
         directory = images / digest(project)
         directory.mkdir(parents=True)
         (directory / "manifest.json").write_text(json.dumps({"format": format_, "name": "web"}))
+        (directory / "disk.raw").touch()
 
     put(99)
     project.write("image_recipes/web/app/index.html", "changed\n")

@@ -43,7 +43,7 @@ def bakes(monkeypatch):
         (output / "manifest.json").write_text(json.dumps(manifest))
         return manifest
 
-    monkeypatch.setattr(module, "bake_into", bake)
+    monkeypatch.setattr(module, "bake", bake)
     monkeypatch.setattr(module, "fetch_packages", lambda *_: [])
     monkeypatch.setattr(module, "unsound_packages", lambda *_: [])
     return done
@@ -70,14 +70,14 @@ def test_force_bakes_again_and_leaves_one_image(store, recipe, bakes):
 
 
 def test_two_at_a_time_bake_once(store, recipe, bakes, monkeypatch):
-    began, go_on, inner = threading.Event(), threading.Event(), module.bake_into
+    began, go_on, inner = threading.Event(), threading.Event(), module.bake
 
     def slow(plan, **places):
         began.set()
         assert go_on.wait(30)
         return inner(plan, **places)
 
-    monkeypatch.setattr(module, "bake_into", slow)
+    monkeypatch.setattr(module, "bake", slow)
     results, messages = [], []
     first = threading.Thread(target=lambda: results.append(store.bake(recipe, quiet)))
     first.start()
@@ -98,7 +98,7 @@ def test_a_failed_bake_leaves_nothing(store, recipe, bakes, monkeypatch):
         (output / "disk.raw").write_bytes(b"half")
         raise BakeError("no luck")
 
-    monkeypatch.setattr(module, "bake_into", fail)
+    monkeypatch.setattr(module, "bake", fail)
     with pytest.raises(BakeError, match="no luck"):
         store.bake(recipe, quiet)
     assert store.all_images() == []
@@ -111,7 +111,7 @@ def test_keep_moves_the_root_where_the_message_says(store, recipe, bakes, monkey
         (output / "root").mkdir()
         raise BakeError("no luck", hint=f"steps run as root\n  the root directory is kept in {output}/root")
 
-    monkeypatch.setattr(module, "bake_into", fail)
+    monkeypatch.setattr(module, "bake", fail)
     with pytest.raises(BakeError) as caught:
         store.bake(recipe, quiet, keep=True)
     kept = store.root / "kept/web"
@@ -149,7 +149,7 @@ def test_a_size_too_small_has_its_place_in_the_recipe(store, recipe, bakes, monk
     def fail(plan, **_):
         raise SizeError("size 1 GiB, needs at least 1.4 GiB", hint="raise it")
 
-    monkeypatch.setattr(module, "bake_into", fail)
+    monkeypatch.setattr(module, "bake", fail)
     with pytest.raises(InputError, match=r"recipe\.yaml:\d+:\d+: size 1 GiB, needs at least 1\.4 GiB"):
         store.bake(recipe, quiet)
 

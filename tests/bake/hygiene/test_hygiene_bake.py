@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ingot.bake.engine import bake
+from ingot.bake.engine import bake, read_manifest
 from ingot.errors import BakeError
 from tests.baked import WEB
 
@@ -23,7 +23,8 @@ STEP = {
 def again(web_image, baked_store, tmp_path):
     def run(plan):
         places = {"sources": WEB, "packages": baked_store.packages, "layers": baked_store.layers}
-        return bake(plan, **places, output=tmp_path / "out", progress=lambda text: None)
+        bake(plan, **places, output=tmp_path / "out", progress=lambda text: None)
+        return read_manifest(tmp_path / "out")
 
     return run
 
