@@ -12,7 +12,7 @@ import typer
 
 from ingot.errors import CloudError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Start, stop and use the local cloud.")
+app = typer.Typer(add_completion=False, help="Start, stop and use the local cloud.")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

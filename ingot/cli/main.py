@@ -81,9 +81,7 @@ class LazyGroup(TyperGroup):
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
-cli = typer.Typer(
-    cls=LazyGroup, name="ingot", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
-)
+cli = typer.Typer(cls=LazyGroup, name="ingot", add_completion=False, pretty_exceptions_enable=False)
 
 
 @cli.callback()
@@ -93,16 +91,18 @@ def _root() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    # Without a command there is nothing to do but to say which there are.
+    words = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        # Without a command there is nothing to do but to say which there are.
-        cli(args=(sys.argv[1:] if arguments is None else arguments) or ["--help"])
+        ended = cli(args=words, prog_name="ingot", standalone_mode=False)
     except IngotError as error:
         _fail(error)
-    except SystemExit as ended:
-        # Typer makes a quiet exit of KeyboardInterrupt.
-        if ended.code == INTERRUPTED:
-            print("ingot: interrupted", file=sys.stderr)
-        raise
+    except typer.TyperException as error:
+        from ingot.cli.usage import in_our_words
+
+        _fail(in_our_words(error, words[0] if words[0] in COMMANDS else ""))
+    except typer.Abort:
+        _fail(IngotError("aborted"))
     except OSError as error:
         if error.errno not in MACHINES_FAULT:
             raise
@@ -116,6 +116,10 @@ def main(arguments: list[str] | None = None) -> None:
         if not isinstance(error, AwsError):
             raise
         _fail(IngotError(explain(error), hint=hint_for(error)))
+    # Typer makes a quiet exit code of KeyboardInterrupt.
+    if ended == INTERRUPTED:
+        print("ingot: interrupted", file=sys.stderr)
+    sys.exit(ended if isinstance(ended, int) else 0)
 
 
 def _fault(error: OSError) -> IngotError:

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from ingot.fleet.image import ImageVerdict
     from ingot.fleet.verify import CloneVerdict
 
-app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Compare clones or a published image with the manifest."
-)
+app = typer.Typer(add_completion=False, help="Compare clones or a published image with the manifest.")
 
 # How many differing blocks are named; --json has all.
 NAMED_BLOCKS = 10
