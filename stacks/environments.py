@@ -122,7 +122,7 @@ def _problems_of_section(document: Document, at: At) -> list[Problem]:
     try:
         Settings.model_validate(section.data)
     except ValidationError as error:
-        problems += problems_of(error, section, Settings)
+        problems += problems_of(error, section, Settings, "docs/environments.md")
     return problems
 
 

@@ -46,8 +46,8 @@ class Document:
     values: dict[At, Place] = field(default_factory=dict)
     keys: dict[At, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-    whole: Plain = None
-    """The data of the file, where ``data`` lacks the parts that are wrong (see ``pruned``)."""
+    origin: Document | None = None
+    """The document as it was read, where this one lacks the parts that are wrong (see ``pruned``)."""
 
     def place(self, at: At, *, key: bool = False) -> Place:
         """Return where the value (or the key) is, else where the nearest mapping or list around it is."""
@@ -101,11 +101,31 @@ def read_document(path: Path, what: str = "a recipe") -> Document:
 def _unparsable(path: Path, text: str, error: MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    found = f"YAML that does not parse: {error.problem or error.context}"
-    hint = error.context if error.problem else None
+    said = (error.problem or error.context or "").removeprefix("but ")
+    found = f"YAML that does not parse: {said}"
+    hint = _advice(said, error)
     if "${" in "".join(text.splitlines()[line - 1 : line]):
         hint = 'inside {…} and […] a value with ${…} needs quotes: "${greeting}"'
     return Problem(shown(path), line, column, found, "YAML", hint)
+
+
+def _advice(said: str, error: MarkedYAMLError) -> str | None:
+    """Return what helps. The parser's own context ("while parsing a flow node") names a rule of YAML's grammar, which does not."""
+    context, mark = error.context or "", error.context_mark
+    begun = f"that begins in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    if "'\\t'" in said:
+        return "indent with spaces: YAML takes no tab there"
+    if "cannot start any token" in said:
+        return "text that begins with this character needs quotes"
+    if "mapping values are not allowed" in said:
+        return "is the line indented as the others of its mapping? text with ': ' in it needs quotes"
+    if "end of stream" in said and "quoted scalar" in context:
+        return f"the quoted text {begun} has no closing quote"
+    if "flow" in context:
+        return f"the […] or {{…}} {begun} has a mistake before this, or no end"
+    if "block" in context and "<block end>" in said:
+        return f"is the line indented as the others of the list or mapping {begun}?"
+    return None
 
 
 class _Reader:
@@ -172,7 +192,7 @@ class _Reader:
 
 def pruned(document: Document, wrong: set[At]) -> Document:
     """Return the document without the values at ``wrong``; what stays keeps its places."""
-    copy = Document(document.path, whole=document.data if document.whole is None else document.whole)
+    copy = Document(document.path, origin=document.origin or document)
 
     def kept(value: Plain, old: At, new: At) -> Plain:
         copy.values[new] = document.place(old)

@@ -24,9 +24,15 @@ _EXPECTED = {
 }
 
 
-def problems_of(error: ValidationError, document: Document, model: type[BaseModel]) -> list[Problem]:
-    """Return a Problem for each error of a validation, at its place in the document."""
-    return [_problem(details, document, model) for details in error.errors(include_url=False)]
+# Keys that a line of a message can hold.
+FEW = 12
+
+
+def problems_of(
+    error: ValidationError, document: Document, model: type[BaseModel], page: str = "docs/recipe.md"
+) -> list[Problem]:
+    """Return a Problem for each error of a validation, at its place in the document. ``page`` is what has all keys."""
+    return [_problem(details, document, model, page) for details in error.errors(include_url=False)]
 
 
 def close_to(word: str, words: typing.Iterable[str]) -> str | None:
@@ -35,13 +41,26 @@ def close_to(word: str, words: typing.Iterable[str]) -> str | None:
     return f"did you mean {' or '.join(near)}?" if near else None
 
 
-def _problem(details: ErrorDetails, document: Document, model: type[BaseModel]) -> Problem:
+def close_to_package(word: str, names: typing.Iterable[str]) -> str | None:
+    """Return "did you mean …?" of tens of thousands of names, where something is always a little alike; None when nothing is near.
+
+    Near are names that go on after the word (mysql-common for mysql), and those that differ by a letter or two, but not by the first.
+    """
+    alike = [name for name in names if name[:1] == word[:1]]
+    longer = sorted(
+        (name for name in alike if name.startswith(f"{word}-")), key=lambda name: (len(name), name)
+    )
+    near = dict.fromkeys([*longer[:2], *difflib.get_close_matches(word, alike, n=2, cutoff=0.85)])
+    return f"did you mean {' or '.join(near)}?" if near else None
+
+
+def _problem(details: ErrorDetails, document: Document, model: type[BaseModel], page: str) -> Problem:
     at: At = tuple(details["loc"])
     kind, context = details["type"], details.get("ctx", {})
     if kind == "ingot":
         return document.problem(at, context["found"], context["expected"], context.get("hint"))
     if kind == "extra_forbidden":
-        return _unknown_key(at, document, model)
+        return _unknown_key(at, document, model, page)
     if kind == "missing":
         return document.problem(at[:-1], f"no key {at[-1]!r}", "it: it has no default")
     found = _described(details["input"])
@@ -53,10 +72,13 @@ def _problem(details: ErrorDetails, document: Document, model: type[BaseModel]) 
     return document.problem(at, found, expected, hint)
 
 
-def _unknown_key(at: At, document: Document, model: type[BaseModel]) -> Problem:
+def _unknown_key(at: At, document: Document, model: type[BaseModel], page: str) -> Problem:
     known = _keys_at(model, at[:-1])
-    hint = close_to(str(at[-1]), known)
-    return document.problem(at, f"unknown key {at[-1]!r}", f"one of {', '.join(known)}", hint, key=True)
+    hint = close_to(str(at[-1]), known) or (None if len(known) <= FEW else f"{page} has all keys")
+    expected = (
+        f"one of {', '.join(known)}" if len(known) <= FEW else f"one of the {len(known)} keys there are"
+    )
+    return document.problem(at, f"unknown key {at[-1]!r}", expected, hint, key=True)
 
 
 def _described(value: object) -> str:

@@ -58,7 +58,9 @@ def load_recipe(path: Path, environment: str | None = None) -> Recipe:
     if recipe is not None:
         recipe._variables = variables
     if recipe is not None:
-        problems += check_references(recipe)
+        # A name that is wrong as it stands need not be declared as well.
+        known = {(problem.file, problem.line, problem.column) for problem in problems}
+        problems += [p for p in check_references(recipe) if (p.file, p.line, p.column) not in known]
         expand_files(recipe, problems)
         read_archives(recipe, problems)
     if recipe is None or problems:

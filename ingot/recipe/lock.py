@@ -14,7 +14,7 @@ from ingot.process import CommandError
 from ingot.recipe.apt import AptRoot, IndexedPackage
 from ingot.recipe.archives import archives_of
 from ingot.recipe.distribution import DPKG_ARCHITECTURE, Distribution, distribution_of
-from ingot.recipe.explain import close_to
+from ingot.recipe.explain import close_to_package
 from ingot.recipe.lockfile import (
     Lock,
     LockedDistribution,
@@ -148,7 +148,10 @@ def _check_names(recipe: Recipe, distribution: Distribution, index: Index, upgra
                 f"name one that provides it: {', '.join(providers[:5])}",
             )
         else:
-            found, hint = f"the package {name!r}, which does not exist", close_to(name, index.versions) or ""
+            found, hint = (
+                f"the package {name!r}, which does not exist",
+                close_to_package(name, index.versions) or "",
+            )
         own = f" or of {', '.join(a.name for a in archives)}" if (archives := archives_of(recipe)) else ""
         expected = f"a package of {distribution.id} {distribution.suite} ({distribution.component}){own}"
         problems.append(recipe.problem(("packages", number), found, expected, hint or None))
@@ -158,7 +161,7 @@ def _check_names(recipe: Recipe, distribution: Distribution, index: Index, upgra
     if unknown:
         raise InputError(
             f"no package {', '.join(unknown)} in {distribution.id} {distribution.suite}",
-            hint=close_to(unknown[0], index.versions),
+            hint=close_to_package(unknown[0], index.versions),
         )
 
 

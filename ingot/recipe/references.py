@@ -92,37 +92,47 @@ def _check_system_names(recipe: Recipe) -> Iterable[Problem]:
 
 
 def _check_groups_of_users(recipe: Recipe) -> Iterable[Problem]:
-    for number, user in enumerate(recipe.users):
-        yield from _known(recipe, "group", user.group, ("users", number, "group"))
-        for place, group in enumerate(user.groups):
-            yield from _known(recipe, "group", group, ("users", number, "groups", place))
+    for at, user in _written(recipe, "users"):
+        yield from _known(recipe, "group", user.get("group"), (*at, "group"))
+        groups = user.get("groups")
+        for place, group in enumerate(groups if isinstance(groups, list) else ()):
+            yield from _known(recipe, "group", group, (*at, "groups", place))
 
 
 def _check_owners(recipe: Recipe) -> Iterable[Problem]:
-    owned: list[tuple[At, Any]] = [(("files", number), entry) for number, entry in enumerate(recipe.files)]
-    if recipe.app is not None:
-        owned.append((("app",), recipe.app))
-    for at, entry in owned:
-        yield from _known(recipe, "user", entry.owner, (*at, "owner"))
-        yield from _known(recipe, "group", entry.group, (*at, "group"))
+    for at, entry in [*_written(recipe, "files"), *_written(recipe, "app")]:
+        yield from _known(recipe, "user", entry.get("owner"), (*at, "owner"))
+        yield from _known(recipe, "group", entry.get("group"), (*at, "group"))
 
 
-def _known(recipe: Recipe, kind: str, name: str, at: At) -> Iterable[Problem]:
+def _written(recipe: Recipe, key: str) -> Iterable[tuple[At, dict[str, Any]]]:
+    """Yield each mapping below ``key`` as the file has it, those with another fault too: a wrong uid must not hide a wrong group."""
+    whole = (recipe.document.origin or recipe.document).data
+    value = whole.get(key) if isinstance(whole, dict) else None
+    entries = [((key,), value)] if key == "app" else [((key, n), e) for n, e in enumerate(_list(value))]
+    yield from ((at, entry) for at, entry in entries if isinstance(entry, dict))
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _known(recipe: Recipe, kind: str, name: object, at: At) -> Iterable[Problem]:
     declared = _declared(recipe, f"{kind}s")
-    if declared is None:
+    if declared is None or not isinstance(name, str):
         return
     names = declared | (SYSTEM_USERS if kind == "user" else SYSTEM_GROUPS)
     if name not in names:
         number = "uid: …, group: …" if kind == "user" else "gid: …"
         hint = close_to(name, sorted(names)) or f"declare it under {kind}s: {{name: {name}, {number}}}"
-        yield recipe.problem(
+        yield (recipe.document.origin or recipe.document).problem(
             at, f"the {kind} {name!r}, which is not declared", f"a declared or system {kind}", hint
         )
 
 
 def _declared(recipe: Recipe, key: str) -> set[str] | None:
     """Return the names that the file declares, those with another fault too; None when that cannot be told."""
-    whole = recipe.document.data if recipe.document.whole is None else recipe.document.whole
+    whole = (recipe.document.origin or recipe.document).data
     if not isinstance(whole, dict):
         return None
     items = whole.get(key, [])

@@ -3,7 +3,9 @@ import os
 import pytest
 
 from ingot.errors import InputError
+from ingot.recipe.explain import close_to_package
 from ingot.recipe.load import find_recipe, find_recipes, load_recipe
+from ingot.recipe.model import Recipe
 
 FILE = "image_recipes/web/recipe.yaml"
 
@@ -268,3 +270,86 @@ def test_a_directory_that_is_missing_is_called_one(web):
     )
     (problem,) = problems(web)
     assert "4:15: no directory nope/; expected it in web/" in problem
+
+
+def test_another_fault_of_an_entry_does_not_hide_that_its_group_or_owner_is_not_declared(web):
+    web.replace("uid: 990, group: app, groups: [www-data]", "uid: x, group: zzz, groups: [www-dat]")
+    web.replace("{source: files/site.conf, ", "{source: files/site.conf, mode: 644, owner: nginx, ")
+    web.replace("{source: app/, target: /srv/web, owner: app", "{source: app/, target: web, owner: app2")
+    found = [text.split("; expected")[0] for text in problems(web)]
+    assert found == [
+        f"{FILE}:6:26: text 'x'",
+        f"{FILE}:6:36: the group 'zzz', which is not declared",
+        f"{FILE}:6:50: the group 'www-dat', which is not declared",
+        f"{FILE}:7:29: 'web', a relative path",
+        f"{FILE}:7:41: the user 'app2', which is not declared",
+        f"{FILE}:9:37: the number 644",
+        f"{FILE}:9:49: the user 'nginx', which is not declared",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "hint"),
+    [
+        (
+            "x: [",
+            "1:5",
+            "the […] or {…} that begins in line 1, column 5 has a mistake before this, or no end",
+        ),
+        (
+            "a: {b: c\nd: e\n",
+            "2:2",
+            "the […] or {…} that begins in line 1, column 4 has a mistake before this, or no end",
+        ),
+        (
+            "a: b: c\n",
+            "1:5",
+            "is the line indented as the others of its mapping? text with ': ' in it needs quotes",
+        ),
+        ("\tx: 1\n", "1:1", "indent with spaces: YAML takes no tab there"),
+        ("a: 'b\n", "2:1", "the quoted text that begins in line 1, column 4 has no closing quote"),
+        ("a: @x\n", "1:4", "text that begins with this character needs quotes"),
+        (
+            "- a\nb: c\n",
+            "2:1",
+            "is the line indented as the others of the list or mapping that begins in line 1, column 1?",
+        ),
+        ("a: *x\n", "1:4", None),
+    ],
+)
+def test_yaml_that_does_not_parse_has_advice_and_not_the_parsers_rule(web, text, place, hint):
+    web.file.write_text(text)
+    (only,) = problems(web)
+    assert only.startswith(f"{FILE}:{place}: YAML that does not parse: ")
+    assert only.partition("\n  hint: ")[2] == (hint or "")
+
+
+def test_an_unknown_key_that_is_near_none_names_the_page(web):
+    web.replace("packages: [apache2]", "zzzz: [apache2]")
+    (only,) = problems(web)
+    assert only == (
+        f"{FILE}:4:1: unknown key 'zzzz'; expected one of the {len(Recipe.model_fields)} keys there are\n  hint: docs/recipe.md has all keys"
+    )
+
+
+def test_a_package_that_is_near_is_named_and_no_other():
+    names = [
+        "mysqmail",
+        "mysqltcl",
+        "mysql-common",
+        "mysql-workbench-data",
+        "owhttpd",
+        "apache2",
+        "patch",
+        "ava",
+    ]
+    assert close_to_package("apach2", names) == "did you mean apache2?"
+    assert close_to_package("mysql", names) == "did you mean mysql-common or mysql-workbench-data?"
+    assert close_to_package("httpd", names) is None
+    assert close_to_package("java", names) is None
+
+
+def test_a_name_that_is_none_is_said_once(web):
+    web.replace("group: app, groups", "group: A B, groups")
+    (only,) = problems(web)
+    assert "text 'A B'" in only

@@ -104,7 +104,7 @@ environments:
     assert problems(text, env="dev") == [
         "environments.yaml:1:1: unknown key 'default'; expected one of defaults, environments",
         "  hint: did you mean defaults?",
-        f"environments.yaml:3:3: unknown key 'min_clone'; expected one of {', '.join(Settings.model_fields)}",
+        f"environments.yaml:3:3: unknown key 'min_clone'; expected one of the {len(Settings.model_fields)} keys there are",
         "  hint: did you mean min_clones or max_clones or desired_clones?",
         "environments.yaml:5:3: the name 'Prod'; expected a name of up to 20 lower case letters, digits and -, such as prod",
         "environments.yaml:6:8: no mapping; expected a mapping: setting → value",
