@@ -1,19 +1,26 @@
 """The distributions beside bookworm, each from its mirror's own index to a finished disk."""
 
+import hashlib
 import logging
 import os
+import subprocess
+import urllib.request
+from pathlib import Path
 
 import pytest
 
 from ingot.bake.disk import read_ext4
-from ingot.recipe.distribution import distribution_of
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lock import resolve_lock
 from ingot.recipe.lockfile import write_lock
+from ingot.recipe.mirrors import discover
 from tests.baked import baked_store
 
 __all__ = ["baked_store"]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="looks into root's files")]
+# Debian 12 has no package with Ubuntu's keys. This is noble's own, by its hash.
+KEYRING = "pool/main/u/ubuntu-keyring/ubuntu-keyring_2023.11.28.1_all.deb"
+KEYRING_SHA256 = "36de43b15853ccae0028e9a767613770c704833f82586f28eb262f0311adb8a8"
 RECIPE = "name: small\nbase: {BASE}\nroot_volume: {size: 1GiB}\nsteps: [test -x /usr/bin/systemctl]\n"
 
 
@@ -23,12 +30,24 @@ def baked(base, store, tmp_path):
     directory.mkdir()
     (directory / "recipe.yaml").write_text(RECIPE.replace("BASE", base))
     recipe = load_recipe(directory)
-    keyring = distribution_of(recipe).keyring
-    if not keyring.is_file():
-        pytest.skip(f"{keyring} is needed to verify the index")
     lock = resolve_lock(recipe)
     write_lock(recipe, lock)
     return store.bake(recipe, logging.getLogger("bake").info), lock
+
+
+@pytest.fixture
+def ubuntu_keyring(tmp_path, monkeypatch):
+    """Ubuntu's keys, where the machine has them not."""
+    known = Path("/usr/share/keyrings/ubuntu-archive-keyring.gpg")
+    if known.is_file():
+        return
+    mirror = discover({"id": "ubuntu", "suite": "noble"})["ubuntu"]
+    with urllib.request.urlopen(f"{mirror}/{KEYRING}", timeout=60) as answer:
+        package = answer.read()
+    assert hashlib.sha256(package).hexdigest() == KEYRING_SHA256
+    (tmp_path / "keyring.deb").write_bytes(package)
+    subprocess.run(["dpkg-deb", "--extract", "keyring.deb", "keyring"], cwd=tmp_path, check=True)
+    monkeypatch.setenv("INGOT_KEYRING", str(tmp_path / "keyring" / known.relative_to("/")))
 
 
 def test_debian_trixie(baked_store, tmp_path):
@@ -45,7 +64,7 @@ def test_debian_trixie(baked_store, tmp_path):
         assert b"/lib64/ld-linux-x86-64.so.2.usr-is-merged" in reader.read("/var/lib/dpkg/diversions")
 
 
-def test_ubuntu_noble(baked_store, tmp_path):
+def test_ubuntu_noble(baked_store, ubuntu_keyring, tmp_path):
     image, lock = baked("ubuntu: noble", baked_store, tmp_path)
     assert {package.archive for package in lock.packages} == {"ubuntu"}
     system = image.manifest["os"]
