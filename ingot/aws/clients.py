@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 
+from ingot.errors import InputError
+
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -114,6 +116,11 @@ def connect(*, region: str | None = None, endpoint_url: str | None = None) -> Cl
     """Return the clients of ``region`` (default: AWS_REGION, else AWS_DEFAULT_REGION, else the profile's).
 
     boto3 does not read AWS_REGION. The aws and cdk commands do, and before the others: all must mean the same region.
+    Raises InputError when none is named: nothing has been asked by then.
     """
-    region = region or os.environ.get("AWS_REGION") or None
-    return Clients(boto3.Session(region_name=region), endpoint_url=endpoint_url)
+    session = boto3.Session(region_name=region or os.environ.get("AWS_REGION") or None)
+    if session.region_name is None:
+        raise InputError(
+            "no AWS region is named", hint='set AWS_REGION, or use the local cloud: eval "$(ingot cloud env)"'
+        )
+    return Clients(session, endpoint_url=endpoint_url)

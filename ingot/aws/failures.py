@@ -13,7 +13,6 @@ from botocore.exceptions import (
     EndpointConnectionError,
     IncompleteReadError,
     NoCredentialsError,
-    NoRegionError,
     ReadTimeoutError,
 )
 
@@ -77,8 +76,6 @@ def hint_for(error: Exception) -> str | None:
         return f"the credentials in use need permission for {error.operation_name}{needs}docs/aws.md lists all permissions"
     if isinstance(error, NoCredentialsError):
         return 'set up AWS credentials, or use the local cloud: eval "$(ingot cloud env)"'
-    if isinstance(error, NoRegionError):
-        return 'set AWS_REGION, or use the local cloud: eval "$(ingot cloud env)"'
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
         return "is the network up? for the local cloud: ingot cloud up"
     return None

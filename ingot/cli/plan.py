@@ -76,7 +76,7 @@ def plan(
     """Print what a merge would do: digests and why they change, images to bake, stacks by `cdk diff`, the rollout."""
     _check(context or [], as_json=as_json, markdown=markdown)
     with Reporter() as report:
-        clients = _clients(required=deployed)
+        clients = _clients(report, required=deployed)
         planner = _planner(report, clients, recipes, context or [], bake=bake, deployed=deployed)
         result = replace(planner, environments=_environments(env or [], everything=all_environments)).plan(
             base
@@ -191,8 +191,8 @@ def _differ(store: Store) -> Differ:
     return compare
 
 
-def _clients(*, required: bool) -> Clients | None:
-    """Return the AWS clients; None where there are no credentials. Raises InputError when they are needed."""
+def _clients(report: Reporter, *, required: bool) -> Clients | None:
+    """Return the AWS clients; None where there are no credentials, or no region. Raises InputError when they are needed."""
     import boto3
 
     if boto3.Session().get_credentials() is None:
@@ -204,7 +204,13 @@ def _clients(*, required: bool) -> Clients | None:
         return None
     from ingot.aws.clients import connect
 
-    return connect()
+    try:
+        return connect()
+    except InputError as error:
+        if required:
+            raise
+        report(f"the registry is not asked: {error.message}")
+        return None
 
 
 def _registry(clients: Clients, report: Reporter) -> Registry:

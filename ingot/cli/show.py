@@ -17,6 +17,8 @@ from ingot.store import Image, Store
 
 app = typer.Typer(add_completion=False)
 
+DEPTH = 2
+
 
 @app.command()
 def show(
@@ -27,7 +29,7 @@ def show(
         bool, typer.Option("--packages", help="List all packages by the bytes of their files.")
     ] = False,
     tree: Annotated[bool, typer.Option("--tree", help="Show which directories the bytes are in.")] = False,
-    depth: Annotated[int, typer.Option(min=1, help="How deep --tree goes.")] = 2,
+    depth: Annotated[int | None, typer.Option(min=1, help="How deep --tree goes.", show_default="2")] = None,
     sbom: Annotated[
         bool, typer.Option("--sbom", help="Print the software bill of materials: CycloneDX 1.6, JSON.")
     ] = False,
@@ -40,6 +42,8 @@ def show(
     """Show what is in a disk image: system, packages, files, users, services, tests, sizes, digests."""
     if packages + tree + sbom > 1:
         raise InputError("--packages, --tree and --sbom exclude each other")
+    if depth is not None and not tree:
+        raise InputError("--depth goes with --tree")
     image = _find(what, recipes, env)
     if sbom:
         from ingot.store.sbom import sbom as make
@@ -48,7 +52,7 @@ def show(
     elif packages:
         _packages(image, as_json=as_json)
     elif tree:
-        _tree(image, depth, as_json=as_json)
+        _tree(image, depth or DEPTH, as_json=as_json)
     elif as_json:
         print(json.dumps(image.manifest, sort_keys=True))
     else:

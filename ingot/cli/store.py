@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from ingot.errors import InputError
+from ingot.review.image_diff_words import number
 from ingot.store import Store
 from ingot.store.gc import Bounds, collect, usage
 
@@ -45,11 +46,10 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fa
         print(json.dumps({"root": str(store.root), "images": images, "usage": sizes}, sort_keys=True))
         return
     for image in store.all_images():
-        manifest, days = image.manifest, (time.time() - image.directory.stat().st_mtime) / 86400
-        print(
-            f"{image.digest}  {manifest['name']}  {manifest['size']['used'] / 2**20:.0f} MiB  used {days:.0f} days ago"
-        )
-    told = ", ".join(f"{part.count} {part.part} {part.size / 2**20:.0f} MiB" for part in parts)
+        manifest, seconds = image.manifest, time.time() - image.directory.stat().st_mtime
+        used = f"{manifest['size']['used'] / 2**20:.0f} MiB"
+        print(f"{image.digest}  {manifest['name']}  {used}  used {_ago(seconds)}")
+    told = ", ".join(f"{number(part.count, part.part[:-1])} {part.size / 2**20:.0f} MiB" for part in parts)
     print(f"{store.root}: {told}", file=sys.stderr)
 
 
@@ -73,8 +73,9 @@ def gc(
     store = Store()
     bounds = Bounds(images, layers, days, size, wanted=_in_local_cloud())
     removed = collect(store, bounds, lambda text: print(text, file=sys.stderr, flush=True))
-    counts = f"{len(removed.images)} images, {removed.layers} layers, {removed.packages} packages"
-    print(f"removed {counts}: {removed.size / 2**20:.0f} MiB are free")
+    counts = [(len(removed.images), "image"), (removed.layers, "layer"), (removed.packages, "package")]
+    told = ", ".join(number(count, noun) for count, noun in counts)
+    print(f"removed {told}: {removed.size / 2**20:.0f} MiB are free")
     left = sum(part.size for part in usage(store))
     if size is not None and left > size:
         print(
@@ -98,6 +99,12 @@ def unpack(archive: Annotated[Path, typer.Argument(help="What `ingot store pack`
     from ingot.store.pack import unpack as read
 
     read(Store(), archive, lambda text: print(text, file=sys.stderr, flush=True))
+
+
+def _ago(seconds: float) -> str:
+    """Return how many whole days ago that was."""
+    days = int(seconds // 86400)
+    return "today" if days < 1 else f"{number(days, 'day')} ago"
 
 
 def _bytes(text: str) -> int:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from ingot.errors import InputError
 from ingot.review.image_diff_json import image_diff_from_json
+from ingot.review.image_diff_words import number
 from ingot.review.infrastructure import IMPACTS
 from ingot.review.plan_text import (
     VERDICTS,
@@ -189,7 +190,11 @@ def _summary_lines(plan: Plan) -> Iterator[str]:
 def _counts(stack: Mapping[str, Any]) -> str:
     impacts = [resource["impact"] for resource in stack["resources"]]
     counts = {word: impacts.count(impact) for impact, word in IMPACTS.items() if impact in impacts}
-    return f" ({', '.join(f'{word} {count}' for word, count in counts.items())})" if counts else ""
+    if not counts:
+        return ""
+    # The line says "changes" already.
+    kinds = "" if [*counts] == [IMPACTS["WILL_UPDATE"]] else ": " + ", ".join(f"{w} {n}" for w, n in counts.items())
+    return f" ({number(sum(counts.values()), 'resource')}{kinds})"
 
 
 def _coloured(line: str) -> str:

@@ -102,7 +102,11 @@ class Finder:
             return _local(self.store.bake(recipe, self.progress))
         missing = f"the image of {word or recipe.name}, {digest[:12]}, is not in the store"
         return self._fetched(
-            digest, missing, "add --bake" if word else f"run `ingot bake {recipe.name}`, or add --bake"
+            digest,
+            missing,
+            f"run `ingot bake {recipe.name}` at that revision, or add --bake"
+            if word
+            else f"run `ingot bake {recipe.name}`, or add --bake",
         )
 
     def _of_digest(self, word: str) -> Found:
@@ -121,7 +125,8 @@ class Finder:
             registry = self.registry()
             ami_id = registry.find(digest)
         except InputError as error:
-            raise InputError(f"{missing}, and {error.message}", hint=hint) from error
+            both = hint if error.hint is None else f"{hint}; else {error.hint}"
+            raise InputError(f"{missing}, and {error.message}", hint=both) from error
         if ami_id is None:
             raise InputError(f"{missing}, nor is it published in {registry.region}", hint=hint)
         return self._published(ami_id)

@@ -19,5 +19,5 @@ def size(number: float, *, sign: bool = False) -> str:
 
 def number(count: int, noun: str) -> str:
     """Return a count with its noun: `1 entry`, `2 entries`."""
-    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    plural = noun[:-1] + "ies" if noun.endswith("y") and noun[-2] not in "aeiou" else noun + "s"
     return f"{count:,} {noun if count == 1 else plural}"

@@ -128,7 +128,9 @@ class Store:
             raise InputError(
                 f"{len(found)} images have digests that begin with {word}", hint="give more digits"
             )
-        raise InputError(f"no image {word} in the store", hint="`ingot store ls` lists what is there")
+        raise InputError(
+            f"no image {word or repr(word)} in the store", hint="`ingot store ls` lists what is there"
+        )
 
     def bake(self, recipe: Recipe, progress: Progress, *, force: bool = False, keep: bool = False) -> Image:
         """Return the image of ``recipe``: the one in the store, or a new one.

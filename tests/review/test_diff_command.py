@@ -106,8 +106,13 @@ def test_what_does_not_exist_is_said(images, capsys, word, message):
 def test_a_digest_that_is_nowhere(images, capsys):
     assert diff("aaaa", "cccc") == 2
     text = "\n".join(said(capsys))
-    assert "no image cccc in the store, and AWS in us-east-1 cannot be asked: " in text
-    assert "hint: `ingot store ls` lists what is there" in text
+    assert "no image cccc in the store, and no AWS region is named" in text
+    assert "hint: `ingot store ls` lists what is there; else set AWS_REGION, or use the local cloud" in text
+
+
+def test_a_revision_whose_image_is_not_baked(images, capsys):
+    assert diff("HEAD", "HEAD", "--recipe", "web") == 2
+    assert "hint: run `ingot bake web` at that revision, or add --bake" in "\n".join(said(capsys))
 
 
 def test_a_prefix_of_two_digests(images, tmp_path, capsys):

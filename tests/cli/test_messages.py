@@ -1,0 +1,81 @@
+"""What commands say of input that is wrong, and of what the store holds: one wording, one exit code."""
+
+import json
+import os
+import time
+
+import pytest
+
+from ingot.cli.main import main
+from ingot.store import Store
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Runs the command line in an empty directory, with a store of its own and no AWS settings; gives code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INGOT_HOME", str(tmp_path / "home"))
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    directory = tmp_path / "image_recipes" / "web"
+    directory.mkdir(parents=True)
+    (directory / "recipe.yaml").write_text(
+        "name: web\nbase: {ami: {ssm: /aws/x}}\nroot_volume: {size: 2GiB}\n"
+    )
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        return ended.value.code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["status"],
+        ["prune"],
+        ["verify", "fleet"],
+        ["verify", "image", "ami-0123456789abcdef0"],
+        ["diff", "ami-0123456789abcdef0", "web"],
+        ["lock", "web"],
+    ],
+    ids=" ".join,
+)
+def test_without_a_region_every_command_says_the_same(run, command):
+    code, out, err = run(*command)
+    assert (code, out) == (2, "")
+    assert err.endswith(
+        'no AWS region is named\n  hint: set AWS_REGION, or use the local cloud: eval "$(ingot cloud env)"\n'
+    )
+
+
+def test_depth_is_that_of_a_tree(run):
+    assert run("show", "web", "--depth", "3") == (2, "", "--depth goes with --tree\n")
+
+
+def test_an_image_without_a_name(run):
+    code, _, err = run("show", "")
+    assert (code, err.splitlines()[0]) == (2, "no image '' in the store")
+
+
+def test_the_store_counts_in_words(run):
+    for letter, days in (("a", 0), ("b", 1), ("c", 3)):
+        directory = Store().images / (letter * 64)
+        directory.mkdir(parents=True)
+        (directory / "disk.raw").write_bytes(b"x")
+        manifest = {"name": "web", "size": {"used": 2**20}, "package_files": []}
+        (directory / "manifest.json").write_text(json.dumps(manifest))
+        os.utime(directory, (time.time() - days * 86400 - 60,) * 2)
+    code, out, err = run("store", "ls")
+    assert code == 0
+    assert [line.split("  ")[-1] for line in out.splitlines()] == [
+        "used today",
+        "used 1 day ago",
+        "used 3 days ago",
+    ]
+    assert "3 images" in err
+    code, out, _ = run("store", "gc", "--images", "2")
+    assert (code, out.partition(":")[0]) == (0, "removed 1 image, 0 layers, 0 packages")
