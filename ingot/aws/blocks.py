@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,16 @@ class BlockMap:
     def empty(cls, size: int) -> BlockMap:
         """Return the blocks of a disk of ``size`` bytes that is not baked yet; it has no root digest."""
         return cls(size, (None,) * -(-size // BLOCK_SIZE), "")
+
+
+def disk_size(head: bytes) -> int | None:
+    """Return where the partition table ends, in bytes, by the first KiB of a disk; None without a table.
+
+    A volume has whole GiB, the disk may be smaller (UEFI 2.10, section 5.3.2: GPT header, AlternateLBA).
+    """
+    if head[512:520] != b"EFI PART":
+        return None
+    return (int(struct.unpack_from("<Q", head, 512 + 32)[0]) + 1) * 512
 
 
 def linear_digest(digests: list[str]) -> bytes:

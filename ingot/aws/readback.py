@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ingot.aws.blocks import ZERO_DIGEST, BlockMap, linear_digest
+from ingot.aws.blocks import ZERO_DIGEST, BlockMap, disk_size, linear_digest
 from ingot.aws.clients import BLOCK_STREAMS
 from ingot.aws.image import Progress
 from ingot.aws.retry import Retries
@@ -55,19 +55,57 @@ def read_back(
     PublishError when a block cannot be read.
     """
     retries = Retries(budget=100 + len(blocks.digests), pace=pace)
+    found = _read_all(clients, snapshot_id, retries, progress)
+    absent = "" if encrypted else ZERO_DIGEST
+    count = len(blocks.digests)
+    differing = [index for index in range(count) if found.get(index, absent) != blocks.digest(index)]
+    return _read(snapshot_id, found, count, differing)
+
+
+def read_root(
+    clients: Clients, snapshot_id: str, *, encrypted: bool, progress: Progress, pace: float = 1.0
+) -> ReadBack:
+    """Read every block that the snapshot has, for its root digest alone: where the manifest is not at hand.
+
+    How large the disk is its partition table says. ``differing`` holds what would be no zeros on a volume and should be.
+    Raises PublishError when a block cannot be read, or there is no partition table.
+    """
+    size = _size(clients, snapshot_id, Retries(budget=100, pace=pace))
+    count = -(-size // BLOCK_SIZE)
+    found = _read_all(clients, snapshot_id, Retries(budget=100 + count, pace=pace), progress)
+    # What an encrypted snapshot lacks reads as random data on a volume.
+    absent = [index for index in range(count) if index not in found] if encrypted else []
+    return _read(snapshot_id, found, count, absent)
+
+
+def _read(snapshot_id: str, found: Mapping[int, str], count: int, differing: list[int]) -> ReadBack:
+    # Beyond the disk's end, up to the volume's last GiB, there must be nothing either.
+    beyond = sorted(index for index, digest in found.items() if index >= count and digest != ZERO_DIGEST)
+    root = linear_digest([found.get(index, ZERO_DIGEST) for index in range(count)]).hex()
+    return ReadBack(snapshot_id, root, len(found), (*differing, *beyond))
+
+
+def _read_all(clients: Clients, snapshot_id: str, retries: Retries, progress: Progress) -> dict[int, str]:
+    """Return the digest of each block that the snapshot has."""
     found: dict[int, str] = {}
     with ThreadPoolExecutor(max_workers=BLOCK_STREAMS, thread_name_prefix="blocks") as pool:
         for page in pages(clients, snapshot_id, retries):
             digests = pool.map(lambda block: _digest(clients, snapshot_id, block, retries), page)
             found.update(zip((block["BlockIndex"] for block in page), digests, strict=True))
             progress(f"{len(found)} blocks read ({len(found) * BLOCK_SIZE // 2**20} MiB)")
-    absent = "" if encrypted else ZERO_DIGEST
-    count = len(blocks.digests)
-    differing = [index for index in range(count) if found.get(index, absent) != blocks.digest(index)]
-    # Beyond the disk's end, up to the volume's last GiB, there must be nothing either.
-    differing += sorted(index for index, digest in found.items() if index >= count and digest != ZERO_DIGEST)
-    root = linear_digest([found.get(index, ZERO_DIGEST) for index in range(count)]).hex()
-    return ReadBack(snapshot_id, root, len(found), tuple(differing))
+    return found
+
+
+def _size(clients: Clients, snapshot_id: str, retries: Retries) -> int:
+    """Return the size of the snapshot's disk in bytes, as its partition table tells."""
+    first = next(pages(clients, snapshot_id, retries), [])
+    head = (
+        read_block(clients, snapshot_id, first[0], retries) if first and not first[0]["BlockIndex"] else b""
+    )
+    size = disk_size(head)
+    if size is None:
+        raise PublishError(f"{snapshot_id} has no partition table: not a disk of Ingot")
+    return size
 
 
 def pages(clients: Clients, snapshot_id: str, retries: Retries) -> Iterator[list[BlockTypeDef]]:

@@ -119,11 +119,16 @@ def _image_lines(verdict: ImageVerdict) -> str:
     """Return the verdict on an AMI as text; the first differing blocks are named with their place on the disk."""
     read = verdict.read
     if verdict.ok:
-        return f"{verdict.ami_id}  {read.snapshot_id}  root digest {read.root_digest}: bit for bit the baked disk"
+        good = f"{verdict.ami_id}  {read.snapshot_id}  root digest {read.root_digest}: bit for bit the baked disk"
+        return good if verdict.by_manifest else f"{good}, by the AMI's own tag"
     lines = [f"{verdict.ami_id}  {read.snapshot_id}  DIFFERS", f"  root digest {read.root_digest}"]
     lines.append(f"  expected    {verdict.expected_root}")
     for index in read.differing[:NAMED_BLOCKS]:
         lines.append(f"  block {index} (bytes {index * 524288} to {(index + 1) * 524288 - 1} of the disk)")
     if len(read.differing) > NAMED_BLOCKS:
         lines.append(f"  …and {len(read.differing) - NAMED_BLOCKS} more blocks")
+    if not verdict.by_manifest:
+        lines.append(
+            "  which blocks differ the manifest would say; bake that commit's recipe to have it here"
+        )
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingot.aws import ami, registry, tags
 from ingot.aws.blocks import BlockMap
-from ingot.aws.readback import ReadBack, read_back
+from ingot.aws.readback import ReadBack, read_back, read_root
 from ingot.errors import VerificationError
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ class ImageVerdict:
     expected_root: str
     read: ReadBack
     ok: bool
+    by_manifest: bool = True
+    """False: the manifest is not at hand, and the AMI's own tag says what the root digest should be."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON's types; all differing blocks."""
@@ -36,6 +38,7 @@ class ImageVerdict:
             "ok": self.ok,
             "root_digest": self.read.root_digest,
             "expected_root_digest": self.expected_root,
+            "expected_by": "manifest" if self.by_manifest else "tag",
             "blocks_read": self.read.blocks_read,
             "differing_blocks": list(self.read.differing),
         }
@@ -46,7 +49,8 @@ def verify_image(
 ) -> ImageVerdict:
     """Read all blocks of an AMI's snapshot and compare them with the manifest of its recipe digest.
 
-    Raises VerificationError when the AMI or its manifest is not there.
+    Where ``manifest_of`` has none, the root digest must be that of the AMI's tag; which blocks differ is not known then. Raises
+    VerificationError when the AMI is not there, or neither tells what it should be.
     """
     image = ami.describe(clients, ami_id)
     if image is None:
@@ -56,15 +60,21 @@ def verify_image(
     if tags.DIGEST not in told or not snapshot_id:
         raise VerificationError(f"{ami_id} has no tag {tags.DIGEST}, or no snapshot: not an image of Ingot")
     manifest = manifest_of(told[tags.DIGEST])
+    shot = clients.ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"][0]
+    encrypted = shot.get("Encrypted", False)
+    if manifest is None and (root := told.get(tags.ROOT_DIGEST)):
+        progress("the manifest is not on this machine: the AMI's tag says what its root digest should be")
+        read = read_root(clients, snapshot_id, encrypted=encrypted, progress=progress)
+        ok = not read.differing and read.root_digest == root
+        return ImageVerdict(ami_id, told[tags.DIGEST], root, read, ok, by_manifest=False)
     if manifest is None:
         recipe = told.get(tags.RECIPE, "its recipe")
         raise VerificationError(
-            f"the manifest of {recipe} {told[tags.DIGEST][:12]} is not in this machine's store",
+            f"the manifest of {recipe} {told[tags.DIGEST][:12]} is not in this machine's store, and {ami_id} has no tag {tags.ROOT_DIGEST}",
             hint=f"check out the commit of that digest and run `ingot bake {recipe}`: the same recipe gives the same image",
         )
     blocks = BlockMap.of(manifest)
-    shot = clients.ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"][0]
-    read = read_back(clients, snapshot_id, blocks, encrypted=shot.get("Encrypted", False), progress=progress)
+    read = read_back(clients, snapshot_id, blocks, encrypted=encrypted, progress=progress)
     return ImageVerdict(ami_id, told[tags.DIGEST], blocks.root_digest, read, read.equals(blocks))
 
 

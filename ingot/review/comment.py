@@ -193,7 +193,11 @@ def _counts(stack: Mapping[str, Any]) -> str:
     if not counts:
         return ""
     # The line says "changes" already.
-    kinds = "" if [*counts] == [IMPACTS["WILL_UPDATE"]] else ": " + ", ".join(f"{w} {n}" for w, n in counts.items())
+    kinds = (
+        ""
+        if [*counts] == [IMPACTS["WILL_UPDATE"]]
+        else ": " + ", ".join(f"{w} {n}" for w, n in counts.items())
+    )
     return f" ({number(sum(counts.values()), 'resource')}{kinds})"
 
 

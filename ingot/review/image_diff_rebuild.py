@@ -6,11 +6,11 @@ import hashlib
 import json
 import os
 import re
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ingot.aws.blocks import disk_size
 from ingot.bake.disk import DiskDigest, Ext4Reader, read_ext4
 from ingot.bake.disk.spec import root_digest
 from ingot.bake.inventory import BASELINE, LIBRARY, READ, escape
@@ -50,12 +50,11 @@ def rebuild_manifest(disk: Path, what: str, architecture: str) -> dict[str, Any]
 
 
 def _true_size(disk: Path, what: str) -> int:
-    """Return where the partition table ends: a volume has whole GiB, the image may be smaller (UEFI, GPT header, AlternateLBA)."""
     with disk.open("rb") as file:
-        head = file.read(1024)[512:]
-    if head[:8] != b"EFI PART":
+        size = disk_size(file.read(1024))
+    if size is None:
         raise InputError(f"{what} is no image of Ingot: its disk has no partition table")
-    return (int(struct.unpack_from("<Q", head, 32)[0]) + 1) * 512
+    return size
 
 
 def _plan(reader: Ext4Reader, architecture: str) -> dict[str, Any]:

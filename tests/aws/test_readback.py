@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import struct
+
 import pytest
 
+from ingot.aws import tags
+from ingot.aws.blocks import BLOCK_SIZE, ZERO_DIGEST
 from ingot.aws.publish import publish
 from ingot.errors import PublishError, VerificationError
 from ingot.fleet.image import ami_of, verify_image
@@ -69,5 +74,42 @@ def test_what_is_not_there_is_said_so(image, clients, settings, known):
     with pytest.raises(VerificationError, match="there is no AMI ami-0123456789abcdef0"):
         verify_image(clients, "ami-0123456789abcdef0", manifest_of=known.get, progress=quiet)
     published = publish(image, clients, settings, quiet)
-    with pytest.raises(VerificationError, match="manifest of web"):
+    clients.ec2.delete_tags(Resources=[published.ami_id], Tags=[{"Key": tags.ROOT_DIGEST}])
+    with pytest.raises(VerificationError, match=r"manifest of web .* has no tag ingot:root-digest"):
+        verify_image(clients, published.ami_id, manifest_of=lambda _digest: None, progress=quiet)
+
+
+def with_table(image):
+    """Give the image's disk the header of a partition table (GPT: its own end in AlternateLBA)."""
+    data = bytearray(image.disk.read_bytes())
+    data[512:520] = b"EFI PART"
+    struct.pack_into("<Q", data, 512 + 32, len(data) // 512 - 1)
+    image.disk.write_bytes(data)
+    disk = image.manifest["disk"]
+    disk["blocks"][0] = hashlib.sha256(data[:BLOCK_SIZE]).hexdigest()
+    digests = (bytes.fromhex(digest or ZERO_DIGEST) for digest in disk["blocks"])
+    disk["root_digest"] = hashlib.sha256(b"".join(digests)).hexdigest()
+    return image
+
+
+def test_without_the_manifest_the_tag_says_what_the_root_digest_is(image, clients, settings):
+    published = publish(with_table(image), clients, settings, quiet)
+
+    def verdict():
+        return verify_image(clients, published.ami_id, manifest_of=lambda _digest: None, progress=quiet)
+
+    good = verdict()
+    assert (good.ok, good.by_manifest) == (True, False)
+    assert good.read.root_digest == image.manifest["disk"]["root_digest"]
+    _, paths = blocks_of(published.snapshot_id)
+    data = bytearray(paths[3].read_bytes())
+    data[4711] ^= 1
+    paths[3].write_bytes(data)
+    assert not verdict().ok
+    assert verdict().as_dict()["expected_by"] == "tag"
+
+
+def test_without_the_manifest_a_disk_needs_a_partition_table(image, clients, settings):
+    published = publish(image, clients, settings, quiet)
+    with pytest.raises(PublishError, match=r"snap-\w+ has no partition table: not a disk of Ingot"):
         verify_image(clients, published.ami_id, manifest_of=lambda _digest: None, progress=quiet)

@@ -253,3 +253,19 @@ def test_a_file_that_is_no_plan(tmp_path, capfd, content, message):
         main(["comment", str(path), "--dry-run"])
     assert ended.value.code == 2
     assert message in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("impacts", "counts"),
+    [
+        (["WILL_UPDATE"], "changes` (1 resource)"),
+        (["WILL_UPDATE", "WILL_UPDATE"], "changes` (2 resources)"),
+        (["WILL_UPDATE", "WILL_REPLACE"], "changes` (2 resources: replaces 1, changes 1)"),
+        (["WILL_CREATE"], "changes` (1 resource: creates 1)"),
+        ([], "changes`\n"),
+    ],
+)
+def test_a_stacks_resources_are_counted_without_an_echo(impacts, counts):
+    resources = [plans.resource(f"Fleet/B{n}", impact) for n, impact in enumerate(impacts)]
+    plan = plans.plan(stacks=[plans.stack(resources=resources)])
+    assert f"stack `Fleet (aws://1/r): {counts}" in render_comment(plan)

@@ -126,3 +126,9 @@ def test_every_command_is_one_that_other_systems_can_copy(where, step):
 def test_the_reports_of_a_run_are_no_uncommitted_files():
     ignored = (ROOT / ".gitignore").read_text().splitlines()
     assert {"plan.json", "plan.html", "store.tar.zst"} <= set(ignored)
+
+
+def test_what_is_made_here_is_no_uncommitted_file_behind_a_link_either():
+    # A pattern with a slash at its end matches directories alone, and each of these may be a link to one.
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert {".venv", "node_modules", "cdk.out"} <= set(ignored)
