@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +21,22 @@ __all__ = ["baked_store", "web_image"]
 BLOCK = 524288
 
 
+class Log(list[str]):
+    """What a cloud says. ``before`` is called with each line, and the cloud goes on when it returns."""
+
+    before: Callable[[str], None] = staticmethod(lambda line: None)
+
+    def __call__(self, line: str) -> None:
+        self.before(line)
+        self.append(line)
+
+
 @dataclass(frozen=True)
 class LocalCloud:
     """A running cloud and the ways to use it."""
 
     context: CloudContext
-    log: list[str]
+    log: Log
 
     @property
     def variables(self) -> dict[str, str]:
@@ -91,8 +101,8 @@ def put_block(ebs: Any, snapshot_id: str, index: int, data: bytes, **changed: An
 @contextmanager
 def running_cloud(directory: Path) -> Iterator[LocalCloud]:
     """Run a local cloud with its state in ``directory``, until the block ends."""
-    log: list[str] = []
-    server = CloudServer(directory, 0, log=log.append)
+    log = Log()
+    server = CloudServer(directory, 0, log=log)
     context = server.start()
     try:
         yield LocalCloud(context, log)

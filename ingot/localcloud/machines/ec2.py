@@ -107,13 +107,20 @@ class InstanceMachines:
             self._pool.start(
                 machine,
                 wanted=lambda: instance.state == "pending",
-                on_running=lambda: self._move(instance, "pending", "running"),
+                on_running=lambda: self._runs(instance, machine),
             )
         except IngotError as error:
             self._fail(instance, ON_LAUNCH[0], f"{ON_LAUNCH[1]}: {error.message}")
             return
-        self._settled.add(instance.id)
+        if machine.running:
+            self._settled.add(instance.id)
         self._changed()
+
+    def _runs(self, instance: Moto, machine: Machine) -> None:
+        """Note that a machine was started; it may have ended since, before there was an instance to stop."""
+        self._move(instance, "pending", "running")
+        if not machine.running:
+            self._exited(machine, machine.cause)
 
     def _fail(self, instance: Moto, code: str, message: str) -> None:
         self._log(f"machines: {instance.id} did not start: {message}")

@@ -64,6 +64,7 @@ class Machine:
         self._lock = threading.Lock()
         self._ending = False
         self._guest_ended = False
+        self.cause = "host"  # of its last end
         self._over = threading.Event()
         self._over.set()
 
@@ -107,6 +108,7 @@ class Machine:
         self._record(self._process.pid)
         self._monitor = Monitor(ours, on_event=self._event, on_end=self._ended)
         self._monitor.start()
+        self._monitor.command("cont")
 
     def _run(self, monitor: int) -> subprocess.Popen[bytes]:
         words = qemu.command(self.spec, accelerator=self._accelerator, monitor=monitor)
@@ -130,9 +132,9 @@ class Machine:
         self._process.wait()
         self._server.stop()
         (self.directory / PROCESS).unlink(missing_ok=True)
+        self.cause = "host" if self._ending else "guest" if self._guest_ended else "died"
         self._over.set()
-        cause = "host" if self._ending else "guest" if self._guest_ended else "died"
-        self._on_exit(self, cause)
+        self._on_exit(self, self.cause)
 
     def forward(self, port: int) -> int:
         """Return the port of 127.0.0.1 that leads to the guest's TCP ``port``; raises CloudError when it is off."""

@@ -66,14 +66,15 @@ def require_tools() -> None:
 def command(spec: MachineSpec, *, accelerator: str, monitor: int) -> list[str]:
     """Return the command that runs the machine with its own directory as working directory.
 
-    ``accelerator``: ``kvm`` or ``tcg``. ``monitor``: the descriptor of a connected socket that QEMU inherits.
+    ``accelerator``: ``kvm`` or ``tcg``. ``monitor``: the descriptor of a connected socket that QEMU inherits. The guest stands still
+    (``-S``) until the monitor says ``cont``: a monitor that is not listening yet would not hear how a short life ended.
     setpriv(1) asks the kernel to kill QEMU when the thread that started it ends: a daemon that is killed leaves no machine.
     """
     accel = "kvm" if accelerator == "kvm" else "tcg,thread=multi"
     return [
         require("setpriv", needed_for="tie machines to the local cloud"), "--pdeathsig", "KILL", "--",
         require("qemu-system-x86_64", needed_for="run machines"),
-        "-name", spec.instance_id,
+        "-name", spec.instance_id, "-S",
         "-nodefaults", "-no-user-config", "-display", "none",
         "-M", "q35,hpet=off", "-accel", accel, "-cpu", "max",
         "-smp", str(spec.cpus), "-m", str(spec.memory_mib),
