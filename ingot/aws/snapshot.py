@@ -187,8 +187,8 @@ class _Upload:
         """Send all; return the digests (hex) in the order of the indexes. The first failure ends all threads."""
         streams = min(BLOCK_STREAMS, max(1, len(self._indexes)))
         with ThreadPoolExecutor(max_workers=streams, thread_name_prefix="blocks") as pool:
-            working = {pool.submit(self._work) for _ in range(streams)}
             try:
+                working = {pool.submit(self._work) for _ in range(streams)}
                 while working:
                     done, working = wait(working, timeout=REPORT_EVERY, return_when=FIRST_EXCEPTION)
                     for worker in done:

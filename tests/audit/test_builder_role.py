@@ -12,8 +12,6 @@ from ingot.aws import settings as stack_settings
 from ingot.aws.failures import DENIED, code_of
 from ingot.aws.publish_builder import Work, publish_by_builder
 from ingot.aws.settings import PublishSettings
-from ingot.builder import __main__ as program
-from ingot.builder import bootstrap, report
 from ingot.errors import IngotError, PublishError
 from ingot.localcloud.permissions.policy import allowed
 from tests.audit.account import actions, document, narrowed, widened, without
@@ -64,9 +62,8 @@ class Builders:
 
     def settings(self, clients):
         builder = stack_settings.builder_settings(clients, IMAGE)
-        limits = {"boot_limit": 12.0, "silence_limit": 12.0, "limit": 60.0}
-        clone = replace(stack_settings.clone_settings(clients), limit=60.0)
-        return replace(builder, **limits), PublishSettings(self.directory / "records", clone, pace=0.01)
+        clone = stack_settings.clone_settings(clients)
+        return builder, PublishSettings(self.directory / "records", clone, pace=0.01)
 
     def builds(self, clients):
         """What a builder says is read from its log alone: its console is mute, as on EC2 for the first minutes."""
@@ -112,10 +109,7 @@ def builders(account, consoles, builder_stack, tmp_path_factory):
 
     consoles.console = said
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("INGOT_CONSOLE", "")
-        patch.setattr(bootstrap, "METADATA", service.url)
-        patch.setattr(report, "DELAY", 0.01)
-        patch.setattr(program, "bake", stand_in.bake)
+        stand_in.install(patch)
         yield made
         stand_in.finish()
         service.close()

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ingot.builder import __main__ as program
-from ingot.builder import bootstrap
+from ingot.builder import bootstrap, report
 from tests.aws.support import block
 
 BLOCK = 524288
@@ -101,6 +101,7 @@ class StandIn:
         self.killed_at = ""
         self.disk = directory
         self._threads: list[threading.Thread] = []
+        self._off = threading.Event()
 
     def __call__(self, message: str) -> None:
         """Take a line of the publish's progress; at the launch of a builder, become its program."""
@@ -110,13 +111,36 @@ class StandIn:
         launched = re.match(r"builder (i-\w+) launched", message)
         if launched and self.runs:
             self.instance_id = launched[1]
-            thread = threading.Thread(target=self._until_off, daemon=True)
+            self._off.clear()
+            thread = threading.Thread(target=self._until_off, args=(launched[1],), daemon=True)
             self._threads.append(thread)
             thread.start()
 
     def finish(self) -> None:
+        """Take the power from what still runs: a builder of one test must not speak in the next one's."""
+        self._off.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join()
+
+    def install(self, patch) -> None:
+        """Put the stand-in where the program looks for an instance; ``patch``: a MonkeyPatch."""
+        patch.setenv("INGOT_CONSOLE", "")  # put back at the end; each instance sets its own
+        patch.setattr(bootstrap, "METADATA", self.service.url)
+        patch.setattr(bootstrap.Service, "_once", self._powered(bootstrap.Service._once))
+        patch.setattr(report, "DELAY", 0.01)
+        patch.setattr(program, "bake", self.bake)
+        patch.setattr(program, "bake_live", self.bake_live)
+        patch.setattr(program, "disk_of_root", self.disk_of_root)
+
+    def _powered(self, once):
+        """Return ``Service._once`` for a machine that may be off: then nothing leaves it."""
+
+        def guarded(service, *args):
+            if self._off.is_set():
+                raise bootstrap.UnreachableError("the power is off")
+            return once(service, *args)
+
+        return guarded
 
     def off(self) -> None:
         """End the program without another word: the machine has lost its power."""
@@ -130,9 +154,11 @@ class StandIn:
         found = self.direct.ec2.describe_instance_attribute(InstanceId=self.instance_id, Attribute="userData")
         return base64.b64decode(found["UserData"]["Value"]).decode()
 
-    def _until_off(self) -> None:
-        with suppress(PowerOffError):
+    def _until_off(self, instance_id: str) -> None:
+        """Run the program; then, as its user data does, power off, which terminates the instance."""
+        with suppress(PowerOffError, bootstrap.RefusedError, bootstrap.UnreachableError):
             self._run()
+        self.direct.ec2.terminate_instances(InstanceIds=[instance_id])
 
     def _run(self) -> None:
         self.service.values["meta-data/instance-id"] = self.instance_id

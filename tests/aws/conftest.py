@@ -11,8 +11,6 @@ import pytest
 from ingot.aws.clients import Clients
 from ingot.aws.publish_builder import Work, publish_by_builder
 from ingot.aws.settings import BuilderSettings, CloneSettings, PublishSettings
-from ingot.builder import __main__ as program
-from ingot.builder import bootstrap, report
 from tests.audit.calls import refuse_what_the_model_lacks
 from tests.aws.builder_stand_in import SEEDS, MetadataService, StandIn, make_plan
 from tests.aws.fault_proxy import FaultProxy
@@ -91,7 +89,7 @@ def clone_settings(direct):
         LaunchTemplateName="test-clone", LaunchTemplateData={"InstanceType": "t3.small"}
     )["LaunchTemplate"]["LaunchTemplateId"]
     subnets = [subnet["SubnetId"] for subnet in direct.ec2.describe_subnets()["Subnets"]][:2]
-    return CloneSettings(template, tuple(subnets), limit=20.0)
+    return CloneSettings(template, tuple(subnets), limit=600.0)
 
 
 @pytest.fixture
@@ -127,12 +125,7 @@ def service(proxy):
 @pytest.fixture
 def stand_in(tmp_path, direct, service, proxy, monkeypatch):
     stand_in = StandIn(tmp_path / "builders", direct, service)
-    monkeypatch.setenv("INGOT_CONSOLE", "")  # put back at the end; the stand-in sets it for each instance
-    monkeypatch.setattr(bootstrap, "METADATA", service.url)
-    monkeypatch.setattr(report, "DELAY", 0.01)
-    monkeypatch.setattr(program, "bake", stand_in.bake)
-    monkeypatch.setattr(program, "bake_live", stand_in.bake_live)
-    monkeypatch.setattr(program, "disk_of_root", stand_in.disk_of_root)
+    stand_in.install(monkeypatch)
 
     def said(instance_id):
         if instance_id == stand_in.instance_id or not stand_in.instance_id:
@@ -178,7 +171,7 @@ def builder(direct, image_id, clone_settings, way_out):
         LaunchTemplateName="builder", LaunchTemplateData={"InstanceType": "c7i.large"}
     )["LaunchTemplate"]["LaunchTemplateId"]
     return BuilderSettings(
-        template, clone_settings.subnet_ids, "bundles", "builder", image_id, boot_limit=20, silence_limit=20, limit=60
+        template, clone_settings.subnet_ids, "bundles", "builder", image_id, boot_limit=600, silence_limit=600, limit=600
     )  # fmt: skip
 
 

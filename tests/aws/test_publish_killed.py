@@ -27,7 +27,7 @@ from tests.aws.support import SmallImage
 
 given = json.load(sys.stdin)
 clients = Clients(boto3.Session(**KEYS), endpoint_url=given["endpoint"])
-clone = CloneSettings(given["template"], tuple(given["subnets"]), limit=20.0)
+clone = CloneSettings(given["template"], tuple(given["subnets"]), limit=600.0)
 image = SmallImage(Path(given["disk"]), given["manifest"], given["digest"])
 publish(image, clients, PublishSettings(Path(given["records"]), clone, pace=0.01), print)
 """
@@ -57,7 +57,7 @@ def start(image, proxy, settings):
 
 
 def end_of(process):
-    process.wait(timeout=60)
+    process.wait(timeout=600)
     output = process.stdout.read() + process.stderr.read()
     process.stdout.close()
     process.stderr.close()
