@@ -47,7 +47,7 @@ class FakeCloud:
         self.registered = []
         self.targets = {}  # instance id -> health
         self.refusal = None
-        self.alarms = set()
+        self.alarms = {}  # name -> state; OK where there is none
         self.terminated = []
 
     def launch(self, group, template, subnet_id):
@@ -78,7 +78,7 @@ class FakeCloud:
         return self.targets.get(instance.id, "unused")
 
     def alarm(self, name):
-        return name in self.alarms
+        return self.alarms.get(name, "OK")
 
     def all(self, before, after):
         for instance_id, state in self.states.items():

@@ -96,10 +96,40 @@ class TestRefresh:
     def test_an_alarm_ends_it(self, world):
         world.group.launch_template_version = "2"
         refresh = world.refresh(AlarmSpecification={"Alarms": ["errors"]})
-        world.cloud.alarms.add("errors")
+        world.cloud.alarms["errors"] = "ALARM"
         world.step()
         assert refresh.status == "Failed"
         assert "errors" in refresh.reason
+
+    @pytest.mark.parametrize("state", ["ALARM", "INSUFFICIENT_DATA"])
+    def test_none_starts_while_an_alarm_is_not_ok(self, world, state):
+        world.cloud.alarms["errors"] = state
+        with pytest.raises(AutoscalingClientError, match=rf"errors \({state}\)") as error:
+            world.refresh(AlarmSpecification={"Alarms": ["errors"]})
+        assert error.value.code == "ValidationError"
+
+    def test_nothing_is_replaced_while_an_alarm_has_no_data(self, world):
+        world.group.launch_template_version = "2"
+        refresh = world.refresh(AlarmSpecification={"Alarms": ["errors"]})
+        world.cloud.alarms["errors"] = "INSUFFICIENT_DATA"
+        world.up()
+        assert (refresh.status, world.versions()) == ("Pending", ["1", "1"])
+        assert refresh.reason == "Waiting for data of: errors"
+        world.cloud.alarms["errors"] = "OK"
+        for _ in range(3):
+            world.up()
+            world.step(30)
+        assert (refresh.status, refresh.reason, world.versions()) == ("Successful", "", ["2", "2"])
+
+    def test_an_alarm_does_not_stop_the_way_back(self, world):
+        desired = {"LaunchTemplate": {"LaunchTemplateId": "lt-1", "Version": "2"}}
+        refresh = world.refresh(desired=desired, AutoRollback=True, AlarmSpecification={"Alarms": ["errors"]})
+        world.step()
+        world.cloud.alarms["errors"] = "ALARM"
+        for _ in range(3):
+            world.up()
+            world.step(30)
+        assert (refresh.status, world.versions()) == ("RollbackSuccessful", ["1", "1"])
 
     def test_a_checkpoint_waits_for_its_delay(self, world):
         world.group.launch_template_version = "2"
@@ -172,10 +202,10 @@ class TestRefresh:
 
 def test_waiting_for_a_refresh_raises_its_reason(world):
     world.group.launch_template_version = "2"
-    world.cloud.alarms.add("errors")
+    world.cloud.alarms["errors"] = "ALARM"
     world.service.start()
     try:
-        with pytest.raises(CloudError, match=r"Failed.*errors"):
+        with pytest.raises(CloudError, match=r"Instance refresh of g: .*errors \(ALARM\)"):
             world.service.refresh_and_wait(
                 world.group, {"Preferences": {"AlarmSpecification": {"Alarms": ["errors"]}}}
             )

@@ -36,8 +36,8 @@ class Driver(Protocol):
     def health(self, target_group: str, instance: Moto) -> str:
         """Return the state of the target's health: initial, healthy, unhealthy, draining or unused."""
 
-    def alarm(self, name: str) -> bool:
-        """Say whether a CloudWatch alarm is in the state ALARM."""
+    def alarm(self, name: str) -> str:
+        """Return the state of a CloudWatch alarm: OK, ALARM or INSUFFICIENT_DATA; "missing" where there is none."""
 
 
 class MotoDriver:
@@ -87,10 +87,10 @@ class MotoDriver:
             return "unused"
         return str(group.health_for({"Id": instance.id}, ec2_backends[self._account][self._region]).status)
 
-    def alarm(self, name: str) -> bool:
-        """Return whether the alarm is there and in ALARM."""
+    def alarm(self, name: str) -> str:
+        """Return the state that CloudWatch has for the alarm."""
         found = cloudwatch_backends[self._account][self._region].alarms.get(name)
-        return found is not None and found.state_value == "ALARM"
+        return "missing" if found is None else str(found.state_value)
 
     @property
     def _elb(self) -> Moto:

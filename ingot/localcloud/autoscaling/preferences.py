@@ -11,6 +11,27 @@ DEFAULTS = {
     "MinHealthyPercentage": 90, "MaxHealthyPercentage": 100, "SkipMatching": False, "AutoRollback": False,
     "ScaleInProtectedInstances": "Wait", "StandbyInstances": "Wait", "BakeTime": 0,
 }  # fmt: skip
+# Those of CloudFormation's UpdatePolicy are others: CloudFormation template reference, "AutoScalingInstanceRefresh policy".
+POLICY_DEFAULTS = {"MinHealthyPercentage": 100, "MaxHealthyPercentage": 110, "SkipMatching": True}
+
+
+def alarms_of(preferences: Mapping[str, Any]) -> list[str]:
+    """Return the names of the CloudWatch alarms that a refresh watches."""
+    return list((preferences.get("AlarmSpecification") or {}).get("Alarms") or [])
+
+
+def check_alarms(states: Mapping[str, str]) -> None:
+    """Raise AutoscalingClientError (ValidationError) unless every alarm is OK.
+
+    "If the alarm state is INSUFFICIENT_DATA or ALARM, you receive an error when you try to start the instance refresh" (Amazon EC2 Auto
+    Scaling user guide, "Start an instance refresh with auto rollback").
+    """
+    unfit = [f"{name} ({state})" for name, state in states.items() if state != "OK"]
+    if unfit:
+        raise AutoscalingClientError(
+            "ValidationError",
+            f"An instance refresh cannot start while its alarms are not OK: {', '.join(unfit)}",
+        )
 
 
 def check_preferences(preferences: Mapping[str, Any], desired: Mapping[str, Any] | None) -> None:

@@ -159,14 +159,24 @@ class Refresh:
         return next((mark for mark in marks if mark > done), self.total) - done
 
     def must_fail(self, now: float, alarms: list[str]) -> str | None:
-        """Return why it cannot go on; None when it can."""
-        if alarms:
+        """Return why it cannot go on; None when it can. ``alarms``: those that ring; they do not keep it from going back."""
+        if alarms and self.status != "RollbackInProgress":
             return f"Alarm(s) {', '.join(alarms)} in ALARM state"
         if self.lost >= LOST_LIMIT:
             return f"{self.lost} new instances did not become healthy. {self.reason}".strip()
         if now - self.progressed > PROGRESS_SECONDS:
             return "No progress for an hour: new instances do not become healthy"
         return None
+
+    def must_wait(self, now: float, alarms: list[str]) -> bool:
+        """Say whether it stands still: no instance is replaced while an alarm has no data (the same place in the user guide)."""
+        waits = bool(alarms) and self.status in ("Pending", "InProgress")
+        if waits:
+            self.progressed = now
+            self.reason = f"Waiting for data of: {', '.join(alarms)}"
+        elif self.reason.startswith("Waiting for data"):
+            self.reason = ""
+        return waits
 
     def roll_back(self, why: str, outdated: set[str], now: float) -> None:
         """Turn round: the instances of the new configuration are the outdated ones from now on."""

@@ -12,7 +12,13 @@ from moto.autoscaling.exceptions import AutoscalingClientError
 from ingot.errors import CloudError
 from ingot.localcloud.autoscaling.driver import Driver
 from ingot.localcloud.autoscaling.members import Activity, Member, members_of
-from ingot.localcloud.autoscaling.preferences import DEFAULTS, check_preferences
+from ingot.localcloud.autoscaling.preferences import (
+    DEFAULTS,
+    POLICY_DEFAULTS,
+    alarms_of,
+    check_alarms,
+    check_preferences,
+)
 from ingot.localcloud.autoscaling.reconcile import Reconciler, bounded_capacity, current_template
 from ingot.localcloud.autoscaling.refresh import Moves, Refresh, View
 from ingot.localcloud.moto_types import Moto
@@ -126,6 +132,7 @@ class AutoScaling:
                 | {k: v for k, v in preferences.items() if v is not None}
             )
             check_preferences(wanted, desired)
+            check_alarms({name: self._driver.alarm(name) for name in alarms_of(wanted)})
             previous = before or current_template(group)
             if desired and desired.get("LaunchTemplate"):
                 group._set_launch_configuration(None, desired["LaunchTemplate"], None)
@@ -191,9 +198,12 @@ class AutoScaling:
             ready=lambda member: self._ready(group, member, refresh),
             now=self.clock(),
         )
-        why = refresh.must_fail(view.now, [name for name in _alarms(refresh) if self._driver.alarm(name)])
+        alarms = {name: self._driver.alarm(name) for name in alarms_of(refresh.preferences)}
+        why = refresh.must_fail(view.now, [name for name, state in alarms.items() if state == "ALARM"])
         if why is not None:
             self._fail(group, refresh, why)
+            return Moves()
+        if refresh.must_wait(view.now, [name for name, state in alarms.items() if state != "OK"]):
             return Moves()
         moves = refresh.step(view)
         if not refresh.active:
@@ -240,7 +250,8 @@ class AutoScaling:
     def refresh_and_wait(self, group: Moto, policy: Mapping[str, Any]) -> None:
         """Do what an UpdatePolicy's AutoScalingInstanceRefresh asks for; raises CloudError with the reason when it fails."""
         try:
-            refresh = self.start_refresh(group, preferences=policy.get("Preferences") or {}, desired=None)
+            preferences = {**POLICY_DEFAULTS, **(policy.get("Preferences") or {})}
+            refresh = self.start_refresh(group, preferences=preferences, desired=None)
         except AutoscalingClientError as error:
             raise CloudError(f"Instance refresh of {group.name}: {error.message}") from error
         with self._moved:
@@ -269,10 +280,6 @@ class AutoScaling:
             "ValidationError",
             f"Instance Id not found - No managed instance found for instance ID: {instance_id}",
         )
-
-
-def _alarms(refresh: Refresh) -> list[str]:
-    return list((refresh.preferences.get("AlarmSpecification") or {}).get("Alarms") or [])
 
 
 def _warm_up(group: Moto) -> int:
