@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 from moto.ec2 import ec2_backends
@@ -11,7 +12,8 @@ from moto.elbv2 import elbv2_backends
 from moto.elbv2.exceptions import InvalidTargetError
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeTargetGroup
 
-from ingot.localcloud.balancer.fronts import BalancerLoop
+from ingot.localcloud.balancer.certificates import context_for
+from ingot.localcloud.balancer.fronts import BalancerLoop, Handler
 from ingot.localcloud.balancer.proxy import Listener
 from ingot.localcloud.balancer.security import may_reach
 from ingot.localcloud.balancer.targets import DESCRIPTIONS, CheckSettings, Target, TargetGroup
@@ -22,6 +24,13 @@ from ingot.localcloud.moto_types import Moto
 ENDED = ("stopping", "stopped", "shutting-down", "terminated")
 
 
+class Front(NamedTuple):
+    """What serves a listener: a port of this machine, and the ARN of the certificate of one for HTTPS."""
+
+    port: int
+    certificate: str | None
+
+
 class Control:
     """The load balancers of one account and region."""
 
@@ -29,7 +38,9 @@ class Control:
         self._context = context
         self._elb: Moto = elbv2_backends[context.account][context.region]
         self._ec2: Moto = ec2_backends[context.account][context.region]
-        self._ports: dict[str, dict[int, int]] = {}  # load balancer -> place of the listener -> local port
+        self._fronts: dict[
+            str, list[Front]
+        ] = {}  # load balancer -> what serves its listeners, in their order
         self._groups: dict[str, TargetGroup] = {}
         self.loop = BalancerLoop(self.resolve, changed=context.hooks.changed, log=context.log)
 
@@ -78,28 +89,61 @@ class Control:
 
     # -- load balancers
 
-    def front(self, balancer: Moto, place: int) -> None:
-        """Give a listener (by its place among the load balancer's) a port; the first one's becomes the DNS name."""
+    def front(self, balancer: Moto) -> None:
+        """Give each listener a port, with TLS where it is one for HTTPS; the first one's becomes the DNS name. After each change."""
+        fronts = self._fronts.setdefault(balancer.arn, [])
+        listeners = in_order(balancer)
+        for place in range(max(1, len(listeners))):
+            certificate = _certificate(listeners[place]) if place < len(listeners) else None
+            if place == len(fronts):
+                port = self.loop.listen(self._handler(balancer, place), tls=self._tls(certificate))
+                fronts.append(Front(port, certificate))
+                self._context.log(f"balancer: {balancer.name} listens on 127.0.0.1:{port}")
+            elif fronts[place].certificate != certificate:
+                tls, port = self._tls(certificate), fronts[place].port
+                self.loop.close(port)
+                port = self.loop.listen(self._handler(balancer, place), port=port, tls=tls)
+                fronts[place] = Front(port, certificate)
+        balancer.dns_name = f"localhost:{fronts[0].port}"
 
+    def listeners_changed(self, arn: str) -> None:
+        """Open what a load balancer's listeners need now."""
+        balancer = self._elb.load_balancers.get(arn)
+        if balancer is not None and balancer.type == "application":
+            self.front(balancer)
+
+    def _tls(self, certificate: str | None) -> ssl.SSLContext | None:
+        if certificate is None:
+            return None
+        return context_for(self._context.account, self._context.region, certificate)
+
+    def check(self, protocol: str | None, certificate: str | None) -> None:
+        """Raise ELBClientError where AWS refuses a listener for its certificate."""
+        if protocol == "HTTPS":
+            context_for(self._context.account, self._context.region, certificate)
+
+    def _handler(self, balancer: Moto, place: int) -> Handler:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            listeners = list(balancer.listeners.values())
+            listeners = in_order(balancer)
             if place >= len(listeners) or not self._lets_in(balancer, int(listeners[place].port)):
                 return _refused(request)
-            return await self._listener(listeners[place]).handle(request)
+            fronts = self._fronts.get(balancer.arn, [])
+            reached = {
+                int(listener.port): front.port for listener, front in zip(listeners, fronts, strict=False)
+            }
+            return await self._listener(listeners[place], reached).handle(request)
 
-        ports = self._ports.setdefault(balancer.arn, {})
-        if place not in ports:
-            ports[place] = self.loop.listen(handle)
-            self._context.log(f"balancer: {balancer.name} listens on 127.0.0.1:{ports[place]}")
-        balancer.dns_name = f"localhost:{ports[0]}"
+        return handle
 
-    def _listener(self, record: Moto) -> Listener:
+    def _listener(self, record: Moto, reached: dict[int, int]) -> Listener:
         return Listener(
             int(record.port),
             lambda: list(record.rules.values()),
             self.group_of,
             self.loop.address,
             self.loop.session,
+            str(record.protocol),
+            reached,
         )
 
     def _lets_in(self, balancer: Moto, port: int) -> bool:
@@ -114,8 +158,8 @@ class Control:
 
     def remove(self, arn: str) -> None:
         """Close the ports of a load balancer."""
-        for port in self._ports.pop(arn, {}).values():
-            self.loop.close(port)
+        for front in self._fronts.pop(arn, []):
+            self.loop.close(front.port)
 
     # -- targets
 
@@ -165,6 +209,15 @@ class Control:
         return [*record.targets.values(), *({"Id": target.id, "Port": target.port} for target in draining)]
 
 
+def in_order(balancer: Moto) -> list[Moto]:
+    """Return a load balancer's listeners, those for HTTPS first: the load balancer's name leads to the first one."""
+    return sorted(balancer.listeners.values(), key=lambda listener: listener.protocol != "HTTPS")
+
+
+def _certificate(listener: Moto) -> str | None:
+    return str(listener.certificate) if listener.protocol == "HTTPS" else None
+
+
 def settings_of(record: Moto) -> CheckSettings:
     """Return the health check of one of moto's target groups, with AWS's defaults."""
     return CheckSettings(
@@ -192,6 +245,8 @@ def replace(patches: Patches, control: Control) -> None:
         ELBv2Backend, "create_load_balancer", lambda original: _creating_balancer(original, control)
     )
     patches.replace(ELBv2Backend, "create_listener", lambda original: _creating_listener(original, control))
+    patches.replace(ELBv2Backend, "modify_listener", lambda original: _modifying_listener(original, control))
+    patches.replace(ELBv2Backend, "delete_listener", lambda original: _deleting_listener(original, control))
     patches.replace(
         ELBv2Backend, "delete_load_balancer", lambda original: _deleting_balancer(original, control)
     )
@@ -208,21 +263,50 @@ def _creating_balancer(original: Callable[..., Moto], control: Control) -> Calla
     def create(*args: Moto, **kwargs: Moto) -> Moto:
         balancer = original(*args, **kwargs)
         if balancer.type == "application":
-            control.front(balancer, 0)
+            control.front(balancer)
         return balancer
 
     return create
 
 
 def _creating_listener(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
-    def create(backend: Moto, *args: Moto, **kwargs: Moto) -> Moto:
-        listener = original(backend, *args, **kwargs)
-        balancer = backend.load_balancers[listener.load_balancer_arn]
-        if balancer.type == "application":
-            control.front(balancer, list(balancer.listeners.values()).index(listener))
+    def create(
+        backend: Moto, load_balancer_arn: str, protocol: str, port: str, ssl_policy: str, certificate: str | None,
+        actions: list[dict[str, Any]], **rest: Moto,
+    ) -> Moto:  # fmt: skip
+        control.check(protocol, certificate)
+        listener = original(
+            backend, load_balancer_arn, protocol, port, ssl_policy, certificate, actions, **rest
+        )
+        control.listeners_changed(load_balancer_arn)
         return listener
 
     return create
+
+
+def _modifying_listener(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
+    def modify(
+        backend: Moto, arn: str, port: str | None = None, protocol: str | None = None,
+        ssl_policy: str | None = None, certificates: list[dict[str, Any]] | None = None, *rest: Moto, **named: Moto,
+    ) -> Moto:  # fmt: skip
+        known = next((b.listeners[arn] for b in backend.load_balancers.values() if arn in b.listeners), None)
+        if known is not None:
+            certificate = certificates[0]["CertificateArn"] if certificates else known.certificate
+            control.check(protocol or known.protocol, certificate)
+        listener = original(backend, arn, port, protocol, ssl_policy, certificates, *rest, **named)
+        control.listeners_changed(listener.load_balancer_arn)
+        return listener
+
+    return modify
+
+
+def _deleting_listener(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
+    def delete(backend: Moto, listener_arn: str) -> Moto:
+        listener = original(backend, listener_arn)
+        control.listeners_changed(listener.load_balancer_arn)
+        return listener
+
+    return delete
 
 
 def _deleting_balancer(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -79,20 +80,20 @@ class BalancerLoop:
 
     # -- ports
 
-    def listen(self, handler: Handler) -> int:
-        """Serve on FIRST_PORT, or on a free port when that is taken; return the port."""
+    def listen(self, handler: Handler, *, port: int = FIRST_PORT, tls: ssl.SSLContext | None = None) -> int:
+        """Serve on ``port``, or on a free one when that is taken; return the port. ``tls``: HTTPS."""
 
         async def start() -> int:
-            sock = _bound(FIRST_PORT) or _bound(0)
+            sock = _bound(port) or _bound(0)
             assert sock is not None  # noqa: S101 - port 0 is always free
             server = web.Server(handler, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS)
             runner = web.ServerRunner(server)
             await runner.setup()
             # After a stop of the listener its open requests end with it: the cloud goes down.
-            await web.SockSite(runner, sock).start()
-            port = int(sock.getsockname()[1])
-            self._sites[port] = runner
-            return port
+            await web.SockSite(runner, sock, ssl_context=tls).start()
+            taken = int(sock.getsockname()[1])
+            self._sites[taken] = runner
+            return taken
 
         return int(self.call(start))
 

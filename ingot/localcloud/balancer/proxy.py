@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -44,10 +44,12 @@ class Listener:
     group: Callable[[str], TargetGroup | None]
     address: Address
     session: aiohttp.ClientSession
+    protocol: str = "HTTP"
+    reached: Mapping[int, int] = field(default_factory=dict)  # port of AWS -> port of this machine
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request by the actions of the first rule that fits it."""
-        seen = _seen(request, self.port)
+        seen = _seen(request, self.port, self.protocol)
         for action in choose_actions(self.rules(), seen):
             data = action.data
             if data["Type"] == "fixed-response":
@@ -59,7 +61,9 @@ class Listener:
             if data["Type"] == "redirect":
                 config = data["RedirectConfig"]
                 status = int(str(config["StatusCode"]).removeprefix("HTTP_"))
-                return web.Response(status=status, headers={"Location": redirect_location(config, seen)})
+                return web.Response(
+                    status=status, headers={"Location": redirect_location(config, seen, self.reached)}
+                )
             if data["Type"] == "forward":
                 return await self._forward(request, seen, _target_group(data))
         return error(503)
@@ -117,11 +121,11 @@ async def _relay(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> we
     return response
 
 
-def _seen(request: web.BaseRequest, port: int) -> Request:
+def _seen(request: web.BaseRequest, port: int, protocol: str) -> Request:
     path, _, query = request.raw_path.partition("?")
     client = request.remote or "127.0.0.1"
     return Request(
-        request.method, request.headers.get("Host", ""), path, query, request.headers, client, port
+        request.method, request.headers.get("Host", ""), path, query, request.headers, client, port, protocol
     )
 
 

@@ -9,6 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
+OWN_NAMES = (
+    "localhost",
+    "127.0.0.1",
+)  # of this machine: where the load balancer's ports are others than on AWS
+SAFE = "/%:@!$&()*+,;=~-._"  # of a path: what is passed on as it is
+
 
 @dataclass(frozen=True)
 class Request:
@@ -83,8 +89,14 @@ def _pair(wanted: Mapping[str, str], key: str, value: str) -> bool:
     )
 
 
-def redirect_location(config: Mapping[str, Any], request: Request) -> str:
-    """Return where a redirect action leads: #{protocol}, #{host}, #{port}, #{path} and #{query} stand for the request's."""
+def redirect_location(
+    config: Mapping[str, Any], request: Request, reached: Mapping[int, int] | None = None
+) -> str:
+    """Return where a redirect action leads: #{protocol}, #{host}, #{port}, #{path} and #{query} stand for the request's.
+
+    ``reached``: on which ports of this machine the load balancer's own ports are reached. A client that came by the name of this machine
+    is led to these.
+    """
     known = {
         "protocol": request.protocol, "host": request.host.partition(":")[0], "port": str(request.port),
         "path": request.path.lstrip("/"), "query": request.query,
@@ -98,5 +110,8 @@ def redirect_location(config: Mapping[str, Any], request: Request) -> str:
 
     protocol, port = filled("Protocol", "#{protocol}").lower(), filled("Port", "#{port}")
     host, path, query = filled("Host", "#{host}"), filled("Path", "/#{path}"), filled("Query", "#{query}")
+    here = (reached or {}).get(int(port)) if port.isdigit() and host in OWN_NAMES else None
+    if here is not None:
+        return f"{protocol}://{host}:{here}{quote(path, safe=SAFE)}" + (f"?{query}" if query else "")
     at = "" if (protocol, port) in (("http", "80"), ("https", "443")) else f":{port}"
-    return f"{protocol}://{host}{at}{quote(path, safe='/%:@!$&()*+,;=~-._')}" + (f"?{query}" if query else "")
+    return f"{protocol}://{host}{at}{quote(path, safe=SAFE)}" + (f"?{query}" if query else "")
