@@ -2,7 +2,7 @@
 
 ``rootfs/inventory.pl`` computes the same texts inside a clone; a section's digest is the SHA-256 of its text. A line of the files
 section is ``path TAB type TAB mode TAB uid TAB gid TAB size TAB digest``: size 0 for all but files; the digest is a link's target for a link, ``-``
-for what has none. Lines are sorted by their bytes. Control characters and backslashes of names are written ``\\xHH``.
+for what has none. A file with capabilities has one word more: its attribute security.capability in hex. Lines are sorted by their bytes. Control characters and backslashes of names are written ``\\xHH``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ VOLATILE = (
     "/var/lib/systemd", "/var/log", "/var/spool", "/var/tmp",
 )
 # fmt: on
+CAPABILITY = "security.capability"
 SECTIONS = ("os", "packages", "users", "groups", "files", "services")
 UNITS = b"/etc/systemd/system/"
 STATUS = "/var/lib/dpkg/status"
@@ -71,6 +72,8 @@ def file_line(entry: Entry) -> bytes:
         size,
         digest,
     )
+    if entry.kind is Kind.FILE:
+        rest += b"".join(b"\t" + value.hex().encode() for name, value in entry.xattrs if name == CAPABILITY)
     return escape(encode(entry.path)) + rest
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ingot.fleet.report import Report
+from ingot.recipe.capabilities import capability_xattr
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="needs a network of its own")]
 
@@ -111,6 +112,14 @@ def test_an_early_line_says_which_image_it_is(inside, web_image):
 def test_the_inventory_is_one_line_on_the_console(inside, web_image):
     found = report(inside("", "/usr/lib/ingot/inventory"), "ingot-inventory")
     assert {**found["sections"], "os": ""} == {**web_image.manifest["inventory"], "os": ""}
+
+
+def test_a_capability_given_by_hand_is_named(inside, tree):
+    # cap_net_bind_service+ep, as setcap(8) stores it.
+    value = capability_xattr("cap_net_bind_service+ep")
+    os.setxattr(tree / "usr/bin/true", "security.capability", value)
+    found = report(inside("", "/usr/lib/ingot/inventory"), "ingot-inventory")
+    assert found["differs"] == ["/usr/bin/true changed"]
 
 
 def test_the_inventory_says_when_it_was_made(inside, web_image):

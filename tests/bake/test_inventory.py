@@ -25,6 +25,12 @@ def test_a_line_per_path_sorted_by_bytes_without_what_may_change():
     ]
 
 
+def test_capabilities_are_a_word_more():
+    xattrs = (("security.capability", b"\x01\x00\xff"), ("user.x", b"y"))
+    (line,) = inventory.files_text([file("/usr/bin/ping", xattrs=xattrs)]).decode().splitlines()
+    assert line == f"/usr/bin/ping\tf\t0644\t0\t0\t3\t{'a' * 64}\t0100ff"
+
+
 def test_the_list_of_the_recipe_holds_changes_only():
     base = [file("/same"), file("/changed"), file("/gone")]
     now = [file("/changed", sha256="b" * 64), file("/new")]

@@ -3,6 +3,7 @@
 # the same texts from the tree of a bake; a test holds the two together.
 use strict;
 use warnings;
+use Config;
 use lib '/usr/lib/ingot';
 use Ingot;
 
@@ -11,6 +12,16 @@ my %TYPE = (0100000 => 'f', 0040000 => 'd', 0120000 => 'l', 0020000 => 'c', 0060
 my %volatile = map { $_ => 1 } split /\n/, Ingot::read_file("$Ingot::LIBRARY/volatile");
 
 my (%line_of, @to_hash, %link_of);
+# lgetxattr(2) by its number: perl-base has no function for it. (Linux: syscall_64.tbl; asm-generic/unistd.h)
+my $lgetxattr = $Config{archname} =~ /^x86_64/ ? 192 : $Config{archname} =~ /^aarch64/ ? 9 : die "unknown: $Config{archname}\n";
+
+# The capabilities of a file in hex; nothing for one without.
+sub capabilities {
+    my ($path) = @_;
+    my ($name, $value) = ('security.capability', "\0" x 64);
+    my $length = syscall $lgetxattr, $path, $name, $value, 64;
+    return $length > 0 ? unpack('H*', substr $value, 0, $length) : ();
+}
 
 sub walk {
     my ($path, $device) = @_;
@@ -21,7 +32,7 @@ sub walk {
     $link_of{$path} = $link if $type eq 'l';
     push @to_hash, $path if $type eq 'f';
     $line_of{$path} = [$name, $type, sprintf('%04o', $stat[2] & 07777), $stat[4], $stat[5], $type eq 'f' ? $stat[7] : 0,
-        $type eq 'l' ? Ingot::escape($link) : '-'];
+        $type eq 'l' ? Ingot::escape($link) : '-', $type eq 'f' ? capabilities($path) : ()];
     return if $type ne 'd' || $stat[0] != $device;
     opendir my $directory, ($path eq '' ? '/' : $path) or return;
     for my $entry (readdir $directory) {
