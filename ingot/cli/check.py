@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ingot import paths
 from ingot.cli.options import Environment
-from ingot.errors import InputError
+from ingot.errors import InputError, Problem
 from ingot.recipe.load import environments, find_recipe, find_recipes, load_recipe
-from ingot.recipe.lockfile import load_lock
+from ingot.recipe.lockfile import Lock, load_lock
 
 app = typer.Typer(add_completion=False)
 
@@ -29,14 +31,17 @@ def check(
     if not paths:
         raise InputError(f"no recipe in {recipes}: recipes are in {recipes}/NAME/recipe.yaml")
     failed: list[InputError] = []
+    warned: list[Problem] = []
     for name, path in paths.items():
         for environment in environments(path) if env is None else [env]:
             try:
-                _check(path, environment)
+                warned += _check(path, environment)
             except InputError as error:
                 failed.append(error)
             else:
                 print(f"{name}: ok" if environment is None else f"{name} in {environment}: ok")
+    for problem in dict.fromkeys(warned):
+        print(f"warning: {problem}", file=sys.stderr)
     if failed:
         raise InputError(
             "\n".join(str(error) for error in failed if not error.problems),
@@ -45,8 +50,17 @@ def check(
         )
 
 
-def _check(path: Path, environment: str | None) -> None:
+def _check(path: Path, environment: str | None) -> list[Problem]:
+    """Raise InputError for all that is wrong with a recipe; return what may be."""
     recipe = load_recipe(path, environment)
     # A base AMI's lock is made with the account's credentials: a recipe can be checked before that.
-    if recipe.base.ami is None or recipe.lock_path.is_file():
-        load_lock(recipe)
+    lock = load_lock(recipe) if recipe.base.ami is None or recipe.lock_path.is_file() else None
+    if not isinstance(lock, Lock):
+        return []
+    from ingot.store.weigh import size_problem
+
+    problem = size_problem(recipe, lock, paths.store() / "packages")
+    # A step may remove files: then only the bake can tell.
+    if problem is not None and not recipe.steps:
+        raise InputError(problem.found, problems=[problem])
+    return [] if problem is None else [problem]

@@ -1,0 +1,94 @@
+"""Does a recipe's content fit its root volume? As far as that can be known before a bake: from the lock, the sources, and the packages at hand."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from shutil import which
+
+from ingot.bake.deb import Package, read_control
+from ingot.bake.drop import is_dropped, patterns
+from ingot.bake.fetch import package_file
+from ingot.errors import BakeError, Problem
+from ingot.recipe.files import expand_files
+from ingot.recipe.lockfile import Lock, LockedPackage
+from ingot.recipe.model import Recipe
+
+MIB, GIB = 2**20, 2**30
+# Package files hold three to five times their size. Where so many times their size fits, none need be read: that keeps the usual check quick.
+PLENTY = 12
+
+
+def size_problem(recipe: Recipe, lock: Lock, packages: Path) -> Problem | None:
+    """Return what is wrong with ``root_volume.size``; None when the content fits, or when nothing says that it does not.
+
+    ``packages`` is the store's directory of package files: of one that is not there yet its own size counts, which is less than that of
+    what is in it. Room for the file system's own tables and for the boot partition is not counted: the bake says exactly.
+    """
+    size = recipe.root_volume.size
+    sources = sum(file.size or 0 for file in expand_files(recipe, []))
+    needed = sources + _packages_size(recipe, lock, packages, size - sources)
+    if needed <= size:
+        return None
+    # Rounded up, in tenths of a GiB as the bake says it: what a person writes into the recipe.
+    if size < GIB:
+        have, least = f"{size // MIB} MiB", f"{-(-needed // MIB)} MiB"
+    else:
+        have, least = f"{size * 10 // GIB / 10:g} GiB", f"{-(-needed * 10 // GIB) / 10:g} GiB"
+    return recipe.problem(
+        ("root_volume", "size"),
+        f"size {have}, needs at least {least} for its packages, files and app",
+        "room for the content",
+        "raise root_volume.size in the recipe; clones need room to work, too",
+    )
+
+
+def _packages_size(recipe: Recipe, lock: Lock, packages: Path, room: int) -> int:
+    """Return the bytes of the packages' files: by ever closer looks, until they fit ``room`` or nothing closer is known."""
+    drop = patterns(recipe.drop.model_dump())
+    installed = [
+        p for p in lock.packages if p.role == "install" and not (recipe.drop.docs and p.name.endswith("-doc"))
+    ]
+    least = sum(package.size for package in installed)
+    if least * PLENTY <= room:
+        return least
+    found = {package: package_file(packages, package.sha256) for package in installed}
+    readable = which("dpkg-deb") is not None
+    here = {package: file for package, file in found.items() if readable and file.is_file()}
+    unknown = sum(package.size for package in installed if package not in here)
+    stated = unknown + sum(_each(_stated, here))
+    if stated <= room:
+        return stated
+    return unknown + sum(_each(lambda package, file: _exact(package, file, drop), here))
+
+
+def _each(
+    measure: Callable[[LockedPackage, Path], int], files: Mapping[LockedPackage, Path]
+) -> Iterable[int]:
+    with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+        return list(threads.map(measure, files.keys(), files.values()))
+
+
+def _stated(package: LockedPackage, file: Path) -> int:
+    """Return what a package says of itself (Debian Policy 5.6.20: Installed-Size, in KiB)."""
+    try:
+        control = read_control(Package(package.name, package.version, package.architecture, file))
+    except BakeError:  # damaged: the bake fetches it again
+        return package.size
+    return int(control.fields.get("installed-size", 0)) * 1024
+
+
+def _exact(package: LockedPackage, file: Path, drop: list[str]) -> int:
+    """Return the bytes of a package's files without those that the recipe leaves out."""
+    command = ["dpkg-deb", "--fsys-tarfile", str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as unpacker:
+        try:
+            with tarfile.open(fileobj=unpacker.stdout, mode="r|", errors="surrogateescape") as archive:
+                files = [member for member in archive if member.isfile()]
+        except tarfile.TarError:  # damaged
+            return package.size
+    return sum(member.size for member in files if not is_dropped(member.name.removeprefix("."), drop))
