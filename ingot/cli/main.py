@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import re
 import sys
 from typing import Any, NoReturn
 
@@ -79,6 +80,7 @@ class LazyGroup(TyperGroup):
         )
 
 
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
 cli = typer.Typer(cls=LazyGroup, name="ingot", add_completion=False, pretty_exceptions_enable=False)
@@ -131,7 +133,11 @@ def _fault(error: OSError) -> IngotError:
 
 
 def _fail(error: IngotError) -> NoReturn:
-    print(error if error.exit_code == 2 else f"ingot: {error}", file=sys.stderr)
+    from ingot.review.render_escape import plain
+
+    # Names of files come from whoever wrote the recipe, and output from programs: neither may move a terminal's cursor.
+    lines = (plain(_COLOR.sub("", line)) for line in str(error).split("\n"))
+    print("" if error.exit_code == 2 else "ingot: ", "\n".join(lines), sep="", file=sys.stderr)
     sys.exit(error.exit_code)
 
 

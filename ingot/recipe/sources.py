@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -166,6 +167,12 @@ class Expander:
         """A link inside a source is copied as a link; it must stay inside that source to mean the same."""
         text = os.readlink(path)  # noqa: PTH115 - the text as it stands, not as pathlib spells it
         name = path.relative_to(self.root)
+        try:
+            path.stat()
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                self.complain(at, f"{name}, a link that leads to itself", "a link to a file or a directory")
+                return
         if os.path.isabs(text) or not path.resolve().is_relative_to(top.resolve()):  # noqa: PTH117
             self.complain(
                 at,

@@ -56,6 +56,19 @@ def test_depth_is_that_of_a_tree(run):
     assert run("show", "web", "--depth", "3") == (2, "", "--depth goes with --tree\n")
 
 
+def test_a_hostile_name_in_a_message_moves_no_cursor(run, tmp_path):
+    recipe = tmp_path / "image_recipes" / "web" / "recipe.yaml"
+    recipe.write_text(recipe.read_text() + "app: {source: app/, target: /srv/x}\n")
+    app = recipe.parent / "app"
+    app.mkdir()
+    (app / "\x1b[2J\u202eabc").symlink_to("/etc")
+    (app / os.fsdecode(b"\xff")).symlink_to("/etc")
+    code, _, err = run("check")
+    assert code == 2
+    assert "app/\\x1b[2J\\u202eabc, a link to /etc" in err
+    assert "\x1b" not in err
+
+
 def test_an_image_without_a_name(run):
     code, _, err = run("show", "")
     assert (code, err.splitlines()[0]) == (2, "no image '' in the store")

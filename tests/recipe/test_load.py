@@ -353,3 +353,16 @@ def test_a_name_that_is_none_is_said_once(web):
     web.replace("group: app, groups", "group: A B, groups")
     (only,) = problems(web)
     assert "text 'A B'" in only
+
+
+def test_links_that_go_round(web):
+    (web.path / "app" / "one").symlink_to("two")
+    (web.path / "app" / "two").symlink_to("one")
+    (web.path / "files" / "round").symlink_to("round")
+    web.replace("source: files/site.conf", "source: files/round")
+    found = [text.split("; expected")[0] for text in problems(web)]
+    assert found == [
+        f"{FILE}:7:15: app/one, a link that leads to itself",
+        f"{FILE}:7:15: app/two, a link that leads to itself",
+        f"{FILE}:9:14: no file files/round",
+    ]
