@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,10 @@ from pathlib import Path
 from ingot.errors import InputError
 from ingot.process import CommandError, require, run
 
+_UPDATE = "git submodule update --init --recursive"
+# The mode of a submodule in a tree, and what a hook sets that would lead git to another repository than the one asked about.
+_SUBMODULE = "160000"
+_PLACES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 # Tried in this order where no base is named: what a pull request will be merged into.
 TRUNKS = ("origin/main", "main", "origin/master", "master")
 
@@ -91,12 +96,21 @@ class Repository:
         return done.stdout.strip() or None
 
     @contextmanager
-    def checked_out(self, commit: str) -> Iterator[Path]:
-        """Yield a directory with the project's files at ``commit``: a worktree, which goes at the end."""
+    def checked_out(self, commit: str, lacks: Callable[[str], None] | None = None) -> Iterator[Path]:
+        """Yield a directory with the project's files at ``commit``: a worktree, which goes at the end.
+
+        Submodules are filled from those of the working tree. ``lacks`` gets a sentence on each whose revision is not here; without it
+        that raises InputError.
+        """
         with tempfile.TemporaryDirectory(prefix="ingot-base-") as above:
             worktree = Path(above) / "tree"
             _git(self.project, "worktree", "add", "--quiet", "--detach", str(worktree), commit)
             try:
+                top = Path(_git(self.project, "rev-parse", "--show-toplevel").strip("\n"))
+                for sentence in _fill_submodules(top, commit, worktree):
+                    if lacks is None:
+                        raise InputError(sentence, hint=f"fetch it: {_UPDATE}")
+                    lacks(sentence)
                 yield worktree / self.prefix
             finally:
                 _git(self.project, "worktree", "remove", "--force", str(worktree))
@@ -106,6 +120,33 @@ class Repository:
         if shallow:
             return "this clone is shallow; run: git fetch --unshallow   (in GitHub Actions: fetch-depth: 0)"
         return f"fetch it first: git fetch origin {revision.removeprefix('origin/')}"
+
+
+def _fill_submodules(repository: Path, commit: str, target: Path) -> Iterator[str]:
+    """Put the files of a commit's submodules, and of theirs, below ``target``; yield a sentence on each that cannot be had.
+
+    Their repositories are those of the working tree: nothing is fetched, and nothing of them changes.
+    """
+    environ = {name: value for name, value in os.environ.items() if name not in _PLACES}
+    command = [*_command(repository), "ls-tree", "-r", "-z", "--full-tree", commit]
+    listed = run(command, env=environ).stdout.split("\0")
+    for kind, _, sha, path in (re.split("[ \t]", entry, maxsplit=3) for entry in listed if entry):
+        if kind != _SUBMODULE:
+            continue
+        source = repository / path
+        index = target.parent / "index"
+        environ["GIT_INDEX_FILE"] = str(index)
+        try:
+            if not (source / ".git").exists():
+                raise FileNotFoundError
+            run([*_command(source), "read-tree", sha], env=environ)
+            run([*_command(source), "checkout-index", "--all", f"--prefix={target / path}/"], env=environ)
+        except (CommandError, FileNotFoundError):
+            yield f"the submodule {path} is not here at {sha[:12]}, the revision that {commit[:12]} has"
+            continue
+        finally:
+            index.unlink(missing_ok=True)
+        yield from _fill_submodules(source, sha, target / path)
 
 
 def _kind(trunk: str) -> str:

@@ -101,7 +101,7 @@ class Planner:
         dirty = self.repository.dirty()
         notes: list[str] = []
         with ExitStack() as cleanup:
-            before = cleanup.enter_context(self.repository.checked_out(base.commit))
+            before = cleanup.enter_context(self.repository.checked_out(base.commit, notes.append))
             trees = {name: self._trees(before, name, notes) for name in self.environments}
             work = Path(cleanup.enter_context(TemporaryDirectory(prefix="ingot-plan-")))
             threads = cleanup.enter_context(ThreadPoolExecutor())

@@ -108,3 +108,49 @@ def test_hooks_do_not_run_for_a_look(project):
     repository = Repository.around(project.path)
     with repository.checked_out(repository.commit("HEAD")) as tree:
         assert not (tree / "ran").exists()
+
+
+@pytest.fixture
+def submodule(project, tmp_path):
+    """The project with a submodule `shared`, whose file says one, and two in the commit after."""
+    other = tmp_path / "other"
+    settings = ["-c", "user.name=x", "-c", "user.email=x@y", "-c", "protocol.file.allow=always"]
+
+    def git(directory, *words):
+        subprocess.run(["git", "-C", directory, *settings, *words], check=True, capture_output=True)
+
+    other.mkdir()
+    git(other, "init", "--quiet")
+    for text in ("one", "two"):
+        (other / "file").write_text(text)
+        git(other, "add", ".")
+        git(other, "commit", "--quiet", "--message", text)
+    git(project.path, "submodule", "add", "--quiet", str(other), "shared")
+    git(project.path / "shared", "checkout", "--quiet", "HEAD~1")
+    project.commit("With a submodule")
+    git(project.path / "shared", "checkout", "--quiet", "-")
+    project.commit("A newer one")
+    return project
+
+
+def test_submodules_are_as_the_revision_has_them(submodule, monkeypatch):
+    repository = Repository.around(submodule.path)
+    monkeypatch.setenv("GIT_DIR", str(submodule.path / ".git"))  # as in a hook
+    with repository.checked_out(repository.commit("HEAD~1")) as tree:
+        assert (tree / "shared/file").read_text() == "one"
+    assert (submodule.path / "shared/file").read_text() == "two"
+    assert repository.dirty() == []
+
+
+def test_a_submodule_that_is_not_here_is_said(submodule):
+    subprocess.run(
+        ["git", "-C", submodule.path, "submodule", "deinit", "--quiet", "--force", "shared"], check=True
+    )
+    repository = Repository.around(submodule.path)
+    with pytest.raises(InputError, match=r"the submodule shared is not here at [0-9a-f]{12}, the revision"):
+        with repository.checked_out(repository.commit("HEAD")):
+            pass
+    said = []
+    with repository.checked_out(repository.commit("HEAD"), said.append) as tree:
+        assert not (tree / "shared/file").exists()
+    assert len(said) == 1
