@@ -25,7 +25,7 @@ OURS, BARE = "Ingot's app", "a bare CDK app"
 
 def run(settings: Settings, report: Report) -> list[Table]:
     """Measure and return two tables."""
-    environment = _environment(settings.work)
+    environment = own_environment(settings.work)
     report("setting up: the apps have the same resources")
     count = _same_resources(settings.work, environment)
     synth = interleaved(
@@ -51,10 +51,10 @@ def run(settings: Settings, report: Report) -> list[Table]:
 def _deploy(settings: Settings, environment: dict[str, str], report: Report) -> Table:
     report("setting up: a local cloud, both apps deployed")
     subprocess.run(
-        [*INGOT, "cloud", "up", "--port", str(_free_port())], env=environment, check=True, capture_output=True
+        [*INGOT, "cloud", "up", "--port", str(free_port())], env=environment, check=True, capture_output=True
     )
     try:
-        environment |= _cloud(environment)
+        environment |= cloud_variables(environment)
         cases = _deployed(settings.work / "deploy", environment)
         found = interleaved(cases, settings.runs, settings.work, report)
     finally:
@@ -68,7 +68,8 @@ def _deploy(settings: Settings, environment: dict[str, str], report: Report) -> 
     return table
 
 
-def _environment(work: Path) -> dict[str, str]:
+def own_environment(work: Path) -> dict[str, str]:
+    """Return the variables for the CDK CLI and Ingot, with a home of their own in ``work``; raise SystemExit without the CLI."""
     tools = [str(Path(sys.executable).parent), str(ROOT / "node_modules" / ".bin"), os.environ["PATH"]]
     path = os.pathsep.join(tools)
     if shutil.which("cdk", path=path) is None:
@@ -102,7 +103,7 @@ def _same_resources(work: Path, environment: dict[str, str]) -> int:
     """Return how many resources both apps have; raise SystemExit when they differ in kind or number."""
     counts = []
     for words in _apps(work / "synth").values():
-        _cdk(["synth", "--quiet", *words], environment)
+        cdk_cli(["synth", "--quiet", *words], environment)
         templates = Path(words[3]).glob("*.template.json")
         kinds = [r["Type"] for t in templates for r in json.loads(t.read_text())["Resources"].values()]
         counts.append(Counter(kinds))
@@ -114,7 +115,8 @@ def _same_resources(work: Path, environment: dict[str, str]) -> int:
     return sum(ours.values())
 
 
-def _cdk(words: Sequence[str], environment: dict[str, str], directory: Path = ROOT) -> None:
+def cdk_cli(words: Sequence[str], environment: dict[str, str], directory: Path = ROOT) -> None:
+    """Run the CDK CLI; raise SystemExit with what it said when it fails."""
     done = subprocess.run(
         ["cdk", *words], cwd=directory, env=environment, capture_output=True, text=True, check=False
     )
@@ -122,7 +124,8 @@ def _cdk(words: Sequence[str], environment: dict[str, str], directory: Path = RO
         raise SystemExit(f"cdk {' '.join(words)}\n{done.stdout}{done.stderr}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on."""
     import socket
 
     with socket.socket() as found:
@@ -130,7 +133,7 @@ def _free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def _cloud(environment: dict[str, str]) -> dict[str, str]:
+def cloud_variables(environment: dict[str, str]) -> dict[str, str]:
     """Return the variables that `ingot cloud env` exports."""
     lines = subprocess.run(
         [*INGOT, "cloud", "env"], env=environment, check=True, capture_output=True, text=True
@@ -143,13 +146,13 @@ def _deployed(out: Path, environment: dict[str, str]) -> list[Case]:
     """Deploy both apps; return the cases that deploy them once more."""
     # Elsewhere than beside cdk.json: there the CDK CLI would run the app first.
     out.mkdir()
-    _cdk(["bootstrap", f"aws://{ACCOUNT}/{REGION}"], environment, out)
+    cdk_cli(["bootstrap", f"aws://{ACCOUNT}/{REGION}"], environment, out)
     cases = []
     for name, words in _apps(out).items():
-        _cdk(["synth", "--quiet", *words], environment)
+        cdk_cli(["synth", "--quiet", *words], environment)
         _name_the_image(Path(words[3]), environment)
         verb = ["deploy", "--all", "--require-approval", "never", *words]
-        _cdk(verb, environment)
+        cdk_cli(verb, environment)
         cases.append(Case(name, ["cdk", *verb], environment=environment, directory=ROOT))
     return cases
 

@@ -9,4 +9,5 @@ SUBJECTS = {
     "image_diff": "Comparing two images of 100,000 files, disks included.",
     "plan": "A plan with the rebuild of a changed app: beside `cdk synth` and `cdk diff` alone.",
     "cdk": "What Ingot adds to `cdk synth` and to `cdk deploy` with nothing to do: beside a bare CDK app.",
+    "builder": "A builder instance, from its launch to the AMI: its work, and the rest.",
 }

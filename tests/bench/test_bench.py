@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from bench import machine
+from bench import builder, machine
 from bench.__main__ import main
 from bench.measure import BLOCK, Case, FailedRunError, differing_blocks, interleaved, measure
 from bench.registry import SUBJECTS
@@ -48,6 +48,20 @@ def test_differing_blocks(tmp_path):
 
 def test_the_median_stands_before_the_ends():
     assert spread([3.0, 1.0, 2.0]) == "2.00 (1.00–3.00)"
+
+
+def test_what_a_publish_tells_of_its_builder_becomes_a_table():
+    told = "launch to AMI 200 s: boot 20 s, fetch 10 s, bake 100 s, upload 50 s, other 20 s (10 %); before the launch 2 s\n"
+    whole, spans = builder.spans_of(f"AMI ami-1 registered\n{told}")
+    assert (whole, spans) == (200, {"boot": 20, "fetch": 10, "bake": 100, "upload": 50, "other": 20})
+    text = builder.table(whole, spans).markdown()
+    assert "| bake | 100 | 50 |" in text
+    assert "The figure is 20 % beside it: 15 %." in text
+
+
+def test_a_publish_that_tells_nothing_of_its_builder_is_shown():
+    with pytest.raises(SystemExit, match="did not say how long it took:\nis published already"):
+        builder.spans_of("is published already")
 
 
 def test_a_table_is_markdown():
