@@ -38,7 +38,10 @@ def lock(
     Prints what moved. With --env the lock is that environment's own, recipe.NAME.lock. Without --upgrade every locked version stays, as long as the index still has it.
     """
     if packages and not upgrade:
-        raise typer.BadParameter("packages are named together with --upgrade")
+        raise InputError(
+            "packages are named together with --upgrade",
+            hint=f"ingot lock {name} --upgrade {' '.join(packages)}",
+        )
     recipe = load_recipe_to_lock(find_recipe(recipes, name), env)
     if recipe.base.ami is not None:
         _lock_ami(recipe, packages or [], upgrade=upgrade)

@@ -54,7 +54,7 @@ def test_an_upgrade_moves_what_it_names(web, archive, ingot):
 def test_packages_without_upgrade(web, archive, ingot):
     done = ingot("lock", "web", "curl")
     assert done.returncode == 2
-    assert "together with --upgrade" in done.stderr
+    assert "together with --upgrade\n  hint: ingot lock " in done.stderr
 
 
 def test_a_bad_signature_leaves_the_lock_as_it_was(web, archive, ingot):
