@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -149,6 +150,13 @@ class Expander:
                 at, f"{here.relative_to(self.root)}: {error.strerror}", "a directory that can be read"
             )
             return []
+        if not names and _is_submodule(here):
+            self.complain(
+                at,
+                f"{here.relative_to(self.root)}, a git submodule that is not checked out",
+                "its files",
+                hint="run: git submodule update --init --recursive",
+            )
         for name in names:
             if name in IGNORED_NAMES or name.endswith(IGNORED_SUFFIXES):
                 continue
@@ -236,6 +244,20 @@ class Expander:
     ) -> None:
         """Complain of a key of the recipe."""
         self.problems.append(self.recipe.problem((*at, key), found, expected, hint))
+
+
+def _is_submodule(directory: Path) -> bool:
+    """Tell whether a repository around the directory names it as a submodule (gitmodules(5)): an empty one has no other trace."""
+    directory = directory.resolve()
+    for above in directory.parents:
+        try:
+            text = (above / ".gitmodules").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        paths = re.findall(r"^\s*path\s*=\s*(.*?)\s*$", text, re.MULTILINE)
+        if directory.relative_to(above).as_posix() in paths:
+            return True
+    return False
 
 
 def _is_utf8(name: str) -> bool:

@@ -366,3 +366,17 @@ def test_links_that_go_round(web):
         f"{FILE}:7:15: app/two, a link that leads to itself",
         f"{FILE}:9:14: no file files/round",
     ]
+
+
+def test_a_submodule_that_is_not_checked_out_is_no_empty_directory(web):
+    (web.path / "app" / "shared").mkdir()
+    load_recipe(web.file)
+    top = web.path.parent.parent
+    (top / ".gitmodules").write_text(
+        '[submodule "shared"]\n\tpath = image_recipes/web/app/shared\n\turl = https://x/y\n'
+    )
+    (only,) = problems(web)
+    assert only == (
+        f"{FILE}:7:15: app/shared, a git submodule that is not checked out; expected its files\n"
+        "  hint: run: git submodule update --init --recursive"
+    )
