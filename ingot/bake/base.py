@@ -13,10 +13,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from ingot.bake.index import Index
 from ingot.bake.locks import obtain
+
+if TYPE_CHECKING:
+    from ingot.bake.deb import Control
 
 Progress = Callable[[str], None]
 
@@ -58,6 +61,7 @@ def base_digest(plan: Mapping[str, Any]) -> str:
         "locale": plan.get("locale"),
         "epoch": plan["epoch"],
         "architecture": plan["architecture"],
+        "system": sorted(plan.get("system", ())),
         "engine": _engine_digest(),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
@@ -84,21 +88,59 @@ def base_layer(
 
     ``fetch`` brings the packages when they are needed. Raises BakeError.
     """
+
+    def make(layer: Path) -> None:
+        # It takes more modules than all the rest of a bake: they are for layers that are made.
+        from ingot.bake.fetch import check_packages
+        from ingot.bake.installation import read_controls
+
+        fetch()
+        check_packages(plan["packages"], packages, progress)
+        _make(plan, read_controls(plan, packages), packages, layer, progress)
+
+    return _obtain(plan, layers, make, progress, use)
+
+
+def _obtain(
+    plan: Mapping[str, Any], layers: Path, make: Callable[[Path], None], progress: Progress, use: ExitStack
+) -> Base:
     layer = layers / base_digest(plan)
 
-    def make() -> None:
+    def make_aside() -> None:
         unfinished = layer.with_name(f"{layer.name}.tmp")
         if unfinished.exists():  # of a bake that was killed: the lock is ours now
             shutil.rmtree(unfinished)
         try:
-            # It takes more modules than all the rest of a bake: they are for layers that are made.
-            from ingot.bake.installation import install
-
-            fetch()
-            install(plan, packages, unfinished, progress)
+            make(unfinished)
             unfinished.rename(layer)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
 
-    obtain(layer, make, use=use, waiting=lambda: progress("waiting: another bake makes the same layer"))
+    obtain(layer, make_aside, use=use, waiting=lambda: progress("waiting: another bake makes the same layer"))
     return Base(layer, int(plan["epoch"]))
+
+
+def _make(
+    plan: Mapping[str, Any],
+    controls: Mapping[str, "Control"],
+    packages: Path,
+    layer: Path,
+    progress: Progress,
+) -> None:
+    """Make a layer, after the one that it stands on: the same ones in the same order, whatever is there already."""
+    from ingot.bake.foundation import foundation
+    from ingot.bake.installation import install
+
+    fewer = foundation(plan["packages"], plan.get("system", ()), controls)
+    with ExitStack() as use:
+        below = None
+        if fewer is not None:
+            lower = {**plan, "packages": fewer}
+            below = _obtain(
+                lower,
+                layer.parent,
+                lambda place: _make(lower, controls, packages, place, progress),
+                progress,
+                use,
+            )
+        install(plan, below, controls, packages, layer, progress)

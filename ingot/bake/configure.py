@@ -7,7 +7,7 @@ from typing import Dict, List, Set, Tuple
 
 from ingot.bake.chroot import Chroot, in_root
 from ingot.bake.database import info_name
-from ingot.bake.deb import Control, Package, contents
+from ingot.bake.deb import Control, Package, contents, names_in
 
 # Asked by invoke-rc.d: 101 = do not start services here (the file is gone before the tree is sealed).
 POLICY = "usr/sbin/policy-rc.d"
@@ -45,7 +45,7 @@ def _in_order(packages: List[Tuple[Package, Control]]) -> List[Tuple[Package, Co
         if name not in by_name or name in entered:
             return
         entered.add(name)
-        for needed in _names(by_name[name][1].fields.get("pre-depends", "")):
+        for needed in names_in(by_name[name][1].fields.get("pre-depends", "")):
             visit(needed)
         done[name] = by_name[name]
 
@@ -54,12 +54,6 @@ def _in_order(packages: List[Tuple[Package, Control]]) -> List[Tuple[Package, Co
     for name in sorted(by_name, key=lambda name: (not by_name[name][0].essential, name)):
         visit(name)
     return list(done.values())
-
-
-def _names(relation: str) -> List[str]:
-    """Return the package names in a relation field such as "a (>= 1), b | c:any"."""
-    alternatives = relation.replace("|", ",").replace("\n", " ").split(",")
-    return [word.split()[0].split(":")[0] for word in alternatives if word.split()]
 
 
 def unpack_by_dpkg(chroot: Chroot, packages: List[Package]) -> None:

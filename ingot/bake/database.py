@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
 from ingot.bake.chroot import in_root
-from ingot.bake.deb import Control, Package, extract
+from ingot.bake.deb import Control, Package, extract, names_in
 from ingot.errors import BakeError
 
 ADMIN = "var/lib/dpkg"
@@ -50,6 +50,7 @@ def record(root: Path, unpacked: Iterable[Tuple[Package, Control, List[str]]]) -
         status.append(_status(root, package, control))
         for line in control.lines("triggers"):
             _add_interest(triggers, line, package)
+    _activate(root, (path for _, _, paths in packages for path in paths))
     _write_triggers(root, triggers)
     with (root / ADMIN / "status").open("a") as file:
         file.write("".join(paragraph + "\n" for paragraph in status))
@@ -94,13 +95,41 @@ def _add_interest(triggers: Dict[str, Set[str]], line: str, package: Package) ->
 
 def _write_triggers(root: Path, triggers: Dict[str, Set[str]]) -> None:
     directory = root / ADMIN / "triggers"
-    of_files = []
+    of_files = _of_files(root)
     for name, interested in sorted(triggers.items()):
         if name.startswith("/"):
-            of_files += [f"{name} {package}\n" for package in sorted(interested)]
+            of_files += [f"{name} {package}" for package in sorted(interested)]
         else:
-            (directory / name).write_text("".join(package + "\n" for package in sorted(interested)))
-    (directory / "File").write_text("".join(of_files))
+            known = directory / name
+            there = known.read_text().splitlines() if known.exists() else []
+            known.write_text("".join(f"{package}\n" for package in sorted({*there, *interested})))
+    (directory / "File").write_text("".join(f"{line}\n" for line in of_files))
+
+
+def _of_files(root: Path) -> List[str]:
+    """Return the lines of who is interested in files: "/path package"."""
+    file = root / ADMIN / "triggers" / "File"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def _activate(root: Path, paths: Iterable[str]) -> None:
+    """Tell dpkg which packages that are there wait for such files as ``paths``, as it does itself when it unpacks (deb-triggers(5))."""
+    interests = {line.split()[0] for line in _of_files(root)}
+    found = set()
+    for path in paths if interests else ():
+        while path not in ("", "/"):
+            if path in interests:
+                found.add(path)
+            path = path.rpartition("/")[0]
+    if found:
+        with (root / ADMIN / "triggers" / "Unincorp").open("a") as file:
+            file.write("".join(f"{path} -\n" for path in sorted(found)))
+
+
+def diverted(root: Path) -> Set[str]:
+    """Return the paths that packages there divert: dpkg-divert(1). The file has three lines for each: from, to, whose it is."""
+    file = root / ADMIN / "diversions"
+    return set(file.read_text(errors="surrogateescape").splitlines()[::3]) if file.exists() else set()
 
 
 def settle(
@@ -127,8 +156,7 @@ def settle(
 
 def _winner(one: str, other: str, controls: Mapping[str, Control]) -> Optional[str]:
     for name, replaced in ((one, other), (other, one)):
-        relation = controls[name].fields.get("replaces", "")
-        if replaced in [word.split()[0].split(":")[0] for word in relation.split(",") if word.split()]:
+        if replaced in names_in(controls[name].fields.get("replaces", "")):
             return name
     # Packages of one source for several architectures may hold the same file, byte for byte; we have one architecture.
     return None

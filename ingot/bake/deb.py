@@ -66,6 +66,12 @@ def parse_fields(text: str) -> Fields:
     return fields
 
 
+def names_in(relation: str) -> List[str]:
+    """Return the package names in a relation field such as "a (>= 1), b | c:any", alternatives included."""
+    alternatives = relation.replace("|", ",").replace("\n", " ").split(",")
+    return [word.split()[0].split(":")[0] for word in alternatives if word.split()]
+
+
 def read_control(package: Package) -> Control:
     """Return the control part of ``package``. Raises BakeError when the file is no sound package."""
     done = subprocess.run(

@@ -170,9 +170,14 @@ def _entry(source: bytes, path: bytes, status: os.stat_result) -> Entry:
 
 
 def _xattrs(source: bytes, names: Sequence[str]) -> Tuple[Tuple[str, bytes], ...]:
-    kept = [name for name in names if name in KEPT_XATTRS or name.startswith(KEPT_XATTR_PREFIX)]
-    kept = [name for name in kept if not name.startswith("user.overlay.")]
-    return tuple((name, os.getxattr(source, name, follow_symlinks=False)) for name in sorted(kept))
+    kept = sorted(name for name in names if is_kept(name))
+    return tuple((name, os.getxattr(source, name, follow_symlinks=False)) for name in kept)
+
+
+def is_kept(attribute: str) -> bool:
+    """Tell whether an extended attribute belongs to the image."""
+    ours = attribute in KEPT_XATTRS or attribute.startswith(KEPT_XATTR_PREFIX)
+    return ours and not attribute.startswith("user.overlay.")
 
 
 class Changes(NamedTuple):

@@ -51,11 +51,17 @@ class Overlay:
             (self.work / name).mkdir(exist_ok=True)
             (self.work / name).chmod(0o755)
         run(["mount", "--bind", self.lower, self.work / "lower"])
+        # Whatever becomes of this mount, who removes the directory of work cannot remove the layer. A user namespace may refuse to do it.
+        run(["mount", "--options", "remount,bind,ro", self.work / "lower"], check=False)
         # Relative names: a comma or colon in the store's own path would end the option. No redirects, no copies of metadata alone:
         # the upper directory shall hold whole files, for it is read without the overlay. In a user namespace that is the default.
         rest = "userxattr" if _in_user_namespace() else "redirect_dir=off,metacopy=off"
         options = f"lowerdir=lower,upperdir=upper,workdir=scratch,index=off,{rest}"
         run(["mount", "-t", "overlay", "-o", options, "overlay", "root"], cwd=self.work)
+
+    def unmount_root(self) -> None:
+        """Unmount the view alone: ``upper`` is then as the kernel left it, and may be read and moved. Raises CommandError when it is in use."""
+        run(["umount", "--recursive", self.root])
 
     def unmount(self) -> None:
         """Unmount whatever of it is mounted."""

@@ -8,6 +8,7 @@ from typing import Any
 from ingot.recipe.amilock import AmiLock
 from ingot.recipe.archives import archives_of
 from ingot.recipe.digest import digest_of, used_files
+from ingot.recipe.distribution import distribution_of
 from ingot.recipe.lockfile import Lock, load_lock
 from ingot.recipe.model import Recipe
 from ingot.recipe.parts import Test
@@ -61,6 +62,7 @@ def _origin(recipe: Recipe, lock: Lock | AmiLock) -> dict[str, Any]:
     return {
         "distribution": lock.distribution.model_dump(),
         "packages": [package.model_dump() for package in lock.packages],
+        "system": sorted(distribution_of(recipe).base_packages),
     }
 
 
