@@ -2,6 +2,7 @@
 
 A layer is a directory ``layers/<digest>`` with ``root`` (the tree), ``tools`` (packages of the role "tool", extracted only),
 ``index`` (what is in the tree, with digests) and ``disks`` (the disks with this layer alone that upper layers are put on). It is made aside and renamed, so one that is there is whole.
+It may stand on another layer with fewer packages (:mod:`ingot.bake.foundation`), of which it is independent once it is made: their trees share files.
 """
 
 from __future__ import annotations

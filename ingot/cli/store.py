@@ -56,7 +56,7 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fa
 @app.command()
 def gc(
     images: Annotated[int, typer.Option(min=0, help="How many images stay.")] = 10,
-    layers: Annotated[int, typer.Option(min=0, help="How many layers stay.")] = 3,
+    layers: Annotated[int, typer.Option(min=0, help="How many layers stay.")] = 8,
     days: Annotated[
         float | None,
         typer.Option(min=0, help="Remove images and layers that were not used for so many days."),

@@ -7,6 +7,7 @@ picked, packages while any bake runs. All by the locks that :mod:`ingot.store.st
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
@@ -57,11 +58,10 @@ class Removed:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """Something that may go: ``used``: when last, Unix seconds; ``size``: bytes on disk."""
+    """Something that may go: ``used``: when last, Unix seconds."""
 
     path: Path
     used: float
-    size: int
     beyond: bool  # a bound other than the size says that it goes
 
 
@@ -88,16 +88,15 @@ def _collect(store: Store, bounds: Bounds, progress: Progress) -> Removed:
     store.remove_leftovers()
     remove_tree(store.root / "kept")  # root directories of failed bakes
     images, layers = _images(store, bounds), _candidates(_layers(store), bounds.layers, bounds)
-    total = sum(_size(part) for part in (store.packages, store.layers, store.images))
     gone: list[str] = []
     lost_layers = 0
     for candidate in sorted([*images, *layers], key=lambda found: (not found.beyond, found.used)):
-        if not candidate.beyond and (bounds.size is None or total <= bounds.size):
+        # Counted anew each time: layers share files, so what one leaves free shows only when it is gone.
+        if not candidate.beyond and (bounds.size is None or _held_size(store) <= bounds.size):
             continue
         is_image = candidate in images
         done = (_remove_image if is_image else _remove_layer)(store, candidate.path, progress)
         if done:
-            total -= candidate.size
             gone += [candidate.path.name] if is_image else []
             lost_layers += not is_image
     packages = _remove_packages(store, progress)
@@ -118,7 +117,7 @@ def _candidates(newest_first: list[Path], most: int | None, bounds: Bounds) -> l
     for number, path in enumerate(newest_first):
         used = path.stat().st_mtime
         beyond = (most is not None and number >= most) or (oldest is not None and used < oldest)
-        found.append(_Candidate(path, used, _size(path), beyond))
+        found.append(_Candidate(path, used, beyond))
     return found
 
 
@@ -216,13 +215,26 @@ def _held(*files: Path) -> Iterator[bool]:
         yield all(stack.enter_context(try_locked(file)) for file in files)
 
 
+def _held_size(store: Store) -> int:
+    return sum(_size(part) for part in (store.packages, store.layers, store.images))
+
+
 def _size(directory: Path) -> int:
-    """Return the bytes that a directory occupies: holes of sparse files do not count, nor what this user may not look into."""
+    """Return the bytes that a directory occupies: holes of sparse files do not count, nor what this user may not look into.
+
+    A file of several names, as layers have them that stand on each other, counts once.
+    """
     size = 0
+    seen = set()
     for place, directories, files in os.walk(directory):
         for name in (*directories, *files):
             try:
-                size += os.lstat(f"{place}/{name}").st_blocks * 512
+                status = os.lstat(f"{place}/{name}")
             except OSError:  # gone meanwhile, or in a layer's directory that is closed to all but its owner
                 continue
+            if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+                if (status.st_dev, status.st_ino) in seen:
+                    continue
+                seen.add((status.st_dev, status.st_ino))
+            size += status.st_blocks * 512
     return size

@@ -85,39 +85,6 @@ def test_file_system_is_sound(web_image):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_cold_bake_in_a_hostile_environment_gives_the_same_bytes(
-    web_image, web_plan, baked_store, tmp_path
-):
-    plan = tmp_path / "plan.json"
-    plan.write_text(json.dumps(web_plan))
-    place = tmp_path / "an other, place:with: odd  name"
-    place.mkdir()
-    command = [
-        "unshare",
-        "--uts",
-        "taskset",
-        "--cpu-list",
-        "0",
-        "sh",
-        "-c",
-        'hostname elsewhere; umask 077; exec "$@"',
-        "sh",
-    ]
-    arguments = [sys.executable, "-c", REBAKE, str(plan), str(place), str(baked_store.packages), str(WEB)]
-    environment = {
-        **os.environ,
-        "TZ": "Pacific/Kiritimati",
-        "LC_ALL": "tr_TR.UTF-8",
-        "PYTHONPATH": str(ROOT),
-        "HOME": "/nowhere",
-    }
-    done = subprocess.run(
-        [*command, *arguments], env=environment, cwd="/", capture_output=True, text=True, check=False
-    )
-    assert done.stdout.strip() == web_image.root_digest, done.stderr
-    assert sorted(path.name for path in (place / "out").iterdir()) == ["disk.raw", "manifest.json"]
-
-
 def test_dpkg_finds_its_packages_whole(web_image, tree):
     for command in (["dpkg", "--audit"], ["dpkg", "--verify"]):
         done = subprocess.run(["chroot", tree, *command], capture_output=True, text=True, check=False)

@@ -1,6 +1,5 @@
 """What an ordinary user's bake needs of the machine, and how it cleans up files of subordinate ids."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingot.bake.rights import TOO_FEW, check_rights, explain, remove_tree
-from tests.baked import ROOT, WEB
+from tests.baked import ROOT
 
 USER = "nobody"  # every machine has it, and it owns nothing
 NEEDED = ("newuidmap", "newgidmap", "setpriv", "unshare")
@@ -102,7 +101,7 @@ def test_remove_tree_takes_files_links_and_nothing(tmp_path):
 def public():
     """A directory that the ordinary user may use: pytest's own are root's alone."""
     place = Path(tempfile.mkdtemp(prefix="ingot-rights-"))
-    for path in (place, *(place / name for name in ("code", "packages", "recipe", "home"))):
+    for path in (place, *(place / name for name in ("code", "home"))):
         path.mkdir(exist_ok=True)
         path.chmod(0o755)
     shutil.chown(place / "home", USER)
@@ -110,13 +109,11 @@ def public():
     shutil.rmtree(place)
 
 
-def as_user(public, code, *, ids=f"{USER}:300000:65536\n", packages=None):
+def as_user(public, code, *, ids=f"{USER}:300000:65536\n"):
     """Run Python as the ordinary user, in a mount namespace where /etc/subuid and subgid say ``ids``."""
     (public / "ids").write_text(ids)
     (public / "ids").chmod(0o644)
     binds = [(public / "ids", "/etc/subuid"), (public / "ids", "/etc/subgid"), (ROOT, public / "code")]
-    if packages is not None:
-        binds += [(packages, public / "packages"), (WEB, public / "recipe")]
     mounts = "".join(f"mount --bind '{source}' '{target}'\n" for source, target in binds)
     command = ["unshare", "--mount", "sh", "-euc", f'{mounts}exec "$@"', "sh"]
     command += ["setpriv", f"--reuid={USER}", "--regid=nogroup", "--clear-groups", PYTHON, "-c", code]
@@ -170,33 +167,6 @@ remove_tree(Path("layer"))
     done = as_user(public, code)
     assert done.stdout == "not by the user alone\n", done.stderr
     assert list((public / "home").iterdir()) == []
-
-
-@needs_root
-@pytest.mark.slow
-def test_an_ordinary_user_bakes_the_same_bytes(public, web_image, web_plan, baked_store):
-    # What a step sees of the machine is the same as well: the name, which a user namespace may not write through /proc/sys.
-    check = {"run": "test $(uname -n) = ingot-bake", "line": 1, "timeout": 60}
-    plan = web_plan | {"steps": [*web_plan["steps"], check]}
-    (public / "plan.json").write_text(json.dumps(plan))
-    (public / "plan.json").chmod(0o644)
-    code = f"""
-import json
-from pathlib import Path
-from ingot.bake.engine import bake, read_manifest
-from ingot.bake.rights import remove_tree
-public = Path({str(public)!r})
-plan, home = json.loads((public / "plan.json").read_text()), Path.cwd()
-bake(plan, sources=public / "recipe", packages=public / "packages", layers=home / "layers", output=home / "out", progress=str)
-print(read_manifest(home / "out")["disk"]["root_digest"])
-print(sorted(path.name for path in (home / "out").iterdir()))
-for name in ("layers", "out"):
-    remove_tree(home / name)
-"""
-    done = as_user(public, code, packages=baked_store.packages.resolve())
-    assert done.stdout.splitlines() == [web_image.root_digest, "['disk.raw', 'manifest.json']"], done.stderr
-    assert list((public / "home").iterdir()) == []
-    assert str(public) not in Path("/proc/self/mountinfo").read_text()
 
 
 @needs_root

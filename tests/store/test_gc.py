@@ -10,7 +10,7 @@ import pytest
 from ingot.bake.locks import is_locked, locked, try_locked
 from ingot.errors import IngotError
 from ingot.store import Store
-from ingot.store.gc import DAY, Bounds, collect
+from ingot.store.gc import DAY, Bounds, collect, usage
 
 NOW = time.time()
 
@@ -79,6 +79,19 @@ def test_a_size_is_kept_by_removing_what_was_not_used_for_longest(store):
     add_layer(store, "d", days=2.5, size=1 << 20)
     collect(store, Bounds(size=int(2.2 * (1 << 20))), quiet)
     assert (images(store), layers(store)) == (["a", "b"], [])
+
+
+def test_what_layers_share_counts_once_and_goes_with_the_last_of_them(store):
+    below, above = add_layer(store, "a", days=2, size=1 << 20), add_layer(store, "b", days=1)
+    shared = store.layers / below / "root" / "file"
+    (store.layers / above / "root" / "shared").hardlink_to(shared)
+    layers_use = next(part.size for part in usage(store) if part.part == "layers")
+    assert (1 << 20) < layers_use < (2 << 20)
+    assert collect(store, Bounds(layers=1), quiet).size < 1 << 20
+    assert layers(store) == ["b"]
+    assert (store.layers / above / "root" / "shared").stat().st_size == 1 << 20
+    assert collect(store, Bounds(size=1 << 19), quiet).size > 1 << 20
+    assert layers(store) == []
 
 
 def test_wanted_images_stay(store):

@@ -24,6 +24,9 @@ def store(tmp_path):
         os.chown(root / "secret", 33, 33)
     (root / "secret").chmod(0o4700)  # after chown(2), which takes setuid away
     (store.layers / ("ab" * 32 + ".lock")).touch()
+    above = store.layers / ("ef" * 32) / "root"  # a layer on that one, whose files it shares
+    above.mkdir(parents=True)
+    (above / "secret").hardlink_to(root / "secret")
     image = store.images / ("cd" * 32)
     image.mkdir(parents=True)
     (image / "manifest.json").write_text('{"name": "web"}')
@@ -45,6 +48,7 @@ def test_another_machine_gets_the_same_store(store, tmp_path, name):
     status = (root / "secret").stat()
     assert status.st_mode & 0o7777 == 0o4700
     assert status.st_uid == (store.layers / ("ab" * 32) / "root" / "secret").stat().st_uid
+    assert (other.layers / ("ef" * 32) / "root" / "secret").stat().st_ino == status.st_ino
     [image] = other.all_images()
     assert image.name == "web"
     assert image.disk.stat().st_size == 64 << 20
