@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingot.bake.disk.places import Place, differences
 from ingot.bake.disk.spec import SNAPSHOT_BLOCK
 from ingot.cli.options import Environment
 from ingot.cli.reporting import Reporter
@@ -15,6 +14,9 @@ from ingot.errors import VerificationError
 from ingot.recipe.load import find_recipe, load_recipe
 from ingot.recipe.model import Recipe
 from ingot.store import Store
+
+if TYPE_CHECKING:
+    from ingot.bake.disk.places import Place
 
 app = typer.Typer(add_completion=False)
 # How many files, and how much else, an error names: a step that changes all would fill the screen.
@@ -67,7 +69,12 @@ def compare(one: Path, other: Path) -> list[Place]:
         for index in range(-(-size // SNAPSHOT_BLOCK)):
             if left.read(SNAPSHOT_BLOCK) != right.read(SNAPSHOT_BLOCK):
                 blocks.append(index)
-    return differences(one, other, blocks) if blocks else []
+    if not blocks:
+        return []
+    # It reads file systems: a bake that is not checked need not wait for that to be imported.
+    from ingot.bake.disk.places import differences
+
+    return differences(one, other, blocks)
 
 
 def difference_text(places: list[Place]) -> str:
