@@ -159,7 +159,7 @@ class Settings(BaseModel):
 
     # -- refresh
     warm_up_seconds: ShortSeconds = 30
-    """How long a new clone serves before an old one goes."""
+    """How long after its launch a new clone counts at the earliest; an old one goes when it also is healthy."""
     refresh_max_healthy_percentage: Percentage = 200
     """How far an instance refresh may exceed the group's size; 150: half of the clones at a time."""
     refresh_checkpoints: Percentages = ()

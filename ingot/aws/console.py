@@ -23,6 +23,7 @@ INVENTORY: Literal["ingot-inventory"] = "ingot-inventory"
 IMAGE: Literal["ingot-image"] = "ingot-image"
 TEST: Literal["ingot-test"] = "ingot-test"
 BUILDER: Literal["ingot-builder"] = "ingot-builder"
+PANIC = "Kernel panic - not syncing"  # how Linux begins its last words; with EC2's parameters it then stays as it is
 ANSI = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]")
 
 

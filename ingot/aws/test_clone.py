@@ -53,9 +53,10 @@ class _Watch:
         self.state, self.reason = instance_state(self.clients, self.instance_id)
         # Read after the state: a clone that ended may have written its last line just before.
         self.text = console.read_console(self.clients, self.instance_id) or self.text
-        return console.last_line(self.text, console.TEST) is not None or self.state not in (
-            "pending",
-            "running",
+        return (
+            console.last_line(self.text, console.TEST) is not None
+            or console.PANIC in self.text
+            or self.state not in ("pending", "running")
         )
 
 
@@ -88,6 +89,8 @@ def await_verdict(
         raise _failure(f"the test clone {instance_id} did not report: {error}", watch.text) from error
     result = console.last_line(watch.text, console.TEST)
     if result is None:
+        if console.PANIC in watch.text:
+            raise _failure(f"the kernel of the test clone {instance_id} panicked", watch.text)
         why = f" ({watch.reason})" if watch.reason else ""
         raise _failure(f"the test clone {instance_id} is {watch.state}{why} and never reported", watch.text)
     _judge(subject, instance_id, result, watch.text)

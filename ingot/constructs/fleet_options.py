@@ -16,7 +16,7 @@ class Refresh:
     max_healthy_percentage: int = 200
     """Never more clones than this: 200 starts all the new ones at once, 150 half of them."""
     warm_up: Duration | None = None
-    """How long a new clone must serve before an old one goes. Default: 30 seconds."""
+    """How long after its launch a new clone counts at the earliest; an old one goes when it also is healthy. Default: 30 seconds."""
     checkpoints: tuple[int, ...] = ()
     """Percentages of replaced clones at which it waits; ascending. The last one, 100, is added. Default: none."""
     checkpoint_delay: Duration | None = None

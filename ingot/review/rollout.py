@@ -152,7 +152,7 @@ class _Steps:
         found = []
         if "InstanceWarmup" in preferences:
             found.append(
-                f"a new clone must be healthy for {preferences['InstanceWarmup']} s before it counts"
+                f"a new clone counts when it is healthy, at the earliest {preferences['InstanceWarmup']} s after its launch"
             )
         if preferences.get("CheckpointPercentages"):
             at = ", ".join(f"{percent} %" for percent in preferences["CheckpointPercentages"])

@@ -161,12 +161,12 @@ def test_a_clone_that_is_not_what_it_should_be_fails(
 def test_a_clone_that_dies_is_not_waited_for(image, tmp_path, clients, direct, proxy, settings):
     def dies(instance_id):
         direct.ec2.terminate_instances(InstanceIds=[instance_id])
-        return "Kernel panic - not syncing\n"
+        return "reboot: Power down\n"
 
     proxy.console = dies
     with pytest.raises(PublishError, match="never reported") as caught:
         publish(image, clients, settings, quiet)
-    assert "Kernel panic" in str(caught.value)
+    assert "Power down" in str(caught.value)
     assert_nothing_remains(direct, tmp_path)
 
 
@@ -174,6 +174,14 @@ def test_a_torn_line_is_not_believed(image, tmp_path, clients, direct, proxy, se
     torn = result_line(image, failing="apache runs").replace("apache", "ap[ 12.3] audit: ache")
     proxy.console = lambda _instance: torn + "\n" + result_line(image) + "\n" + torn[:60] + "\n"
     assert publish(image, clients, settings, quiet).ami_id
+
+
+def test_a_kernel_that_panics_is_not_waited_for(image, tmp_path, clients, direct, proxy, settings):
+    proxy.console = lambda _instance: "[  0.5] Kernel panic - not syncing: IO-APIC + timer doesn't work!\n"
+    with pytest.raises(PublishError, match=r"the kernel of the test clone i-\w+ panicked") as caught:
+        publish(image, clients, settings, quiet)
+    assert "IO-APIC + timer" in str(caught.value)
+    assert_nothing_remains(direct, tmp_path)
 
 
 def test_an_interrupt_removes_everything(image, tmp_path, clients, direct, proxy, settings):

@@ -49,6 +49,7 @@ def test_the_plan_says_what_the_recipe_says(web):
     assert made["tests"] == [{"name": "it answers", "http": {"path": "/", "status": 200, "port": 80}}]
     assert made["drop"] == {"docs": True, "man": True, "locales": True, "hwdb": True}
     assert "console=ttyS0" in made["kernel_command_line"]
+    assert "no_timer_check" in made["kernel_command_line"]  # of x86 alone
 
 
 def test_kernel_parameters_are_added(web):

@@ -65,7 +65,7 @@ def test_checkpoints_alarms_and_bake_time():
         )
     )
     assert found[2:] == [
-        "a new clone must be healthy for 60 s before it counts",
+        "a new clone counts when it is healthy, at the earliest 60 s after its launch",
         "pauses 300 s at 50 %, 100 %",
         "an alarm stops it, and CloudFormation goes back: Errors, by-name",
         "alarms are watched for another 600 s at the end",
