@@ -13,7 +13,19 @@ import urllib.parse
 import urllib.request
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import (
+    Any,
+    BinaryIO,
+    Callable,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from ingot.errors import BakeError
 
@@ -103,6 +115,21 @@ def _sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
+# Why a package cannot be had: the mirror has it no more, nothing answers there, or what came is not the package.
+GONE, SILENT, WRONG = "gone", "silent", "wrong"
+_HINTS = {
+    GONE: "a mirror keeps only current versions: `ingot lock NAME` moves the lock from those that are gone, "
+    "INGOT_SNAPSHOT names an archive that keeps them",
+    SILENT: "the mirror is not reached from here: check the network and http_proxy; INGOT_MIRROR names another mirror",
+    WRONG: "try again later; INGOT_MIRROR names another mirror",
+}
+
+
+class _Failure(NamedTuple):
+    said: str
+    kind: str = WRONG
+
+
 class _GivenUpError(Exception):
     """Another package could not be had: this one is not wanted any more."""
 
@@ -110,38 +137,45 @@ class _GivenUpError(Exception):
 def _fetch(entry: Mapping[str, Any], directory: Path, mirrors: Mirrors, given_up: threading.Event) -> None:
     """Fetch one package from the first mirror that has it."""
     bases = mirrors.get(entry["archive"], ())
-    failures = []
+    failures: List[_Failure] = []
     for base in [bases] if isinstance(bases, str) else bases:
         url = f"{base.rstrip('/')}/{urllib.parse.quote(entry['path'])}"
         failure = _fetch_from(url, entry, package_file(directory, entry["sha256"]), given_up)
         if failure is None:
             return
-        failures.append(f"{url}: {failure}")
-    reason = "\n    ".join(failures) or f"no mirror is known for the archive {entry['archive']}"
-    raise BakeError(
-        f"package {entry['name']} {entry['version']} cannot be had\n    {reason}",
-        hint="a mirror keeps only current versions: `ingot lock NAME` moves the lock from those that are gone, "
-        "INGOT_SNAPSHOT names an archive that keeps them",
+        failures.append(failure._replace(said=f"{url}: {failure.said}"))
+    reason = (
+        "\n    ".join(failure.said for failure in failures)
+        or f"no mirror is known for the archive {entry['archive']}"
     )
+    # That a version is gone needs another step than a mirror that is not there at all: the first is said when one mirror said so.
+    kinds = {failure.kind for failure in failures}
+    hint = next((_HINTS[kind] for kind in (GONE, SILENT) if kind in kinds), _HINTS[WRONG])
+    raise BakeError(f"package {entry['name']} {entry['version']} cannot be had\n    {reason}", hint=hint)
 
 
-def _fetch_from(url: str, entry: Mapping[str, Any], target: Path, given_up: threading.Event) -> Optional[str]:
+def _fetch_from(
+    url: str, entry: Mapping[str, Any], target: Path, given_up: threading.Event
+) -> Optional[_Failure]:
     """Fetch ``url`` into ``target``; return what went wrong, or None. Failures that may pass are tried again."""
-    failure: Optional[str] = None
+    failure = _Failure("")
     for attempt in range(TRIES):
         if given_up.wait(attempt):  # a busy mirror needs a moment: 1 s, then 2 s
             raise _GivenUpError
         try:
-            return _download(url, entry, target, given_up)
+            said = _download(url, entry, target, given_up)
+            return None if said is None else _Failure(said)
         except urllib.error.HTTPError as error:
-            failure = f"HTTP status {error.code} {error.reason}"
+            gone = error.code in (404, 410)
+            failure = _Failure(f"HTTP status {error.code} {error.reason}", GONE if gone else WRONG)
             if error.code < 500 and error.code != 429:
                 return failure
         except urllib.error.URLError as error:
-            failure = str(error.reason)
+            gone = isinstance(error.reason, FileNotFoundError)  # of file://
+            failure = _Failure(str(error.reason), GONE if gone else SILENT)
         except (TimeoutError, ConnectionError, http.client.HTTPException) as error:
-            failure = str(error) or type(error).__name__
-    return f"{failure} ({TRIES} tries)"
+            failure = _Failure(str(error) or type(error).__name__)
+    return failure._replace(said=f"{failure.said} ({TRIES} tries)")
 
 
 def _download(url: str, entry: Mapping[str, Any], target: Path, given_up: threading.Event) -> Optional[str]:

@@ -238,10 +238,10 @@ class Store:
             yield lock
 
     def _complete(self, plan: Mapping[str, Any], progress: Progress) -> None:
-        """Have all packages of a plan in the store."""
+        """Have all packages of a plan in the store. Raises InputError when one is missing and no mirror is known."""
         missing = unsound_packages(plan["packages"], self.packages, progress)
         if missing:
-            fetch_packages(missing, self.packages, _mirrors(plan, progress), progress)
+            fetch_packages(missing, self.packages, addresses(plan), progress)
 
     @contextmanager
     def _workspace(self, digest: str, progress: Progress) -> Iterator[tuple[Path, int]]:
@@ -276,15 +276,6 @@ class Store:
     def remove_leftovers(self) -> None:
         """Remove what killed processes left in the store. What a living one works on is locked, and left alone."""
         sweep(self.root)
-
-
-def _mirrors(plan: Mapping[str, Any], progress: Progress) -> Mapping[str, list[str]]:
-    """Return the mirrors of a plan's archives; none when this machine knows none: the error is then the first package's."""
-    try:
-        return addresses(plan)
-    except InputError as error:
-        progress(f"no mirror: {error.message}")
-        return {}
 
 
 def _with_places(plan: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:

@@ -130,6 +130,26 @@ def test_a_mirror_that_does_not_listen_is_named(mirror, tmp_path):
         fetch(mirror, tmp_path, entry())
 
 
+def test_the_hint_is_about_versions_only_where_a_version_is_gone(mirror, tmp_path):
+    """A mirror that is not there at all has no old versions either, and no lock helps."""
+    hints = {}
+    for name, answer in {"gone": (410, b""), "forbidden": (403, b""), "other": (200, b"garbage")}.items():
+        mirror.answers[PATH] = [answer]
+        with pytest.raises(BakeError) as caught:
+            fetch(mirror, tmp_path, entry())
+        hints[name] = caught.value.hint
+    mirror.answers.clear()
+    with pytest.raises(BakeError) as both:
+        fetch_packages([entry()], tmp_path, {"debian": ["http://127.0.0.1:1/debian", mirror.url]}, print)
+    with pytest.raises(BakeError) as silent:
+        fetch_packages([entry()], tmp_path, {"debian": "http://127.0.0.1:1/debian"}, print)
+    assert hints["gone"] == both.value.hint
+    assert "a mirror keeps only current versions: `ingot lock NAME`" in hints["gone"]
+    assert "ingot lock" not in hints["forbidden"] + hints["other"] + silent.value.hint
+    assert silent.value.hint.startswith("the mirror is not reached from here: check the network")
+    assert "INGOT_MIRROR names another mirror" in silent.value.hint
+
+
 def test_an_answer_that_breaks_off_is_asked_for_again(mirror, tmp_path):
     mirror.answers[PATH] = [(200, BODY[:-1], len(BODY)), (200, BODY)]
     fetch(mirror, tmp_path, entry())

@@ -11,6 +11,7 @@ import pytest
 from ingot.bake.rights import how_to_inspect
 from ingot.errors import BakeError, InputError, SizeError
 from ingot.recipe.load import load_recipe
+from ingot.recipe.plan import compile_plan
 from ingot.store import Store
 from ingot.store import store as module
 from ingot.store.gc import Bounds, collect, usage
@@ -206,3 +207,12 @@ def test_collection_keeps_what_was_used_last_and_its_packages(store, recipe, bak
     assert (removed.images, removed.packages) == (("0" * 64,), 1)
     assert [i.digest for i in store.all_images()] == [image.digest]
     assert [part.count for part in usage(store)] == [1, 0, 1]
+
+
+def test_a_mirror_that_is_named_wrong_is_bad_input_when_something_must_be_fetched(store, recipe, monkeypatch):
+    monkeypatch.setenv("INGOT_MIRROR", "garbage")
+    said = []
+    with pytest.raises(InputError, match="INGOT_MIRROR is 'garbage'; expected one URL"):
+        store.fetch(compile_plan(recipe), said.append)
+    assert store.fetch({**compile_plan(recipe), "packages": []}, said.append) == {}
+    assert said == []
