@@ -9,14 +9,26 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ingot.errors import InputError
+
 
 def home() -> Path:
-    """Return the directory of all of Ingot's data."""
+    """Return the directory of all of Ingot's data; it need not be there yet. Raises InputError when it cannot be: a file is in its place."""
     named = os.environ.get("INGOT_HOME")
-    if named:
-        return Path(named).absolute()
     data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(data).absolute() / "ingot"
+    directory = Path(named).absolute() if named else Path(data).absolute() / "ingot"
+    there = next(path for path in (directory, *directory.parents) if path.exists())
+    if not there.is_dir():
+        raise unusable(directory, f"{there} is no directory")
+    return directory
+
+
+def unusable(directory: Path, why: str) -> InputError:
+    """Return the error that says that Ingot's data cannot be in ``directory``."""
+    return InputError(
+        f"Ingot cannot keep its data in {directory}: {why}",
+        hint="set INGOT_HOME to a directory that is there or can be made",
+    )
 
 
 def store() -> Path:

@@ -27,15 +27,16 @@ def check(
 
     Without --env a recipe is checked in each of its environments.
     """
-    paths = {name: find_recipe(recipes, name) for name in names} if names else find_recipes(recipes)
-    if not paths:
+    found = {name: find_recipe(recipes, name) for name in names} if names else find_recipes(recipes)
+    if not found:
         raise InputError(f"no recipe in {recipes}: recipes are in {recipes}/NAME/recipe.yaml")
+    packages = paths.store() / "packages"
     failed: list[InputError] = []
     warned: list[Problem] = []
-    for name, path in paths.items():
+    for name, path in found.items():
         for environment in environments(path) if env is None else [env]:
             try:
-                warned += _check(path, environment)
+                warned += _check(path, environment, packages)
             except InputError as error:
                 failed.append(error)
             else:
@@ -50,7 +51,7 @@ def check(
         )
 
 
-def _check(path: Path, environment: str | None) -> list[Problem]:
+def _check(path: Path, environment: str | None, packages: Path) -> list[Problem]:
     """Raise InputError for all that is wrong with a recipe; return what may be."""
     recipe = load_recipe(path, environment)
     # A base AMI's lock is made with the account's credentials: a recipe can be checked before that.
@@ -59,7 +60,7 @@ def _check(path: Path, environment: str | None) -> list[Problem]:
         return []
     from ingot.store.weigh import size_problem
 
-    problem = size_problem(recipe, lock, paths.store() / "packages")
+    problem = size_problem(recipe, lock, packages)
     # A step may remove files: then only the bake can tell.
     if problem is not None and not recipe.steps:
         raise InputError(problem.found, problems=[problem])

@@ -6,6 +6,7 @@ import errno
 import importlib
 import re
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
@@ -106,6 +107,8 @@ def main(arguments: list[str] | None = None) -> None:
     except typer.Abort:
         _fail(IngotError("aborted"))
     except OSError as error:
+        if _is_of_home(error):
+            _fail(paths.unusable(paths.home(), "it cannot be made there"))
         if error.errno not in MACHINES_FAULT:
             raise
         _fail(_fault(error))
@@ -122,6 +125,14 @@ def main(arguments: list[str] | None = None) -> None:
     if ended == INTERRUPTED:
         print("ingot: interrupted", file=sys.stderr)
     sys.exit(ended if isinstance(ended, int) else 0)
+
+
+def _is_of_home(error: OSError) -> bool:
+    """Whether the directory of Ingot's data could not be made: some file systems, such as /proc, say ENOENT to that."""
+    if error.errno != errno.ENOENT or not isinstance(error.filename, str):
+        return False
+    home = paths.home()
+    return not home.exists() and Path(error.filename).is_relative_to(home)
 
 
 def _fault(error: OSError) -> IngotError:

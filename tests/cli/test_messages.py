@@ -52,6 +52,30 @@ def test_without_a_region_every_command_says_the_same(run, command):
     )
 
 
+@pytest.mark.parametrize("command", [["store", "ls"], ["store", "gc"], ["cloud", "status"], ["check"]])
+@pytest.mark.parametrize("below", ["", "deeper/still"])
+def test_a_file_where_the_data_should_be_is_bad_input(run, command, below, tmp_path, monkeypatch):
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setenv("INGOT_HOME", str(file / below))
+    assert run(*command) == (
+        2,
+        "",
+        f"Ingot cannot keep its data in {file / below}: {file} is no directory\n"
+        "  hint: set INGOT_HOME to a directory that is there or can be made\n",
+    )
+
+
+def test_a_place_where_no_directory_can_be_made_is_bad_input(run, monkeypatch):
+    """The kernel answers ENOENT to mkdir(2) in /proc, whoever asks."""
+    monkeypatch.setenv("INGOT_HOME", "/proc/ingot")
+    code, out, err = run("store", "gc")
+    assert (code, out) == (2, "")
+    assert err.startswith(
+        "Ingot cannot keep its data in /proc/ingot: it cannot be made there\n  hint: set INGOT_HOME"
+    )
+
+
 def test_depth_is_that_of_a_tree(run):
     assert run("show", "web", "--depth", "3") == (2, "", "--depth goes with --tree\n")
 
