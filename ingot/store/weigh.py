@@ -11,6 +11,7 @@ from pathlib import Path
 from shutil import which
 
 from ingot.bake.deb import Package, read_control
+from ingot.bake.disk.spec import as_written
 from ingot.bake.drop import is_dropped, patterns
 from ingot.bake.fetch import package_file
 from ingot.errors import BakeError, Problem
@@ -18,7 +19,6 @@ from ingot.recipe.files import expand_files
 from ingot.recipe.lockfile import Lock, LockedPackage
 from ingot.recipe.model import Recipe
 
-MIB, GIB = 2**20, 2**30
 # Package files hold three to five times their size. Where so many times their size fits, none need be read: that keeps the usual check quick.
 PLENTY = 12
 
@@ -34,14 +34,9 @@ def size_problem(recipe: Recipe, lock: Lock, packages: Path) -> Problem | None:
     needed = sources + _packages_size(recipe, lock, packages, size - sources)
     if needed <= size:
         return None
-    # Rounded up, in tenths of a GiB as the bake says it: what a person writes into the recipe.
-    if size < GIB:
-        have, least = f"{size // MIB} MiB", f"{-(-needed // MIB)} MiB"
-    else:
-        have, least = f"{size * 10 // GIB / 10:g} GiB", f"{-(-needed * 10 // GIB) / 10:g} GiB"
     return recipe.problem(
         ("root_volume", "size"),
-        f"size {have}, needs at least {least} for its packages, files and app",
+        f"size {as_written(size)}, needs at least {as_written(needed)} for its packages, files and app",
         "room for the content",
         "raise root_volume.size in the recipe; clones need room to work, too",
     )

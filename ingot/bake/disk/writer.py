@@ -12,14 +12,13 @@ from ingot.bake.disk.fat import partition_size, write_esp
 from ingot.bake.disk.identity import identifier, root_partition, root_partition_name
 from ingot.bake.disk.image import Image
 from ingot.bake.disk.initrd import build_initrd
-from ingot.bake.disk.spec import BOOT_FILES, MIB, DiskDigest, DiskSpec
+from ingot.bake.disk.spec import BOOT_FILES, MIB, DiskDigest, DiskSpec, as_written
 from ingot.bake.disk.uki import build_uki
 from ingot.bake.tree import Changes, Entry, sort_entries
 from ingot.errors import BakeError, SizeError
 
 _ESP_START = MIB  # the usual alignment
 _TAIL = MIB  # the backup partition table lies there
-_GIB = 1 << 30
 
 
 def write_disk(
@@ -108,10 +107,7 @@ def boot_image(spec: DiskSpec) -> bytes:
 
 
 def _too_small(spec: DiskSpec, needed: int) -> SizeError:
-    # Tenths of a GiB, rounded up: what a person writes into the recipe.
-    tenths = -(-needed * 10 // _GIB)
-    have = f"{spec.size / _GIB:.1f}".rstrip("0").rstrip(".")
     return SizeError(
-        f"size {have} GiB, needs at least {tenths / 10:g} GiB",
+        f"size {as_written(spec.size)}, needs at least {as_written(needed)}",
         hint="raise root_volume.size in the recipe; clones need room to work, too",
     )

@@ -1,16 +1,19 @@
 import errno
 import hashlib
 import os
+import re
 import threading
+from dataclasses import replace
 
 import pytest
 
 from ingot.bake.disk import DiskSpec, gpt, uki, write_disk
 from ingot.bake.disk.image import Image
-from ingot.bake.disk.spec import MIB, SNAPSHOT_BLOCK
+from ingot.bake.disk.spec import MIB, SNAPSHOT_BLOCK, as_written
 from ingot.bake.tree import Entry, Kind
-from ingot.errors import BakeError
+from ingot.errors import BakeError, SizeError
 from ingot.process import run
+from ingot.recipe.values import parse_size
 from tests.bake.disk.helpers import EPOCH, data_file, plain, round_trip, tiny_stub, tree
 
 
@@ -83,9 +86,12 @@ def test_the_same_arguments_give_the_same_disk(spec, tmp_path):
 
 def test_a_disk_that_is_too_small_says_so_and_leaves_nothing(spec, tmp_path):
     big = tree(data_file("/big", os.urandom(MIB) * 200))
-    with pytest.raises(BakeError, match=r"size 0\.2 GiB, needs at least 0\.3 GiB"):
+    with pytest.raises(SizeError) as caught:
         write_disk(spec, big, tmp_path / "disk.raw")
     assert not (tmp_path / "disk.raw").exists()
+    said = re.fullmatch(r"size 160MiB, needs at least (2\d\dMiB)", caught.value.message)
+    # What is said may stand in the recipe, and is enough.
+    write_disk(replace(spec, size=parse_size(said[1])), big, tmp_path / "disk.raw")
 
 
 def test_a_file_that_shrinks_meanwhile_is_an_error_and_leaves_nothing(tmp_path):
@@ -136,3 +142,11 @@ def test_what_a_disk_cannot_be(spec):
         DiskSpec(**{**fields, "architecture": "s390x"})
     with pytest.raises(BakeError, match="a multiple of 524288"):
         DiskSpec(**{**fields, "size": 1000})
+
+
+@pytest.mark.parametrize(
+    ("size", "written"), [(2 << 30, "2GiB"), (1, "1MiB"), (64 * MIB, "64MiB"), ((2 << 30) + 1, "2049MiB")]
+)
+def test_sizes_are_said_as_a_recipe_may_write_them(size, written):
+    assert as_written(size) == written
+    assert 0 <= parse_size(written) - size < MIB
