@@ -11,8 +11,8 @@ import typer
 from ingot import paths
 from ingot.cli.options import Environment
 from ingot.errors import InputError, Problem
-from ingot.recipe.load import environments, find_recipe, find_recipes, load_recipe
-from ingot.recipe.lockfile import Lock, load_lock
+from ingot.recipe.load import environments, find_recipe, find_recipes, read_recipe
+from ingot.recipe.lockfile import Lock, load_lock, problems_beside
 
 app = typer.Typer(add_completion=False)
 
@@ -53,7 +53,10 @@ def check(
 
 def _check(path: Path, environment: str | None, packages: Path) -> list[Problem]:
     """Raise InputError for all that is wrong with a recipe; return what may be."""
-    recipe = load_recipe(path, environment)
+    recipe, problems = read_recipe(path, environment)
+    if recipe is None or problems:
+        more = [] if recipe is None else problems_beside(recipe, problems)
+        raise InputError(f"{path}: the recipe has problems", problems=[*problems, *more])
     # A base AMI's lock is made with the account's credentials: a recipe can be checked before that.
     lock = load_lock(recipe) if recipe.base.ami is None or recipe.lock_path.is_file() else None
     if not isinstance(lock, Lock):

@@ -7,7 +7,7 @@ is ever guessed at: a date stays text.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -190,15 +190,19 @@ class _Reader:
         self.document.problems.append(problem)
 
 
-def pruned(document: Document, wrong: set[At]) -> Document:
-    """Return the document without the values at ``wrong``; what stays keeps its places."""
+def pruned(document: Document, wrong: set[At], instead: Mapping[At, str]) -> Document:
+    """Return the document without the values at ``wrong``, and with those of ``instead``; what stays keeps its places."""
     copy = Document(document.path, origin=document.origin or document)
 
     def kept(value: Plain, old: At, new: At) -> Plain:
         copy.values[new] = document.place(old)
         if old in document.keys:
             copy.keys[new] = document.keys[old]
+        if old in instead:
+            return instead[old]
         if isinstance(value, dict):
+            more = [at[-1] for at in instead if at[:-1] == old and at[-1] not in value]
+            value = {**value, **dict.fromkeys(map(str, more))}
             stay = [key for key in value if (*old, key) not in wrong]
             return {key: kept(value[key], (*old, key), (*new, key)) for key in stay}
         if isinstance(value, list):

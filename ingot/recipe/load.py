@@ -19,7 +19,15 @@ from ingot.recipe.model import Recipe
 from ingot.recipe.references import check_references
 from ingot.recipe.variables import environments_of, put_in, read_variables, spell
 
-__all__ = ["RECIPE_FILE", "environments", "find_recipe", "find_recipes", "load_recipe", "load_recipe_to_lock"]
+__all__ = [
+    "RECIPE_FILE",
+    "environments",
+    "find_recipe",
+    "find_recipes",
+    "load_recipe",
+    "load_recipe_to_lock",
+    "read_recipe",
+]
 
 
 def find_recipes(root: Path) -> dict[str, Path]:
@@ -47,6 +55,14 @@ def load_recipe(path: Path, environment: str | None = None) -> Recipe:
     Raises InputError that holds every problem of the recipe: form, keys, types, names, and files that are missing
     or leave the recipe's directory. Nothing but reading is done.
     """
+    recipe, problems = read_recipe(path, environment)
+    if recipe is None or problems:
+        raise InputError(f"{path}: the recipe has problems", problems=problems)
+    return recipe
+
+
+def read_recipe(path: Path, environment: str | None = None) -> tuple[Recipe | None, list[Problem]]:
+    """Return the recipe likewise, and every problem of it. Where there are problems, it is what is right of it, good for nothing but more checks."""
     if path.is_dir():
         path = path / RECIPE_FILE
     # Absolute, so that the recipe stays readable when the working directory changes.
@@ -63,9 +79,7 @@ def load_recipe(path: Path, environment: str | None = None) -> Recipe:
         problems += [p for p in check_references(recipe) if (p.file, p.line, p.column) not in known]
         expand_files(recipe, problems)
         read_archives(recipe, problems)
-    if recipe is None or problems:
-        raise InputError(f"{path}: the recipe has problems", problems=problems)
-    return recipe
+    return recipe, problems
 
 
 def load_recipe_to_lock(path: Path, environment: str | None = None) -> Recipe:
@@ -126,12 +140,20 @@ def _validate(document: Document, problems: list[Problem]) -> Recipe | None:
 
 def _without_wrong_parts(document: Document, error: ValidationError) -> Document:
     """Return the document without what the error names, and with stand-ins for the keys that every recipe needs."""
-    wrong = {_wrong_part(document, details) for details in error.errors(include_url=False)}
+    instead: dict[At, str] = {}
+    wrong: set[At] = set()
+    for details in error.errors(include_url=False):
+        at: At = tuple(details["loc"])
+        # Of an entry whose target is wrong the source can be looked at all the same.
+        if at[:1] in (("files",), ("app",)) and at[-1] == "target":
+            instead[at] = f"/{'-'.join(map(str, at))}"
+        else:
+            wrong.add(_wrong_part(document, details))
     if not isinstance(document.data, dict):
         return Document(document.path)
     name = document.path.parent.resolve().name
     needed = {"name": name, "base": {"debian": "bookworm"}, "root_volume": {"size": "2GiB"}}
-    left = pruned(document, wrong - {()})
+    left = pruned(document, wrong - {()}, instead)
     left.data = {**needed, **left.data} if isinstance(left.data, dict) else None
     return left
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -109,8 +110,7 @@ def load_lock(recipe: Recipe) -> Lock | AmiLock:
     lock: Lock | AmiLock | None = read_lock(recipe) if recipe.base.ami is None else read_ami_lock(recipe)
     command = f"run: {recipe.lock_command}"
     if lock is None:
-        missing = Problem(shown(recipe.lock_path), 1, 1, "no such file", "the lock of the recipe", command)
-        raise InputError(f"{shown(recipe.lock_path)} is missing", problems=[missing], hint=command)
+        raise InputError(f"{shown(recipe.lock_path)} is missing", problems=[_missing(recipe)], hint=command)
     if isinstance(lock, AmiLock):
         problems = stale(recipe, lock, command)
     else:
@@ -118,6 +118,26 @@ def load_lock(recipe: Recipe) -> Lock | AmiLock:
     if problems:
         raise InputError(f"the lock of {recipe.name} is stale", problems=problems, hint=command)
     return lock
+
+
+def problems_beside(recipe: Recipe, others: Sequence[Problem]) -> list[Problem]:
+    """Return what is wrong with the lock of a recipe that has ``others`` as well: only what those cannot have caused."""
+    whole = (recipe.document.origin or recipe.document).data
+    base = whole.get("base") if isinstance(whole, dict) else None
+    if recipe.base.ami is not None or base != recipe.base.model_dump(exclude_none=True):
+        return []
+    try:
+        lock = read_lock(recipe)
+    except InputError as error:
+        return error.problems
+    known = {(problem.file, problem.line, problem.column) for problem in others}
+    found = [_missing(recipe)] if lock is None else _lacking(recipe, lock)
+    return [problem for problem in found if (problem.file, problem.line, problem.column) not in known]
+
+
+def _missing(recipe: Recipe) -> Problem:
+    command = f"run: {recipe.lock_command}"
+    return Problem(shown(recipe.lock_path), 1, 1, "no such file", "the lock of the recipe", command)
 
 
 def load_packages_lock(recipe: Recipe) -> Lock:
@@ -197,20 +217,30 @@ def _stale(recipe: Recipe, distribution: Distribution, lock: Lock, command: str)
         what = f"{recipe.architecture}, but the lock is for {lock.architecture}"
         found.append(recipe.problem(("architecture",), what, "the same in both", command))
     found += _stale_archives(recipe, lock, command)
-    locked, named = set(lock.requested.packages), set(recipe.packages)
-    for number, name in enumerate(recipe.packages):
-        if name not in locked:
-            what = f"the package {name!r}, which the lock lacks"
-            found.append(recipe.problem(("packages", number), what, "a lock of this recipe", command))
+    found += _lacking(recipe, lock)
     # Not the rest of the base: a lock that was made before Ingot's own list changed is still a whole image.
     for name in sorted({*distribution.base_packages, *distribution.tools} & _NEEDED_FOR.keys()):
         if name not in lock.versions():
             what = f"a {_NEEDED_FOR[name]} that needs {name}, which the lock lacks"
             found.append(recipe.problem((_NEEDED_FOR[name],), what, "a lock of this recipe", command))
-    for name in sorted(locked - named):
+    for name in sorted(set(lock.requested.packages) - set(recipe.packages)):
         what = f"no package {name!r}, but the lock was made with it"
         found.append(recipe.problem(("packages",), what, "a lock of this recipe", command))
     return found
+
+
+def _lacking(recipe: Recipe, lock: Lock) -> list[Problem]:
+    """Return which packages of the recipe its lock was not made with."""
+    return [
+        recipe.problem(
+            ("packages", number),
+            f"the package {name!r}, which the lock lacks",
+            "a lock of this recipe",
+            f"run: {recipe.lock_command}",
+        )
+        for number, name in enumerate(recipe.packages)
+        if name not in lock.requested.packages
+    ]
 
 
 def locked_archive(archive: Archive) -> LockedArchive:

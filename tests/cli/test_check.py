@@ -59,6 +59,51 @@ def test_a_recipe_without_its_lock(ingot):
     assert "stpes" in done.stderr
 
 
+def test_all_is_said_at_once(ingot):
+    """A target that is wrong hides no source that is missing; a mistake anywhere hides no lock and no package that is missing in it."""
+    recipe = ingot.recipes / "one" / "recipe.yaml"
+    recipe.write_text(
+        "name: one\nbase: {debian: bookworm}\nroot_volume: {size: 2GiB}\nstpes: []\npackages: [abc, abc, Wrong, xyz]\n"
+        "app: {source: nope/, target: ../x}\n"
+        "files:\n- {source: files/a}\n- {source: files/b, target: b}\n- {source: files/c, target: /c}\n"
+    )
+    mistakes = [
+        "4:1: unknown key 'stpes'",
+        "5:17: package 'abc' a second time",
+        "5:22: text 'Wrong'",
+        "6:15: no directory nope/",
+        "6:30: '../x', which climbs with '..'",
+        "8:3: no key 'target'",
+        "8:12: no file files/a",
+        "9:12: no file files/b",
+        "9:29: 'b', a relative path",
+        "10:12: no file files/c",
+    ]
+    assert said(ingot("check", "one")) == [
+        "recipe.lock:1:1: no such file",
+        *(f"recipe.yaml:{m}" for m in mistakes),
+    ]
+    lock = {
+        "format": 1, "distribution": {"id": "debian", "suite": "bookworm"}, "architecture": "amd64", "epoch": 1, "packages": [],
+        "requested": {"base": [], "packages": ["gone"], "tools": []},
+    }  # fmt: skip
+    (recipe.parent / "recipe.lock").write_text(json.dumps(lock))
+    lacks = ["5:12: the package 'abc', which the lock lacks", "5:29: the package 'xyz', which the lock lacks"]
+    assert said(ingot("check", "one")) == [
+        f"recipe.yaml:{m}" for m in [mistakes[0], lacks[0], *mistakes[1:3], lacks[1], *mistakes[3:]]
+    ]
+    # With another base nothing in the lock counts.
+    recipe.write_text(recipe.read_text().replace("bookworm", "buster"))
+    assert not any("lock" in line for line in said(ingot("check", "one")))
+
+
+def said(done):
+    """Return each problem's place in the recipe `one` and what was found there."""
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("  hint")]
+    return [line.removeprefix("image_recipes/one/").split("; expected")[0] for line in lines]
+
+
 def test_a_name_that_is_not_there(ingot):
     done = ingot("check", "tow")
     assert done.returncode == 2
