@@ -13,7 +13,7 @@ from ingot.aws.orphans import OLD
 from ingot.aws.prune_uses import TemplateVersion, Uses, find_uses, shared_with
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.type_defs import FilterTypeDef, ImageTypeDef
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, ImageTypeDef, SnapshotTypeDef
 
     from ingot.aws.clients import Clients
 
@@ -64,6 +64,8 @@ class PrunePlan:
     images: tuple[Judged, ...]
     snapshots: tuple[str, ...]
     versions: tuple[TemplateVersion, ...]
+    recipes: tuple[str, ...]
+    """Every recipe that the account has an AMI or a snapshot of, whether it was asked for or not."""
 
     @property
     def going(self) -> tuple[Judged, ...]:
@@ -98,7 +100,9 @@ def plan_prune(clients: Clients, rules: Rules, now: dt.datetime) -> PrunePlan:
             key=lambda one: (one.recipe, one.made),
         )
     )
-    return PrunePlan(judged, tuple(_orphans(clients, images, rules, now)), versions)
+    shots = _own_snapshots(clients)
+    recipes = {tags.tags_of(thing)[tags.RECIPE] for thing in (*images, *shots)}
+    return PrunePlan(judged, tuple(_orphans(shots, images, rules, now)), versions, tuple(sorted(recipes)))
 
 
 def own_images(clients: Clients) -> list[ImageTypeDef]:
@@ -200,18 +204,24 @@ def _snapshots_of(image: Mapping[str, Any]) -> Iterator[str]:
             yield mapping["Ebs"]["SnapshotId"]
 
 
+def _own_snapshots(clients: Clients) -> list[SnapshotTypeDef]:
+    """Return the account's snapshots of Ingot."""
+    pages = clients.ec2.get_paginator("describe_snapshots")
+    return [
+        shot for page in pages.paginate(OwnerIds=["self"], Filters=OF_INGOT) for shot in page["Snapshots"]
+    ]
+
+
 def _orphans(
-    clients: Clients, images: Sequence[ImageTypeDef], rules: Rules, now: dt.datetime
+    shots: Sequence[SnapshotTypeDef], images: Sequence[ImageTypeDef], rules: Rules, now: dt.datetime
 ) -> Iterator[str]:
     """Give the snapshots of Ingot that no AMI uses: someone deregistered it and left them."""
     used = {snapshot for image in images for snapshot in _snapshots_of(image)}
-    pages = clients.ec2.get_paginator("describe_snapshots")
-    for page in pages.paginate(OwnerIds=["self"], Filters=OF_INGOT):
-        for shot in page["Snapshots"]:
-            told = tags.tags_of(shot)
-            if rules.recipes and told[tags.RECIPE] not in rules.recipes:
-                continue
-            # One in progress has no AMI yet; what a dead publish left, the next publish removes.
-            old = now - shot["StartTime"] >= max(rules.min_age, OLD)
-            if shot["SnapshotId"] not in used and old and told.get(tags.STATE) != tags.IN_PROGRESS:
-                yield shot["SnapshotId"]
+    for shot in shots:
+        told = tags.tags_of(shot)
+        if rules.recipes and told[tags.RECIPE] not in rules.recipes:
+            continue
+        # One in progress has no AMI yet; what a dead publish left, the next publish removes.
+        old = now - shot["StartTime"] >= max(rules.min_age, OLD)
+        if shot["SnapshotId"] not in used and old and told.get(tags.STATE) != tags.IN_PROGRESS:
+            yield shot["SnapshotId"]

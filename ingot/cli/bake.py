@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingot.bake.disk.spec import SNAPSHOT_BLOCK
-from ingot.cli.options import Environment
+from ingot.cli.options import Environment, without_slash
 from ingot.cli.reporting import Reporter
 from ingot.errors import VerificationError
 from ingot.recipe.load import find_recipe, load_recipe
@@ -25,7 +25,7 @@ SHOWN = 20
 
 @app.command()
 def bake(
-    name: Annotated[str, typer.Argument(help="The recipe.")],
+    name: Annotated[str, typer.Argument(callback=without_slash, help="The recipe.")],
     force: Annotated[bool, typer.Option("--force", help="Bake although the store has the image.")] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Bake again from the packages alone and compare every byte.")

@@ -18,7 +18,7 @@ import typer
 from ingot import paths
 from ingot.aws.console import TEST, last_line, tail
 from ingot.cli.boot_record import BootRecord
-from ingot.cli.options import Environment
+from ingot.cli.options import Environment, without_slash
 from ingot.cli.reporting import Reporter
 from ingot.errors import InputError, VerificationError
 from ingot.localcloud.machines.alone import booted_alone
@@ -39,7 +39,12 @@ DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @app.command()
 def boot(
-    name: Annotated[str, typer.Argument(help="The recipe, or the recipe digest of an image in the store.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            callback=without_slash, help="The recipe, or the recipe digest of an image in the store."
+        ),
+    ],
     no_tests: Annotated[bool, typer.Option("--no-tests", help="Do not run the recipe's tests.")] = False,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the machine's disk and console, and say where.")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ingot import paths
-from ingot.cli.options import Environment
+from ingot.cli.options import Environment, without_slash
 from ingot.errors import InputError, Problem
 from ingot.recipe.load import environments, find_recipe, find_recipes, read_recipe
 from ingot.recipe.lockfile import Lock, load_lock, problems_beside
@@ -19,7 +19,9 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def check(
-    names: Annotated[list[str] | None, typer.Argument(help="The recipes; all when none is named.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(callback=without_slash, help="The recipes; all when none is named.")
+    ] = None,
     env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
 ) -> None:

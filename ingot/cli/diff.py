@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ingot.cli.options import without_slash
 from ingot.errors import InputError
 from ingot.review.render import render_markdown, render_report, render_text
 
@@ -24,10 +25,18 @@ IMAGE = "RECIPE|DIGEST|AMI|REVISION:RECIPE"
 
 @app.command()
 def diff(
-    before: Annotated[str, typer.Argument(metavar="A", help=f"The image before: {IMAGE}.")],
-    after: Annotated[str, typer.Argument(metavar="B", help="The image after, named in the same ways.")],
+    before: Annotated[
+        str, typer.Argument(metavar="A", callback=without_slash, help=f"The image before: {IMAGE}.")
+    ],
+    after: Annotated[
+        str,
+        typer.Argument(metavar="B", callback=without_slash, help="The image after, named in the same ways."),
+    ],
     recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A and B are git revisions of this recipe.")
+        str | None,
+        typer.Option(
+            metavar="NAME", callback=without_slash, help="A and B are git revisions of this recipe."
+        ),
     ] = None,
     environment: Annotated[
         str | None, typer.Option("--env", metavar="NAME", help="The recipe's environment.")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.options import Environment
+from ingot.cli.options import Environment, without_slash
 from ingot.errors import InputError
 from ingot.recipe.document import shown
 from ingot.recipe.load import find_recipe, load_recipe_to_lock
@@ -21,7 +21,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def lock(
-    name: Annotated[str, typer.Argument(help="The recipe.")],
+    name: Annotated[str, typer.Argument(callback=without_slash, help="The recipe.")],
     packages: Annotated[
         list[str] | None, typer.Argument(metavar="[PACKAGE]...", help="With --upgrade: only these may move.")
     ] = None,

@@ -5,20 +5,27 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from ingot.cli.options import without_slash
+from ingot.errors import InputError
 
 if TYPE_CHECKING:
     from ingot.aws.prune import Pruned
     from ingot.aws.prune_plan import PrunePlan
 
 app = typer.Typer(add_completion=False)
+RECIPES = Path("image_recipes")
 
 
 @app.command()
 def prune(
-    recipes: Annotated[list[str] | None, typer.Argument(help="Recipes to look at. [default: all]")] = None,
+    recipes: Annotated[
+        list[str] | None, typer.Argument(callback=without_slash, help="Recipes to look at. [default: all]")
+    ] = None,
     keep: Annotated[int, typer.Option(min=1, help="How many of each recipe's newest images stay.")] = 5,
     min_age: Annotated[int, typer.Option(min=0, help="Images younger than this stay, days.")] = 7,
     versions: Annotated[
@@ -41,6 +48,7 @@ def prune(
     rules = Rules(keep, dt.timedelta(days=min_age), versions, tuple(recipes or ()))
     with translated():
         plan = plan_prune(clients, rules, dt.datetime.now(dt.UTC))
+        _check_names(rules.recipes, plan.recipes, clients.region)
         if not yes:
             print(json.dumps(plan.as_dict(), sort_keys=True) if as_json else _shown(plan))
             return
@@ -50,6 +58,21 @@ def prune(
     for what, why in done.stayed:
         print(f"ingot: {what} stays: {why}", file=sys.stderr)
     raise typer.Exit(1 if done.stayed else 0)
+
+
+def _check_names(names: tuple[str, ...], published: tuple[str, ...], region: str) -> None:
+    """Raise InputError for a name that is no recipe's: neither the project has it, nor the account something of it."""
+    from ingot.recipe.explain import close_to
+    from ingot.recipe.load import find_recipes
+
+    # It may be called outside of a project, and for a recipe that was deleted.
+    known = sorted({*published, *(find_recipes(RECIPES) if RECIPES.is_dir() else ())})
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"no recipe {name!r} in {RECIPES}, and no image of one in {region}; there is: {', '.join(known) or 'none'}",
+                hint=close_to(name, known),
+            )
 
 
 def _shown(plan: PrunePlan) -> str:

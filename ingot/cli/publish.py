@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingot import paths
-from ingot.cli.options import Environment
+from ingot.cli.options import Environment, without_slash
 from ingot.cli.publishing import MODES, PACKAGES, publish_image
 from ingot.errors import IngotError, InputError
 
@@ -56,7 +56,7 @@ Packages = Annotated[
 
 @app.command()
 def publish(
-    name: Annotated[str, typer.Argument(help="The recipe's name, or its directory.")],
+    name: Annotated[str, typer.Argument(callback=without_slash, help="The recipe's name, or its directory.")],
     digest: Expected = None,
     no_test: Untested = False,
     asset: Asset = False,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ingot.cli.options import Environment
+from ingot.cli.options import Environment, without_slash
 from ingot.errors import InputError
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import find_recipes, load_recipe
@@ -23,7 +23,10 @@ DEPTH = 2
 @app.command()
 def show(
     what: Annotated[
-        str, typer.Argument(metavar="NAME|DIGEST", help="A recipe, or the beginning of a digest.")
+        str,
+        typer.Argument(
+            metavar="NAME|DIGEST", callback=without_slash, help="A recipe, or the beginning of a digest."
+        ),
     ],
     packages: Annotated[
         bool, typer.Option("--packages", help="List all packages by the bytes of their files.")

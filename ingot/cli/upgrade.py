@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ingot.cli.comment import github
+from ingot.cli.options import without_slash
 from ingot.recipe.load import environments, find_recipe, find_recipes, load_recipe
 from ingot.recipe.lock import Upgrade as Moves
 from ingot.recipe.lock import moved, resolve_lock
@@ -21,7 +22,9 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def upgrade(
-    names: Annotated[list[str] | None, typer.Argument(help="The recipes; all when none is named.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(callback=without_slash, help="The recipes; all when none is named.")
+    ] = None,
     repository: Annotated[
         str | None, typer.Option(help="OWNER/NAME.", envvar="GITHUB_REPOSITORY", show_envvar=True)
     ] = None,

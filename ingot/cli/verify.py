@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingot import paths
-from ingot.cli.options import Environment
+from ingot.cli.options import Environment, without_slash
 
 if TYPE_CHECKING:
     from ingot.fleet.image import ImageVerdict
@@ -64,7 +64,7 @@ def fleet(
 
 @app.command()
 def image(
-    name: Annotated[str, typer.Argument(help="A recipe's name, or an AMI's id.")],
+    name: Annotated[str, typer.Argument(callback=without_slash, help="A recipe's name, or an AMI's id.")],
     as_json: JsonOption = False,
     env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),

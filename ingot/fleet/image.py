@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ingot.aws import ami, registry, tags
 from ingot.aws.blocks import BlockMap
 from ingot.aws.readback import ReadBack, read_back, read_root
-from ingot.errors import VerificationError
+from ingot.errors import InputError, VerificationError
 
 if TYPE_CHECKING:
     from ingot.aws.clients import Clients
@@ -50,11 +50,11 @@ def verify_image(
     """Read all blocks of an AMI's snapshot and compare them with the manifest of its recipe digest.
 
     Where ``manifest_of`` has none, the root digest must be that of the AMI's tag; which blocks differ is not known then. Raises
-    VerificationError when the AMI is not there, or neither tells what it should be.
+    InputError when the AMI is not there, VerificationError when neither tells what it should be.
     """
     image = ami.describe(clients, ami_id)
     if image is None:
-        raise VerificationError(f"there is no AMI {ami_id} in {clients.region}")
+        raise InputError(f"there is no AMI {ami_id} in {clients.region}")
     told = tags.tags_of(image)
     snapshot_id = ami.snapshot_of(image)
     if tags.DIGEST not in told or not snapshot_id:

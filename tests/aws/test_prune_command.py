@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ingot.cli.prune import app
+from ingot.errors import InputError
 from tests.aws.conftest import KEYS
 from tests.aws.prune_account import Account
 from tests.aws.support import holdings
@@ -59,6 +60,22 @@ def test_what_stays_is_told_and_the_exit_code_is_1(run, amis, proxy):
     result = run("--yes")
     assert result.exit_code == 1
     assert f"ingot: {amis[0]} stays: DeregisterImage was refused" in result.stderr
+
+
+def test_a_name_that_is_no_recipes_is_bad_input(run, amis, tmp_path, monkeypatch, direct):
+    """A recipe that the project deleted stays prunable; so does one that has no image yet."""
+    before = holdings(direct)
+    monkeypatch.chdir(tmp_path)
+    result = run("wbe", "--yes")
+    assert isinstance(result.exception, InputError)
+    assert str(result.exception) == (
+        "no recipe 'wbe' in image_recipes, and no image of one in us-east-1; there is: web\n  hint: did you mean web?"
+    )
+    assert holdings(direct) == before
+    assert run("web/").stdout.startswith(f"remove  {amis[0]}  web")
+    (tmp_path / "image_recipes" / "new").mkdir(parents=True)
+    (tmp_path / "image_recipes" / "new" / "recipe.yaml").touch()
+    assert (run("new").exit_code, run("new").stdout) == (0, "nothing to remove\n")
 
 
 def test_at_least_one_image_of_a_recipe_stays(run):

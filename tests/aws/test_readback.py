@@ -10,7 +10,7 @@ import pytest
 from ingot.aws import tags
 from ingot.aws.blocks import BLOCK_SIZE, ZERO_DIGEST
 from ingot.aws.publish import publish
-from ingot.errors import PublishError, VerificationError
+from ingot.errors import InputError, PublishError, VerificationError
 from ingot.fleet.image import ami_of, verify_image
 from ingot.localcloud.ebs import blocks_of
 from tests.aws.support import make_image
@@ -71,7 +71,7 @@ def test_a_block_that_cannot_be_read_is_an_error_not_a_difference(image, clients
 def test_what_is_not_there_is_said_so(image, clients, settings, known):
     with pytest.raises(VerificationError, match="is not published in us-east-1"):
         ami_of(clients, "web", image.digest)
-    with pytest.raises(VerificationError, match="there is no AMI ami-0123456789abcdef0"):
+    with pytest.raises(InputError, match="there is no AMI ami-0123456789abcdef0"):
         verify_image(clients, "ami-0123456789abcdef0", manifest_of=known.get, progress=quiet)
     published = publish(image, clients, settings, quiet)
     clients.ec2.delete_tags(Resources=[published.ami_id], Tags=[{"Key": tags.ROOT_DIGEST}])

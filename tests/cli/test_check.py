@@ -110,6 +110,14 @@ def test_a_name_that_is_not_there(ingot):
     assert "did you mean two" in done.stderr
 
 
+def test_the_slash_of_a_shells_completion_counts_for_nothing(ingot):
+    assert ingot("check", "two/").stdout == "two: ok\n"
+    for command in ("bake", "boot", "digest", "lock", "show", "publish", "upgrade"):
+        done = ingot(command, "three/", *(["--dry-run"] if command == "upgrade" else []))
+        assert done.returncode == 2
+        assert "three/" not in done.stderr
+
+
 def test_no_directory_of_recipes(ingot):
     done = ingot("check", "--recipes", "nowhere")
     assert done.returncode == 2
