@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ingot.review.image_diff_words import number
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -51,14 +53,15 @@ def _table(found: FleetStatus) -> Table:
     from rich.table import Table
 
     table = Table(
-        title=f"{found.recipe} {found.digest[:12]}: {len(found.clones)} of {found.desired} clones",
+        title=f"{found.recipe} {found.digest[:12]}: {_count(found)}",
         title_justify="left",
     )
-    for heading in ("clone", "AMI", "version", "lifecycle", "health", "recipe digest"):
+    for heading in ("clone", "host", "AMI", "version", "lifecycle", "health", "recipe digest"):
         table.add_column(heading, no_wrap=True)
     for clone in found.clones:
         table.add_row(
             clone.instance_id,
+            clone.host,
             clone.ami_id,
             clone.version,
             clone.lifecycle,
@@ -67,3 +70,9 @@ def _table(found: FleetStatus) -> Table:
             style=None if clone.serves else "yellow",
         )
     return table
+
+
+def _count(found: FleetStatus) -> str:
+    """Return how many clones there are; during a refresh that is more than are desired."""
+    clones = number(len(found.clones), "clone")
+    return clones if len(found.clones) == found.desired else f"{clones} ({found.desired} desired)"

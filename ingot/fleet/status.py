@@ -30,7 +30,7 @@ class Clone:
     """One instance of the group. ``health`` is that of the load balancer's target; ``digest`` and ``inventory`` come from the AMI's tags.
 
     ``launched``: when EC2 started it, Unix seconds; None when EC2 does not know it. ``inventory``: the digests of what its image holds, by
-    section; empty when the AMI does not say.
+    section; empty when the AMI does not say. ``host``: the host name that EC2 gives it, without its domain.
     """
 
     instance_id: str
@@ -42,6 +42,7 @@ class Clone:
     digest: str
     launched: float | None = None
     inventory: dict[str, str] = field(default_factory=dict)
+    host: str = UNKNOWN
 
     @property
     def serves(self) -> bool:
@@ -169,6 +170,7 @@ def _clones(clients: Clients, group: AutoScalingGroupTypeDef) -> tuple[Clone, ..
                 digest=told.get(ami_id, {}).get(tags.DIGEST, UNKNOWN),
                 launched=None if instance is None else instance["LaunchTime"].timestamp(),
                 inventory=tags.inventory_of(told.get(ami_id, {})),
+                host=(instance or {}).get("PrivateDnsName", "").partition(".")[0] or UNKNOWN,
             )
         )
     return tuple(sorted(clones, key=lambda clone: (clone.version, clone.instance_id)))

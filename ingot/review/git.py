@@ -47,7 +47,7 @@ class Repository:
             said = error.output.strip()
             hint = said if "dubious ownership" in said else "run it in a clone of the project"
             raise InputError(
-                f"{project} is not in a git repository that can be read; a plan compares revisions", hint=hint
+                f"{project} is not in a git repository that can be read; revisions are in one", hint=hint
             ) from error
         return cls(project.absolute(), prefix)
 

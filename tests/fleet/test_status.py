@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from ingot.cli.status import show
 from ingot.errors import IngotError
 from ingot.fleet.status import Clone, FleetStatus, Refresh, fleet_status
 from ingot.fleet.wait import wait_steady
@@ -113,6 +114,8 @@ def test_the_clones_are_shown_with_what_they_were_launched_from(stack, clients):
     assert clone.lifecycle == "InService"
     assert status.version == "1"
     assert json.loads(json.dumps(status.as_dict()))["clones"][0]["ami_id"] == stack
+    assert clone.host.startswith("ip-")
+    assert "." not in clone.host
 
 
 def test_a_refresh_that_runs_is_shown(stack, clients, proxy):
@@ -141,3 +144,15 @@ def test_a_group_of_more_than_200_clones_is_asked_for_in_parts(cloud, clients, p
 
     assert _instances(clients, [f"i-{number:017x}" for number in range(401)]) == {}
     assert proxy.seen["DescribeInstances"] == 3
+
+
+@pytest.mark.parametrize(("desired", "said"), [(2, "2 clones"), (1, "2 clones (1 desired)")])
+def test_the_table_counts_the_clones_and_names_their_hosts_as_the_page_does(capsys, desired, said):
+    clones = (replace(CLONE, host="ip-172-20-192-4"), replace(CLONE, instance_id="i-2"))
+    show(FleetStatus("IngotFleet", "http://x", "g", "web", "d" * 64, desired, "2", clones, None))
+    out = capsys.readouterr().out
+    assert f"web {'d' * 12}: {said} " in out
+    assert [line.split("│")[2].strip() for line in out.splitlines() if line.startswith("│")] == [
+        "ip-172-20-192-4",
+        "unknown",
+    ]

@@ -54,7 +54,7 @@ def test_without_a_trunk_it_says_what_was_tried(project):
 
 
 def test_outside_of_a_repository_is_bad_input(tmp_path):
-    with pytest.raises(InputError, match="is not in a git repository"):
+    with pytest.raises(InputError, match="is not in a git repository that can be read; revisions are in one"):
         Repository.around(tmp_path)
 
 
