@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingot.aws import tags
 from ingot.aws.settings import stack_outputs
-from ingot.errors import IngotError
+from ingot.errors import IngotError, InputError
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling.type_defs import AutoScalingGroupTypeDef
@@ -102,13 +102,14 @@ class FleetStatus:
 
 
 def fleet_status(clients: Clients, stack: str = FLEET_STACK) -> FleetStatus:
-    """Look at the fleet of a stack; raises IngotError when the stack, its outputs or its group are not there."""
+    """Look at the fleet of a stack; raises InputError when there is no such stack, IngotError when its outputs or its group are not there."""
     outputs = stack_outputs(clients, stack)
     missing = [key for key in OUTPUTS if key not in (outputs or {})]
     if outputs is None or missing:
         what = "is not deployed" if outputs is None else f"lacks the outputs {', '.join(missing)}"
-        raise IngotError(
-            f"the stack {stack} {what} in {clients.region}", hint=f"deploy it: ingot deploy {stack}"
+        kind = InputError if outputs is None else IngotError
+        raise kind(
+            f"the stack {stack} {what} in {clients.region}", hint=f"deploy it: ingot deploy --stack {stack}"
         )
     name = outputs["AutoScalingGroupName"]
     groups = clients.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])[
@@ -116,7 +117,8 @@ def fleet_status(clients: Clients, stack: str = FLEET_STACK) -> FleetStatus:
     ]
     if not groups:
         raise IngotError(
-            f"the Auto Scaling group {name} of the stack {stack} is gone", hint=f"ingot deploy {stack}"
+            f"the Auto Scaling group {name} of the stack {stack} is gone",
+            hint=f"ingot deploy --stack {stack}",
         )
     group = groups[0]
     return FleetStatus(
