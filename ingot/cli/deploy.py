@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 ASSEMBLY = Path("cdk.out")
+APPROVALS = ("never", "any-change", "broadening")
 
 
 def _say(message: str) -> None:
@@ -48,12 +49,18 @@ def deploy(
     """Publish what is missing, then run `cdk deploy`; print the URL and the clones."""
     from ingot.aws.clients import connect
     from ingot.aws.failures import translated
+    from ingot.cli.deploy_guard import alone
 
-    with translated():
+    if require_approval not in APPROVALS:
+        raise InputError(
+            f"--require-approval: found {require_approval!r}; expected never, any-change or broadening"
+        )
+    if bootstrap_only:
+        with translated():
+            _bootstrap(connect())
+        return
+    with translated(), alone(Path.cwd()):
         clients = connect()
-        if bootstrap_only:
-            _bootstrap(clients)
-            return
         assembly = _synthesize(context or [])
         _require_bootstrap(clients, assembly)
         chosen = _chosen(assembly, stack)
@@ -161,9 +168,14 @@ def _publish(image: GoldenAsset) -> None:
 def _deploy(clients: Clients, assembly: Assembly, stacks: tuple[str, ...], arguments: list[str]) -> list[str]:
     """Run `cdk deploy` on the assembly; return the names of the stacks that are not as they were."""
     from ingot.cli import cdk
+    from ingot.cli.deploy_guard import InterruptedDeploymentError, wait_settled
 
+    wait_settled(clients, stacks, progress=_say)
     before = {name: _template(clients, name) for name in assembly.stacks}
-    cdk.cdk(["deploy", "--app", str(assembly.directory), *stacks, *arguments])
+    try:
+        cdk.cdk(["deploy", "--app", str(assembly.directory), *stacks, *arguments])
+    except KeyboardInterrupt as error:
+        raise InterruptedDeploymentError from error
     return [name for name in assembly.stacks if _template(clients, name) != before[name]]
 
 

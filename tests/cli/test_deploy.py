@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,10 +10,15 @@ from pathlib import Path
 
 import boto3
 import pytest
+from moto.cloudformation import cloudformation_backends
 from moto.server import ThreadedMotoServer
 
+from ingot.aws.clients import connect
 from ingot.aws.waiting import wait_until
+from ingot.cli import cdk
+from ingot.cli.deploy_guard import alone, wait_settled
 from ingot.cli.main import main
+from ingot.errors import IngotError
 
 DIGEST = "4f" * 32
 # A cdk that records its arguments; with MAKE_STACKS it makes a stack of each name when it deploys.
@@ -27,6 +33,11 @@ if sys.argv[1] == "synth":
         sys.exit(complaint.read_text())
 if sys.argv[1] == "deploy":
     print("deploying")
+    if "HANG_CDK" in os.environ:
+        import signal
+        signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+        (here / "deploying").touch()
+        signal.pause()
 if sys.argv[1] == "deploy" and "MAKE_STACKS" in os.environ:
     import boto3
     cloudformation = boto3.client("cloudformation")
@@ -284,6 +295,10 @@ def test_an_app_that_breaks_is_shown_whole(project, capfd):
     ("arguments", "message"),
     [
         (["-c", "colour"], "--context colour: found no '=', expected KEY=VALUE"),
+        (
+            ["--require-approval", "maybe"],
+            "--require-approval: found 'maybe'; expected never, any-change or broadening",
+        ),
         (["--stack", "Nope"], "there is no stack 'Nope'; the app has: IngotBuilder, IngotFleet"),
     ],
 )
@@ -298,3 +313,54 @@ def test_without_the_cdk_cli_it_is_named(project, capfd, monkeypatch):
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     assert deploy() == 3
     assert "cdk is missing on this machine" in capfd.readouterr().err
+
+
+def test_an_interrupted_deployment_says_that_it_goes_on_in_aws(project, monkeypatch):
+    publish_image()
+    monkeypatch.setenv("HANG_CDK", "1")
+    command = [sys.executable, "-m", "ingot.cli.main", "deploy"]
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as child:
+        wait_until((project / "deploying").exists, "cdk to start", limit=120)
+        os.killpg(child.pid, signal.SIGINT)
+        _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert (
+        err.count("ingot: interrupted\n  hint: a deployment that has begun goes on in AWS; `ingot status`")
+        == 1
+    )
+    assert "Traceback" not in err
+
+
+def test_node_is_the_real_one_not_a_python_program():
+    node = shutil.which("node", path=cdk.environment()["PATH"])
+    assert node is not None
+    assert Path(node).read_bytes()[:4] == b"\x7fELF"
+
+
+def test_an_earlier_deployment_that_goes_on_is_waited_for(project):
+    template = json.dumps({"Resources": {"H": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}})
+    boto3.client("cloudformation").create_stack(StackName="IngotFleet", TemplateBody=template)
+    stacks = cloudformation_backends["123456789012"]["us-east-1"].stacks.values()
+    [stack] = [stack for stack in stacks if stack.name == "IngotFleet" and stack.status == "CREATE_COMPLETE"]
+    stack.status = "UPDATE_IN_PROGRESS"
+    with pytest.raises(IngotError, match="IngotFleet is still in UPDATE_IN_PROGRESS after 0 s"):
+        wait_settled(connect(), ("IngotFleet",), progress=lambda _: None, limit=0)
+    said = []
+
+    def progress(line):
+        said.append(line)
+        stack.status = "UPDATE_COMPLETE"
+
+    wait_settled(connect(), ("IngotBuilder", "IngotFleet"), progress=progress)
+    assert said == [
+        "the stack IngotFleet is in UPDATE_IN_PROGRESS: an earlier deployment goes on; waiting for it"
+    ]
+
+
+def test_a_second_deployment_of_the_app_names_the_first_and_touches_nothing(project, capfd):
+    with alone(project):
+        assert deploy() == 1
+    said = capfd.readouterr().err
+    assert f"another deployment of this app runs (process {os.getpid()}); wait for it" in said
+    assert calls(project) == []
+    assert deploy() == 0

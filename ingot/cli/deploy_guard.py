@@ -1,0 +1,98 @@
+"""What ``ingot deploy`` looks at before it runs the CDK CLI: is another deployment of this app at work, here or in AWS?"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingot import paths
+from ingot.errors import IngotError
+
+if TYPE_CHECKING:
+    from ingot.aws.clients import Clients
+
+# Seconds. CloudFormation gives an instance refresh an hour at most, and rolls back as long again.
+LIMIT = 7200.0
+LONGEST_PAUSE = 5.0
+
+
+class InterruptedDeploymentError(IngotError):
+    """The caller ended the CDK CLI; what CloudFormation does goes on."""
+
+    exit_code = 130
+
+    def __init__(self) -> None:
+        super().__init__(
+            "interrupted",
+            hint="a deployment that has begun goes on in AWS; `ingot status` shows the fleet, "
+            "and the next `ingot deploy` waits for it",
+        )
+
+
+@contextmanager
+def alone(app: Path) -> Iterator[None]:
+    """Hold the lock of the app in directory ``app``; raise IngotError with the process that has it.
+
+    The lock file is not in the app's own directory, where Git would see it.
+    """
+    digest = hashlib.sha256(str(app.resolve()).encode()).hexdigest()[:16]
+    file = paths.home() / "deploying" / f"{digest}.lock"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            raise IngotError(
+                f"another deployment of this app runs (process {handle.read().strip()}); wait for it"
+            ) from None
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        yield
+
+
+def wait_settled(
+    clients: Clients, stacks: tuple[str, ...], *, progress: Callable[[str], None], limit: float = LIMIT
+) -> None:
+    """Wait until CloudFormation changes none of these stacks; raises IngotError when it still does after ``limit`` s."""
+    from ingot.aws.waiting import wait_until
+
+    for name in stacks:
+        told = ""
+
+        def settled(name: str = name) -> bool:
+            nonlocal told
+            status = _status(clients, name)
+            # A stack in review has a change set and nothing else: it waits for a deployment.
+            if not status.endswith("_IN_PROGRESS") or status == "REVIEW_IN_PROGRESS":
+                return True
+            if status != told:
+                told = status
+                progress(f"the stack {name} is in {status}: an earlier deployment goes on; waiting for it")
+            return False
+
+        try:
+            wait_until(settled, f"the stack {name}", limit=limit, longest=LONGEST_PAUSE)
+        except TimeoutError as error:
+            raise IngotError(f"the stack {name} is still in {told} after {limit:.0f} s") from error
+
+
+def _status(clients: Clients, stack: str) -> str:
+    """Return the stack's status; an empty one when there is no such stack."""
+    from botocore.exceptions import ClientError
+
+    from ingot.aws.failures import code_of
+
+    try:
+        found = clients.cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    except ClientError as error:
+        if code_of(error) == "ValidationError" and "does not exist" in str(error):
+            return ""
+        raise
+    return str(found[0]["StackStatus"]) if found else ""
