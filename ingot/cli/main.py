@@ -52,6 +52,15 @@ MACHINES_FAULT = frozenset(
 )
 
 
+def _without_values(command: Any) -> None:
+    """Let the help of a command, and of those below it, show no value for switches: they take none."""
+    for parameter in command.params:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    for below in getattr(command, "commands", {}).values():
+        _without_values(below)
+
+
 class LazyGroup(TyperGroup):
     """A group whose commands are imported when they are asked for."""
 
@@ -66,6 +75,7 @@ class LazyGroup(TyperGroup):
         module = importlib.import_module(f"ingot.cli.{cmd_name}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
+        _without_values(command)
         return command
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

@@ -91,3 +91,14 @@ def test_help_is_no_error(capsys):
         main(["bake", "--help"])
     assert ended.value.code == 0
     assert "Usage: ingot bake" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["bake"], ["store", "ls"]], ids=" ".join)
+def test_the_help_shows_no_value_for_switches(capsys, command):
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    switches = [
+        line for line in capsys.readouterr().out.splitlines() if "--" in line and "--help" not in line
+    ]
+    assert switches
+    assert not any("bool" in line for line in switches)
