@@ -169,11 +169,13 @@ def _deploy(clients: Clients, assembly: Assembly, stacks: tuple[str, ...], argum
     """Run `cdk deploy` on the assembly; return the names of the stacks that are not as they were."""
     from ingot.cli import cdk
     from ingot.cli.deploy_guard import InterruptedDeploymentError, wait_settled
+    from ingot.cli.rollout_progress import told
 
     wait_settled(clients, stacks, progress=_say)
     before = {name: _template(clients, name) for name in assembly.stacks}
     try:
-        cdk.cdk(["deploy", "--app", str(assembly.directory), *stacks, *arguments])
+        with told(clients, stacks, _say):
+            cdk.cdk(["deploy", "--app", str(assembly.directory), *stacks, *arguments])
     except KeyboardInterrupt as error:
         raise InterruptedDeploymentError from error
     return [name for name in assembly.stacks if _template(clients, name) != before[name]]

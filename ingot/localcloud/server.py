@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -88,6 +89,14 @@ class CloudServer:
             self._thread = None
         if self._server is not None:
             self._server.server_close()
+        # Snapshots live as long as the cloud: so do their blocks, and the disks made of them.
+        for path in (self.directory / "ebs", self.directory / "bases"):
+            try:
+                shutil.rmtree(path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self.log(f"could not remove {path}: {error.strerror}")
 
 
 def _bind(port: int) -> Moto:

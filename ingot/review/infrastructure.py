@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ingot.review.infrastructure_assembly import Stack
-from ingot.review.infrastructure_cdk import Cdk
+from ingot.review.infrastructure_cdk import AT_ONCE, Cdk
 from ingot.review.infrastructure_fold import Folded, fold
 
 # What happens to a resource, the worst first: the words of the CDK's differ, and ours.
@@ -140,7 +140,7 @@ def _details(
 ) -> dict[str, StackPlan]:
     if not pairs:
         return {}
-    with ThreadPoolExecutor() as threads:
+    with ThreadPoolExecutor(AT_ONCE) as threads:
         shown = [threads.submit(cdk.diff, assembly, stack.selector, folded) for _, stack, folded in pairs]
         found = cdk.compare([(folded, stack.template) for _, stack, folded in pairs])
         return {

@@ -19,6 +19,8 @@ from ingot.process import CommandError, run
 DIFFER = Path(__file__).with_name("infrastructure_differ.js")
 # How many syntheses of base revisions are kept; each is some 100 KiB.
 KEPT = 50
+# How many of the CDK's programs run at a time: each takes a processor and some hundred megabytes.
+AT_ONCE = max(2, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ingot.recipe.document import read_document
 from ingot.review.git import Base, Repository
 from ingot.review.infrastructure import StackPlan, compare_stacks
 from ingot.review.infrastructure_assembly import Stack, read_stacks
-from ingot.review.infrastructure_cdk import Cache, Cdk
+from ingot.review.infrastructure_cdk import AT_ONCE, Cache, Cdk
 from ingot.review.plan_images import ImagePlan, Images, Progress
 from ingot.review.plan_recipes import RecipeChange, Tree, compare_recipes, read_tree
 from ingot.review.rollout import GroupSize, Rollout, rollouts
@@ -104,7 +104,7 @@ class Planner:
             before = cleanup.enter_context(self.repository.checked_out(base.commit, notes.append))
             trees = {name: self._trees(before, name, notes) for name in self.environments}
             work = Path(cleanup.enter_context(TemporaryDirectory(prefix="ingot-plan-")))
-            threads = cleanup.enter_context(ThreadPoolExecutor())
+            threads = cleanup.enter_context(ThreadPoolExecutor(AT_ONCE))
             # The syntheses take the longest; the images are baked meanwhile.
             pending = {name: self._synthesis(threads, before, base, work, name) for name in self.environments}
             recipes = [change for name in self.environments for change in compare_recipes(*trees[name], name)]

@@ -339,7 +339,10 @@ def test_node_is_the_real_one_not_a_python_program():
 
 def test_an_earlier_deployment_that_goes_on_is_waited_for(project):
     template = json.dumps({"Resources": {"H": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}})
-    boto3.client("cloudformation").create_stack(StackName="IngotFleet", TemplateBody=template)
+    cloudformation = boto3.client("cloudformation")
+    cloudformation.create_stack(StackName="IngotFleet", TemplateBody=template)
+    made = cloudformation.get_waiter("stack_create_complete")
+    made.wait(StackName="IngotFleet", WaiterConfig={"Delay": 1})
     stacks = cloudformation_backends["123456789012"]["us-east-1"].stacks.values()
     [stack] = [stack for stack in stacks if stack.name == "IngotFleet" and stack.status == "CREATE_COMPLETE"]
     stack.status = "UPDATE_IN_PROGRESS"

@@ -192,6 +192,8 @@ def test_down_leaves_nothing_behind(site, first):
     assert not alive(pid)
     assert str(site.home) not in Path("/proc/self/mounts").read_text()
     assert {path.name for path in (site.home / "store" / "images").iterdir()} == images
+    left = sum(path.lstat().st_size for path in (site.home / "cloud").rglob("*") if path.is_file())
+    assert left < 10 << 20  # its log, mostly
 
 
 def stored_block_of(site: Site, text: bytes) -> Path:

@@ -54,7 +54,7 @@ def test_the_plan_says_what_the_recipe_says(web):
 
 def test_kernel_parameters_are_added(web):
     web.replace("steps:", "kernel_command_line: quiet\nsteps:")
-    assert plan(web)["kernel_command_line"].endswith("nvme_core.io_timeout=4294967295 quiet")
+    assert plan(web)["kernel_command_line"].endswith("nvme_core.io_timeout=4294967295 no_timer_check quiet")
 
 
 def test_files_are_expanded_and_sorted(web):

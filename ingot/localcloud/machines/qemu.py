@@ -19,6 +19,7 @@ GATEWAY = "169.254.169.253"
 RESOLVER = "169.254.169.252"
 METADATA_SOCKET = "metadata.sock"  # in the machine's directory, which is QEMU's working directory
 CONSOLE = "console.log"
+EMULATED_CPU = "max,-la57,-smap,-smep,-pku,-umip"
 DISK = "disk.qcow2"
 VARIABLES = "vars.fd"
 FIRMWARE = (
@@ -70,13 +71,14 @@ def command(spec: MachineSpec, *, accelerator: str, monitor: int) -> list[str]:
     (``-S``) until the monitor says ``cont``: a monitor that is not listening yet would not hear how a short life ended.
     setpriv(1) asks the kernel to kill QEMU when the thread that started it ends: a daemon that is killed leaves no machine.
     """
-    accel = "kvm" if accelerator == "kvm" else "tcg,thread=multi"
+    # Emulated, these features make each access to memory dearer (QEMU's page walks), and no program asks for them.
+    accel, cpu = ("kvm", "max") if accelerator == "kvm" else ("tcg,thread=multi", EMULATED_CPU)
     return [
         require("setpriv", needed_for="tie machines to the local cloud"), "--pdeathsig", "KILL", "--",
         require("qemu-system-x86_64", needed_for="run machines"),
         "-name", spec.instance_id, "-S",
         "-nodefaults", "-no-user-config", "-display", "none",
-        "-M", "q35,hpet=off", "-accel", accel, "-cpu", "max",
+        "-M", "q35,hpet=off", "-accel", accel, "-cpu", cpu,
         "-smp", str(spec.cpus), "-m", str(spec.memory_mib),
         "-smbios", f"type=1,manufacturer=Amazon EC2,product=ingot,uuid={system_uuid(spec.instance_id)}",
         *_disks(spec), *_network(spec),

@@ -1,0 +1,74 @@
+"""What an instance refresh does, told while the CDK CLI waits for CloudFormation, which tells nothing of it for minutes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ingot.aws.clients import Clients
+    from ingot.fleet.status import FleetStatus
+
+PAUSE = 5.0  # seconds between two looks: some calls each, which AWS counts against the account's rate
+
+
+@contextmanager
+def told(
+    clients: Clients, stacks: tuple[str, ...], progress: Callable[[str], None], *, pause: float = PAUSE
+) -> Iterator[None]:
+    """Tell ``progress`` of the refreshes of these stacks' fleets, until the block ends. Stacks without a fleet are passed over."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        last: dict[str, str] = {}
+        while not ended.wait(pause):
+            for stack in stacks:
+                line = _line(clients, stack)
+                if line is not None and line != last.get(stack):
+                    last[stack] = line
+                    progress(line)
+
+    # A daemon: a look that hangs must not keep an interrupted deployment from its end.
+    thread = threading.Thread(target=watch, name="roll-out", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(pause)
+
+
+def _line(clients: Clients, stack: str) -> str | None:
+    """Return what a fleet's refresh does; None when there is none, or it cannot be seen now."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from ingot.errors import IngotError
+    from ingot.fleet.status import fleet_status
+
+    try:
+        status = fleet_status(clients, stack)
+    except (IngotError, ClientError, BotoCoreError):
+        return None  # no fleet yet, or not to be seen: the deployment goes on, and the CDK CLI tells its failures
+    return line_of(status)
+
+
+def line_of(status: FleetStatus) -> str | None:
+    """Return in one line what a fleet's refresh does; None when none runs."""
+    if status.refresh is None or not status.refresh.running:
+        return None
+    return (
+        f"{status.stack}: refresh {status.refresh.status}, {status.refresh.percentage} %; {_clones(status)}"
+    )
+
+
+def _clones(status: FleetStatus) -> str:
+    new = [clone for clone in status.clones if clone.version == status.version]
+    serving = sum(clone.serves for clone in new)
+    waiting = ", ".join(
+        f"{clone.instance_id} {clone.health if clone.lifecycle == 'InService' else clone.lifecycle}"
+        for clone in new
+        if not clone.serves
+    )
+    return f"{serving} of {status.desired} new clones serve" + (f"; {waiting}" if waiting else "")
