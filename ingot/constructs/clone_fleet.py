@@ -100,7 +100,6 @@ class CloneFleet(Construct):
         size.check(self.node.path)
         self._check(spot, warm_pool, volume_initialization_rate, certificate_arn, domain_name)
         refresh, grace = refresh or Refresh(), health_grace or Duration.minutes(5)
-
         self.vpc = vpc or fleet_network(self, cidr=vpc_cidr, egress=egress, zones=zones)
         check_balancer_subnets(self, self.vpc, internet_facing=internet_facing)
         self.clone_subnets = clone_subnets or subnets_for_clones(self, self.vpc, egress=egress)
@@ -108,21 +107,17 @@ class CloneFleet(Construct):
         if session_manager and not egress:
             self._reach_session_manager(own=vpc is None)
 
-        self._balance(internet_facing, access_logs, health_path, deregistration_delay, certificate_arn)
-        host = domain_name or self.load_balancer.load_balancer_dns_name
-        self.url = f"{'http' if certificate_arn is None else 'https'}://{host}"
+        self._balance(internet_facing, access_logs, health_path, deregistration_delay)
+        self._listen(certificate_arn, domain_name)
 
         self.alarms = FleetAlarms(self, "Alarms", self.load_balancer, self.targets, grace, alarms or Alarms())
         policy = fleet_group.update_policy(refresh, self.alarms.all)
         self._group(types, spot, size, grace, policy, metrics=show_dashboard)
-        if min_clones < max_clones:
-            label = f"{self.load_balancer.load_balancer_full_name}/{self.targets.target_group_full_name}"
-            fleet_group.follow_load(self.group, scaling or Scaling(), refresh.warm_up, label)
+        self._follow_load(size, scaling or Scaling(), refresh)
         if warm_pool is not None:
             fleet_group.keep_warm(self.group, warm_pool)
         if show_dashboard:
-            title = f"{image.recipe.name}: alarms"
-            dashboard(self, title, self.load_balancer, self.targets, self.group, self.alarms.all)
+            self._show()
         Tags.of(self).add("ingot:recipe", image.recipe.name)
 
     def _machines(
@@ -160,16 +155,19 @@ class CloneFleet(Construct):
         access_logs: Duration | None,
         health_path: str,
         delay: Duration | None,
-        certificate_arn: str | None,
     ) -> None:
-        """Make the load balancer, its target group and its listeners."""
+        """Make the load balancer and its target group."""
         self.load_balancer = load_balancer(
             self, vpc=self.vpc, internet_facing=internet_facing, access_logs=access_logs
         )
         self.targets = target_group(
             self, vpc=self.vpc, health_path=health_path, delay=delay or Duration.seconds(15)
         )
+
+    def _listen(self, certificate_arn: str | None, domain_name: str | None) -> None:
         listen(self.load_balancer, self.targets, certificate_arn)
+        host = domain_name or self.load_balancer.load_balancer_dns_name
+        self.url = f"{'http' if certificate_arn is None else 'https'}://{host}"
 
     def _group(
         self,
@@ -203,6 +201,16 @@ class CloneFleet(Construct):
         resource = self.group.node.default_child
         assert resource is not None  # noqa: S101 - what the construct is made of
         resource.node.add_dependency(self.targets.load_balancer_attached)
+
+    def _follow_load(self, size: fleet_group.Size, scaling: Scaling, refresh: Refresh) -> None:
+        if size.minimum == size.maximum:
+            return
+        label = f"{self.load_balancer.load_balancer_full_name}/{self.targets.target_group_full_name}"
+        fleet_group.follow_load(self.group, scaling, refresh.warm_up, label)
+
+    def _show(self) -> None:
+        title = f"{self.image.recipe.name}: alarms"
+        dashboard(self, title, self.load_balancer, self.targets, self.group, self.alarms.all)
 
     def _check(
         self,
