@@ -10,7 +10,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.cloudformation import cloudformation_backends
+from botocore.awsrequest import AWSResponse
 from moto.server import ThreadedMotoServer
 
 from ingot.aws.clients import connect
@@ -338,23 +338,23 @@ def test_node_is_the_real_one_not_a_python_program():
 
 
 def test_an_earlier_deployment_that_goes_on_is_waited_for(project):
-    template = json.dumps({"Resources": {"H": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}})
-    cloudformation = boto3.client("cloudformation")
-    cloudformation.create_stack(StackName="IngotFleet", TemplateBody=template)
-    made = cloudformation.get_waiter("stack_create_complete")
-    made.wait(StackName="IngotFleet", WaiterConfig={"Delay": 1})
-    stacks = cloudformation_backends["123456789012"]["us-east-1"].stacks.values()
-    [stack] = [stack for stack in stacks if stack.name == "IngotFleet" and stack.status == "CREATE_COMPLETE"]
-    stack.status = "UPDATE_IN_PROGRESS"
+    clients = connect()
+    status = {"IngotFleet": "UPDATE_IN_PROGRESS", "IngotBuilder": "REVIEW_IN_PROGRESS"}
+
+    def answer(params, **_more):
+        name = params["body"]["StackName"]
+        return AWSResponse("", 200, {}, None), {"Stacks": [{"StackName": name, "StackStatus": status[name]}]}
+
+    clients.cloudformation.meta.events.register("before-call.cloudformation.DescribeStacks", answer)
     with pytest.raises(IngotError, match="IngotFleet is still in UPDATE_IN_PROGRESS after 0 s"):
-        wait_settled(connect(), ("IngotFleet",), progress=lambda _: None, limit=0)
+        wait_settled(clients, ("IngotFleet",), progress=lambda _: None, limit=0)
     said = []
 
     def progress(line):
         said.append(line)
-        stack.status = "UPDATE_COMPLETE"
+        status["IngotFleet"] = "UPDATE_COMPLETE"
 
-    wait_settled(connect(), ("IngotBuilder", "IngotFleet"), progress=progress)
+    wait_settled(clients, ("IngotBuilder", "IngotFleet"), progress=progress)
     assert said == [
         "the stack IngotFleet is in UPDATE_IN_PROGRESS: an earlier deployment goes on; waiting for it"
     ]
