@@ -114,5 +114,6 @@ def test_another_digest_than_expected_is_bad_input(store, ingot):
 
 def test_a_fleet_that_is_not_there_is_said_so(ingot):
     failed = ingot("status")
-    assert (failed.returncode, failed.stdout) == (1, "")
+    assert (failed.returncode, failed.stdout) == (2, "")
     assert "IngotFleet is not deployed" in failed.stderr
+    assert "ingot deploy --stack IngotFleet" in failed.stderr
