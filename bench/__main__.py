@@ -8,9 +8,10 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from bench import machine
+from bench import machine, results
 from bench.registry import SUBJECTS
 from bench.subject import ROOT, Settings
 
@@ -30,14 +31,18 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"no subject {unknown[0]}; there are {', '.join(SUBJECTS)}")
     if os.geteuid() != 0 and not options.no_peers:
         parser.error("the peers need root; run it as root, or with --no-peers")
-    text = measure(subjects, runs=options.runs, peers=not options.no_peers)
-    print(text)
-    options.output.write_text(text, encoding="utf-8")
+    known = options.output.read_text(encoding="utf-8") if options.output.exists() else ""
+    found = results.parts(known)
+    for name, part in measure(subjects, runs=options.runs, peers=not options.no_peers):
+        print(part)
+        found[name] = part
+        # Each as it comes: hours of measuring are not lost with the last subject.
+        options.output.write_text(results.page(found), encoding="utf-8")
     return 0
 
 
-def measure(subjects: list[str], *, runs: int, peers: bool) -> str:
-    """Return the results of ``subjects`` as Markdown."""
+def measure(subjects: list[str], *, runs: int, peers: bool) -> Iterator[tuple[str, str]]:
+    """Yield each of ``subjects`` with its results as Markdown."""
     start = time.monotonic()
 
     def report(message: str) -> None:
@@ -45,15 +50,14 @@ def measure(subjects: list[str], *, runs: int, peers: bool) -> str:
 
     with tempfile.TemporaryDirectory(prefix="ingot-bench-") as directory:
         work = Path(directory)
-        parts = ["# Measured side by side", "", f"`make bench`, {runs} runs of each case in turn; the median, and in brackets the smallest and largest."]  # fmt: skip
-        parts += ["", machine.describe(work), ""]
         for name in subjects:
             report(f"measuring {name}")
             module = importlib.import_module(f"bench.{name}")
             (work / name).mkdir()
+            described = machine.describe(work)  # before it: the load is what the subject found
             settings = Settings(work / name, runs=runs, peers=peers)
-            parts += [table.markdown() for table in module.run(settings, report)]
-    return "\n".join(parts).rstrip() + "\n"
+            tables = [table.markdown() for table in module.run(settings, report)]
+            yield name, results.part(name, runs, described, tables)
 
 
 if __name__ == "__main__":

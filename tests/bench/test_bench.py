@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from bench import builder, machine
+from bench import builder, machine, results
 from bench.__main__ import main
 from bench.measure import BLOCK, Case, FailedRunError, differing_blocks, interleaved, measure
 from bench.registry import SUBJECTS
@@ -81,3 +81,17 @@ def test_an_unknown_subject_is_named(capsys):
         main(["--only", "nothing"])
     assert caught.value.code == 2
     assert "no subject nothing; there are bake, boot" in capsys.readouterr().err
+
+
+def test_a_subject_that_is_measured_anew_leaves_the_others_as_they_are():
+    old = results.page(
+        {name: results.part(name, 3, "Then.", [f"## {name}\n\n- old\n"]) for name in ("boot", "bake")}
+    )
+    found = results.parts(old)
+    found["boot"] = results.part("boot", 1, "Now.", ["## boot\n\n- new\n"])
+    text = results.page(found)
+    assert results.parts(text) == found
+    assert text.index("## bake\n\n- old\n\n3 runs of each case. Then.") < text.index(
+        "## boot\n\n- new\n\nOne run of each case. Now."
+    )
+    assert text.count("# Measured side by side") == 1
