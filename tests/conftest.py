@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
-# Begun last, they would run alone at the end.
-LONG = ("/e2e/test_pipeline", "/cloud/test_builder_real")
+# Begun last, they would run alone at the end. The longest is the first.
+LONG = ("/cloud/test_builder_real", "/e2e/test_pipeline", "/e2e/test_workflows")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -16,4 +16,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With several workers the longest stories go first, beside quick tests."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: not any(name in item.nodeid for name in LONG))
+        places = {name: place for place, name in enumerate(LONG)}
+        items.sort(
+            key=lambda item: min((p for name, p in places.items() if name in item.nodeid), default=len(LONG))
+        )

@@ -163,9 +163,17 @@ class TestLaunch:
         kind = instance_type("t3.small")
         assert (kind.memory_mib, kind.cpus, kind.architectures) == (2048, 2, ("x86_64",))
         huge = instance_type("m5.24xlarge")
-        memory, cpus = local_size(huge)
+        memory, cpus = local_size(huge, "tcg")
         assert memory < huge.memory_mib
         assert cpus <= len(os.sched_getaffinity(0))
+
+    def test_emulated_clones_of_a_burstable_type_leave_processors_to_each_other(self, monkeypatch):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+        small, large = instance_type("t3.small"), instance_type("c7i.large")
+        assert [local_size(small, how)[1] for how in ("tcg", "kvm")] == [1, 2]
+        assert local_size(large, "tcg")[1] == 2
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
+        assert local_size(small, "tcg")[1] == 1
 
 
 class TestSweep:

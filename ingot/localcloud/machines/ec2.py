@@ -90,7 +90,7 @@ class InstanceMachines:
                 return
         kind = instance_type(instance.instance_type)
         assert kind is not None  # noqa: S101 - `resolve` refuses unknown types
-        memory, cpus = local_size(kind)
+        memory, cpus = local_size(kind, self._pool.accelerator)
         nic = instance.nics[0]
         spec = MachineSpec(
             instance.id, memory, cpus, instance.private_ip, nic.mac_address, base,
@@ -129,6 +129,8 @@ class InstanceMachines:
                 self._terminated(instance, code, message)
 
     def _terminated(self, instance: Moto, code: str, message: str) -> None:
+        # Before as well: nobody shall see the state without its reason while moto removes what belongs to it.
+        instance.state_reason = StateReason(message, code)
         self.moto_terminate(instance)
         instance.state_reason = StateReason(message, code)
         known = self._machines.get(instance.id)
@@ -157,9 +159,11 @@ class InstanceMachines:
             if cause == "guest" and instance.instance_initiated_shutdown_behavior == "terminate":
                 self._terminated(instance, code, message)
                 return
-            self.moto_stop(instance)
+            # Not moto's stop: it shows the state before the reason, and a user's reason at that.
+            for nic in instance.nics.values():
+                nic.stop()
             instance.state_reason = StateReason(message, code)
-        self._changed()
+            self._set(instance, "stopped")
 
     def start(self, instance: Moto) -> Moto:
         """StartInstances."""

@@ -21,6 +21,7 @@ class InstanceType:
     cpus: int
     architectures: tuple[str, ...]
     boot_modes: tuple[str, ...]
+    burstable: bool = False
 
 
 def instance_type(name: str) -> InstanceType | None:
@@ -34,11 +35,19 @@ def instance_type(name: str) -> InstanceType | None:
         int(known["VCpuInfo"]["DefaultVCpus"]),
         tuple(known["ProcessorInfo"]["SupportedArchitectures"]),
         tuple(known.get("SupportedBootModes", ("legacy-bios",))),
+        bool(known.get("BurstablePerformanceSupported")),
     )
 
 
-def local_size(kind: InstanceType) -> tuple[int, int]:
-    """Return the memory in MiB and the processors that a machine of that type gets here."""
+def local_size(kind: InstanceType, accelerator: str) -> tuple[int, int]:
+    """Return the memory in MiB and the processors that a machine of that type gets here.
+
+    Emulated (``accelerator`` tcg), a burstable type gets half of this machine's processors at most: there are several clones of it as a rule, and
+    processors that wait for each other cost twice. (On EC2 its baseline is a fifth to two fifths of each: EC2 User Guide, "Burstable".)
+    """
+    cpus = len(os.sched_getaffinity(0))
+    if accelerator == "tcg" and kind.burstable:
+        cpus = max(1, cpus // 2)
     host_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1 << 20)
     largest = max(LEAST_MIB, int(host_mib * LARGEST_SHARE))
-    return min(kind.memory_mib, largest), min(kind.cpus, len(os.sched_getaffinity(0)))
+    return min(kind.memory_mib, largest), min(kind.cpus, cpus)
