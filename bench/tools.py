@@ -6,8 +6,11 @@ import os
 import shutil
 import subprocess
 
-# program -> Debian package
-PEERS = {"mmdebstrap": "mmdebstrap", "mkosi": "mkosi", "debootstrap": "debootstrap", "systemd-nspawn": "systemd-container"}  # fmt: skip
+# program -> Debian package; the second line is what mkosi calls, or what is asked on its behalf
+PEERS = {
+    "mmdebstrap": "mmdebstrap", "mkosi": "mkosi", "debootstrap": "debootstrap", "systemd-nspawn": "systemd-container",
+    "sfdisk": "fdisk", "mkfs.vfat": "dosfstools", "modprobe": "kmod",
+}  # fmt: skip
 
 
 def install_peers() -> None:
