@@ -105,9 +105,21 @@ def resolve_lock(
         progress(f"resolving {len(recipe.packages)} packages and the base")
         lock = _resolve(recipe, distribution, apt, index, _kept(old, distribution, index, upgrade))
         lock = lock.model_copy(update={"archives": tuple(map(locked_archive, archives))})
-    if old is not None and old.model_copy(update={"epoch": lock.epoch}) == lock:
+    return _dated(lock, old, upgrade)
+
+
+def _dated(lock: Lock, old: Lock | None, upgrade: Upgrade) -> Lock:
+    """Return a new lock with the dates that it is to bear.
+
+    Every file of an image bears the epoch. It moves when everything may: else a package more would make each layer and each inode anew.
+    """
+    if old is None or old.distribution != lock.distribution:
+        return lock
+    if lock == old.model_copy(update={"epoch": lock.epoch, "indexed": None}):
         return old  # nothing moved: the same lock, so the same digest, though the index is newer
-    return lock
+    if upgrade.everything:
+        return lock
+    return lock.model_copy(update={"epoch": old.epoch, "indexed": lock.epoch})
 
 
 def moved(old: Lock | None, new: Lock) -> list[str]:

@@ -88,7 +88,9 @@ class Lock(LockPart):
     distribution: LockedDistribution
     architecture: str
     epoch: Annotated[int, Field(gt=0)]
-    """Unix seconds: the newest date of the indexes. It fixes every timestamp of the image."""
+    """Unix seconds: the newest date of the indexes when the lock was made anew. It fixes every timestamp of the image."""
+    indexed: Annotated[int, Field(gt=0)] | None = None
+    """Unix seconds: the newest date of the indexes that have all packages of the lock; None when it is the epoch."""
     packages: tuple[LockedPackage, ...]
     archives: tuple[LockedArchive, ...] = ()
     requested: Requested
@@ -98,7 +100,13 @@ class Lock(LockPart):
         plain = self.model_dump(mode="json")
         if not self.archives:
             del plain["archives"]
+        if self.indexed is None:
+            del plain["indexed"]
         return plain
+
+    def index_date(self) -> int:
+        """Return the date of the index that has all packages, Unix seconds: a snapshot archive of that time has them."""
+        return self.epoch if self.indexed is None else self.indexed
 
     def versions(self) -> dict[str, str]:
         """Return the locked version of each package."""

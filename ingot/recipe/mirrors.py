@@ -56,7 +56,7 @@ def addresses(plan: Mapping[str, Any]) -> dict[str, list[str]]:
 
     Raises InputError when no mirror is known, or ``INGOT_SNAPSHOT`` is not as it should be.
     """
-    snapshot = _snapshot(int(plan["epoch"]))
+    snapshot = _snapshot(int(plan["indexed"]))
     mirrors = discover(plan["distribution"])
     mirrors |= own_archives({source["archive"]: source["uri"] for source in plan.get("apt_sources", ())})
     if snapshot is None:
@@ -70,7 +70,7 @@ def own_archives(uris: Mapping[str, str]) -> dict[str, str]:
     return {name: named.get(name, uri).rstrip("/") for name, uri in uris.items()}
 
 
-def _snapshot(epoch: int) -> str | None:
+def _snapshot(date: int) -> str | None:
     text = os.environ.get("INGOT_SNAPSHOT", "").strip().rstrip("/")
     if not text:
         return None
@@ -79,7 +79,7 @@ def _snapshot(epoch: int) -> str | None:
             f"INGOT_SNAPSHOT is {text!r}; expected a URL with {{archive}} and {{date}} in it",
             hint="such as https://snapshot.example/archive/{archive}/{date}",
         )
-    return text.replace("{date}", time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(epoch)))
+    return text.replace("{date}", time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(date)))
 
 
 def _pairs(text: str) -> dict[str, str]:

@@ -64,6 +64,7 @@ def _origin(recipe: Recipe, lock: Lock | AmiLock) -> dict[str, Any]:
         return {"base": lock.plain()["ami"], "install": sorted(recipe.packages), "packages": []}
     return {
         "distribution": lock.distribution.model_dump(),
+        "indexed": lock.index_date(),
         "packages": [package.model_dump() for package in lock.packages],
         "system": sorted(distribution_of(recipe).base_packages),
     }

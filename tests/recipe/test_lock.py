@@ -8,7 +8,7 @@ from ingot.errors import IngotError, InputError, MissingRightError, MissingToolE
 from ingot.recipe.distribution import distribution_of
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lock import Upgrade, moved, resolve_lock
-from ingot.recipe.lockfile import load_lock, write_lock
+from ingot.recipe.lockfile import load_lock, read_lock, write_lock
 from ingot.recipe.plan import compile_plan
 from ingot.store import Store
 
@@ -75,10 +75,30 @@ def test_versions_stay_until_they_are_released(web, archive):
     assert lock(web) == old  # the index is newer, but nothing moves: the same digest
     one = lock(web, upgrade=Upgrade(packages=frozenset({"curl"})))
     assert moved(old, one) == ["  curl 1.0 -> 1.1"]
-    assert one.epoch > old.epoch
+    # Files keep their date, or each layer and each inode would be another: only the index is a newer one.
+    assert (one.epoch, one.index_date() - one.epoch) == (old.epoch, 86400)
     assert {package.suite for package in one.packages if package.name == "curl"} == {"bookworm-security"}
     everything = lock(web, upgrade=Upgrade(everything=True))
     assert moved(old, everything) == ["  apache2 1.0 -> 1.1", "  curl 1.0 -> 1.1"]
+    assert (everything.epoch, everything.indexed) == (one.index_date(), None)
+    write_lock(recipe, one)
+    assert read_lock(recipe) == one
+    assert lock(web) == one
+
+
+def test_a_package_more_leaves_the_files_their_date(web, archive):
+    archive([stanza("apache2"), stanza("curl")])
+    old = lock(web)
+    write_lock(load_recipe(web.file), old)
+    assert "indexed" not in web.lock.read_text()
+    archive([stanza("apache2"), stanza("curl")], date=LATER)
+    web.replace("[apache2]", "[apache2, curl]")
+    new = lock(web)
+    assert moved(old, new) == ["+ curl 1.0"]
+    assert new.epoch == old.epoch
+    assert new.index_date() > old.epoch
+    write_lock(load_recipe(web.file), new)
+    assert compile_plan(load_recipe(web.file))["indexed"] == new.index_date()
 
 
 def test_a_version_that_is_gone_moves(web, archive):

@@ -90,7 +90,8 @@ def test_what_mmdebstrap_uses_is_the_last_resort(tmp_path, monkeypatch):
 
 PLAN = {
     "distribution": DEBIAN,
-    "epoch": 1769860800,
+    "epoch": 1700000000,
+    "indexed": 1769860800,
     "apt_sources": [{"archive": "extra", "uri": "https://e.example/d"}],
 }
 SNAPSHOT = "https://snap.example/archive/{archive}/{date}/"

@@ -24,7 +24,7 @@ def plan(tmp_path, monkeypatch):
         monkeypatch.setenv("INGOT_SNAPSHOT", f"{uri}/snapshot/{{archive}}/{{date}}/")
         yield {
             "distribution": {"id": "debian", "suite": "bookworm"},
-            "epoch": 1769860800,
+            "indexed": 1769860800,
             "packages": [package],
         }
 
