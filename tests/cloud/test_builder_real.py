@@ -63,10 +63,7 @@ def stack(clients, tmp_path_factory):
     """The builder's stack, deployed from its template."""
     flags = json.loads((ROOT / "cdk.json").read_text())["context"]
     app = App(analytics_reporting=False, context=flags, outdir=str(tmp_path_factory.mktemp("out")))
-    # One processor: emulated beside other machines, two that wait for each other cost half as much again.
-    BuilderStack(
-        app, "IngotBuilder", config=Config.read({"builder_instance_type": "m7a.medium"}, environment={})
-    )
+    BuilderStack(app, "IngotBuilder", config=Config.read({}, environment={}))
     template = (Path(app.synth().directory) / "IngotBuilder.template.json").read_text()
     clients.ssm.put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String")
     clients.cloudformation.create_stack(
