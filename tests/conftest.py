@@ -5,7 +5,12 @@ import signal
 import pytest
 
 # Begun last, they would run alone at the end. The longest is the first.
-LONG = ("/cloud/test_builder_real", "/e2e/test_pipeline", "/e2e/test_workflows")
+LONG = (
+    "/builder_real/test_on_base_ami",
+    "/builder_real/test_from_scratch",
+    "/e2e/test_pipeline",
+    "/e2e/test_workflows",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
