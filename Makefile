@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export CDK_DISABLE_CLI_TELEMETRY := 1
 
-.PHONY: up down test check lint setup setup-tests lock bench runner
+.PHONY: up down test tests check lint setup setup-tests lock bench runner
 
 setup:
 	@tools/setup
@@ -31,9 +31,14 @@ lint:
 	@ruff format --check .
 	@mypy
 
-# Four files at a time: the tests wait for machines, servers and subprocesses most of the time. A file is a story, so it stays whole.
-test: setup-tests lint
-	@pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 25
+# The linters beside the tests: they take one processor for a minute.
+test: setup-tests
+	@$(MAKE) --no-print-directory --jobs 2 lint tests
+
+# Six files at a time: the long stories keep the processors busy, the others wait for servers and subprocesses most of the time.
+# A file is a story, so it stays whole.
+tests:
+	@pytest -n 6 --dist loadfile --no-loadscope-reorder --durations 25
 
 check: setup-tests lint
 	@pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not slow"

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import boto3
@@ -71,7 +72,10 @@ sys.exit(int(os.environ.get("PUBLISH_STATUS", "0")))
 def server():
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
+    endpoint = "http://{}:{}".format(*server.get_host_and_port())
+    # moto's state belongs to the process: another module's stacks may be in it.
+    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")).close()
+    yield endpoint
     server.stop()
 
 

@@ -92,7 +92,9 @@ class Site:
             if value:
                 return value
             assert time.monotonic() < end, f"waited {seconds} s for {what}"
-            time.sleep(1)
+            time.sleep(
+                3
+            )  # a look starts two programs, which take their time from the machines that are waited for
 
 
 def fetch(url: str, timeout: float = 10) -> tuple[int, bytes]:
@@ -129,7 +131,7 @@ class Client(threading.Thread):
                     self.failures.append(f"{time.strftime('%X')} HTTP {status}: {body[:200]!r}")
             except (OSError, ValueError) as error:
                 self.failures.append(f"{time.strftime('%X')} {error!r}")
-            self._ended.wait(0.1)
+            self._ended.wait(0.25)
 
     def __enter__(self) -> Client:
         self.start()
