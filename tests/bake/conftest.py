@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -31,11 +32,11 @@ def web_plan():
     return json.loads(json.dumps(compile_plan(load_recipe(WEB))))
 
 
-@pytest.fixture
-def tree(web_image, tmp_path):
+@pytest.fixture(scope="module")
+def read_back(web_image, tmp_path_factory):
     """The root file system of the finished disk, read back from it, and ready for chroot."""
     offset = root_offset(web_image.disk)
-    copy = tmp_path / "tree"
+    copy = tmp_path_factory.mktemp("read-back") / "tree"
     copy.mkdir()
     names = subprocess.run(
         ["debugfs", "-R", "ls -p /", f"{web_image.disk}?offset={offset}"], capture_output=True, text=True, check=True
@@ -51,6 +52,15 @@ def tree(web_image, tmp_path):
         if int(file["mode"], 8) & 0o6000:
             (copy / file["path"][1:]).chmod(int(file["mode"], 8))
     return copy
+
+
+@pytest.fixture
+def tree(read_back, tmp_path):
+    """A copy of it that a test may change."""
+    copy = tmp_path / "tree"
+    subprocess.run(["cp", "--archive", read_back, copy], check=True)
+    yield copy
+    shutil.rmtree(copy)
 
 
 def root_offset(disk):

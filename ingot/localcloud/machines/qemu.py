@@ -20,9 +20,14 @@ RESOLVER = "169.254.169.252"
 METADATA_SOCKET = "metadata.sock"  # in the machine's directory, which is QEMU's working directory
 CONSOLE = "console.log"
 # What QEMU can emulate, less what costs an emulated guest more than it gives: features that make each access to memory dearer (page walks),
-# wide registers (glibc and the kernel take them for copies and digests, and each is many operations here), nested virtualization. What is left is
-# x86-64-v2, which Debian, Ubuntu and Amazon Linux 2023 ask for. Tried with QEMU 7.2: a boot with its inventory takes a quarter less.
-EMULATED_CPU = "max,-la57,-smap,-smep,-pku,-umip,-svm,-xsave,-avx,-avx2,-fma,-f16c,-aes,-pclmulqdq"
+# wide registers (glibc and the kernel take them for copies and digests, and each is many operations here), nested virtualization, and copies by
+# repeated instructions of one byte (erms), which are emulated byte by byte. What is left is x86-64-v2, which Debian, Ubuntu and Amazon Linux 2023
+# ask for. The family is one that does not speculate: Linux leaves out its mitigations (cpu_vuln_whitelist in arch/x86/kernel/cpu/common.c), and copies
+# pages without repeated instructions. Tried with QEMU 7.2 and Linux 6.1: a boot with its inventory takes 38 instead of 59 seconds of the processor.
+EMULATED_CPU = (
+    "max,vendor=GenuineIntel,family=5,model=4"
+    ",-la57,-smap,-smep,-pku,-umip,-svm,-xsave,-avx,-avx2,-fma,-f16c,-aes,-pclmulqdq,-erms"
+)
 DISK = "disk.qcow2"
 VARIABLES = "vars.fd"
 FIRMWARE = (
