@@ -31,12 +31,11 @@ ENVIRONMENT: Dict[str, str] = {
 HOSTNAME = "ingot-bake"
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # Runs as the first process of the new namespaces, and names on what was its stdin what the command left running: the kernel ends that with it.
-# A missing `ip` is no error: most packages need no loopback interface. The host name comes from the worker: /proc/sys/kernel/hostname cannot be
-# written in a user namespace. The shell's builtins alone, so that nothing of its own is among what is left.
+# The host name comes from the worker: /proc/sys/kernel/hostname cannot be written in a user namespace. The shell's builtins alone, so that
+# nothing of its own is among what is left.
 ENTRY = """
 exec 3>&0 </dev/null
 umask 022
-if command -v ip >/dev/null; then ip link set lo up 3>&-; fi
 "$@" 3>&-
 status=$? count=0
 for process in /proc/[0-9]*; do
@@ -50,15 +49,22 @@ for process in /proc/[0-9]*; do
 done
 exit $status
 """
+# For a network namespace of the command's own. A missing `ip` is no error: most packages need no loopback interface.
+LOOPBACK = "if command -v ip >/dev/null; then ip link set lo up; fi"
 # Seconds. No package's scripts take as long; one that waits for something that cannot come must not hold the bake for ever.
 LONGEST = 3600.0
 
 
 class Chroot:
-    """A root directory that is ready to run programs in. ``epoch``: Unix seconds, the time that files shall bear."""
+    """A root directory that is ready to run programs in. ``epoch``: Unix seconds, the time that files shall bear.
 
-    def __init__(self, root: Path, *, epoch: int) -> None:
+    ``online``: the calling process has a network, which the programs shall not have: each gets a network namespace of its own, which
+    takes the kernel longer than all else that a short program needs. A process without a network shares its own.
+    """
+
+    def __init__(self, root: Path, *, epoch: int, online: bool = False) -> None:
         self.root = root
+        self.online = online
         self.environment = {**ENVIRONMENT, "SOURCE_DATE_EPOCH": str(epoch)}
         # The names of the processes that the last command left running; they ended with it.
         self.left: List[str] = []
@@ -108,8 +114,9 @@ class Chroot:
         # fmt: off
         words: List[str] = [
             require("unshare", needed_for="run programs in the image's root directory"),
-            "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--ipc", "--uts", "--net",
-            f"--root={self.root}", "--wd=/", "--mount-proc", "/bin/sh", "-c", ENTRY, "sh", *command,
+            "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--ipc", "--uts", *(["--net"] if self.online else []),
+            f"--root={self.root}", "--wd=/", "--mount-proc",
+            "/bin/sh", "-c", f"{LOOPBACK}\n{ENTRY}" if self.online else ENTRY, "sh", *command,
         ]
         # fmt: on
         names, told = os.pipe()

@@ -64,8 +64,9 @@ def bake(
 
 
 def _command() -> List[str]:
-    # The worker is the first process of a namespace of its own: however it ends, all that it started ends with it.
-    spaces = ["--uts", "--pid", "--fork", "--kill-child=SIGKILL"]
+    # The worker is the first process of a namespace of its own: however it ends, all that it started ends with it. It needs no network, and
+    # what it runs in the image gets none.
+    spaces = ["--uts", "--net", "--pid", "--fork", "--kill-child=SIGKILL"]
     # -S: it needs the standard library alone, and starts the sooner.
     return [*own_mounts(), *spaces, sys.executable, "-S", "-m", "ingot.bake.worker"]
 

@@ -8,11 +8,13 @@ long as the engine lives: at its end the work is given up and cleaned away. Ever
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import shutil
 import signal
 import socket
+import struct
 import sys
 import threading
 from contextlib import ExitStack, closing
@@ -29,6 +31,9 @@ from ingot.bake.manifest import Contents, manifest_text
 from ingot.bake.rights import KEPT
 from ingot.bake.upper import Overlay, apply_recipe, collect, keep_root, read_contents
 from ingot.errors import MAKE_ROOM, IngotError
+
+SIOCSIFFLAGS = 0x8914  # linux/sockios.h
+IFF_UP = 1  # linux/if.h
 
 
 def say(**message: Any) -> None:  # noqa: ANN401 - any JSON
@@ -108,10 +113,17 @@ def _watch_engine() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def _loopback_up() -> None:
+    """Let the programs of the image reach each other by the loopback interface of this process's network namespace: netdevice(7)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+
+
 def main() -> int:
     """Do the job that stdin names."""
     os.umask(0o022)
     socket.sethostname(HOSTNAME)  # in a UTS namespace of its own; each program of the image gets a copy
+    _loopback_up()
     job: Dict[str, Any] = json.loads(sys.stdin.readline())
     signal.signal(signal.SIGTERM, _give_up)
     threading.Thread(target=_watch_engine, daemon=True).start()

@@ -60,7 +60,7 @@ def bake_live(plan: Mapping[str, Any], sources: Path, scratch: Path, progress: P
 def apply(plan: Mapping[str, Any], root: Path, sources: Path, progress: Progress) -> None:
     """Put onto ``root`` what the recipe says: accounts, files, settings, steps, services, and Ingot's own programs."""
     epoch = int(plan["epoch"])
-    chroot = Chroot(root, epoch=epoch)
+    chroot = Chroot(root, epoch=epoch, online=True)
     progress("applying the recipe")
     add_accounts(root, plan["groups"], plan["users"], epoch=epoch)
     place_files(root, plan["files"], sources)

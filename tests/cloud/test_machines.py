@@ -110,6 +110,11 @@ class TestCommand:
         words = command(spec(tmp_path), accelerator="tcg", monitor=7)
         assert "nvme,serial=vol0123,drive=root,bootindex=0" in words
 
+    def test_a_machine_of_one_processor_could_have_a_second_so_that_its_barriers_are_emulated(self, tmp_path):
+        for cpus, wanted in ((1, "1,maxcpus=2"), (2, "2,maxcpus=2"), (4, "4,maxcpus=4")):
+            words = command(spec(tmp_path, cpus=cpus), accelerator="tcg", monitor=7)
+            assert words[words.index("-smp") + 1] == wanted
+
     def test_firmware_follows_the_boot_mode(self, tmp_path):
         assert any("OVMF_CODE" in word for word in command(spec(tmp_path), accelerator="tcg", monitor=7))
         assert not any(
