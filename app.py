@@ -21,7 +21,7 @@ def main() -> None:
     builder = BuilderStack(app, "IngotBuilder", config=config, architecture=recipe.architecture)
     FleetStack(app, config.stack_name("IngotFleet"), config=config, recipe=recipe, builder=builder.builder)
     if context.get("github") is not None:
-        ReviewStack(app, "IngotReview", config=config, context=context)
+        ReviewStack(app, "IngotReview", config=config, context=context, builder=builder.builder)
     app.synth()
 
 

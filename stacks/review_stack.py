@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from aws_cdk import CfnOutput
 from constructs import Construct
 
-from ingot.constructs import ReviewRoles
+from ingot.constructs import Builder, ReviewRoles
 from ingot.errors import InputError
 from stacks.base import IngotStack
 from stacks.config import Config
@@ -18,7 +18,9 @@ KEYS = ("github", "github_branch", "github_provider")
 class ReviewStack(IngotStack):
     """Roles of one repository: `aws-actions/configure-aws-credentials` takes them by their ARNs."""
 
-    def __init__(self, scope: Construct, id_: str, *, config: Config, context: Mapping[str, object]) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, *, config: Config, context: Mapping[str, object], builder: Builder
+    ) -> None:
         """Create the roles of ``context["github"]``. Raises InputError for a context key that is not what it should be."""
         super().__init__(
             scope, id_, config=config, description="Ingot: what GitHub Actions may do in this account"
@@ -34,6 +36,8 @@ class ReviewStack(IngotStack):
                 repository=str(given["github"]),
                 branch=str(given.get("github_branch", "main")),
                 provider_arn=str(given["github_provider"]) if "github_provider" in given else None,
+                # A base AMI is baked by a builder instance in any case, so the setting `builder` makes no difference here.
+                builder=builder,
             )
         except InputError as error:
             raise InputError(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -17,16 +18,34 @@ from constructs import Construct
 QUALIFIER = "hnb659fds"
 
 
-def policy(scope: Construct, name: str) -> iam.PolicyDocument:
-    """Return the policy ``name`` of docs/policies for the account of the stack around ``scope``."""
+# The stacks that the documented policies speak of.
+STACKS = "stack/Ingot*/*"
+
+
+def policy(
+    scope: Construct, name: str, stacks: Sequence[str], words: Mapping[str, str] | None = None
+) -> iam.PolicyDocument:
+    """Return the policy ``name`` of docs/policies for the account of the stack around ``scope``.
+
+    ``stacks``: the names of the app's stacks, ``*`` for any rest of a name. ``words``: what stands in the places of others.
+    """
     stack = Stack.of(scope)
     text = (files("ingot.constructs") / "policies" / f"{name}.json").read_text(encoding="utf-8")
     text = text.replace("arn:aws:", f"arn:{stack.partition}:").replace(":ACCOUNT:", f":{stack.account}:")
+    for word, value in (words or {}).items():
+        text = text.replace(word, value)
     content: dict[str, Any] = json.loads(text)
+    for statement in content["Statement"]:
+        if str(statement["Resource"]).endswith(STACKS):
+            statement["Resource"] = _named(str(statement["Resource"]).removesuffix(STACKS), stacks)
     return iam.PolicyDocument.from_json(content)
 
 
-def planning(scope: Construct) -> iam.PolicyDocument:
+def _named(prefix: str, stacks: Sequence[str]) -> list[str]:
+    return [f"{prefix}stack/{name}/*" for name in stacks]
+
+
+def planning(scope: Construct, stacks: Sequence[str]) -> iam.PolicyDocument:
     """Return what `ingot plan --deployed` needs beyond looking: the templates, and which group a logical id is."""
     stack = Stack.of(scope)
     return iam.PolicyDocument(
@@ -34,7 +53,7 @@ def planning(scope: Construct) -> iam.PolicyDocument:
             iam.PolicyStatement(
                 sid="CompareStacks",
                 actions=["cloudformation:DescribeStackResource", "cloudformation:GetTemplate"],
-                resources=[f"arn:{stack.partition}:cloudformation:*:{stack.account}:stack/Ingot*/*"],
+                resources=_named(f"arn:{stack.partition}:cloudformation:*:{stack.account}:", stacks),
             )
         ]
     )

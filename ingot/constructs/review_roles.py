@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from ingot.constructs.audit import departs
+from ingot.constructs.builder import Builder
 from ingot.constructs.review_policies import bootstrap_roles, never_deploying, planning, policy
 from ingot.errors import InputError
 
@@ -17,6 +19,8 @@ AUDIENCE = "sts.amazonaws.com"
 # GitHub's rules for names; a wildcard here would open the roles to other repositories.
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
 BRANCH = re.compile(r"[A-Za-z0-9._/-]{1,200}")
+# CloudFormation's rule for stacks, and * for any rest of a name.
+STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}\*?")
 
 
 class ReviewRoles(Construct):
@@ -34,18 +38,22 @@ class ReviewRoles(Construct):
         repository: str,
         branch: str = "main",
         provider_arn: str | None = None,
+        builder: Builder | None = None,
+        stacks: Sequence[str] = ("Ingot*",),
     ) -> None:
         """Create the roles.
 
         :param repository: OWNER/NAME on GitHub
         :param branch: the branch whose workflows deploy
         :param provider_arn: GitHub's identity provider, where the account has it already: there can be but one. Default: it is made here
-        :raises InputError: a repository, branch or ARN that is none
+        :param builder: where builder instances bake; the deploying role may launch and follow them. Default: images are baked on the runner
+        :param stacks: the names of the app's stacks, each perhaps with a ``*`` at its end
+        :raises InputError: a repository, branch, ARN or name that is none
         """
         super().__init__(scope, id_)
-        _check(repository, branch, provider_arn)
+        _check(repository, branch, provider_arn, stacks)
         self.provider_arn = provider_arn or self._provider()
-        looking = {"Look": policy(self, "look"), "Plan": planning(self)}
+        looking = {"Look": policy(self, "look", stacks), "Plan": planning(self, stacks)}
         self.pull_request = self._role(
             "PullRequest",
             f"repo:{repository}:pull_request",
@@ -56,8 +64,20 @@ class ReviewRoles(Construct):
             "Deploy",
             f"repo:{repository}:ref:refs/heads/{branch}",
             f"The branch {branch} of {repository}: publishes and deploys",
-            {**looking, "Publish": policy(self, "publish"), "Deploy": bootstrap_roles(self)},
+            {
+                **looking,
+                "Publish": policy(self, "publish", stacks),
+                **({} if builder is None else {"Build": self._building(builder, stacks)}),
+                "Deploy": bootstrap_roles(self),
+            },
         )
+
+    def _building(self, builder: Builder, stacks: Sequence[str]) -> iam.PolicyDocument:
+        words = {
+            "BUILDER_TEMPLATE": str(builder.launch_template.launch_template_id),
+            "BUNDLE_BUCKET": builder.bundles.bucket_name,
+        }
+        return policy(self, "build", stacks, words)
 
     def _provider(self) -> str:
         # CloudFormation's own resource: the CDK's older construct needs a Lambda function for it.
@@ -85,10 +105,11 @@ class ReviewRoles(Construct):
         return role
 
 
-def _check(repository: str, branch: str, provider_arn: str | None) -> None:
+def _check(repository: str, branch: str, provider_arn: str | None, stacks: Sequence[str]) -> None:
     for value, pattern, what in (
         (repository, REPOSITORY, "a GitHub repository as OWNER/NAME"),
         (branch, BRANCH, "a branch's name without wildcards"),
+        *((name, STACK, "a stack's name, a * at its end at most") for name in stacks),
     ):
         if pattern.fullmatch(value) is None:
             raise InputError(f"found {value!r}, expected {what}")

@@ -55,6 +55,8 @@ def plain(value):
             return "us-east-1"
         case [("Ref", name)]:
             return name.lower()
+        case [("Fn::GetStackOutput", reference)]:
+            return reference["OutputName"].lower()
         case [("Fn::GetAtt", [name, "Arn"])]:
             return arn_of(name)
         case [("Fn::GetAtt", [name, attribute])]:

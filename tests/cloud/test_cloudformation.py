@@ -238,6 +238,30 @@ def test_exports_reach_other_stacks(local_cloud: LocalCloud) -> None:
     assert value_of(local_cloud, "/importer") == "shared"
 
 
+def test_outputs_are_read_without_an_export(local_cloud: LocalCloud) -> None:
+    def reader(**reference: str) -> str:
+        return template({"P": parameter("/reader", {"Fn::GetStackOutput": reference})})
+
+    outputs = {"O": {"Value": "plain"}}
+    create(local_cloud, "producer", template({"P": parameter("/producer", "1")}, Outputs=outputs))
+    region = {"Ref": "AWS::Region"}
+    create(local_cloud, "reader", reader(StackName="producer", OutputName="O", Region=region))
+    assert value_of(local_cloud, "/reader") == "plain"
+    for name, wrong, reason in (
+        ("none", {"StackName": "nobody", "OutputName": "O"}, "Stack with id nobody does not exist"),
+        ("other", {"StackName": "producer", "OutputName": "X"}, "Output X of stack producer does not exist"),
+        (
+            "away",
+            {"StackName": "producer", "OutputName": "O", "Region": "eu-west-1"},
+            "one account and region",
+        ),
+    ):
+        stack = create(local_cloud, name, reader(**wrong))
+        assert stack["StackStatus"] == "ROLLBACK_COMPLETE", name
+        events = local_cloud.client("cloudformation").describe_stack_events(StackName=name)["StackEvents"]
+        assert any(reason in event.get("ResourceStatusReason", "") for event in events), name
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -225,8 +225,10 @@ def test_newer_packages_are_one_pull_request(site, served, tmp_path):
     jobs = runner(site, site.environment(), GITHUB_API_URL=github.url)
     for _ in range(2):  # the second night refreshes what the first one opened
         jobs.job(WORKFLOWS / "lock.yml", "lock")
-    [pull] = github.comments
-    assert (pull["head"], pull["base"]) == ("ingot/lock-web", "main")
+    # Another recipe's packages may have moved since its lock was committed: that is a pull request of its own.
+    assert len({pull["head"] for pull in github.comments}) == len(github.comments)
+    [pull] = [pull for pull in github.comments if pull["head"] == "ingot/lock-web"]
+    assert pull["base"] == "main"
     assert "1.0-0old -> " in pull["body"]
     changed = site.git("diff", "--name-only", "main", "origin/main").splitlines()
     assert changed == [LOCK]

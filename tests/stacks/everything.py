@@ -2,6 +2,7 @@
 
 from aws_cdk import App
 
+from stacks.builder_stack import BuilderStack
 from stacks.config import Config
 from stacks.review_stack import ReviewStack
 
@@ -25,6 +26,10 @@ EVERYTHING: dict[str, object] = {
 }
 
 
-def add_review(app: App) -> None:
-    """Add the stack of pull requests to an app."""
-    ReviewStack(app, "IngotReview", config=Config.read({}, environment={}), context={"github": "acme/site"})
+def add_review(app: App, **context: object) -> None:
+    """Add the stack of pull requests to an app, and the builder's where the app has none."""
+    config = Config.read({}, environment={})
+    found = app.node.try_find_child("IngotBuilder")
+    builder = found if isinstance(found, BuilderStack) else BuilderStack(app, "IngotBuilder", config=config)
+    given = {"github": "acme/site", **context}
+    ReviewStack(app, "IngotReview", config=config, context=given, builder=builder.builder)

@@ -6,14 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
-from aws_cdk import App, Aspects
+from aws_cdk import App, Aspects, Stack
 from aws_cdk.assertions import Annotations, Match
 from cdk_nag import AwsSolutionsChecks
 from cfnlint.api import lint
 
+from ingot.constructs import ReviewRoles
 from ingot.errors import InputError
-from stacks.config import Config
-from stacks.review_stack import ReviewStack
+from tests.stacks.everything import add_review
 from tests.stacks.readable import readable
 
 ROOT = Path(__file__).parent.parent.parent
@@ -25,9 +25,7 @@ PROVIDER = f"arn:aws:iam::111122223333:oidc-provider/{ISSUER}"
 def make(project, **context):
     flags = json.loads((ROOT / "cdk.json").read_text())["context"]
     app = App(analytics_reporting=False, context=flags)
-    ReviewStack(
-        app, "IngotReview", config=Config.read({}, environment={}), context={"github": "acme/site", **context}
-    )
+    add_review(app, **context)
     return app
 
 
@@ -108,8 +106,43 @@ def test_the_roles_have_the_policies_of_the_docs(project):
 
     plan = {"cloudformation:DescribeStackResource", "cloudformation:GetTemplate"}
     assert allowed("may not deploy") == documented("look") | plan
-    assert allowed("publishes and deploys") == documented("look", "publish") | plan | {"sts:AssumeRole"}
-    assert "ACCOUNT" not in json.dumps(template(project)).replace("AWS::AccountId", "")
+    deploys = documented("look", "publish", "build") | plan | {"sts:AssumeRole"}
+    assert allowed("publishes and deploys") == deploys
+    text = json.dumps(template(project)).replace("AWS::AccountId", "")
+    assert not [word for word in ("ACCOUNT", "BUILDER_TEMPLATE", "BUNDLE_BUCKET") if word in text]
+
+
+def test_the_deploying_role_is_within_what_iam_takes(project):
+    """All inline policies of a role together: 10,240 characters without white space (IAM user guide, "IAM and STS quotas")."""
+    policies = role(template(project), "publishes and deploys")["Policies"]
+    text = json.dumps([inline["PolicyDocument"] for inline in policies], separators=(",", ":"))
+    assert len(text) < 10_240  # references are longer here than what they stand for, an id or an ARN's part
+
+
+def test_an_app_that_bakes_on_its_runner_and_names_its_stacks_itself(project):
+    app = App()
+    roles = ReviewRoles(
+        Stack(app, "Review"), "Roles", repository="acme/site", stacks=["IngotBuilder", "Api*"]
+    )
+    assert roles.deploy.role_name
+    content = json.loads((Path(app.synth().directory) / "Review.template.json").read_text())
+    statements = policy(content, "publishes and deploys")
+    assert "ec2:DescribeInstanceTypes" not in [a for s in statements for a in actions(s)]
+    stacks = {
+        part.rpartition(":")[2]
+        for s in statements
+        if "cloudformation" in str(s["Resource"])
+        for resource in s["Resource"]
+        for part in resource["Fn::Join"][1]
+        if isinstance(part, str) and "stack/" in part
+    }
+    assert stacks == {"stack/IngotBuilder/*", "stack/Api*/*"}
+
+
+@pytest.mark.parametrize("name", ["*", "Ingot*/*", "a b", ""])
+def test_a_name_of_stacks_that_opens_the_roles_to_all_is_refused(project, name):
+    with pytest.raises(InputError, match="a stack's name"):
+        ReviewRoles(Stack(App(), "Review"), "Roles", repository="acme/site", stacks=[name])
 
 
 def test_an_account_that_has_the_provider_keeps_it(project):

@@ -23,7 +23,7 @@ class Scope:
     """What the functions of one stack's template can see.
 
     ``names``: pseudo parameters and parameters. ``reference`` and ``attribute`` look resources up and raise CfnError.
-    ``imports`` returns an export's value or None.
+    ``imports`` returns an export's value or None, ``output`` that of a stack's output; it raises CfnError.
     """
 
     template: Template
@@ -31,6 +31,7 @@ class Scope:
     reference: Callable[[str], Value]
     attribute: Callable[[str, str], Value]
     imports: Callable[[str], Value]
+    output: Callable[[str, str], Value]
 
     def value(self, node: Value) -> Value:
         """Return ``node`` with all functions evaluated and all properties without value dropped."""
@@ -156,12 +157,25 @@ def _import(scope: Scope, argument: Value) -> Value:
     return value
 
 
+def _stack_output(scope: Scope, argument: Value) -> Value:
+    given = scope.value(argument)
+    if given.get("Region", scope.names["AWS::Region"]) != scope.names["AWS::Region"] or "RoleArn" in given:
+        raise CfnError(
+            "Template error: the local cloud knows Fn::GetStackOutput within one account and region only"
+        )
+    value = scope.output(given["StackName"], given["OutputName"])
+    if value is None:
+        raise CfnError(f"Output {given['OutputName']} of stack {given['StackName']} does not exist")
+    return value
+
+
 _FUNCTIONS: dict[str, Callable[[Scope, Value], Value]] = {
     "Fn::Base64": _base64,
     "Fn::Cidr": _cidr,
     "Fn::FindInMap": _find_in_map,
     "Fn::GetAtt": _get_att,
     "Fn::GetAZs": _zones,
+    "Fn::GetStackOutput": _stack_output,
     "Fn::If": _if,
     "Fn::ImportValue": _import,
     "Fn::Join": _join,

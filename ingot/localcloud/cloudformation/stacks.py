@@ -68,6 +68,10 @@ class Region:
         """Return the value of an export."""
         return next((output.value for _, output in self.exports() if output.export == name), None)
 
+    def output(self, stack: str, name: str) -> str | None:
+        """Return the value of a stack's output, or None. Raises CfnError when there is no such stack."""
+        return next((output.value for output in self.find(stack).outputs if output.key == name), None)
+
     def exports(self) -> list[tuple[Stack, Any]]:
         """Return all exports with their stacks."""
         return [(s, o) for s in self.stacks.values() for o in s.outputs if o.export is not None]
@@ -105,7 +109,7 @@ class Region:
 
     def world(self) -> World:
         """Return what stacks of this region can see."""
-        return World(self.context, self.region, self.exported)
+        return World(self.context, self.region, self.exported, self.output)
 
     # -- operations
 

@@ -39,4 +39,11 @@ def scope_of(stack: Stack, desired: Desired, world: World) -> Scope:
             )
         return resource.attributes[attribute_name]
 
-    return Scope(desired.template, names, lambda name: found(name).physical_id, attribute, world.exported)
+    return Scope(
+        desired.template,
+        names,
+        lambda name: found(name).physical_id,
+        attribute,
+        world.exported,
+        world.output,
+    )

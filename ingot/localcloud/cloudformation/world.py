@@ -1,4 +1,4 @@
-"""What a stack can see of its region: the Parameter Store and the exports of other stacks."""
+"""What a stack can see of its region: the Parameter Store, the exports and the outputs of other stacks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from ingot.localcloud.context import CloudContext
 
 @dataclass(frozen=True)
 class World:
-    """The region of a stack. ``exported`` returns an export's value or None."""
+    """The region of a stack. ``exported`` returns an export's value or None, ``output`` that of a stack's output; it raises CfnError."""
 
     context: CloudContext
     region: str
     exported: Callable[[str], str | None]
+    output: Callable[[str, str], str | None]
 
     def parameter(self, reference: str) -> str:
         """Return the value of ``NAME`` or ``NAME:VERSION``; raises ResourceFailure in AWS's words when there is none."""
