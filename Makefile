@@ -3,6 +3,7 @@
 # make test   all tests, the real ones included
 # make check  linters, types and the quick tests
 # make lock   compile requirements.txt anew
+# make wheel  Ingot as a package for an app of your own, into dist/
 # make runner what a hosted CI runner lacks: user namespaces, KVM
 # make bench  side-by-side measurements against peers, into bench/RESULTS.md; ONLY=bake,boot for some, RUNS=3
 
@@ -12,7 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export CDK_DISABLE_CLI_TELEMETRY := 1
 
-.PHONY: up down test tests check lint setup setup-tests lock bench runner
+.PHONY: up down test tests check lint setup setup-tests lock bench runner wheel
 
 setup:
 	@tools/setup
@@ -48,6 +49,11 @@ lock:
 
 runner:
 	@tools/runner
+
+# From a copy: setuptools leaves its traces beside the sources.
+wheel: setup
+	@copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; git ls-files -z | xargs -0 cp --parents -P -t "$$copy" && \
+	  pip wheel --quiet --no-deps --wheel-dir dist "$$copy" && ls dist/*.whl
 
 bench: setup
 	@python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from constructs import Construct
 
 from ingot.constructs import Builder, add_builder_outputs
-from ingot.constructs.instance_types import Architecture, chosen_types
+from ingot.constructs.instance_types import BUILDER_DEFAULT, Architecture, chosen_types
+from ingot.constructs.outputs import BUILDER_IMAGES
 from stacks.base import IngotStack
 from stacks.config import Config
 
@@ -23,10 +24,18 @@ class BuilderStack(IngotStack):
             self,
             "Builder",
             vpc_cidr=config.builder_vpc_cidr,
-            instance_type=config.builder_instance_type,
+            instance_type=_builder_type(config, architecture),
             test_instance_type=_test_type(config, architecture),
         )
-        add_builder_outputs(self.builder, mode=config.builder, image=config.builder_image)
+        image = config.builder_image or BUILDER_IMAGES[architecture]
+        add_builder_outputs(self.builder, mode=config.builder, image=image)
+
+
+def _builder_type(config: Config, architecture: Architecture) -> str:
+    """Return the type of builder instances, which run the image's own programs; raise InputError for one of another architecture."""
+    return chosen_types(
+        "builder_instance_type", config.builder_instance_type, architecture, default=BUILDER_DEFAULT
+    )[0]
 
 
 def _test_type(config: Config, architecture: Architecture) -> str:

@@ -109,16 +109,20 @@ def _builders_that_differ(environments: Environments) -> list[Problem]:
             if wanted == there:
                 continue
             found, expected = (
-                f"{key} {wanted}",
-                f"{there}, as {other} has it: they share the stack IngotBuilder",
+                f"{key} {_shown(wanted)}",
+                f"{_shown(there)}, as {other} has it: they share the stack IngotBuilder",
             )
             hint = "set it under defaults, or give the environments an account or region of their own"
             problem = environments.problem(name, (key,), found, expected, hint)
             problem = problem or environments.problem(
-                other, (key,), f"{key} {there}", f"{wanted}, as {name} has it", hint
+                other, (key,), f"{key} {_shown(there)}", f"{_shown(wanted)}, as {name} has it", hint
             )
             problems += [] if problem is None else [problem]
     return problems
+
+
+def _shown(value: object) -> str:
+    return "the default" if value is None else str(value)
 
 
 def _check(config: Config, environments: Environments, given: Mapping[str, object]) -> None:

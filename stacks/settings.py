@@ -114,10 +114,10 @@ class Settings(BaseModel):
     """The recipe whose clones the fleet runs."""
     builder: Place = "auto"
     """Where images are baked: instance, host (the machine that deploys), auto (instance on AWS, host on the local cloud)."""
-    builder_image: BuilderImage = "/aws/service/debian/release/12/latest/amd64"
-    """What a builder instance boots: it must run user data and have python3."""
-    builder_instance_type: InstanceType = "c7i.large"
-    """The builder instance's type."""
+    builder_image: BuilderImage | None = None
+    """What a builder instance boots: it must run user data and have python3. Default: Debian 12, of the recipe's architecture."""
+    builder_instance_type: InstanceType | None = None
+    """The builder instance's type. Default: c7i.large, or c7g.large for a recipe for arm64."""
     builder_vpc_cidr: Network = "172.21.0.0/24"
     """The builder's addresses; the local cloud needs them within 160.0.0.0/4."""
     test_instance_type: InstanceType | None = None

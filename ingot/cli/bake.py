@@ -10,8 +10,8 @@ import typer
 from ingot.bake.disk.spec import SNAPSHOT_BLOCK
 from ingot.cli.options import Environment, without_slash
 from ingot.cli.reporting import Reporter
-from ingot.errors import VerificationError
-from ingot.recipe.load import find_recipe, load_recipe
+from ingot.errors import InputError, VerificationError
+from ingot.recipe.load import environments, find_recipe, find_recipes, load_recipe
 from ingot.recipe.model import Recipe
 from ingot.store import Store
 
@@ -25,7 +25,12 @@ SHOWN = 20
 
 @app.command()
 def bake(
-    name: Annotated[str, typer.Argument(callback=without_slash, help="The recipe.")],
+    name: Annotated[
+        str | None, typer.Argument(callback=without_slash, help="The recipe.", show_default=False)
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every recipe but those on base AMIs, which builder instances bake.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Bake although the store has the image.")] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Bake again from the packages alone and compare every byte.")
@@ -36,15 +41,42 @@ def bake(
     env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
 ) -> None:
-    """Bake a recipe into a disk image, unless the store has it. Prints the recipe digest."""
-    recipe = load_recipe(find_recipe(recipes, name), env)
+    """Bake a recipe into a disk image, unless the store has it. Prints the recipe digest; with --all one line for each, NAME DIGEST."""
+    if (name is None) != everything:
+        raise InputError(
+            "ingot bake: found neither NAME nor --all"
+            if name is None
+            else f"ingot bake: found {name} and --all",
+            hint="expected one of them: `ingot bake web`, or `ingot bake --all`",
+        )
     store = Store()
     with Reporter() as report:
-        image = store.bake(recipe, report, force=force, keep=keep)
-        report(f"{name} {image.digest[:12]} is in {image.directory}")
-        if check:
-            _check(store, recipe, report)
-    print(image.digest)
+        for recipe in _every(recipes, env, report) if name is None else [_one(recipes, name, env)]:
+            image = store.bake(recipe, report, force=force, keep=keep)
+            report(f"{recipe.name} {image.digest[:12]} is in {image.directory}")
+            if check:
+                _check(store, recipe, report)
+            print(image.digest if name else f"{recipe.name} {image.digest}", flush=True)
+
+
+def _one(recipes: Path, name: str, env: str | None) -> Recipe:
+    return load_recipe(find_recipe(recipes, name), env)
+
+
+def _every(recipes: Path, env: str | None, report: Reporter) -> list[Recipe]:
+    """Return the recipes that this machine can bake; one that does not know the environment is the same in each."""
+    found = []
+    for name, path in find_recipes(recipes).items():
+        known = environments(path)
+        if env not in known and None not in known:
+            report(f"{name} is left out: it has the environments {', '.join(map(str, known))} only")
+            continue
+        recipe = load_recipe(path, env if env in known else None)
+        if recipe.base.ami is None:
+            found.append(recipe)
+        else:
+            report(f"{name} is left out: a builder instance bakes it, on its base AMI")
+    return found
 
 
 def _check(store: Store, recipe: Recipe, report: Reporter) -> None:

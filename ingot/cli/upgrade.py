@@ -10,10 +10,12 @@ import typer
 
 from ingot.cli.comment import github
 from ingot.cli.options import without_slash
+from ingot.recipe import amilock
 from ingot.recipe.load import environments, find_recipe, find_recipes, load_recipe
 from ingot.recipe.lock import Upgrade as Moves
 from ingot.recipe.lock import moved, resolve_lock
 from ingot.recipe.lockfile import lock_text, read_lock
+from ingot.recipe.model import Recipe
 from ingot.review.git import Repository
 from ingot.review.upgrade import Upgrade, propose, push
 
@@ -36,7 +38,7 @@ def upgrade(
 ) -> None:
     """Resolve each recipe's newest packages, push what moved to a branch, and open or refresh its pull request.
 
-    Prints the pull requests. The branch is ingot/lock-NAME; the working tree stays as it was. The token is GITHUB_TOKEN.
+    A base AMI is looked up in the current region, where there are AWS credentials. Prints the pull requests. The branch is ingot/lock-NAME; the working tree stays as it was. The token is GITHUB_TOKEN.
     """
     target = None if dry_run else github(repository)
     commit = Repository.around(Path.cwd()).commit("HEAD")
@@ -64,13 +66,31 @@ def _upgrade(name: str, path: Path) -> Upgrade:
     seen = set()
     for environment in environments(path):
         recipe = load_recipe(path, environment)
-        # A base AMI is not locked to packages.
-        if recipe.base.ami is not None or recipe.lock_path in seen:
+        if recipe.lock_path in seen:
             continue
         seen.add(recipe.lock_path)
-        old = read_lock(recipe)
-        new = resolve_lock(recipe, upgrade=Moves(everything=True), progress=_say)
-        if new != old:
-            locks[recipe.lock_path] = lock_text(new)
-            lines += [line for line in moved(old, new) if line not in lines]
+        text, found = _newest_ami(recipe) if recipe.base.ami is not None else _newest_packages(recipe)
+        if text is not None:
+            locks[recipe.lock_path] = text
+            lines += [line for line in found if line not in lines]
     return Upgrade(name, locks, tuple(lines))
+
+
+def _newest_packages(recipe: Recipe) -> tuple[str | None, list[str]]:
+    """Return the text of the recipe's lock with the newest packages, and what moves; None when nothing does."""
+    old = read_lock(recipe)
+    new = resolve_lock(recipe, upgrade=Moves(everything=True), progress=_say)
+    return (None, []) if new == old else (lock_text(new), moved(old, new))
+
+
+def _newest_ami(recipe: Recipe) -> tuple[str | None, list[str]]:
+    """Return the text of the recipe's lock with the newest base AMI of the current region, and what moves; None when nothing does."""
+    import boto3
+
+    from ingot.cli.lock_ami import resolve_ami
+
+    if boto3.Session().get_credentials() is None:
+        _say(f"{recipe.name}: its base AMI is looked up in AWS, and there are no credentials: it stays")
+        return None, []
+    old, new = resolve_ami(recipe, upgrade=True)
+    return (None, []) if new == old else (new.text(), amilock.moved(old, new))

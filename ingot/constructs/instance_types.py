@@ -7,12 +7,14 @@ Graviton processor; "Instances built on the AWS Nitro System" for what boots by 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 from ingot.errors import InputError
 
 Architecture = Literal["x86_64", "arm64"]
-DEFAULT: dict[Architecture, str] = {"x86_64": "t3.small", "arm64": "t4g.small"}
+DEFAULT: Mapping[Architecture, str] = {"x86_64": "t3.small", "arm64": "t4g.small"}
+BUILDER_DEFAULT: Mapping[Architecture, str] = {"x86_64": "c7i.large", "arm64": "c7g.large"}
 # Arm processors whose names do not follow the rule.
 _ARM_FAMILIES = frozenset({"a1", "p6e-gb200", "p6e-gb300"})
 # Families of the Xen hypervisor: no NVMe root disk, no UEFI. The list is closed: no new ones have been made since 2017.
@@ -57,22 +59,27 @@ def architecture_of(instance_type: str) -> Architecture:
 
 
 def chosen_types(
-    where: str, first: str | None, architecture: Architecture, more: tuple[str, ...] = ()
+    where: str,
+    first: str | None,
+    architecture: Architecture,
+    more: tuple[str, ...] = (),
+    *,
+    default: Mapping[Architecture, str] = DEFAULT,
 ) -> list[str]:
     """Return the instance types: ``first``, by default the architecture's, and ``more``.
 
     Raises InputError that names ``where`` for a type of another architecture, and for one that cannot boot the image.
     """
-    types = [first or DEFAULT[architecture], *more]
+    types = [first or default[architecture], *more]
     for name in types:
         if (found := architecture_of(name)) != architecture:
             raise InputError(
                 f"{where}: {name} is an {found} machine; expected one for the recipe's architecture, {architecture}",
-                hint=f"such as {DEFAULT[architecture]}, or set architecture: {found} in the recipe",
+                hint=f"such as {default[architecture]}, or set architecture: {found} in the recipe",
             )
         if name.partition(".")[0] in _XEN_FAMILIES and not name.endswith(".metal"):
             raise InputError(
                 f"{where}: {name} boots neither by UEFI nor from an NVMe disk; expected a Nitro instance type",
-                hint=f"any current family is one, such as {DEFAULT[architecture]}",
+                hint=f"any current family is one, such as {default[architecture]}",
             )
     return types

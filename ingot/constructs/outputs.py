@@ -6,13 +6,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aws_cdk import CfnOutput, Stack
 
 from ingot.constructs.builder import Builder
 from ingot.constructs.clone_fleet import CloneFleet
+from ingot.constructs.instance_types import Architecture
 
-# Debian's own AMI, newest release; it runs user data and has python3.
-BUILDER_IMAGE = "/aws/service/debian/release/12/latest/amd64"
+# Debian's own AMIs, newest release; they run user data and have python3. (Debian wiki, "Amazon EC2 Image: Bookworm", SSM parameters)
+BUILDER_IMAGES: Mapping[Architecture, str] = {
+    "x86_64": "/aws/service/debian/release/12/latest/amd64",
+    "arm64": "/aws/service/debian/release/12/latest/arm64",
+}
+BUILDER_IMAGE = BUILDER_IMAGES["x86_64"]
 
 
 def add_builder_outputs(builder: Builder, *, mode: str = "auto", image: str = BUILDER_IMAGE) -> None:

@@ -32,6 +32,10 @@ class Diff(Protocol):
 
 
 Differ = Callable[[Image, Image], Diff]
+ON_AMI = (
+    "it is baked on its base AMI, by a builder instance, and proved when it is deployed; "
+    "`ingot diff` then compares it with the one before"
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,9 @@ class Images:
     ) -> ImagePlan:
         """Return what happens to the image of a recipe that is there after the change. ``sides``: the recipes before and after."""
         assert change.after is not None  # noqa: S101 - the caller leaves deleted recipes out
-        if self.bake and change.change != "same":
+        # Only a builder instance can bake on a base AMI, and a plan starts none: that is for a deployment.
+        is_on_ami = sides[1][change.name].base.ami is not None
+        if self.bake and change.change != "same" and not is_on_ami:
             try:
                 self._bake(sides[1][change.name])
             except (BakeError, InputError) as error:
@@ -92,7 +98,10 @@ class Images:
         ami = None if self.registry is None else self.registry(change.name, change.after)
         stored = self.store.image(change.after)
         state = "published" if ami else "stored" if stored else "missing"
-        diff, no_diff = (None, None) if change.change == "same" else self._diff(change, sides[0], stored)
+        diff: Diff | None = None
+        no_diff: str | None = None
+        if change.change != "same":
+            diff, no_diff = (None, ON_AMI) if is_on_ami else self._diff(change, sides[0], stored)
         asked = self.registry is not None
         return ImagePlan(
             change.name, change.environment, change.before, change.after, state, ami, asked, diff, no_diff

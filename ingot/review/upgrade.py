@@ -35,7 +35,8 @@ class Upgrade:
     def title(self) -> str:
         """The title of its pull request."""
         count = len(self.moved)
-        return f"Upgrade {count} package{'' if count == 1 else 's'} of {self.name}"
+        what = "base AMI" if all(map(_is_ami, self.moved)) else "package"
+        return f"Upgrade {count} {what}{'' if count == 1 else 's'} of {self.name}"
 
     @property
     def body(self) -> str:
@@ -46,9 +47,14 @@ class Upgrade:
         left = len(self.moved) - len(lines)
         rest = f"\n\nand {left:,} more, in the diff of the lock." if left else ""
         return (
-            f"`ingot lock {self.name} --upgrade` moved these packages:\n\n{fenced(lines)}{rest}\n\n"
+            f"`ingot lock {self.name} --upgrade` moved:\n\n{fenced(lines)}{rest}\n\n"
             "Merging it bakes a new image. The plan and the tests are in this pull request's checks."
         )
+
+
+def _is_ami(line: str) -> bool:
+    """Tell whether a line that `ingot lock` prints is of a base AMI, which stands for a region."""
+    return " ami-" in line
 
 
 def push(upgrade: Upgrade, base: str, remote: str = "origin") -> bool:

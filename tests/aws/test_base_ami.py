@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+
 import pytest
 
 from ingot.aws.base_ami import held_against, look_up
+from ingot.cli.main import main
 from ingot.errors import InputError, PublishError
+from tests.aws.conftest import KEYS
 
 ACCOUNT = "123456789012"
 
@@ -111,3 +116,59 @@ def test_one_of_another_architecture(base, direct):
 def test_a_region_that_the_lock_does_not_have(base, direct):
     with pytest.raises(PublishError, match="the lock has no base AMI for us-east-1; it has: eu-central-1"):
         held_against(direct, {"eu-central-1": base}, "x86_64")
+
+
+@pytest.fixture
+def upgrade(cloud, tmp_path, monkeypatch):
+    """`ingot upgrade --dry-run` in a repository with a recipe on the newest AMI of a name; the environment is the local cloud's."""
+    directory = tmp_path / "image_recipes" / "own"
+    directory.mkdir(parents=True)
+    (directory / "recipe.yaml").write_text(
+        'name: own\nbase: {ami: {name: "company-base-*", owner: "'
+        + ACCOUNT
+        + '"}}\nroot_volume: {size: 4GiB}\n'
+        'tests:\n  - {name: it runs, command: "true"}\n'
+    )
+    identity = ("-c", "user.name=A", "-c", "user.email=a@example.com")
+    for words in (("init", "--quiet"), (*identity, "commit", "--quiet", "--allow-empty", "--message", "x")):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    for name, value in {
+        "AWS_ENDPOINT_URL": cloud.endpoint, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": KEYS["aws_access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*command):
+        words = command or ("upgrade", "--dry-run")
+        with pytest.raises(SystemExit) as ended:
+            main(list(words))
+        assert not ended.value.code
+        return directory / "recipe.lock"
+
+    return run
+
+
+def test_the_nightly_upgrade_moves_it(register, upgrade, capfd, monkeypatch):
+    register("company-base-1")
+    lock = upgrade("lock", "own")
+    before = lock.read_text()
+    upgrade()
+    assert "own: nothing moved" in capfd.readouterr().err
+    newer = register("company-base-2")
+    data = json.loads(before)
+    data["ami"]["us-east-1"]["id"] = "ami-00000000"  # images of one second are told apart by their ids
+    lock.write_text(json.dumps(data))
+    upgrade()
+    out = capfd.readouterr().out
+    assert out.startswith("own:\n")
+    assert "us-east-1 ami-00000000" in out
+    assert newer in out or json.loads(before)["ami"]["us-east-1"]["id"] in out
+    assert json.loads(lock.read_text()) == data
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    upgrade()
+    assert (
+        "own: its base AMI is looked up in AWS, and there are no credentials: it stays"
+        in capfd.readouterr().err
+    )

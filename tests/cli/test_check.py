@@ -148,6 +148,18 @@ def test_a_base_ami_is_locked_with_credentials_and_not_baked_here(ingot):
     assert "ingot publish one" in done.stderr
 
 
+def test_all_recipes_but_those_that_this_machine_cannot_bake(ingot, tmp_path):
+    base = 'base: {ami: {name: "company-base-*", owner: "self"}}\nroot_volume: {size: 4GiB}\ntests: [{name: it runs, command: "true"}]\n'
+    for name, more in {"own": "", "other": "variables: {a: }\nenvironments: {prod: {a: x}}\n"}.items():
+        directory = tmp_path / "recipes" / name
+        directory.mkdir(parents=True)
+        (directory / "recipe.yaml").write_text(f"name: {name}\n{base}{more}")
+    done = ingot("bake", "--all", "--recipes", str(tmp_path / "recipes"))
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert "other is left out: it has the environments prod only" in done.stderr
+    assert "own is left out: a builder instance bakes it, on its base AMI" in done.stderr
+
+
 def test_packages_without_upgrade(ingot):
     done = ingot("lock", "one", "apache2")
     assert done.returncode == 2

@@ -25,12 +25,20 @@ def said(capsys, monkeypatch, tmp_path):
     [
         (
             ["bake"],
-            "ingot bake: found no NAME; expected NAME: The recipe.\n  hint: `ingot bake --help` says more\n",
+            "ingot bake: found neither NAME nor --all\n  hint: expected one of them: `ingot bake web`, or `ingot bake --all`\n",
         ),
         (
             ["diff", "x"],
             "ingot diff: found no B; expected B: The image after, named in the same ways.\n"
             "  hint: `ingot diff --help` says more\n",
+        ),
+        (
+            ["bake", "web", "--all"],
+            "ingot bake: found web and --all\n  hint: expected one of them: `ingot bake web`, or `ingot bake --all`\n",
+        ),
+        (
+            ["boot"],
+            "ingot boot: found no NAME; expected NAME: The recipe, or the recipe digest of an image in the store.\n  hint: `ingot boot --help` says more\n",
         ),
         (
             ["bake", "web", "more"],

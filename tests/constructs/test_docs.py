@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from aws_cdk import App, Stack
+from aws_cdk import Stack
 from aws_cdk.assertions import Template
 
 from tests.constructs.recipes import write_recipe
@@ -15,12 +15,12 @@ def test_the_app_in_the_docs_synthesizes(project):
     write_recipe(project, "api")
     code, roles = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     names: dict = {}
-    exec(code, names)
-    template = Template.from_stack(names["stack"])
+    exec(code.replace("app.synth()\n", ""), names)
+    names["stack"], fleet = Stack(names["app"], "Review"), names["stack"]
+    exec("from ingot.constructs import ReviewRoles\n" + roles, names)
+    assert names["roles"].deploy.role_name
+    template = Template.from_stack(fleet)
     assert set(template.to_json()["Outputs"]) == {
         "Url", "AutoScalingGroupName", "LaunchTemplateId", "RecipeName", "RecipeDigest",
     }  # fmt: skip
-    names["stack"] = Stack(App(), "Review")
-    exec("from ingot.constructs import ReviewRoles\n" + roles, names)
-    assert names["roles"].deploy.role_name
     template.has_resource_properties("AWS::AutoScaling::AutoScalingGroup", {"MinSize": "3", "MaxSize": "9"})

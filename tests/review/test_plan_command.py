@@ -253,6 +253,25 @@ def test_an_image_that_does_not_bake_is_planned_all_the_same_and_fails_in_the_en
     assert "images of this plan fail:" in err
 
 
+def test_an_image_on_a_base_ami_is_for_a_builder_instance(project, capsys):
+    ami = {
+        "id": "ami-0123456789abcdef0", "owner": "137112412989", "name": "al2023", "created": "2026-01-01T00:00:00.000Z",
+        "root_device": "/dev/xvda", "root_size": 2, "boot_mode": "uefi-preferred",
+    }  # fmt: skip
+    lock = {
+        "format": 1, "architecture": "x86_64", "source": '{"ssm": "/aws/x"}', "epoch": 1700000000, "ami": {"us-east-1": ami},
+    }  # fmt: skip
+    project.replace("image_recipes/web/recipe.yaml", "{debian: bookworm}", "{ami: {ssm: /aws/x}}")
+    project.write("image_recipes/web/recipe.lock", json.dumps(lock))
+    project.commit("A base AMI")
+    project.write("image_recipes/web/app/index.html", "changed\n")
+    content = planned(capsys, "--base", "HEAD", "--bake")
+    [image] = content["images"]
+    assert (image["state"], image["diff"]) == ("missing", None)
+    assert "by a builder instance, and proved when it is deployed" in image["no_diff"]
+    assert content["verdict"] == "something"
+
+
 def test_a_manifest_of_a_newer_version_is_said(project, capsys, tmp_path):
     images = tmp_path / "home" / "store" / "images"
 

@@ -2,9 +2,11 @@ import re
 from pathlib import Path
 
 import pytest
+from aws_cdk import App
+from aws_cdk.assertions import Template
 
-from ingot.constructs.outputs import BUILDER_IMAGE
 from ingot.errors import InputError
+from stacks.builder_stack import BuilderStack
 from stacks.config import Config
 
 ROOT = Path(__file__).parent.parent.parent
@@ -140,5 +142,21 @@ def test_what_the_caller_is_said_to_be_is_checked():
         read({"CDK_DEFAULT_REGION": "mars"})
 
 
-def test_the_builders_image_is_that_of_the_constructs():
-    assert read().builder_image == BUILDER_IMAGE
+@pytest.mark.parametrize(
+    ("architecture", "machine", "image"),
+    [("x86_64", "c7i.large", "amd64"), ("arm64", "c7g.large", "arm64")],
+)
+def test_the_builder_is_of_the_recipes_architecture(project, architecture, machine, image):
+    builder = BuilderStack(App(), "IngotBuilder", config=read(), architecture=architecture)
+    template = Template.from_stack(builder)
+    template.has_resource_properties(
+        "AWS::EC2::LaunchTemplate", {"LaunchTemplateData": {"InstanceType": machine}}
+    )
+    template.has_output("BuilderImage", {"Value": f"/aws/service/debian/release/12/latest/{image}"})
+
+
+def test_a_builder_of_another_architecture_is_refused(project):
+    with pytest.raises(InputError, match=r"builder_instance_type: c7i\.large is an x86_64 machine"):
+        BuilderStack(
+            App(), "IngotBuilder", config=read(builder_instance_type="c7i.large"), architecture="arm64"
+        )

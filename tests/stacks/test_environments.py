@@ -141,7 +141,7 @@ def test_bounds_that_contradict_each_other_are_found_in_every_environment(proble
 def test_environments_of_one_account_share_the_builder(problems, read):
     text = "environments:\n  dev: {}\n  prod: {builder_instance_type: c7i.xlarge}\n"
     assert problems(text) == [
-        "environments.yaml:3:10: builder_instance_type c7i.xlarge; expected c7i.large, as dev has it: they share the stack IngotBuilder",
+        "environments.yaml:3:10: builder_instance_type c7i.xlarge; expected the default, as dev has it: they share the stack IngotBuilder",
         "  hint: set it under defaults, or give the environments an account or region of their own",
     ]
     read(text.replace("dev: {}", "dev: {region: eu-west-1}"))
