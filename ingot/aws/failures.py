@@ -77,7 +77,12 @@ def hint_for(error: Exception) -> str | None:
     if isinstance(error, NoCredentialsError):
         return 'set up AWS credentials, or use the local cloud: eval "$(ingot cloud env)"'
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
-        return "is the network up? for the local cloud: ingot cloud up"
+        if "//localhost:" in str(error) or "//127.0.0.1:" in str(error):
+            return (
+                "the local cloud does not run: start it by `ingot cloud up`; for AWS itself take a new shell, without "
+                "what `ingot cloud env` set"
+            )
+        return "is the network up?"
     return None
 
 

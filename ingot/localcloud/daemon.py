@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -23,7 +24,7 @@ from pathlib import Path
 
 from ingot import paths
 from ingot.errors import CloudError
-from ingot.localcloud.environment import no_proxy
+from ingot.localcloud.environment import URL_PORT, no_proxy, url_port
 from ingot.localcloud.machines.qemu import require_tools
 from ingot.localcloud.server import ADDRESS, CloudServer
 
@@ -106,6 +107,7 @@ def up(port: int | None, *, progress: Callable[[str], None]) -> tuple[CloudRecor
         _wait_ready(record, lambda: record.alive())
         return record, False
     require_tools()
+    wanted = url_port()
     paths.cloud().mkdir(parents=True, exist_ok=True)
     with log_file().open("wb") as log:
         process = subprocess.Popen(
@@ -119,11 +121,26 @@ def up(port: int | None, *, progress: Callable[[str], None]) -> tuple[CloudRecor
         )
     try:
         progress(f"starting the local cloud, log in {log_file()}")
+        if not _is_free(wanted):
+            progress(
+                f"port {wanted} is taken: the load balancer will listen on another one, which its URL names "
+                f"({URL_PORT}=… chooses one)"
+            )
         return _started(process), True
     except BaseException:
         # Also on an interrupt: who did not get a cloud shall not have one.
         _end(process)
         raise
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the balancer does
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

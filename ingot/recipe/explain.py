@@ -24,15 +24,27 @@ _EXPECTED = {
 }
 
 
-# Keys that a line of a message can hold.
-FEW = 12
+# Keys that a message can hold: those of a recipe, not those of an environment.
+FEW = 24
 
 
 def problems_of(
     error: ValidationError, document: Document, model: type[BaseModel], page: str = "docs/recipe.md"
 ) -> list[Problem]:
     """Return a Problem for each error of a validation, at its place in the document. ``page`` is what has all keys."""
-    return [_problem(details, document, model, page) for details in error.errors(include_url=False)]
+    errors = error.errors(include_url=False)
+    unknown = [tuple(details["loc"]) for details in errors if details["type"] == "extra_forbidden"]
+    return [
+        _problem(details, document, model, page) for details in errors if not _is_misspelt(details, unknown)
+    ]
+
+
+def _is_misspelt(details: ErrorDetails, unknown: list[At]) -> bool:
+    """Tell whether a key is missing because one beside it is a misspelling of it: that one is told, and names it."""
+    at = tuple(details["loc"])
+    return details["type"] == "missing" and any(
+        other[:-1] == at[:-1] and close_to(str(other[-1]), [str(at[-1])]) for other in unknown
+    )
 
 
 def close_to(word: str, words: typing.Iterable[str]) -> str | None:
@@ -68,8 +80,22 @@ def _problem(details: ErrorDetails, document: Document, model: type[BaseModel], 
     if kind == "literal_error" and isinstance(details["input"], str):
         choices = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         return document.problem(at, found, expected, close_to(details["input"], choices))
-    hint = 'put it in quotes: "0644"' if at[-1:] == ("mode",) and kind == "string_type" else None
-    return document.problem(at, found, expected, hint)
+    return document.problem(at, found, expected, _spelling(at, kind, details["input"]))
+
+
+def _spelling(at: At, kind: str, value: object) -> str | None:
+    """Return how to write a value that is right but for its type; None when that cannot be told."""
+    if kind == "string_type" and at[-1:] == ("mode",):
+        return 'put it in quotes: "0644"'
+    if kind == "string_type" and isinstance(value, bool | int | float):
+        return f'put it in quotes: "{_described(value).rpartition(" ")[2]}"'
+    if kind == "int_type" and isinstance(value, str) and value.isdecimal():
+        return f"leave out the quotes: {value}"
+    if kind in ("tuple_type", "list_type") and isinstance(value, str):
+        return f"write [{value}]"
+    if kind == "greater_than_equal" and at[-1:] in (("uid",), ("gid",)):
+        return "the ids below 100 are the distribution's"
+    return None
 
 
 def _unknown_key(at: At, document: Document, model: type[BaseModel], page: str) -> Problem:

@@ -17,6 +17,7 @@ from ingot.recipe.amilock import AmiLock, stale
 from ingot.recipe.archives import Archive, archives_of
 from ingot.recipe.distribution import DPKG_ARCHITECTURE, Distribution, distribution_of
 from ingot.recipe.document import shown
+from ingot.recipe.explain import close_to_package
 from ingot.recipe.model import Recipe
 
 # The keys of a recipe that need a package which it does not name.
@@ -239,12 +240,22 @@ def _stale(recipe: Recipe, distribution: Distribution, lock: Lock, command: str)
 
 def _lacking(recipe: Recipe, lock: Lock) -> list[Problem]:
     """Return which packages of the recipe its lock was not made with."""
+    known = [package.name for package in lock.packages]
+
+    def hint(name: str) -> str:
+        near = close_to_package(name, known)
+        return (
+            f"{near} If the name is right, run: {recipe.lock_command}"
+            if near
+            else f"run: {recipe.lock_command}"
+        )
+
     return [
         recipe.problem(
             ("packages", number),
             f"the package {name!r}, which the lock lacks",
             "a lock of this recipe",
-            f"run: {recipe.lock_command}",
+            hint(name),
         )
         for number, name in enumerate(recipe.packages)
         if name not in lock.requested.packages

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ingot.errors import Problem
@@ -56,7 +56,7 @@ def _check_name(recipe: Recipe) -> Iterable[Problem]:
 
 
 def _check_repeats(recipe: Recipe) -> Iterable[Problem]:
-    lists: list[tuple[str, str | None, Iterable[Any]]] = [
+    lists: list[tuple[str, str | None, Sequence[Any]]] = [
         ("packages", None, recipe.packages),
         ("groups", "name", recipe.groups),
         ("groups", "gid", recipe.groups),
@@ -72,7 +72,12 @@ def _check_repeats(recipe: Recipe) -> Iterable[Problem]:
             if value in seen:
                 first = recipe.document.place((name, seen[value])).seen_from(recipe.document.place(at).file)
                 what = f"{key or 'package'} {value!r} a second time"
-                yield recipe.problem(at, what, f"a {key or 'name'} that is not used yet: {first} has it")
+                whose = (
+                    f"{name.removesuffix('s')} {items[seen[value]].name} in " if key in ("uid", "gid") else ""
+                )
+                yield recipe.problem(
+                    at, what, f"a {key or 'name'} that is not used yet: {whose}{first} has it"
+                )
             else:
                 seen[value] = number
 

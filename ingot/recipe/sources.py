@@ -129,8 +129,10 @@ class Expander:
             )
         elif not path.exists():
             kind = "directory" if source.endswith("/") else "file"
+            self.complain(at, f"no {kind} {source}", f"it at {shown(path)}", key=key)
+        elif source.endswith("/") and not path.is_dir():
             self.complain(
-                at, f"no {kind} {source}", f"it in {top.name}/, beside the file that names it", key=key
+                at, f"{source}, which is a file", "a directory, or a name without the slash", key=key
             )
         elif not path.resolve().is_relative_to(top):
             self.complain(

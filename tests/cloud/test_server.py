@@ -26,9 +26,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     ingot("cloud", "down")
 
 
-def ingot(*words: str) -> subprocess.CompletedProcess[str]:
+def ingot(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "ingot.cli.main", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **more})
 
 
 def free_port() -> int:
@@ -178,6 +178,26 @@ def test_a_proxy_of_the_environment_is_not_asked(home: Path, monkeypatch: pytest
         assert "export no_proxy=intern.example,localhost,127.0.0.1\n" in ingot("cloud", "env").stdout
     finally:
         assert ingot("cloud", "down").returncode == 0
+
+
+def test_a_port_of_the_load_balancer_that_is_taken_is_said(home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        up = ingot("cloud", "up", "--port", str(free_port()), INGOT_URL_PORT=str(port))
+        try:
+            assert up.returncode == 0, up.stderr
+            assert f"port {port} is taken: the load balancer will listen on another one" in up.stderr
+        finally:
+            assert ingot("cloud", "down").returncode == 0
+
+
+def test_a_port_that_is_none_is_bad_input(home: Path) -> None:
+    done = ingot("cloud", "up", INGOT_URL_PORT="80a")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "INGOT_URL_PORT: found '80a', expected a port from 1 to 65535" in done.stderr
+    assert not (home / "cloud").exists()
 
 
 def test_without_qemu_nothing_is_started(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ from aiohttp import web
 
 from ingot.localcloud.balancer.proxy import check, client_session
 from ingot.localcloud.balancer.targets import Target, TargetGroup, matches
+from ingot.localcloud.environment import url_port
 
-FIRST_PORT = 8080  # what the first load balancer listens on when it is free
 ANSWER_SECONDS = 30.0  # within which the loop does what another thread asks of it
 SETTLE_SECONDS = 0.2  # between two looks at the draining targets
 KEEP_ALIVE_SECONDS = 3600.0  # client_keep_alive.seconds of a load balancer
@@ -80,11 +80,12 @@ class BalancerLoop:
 
     # -- ports
 
-    def listen(self, handler: Handler, *, port: int = FIRST_PORT, tls: ssl.SSLContext | None = None) -> int:
-        """Serve on ``port``, or on a free one when that is taken; return the port. ``tls``: HTTPS."""
+    def listen(self, handler: Handler, *, port: int | None = None, tls: ssl.SSLContext | None = None) -> int:
+        """Serve on ``port`` (default: :func:`url_port`), or on a free one when that is taken; return the port. ``tls``: HTTPS."""
+        wanted = url_port() if port is None else port
 
         async def start() -> int:
-            sock = _bound(port) or _bound(0)
+            sock = _bound(wanted) or _bound(0)
             assert sock is not None  # noqa: S101 - port 0 is always free
             server = web.Server(handler, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS)
             runner = web.ServerRunner(server)
