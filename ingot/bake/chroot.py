@@ -11,8 +11,9 @@ import subprocess
 from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence
 
+from ingot.bake import mounts
 from ingot.errors import BakeError
-from ingot.process import require, run
+from ingot.process import require
 
 # What a program in the root sees of the builder's environment: nothing. Everything that could make two bakes differ is fixed.
 ENVIRONMENT: Dict[str, str] = {
@@ -79,7 +80,7 @@ class Chroot:
         devices = self.root / "dev"
         for name in DEVICES:
             (devices / name).touch()
-            run(["mount", "--bind", f"/dev/{name}", devices / name])
+            mounts.bind(Path("/dev") / name, devices / name)
         for name, target in (
             ("fd", "/proc/self/fd"),
             ("stdin", "fd/0"),
@@ -93,10 +94,11 @@ class Chroot:
 
     def unmount(self) -> None:
         """Take the mounts away again, so that the tree can be read and renamed."""
-        run(["umount", "--recursive", *(self.root / name for name in ("dev", "run", "tmp"))])
+        for name in ("dev", "run", "tmp"):
+            mounts.unmount(self.root / name)
 
     def _tmpfs(self, name: str, options: str) -> None:
-        run(["mount", "-t", "tmpfs", "-o", f"nosuid,{options}", "ingot", self.root / name])
+        mounts.mount("tmpfs", self.root / name, options, nosuid=True)
 
     def run(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -38,15 +39,17 @@ def bake(
     keep: bool = False,
     hold: Sequence[int] = (),
     fetch: Callable[[], None] = lambda: None,
+    worker: Optional["Worker"] = None,
 ) -> None:
     """Bake ``plan``; ``output`` then holds disk.raw and manifest.json (:func:`read_manifest`).
 
     ``sources`` is the recipe's directory, ``packages`` where its packages are (:mod:`ingot.bake.fetch`), which ``fetch`` brings when they
     are needed, ``layers`` where lower layers are kept. ``hold``: descriptors of locks (:mod:`ingot.bake.locks`) that stay held until the worker has ended, even where this process is killed.
+    ``worker``: one that was started before. Its owner ends it.
     On failure ``output`` holds nothing of the bake, unless ``keep``: then ``output/root`` is the tree as the failure left it.
     Raises BakeError, StepError, MissingToolError, MissingRightError.
     """
-    for tool in ("dpkg-deb", "tar", "mount"):
+    for tool in ("dpkg-deb", "tar"):
         require(tool, needed_for="bake")
     if os.geteuid() != 0:
         check_rights()  # beforehand: some machines let the worker hang instead of fail
@@ -56,7 +59,11 @@ def bake(
     places = {"sources": sources, "packages": packages, "layers": layers, "output": output}
     job = {"plan": plan, "keep": keep, **{name: str(path.absolute()) for name, path in places.items()}}
     try:
-        _run_worker(job, hold, progress, fetch)
+        if worker is not None:
+            worker.run(job, hold, progress, fetch)
+        else:
+            with Worker() as own:
+                own.run(job, hold, progress, fetch)
     except BaseException:
         for name in ("disk.raw", "manifest.json"):
             (output / name).unlink(missing_ok=True)
@@ -71,36 +78,72 @@ def _command() -> List[str]:
     return [*own_mounts(), *spaces, sys.executable, "-S", "-m", "ingot.bake.worker"]
 
 
-def _run_worker(
-    job: Mapping[str, Any], hold: Sequence[int], progress: Progress, fetch: Callable[[], None]
-) -> None:
-    """Run the worker to its end, pass its progress on, raise its error."""
-    with tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace") as trouble:
-        worker = subprocess.Popen(
-            _command(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=trouble,
-            env=_environment(),
-            pass_fds=hold,
-            text=True,
-        )
-        try:
-            failure = _talk(worker, job, progress, fetch)
-        finally:
-            if worker.stdin is not None:
-                with suppress(BrokenPipeError):
-                    worker.stdin.close()  # it gives up at that, if it has not ended; unshare(1) passes no signal on to it
-            worker.wait()
-            if worker.stdout is not None:
-                worker.stdout.close()
-        trouble.seek(0)
-        end = trouble.read().strip()[-2000:]
-    if failure is not None:
-        raise failure
-    if worker.returncode != 0:
-        check_rights()
-        raise BakeError(f"the bake ended with status {worker.returncode}" + (f"\n{end}" if end else ""))
+class Worker:
+    """The process that bakes. It can be started before it is known what to bake: then it is ready when that is. At the end it has ended."""
+
+    def __init__(self) -> None:
+        self._trouble = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - __exit__
+        self._channel, theirs = socket.socketpair()
+        self._busy = False
+        with theirs:
+            self._process = subprocess.Popen(
+                _command(),
+                stdin=theirs.fileno(),
+                stdout=subprocess.PIPE,
+                stderr=self._trouble,
+                env=_environment(),
+                text=True,
+            )
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()  # it gives up at that, if it has not ended; unshare(1) passes no signal on to it
+        if not self._busy:
+            self._process.kill()  # it may not even have begun to listen
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._trouble.close()
+
+    def run(
+        self, job: Mapping[str, Any], hold: Sequence[int], progress: Progress, fetch: Callable[[], None]
+    ) -> None:
+        """Have one job done, pass its progress on, raise its error."""
+        self._busy = True
+        with suppress(
+            BrokenPipeError, ConnectionResetError
+        ):  # it has ended already: its status and its last words say why
+            # A first byte with the locks' descriptors, which the process then holds as well: unix(7).
+            socket.send_fds(self._channel, [b"\n"], list(hold))
+            self._channel.sendall(json.dumps(job).encode() + b"\n")
+        failure = self._hear(progress, fetch)
+        self._channel.shutdown(socket.SHUT_WR)
+        status = self._process.wait()
+        if failure is not None:
+            raise failure
+        if status != 0:
+            check_rights()
+            self._trouble.seek(0)
+            end = self._trouble.read().strip()[-2000:]
+            raise BakeError(f"the bake ended with status {status}" + (f"\n{end}" if end else ""))
+
+    def _hear(self, progress: Progress, fetch: Callable[[], None]) -> Optional[IngotError]:
+        """Hear the worker to its end. The channel stays open meanwhile: it is how the worker knows that we live."""
+        failure: Optional[IngotError] = None
+        for line in self._process.stdout or ():
+            message = json.loads(line)
+            if "progress" in message:
+                progress(message["progress"])
+            elif "need" in message:
+                fetch()
+                self._channel.sendall(b"\n")
+            elif "error" in message:
+                if message["error"]["type"] == "CommandError":
+                    check_rights()  # a mount, most likely: it knows what to do about it
+                failure = _error(**message["error"])
+        return failure
 
 
 def _environment() -> Dict[str, str]:
@@ -108,31 +151,6 @@ def _environment() -> Dict[str, str]:
     path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
     package = str(Path(ingot.__file__).parent.parent)
     return {"PATH": path, "PYTHONPATH": package, "LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0"}
-
-
-def _talk(
-    worker: "subprocess.Popen[str]", job: Mapping[str, Any], progress: Progress, fetch: Callable[[], None]
-) -> Optional[IngotError]:
-    """Give the worker its job and hear it to its end. Its stdin stays open: it is how the worker knows that we live."""
-    if worker.stdin is None or worker.stdout is None:
-        raise BakeError("the bake's process has no pipes")
-    with suppress(BrokenPipeError):  # it has ended already: its status and its last words say why
-        worker.stdin.write(json.dumps(job) + "\n")
-        worker.stdin.flush()
-    failure: Optional[IngotError] = None
-    for line in worker.stdout:
-        message = json.loads(line)
-        if "progress" in message:
-            progress(message["progress"])
-        elif "need" in message:
-            fetch()
-            worker.stdin.write("\n")
-            worker.stdin.flush()
-        elif "error" in message:
-            if message["error"]["type"] == "CommandError":
-                check_rights()  # a mount, most likely: it knows what to do about it
-            failure = _error(**message["error"])
-    return failure
 
 
 def _error(type: str, message: str, hint: Optional[str]) -> IngotError:  # noqa: A002 - the worker's word

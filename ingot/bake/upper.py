@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
+from ingot.bake import mounts
 from ingot.bake.accounts import add_accounts
 from ingot.bake.base import Base
 from ingot.bake.chroot import Chroot, CommandFailedError
@@ -37,8 +39,8 @@ class Overlay:
             self._mount()
         except CommandError:
             # The file system of the store cannot carry changes (it is an overlay itself, as in a container): use memory.
-            run(["umount", self.work / "lower"])
-            run(["mount", "-t", "tmpfs", "-o", "mode=755", "ingot", self.work])
+            mounts.unmount(self.work / "lower")
+            mounts.mount("tmpfs", self.work, "mode=755")
             try:
                 self._mount()
             except CommandError as error:
@@ -51,27 +53,34 @@ class Overlay:
         for name in ("lower", "upper", "scratch", "root"):
             (self.work / name).mkdir(exist_ok=True)
             (self.work / name).chmod(0o755)
-        run(["mount", "--bind", self.lower, self.work / "lower"])
-        # Whatever becomes of this mount, who removes the directory of work cannot remove the layer. A user namespace may refuse to do it.
-        run(["mount", "--options", "remount,bind,ro", self.work / "lower"], check=False)
-        # Relative names: a comma or colon in the store's own path would end the option. No redirects, no copies of metadata alone:
+        mounts.bind(self.lower, self.work / "lower")
+        with suppress(CommandError):  # a user namespace may refuse it
+            # Whatever becomes of this mount, who removes the directory of work cannot remove the layer.
+            mounts.make_read_only(self.work / "lower")
+        # By a descriptor: a comma or colon in the store's own path would end the option. No redirects, no copies of metadata alone:
         # the upper directory shall hold whole files, for it is read without the overlay. In a user namespace that is the default.
         rest = "userxattr" if _in_user_namespace() else "redirect_dir=off,metacopy=off"
         if _has_volatile():
             # Without it, unmounting waits until all that anybody wrote to that file system is on the disk, this bake's own disk included.
             rest = f"{rest},volatile"
-        options = f"lowerdir=lower,upperdir=upper,workdir=scratch,index=off,{rest}"
-        run(["mount", "-t", "overlay", "-o", options, "overlay", "root"], cwd=self.work)
+        work = os.open(self.work, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            here = f"/proc/self/fd/{work}"
+            layers = f"lowerdir={here}/lower,upperdir={here}/upper,workdir={here}/scratch"
+            mounts.mount("overlay", self.root, f"{layers},index=off,{rest}")
+        finally:
+            os.close(work)
 
     def unmount_root(self) -> None:
         """Unmount the view alone: ``upper`` is then as the kernel left it, and may be read and moved. Raises CommandError when it is in use."""
-        run(["umount", "--recursive", self.root])
+        mounts.unmount(self.root)
 
     def unmount(self) -> None:
         """Unmount whatever of it is mounted."""
         for place in (self.root, self.work / "lower", self.work, self.work / "lower"):
-            # Not all are there after a failure; what is in use goes when it is free.
-            run(["umount", "--recursive", "--lazy", place], check=False)
+            # What is in use goes when it is free.
+            with suppress(CommandError):
+                mounts.detach(place)
 
 
 def _in_user_namespace() -> bool:

@@ -1,6 +1,6 @@
 """The bake itself, in a process with mounts of its own: ``python -m ingot.bake.worker``.
 
-:mod:`ingot.bake.engine` starts it. The first line on stdin is the job, JSON with the plan and the directories; then stdin stays open as
+:mod:`ingot.bake.engine` starts it. stdin is a socket: the first byte brings the descriptors of locks, which stay open; the line after it is the job, JSON with the plan and the directories; then stdin stays open as
 long as the engine lives: at its end the work is given up and cleaned away. Every line on stdout is one JSON object:
 ``{"progress": text}``, ``{"need": "packages"}`` (a line on stdin says that they are there), and at the end ``{"error": {…}}`` or ``{"done": true}``.
 """
@@ -19,7 +19,7 @@ import sys
 import threading
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Sequence
 
 from ingot.bake.base import Base, base_layer
 from ingot.bake.chroot import HOSTNAME
@@ -119,11 +119,19 @@ def _loopback_up() -> None:
         fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
 
 
+def _take_locks() -> Sequence[int]:
+    """Receive the descriptors that come with the job: who has them holds the locks."""
+    with socket.socket(fileno=os.dup(0)) as channel:
+        _, locks, _, _ = socket.recv_fds(channel, 1, 8)
+    return locks
+
+
 def main() -> int:
     """Do the job that stdin names."""
     os.umask(0o022)
     socket.sethostname(HOSTNAME)  # in a UTS namespace of its own; each program of the image gets a copy
     _loopback_up()
+    _locks = _take_locks()
     job: Dict[str, Any] = json.loads(sys.stdin.readline())
     signal.signal(signal.SIGTERM, _give_up)
     threading.Thread(target=_watch_engine, daemon=True).start()

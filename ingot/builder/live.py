@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
+from ingot.bake import mounts
 from ingot.bake.accounts import add_accounts
 from ingot.bake.chroot import Chroot
 from ingot.bake.files import place_files
@@ -27,7 +28,6 @@ from ingot.builder.blocks import BLOCK_SIZE
 from ingot.builder.live_manifest import VOLATILE, lasting, live_manifest
 from ingot.builder.system_packages import install
 from ingot.errors import BakeError
-from ingot.process import run
 
 Progress = Callable[[str], None]
 READ_ONLY_LIMIT = 60.0  # seconds in which the kernel must have made the root read-only
@@ -41,7 +41,7 @@ def bake_live(plan: Mapping[str, Any], sources: Path, scratch: Path, progress: P
     """
     root = scratch / "root"
     root.mkdir()
-    run(["mount", "--bind", "/", root])
+    mounts.bind(Path("/"), root)
     progress("taking the base's inventory")
     before = hash_files(scan(root))
     install(plan["install"], progress)

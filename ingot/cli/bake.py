@@ -1,22 +1,26 @@
-"""``ingot bake``: bake a recipe into a disk image."""
+"""``ingot bake``: bake a recipe into a disk image.
+
+What it imports last takes as long as the start of the process that bakes. So that is started first, by an import of next to nothing.
+"""
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingot.bake.disk.spec import SNAPSHOT_BLOCK
 from ingot.cli.options import Environment, without_slash
 from ingot.cli.reporting import Reporter
 from ingot.errors import InputError, VerificationError
-from ingot.recipe.load import environments, find_recipe, find_recipes, load_recipe
-from ingot.recipe.model import Recipe
-from ingot.store import Store
 
 if TYPE_CHECKING:
     from ingot.bake.disk.places import Place
+    from ingot.bake.engine import Worker
+    from ingot.recipe.model import Recipe
+    from ingot.store import Store
 
 app = typer.Typer(add_completion=False)
 # How many files, and how much else, an error names: a step that changes all would fill the screen.
@@ -49,22 +53,40 @@ def bake(
             else f"ingot bake: found {name} and --all",
             hint="expected one of them: `ingot bake web`, or `ingot bake --all`",
         )
-    store = Store()
-    with Reporter() as report:
+    with ExitStack() as use:
+        worker = _started_early(use)
+        from ingot.store import Store
+
+        store = Store()
+        report = use.enter_context(Reporter())
         for recipe in _every(recipes, env, report) if name is None else [_one(recipes, name, env)]:
-            image = store.bake(recipe, report, force=force, keep=keep)
+            image = store.bake(recipe, report, force=force, keep=keep, worker=worker)
+            worker = None  # it does one job
             report(f"{recipe.name} {image.digest[:12]} is in {image.directory}")
             if check:
                 _check(store, recipe, report)
             print(image.digest if name else f"{recipe.name} {image.digest}", flush=True)
 
 
+def _started_early(use: ExitStack) -> Worker | None:
+    """Return the process of the first bake, started; an ordinary user's needs a look at the machine first. ``use`` ends it."""
+    if os.geteuid() != 0:
+        return None
+    from ingot.bake.engine import Worker
+
+    return use.enter_context(Worker())
+
+
 def _one(recipes: Path, name: str, env: str | None) -> Recipe:
+    from ingot.recipe.load import find_recipe, load_recipe
+
     return load_recipe(find_recipe(recipes, name), env)
 
 
 def _every(recipes: Path, env: str | None, report: Reporter) -> list[Recipe]:
     """Return the recipes that this machine can bake; one that does not know the environment is the same in each."""
+    from ingot.recipe.load import environments, find_recipes, load_recipe
+
     found = []
     for name, path in find_recipes(recipes).items():
         known = environments(path)
@@ -95,6 +117,8 @@ def _check(store: Store, recipe: Recipe, report: Reporter) -> None:
 
 def compare(one: Path, other: Path) -> list[Place]:
     """Return what differs between two disks, read from the disks themselves."""
+    from ingot.bake.disk.spec import SNAPSHOT_BLOCK
+
     size = max(one.stat().st_size, other.stat().st_size)
     blocks = []
     with one.open("rb") as left, other.open("rb") as right:

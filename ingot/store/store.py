@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ingot import paths
-from ingot.bake.engine import bake
+from ingot.bake.engine import Worker, bake
 from ingot.bake.fetch import fetch_packages, package_file, unsound_packages
 from ingot.bake.foreign import check_architecture
 from ingot.bake.locks import locked
@@ -132,11 +132,19 @@ class Store:
             f"no image {word or repr(word)} in the store", hint="`ingot store ls` lists what is there"
         )
 
-    def bake(self, recipe: Recipe, progress: Progress, *, force: bool = False, keep: bool = False) -> Image:
+    def bake(
+        self,
+        recipe: Recipe,
+        progress: Progress,
+        *,
+        force: bool = False,
+        keep: bool = False,
+        worker: Worker | None = None,
+    ) -> Image:
         """Return the image of ``recipe``: the one in the store, or a new one.
 
-        ``force`` bakes although there is one. ``keep`` leaves the root directory of a failed bake in ``kept/``. Bakes of the
-        same digest wait for each other. Raises InputError for the recipe, BakeError for the bake.
+        ``force`` bakes although there is one. ``keep`` leaves the root directory of a failed bake in ``kept/``. ``worker``: a
+        process that was started for it before. Bakes of the same digest wait for each other. Raises InputError for the recipe, BakeError for the bake.
         """
         if recipe.base.ami is not None:
             found = "a base AMI, which only a builder instance can bake on"
@@ -155,7 +163,7 @@ class Store:
             # Another process may have finished it while this one waited.
             if not force and (image := self.image(digest)) is not None:
                 return image
-            self._bake(plan, recipe, work, lock, keep, progress)
+            self._bake(plan, recipe, work, lock, keep, progress, worker)
             return self._admit(digest, work)
 
     @contextmanager
@@ -196,6 +204,7 @@ class Store:
         lock: int,
         keep: bool,
         progress: Progress,
+        worker: Worker | None,
     ) -> None:
         try:
             with self._packages_in_use(progress) as shared:
@@ -209,6 +218,7 @@ class Store:
                     progress=progress,
                     keep=keep,
                     hold=(lock, shared),
+                    worker=worker,
                 )
         except SizeError as error:
             # What only the bake can know has its place in the recipe all the same.
