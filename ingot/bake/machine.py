@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, List, Mapping, Sequence
 
-from ingot.bake.chroot import Chroot
+from ingot.bake.chroot import Chroot, CommandFailedError
 from ingot.bake.inventory import BASELINE, LIBRARY, VOLATILE, escape_text
 from ingot.errors import BakeError
 
+NOWHERE: Mapping[str, str] = MappingProxyType({})
 SOURCES = Path(__file__).parent / "rootfs"
 UNITS = "/etc/systemd/system"
 # file in rootfs/ -> its place in the image and its mode
@@ -163,9 +165,32 @@ def _set_locale(root: Path, locale: str) -> None:
     older.symlink_to("../locale.conf")
 
 
-def set_services(chroot: Chroot, services: Mapping[str, Sequence[str]]) -> None:
-    """Enable, disable and mask units with the image's own systemctl. Raises BakeError with its words."""
+def set_services(
+    chroot: Chroot, services: Mapping[str, Sequence[str]], places: Mapping[str, str] = NOWHERE
+) -> None:
+    """Enable, disable and mask units with the image's own systemctl. Raises BakeError with its words.
+
+    ``places``: where the recipe names a unit, ``enable apache2`` → ``recipe.yaml:19:21``.
+    """
     for verb in ("enable", "disable", "mask"):
         units = sorted(services.get(verb) or ())
         if units:
-            chroot.run(["systemctl", verb, *units], what=f"services: {verb} {' '.join(units)}")
+            try:
+                chroot.run(["systemctl", verb, *units], what=f"services: {verb} {' '.join(units)}")
+            except CommandFailedError as error:
+                from difflib import get_close_matches  # not for each bake
+
+                # systemctl says which of them it was, in its last words.
+                unit = max(units, key=error.output.rfind)
+                place = places.get(f"{verb} {unit}")
+                near = get_close_matches(unit, _units(chroot.root), n=1, cutoff=0.6)
+                raise BakeError(
+                    f"{place}: {error.message}" if place else error.message,
+                    hint=f"did you mean {near[0]}?" if near else "no package of the recipe brings it",
+                ) from error
+
+
+def _units(root: Path) -> List[str]:
+    """Return the units of the image, services without their suffix, as people write them."""
+    found = (path.name for path in (root / "usr/lib/systemd/system").glob("*.*"))
+    return sorted(name[: -len(".service")] if name.endswith(".service") else name for name in found)

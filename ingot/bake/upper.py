@@ -110,7 +110,7 @@ def apply_recipe(overlay: Overlay, plan: Mapping[str, Any], sources: Path, progr
             run_step(chroot, step)
             if chroot.left:
                 progress(f"step {number} left processes running, which were ended: {' '.join(chroot.left)}")
-        set_services(chroot, plan["services"])
+        set_services(chroot, plan["services"], plan.get("unit_places", {}))
     finally:
         chroot.unmount()
     seal(overlay.root, epoch=epoch)

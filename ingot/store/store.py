@@ -22,7 +22,7 @@ from ingot.bake.fetch import fetch_packages, package_file, unsound_packages
 from ingot.bake.foreign import check_architecture
 from ingot.bake.locks import locked
 from ingot.bake.rights import KEPT, how_to_inspect, remove_tree
-from ingot.errors import BakeError, IngotError, InputError, SizeError
+from ingot.errors import BakeError, IngotError, InputError, Problem, SizeError
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import RECIPE_FILE
 from ingot.recipe.mirrors import addresses
@@ -288,11 +288,20 @@ class Store:
         sweep(self.root)
 
 
+def _place(problem: Problem) -> str:
+    return f"{problem.file}:{problem.line}:{problem.column}"
+
+
 def _with_places(plan: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
-    """Return the plan, with the files of its steps named as they are found from here: an error shall lead to them."""
+    """Return the plan, with the places of its steps and units named as they are found from here: an error shall lead to them."""
     here = Path.cwd()
     steps = []
     for step in plan["steps"]:
         file = Path(os.path.normpath(recipe.directory.absolute() / step.get("file", RECIPE_FILE)))
         steps.append({**step, "file": str(file.relative_to(here) if file.is_relative_to(here) else file)})
-    return {**plan, "steps": steps}
+    units = {
+        f"{verb} {unit}": _place(recipe.problem(("services", verb, number), unit, "a unit"))
+        for verb in ("enable", "disable", "mask")
+        for number, unit in enumerate(getattr(recipe.services, verb))
+    }
+    return {**plan, "steps": steps, "unit_places": units}

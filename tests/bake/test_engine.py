@@ -195,6 +195,18 @@ def test_a_failing_step_is_shown_with_its_line_status_and_output(web_plan, again
     assert mounts() == before
 
 
+def test_a_unit_that_is_not_there_is_named_with_its_place(web_plan, again):
+    web_plan["services"] = {"enable": ["apache2", "apche2"]}
+    web_plan["unit_places"] = {"enable apche2": "recipe.yaml:19:30"}
+    with pytest.raises(BakeError) as caught:
+        again(web_plan)
+    assert caught.value.message.startswith(
+        "recipe.yaml:19:30: services: enable apache2 apche2: exit status 1\n"
+    )
+    assert "apche2.service does not exist" in caught.value.message
+    assert caught.value.hint == "did you mean apache2?"
+
+
 def test_keep_leaves_the_root_of_a_failed_bake(web_plan, again, tmp_path):
     web_plan["steps"] = [{"run": "echo was here > /etc/trace; false", "line": 12, "timeout": 60}]
     with pytest.raises(StepError, match=f"kept in {tmp_path}/out/root"):
