@@ -1,4 +1,4 @@
-"""A builder instance in QEMU bakes a small recipe from scratch and publishes it; a clone of the result passes the recipe's tests."""
+"""A builder instance in QEMU bakes the web recipe from scratch and publishes it; a clone of the result passes the recipe's tests."""
 
 import os
 import re
@@ -10,11 +10,9 @@ from ingot.errors import PublishError
 from ingot.recipe.load import load_recipe
 from ingot.recipe.plan import compile_plan
 from tests.aws.support import holdings
-from tests.baked import ROOT
+from tests.baked import WEB
 from tests.cloud.builder_real.conftest import Said
 from tests.cloud.conftest import processes
-
-API = ROOT / "examples" / "two-fleets" / "image_recipes" / "api"
 
 pytestmark = [
     pytest.mark.slow,
@@ -24,7 +22,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def work(baked_store):
-    recipe = load_recipe(API)
+    recipe = load_recipe(WEB)
     plan = compile_plan(recipe)
     return Work(plan, recipe.source_root, baked_store.fetch(plan, lambda text: None), {})
 
@@ -51,7 +49,7 @@ def test_a_builder_bakes_the_same_disk_and_its_clone_serves(
 ):
     progress = Said()
     published = publish_by_builder(work, clients, builder, publish_settings, progress)
-    assert published.root_digest == baked_store.bake(load_recipe(API), lambda text: None).root_digest
+    assert published.root_digest == baked_store.bake(load_recipe(WEB), lambda text: None).root_digest
     tests = len(work.plan["tests"])
     assert any(re.fullmatch(rf"test clone i-\w+ passed {tests} tests.*", text) for text in progress)
     assert [text for text in progress if text.startswith("launch to AMI")]
