@@ -49,6 +49,22 @@ def test_nothing_changes(project, capsys):
     assert "Fleet (aws://unknown-account/unknown-region): no change" in out
 
 
+def test_another_digest_that_replaces_a_resource_is_no_noise(project, capsys):
+    image = "{{resolve:ssm:/ingot/web/DIGEST}}"
+    instance = {"Type": "AWS::EC2::Instance", "Properties": {"ImageId": image}}
+    project.settings(resources={"One": instance})
+    project.commit("An instance")
+    project.write("image_recipes/web/app/index.html", "changed\n")
+    found = planned(capsys)
+    assert found["verdict"] == "dangerous"
+    assert found["dangerous"] == ["Fleet: replaces One (AWS::EC2::Instance), because of ImageId"]
+    [stack] = found["stacks"]
+    # The launch template only gets another version: that stays folded.
+    assert [resource["logical_id"] for resource in stack["resources"]] == ["One"]
+    assert "AWS::EC2::Instance" in stack["cdk_diff"]
+    assert "LaunchTemplate" not in stack["cdk_diff"]
+
+
 def test_a_change_of_the_app_is_one_line_for_the_stack_and_a_rollout(project, capsys):
     before = digest(project)
     project.write("image_recipes/web/app/index.html", "changed\n")
