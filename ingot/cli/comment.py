@@ -58,7 +58,7 @@ def _read(path: Path) -> dict[str, Any]:
         content = json.loads(text)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no JSON: {error}", hint="make it with: ingot plan --json") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} is no plan", hint="make it with: ingot plan --json")
