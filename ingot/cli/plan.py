@@ -18,7 +18,7 @@ from ingot.recipe.explain import close_to
 from ingot.review.git import Repository
 from ingot.review.infrastructure_cdk import Cache, Cdk
 from ingot.review.plan import Planner, environments
-from ingot.review.plan_images import Diff, Differ, Images, Registry
+from ingot.review.plan_images import Diff, Differ, Images, NotAsked, Registry
 from ingot.review.plan_text import render_text
 from ingot.store import Image, Store
 
@@ -214,21 +214,21 @@ def _clients(report: Reporter, *, required: bool) -> Clients | None:
 
 
 def _registry(clients: Clients, report: Reporter) -> Registry:
-    """Return the question to the registry. Where it cannot be asked, that is said, and the plan goes on without."""
+    """Return the question to the registry. Where it cannot be asked, that is said, and it is not asked again."""
     from ingot.aws.failures import AwsError, explain
     from ingot.aws.registry import find
 
     silent: list[str] = []
 
     def ask(recipe: str, digest: str) -> str | None:
-        if silent:
-            return None
-        try:
-            published = find(clients, recipe, digest)
-        except AwsError as error:
-            silent.append(explain(error))
-            report(f"the registry was not asked: {silent[0]}")
-            return None
-        return None if published is None else published.ami_id
+        if not silent:
+            try:
+                published = find(clients, recipe, digest)
+            except AwsError as error:
+                silent.append(f"the registry was not asked: {explain(error)}")
+                report(silent[0])
+            else:
+                return None if published is None else published.ami_id
+        raise NotAsked(silent[0])
 
     return ask

@@ -143,6 +143,21 @@ def test_nothing_of_the_change_moves_the_terminal(word):
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", text)
 
 
+def test_the_text_of_a_plan_leaves_nothing_out():
+    from ingot.review.plan_text import render_text
+
+    after = manifest(
+        packages=[package(f"p{n}", "1") for n in range(300)],
+        files=[file(f"/srv/{n}", layer=1) for n in range(300)],
+    )
+    diff = image_diff(manifest(), after, before_disk=None, after_disk=None).to_json()
+    lines = tuple(f"+line {n}" for n in range(300))
+    diff["files"][0]["text"] = {"lines": lines, "added": 300, "removed": 0, "masked": 0, "note": None}
+    text = render_text(plans.plan(images=[plans.image(diff=diff, no_diff=None)]))
+    assert "--all" not in text
+    assert all(f"line {n}" in text and f"/srv/{n}" in text for n in range(300))
+
+
 def test_the_most_important_comes_first():
     plan = plans.plan(verdict="dangerous", dangerous=["Fleet: deletes Bucket"], notes=["the base has no app"])
     text = render_comment(plan)

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -156,6 +157,37 @@ def test_a_base_that_cannot_be_synthesized_is_said_and_the_rest_is_planned(proje
     assert any(note.startswith(said) for note in found["notes"])
     assert found["stacks"] == []
     assert found["recipes"][0]["change"] == "same"
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """AWS, as it answers to credentials that are too old."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        data = json.dumps(
+            {"__type": "ExpiredTokenException", "message": "The security token is expired"}
+        ).encode()
+        self.send_response(400)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_registry_that_refuses_was_not_asked(project, capsys, serve, monkeypatch):
+    server = serve(ThreadingHTTPServer(("127.0.0.1", 0), Refusing))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "old")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    project.write("image_recipes/web/app/index.html", "changed\n")
+    assert plan() == 0
+    out = capsys.readouterr().out
+    assert "is baked when it is deployed (no registry was asked)" in out
+    assert out.count("Note: the registry was not asked: ") == 1
+    assert "The security token is expired" in out
 
 
 def test_the_base_is_synthesized_once(project, capsys):
