@@ -59,7 +59,10 @@ def plan(
         bool, typer.Option("--markdown", help="Print Markdown, whole, as for a pull request.")
     ] = False,
     boot: Annotated[
-        bool, typer.Option("--boot", help="Boot each image that changed and run its tests; 1 if one fails.")
+        bool,
+        typer.Option(
+            "--boot", help="Boot each image that changed and run its tests; 1 if one fails or is not baked."
+        ),
     ] = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report as one self-contained page.")
@@ -82,7 +85,8 @@ def plan(
             base
         )
         content = result.to_json()
-        content["boots"] = boot_changed(content, report) if boot else []
+        content["boots"], notes = boot_changed(content, report) if boot else ([], [])
+        content["notes"] += notes
     _write(content, save, html)
     _print(content, as_json=as_json, markdown=markdown)
     if failed := failures(content):

@@ -61,6 +61,8 @@ class ImagePlan:
     diff: Diff | None = None
     no_diff: str | None = None
     """Why there is no diff, and how to get it."""
+    on_ami: bool = False
+    """Whether it is baked on a base AMI, which takes a builder instance."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -74,6 +76,7 @@ class ImagePlan:
             "registry_asked": self.asked,
             "diff": None if self.diff is None else self.diff.to_json(),
             "no_diff": self.no_diff,
+            "on_ami": self.on_ami,
         }
 
 
@@ -112,8 +115,9 @@ class Images:
         no_diff: str | None = None
         if change.change != "same":
             diff, no_diff = (None, ON_AMI) if is_on_ami else self._diff(change, sides[0], stored)
+        sides_of_it = (change.before, change.after)
         return ImagePlan(
-            change.name, change.environment, change.before, change.after, state, ami, asked, diff, no_diff
+            change.name, change.environment, *sides_of_it, state, ami, asked, diff, no_diff, is_on_ami
         )
 
     def _published(self, name: str, digest: str, note: Callable[[str], None]) -> tuple[str | None, bool]:

@@ -313,11 +313,20 @@ def test_an_image_on_a_base_ami_is_for_a_builder_instance(project, capsys):
     project.write("image_recipes/web/recipe.lock", json.dumps(lock))
     project.commit("A base AMI")
     project.write("image_recipes/web/app/index.html", "changed\n")
-    content = planned(capsys, "--base", "HEAD", "--bake")
+    content = planned(capsys, "--base", "HEAD", "--bake", "--boot")
     [image] = content["images"]
     assert (image["state"], image["diff"]) == ("missing", None)
     assert "by a builder instance, and proved when it is deployed" in image["no_diff"]
+    assert "was not booted: it is on a base AMI" in content["notes"][-1]
     assert content["verdict"] == "something"
+
+
+def test_an_image_that_should_boot_and_is_not_baked_fails_the_plan(project, capfd):
+    project.write("image_recipes/web/app/index.html", "changed\n")
+    assert plan("--boot") == 1
+    out, err = capfd.readouterr()
+    assert "FAILED, 0 of 1 tests passed" in out
+    assert "it is not baked on this machine; `ingot plan --bake --boot` bakes it before" in err
 
 
 def test_a_manifest_of_a_newer_version_is_said(project, capsys, tmp_path):
