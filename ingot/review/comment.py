@@ -58,6 +58,15 @@ def render_comment(plan: Plan, *, limit: int = LIMIT, report: str | None = None)
         raise InputError(f"no plan as `ingot plan --json` writes it: {error!r}") from error
 
 
+def render_failed(report: str | None = None) -> str:
+    """Return the comment of a push without a plan. ``report``: the URL of the run that tells why."""
+    where = f"[The run]({_url(report)}) says why." if report else "The run says why."
+    return (
+        f"{MARKER}\n## Ingot plan: this push could not be planned\n\n"
+        f"> [!WARNING]\n> Nothing is known of what it changes. {where}\n"
+    )
+
+
 @dataclass
 class _Comment:
     """Collects parts while there is room; ``left`` names what had none."""
