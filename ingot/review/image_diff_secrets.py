@@ -14,9 +14,9 @@ from ingot.bake.hygiene.contents import KEY_FILES, NAMED_FILES, RULES
 # A key whose value is a secret, and the value: in ini files, environment files, YAML, JSON, programs, and Apache's own form with a blank.
 # "pass" is also what nginx and Apache do with a request, and a part of other words.
 _WORDS = (
-    r"(?:passw(?:or)?d|passphrase|passcode|secret|token(?!s|i)|api[_-]?key|access[_-]?key|private[_-]?key|encryption[_-]?key"
+    r"(?:passw(?:or)?d|passphrase|passcode|secret|token(?!s|i)|api[_.-]?key|access[_-]?key|private[_-]?key|encryption[_-]?key"
     r"|credentials?|signing[_-]?key|pre[_-]?shared[_-]?key|masterauth|(?<![a-z])(?:pwd|psk)(?![a-z])|(?<![a-z])auth(?![a-z])"
-    r"|(?<!by)(?<!com)(?<!proxy)(?<!proxy_)(?<!cgi_)(?<!grpc_)(?<!memcached_)pass(?![a-z]))"
+    r"|(?<!by)(?<!com)(?<!proxy)(?<!proxy_)(?<!cgi_)(?<!grpc_)(?<!memcached_)pass(?![a-z]|_(?:max|min|warn)_))"
 )
 # Names have an end: without the bounds a long text of such words alone would take hours.
 _KEY = rf"(?<![\w.-])[\w.-]{{0,60}}{_WORDS}[\w.-]{{0,60}}"
@@ -26,14 +26,14 @@ _PREFIX = r"(?:[$@]|[bfru]{1,2})?"
 # Quotes may span lines. (Where a repetition is possessive, going back could take for ever.) What stands right behind them belongs to the value: 'it''s', "a" + "b", and a shell's "a"b.
 _QUOTED = (
     rf"{_PREFIX}(?:\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|\"(?:[^\"\\]|\\[\s\S])*\"|'(?:[^'\\]|\\[\s\S])*'|`[^`]*`)"
-    r"(?:[ \t]*+(?:[+.\\][ \t]*+)?(?:\"(?:[^\"\\\n]|\\.)*+\"|'(?:[^'\\\n]|\\.)*+')|(?!/>)[^\s,;:.()\[\]{}<>\"'&|\\]++)*+"
+    r"(?:[ \t]*+(?:[+.\\]\s*+)?(?:\"(?:[^\"\\\n]|\\.)*+\"|'(?:[^'\\\n]|\\.)*+')|(?!/>)[^\s,;:.()\[\]{}<>\"'&|\\]++)*+"
 )
-# Without quotes a value ends with its line: a comment behind a blank, or another secret of a query, is none of it.
-_TOKEN = rf"(?:[^\s&]|&(?!{_KEY}=))+"
-_BARE = rf"{_TOKEN}(?:[^\S\n]+(?!#(?:\s|$)){_TOKEN})*"
+# Without quotes a value ends with its line, unless a backslash goes on with it: a comment behind a blank, or another secret of a query, is none of it.
+_TOKEN = rf"(?:\\\n[ \t]*+|[^\s&]|&(?!{_KEY}=))+"
+_BARE = rf"(?!#(?:\s|$)){_TOKEN}(?:[^\S\n]+(?!#(?:\s|$)){_TOKEN})*"
 _VALUE = re.compile(
-    rf"(?im)(?P<head>{_KEY}{_END}[ \t]*(?:=>|:=|[?+]?=|:)[ \t]*(?:\n\s*(?={_PREFIX}[\"'`]))?)"
-    rf"(?P<value>{_QUOTED}|\[[^\[\]]*\]|\([^()]*\)|(?!{{[ \t]*$){_BARE})"
+    rf"(?im)(?P<head>{_KEY}{_END}[ \t]*(?:=>|:=|[?+]?=|:)[ \t]*(?:\\?\n\s*(?={_PREFIX}[\"'`]))?)"
+    rf"(?P<value>{_QUOTED}|\[[^\[\]]*\]|\([^()]*\)|(?!{{[ \t]*$)(?:\{{[^{{}}]*\}}|{_BARE}))"
 )
 _BLANK = re.compile(
     rf"(?im)^(?P<head>[ \t]*(?:\w+[ \t]+)?{_KEY}[ \t]+)(?P<value>{_QUOTED}|[^\s=:#]\S*)[ \t]*+(?:;[ \t]*+)?(?:(?<=[ \t])#.*)?$"
@@ -45,13 +45,25 @@ _OPTION = re.compile(
 _ELEMENT = re.compile(
     rf"(?i)(?P<head><[\w:.-]{{0,60}}{_WORDS}[\w:.-]{{0,60}}(?:\s[^<>]{{0,200}})?>)(?P<value><!\[CDATA\[[^<>]*\]\]>|[^<>]+)(?=</)"
 )
-_COMMA = re.compile(rf"(?i)(?P<head>[\"']{_KEY}[\"']\s*,\s*)(?P<value>{_QUOTED})")
-_SQL = re.compile(rf"(?i)(?P<head>\bidentified\s+(?:with\s+\S+\s+)?(?:by|as)\s+)(?P<value>{_QUOTED})")
+_COMMA = re.compile(rf"(?i)(?P<head>[\"']{_KEY}[\"']\s*,\s*)(?P<value>{_QUOTED})(?!\s*:)")
+# A name and its value beside it: environments of containers, settings in XML.
+_NAMED = rf"\b(?:name|key)[\"']?\s*[=:]\s*[\"']?{_KEY}[\"']?"
+_PAIR = re.compile(
+    rf"(?i)(?P<head>{_NAMED}\s*,?\s*[\"']?value[\"']?[ \t]*[=:][ \t]*)(?P<value>{_QUOTED}|{_BARE})"
+)
+_NAMED_ELEMENT = re.compile(rf"(?i)(?P<head>{_NAMED}[^<>]{{0,200}}>)(?P<value>[^<>]+)(?=</)")
+# SQL, and ipsec.secrets(5)
+_WORDED = re.compile(
+    rf"(?i)(?P<head>(?:\bidentified\s+(?:with\s+\S+\s+)?(?:by|as)|:[ \t]*(?:psk|xauth|eap))\s+)(?P<value>{_QUOTED})"
+)
 # YAML below such a key: a block, whose lines are indented further than the key, a list, or a single word.
 _ABOVE = rf"(?P<head>(?P<indent>[ \t]*)(?:- )?[\"']?{_KEY}[\"']?:[ \t]*"
-_BLOCK = re.compile(rf"(?im)^{_ABOVE}[|>][-+0-9]*[ \t]*\n)(?P<value>(?:(?P=indent)[ \t]+\S.*\n?)+)")
+_BLOCK = re.compile(
+    rf"(?im)^{_ABOVE}(?:[!&]\S+[ \t]+)*[|>][-+0-9]*[ \t]*\n)(?P<value>(?:(?:[ \t]*\n)*+(?P=indent)[ \t]+\S.*\n?+)+)"
+)
 _LIST = re.compile(
-    rf"(?im)^{_ABOVE}(?:#.*)?\n)(?P<value>(?P=indent)[ \t]*-[ \t].*\n?(?:(?P=indent)(?:-[ \t]|[ \t]+\S).*\n?)*)"
+    rf"(?im)^{_ABOVE}(?:#.*)?\n(?:[ \t]*\n)*+)"
+    r"(?P<value>(?P=indent)[ \t]*-[ \t].*\n?+(?:(?:[ \t]*\n)*+(?P=indent)(?:-[ \t]|[ \t]+\S).*\n?+)*)"
 )
 _WORD = re.compile(rf"(?im)^{_ABOVE}(?:#.*)?\n(?P=indent)[ \t]+)(?P<value>[^\s:\"'-](?:[^\n:]|:(?!\s))*)$")
 _HEADER = re.compile(r"(?i)(?P<head>\b(?:bearer|basic)\s+)(?P<value>[A-Za-z0-9+/=._~-]{12,})")
@@ -74,7 +86,7 @@ _KEYWORDS = ("/etc/sudoers", "/etc/pam.d/", "/etc/nsswitch.conf")
 _MASKED = re.compile(r"(?:\w+ )?‹masked \d+›")
 # No secrets. A variable has braces: $ecret may be a password.
 _PLAIN = re.compile(
-    r"(?i)[|>][-+0-9]*|(?:\"\"|''|true|false|yes|no|on|off|null|none|\d{1,4}|(?P<quote>[\"']?)\$\{\w+\}(?P=quote)|%\(\w+\)s|<[^<>!\n]*>)[,;)}\]]*"
+    r"(?i)(?:[!&]\S+[ \t]+)*[|>][-+0-9]*|(?:\"\"|''|true|false|yes|no|on|off|null|none|\d{1,4}|(?P<quote>[\"']?)\$\{\w+\}(?P=quote)|%\(\w+\)s|<[^<>!\n]*>)[,;)}\]]*"
 )
 
 
@@ -104,14 +116,14 @@ class Mask:
         for rule in RULES:
             if rule.word in text.encode("utf-8", "surrogatepass"):
                 text = re.sub(rule.pattern.pattern.decode(), self._whole, text)
-        for pattern in (_URL, _HASH, _JWT, _HEADER, _SQL):
+        for pattern in (_URL, _HASH, _JWT, _HEADER, _WORDED):
             text = pattern.sub(self._replace, text)
         # In these files such names are keywords.
         if self._path.startswith(_KEYWORDS):
             return text
         for pattern in (_BLOCK, _LIST, _WORD):
             text = pattern.sub(self._replace, text)
-        for pattern in (_VALUE, _COMMA, _OPTION, _ELEMENT, _BLANK):
+        for pattern in (_PAIR, _NAMED_ELEMENT, _VALUE, _COMMA, _OPTION, _ELEMENT, _BLANK):
             text = pattern.sub(self._replace_lines, text)
         return text
 
