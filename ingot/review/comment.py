@@ -37,6 +37,8 @@ LIMIT = 65_536
 END = 1_500
 # Dangers that are named before the rest is counted; a long list would push everything else out.
 DANGERS = 40
+# Characters of one note: what stands below it is worth more than its end.
+NOTE = 1_000
 # The first line of the comment: how it is found again. It is no content of the change.
 MARKER = "<!-- ingot-plan -->"
 FORMAT = 1
@@ -78,7 +80,7 @@ class _Comment:
     def write(self, plan: Plan, report: str | None) -> str:
         self.add("the verdict", f"{MARKER}\n## {_verdict(plan)}\n\n{_compared(plan)}")
         for note in plan["notes"]:
-            self.add("a note", f"> [!NOTE]\n> {code(note)}")
+            self.add("a note", f"> [!NOTE]\n> {code(shortened(note, NOTE))}")
         if plan["dangerous"]:
             self.dangers(plan["dangerous"])
         for boot in plan.get("boots", ()):

@@ -32,13 +32,13 @@ _FLAWS = (
 _WEAK = re.compile(
     rf"({_FLAWS}|iommu|intel_iommu|amd_iommu)=(off|0|n)|no(smep|smap|kaslr|pti|kpti|pku|bti|spectre_v1|spectre_v2|spectre_bhi|spec_store_bypass_disable|exec=off)"
     r"|(selinux|apparmor|enforcing|audit|ima_appraise|init_on_alloc|module\.sig_enforce)=(0|off|n)|lockdown=none|security=(none)?|lsm=.*"
-    r"|ssbd=force_off|vsyscall=(native|emulate|xonly)|(rd)?init=.*|rd\.(break|shell|systemd\.debug[-_]shell).*|systemd\.debug[-_]shell.*"
+    r"|ssbd=force[-_]off|vsyscall=(native|emulate|xonly)|(rd)?init=.*|rd\.(break|shell|systemd\.debug[-_]shell).*|systemd\.debug[-_]shell.*"
     r"|systemd\.unit=(rescue|emergency|debug).*|single|emergency|rescue"
 )
 # Words that turn one on: it is called out when they are gone.
 _GUARD = re.compile(
     rf"({_FLAWS})=(?!(off|0|n)$).*|nosmt(=force)?|(selinux|apparmor|enforcing|audit|init_on_alloc|init_on_free|module\.sig_enforce)=(1|on|y)"
-    r"|lockdown=(?!none$).+|security=(?!none$).+|lsm=.*|slab_nomerge|page_alloc\.shuffle=(1|y)|vsyscall=none|ssbd=force_on|debugfs=off"
+    r"|lockdown=(?!none$).+|security=(?!none$).+|lsm=.*|slab_nomerge|page_alloc\.shuffle=(1|y)|vsyscall=none|ssbd=force[-_]on|debugfs=off"
 )
 
 

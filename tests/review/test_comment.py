@@ -228,6 +228,13 @@ def test_long_dangers_are_shortened_and_the_rest_is_counted(limit):
     assert f"> - and {60 - shown} more, below and in the report" in text
 
 
+def test_a_long_note_leaves_room_for_the_dangers():
+    text = render_comment(plans.plan(notes=["n" * 63_000], dangerous=["Fleet: deletes Bucket"]))
+    assert "62,001 characters" in text
+    assert "`Fleet: deletes Bucket`" in text
+    assert "Left out" not in text
+
+
 def test_many_recipes_do_not_take_the_summary_away():
     recipes = [plans.recipe(name=f"recipe{number}", reasons=[]) for number in range(3_000)]
     text = render_comment(plans.plan(recipes=recipes))

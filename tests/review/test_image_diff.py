@@ -243,6 +243,7 @@ def test_dangers_are_called_out(before, after, said):
                 "retbleed=off",
                 "security=none",
                 "init=/bin/sh",
+                "ssbd=force-off",
             )
         ),
         ("lockdown=integrity", "", ["lockdown=integrity is gone"]),
