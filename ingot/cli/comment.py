@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ingot.errors import InputError
-from ingot.review.comment import MARKER, render_comment
+from ingot.review.comment import MARKER, render_comment, render_failed
 from ingot.review.comment_github import API, GitHub, PullRequest
 
 app = typer.Typer(add_completion=False)
@@ -19,22 +19,32 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def comment(
-    plan: Annotated[Path, typer.Argument(help="What `ingot plan --json` wrote; - is stdin.")],
+    plan: Annotated[
+        Path | None, typer.Argument(help="What `ingot plan --json` wrote; - is stdin.", show_default=False)
+    ] = None,
     pull_request: Annotated[int | None, typer.Option(help="The pull request's number.")] = None,
     repository: Annotated[
         str | None, typer.Option(help="OWNER/NAME.", envvar="GITHUB_REPOSITORY", show_envvar=True)
     ] = None,
-    report: Annotated[str | None, typer.Option(help="The URL of the whole report, to link to.")] = None,
+    report: Annotated[
+        str | None, typer.Option(help="The URL of the whole report, or of the run, to link to.")
+    ] = None,
     author: Annotated[
         str, typer.Option(help="Who the token writes as; only this author's comment is replaced.")
     ] = "github-actions[bot]",
+    failed: Annotated[
+        bool, typer.Option("--failed", help="There is no plan: say that this push could not be planned.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the comment, and send nothing.")] = False,
 ) -> None:
     """Write a plan as one comment on a pull request, in place of the one before. Prints the comment's URL.
 
     The token is GITHUB_TOKEN; GITHUB_API_URL names another server than github.com.
     """
-    body = render_comment(_read(plan), report=report)
+    if (plan is None) is not failed:
+        found = "neither a plan nor --failed" if plan is None else f"{plan} and --failed"
+        raise InputError(f"found {found}; expected one of them", hint="make a plan with: ingot plan --json")
+    body = render_failed(report) if plan is None else render_comment(_read(plan), report=report)
     if dry_run:
         print(body, end="")
         return
@@ -58,7 +68,7 @@ def _read(path: Path) -> dict[str, Any]:
         content = json.loads(text)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no JSON: {error}", hint="make it with: ingot plan --json") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} is no plan", hint="make it with: ingot plan --json")

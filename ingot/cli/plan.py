@@ -18,7 +18,7 @@ from ingot.recipe.explain import close_to
 from ingot.review.git import Repository
 from ingot.review.infrastructure_cdk import Cache, Cdk
 from ingot.review.plan import Planner, environments
-from ingot.review.plan_images import Diff, Differ, Images, Registry
+from ingot.review.plan_images import Diff, Differ, Images, NotAsked, Registry
 from ingot.review.plan_text import render_text
 from ingot.store import Image, Store
 
@@ -59,7 +59,10 @@ def plan(
         bool, typer.Option("--markdown", help="Print Markdown, whole, as for a pull request.")
     ] = False,
     boot: Annotated[
-        bool, typer.Option("--boot", help="Boot each image that changed and run its tests; 1 if one fails.")
+        bool,
+        typer.Option(
+            "--boot", help="Boot each image that changed and run its tests; 1 if one fails or is not baked."
+        ),
     ] = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report as one self-contained page.")
@@ -82,7 +85,8 @@ def plan(
             base
         )
         content = result.to_json()
-        content["boots"] = boot_changed(content, report) if boot else []
+        content["boots"], notes = boot_changed(content, report) if boot else ([], [])
+        content["notes"] += notes
     _write(content, save, html)
     _print(content, as_json=as_json, markdown=markdown)
     if failed := failures(content):
@@ -214,21 +218,21 @@ def _clients(report: Reporter, *, required: bool) -> Clients | None:
 
 
 def _registry(clients: Clients, report: Reporter) -> Registry:
-    """Return the question to the registry. Where it cannot be asked, that is said, and the plan goes on without."""
+    """Return the question to the registry. Where it cannot be asked, that is said, and it is not asked again."""
     from ingot.aws.failures import AwsError, explain
     from ingot.aws.registry import find
 
     silent: list[str] = []
 
     def ask(recipe: str, digest: str) -> str | None:
-        if silent:
-            return None
-        try:
-            published = find(clients, recipe, digest)
-        except AwsError as error:
-            silent.append(explain(error))
-            report(f"the registry was not asked: {silent[0]}")
-            return None
-        return None if published is None else published.ami_id
+        if not silent:
+            try:
+                published = find(clients, recipe, digest)
+            except AwsError as error:
+                silent.append(f"the registry was not asked: {explain(error)}")
+                report(silent[0])
+            else:
+                return None if published is None else published.ami_id
+        raise NotAsked(silent[0])
 
     return ask

@@ -13,41 +13,66 @@ from ingot.cli import cdk
 from ingot.cli.reporting import Reporter
 
 
-def boot_changed(plan: Mapping[str, Any], report: Reporter) -> list[dict[str, Any]]:
-    """Return the record of a boot of each image that changes and is in the store (see `ingot boot --record`)."""
-    digests = dict.fromkeys(
-        image["after"]
-        for image in plan["images"]
-        if image["state"] == "stored" and image["after"] != image["before"]
-    )
-    return [_boot(digest, report) for digest in digests]
+def boot_changed(plan: Mapping[str, Any], report: Reporter) -> tuple[list[dict[str, Any]], list[str]]:
+    """Boot each image that changes and is in the store.
+
+    Returns the records of the boots (see `ingot boot --record`) and notes on images that are for AWS to boot. An image that is not here, and
+    would have to be, has the record of a boot that failed: it proved nothing.
+    """
+    boots: dict[str, dict[str, Any]] = {}
+    notes: list[str] = []
+    for image in plan["images"]:
+        digest = str(image["after"])
+        if digest in boots or digest == image["before"] or image["state"] == "failed":
+            continue
+        name = f"the image {image['recipe']} {digest:.12}"
+        if image["state"] == "stored":
+            boots[digest] = _boot(digest, report)
+        elif image["state"] == "published":
+            notes.append(f"{name} was not booted here: a test clone of it passed when it was published")
+        elif image.get("on_ami"):
+            notes.append(
+                f"{name} was not booted: it is on a base AMI, and a test clone boots when it is deployed"
+            )
+        else:
+            detail = "it is not baked on this machine; `ingot plan --bake --boot` bakes it before"
+            boots[digest] = {**_record(digest, [_failed(detail)]), "recipe": image["recipe"]}
+    return list(boots.values()), list(dict.fromkeys(notes))
 
 
 def _boot(digest: str, report: Reporter) -> dict[str, Any]:
     report(f"booting {digest:.12} for its tests")
     with tempfile.TemporaryDirectory(prefix="ingot-boot-") as work:
-        record = Path(work) / "record.json"
-        words = [sys.executable, "-m", "ingot.cli.main", "boot", digest, "--once", "--record", str(record)]
+        path = Path(work) / "record.json"
+        words = [sys.executable, "-m", "ingot.cli.main", "boot", digest, "--once", "--record", str(path)]
         # The plan's stdout is its own; what a boot prints is progress here.
         status = cdk.attached(words, env=cdk.environment(), stdout=sys.stderr)
-        if record.is_file():
-            found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-            return found
-    # It did not come as far as a machine; why stands above.
-    failed = {
-        "name": "the image boots",
-        "ok": False,
-        "at": 0.0,
-        "detail": f"`ingot boot` ended with status {status}",
-    }
-    return {
-        "recipe": digest[:12],
-        "digest": digest,
-        "machine": None,
-        "seconds": 0.0,
-        "tests": [failed],
-        "lines": [],
-    }
+        record = _read(path)
+    ended = _failed(f"`ingot boot` ended with status {status}")
+    if record is None:  # it did not come as far as a machine; why stands above
+        return _record(digest, [ended])
+    # The record is written whatever happens: of a boot that broke off, the tests so far may all have passed.
+    if status != 0 and all(test["ok"] for test in record["tests"]):
+        record["tests"].append({**ended, "at": record["seconds"]})
+    return record
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return a record; None for one that was not written, or not to its end."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return found
+
+
+def _failed(detail: str) -> dict[str, Any]:
+    return {"name": "the image boots", "ok": False, "at": 0.0, "detail": detail}
+
+
+def _record(digest: str, tests: list[dict[str, Any]]) -> dict[str, Any]:
+    what = {"recipe": digest[:12], "digest": digest, "machine": None, "seconds": 0.0}
+    return {**what, "tests": tests, "lines": []}
 
 
 def failures(plan: Mapping[str, Any]) -> list[str]:

@@ -16,8 +16,9 @@ from ingot.recipe.lock import Upgrade as Moves
 from ingot.recipe.lock import moved, resolve_lock
 from ingot.recipe.lockfile import lock_text, read_lock
 from ingot.recipe.model import Recipe
+from ingot.review.comment_github import GitHub
 from ingot.review.git import Repository
-from ingot.review.upgrade import Upgrade, propose, push
+from ingot.review.upgrade import TakenOver, Upgrade, propose, push
 
 app = typer.Typer(add_completion=False)
 
@@ -38,7 +39,7 @@ def upgrade(
 ) -> None:
     """Resolve each recipe's newest packages, push what moved to a branch, and open or refresh its pull request.
 
-    A base AMI is looked up in the current region, where there are AWS credentials. Prints the pull requests. The branch is ingot/lock-NAME; the working tree stays as it was. The token is GITHUB_TOKEN.
+    A base AMI is looked up in the current region, where there are AWS credentials. Prints the pull requests. The branch is ingot/lock-NAME; the working tree stays as it was, and so does a branch that somebody else committed to. The token is GITHUB_TOKEN.
     """
     target = None if dry_run else github(repository)
     commit = Repository.around(Path.cwd()).commit("HEAD")
@@ -50,9 +51,18 @@ def upgrade(
         elif target is None:
             print("\n".join([f"{name}:", *found.moved]))
         else:
-            if not push(found, commit):
-                _say(f"{name}: {found.branch} is as it should be")
-            print(f"{name}: {propose(found, target, base)}")
+            _propose(found, commit, target, base)
+
+
+def _propose(found: Upgrade, commit: str, target: GitHub, base: str) -> None:
+    try:
+        if not push(found, commit):
+            _say(f"{found.name}: {found.branch} is as it should be")
+    except TakenOver as error:
+        # Its pull request says what the branch holds, which is not what moves now.
+        _say(f"{found.name}: {error}")
+    else:
+        print(f"{found.name}: {propose(found, target, base)}")
 
 
 def _say(message: str) -> None:

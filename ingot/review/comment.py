@@ -26,7 +26,7 @@ from ingot.review.plan_text import (
     rollout_lines,
     stack_lines,
 )
-from ingot.review.render_escape import code, fenced, plain
+from ingot.review.render_escape import code, fenced, fitting, plain, shortened
 from ingot.review.render_markdown import render_markdown
 
 Plan = Mapping[str, Any]
@@ -37,6 +37,8 @@ LIMIT = 65_536
 END = 1_500
 # Dangers that are named before the rest is counted; a long list would push everything else out.
 DANGERS = 40
+# Characters of one note: what stands below it is worth more than its end.
+NOTE = 1_000
 # The first line of the comment: how it is found again. It is no content of the change.
 MARKER = "<!-- ingot-plan -->"
 FORMAT = 1
@@ -54,8 +56,17 @@ def render_comment(plan: Plan, *, limit: int = LIMIT, report: str | None = None)
         )
     try:
         return _Comment(limit - END).write(plan, report)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise InputError(f"no plan as `ingot plan --json` writes it: {error!r}") from error
+
+
+def render_failed(report: str | None = None) -> str:
+    """Return the comment of a push without a plan. ``report``: the URL of the run that tells why."""
+    where = f"[The run]({_url(report)}) says why." if report else "The run says why."
+    return (
+        f"{MARKER}\n## Ingot plan: this push could not be planned\n\n"
+        f"> [!WARNING]\n> Nothing is known of what it changes. {where}\n"
+    )
 
 
 @dataclass
@@ -69,12 +80,13 @@ class _Comment:
     def write(self, plan: Plan, report: str | None) -> str:
         self.add("the verdict", f"{MARKER}\n## {_verdict(plan)}\n\n{_compared(plan)}")
         for note in plan["notes"]:
-            self.add("a note", f"> [!NOTE]\n> {code(note)}")
+            self.add("a note", f"> [!NOTE]\n> {code(shortened(note, NOTE))}")
         if plan["dangerous"]:
-            self.add("the dangerous changes", _dangers(plan["dangerous"]))
+            self.dangers(plan["dangerous"])
         for boot in plan.get("boots", ()):
             self.boot(boot)
-        self.add("the summary", _summary(plan))
+        summary = list(_summary(plan))
+        self.listed("the summary", [], summary, len(summary), "- and {} more lines, in the report")
         for rollout in plan["rollouts"]:
             lines = list(rollout_lines(rollout))
             self.add("a rollout", f"**Rollout**\n\n{fenced(lines)}")
@@ -92,6 +104,17 @@ class _Comment:
             self.room -= len(text) + 2
         else:
             self.left.append(what)
+
+    def listed(self, what: str, head: Sequence[str], lines: Sequence[str], count: int, more: str) -> None:
+        """Add a heading and as many lines as there is room for, and count the rest."""
+        shown = fitting(lines, count, self.room - sum(len(line) + 1 for line in head) - 1, more)
+        self.add(what, "\n".join([*head, *shown]))
+
+    def dangers(self, dangers: Sequence[str]) -> None:
+        count = "1 dangerous change" if len(dangers) == 1 else f"{len(dangers):,} dangerous changes"
+        lines = [f"> - {code(shortened(danger))}" for danger in dangers[:DANGERS]]
+        more = "> - and {} more, below and in the report"
+        self.listed("the dangerous changes", ["> [!CAUTION]", f"> **{count}**"], lines, len(dangers), more)
 
     def folded(self, what: str, summary: str, body: str) -> None:
         # A blank line ends GitHub's HTML block: what follows is Markdown again.
@@ -112,8 +135,9 @@ class _Comment:
     def boot(self, boot: Mapping[str, Any]) -> None:
         line, *failed = boot_lines(boot)
         if failed or not boot["tests"]:
-            rest = "\n".join(f"> - {code(text)}" for text in failed[:DANGERS])
-            self.add("a failed boot", f"> [!WARNING]\n> **{code(line)}**\n{rest}".rstrip())
+            head = ["> [!WARNING]", f"> **{code(shortened(line))}**"]
+            lines = [f"> - {code(shortened(text))}" for text in failed[:DANGERS]]
+            self.listed("a failed boot", head, lines, len(failed), "> - and {} more, in the report")
         else:
             self.add("a boot", f"✓ {code(line)}")
 
@@ -153,36 +177,26 @@ def _verdict(plan: Plan) -> str:
 
 
 def _compared(plan: Plan) -> str:
-    return code(compared(plan))
+    return code(shortened(compared(plan)))
 
 
-def _dangers(dangers: Sequence[str]) -> str:
-    lines = [f"> - {code(danger)}" for danger in dangers[:DANGERS]]
-    if len(dangers) > DANGERS:
-        lines.append(f"> - and {len(dangers) - DANGERS:,} more, below and in the report")
-    count = "1 dangerous change" if len(dangers) == 1 else f"{len(dangers):,} dangerous changes"
-    return "\n".join(["> [!CAUTION]", f"> **{count}**", *lines])
-
-
-def _summary(plan: Plan) -> str:
-    return "\n".join(_summary_lines(plan))
-
-
-def _summary_lines(plan: Plan) -> Iterator[str]:
+def _summary(plan: Plan) -> Iterator[str]:
     for recipe in plan["recipes"]:
-        yield f"- recipe {code(recipe_line(recipe))}"
+        yield f"- recipe {code(shortened(recipe_line(recipe)))}"
         reasons = recipe["reasons"]
         # The places that matter most to a reader are the first ones; all of them are folded below.
         if 0 < len(reasons) <= 3:
-            yield from (f"  - {code(reason['place'] + ': ' + reason['what'])}" for reason in reasons)
+            yield from (
+                f"  - {code(shortened(reason['place'] + ': ' + reason['what']))}" for reason in reasons
+            )
         elif reasons:
             yield f"  - {len(reasons):,} reasons, below"
     for image in plan["images"]:
-        yield f"- image {code(image_line(image))}"
+        yield f"- image {code(shortened(image_line(image)))}"
     for stack in plan["stacks"]:
-        yield f"- stack {code(next(stack_lines(stack)))}{_counts(stack)}"
+        yield f"- stack {code(shortened(next(stack_lines(stack))))}{_counts(stack)}"
         yield from (
-            f"  - {'image' if folded['kind'] == 'image' else 'asset'} {code(folded['name'])}: {code(folded['before'][:12])} → {code(folded['after'][:12])}"
+            f"  - {'image' if folded['kind'] == 'image' else 'asset'} {code(shortened(folded['name']))}: {code(folded['before'][:12])} → {code(folded['after'][:12])}"
             for folded in stack["folded"]
         )
 

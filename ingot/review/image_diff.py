@@ -98,7 +98,8 @@ def _compare(old: Side, new: Side, store: Path | None) -> ImageDiff:
     users, groups = compare_named(was["users"], now["users"]), compare_named(was["groups"], now["groups"])
     mask = Mask("")  # commands and kernels are given secrets, too
     tests = compare_named(*(masked(mask, manifest["tests"]) for manifest in (was, now)))
-    system = compare_values(*masked(mask, list(_known(_system(was), _system(now), old, new))))
+    known = list(_known(_system(was), _system(now), old, new))
+    system = compare_values(*masked(mask, known))
     allowed = compare_values(_allowed(was), _allowed(now))
     # A manifest that was made again from its disk does not know what the gate let pass.
     hygiene = allowed if all("hygiene" in side.manifest for side in (old, new) if side.exists) else []
@@ -106,10 +107,16 @@ def _compare(old: Side, new: Side, store: Path | None) -> ImageDiff:
     found = [
         *dangers.port_dangers(ports),
         *dangers.file_dangers(files, new.users),
-        *dangers.account_dangers(users, groups),
+        *dangers.account_dangers(
+            users, *(dangers.strong_members(m["users"], m["groups"]) for m in (was, now))
+        ),
         *_passwords(old, new),
         *dangers.other_dangers(
-            packages, tests, hygiene, [c for c in system if c.name == "kernel command line"]
+            # Not the masked one: a mask may cover the words behind a secret.
+            packages,
+            tests,
+            hygiene,
+            [c for c in compare_values(*known) if c.name == "kernel command line"],
         ),
     ]
     return ImageDiff(

@@ -8,24 +8,37 @@ from typing import Any
 
 from ingot.review.image_diff_accounts import ADDED, REMOVED, Change
 from ingot.review.image_diff_capabilities import capability, capability_names
-from ingot.review.image_diff_files import BOOKKEEPING, RECIPE, FileChange
+from ingot.review.image_diff_files import RECIPE, FileChange
 from ingot.review.image_diff_packages import DOWNGRADED, PackageChange
 from ingot.review.image_diff_ports import Port
 
 # Who may do what is decided there. A change that an upgraded package brings is the package's; one of the recipe's is called out.
 _SENSITIVE = re.compile(
-    r"/etc/sudoers(\.d/.*)?|/etc/pam\.d/.*|/etc/pam\.conf|/etc/ssh/sshd_config(\.d/.*)?|/etc/ld\.so\.preload|.*/\.ssh/authorized_keys2?"
-    r"|/etc/polkit-1/.*|/usr/share/polkit-1/rules\.d/.*|/usr/local/share/ca-certificates/.*|/etc/apt/trusted\.gpg.*"
-    r"|/etc/apt/sources\.list.*|/etc/cron[^/]*(/.*)?|/etc/security/.*|/etc/doas\.conf|/etc/hosts\.equiv"
+    r"/etc/sudoers(\.d/.*)?|/(etc|usr/lib)/pam\.d/.*|/etc/pam\.conf|/etc/ssh/sshd_config(\.d/.*)?|/etc/ld\.so\.preload|.*/\.ssh/authorized_keys2?"
+    r"|/etc/polkit-1/.*|/usr/share/polkit-1/rules\.d/.*|/usr/local/share/ca-certificates/.*|/etc/apt/trusted\.gpg.*|(/etc/apt|/usr/share)/keyrings/.*"
+    r"|/etc/apt/sources\.list.*|/etc/(ana)?cron[^/]*(/.*)?|/var/spool/cron/.*|/etc/security/.*|/etc/doas\.conf|/etc/hosts\.equiv"
 )
 # Members of these can become root, or read what only root should: base-passwd's users-and-groups, and docker's documentation.
 _STRONG_GROUPS = frozenset(
     {"root", "sudo", "wheel", "adm", "disk", "shadow", "docker", "lxd", "kmem", "staff"}
 )
-_NO_LOGIN = re.compile(r".*/(nologin|false|sync)|")
-# The kernel's own names (admin-guide/kernel-parameters) of what turns a protection off.
+_NO_LOGIN = re.compile(r".*/(nologin|false|sync)")
+# The kernel's own names (admin-guide/kernel-parameters), and systemd's, of what turns a protection off.
+_FLAWS = (
+    "mitigations|pti|kpti|mds|tsx_async_abort|retbleed|spectre_v2|spectre_v2_user|spectre_bhi|l1tf|mmio_stale_data|srbds|tsa|vmscape"
+    "|reg_file_data_sampling|gather_data_sampling|spec_rstack_overflow|spec_store_bypass_disable|indirect_target_selection"
+    r"|hardened_usercopy|ima_appraise|randomize_kstack_offset|kvm\.nx_huge_pages"
+)
 _WEAK = re.compile(
-    r"mitigations=off|nosmep|nosmap|nokaslr|nopti|pti=off|spectre_v2=off|selinux=0|apparmor=0|lockdown=none|init=.*|rd\.break|systemd\.debug-shell.*"
+    rf"({_FLAWS}|iommu|intel_iommu|amd_iommu)=(off|0|n)|no(smep|smap|kaslr|pti|kpti|pku|bti|spectre_v1|spectre_v2|spectre_bhi|spec_store_bypass_disable|exec=off)"
+    r"|(selinux|apparmor|enforcing|audit|ima_appraise|init_on_alloc|module\.sig_enforce)=(0|off|n)|lockdown=none|security=(none)?|lsm=.*"
+    r"|ssbd=force[-_]off|vsyscall=(native|emulate|xonly)|(rd)?init=.*|rd\.(break|shell|systemd\.debug[-_]shell).*|systemd\.debug[-_]shell.*"
+    r"|systemd\.unit=(rescue|emergency|debug).*|single|emergency|rescue"
+)
+# Words that turn one on: it is called out when they are gone.
+_GUARD = re.compile(
+    rf"({_FLAWS})=(?!(off|0|n)$).*|nosmt(=force)?|(selinux|apparmor|enforcing|audit|init_on_alloc|init_on_free|module\.sig_enforce)=(1|on|y)"
+    r"|lockdown=(?!none$).+|security=(?!none$).+|lsm=.*|slab_nomerge|page_alloc\.shuffle=(1|y)|vsyscall=none|ssbd=force[-_]on|debugfs=off"
 )
 
 
@@ -33,7 +46,10 @@ def file_dangers(changes: Iterable[FileChange], owners: Mapping[int, str]) -> It
     """Yield what files let somebody do more; ``owners`` names users by number."""
     for change in changes:
         new = change.after
-        if new is None or change.origin == BOOKKEEPING:
+        decides = change.origin == RECIPE and change.present["type"] != "directory"
+        if decides and _SENSITIVE.fullmatch(change.path):
+            yield f"{change.path}: {change.change}, it decides who may do what"
+        if new is None:
             continue
         packaged = f"the package {change.package}" if change.package else "a package's script"
         by = "the recipe" if change.origin == RECIPE else packaged
@@ -41,8 +57,6 @@ def file_dangers(changes: Iterable[FileChange], owners: Mapping[int, str]) -> It
             yield f"{change.path}: {reason}, by {by}"
         if _writable(new) and not (change.before and _writable(change.before)):
             yield f"{change.path}: every user may write it (mode {new['mode']}), by {by}"
-        if change.origin == RECIPE and new["type"] != "directory" and _SENSITIVE.fullmatch(change.path):
-            yield f"{change.path}: {change.change}, it decides who may do what"
 
 
 def _privilege(change: FileChange, owners: Mapping[int, str]) -> str | None:
@@ -73,20 +87,41 @@ def _writable(file: Mapping[str, Any]) -> bool:
     )
 
 
-def account_dangers(users: Iterable[Change], groups: Iterable[Change]) -> Iterator[str]:
-    """Yield users that gain a login or the rights of root, and new members of groups that give such rights."""
+def account_dangers(
+    users: Iterable[Change], before: Iterable[tuple[str, str]], after: Iterable[tuple[str, str]]
+) -> Iterator[str]:
+    """Yield users that gain a login or the rights of root, and new members of groups that give such rights.
+
+    ``before`` and ``after`` are what :func:`strong_members` returns.
+    """
     for user in users:
         if user.after is None:
             continue
         old = user.before or {}
         if user.after["uid"] == 0 and old.get("uid") != 0:
             yield f"user {user.name}: has the number of root"
-        if not _NO_LOGIN.fullmatch(user.after["shell"]) and _NO_LOGIN.fullmatch(old.get("shell", "")):
-            yield f"user {user.name}: may log in now, with the shell {user.after['shell']}"
-    for group in groups:
-        if group.after is not None and group.name in _STRONG_GROUPS:
-            for member in sorted({*group.after["members"]} - {*(group.before or {}).get("members", ())}):
-                yield f"user {member}: is a member of the group {group.name} now"
+        if _may_log_in(user.after) and not (user.before and _may_log_in(old)):
+            yield f"user {user.name}: may log in now, with the shell {user.after['shell'] or '/bin/sh'}"
+    for group, member in sorted({*after} - {*before}):
+        yield f"user {member}: is a member of the group {group} now"
+
+
+def _may_log_in(user: Mapping[str, Any]) -> bool:
+    # An empty shell is /bin/sh: passwd(5).
+    return not _NO_LOGIN.fullmatch(user["shell"])
+
+
+def strong_members(
+    users: Iterable[Mapping[str, Any]], groups: Iterable[Mapping[str, Any]]
+) -> set[tuple[str, str]]:
+    """Return (group, user) of the members of strong groups: those that the group names, and those whose own group it is.
+
+    Groups go by their numbers: another name of the same one gives the same rights. Who has the number of root needs no group.
+    """
+    groups = list(groups)
+    strong = {group["gid"]: group["name"] for group in groups if group["name"] in _STRONG_GROUPS}
+    found = {(strong[g["gid"]], member) for g in groups if g["gid"] in strong for member in g["members"]}
+    return found | {(strong[u["gid"]], u["name"]) for u in users if u["uid"] != 0 and u["gid"] in strong}
 
 
 def password_dangers(before: Mapping[str, bool], after: Mapping[str, bool]) -> Iterator[str]:
@@ -135,5 +170,20 @@ def other_dangers(
         f"hygiene: {change.name} is let pass now: {change.after}" for change in hygiene if change.after
     )
     for change in boot:
-        words = {*str(change.after or "").split()} - {*str(change.before or "").split()}
-        yield from (f"kernel command line: {word}" for word in sorted(words) if _WEAK.fullmatch(word))
+        old, new = (
+            dict.fromkeys(map(_word, str(side or "").split())) for side in (change.before, change.after)
+        )
+        yield from (
+            f"kernel command line: {word}" for word in sorted({*new} - {*old}) if _WEAK.fullmatch(word)
+        )
+        yield from (
+            f"kernel command line: {word} is gone"
+            for word in sorted({*old} - {*new})
+            if _GUARD.fullmatch(word)
+        )
+
+
+def _word(word: str) -> str:
+    """Return a word of the kernel's command line with the name as its documentation writes it: "-" and "_" are the same there."""
+    name, sign, value = word.partition("=")
+    return name.replace("-", "_") + sign + value

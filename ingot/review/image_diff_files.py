@@ -17,9 +17,13 @@ from ingot.review.image_diff_words import size
 File = Mapping[str, Any]
 # Where a change comes from. Bookkeeping follows from the others: lists, caches, digests of the image itself.
 RECIPE, PACKAGE, BOOKKEEPING = "recipe", "package", "bookkeeping"
+# These are made anew with every image, on top of the recipe as well.
+_IMAGE_BOOKS = frozenset(
+    {"/etc/ingot/image.json", "/etc/ld.so.cache", "/usr/lib/ingot/baseline/image", "/var/lib/dpkg/status"}
+)
+# Below these are books, unless the recipe brings a file itself.
 _KEPT_BOOKS = (
-    "/etc/ingot/image.json", "/etc/ld.so.cache", "/usr/lib/ingot/baseline", "/var/cache", "/var/lib/apt", "/var/lib/dpkg",
-    "/var/lib/systemd", "/var/lib/ucf", "/var/log",
+    "/usr/lib/ingot/baseline", "/var/cache", "/var/lib/apt", "/var/lib/dpkg", "/var/lib/systemd", "/var/lib/ucf", "/var/log",
 )  # fmt: skip
 
 
@@ -120,6 +124,8 @@ def compare_files(before: Side, after: Side, packages: Iterable[PackageChange]) 
             continue
         package = owned[1].get(path) or owned[0].get(path)
         origin = _origin(path, old.get(path), new.get(path), package, moved)
+        if path not in new and path in owned[1] and origin == PACKAGE:
+            origin = RECIPE  # its package still lists it: somebody else took it away
         change = ADDED if path not in old else REMOVED if path not in new else CHANGED
         owners = (_owner(before, old.get(path)), _owner(after, new.get(path)))
         changes.append(
@@ -147,9 +153,11 @@ def _aspects(old: File | None, new: File | None) -> tuple[str, ...] | None:
 
 
 def _origin(path: str, old: File | None, new: File | None, package: str | None, moved: set[str]) -> str:
-    if any(path == top or path.startswith(f"{top}/") for top in _KEPT_BOOKS) or path.endswith(".pyc"):
+    if path in _IMAGE_BOOKS:
         return BOOKKEEPING
     if any(file is not None and file.get("layer") for file in (old, new)):
         return RECIPE
+    if any(path == top or path.startswith(f"{top}/") for top in _KEPT_BOOKS) or path.endswith(".pyc"):
+        return BOOKKEEPING
     # What no list names was made by a package's scripts, as long as a package moved at all.
     return PACKAGE if (moved if package is None else package in moved) else RECIPE

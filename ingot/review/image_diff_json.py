@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ingot.errors import InputError
@@ -10,9 +10,11 @@ from ingot.review.image_diff import FORMAT, ImageDiff
 from ingot.review.image_diff_accounts import Change
 from ingot.review.image_diff_blocks import Blocks
 from ingot.review.image_diff_changelog import Changelog, ChangelogEntry
-from ingot.review.image_diff_files import FileChange
+from ingot.review.image_diff_files import BOOKKEEPING, PACKAGE, RECIPE, FileChange
 from ingot.review.image_diff_packages import PackageChange
 from ingot.review.image_diff_text import TextDiff
+from ingot.review.render_escape import shortened
+from ingot.review.render_summary import SIGNS
 
 CHANGES = ("system", "users", "groups", "services", "ports", "tests", "hygiene", "size")
 Plain = Mapping[str, Any]
@@ -41,7 +43,7 @@ def image_diff_from_json(plain: Plain) -> ImageDiff:
             dangerous=[str(danger) for danger in plain["dangerous"]],
             notes=[str(note) for note in plain["notes"]],
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, ArithmeticError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"no image diff as `ingot diff --json` writes it: {error!r}") from error
 
 
@@ -50,8 +52,16 @@ def _manifest(plain: Plain | None) -> dict[str, Any] | None:
     return None if plain is None else {**plain, "disk": {"root_digest": plain["root_digest"]}, "packages": []}
 
 
+def _word(plain: Plain, key: str, known: Collection[str]) -> str:
+    """Return a word of Ingot's own, which is shown as it is. Raises InputError for another one: it may be markup that calls somebody."""
+    word = plain[key]
+    if not isinstance(word, str) or word not in known:
+        raise InputError(f"{key} {shortened(repr(word), 60)} of an image diff; expected: {', '.join(known)}")
+    return word
+
+
 def _change(plain: Plain) -> Change:
-    return Change(str(plain["name"]), str(plain["change"]), plain["before"], plain["after"])
+    return Change(str(plain["name"]), _word(plain, "change", SIGNS), plain["before"], plain["after"])
 
 
 def _package(plain: Plain) -> PackageChange:
@@ -67,7 +77,7 @@ def _package(plain: Plain) -> PackageChange:
     name = str(plain["name"])
     before = side(str(plain["former_name"] or name), plain["before"], plain["before_kib"])
     after = side(name, plain["after"], plain["after_kib"])
-    return PackageChange(name, str(plain["change"]), before, after, _changelog(plain["changelog"]))
+    return PackageChange(name, _word(plain, "change", SIGNS), before, after, _changelog(plain["changelog"]))
 
 
 def _changelog(plain: Plain | None) -> Changelog | None:
@@ -88,10 +98,10 @@ def _file(plain: Plain) -> FileChange:
     before, after, text = plain["before"], plain["after"], plain["text"]
     return FileChange(
         path=str(plain["path"]),
-        change=str(plain["change"]),
+        change=_word(plain, "change", SIGNS),
         before=side(before),
         after=side(after),
-        origin=str(plain["origin"]),
+        origin=_word(plain, "origin", (RECIPE, PACKAGE, BOOKKEEPING)),
         package=plain["package"],
         aspects=tuple(plain["aspects"]),
         owners=(before and before["owner"], after and after["owner"]),

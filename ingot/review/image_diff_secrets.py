@@ -11,36 +11,64 @@ from typing import Any
 
 from ingot.bake.hygiene.contents import KEY_FILES, NAMED_FILES, RULES
 
-# A key whose value is a secret, and the value: in ini files, environment files, YAML, JSON, and Apache's own form with a blank.
+# A key whose value is a secret, and the value: in ini files, environment files, YAML, JSON, programs, and Apache's own form with a blank.
+# "pass" is also what nginx and Apache do with a request, and a part of other words.
 _WORDS = (
-    r"(?:passw(?:or)?d|passphrase|secret|token(?!s|i)|api[_-]?key|access[_-]?key|private[_-]?key|encryption[_-]?key"
-    r"|credentials?|signing[_-]?key|(?<![a-z])pwd|(?<![a-z])auth(?![a-z]))"
+    r"(?:passw(?:or)?d|passphrase|passcode|secret|token(?!s|i)|api[_.-]?key|access[_-]?key|private[_-]?key|encryption[_-]?key"
+    r"|credentials?|signing[_-]?key|pre[_-]?shared[_-]?key|masterauth|(?<![a-z])(?:pwd|psk)(?![a-z])|(?<![a-z])auth(?![a-z])"
+    r"|(?<!by)(?<!com)(?<!proxy)(?<!proxy_)(?<!cgi_)(?<!grpc_)(?<!memcached_)pass(?![a-z]|_(?:max|min|warn)_))"
 )
 # Names have an end: without the bounds a long text of such words alone would take hours.
 _KEY = rf"(?<![\w.-])[\w.-]{{0,60}}{_WORDS}[\w.-]{{0,60}}"
-_QUOTED = r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'"
+# The key's own quote and bracket: config["SECRET_KEY"], and "\"password\"" within a text.
+_END = r"(?:\\?[\"'])?\]?"
+_PREFIX = r"(?:[$@]|[bfru]{1,2})?"
+# Quotes may span lines. (Where a repetition is possessive, going back could take for ever.) What stands right behind them belongs to the value: 'it''s', "a" + "b", and a shell's "a"b.
+_QUOTED = (
+    rf"{_PREFIX}(?:\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|\"(?:[^\"\\]|\\[\s\S])*\"|'(?:[^'\\]|\\[\s\S])*'|`[^`]*`)"
+    r"(?:[ \t]*+(?:[+.\\]\s*+)?(?:\"(?:[^\"\\\n]|\\.)*+\"|'(?:[^'\\\n]|\\.)*+')|(?!/>)[^\s,;:.()\[\]{}<>\"'&|\\]++)*+"
+)
+# Without quotes a value ends with its line, unless a backslash goes on with it: a comment behind a blank, or another secret of a query, is none of it.
+_TOKEN = rf"(?:\\\n[ \t]*+|[^\s&]|&(?!{_KEY}=))+"
+_BARE = rf"(?!#(?:\s|$)){_TOKEN}(?:[^\S\n]+(?!#(?:\s|$)){_TOKEN})*"
 _VALUE = re.compile(
-    rf"(?im)(?P<head>{_KEY}[\"']?[ \t]*(?:=>|:=|[=:])[ \t]*)"
-    rf"(?P<value>{_QUOTED}|[^\s,;&#\"']+(?:[ \t]+(?![#;])[^\s,;}}]+)*)"
+    rf"(?im)(?P<head>{_KEY}{_END}[ \t]*(?:=>|:=|[?+]?=|:)[ \t]*(?:\\?\n\s*(?={_PREFIX}[\"'`]))?)"
+    rf"(?P<value>{_QUOTED}|\[[^\[\]]*\]|\([^()]*\)|(?!{{[ \t]*$)(?:\{{[^{{}}]*\}}|{_BARE}))"
 )
 _BLANK = re.compile(
-    rf"(?im)^(?P<head>[ \t]*(?:\w+[ \t]+)?{_KEY}[ \t]+)(?P<value>{_QUOTED}|[^\s=:]\S*)[ \t]*$"
+    rf"(?im)^(?P<head>[ \t]*(?:\w+[ \t]+)?{_KEY}[ \t]+)(?P<value>{_QUOTED}|[^\s=:#]\S*)[ \t]*+(?:;[ \t]*+)?(?:(?<=[ \t])#.*)?$"
 )
 # Options of commands, elements of XML, and keys and values with a comma between them: define('DB_PASSWORD', '…').
 _OPTION = re.compile(
     rf"(?i)(?P<head>(?<![\w-])--?[\w-]{{0,60}}{_WORDS}[\w-]{{0,60}}[ \t]+)(?P<value>{_QUOTED}|[^\s\"'-]\S*)"
 )
 _ELEMENT = re.compile(
-    rf"(?i)(?P<head><[\w:.-]{{0,60}}{_WORDS}[\w:.-]{{0,60}}(?:\s[^<>]{{0,200}})?>)(?P<value>[^<>]+)(?=</)"
+    rf"(?i)(?P<head><[\w:.-]{{0,60}}{_WORDS}[\w:.-]{{0,60}}(?:\s[^<>]{{0,200}})?>)(?P<value><!\[CDATA\[[^<>]*\]\]>|[^<>]+)(?=</)"
 )
-_COMMA = re.compile(rf"(?i)(?P<head>[\"']{_KEY}[\"'][ \t]*,[ \t]*)(?P<value>{_QUOTED})")
-_SQL = re.compile(rf"(?i)(?P<head>\bidentified\s+(?:with\s+\S+\s+)?(?:by|as)\s+)(?P<value>{_QUOTED})")
-# A block of YAML below such a key: its lines are indented further than the key.
+_COMMA = re.compile(rf"(?i)(?P<head>[\"']{_KEY}[\"']\s*,\s*)(?P<value>{_QUOTED})(?!\s*:)")
+# A name and its value beside it: environments of containers, settings in XML.
+_NAMED = rf"\b(?:name|key)[\"']?\s*[=:]\s*[\"']?{_KEY}[\"']?"
+_PAIR = re.compile(
+    rf"(?i)(?P<head>{_NAMED}\s*,?\s*[\"']?value[\"']?[ \t]*[=:][ \t]*)(?P<value>{_QUOTED}|{_BARE})"
+)
+_NAMED_ELEMENT = re.compile(rf"(?i)(?P<head>{_NAMED}[^<>]{{0,200}}>)(?P<value>[^<>]+)(?=</)")
+# SQL, and ipsec.secrets(5)
+_WORDED = re.compile(
+    rf"(?i)(?P<head>(?:\bidentified\s+(?:with\s+\S+\s+)?(?:by|as)|:[ \t]*(?:psk|xauth|eap))\s+)(?P<value>{_QUOTED})"
+)
+# YAML below such a key: a block, whose lines are indented further than the key, a list, or a single word.
+_ABOVE = rf"(?P<head>(?P<indent>[ \t]*)(?:- )?[\"']?{_KEY}[\"']?:[ \t]*"
 _BLOCK = re.compile(
-    rf"(?im)^(?P<head>(?P<indent>[ \t]*)(?:- )?[\"']?{_KEY}[\"']?:[ \t]*[|>][-+0-9]*[ \t]*\n)(?P<value>(?:(?P=indent)[ \t]+\S.*\n?)+)"
+    rf"(?im)^{_ABOVE}(?:[!&]\S+[ \t]+)*[|>][-+0-9]*[ \t]*\n)(?P<value>(?:(?:[ \t]*\n)*+(?P=indent)[ \t]+\S.*\n?+)+)"
 )
+_LIST = re.compile(
+    rf"(?im)^{_ABOVE}(?:#.*)?\n(?:[ \t]*\n)*+)"
+    r"(?P<value>(?P=indent)[ \t]*-[ \t].*\n?+(?:(?:[ \t]*\n)*+(?P=indent)(?:-[ \t]|[ \t]+\S).*\n?+)*)"
+)
+_WORD = re.compile(rf"(?im)^{_ABOVE}(?:#.*)?\n(?P=indent)[ \t]+)(?P<value>[^\s:\"'-](?:[^\n:]|:(?!\s))*)$")
 _HEADER = re.compile(r"(?i)(?P<head>\b(?:bearer|basic)\s+)(?P<value>[A-Za-z0-9+/=._~-]{12,})")
-_URL = re.compile(r"(?P<head>://[^/\s:@]*:)(?P<value>[^/\s@]+)(?=@)")
+# Up to the last "@": a password may hold one. With a slash in it, it is told from a port and a path.
+_URL = re.compile(r"(?P<head>://[^/\s:@]*:)(?P<value>[^/\s]+|(?!\d{1,5}/)[^\s\"'<>]{1,500})(?=@)")
 # crypt(5): $id$…; the yescrypt of shadow(5) has the same form. LDAP's: {SSHA}….
 _HASH = re.compile(
     r"(?P<head>^|[\s:\"'=])(?P<value>\$[0-9a-z]{1,8}\$[^\s:\"']{8,}|\{(?:S?SHA|CRYPT|PLAIN|MD5)[0-9]*\}[^\s\"']+)",
@@ -56,8 +84,9 @@ _SHADOW = re.compile(r"(?m)^(?P<head>[^:\n]*:!?)(?P<value>[^:\n!*][^:\n]*)")
 # sudoers(5), pam.d(5), nsswitch.conf(5)
 _KEYWORDS = ("/etc/sudoers", "/etc/pam.d/", "/etc/nsswitch.conf")
 _MASKED = re.compile(r"(?:\w+ )?‹masked \d+›")
+# No secrets. A variable has braces: $ecret may be a password.
 _PLAIN = re.compile(
-    r"(?i)[|>][-+0-9]*|\"\"|''|true|false|yes|no|on|off|null|none|\d{1,4}|\$\{?\w+\}?|%\(\w+\)s|<.*>"
+    r"(?i)(?:[!&]\S+[ \t]+)*[|>][-+0-9]*|(?:\"\"|''|true|false|yes|no|on|off|null|none|\d{1,4}|(?P<quote>[\"']?)\$\{\w+\}(?P=quote)|%\(\w+\)s|<[^<>!\n]*>)[,;)}\]]*"
 )
 
 
@@ -87,13 +116,16 @@ class Mask:
         for rule in RULES:
             if rule.word in text.encode("utf-8", "surrogatepass"):
                 text = re.sub(rule.pattern.pattern.decode(), self._whole, text)
-        for pattern in (_URL, _HASH, _JWT, _HEADER, _SQL, *self._by_key()):
+        for pattern in (_URL, _HASH, _JWT, _HEADER, _WORDED):
             text = pattern.sub(self._replace, text)
+        # In these files such names are keywords.
+        if self._path.startswith(_KEYWORDS):
+            return text
+        for pattern in (_BLOCK, _LIST, _WORD):
+            text = pattern.sub(self._replace, text)
+        for pattern in (_PAIR, _NAMED_ELEMENT, _VALUE, _COMMA, _OPTION, _ELEMENT, _BLANK):
+            text = pattern.sub(self._replace_lines, text)
         return text
-
-    def _by_key(self) -> tuple[re.Pattern[str], ...]:
-        """Return the patterns that go by a key's name, but for files in which such names are keywords."""
-        return () if self._path.startswith(_KEYWORDS) else (_BLOCK, _VALUE, _COMMA, _OPTION, _ELEMENT, _BLANK)
 
     def _whole(self, match: re.Match[str]) -> str:
         return self._mark(match[0])
@@ -108,6 +140,19 @@ class Mask:
             + ("\n" if value.endswith("\n") else "")
             + match[0][len(match["head"]) + len(value) :]
         )
+
+    def _replace_lines(self, match: re.Match[str]) -> str:
+        """Mask a value line by line, so that a quote that is never closed hides no line without a trace."""
+        value, head, string = match["value"], match["head"], match.string
+        if _PLAIN.fullmatch(value) or _MASKED.fullmatch(value):
+            return match[0]
+        start = match.start("value")
+        line = string.rfind("\n", 0, start) + 1
+        # Environment="API_KEY=abc": the last quote is not the value's.
+        quoted = value[-1] in "\"'" and value[0] not in "\"'" and string.count(value[-1], line, start) % 2
+        secret = value[:-1] if quoted else value
+        rest = match[0][len(head) + len(secret) :]
+        return head + "\n".join([self._mark(secret)] * (secret.count("\n") + 1)) + rest
 
     def _mark(self, secret: str) -> str:
         number = self._numbers.setdefault(secret, len(self._numbers) + 1)

@@ -99,13 +99,20 @@ class Side:
         return self._reader.read(path)
 
     def follow(self, path: str) -> str:
-        """Return where the symbolic link ``path`` leads, links in the last part of the path only."""
-        for _ in range(40):  # as many as the kernel follows: path_resolution(7)
-            file = self.files.get(path)
+        """Return where ``path`` leads: symbolic links are followed, in its directories as well, as /lib is one where /usr is merged."""
+        done, links = "", 0
+        rest = path.split("/")[:0:-1]
+        while rest:
+            done = joined(f"{done}/.", rest.pop())
+            file = self.files.get(done)
             if file is None or file["type"] != "symlink":
+                continue
+            links += 1
+            if links > 40:  # the kernel follows no more: path_resolution(7)
                 break
-            path = joined(path, str(file["link"]))
-        return path
+            rest += joined(done, str(file["link"])).split("/")[:0:-1]
+            done = ""
+        return "/".join([done, *reversed(rest)])
 
     def below(self, directory: str) -> list[str]:
         """Return the paths of all that lies below ``directory``, sorted."""

@@ -123,6 +123,7 @@ def compare_stacks(
         change = "new" if old is None else "same" if folded == stack.template and not found else "changed"
         plan = StackPlan(name, environment, stack.environment, change, tuple(found), template=stack.template)
         pairs.append((plan, stack, folded))
+    pairs = _without_folded_dangers(cdk, pairs, {name: stack.template for name, stack in before.items()})
     # A template that is equal after folding needs no process to say so.
     differing = [pair for pair in pairs if pair[2] != pair[1].template]
     details = _details(cdk, differing, assembly)
@@ -133,6 +134,25 @@ def compare_stacks(
         if name not in after
     ]
     return [*plans, *gone]
+
+
+def _without_folded_dangers(
+    cdk: Cdk, pairs: Sequence[tuple[StackPlan, Stack, dict[str, Any]]], before: Mapping[str, dict[str, Any]]
+) -> list[tuple[StackPlan, Stack, dict[str, Any]]]:
+    """Return ``pairs`` with nothing folded in the resources that another digest replaces: an instance by its image, say."""
+    folding = [(plan.name, stack) for plan, stack, _ in pairs if plan.folded]
+    found = cdk.compare([(before[name], stack.template) for name, stack in folding]) if folding else []
+    replaced = {
+        name: [r["logical_id"] for r in diff["resources"] if r["impact"] in DANGEROUS]
+        for (name, _), diff in zip(folding, found, strict=True)
+    }
+    result = []
+    for plan, stack, folded in pairs:
+        was = before.get(plan.name, {}).get("Resources", {})
+        kept = {name: was[name] for name in replaced.get(plan.name, ()) if name in was}
+        whole = {**folded, "Resources": {**folded["Resources"], **kept}} if kept else folded
+        result.append((plan, stack, whole))
+    return result
 
 
 def _details(

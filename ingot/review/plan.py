@@ -108,7 +108,9 @@ class Planner:
             # The syntheses take the longest; the images are baked meanwhile.
             pending = {name: self._synthesis(threads, before, base, work, name) for name in self.environments}
             recipes = [change for name in self.environments for change in compare_recipes(*trees[name], name)]
-            images = [self._image(change, trees[change.environment]) for change in recipes if change.after]
+            images = [
+                self._image(change, trees[change.environment], notes) for change in recipes if change.after
+            ]
             stacks = [
                 stack
                 for name in self.environments
@@ -139,9 +141,9 @@ class Planner:
             notes.append(f"the base revision has no {self.recipes}: every recipe is new")
         return old, after
 
-    def _image(self, change: RecipeChange, trees: tuple[Tree, Tree]) -> ImagePlan:
+    def _image(self, change: RecipeChange, trees: tuple[Tree, Tree], notes: list[str]) -> ImagePlan:
         before, after = ({name: found.recipe for name, found in tree.recipes.items()} for tree in trees)
-        return self.images.plan(change, (before, after))
+        return self.images.plan(change, (before, after), notes.append)
 
     def _synthesis(
         self, threads: ThreadPoolExecutor, before: Path, base: Base, work: Path, environment: str | None

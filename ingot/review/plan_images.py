@@ -12,8 +12,12 @@ from ingot.review.plan_recipes import RecipeChange
 from ingot.store.store import Image, Store
 
 Progress = Callable[[str], None]
-# The AMI that the registry names for a recipe and its digest; None when it names none.
+# The AMI that the registry names for a recipe and its digest; None when it names none. Raises NotAsked.
 Registry = Callable[[str, str], str | None]
+
+
+class NotAsked(IngotError):  # noqa: N818 - no failure of the plan, which goes on without
+    """The registry could not be asked; the message says why."""
 
 
 class Diff(Protocol):
@@ -57,6 +61,8 @@ class ImagePlan:
     diff: Diff | None = None
     no_diff: str | None = None
     """Why there is no diff, and how to get it."""
+    on_ami: bool = False
+    """Whether it is baked on a base AMI, which takes a builder instance."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -70,6 +76,7 @@ class ImagePlan:
             "registry_asked": self.asked,
             "diff": None if self.diff is None else self.diff.to_json(),
             "no_diff": self.no_diff,
+            "on_ami": self.on_ami,
         }
 
 
@@ -84,9 +91,15 @@ class Images:
     progress: Progress
 
     def plan(
-        self, change: RecipeChange, sides: tuple[Mapping[str, Recipe], Mapping[str, Recipe]]
+        self,
+        change: RecipeChange,
+        sides: tuple[Mapping[str, Recipe], Mapping[str, Recipe]],
+        note: Callable[[str], None],
     ) -> ImagePlan:
-        """Return what happens to the image of a recipe that is there after the change. ``sides``: the recipes before and after."""
+        """Return what happens to the image of a recipe that is there after the change.
+
+        ``sides``: the recipes before and after; ``note`` takes what could not be told.
+        """
         assert change.after is not None  # noqa: S101 - the caller leaves deleted recipes out
         # Only a builder instance can bake on a base AMI, and a plan starts none: that is for a deployment.
         is_on_ami = sides[1][change.name].base.ami is not None
@@ -95,17 +108,27 @@ class Images:
                 self._bake(sides[1][change.name])
             except (BakeError, InputError) as error:
                 return _failed(change, f"it does not bake: {error}")
-        ami = None if self.registry is None else self.registry(change.name, change.after)
+        ami, asked = self._published(change.name, change.after, note)
         stored = self.store.image(change.after)
         state = "published" if ami else "stored" if stored else "missing"
         diff: Diff | None = None
         no_diff: str | None = None
         if change.change != "same":
             diff, no_diff = (None, ON_AMI) if is_on_ami else self._diff(change, sides[0], stored)
-        asked = self.registry is not None
+        sides_of_it = (change.before, change.after)
         return ImagePlan(
-            change.name, change.environment, change.before, change.after, state, ami, asked, diff, no_diff
+            change.name, change.environment, *sides_of_it, state, ami, asked, diff, no_diff, is_on_ami
         )
+
+    def _published(self, name: str, digest: str, note: Callable[[str], None]) -> tuple[str | None, bool]:
+        """Return the AMI, and whether a registry was asked for it."""
+        if self.registry is None:
+            return None, False
+        try:
+            return self.registry(name, digest), True
+        except NotAsked as error:
+            note(error.message)
+            return None, False
 
     def _diff(
         self, change: RecipeChange, before: Mapping[str, Recipe], after: Image | None

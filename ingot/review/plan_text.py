@@ -103,9 +103,8 @@ def _images(plan: Plan) -> Iterator[str]:
         if image["no_diff"]:
             yield from (f"    {line}" for line in f"no image diff: {image['no_diff']}".splitlines())
         if image["diff"] is not None:
-            yield from (
-                f"    {line}" for line in render_image(image_diff_from_json(image["diff"])).splitlines()
-            )
+            text = render_image(image_diff_from_json(image["diff"]), everything=True)
+            yield from (f"    {line}" for line in text.splitlines())
 
 
 def boot_lines(boot: Mapping[str, Any]) -> Iterator[str]:

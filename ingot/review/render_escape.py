@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # Cc control, Cf format (direction, zero width), Cs lone surrogates, Zl and Zp line ends; a tab is harmless.
 _SUSPECT = re.compile(r"[^\t -~]")
@@ -49,6 +49,30 @@ def markdown(text: object) -> str:
     return _MARKDOWN.sub(
         lambda match: f"&#{ord(match[0])};" + ("&#8203;" if match[0] in "@#" else ""), plain(text)
     )
+
+
+def shortened(text: object, most: int = 300) -> str:
+    """Return text without its middle when it is longer than some ``most`` characters: what is wrong with a path stands behind it."""
+    shown = plain(text)
+    if len(shown) <= most:
+        return shown
+    begin, end = most * 2 // 3, most // 3
+    return f"{shown[:begin]} …{len(shown) - begin - end:,} characters… {shown[-end:]}"
+
+
+def fitting(lines: Sequence[str], count: int, room: float, more: str) -> list[str]:
+    """Return as many of the first ``lines`` as take at most ``room`` characters, and a line that says how many of ``count`` are left out.
+
+    ``more`` is that line, with {} for the number.
+    """
+    kept = list[str]()
+    room -= len(more.format(f"{count:,}")) + 1
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    return kept if len(kept) == count else [*kept, more.format(f"{count - len(kept):,}")]
 
 
 def fenced(lines: Iterable[str], language: str = "") -> str:

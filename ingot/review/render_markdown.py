@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import inf
 
 from ingot.review.image_diff import ImageDiff
 from ingot.review.image_diff_accounts import Change
 from ingot.review.image_diff_files import BOOKKEEPING, PACKAGE, RECIPE, FileChange
 from ingot.review.image_diff_words import number, size
-from ingot.review.render_escape import code, fenced, markdown, plain
+from ingot.review.render_escape import code, fenced, fitting, markdown, plain, shortened
 from ingot.review.render_summary import (
     PackageGroup,
     by_package,
@@ -30,7 +31,7 @@ def render_markdown(diff: ImageDiff, limit: int | None = None) -> str:
     Names that come from the image can make no markup and call nobody. What does not fit is counted at the end, never cut silently. A limit
     below some 1,000 characters leaves no more than the title, the dangers' count and that note.
     """
-    parts = list(_parts(diff))
+    parts = list(_parts(diff, inf if limit is None else limit / 2))
     if limit is None:
         return "\n\n".join(parts)
     kept, left = list[str](), 0
@@ -47,14 +48,17 @@ def _left_out(count: int) -> str:
     return f"_{number(count, 'more part')} of this diff did not fit here; `ingot diff` shows all of it._"
 
 
-def _parts(diff: ImageDiff) -> Iterator[str]:
-    """Yield paragraphs in the order of their importance; each is whole in itself, so that any may be left out."""
+def _parts(diff: ImageDiff, room: float) -> Iterator[str]:
+    """Yield paragraphs in the order of their importance; each is whole in itself, so that any may be left out.
+
+    ``room``: how many characters the dangers may take.
+    """
     yield f"**{markdown(title(diff))}**"
     if diff.empty:
         yield "The images are the same."
         return
     if diff.dangerous:
-        yield _dangers(diff.dangerous)
+        yield _dangers(diff.dangerous, room)
     yield _overview(diff)
     for heading, changes in (
         ("System", diff.system),
@@ -73,11 +77,10 @@ def _parts(diff: ImageDiff) -> Iterator[str]:
     yield from _changelogs(diff)
 
 
-def _dangers(dangers: Sequence[str]) -> str:
-    lines = [f"> - {code(danger)}" for danger in dangers[:DANGERS]]
-    if len(dangers) > DANGERS:
-        lines.append(f"> - and {len(dangers) - DANGERS} more")
-    return "\n".join(["> [!CAUTION]", f"> **{number(len(dangers), 'change')} to look at closely**", *lines])
+def _dangers(dangers: Sequence[str], room: float) -> str:
+    head = ["> [!CAUTION]", f"> **{number(len(dangers), 'change')} to look at closely**"]
+    lines = [f"> - {code(shortened(danger))}" for danger in dangers[:DANGERS]]
+    return "\n".join([*head, *fitting(lines, len(dangers), room - sum(map(len, head)), "> - and {} more")])
 
 
 def _overview(diff: ImageDiff) -> str:

@@ -15,7 +15,12 @@ from ingot.review.render_escape import fenced
 # Characters of a pull request's body; GitHub's limit is that of comments.
 LIMIT = 60_000
 BRANCH = "ingot/lock-{name}"
-AUTHOR = ("-c", "user.name=Ingot", "-c", "user.email=ingot@users.noreply.github.com")
+EMAIL = "ingot@users.noreply.github.com"
+AUTHOR = ("-c", "user.name=Ingot", "-c", f"user.email={EMAIL}")
+
+
+class TakenOver(IngotError):  # noqa: N818 - no failure: somebody went on with the proposal
+    """The upgrade's branch has another's work on it and was left as it is."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +65,17 @@ def _is_ami(line: str) -> bool:
 def push(upgrade: Upgrade, base: str, remote: str = "origin") -> bool:
     """Commit the locks alone, on top of the commit ``base``, and push them to the upgrade's branch; return whether that is new there.
 
-    Neither the working tree, nor the index, nor any local branch is touched. Raises IngotError with what git says.
+    Neither the working tree, nor the index, nor any local branch is touched. Raises TakenOver where the branch has a commit that is not
+    Ingot's, IngotError with what git says.
     """
     root = Path(_git(next(iter(upgrade.locks)).parent, "rev-parse", "--show-toplevel").strip())
     tree = _tree(root, base, upgrade.locks)
     tip = _git(root, "ls-remote", remote, f"refs/heads/{upgrade.branch}").split()
-    if tip and _proposes(root, remote, tip[0], tree, base):
-        return False
+    if tip:
+        _git(root, "fetch", "--quiet", "--no-tags", remote, tip[0])
+        _check_ours(root, tip[0], upgrade.branch)
+        if _git(root, "rev-parse", f"{tip[0]}^{{tree}}", f"{tip[0]}^").split() == [tree, base]:
+            return False
     commit = _git(root, *AUTHOR, "commit-tree", tree, "-p", base, "-m", upgrade.title).strip()
     target = f"{commit}:refs/heads/{upgrade.branch}"
     # Only what was there when it was looked at gives way: not what somebody pushed meanwhile.
@@ -90,10 +99,15 @@ def _tree(root: Path, base: str, locks: Mapping[Path, str]) -> str:
         index.unlink(missing_ok=True)
 
 
-def _proposes(root: Path, remote: str, tip: str, tree: str, base: str) -> bool:
-    """Whether the branch says the same already, on the same base."""
-    _git(root, "fetch", "--quiet", "--no-tags", remote, tip)
-    return _git(root, "rev-parse", f"{tip}^{{tree}}", f"{tip}^").split() == [tree, base]
+def _check_ours(root: Path, tip: str, branch: str) -> None:
+    """Raise TakenOver unless the branch ends with a commit as :func:`push` makes it."""
+    # A commit on top has another author, an amended or rebased one another committer, and a merge two parents.
+    author, committer, *parents = _git(root, "log", "-1", "--format=%ae%n%ce%n%P", tip).split()
+    if (author, committer, len(parents)) != (EMAIL, EMAIL, 1):
+        raise TakenOver(
+            f"{branch} ends with {tip:.12}, by {author}, which is not Ingot's: the branch stays as it is",
+            hint="merge its pull request, or delete the branch for a new proposal",
+        )
 
 
 def _git(

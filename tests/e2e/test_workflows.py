@@ -127,6 +127,11 @@ def runner(site: Site, environment: dict[str, str], **more: str) -> Runner:
             "steps.cache.outputs.cache-hit != 'true'": lambda: True,
             "always() && hashFiles('plan.json') != ''": (directory / "plan.json").is_file,
             "hashFiles('ingot/cli/comment.py') != ''": (directory / "ingot/cli/comment.py").is_file,
+            "needs.plan.outputs.report != ''": lambda: True,
+            "needs.plan.outputs.report != '' && hashFiles('ingot/cli/comment.py') != ''": lambda: True,
+            "${{ !cancelled() && (failure() || needs.plan.outputs.report == '') && hashFiles('ingot/cli/comment.py') != '' }}": lambda: (
+                False
+            ),
             # The role is the local cloud's environment, which a job has from its beginning or not at all.
             "vars.INGOT_PULL_REQUEST_ROLE != '' && github.event.pull_request.head.repo.full_name == github.repository": lambda: (
                 False

@@ -22,7 +22,7 @@ files:
 tests:
   - {name: it answers, http: {path: /}}
 """
-# What a CDK app does in the end; settings.json stands for its code.
+# What a CDK app does in the end; settings.json stands for its code, and DIGEST in it for the recipe's digest.
 APP = """\
 import json, os, pathlib, sys
 from ingot.errors import IngotError
@@ -51,7 +51,7 @@ resources = {
             "AlarmSpecification": {"Alarms": [{"Ref": "Errors"}]}}}}},
     "Errors": {"Type": "AWS::CloudWatch::Alarm", "Metadata": path("Errors"),
         "Properties": {"ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 1}},
-    **settings.get("resources", {}),
+    **json.loads(json.dumps(settings.get("resources", {})).replace("DIGEST", digest)),
 }
 template = {"Resources": resources, "Outputs": {"RecipeDigest": {"Value": digest}}}
 out.mkdir(exist_ok=True)

@@ -143,6 +143,21 @@ def test_nothing_of_the_change_moves_the_terminal(word):
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", text)
 
 
+def test_the_text_of_a_plan_leaves_nothing_out():
+    from ingot.review.plan_text import render_text
+
+    after = manifest(
+        packages=[package(f"p{n}", "1") for n in range(300)],
+        files=[file(f"/srv/{n}", layer=1) for n in range(300)],
+    )
+    diff = image_diff(manifest(), after, before_disk=None, after_disk=None).to_json()
+    lines = tuple(f"+line {n}" for n in range(300))
+    diff["files"][0]["text"] = {"lines": lines, "added": 300, "removed": 0, "masked": 0, "note": None}
+    text = render_text(plans.plan(images=[plans.image(diff=diff, no_diff=None)]))
+    assert "--all" not in text
+    assert all(f"line {n}" in text and f"/srv/{n}" in text for n in range(300))
+
+
 def test_the_most_important_comes_first():
     plan = plans.plan(verdict="dangerous", dangerous=["Fleet: deletes Bucket"], notes=["the base has no app"])
     text = render_comment(plan)
@@ -195,6 +210,47 @@ def test_a_very_large_plan_fits_and_says_what_is_left_out():
     assert rendered(text).tags.count(("details", {})) == text.count("</details>")
 
 
+@pytest.mark.parametrize("limit", [3_000, 10_000, LIMIT])
+def test_long_dangers_are_shortened_and_the_rest_is_counted(limit):
+    dangers = [f"image web: {number} /srv/{'x' * 4_000}: setuid to root is new" for number in range(60)]
+    diff = image_diff(manifest(), manifest(epoch=1), before_disk=None, after_disk=None).to_json()
+    image = plans.image(diff={**diff, "empty": False, "dangerous": dangers}, no_diff=None)
+    text = render_comment(plans.plan(verdict="dangerous", dangerous=dangers, images=[image]), limit=limit)
+    assert len(text) <= limit
+    assert "60 dangerous changes" in text
+    assert "`image web: 0 /srv/xxx" in text
+    assert re.search(r"x …3,\d+ characters… x+: setuid to root is new`", text)
+    shown = (
+        text[: text.index("- recipe")].count("setuid to root")
+        if "- recipe" in text
+        else text.count("setuid to root")
+    )
+    assert f"> - and {60 - shown} more, below and in the report" in text
+
+
+def test_a_long_note_leaves_room_for_the_dangers():
+    text = render_comment(plans.plan(notes=["n" * 63_000], dangerous=["Fleet: deletes Bucket"]))
+    assert "62,001 characters" in text
+    assert "`Fleet: deletes Bucket`" in text
+    assert "Left out" not in text
+
+
+def test_many_recipes_do_not_take_the_summary_away():
+    recipes = [plans.recipe(name=f"recipe{number}", reasons=[]) for number in range(3_000)]
+    text = render_comment(plans.plan(recipes=recipes))
+    assert "recipe `recipe0: " in text
+    assert re.search(r"- and [\d,]+ more lines, in the report", text)
+
+
+def test_long_lines_of_a_failed_boot_are_shortened():
+    tests = [{"name": f"t{number}", "ok": False, "detail": "y" * 70_000} for number in range(3)]
+    text = render_comment(
+        plans.plan(boots=[{"recipe": "web", "digest": "ab" * 32, "seconds": 1, "tests": tests}])
+    )
+    assert "`web abababababab: FAILED, 0 of 3 tests passed, 1 s`" in text
+    assert text.count("characters… y") == 3
+
+
 @pytest.mark.parametrize("limit", [3_000, 5_000, 10_000, 30_000])
 def test_every_limit_holds_and_no_fold_stays_open(limit):
     text = render_comment(big_plan(), limit=limit)
@@ -225,6 +281,15 @@ def test_an_image_diff_comes_back_from_its_json_as_it_was():
     }
 
 
+def spoiled(part, key, value):
+    """Return the JSON of an image diff, with one value of one part changed by hand."""
+    tests = [{"name": "t", "command": "true"}]
+    after = manifest(packages=[package("a", "2")], files=[file("/x")], tests=tests)
+    plain = image_diff(manifest(), after, before_disk=None, after_disk=None).to_json()
+    plain[part][0] = {**plain[part][0], key: value}
+    return plain
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -235,6 +300,25 @@ def test_an_image_diff_comes_back_from_its_json_as_it_was():
             "an image diff of format 9; this program reads format 1",
         ),
         ({"images": [plans.image(diff={"format": 1})]}, "no image diff as `ingot diff --json` writes it"),
+        *(
+            (
+                {"images": [plans.image(diff=spoiled(part, "change", "added @octocat"))]},
+                "change 'added @octocat' of an image diff",
+            )
+            for part in ("tests", "packages", "files")
+        ),
+        ({"images": [plans.image(diff=spoiled("files", "change", ["x"]))]}, "change ['x'] of an image diff"),
+        (
+            {"images": [plans.image(diff=spoiled("files", "origin", "@octocat"))]},
+            "origin '@octocat' of an image diff",
+        ),
+        (
+            {"images": [plans.image(diff=spoiled("packages", "after_kib", 10**400))]},
+            "no plan as `ingot plan --json` writes it",
+        ),
+        ({"verdict": "**@octocat**"}, "no plan as `ingot plan --json` writes it"),
+        ({"stacks": [plans.stack(change="@octocat")]}, "no plan as `ingot plan --json` writes it"),
+        ({"images": [plans.image(state="@octocat")]}, "no plan as `ingot plan --json` writes it"),
     ],
 )
 def test_what_is_no_plan_of_this_version_is_bad_input(change, message):
@@ -243,7 +327,8 @@ def test_what_is_no_plan_of_this_version_is_bad_input(change, message):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "cannot be read"), ("{", "is no JSON"), ("[]", "is no plan")]
+    ("content", "message"),
+    [(None, "cannot be read"), ("{", "is no JSON"), ("[]", "is no plan"), ("[" * 200_000, "is no JSON")],
 )
 def test_a_file_that_is_no_plan(tmp_path, capfd, content, message):
     path = tmp_path / "plan.json"

@@ -105,6 +105,25 @@ def test_the_first_comment_is_made_and_the_next_plan_replaces_it(github, plan_fi
     assert headers["Authorization"] == "Bearer secret-token"
 
 
+def test_a_push_without_a_plan_replaces_the_comment_of_the_one_before(github, plan_file):
+    comment(plan_file)
+    assert comment("--failed", "--report", "https://github.example/runs/1") == 0
+    [found] = github.comments
+    assert found["body"].startswith(f"{MARKER}\n## Ingot plan: this push could not be planned\n")
+    assert "[The run](https://github.example/runs/1) says why." in found["body"]
+    comment(plan_file)
+    assert "something changes" in github.comments[0]["body"]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [(["plan.json", "--failed"], "plan.json and --failed"), (["--dry-run"], "neither a plan nor --failed")],
+)
+def test_a_plan_or_none(github, capfd, words, found):
+    assert comment(*words) == 2
+    assert f"found {found}; expected one of them" in capfd.readouterr().err
+
+
 def test_a_plan_that_says_the_same_sends_nothing(github, plan_file):
     comment(plan_file)
     comment(plan_file)

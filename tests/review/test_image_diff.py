@@ -6,6 +6,8 @@ from ingot.errors import InputError
 from ingot.review.image_diff import image_diff
 from tests.review.support import file, manifest, package, user
 
+SUDO = {"name": "sudo", "gid": 27, "members": []}
+
 
 def diff(before, after):
     return image_diff(before, after, before_disk=None, after_disk=None)
@@ -83,12 +85,24 @@ def test_a_file_that_only_moved_to_another_layer_is_the_same():
 
 def test_the_origin_of_a_change():
     before = manifest(packages=[package("a", "1")])
+    hidden = [file("/srv/app.pyc", layer=1), file("/var/cache/app", layer=1)]
     after = manifest(
         packages=[package("a", "2")],
-        files=[file("/srv/app", layer=1), file("/usr/bin/a"), file("/var/lib/dpkg/status", layer=1)],
+        files=[
+            file("/srv/app", layer=1),
+            file("/usr/bin/a"),
+            file("/var/lib/dpkg/status", layer=1),
+            *hidden,
+            file("/usr/lib/a.pyc"),
+            file("/var/cache/a"),
+        ],
     )
     found = {change.path: change.origin for change in diff(before, after).files}
-    assert found == {"/srv/app": "recipe", "/usr/bin/a": "package", "/var/lib/dpkg/status": "bookkeeping"}
+    assert found == {
+        **dict.fromkeys(("/srv/app", "/srv/app.pyc", "/var/cache/app"), "recipe"),
+        "/usr/bin/a": "package",
+        **dict.fromkeys(("/var/lib/dpkg/status", "/usr/lib/a.pyc", "/var/cache/a"), "bookkeeping"),
+    }
 
 
 def test_blocks_are_counted_and_mapped():
@@ -140,6 +154,61 @@ def test_blocks_are_counted_and_mapped():
             "user app: is a member of the group sudo now",
         ),
         (
+            {"users": [user("app", 990), user("root", 0)], "groups": [SUDO]},
+            {"users": [{**user("app", 990), "gid": 27}, user("root", 0)], "groups": [SUDO]},
+            "user app: is a member of the group sudo now",
+        ),
+        (
+            {"users": [user("app", 990)], "groups": [SUDO]},
+            {"users": [user("app", 990)], "groups": [{**SUDO, "gid": 990}]},
+            "user app: is a member of the group sudo now",
+        ),
+        (
+            {"groups": [SUDO]},
+            {"groups": [SUDO, {"name": "other", "gid": 27, "members": ["app"]}]},
+            "user app: is a member of the group sudo now",
+        ),
+        (
+            {"users": [user("app", 990)]},
+            {"users": [user("app", 990, "")]},
+            "user app: may log in now, with the shell /bin/sh",
+        ),
+        (
+            {"files": [file("/etc/ssh/sshd_config.d/10-hard.conf", layer=1)]},
+            {},
+            "/etc/ssh/sshd_config.d/10-hard.conf: removed, it decides who may do what",
+        ),
+        (
+            {},
+            {"files": [file("/var/spool/cron/crontabs/root", layer=1)]},
+            "/var/spool/cron/crontabs/root: added, it decides who may do what",
+        ),
+        (
+            {},
+            {"files": [file("/etc/apt/keyrings/x.gpg", layer=1)]},
+            "/etc/apt/keyrings/x.gpg: added, it decides who may do what",
+        ),
+        (
+            {},
+            {"files": [file("/usr/local/bin/x.pyc", mode="4755", layer=1)]},
+            "/usr/local/bin/x.pyc: setuid to root is new, by the recipe",
+        ),
+        (
+            {},
+            {"files": [file("/var/cache/helper", mode="4755", layer=1)]},
+            "/var/cache/helper: setuid to root is new, by the recipe",
+        ),
+        (
+            {},
+            {"files": [file("/var/cache/helper", mode="4755")]},
+            "/var/cache/helper: setuid to root is new, by a package's script",
+        ),
+        (
+            {},
+            {"files": [file("/var/log/x", mode="0666")]},
+            "/var/log/x: every user may write it (mode 0666), by a package's script",
+        ),
+        (
             {"packages": [package("openssl", "3.0.2")]},
             {"packages": [package("openssl", "3.0.1")]},
             "package openssl: downgraded from 3.0.2 to 3.0.1",
@@ -160,6 +229,37 @@ def test_blocks_are_counted_and_mapped():
 )
 def test_dangers_are_called_out(before, after, said):
     assert diff(manifest(**before), manifest(**after)).dangerous == [said]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        *(
+            ("quiet", f"quiet {word}", [word])
+            for word in (
+                "enforcing=0",
+                "nospectre_v2",
+                "mds=off",
+                "retbleed=off",
+                "security=none",
+                "init=/bin/sh",
+                "ssbd=force-off",
+            )
+        ),
+        ("lockdown=integrity", "", ["lockdown=integrity is gone"]),
+        ("apparmor=1 a", "a", ["apparmor=1 is gone"]),
+        ("mitigations=auto,nosmt", "mitigations=off", ["mitigations=off", "mitigations=auto,nosmt is gone"]),
+        ("", "rd.systemd.debug-shell", ["rd.systemd.debug_shell"]),
+        ("", "password=x mitigations=off", ["mitigations=off"]),
+        ("quiet mitigations=off", "", []),
+        ("", "apparmor=1 lockdown=integrity", []),
+    ],
+)
+def test_protections_of_the_kernel(before, after, said):
+    old, new = (
+        manifest(boot={"mode": "uefi", "kernel_command_line": f"quiet {line}"}) for line in (before, after)
+    )
+    assert diff(old, new).dangerous == [f"kernel command line: {words}" for words in said]
 
 
 def test_what_takes_rights_away_is_not_called_out():

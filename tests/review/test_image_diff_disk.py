@@ -95,6 +95,43 @@ def test_a_socket_of_systemd(compared, content, name):
     assert [change.name for change in compared([], units).ports if change.name != "tcp 80"] == [name]
 
 
+@pytest.mark.parametrize(
+    "target", ["/lib/systemd/system/x.socket", "../../../../lib/systemd/system/x.socket", "../other/x.socket"]
+)
+def test_a_socket_behind_a_linked_directory(compared, target):
+    units = [
+        link("/lib", "usr/lib"),
+        link("/etc/systemd/system/other", "/lib/systemd/system"),
+        text("/usr/lib/systemd/system/x.socket", "[Socket]\nListenStream=9090\n"),
+        link("/etc/systemd/system/sockets.target.wants/x.socket", target),
+    ]
+    place = "/usr/lib/systemd/system/x.socket:2"
+    assert ("tcp 9090", "added", place) in ports(compared([], units))
+
+
+def test_a_link_that_leads_to_itself_is_no_socket(compared):
+    unit = link("/etc/systemd/system/sockets.target.wants/x.socket", "x.socket")
+    assert [name for name, *_ in ports(compared([], [unit])) if "80" not in name] == []
+
+
+def test_a_file_that_its_package_still_lists_was_taken_away_by_the_recipe(compared):
+    def listed(version):
+        return [
+            text("/var/lib/dpkg/status", status(("tool", version))),
+            text("/var/lib/dpkg/info/tool.list", "/etc/pam.d/tool\n"),
+        ]
+
+    found = compared([*listed("1"), text("/etc/pam.d/tool", "1")], listed("2"))
+    assert found.dangerous == ["/etc/pam.d/tool: removed, it decides who may do what"]
+
+
+def test_a_text_in_a_cache_is_shown_when_the_recipe_brings_it(compared):
+    path = "/var/cache/app/run.pyc"
+    found = compared([], [text(path, "a = 1\n")], changed=f"{path}\tx\n")
+    [change] = [change for change in found.files if change.path == path]
+    assert change.text.lines == ("@@ -0,0 +1 @@", "+a = 1")
+
+
 def test_sockets_of_the_file_system_are_no_ports(compared):
     units = [
         text(

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -47,6 +48,22 @@ def test_nothing_changes(project, capsys):
     assert out.startswith("Nothing changes.\n")
     assert f"web: {digest(project):.12}, as before" in out
     assert "Fleet (aws://unknown-account/unknown-region): no change" in out
+
+
+def test_another_digest_that_replaces_a_resource_is_no_noise(project, capsys):
+    image = "{{resolve:ssm:/ingot/web/DIGEST}}"
+    instance = {"Type": "AWS::EC2::Instance", "Properties": {"ImageId": image}}
+    project.settings(resources={"One": instance})
+    project.commit("An instance")
+    project.write("image_recipes/web/app/index.html", "changed\n")
+    found = planned(capsys)
+    assert found["verdict"] == "dangerous"
+    assert found["dangerous"] == ["Fleet: replaces One (AWS::EC2::Instance), because of ImageId"]
+    [stack] = found["stacks"]
+    # The launch template only gets another version: that stays folded.
+    assert [resource["logical_id"] for resource in stack["resources"]] == ["One"]
+    assert "AWS::EC2::Instance" in stack["cdk_diff"]
+    assert "LaunchTemplate" not in stack["cdk_diff"]
 
 
 def test_a_change_of_the_app_is_one_line_for_the_stack_and_a_rollout(project, capsys):
@@ -140,6 +157,37 @@ def test_a_base_that_cannot_be_synthesized_is_said_and_the_rest_is_planned(proje
     assert any(note.startswith(said) for note in found["notes"])
     assert found["stacks"] == []
     assert found["recipes"][0]["change"] == "same"
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """AWS, as it answers to credentials that are too old."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        data = json.dumps(
+            {"__type": "ExpiredTokenException", "message": "The security token is expired"}
+        ).encode()
+        self.send_response(400)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_registry_that_refuses_was_not_asked(project, capsys, serve, monkeypatch):
+    server = serve(ThreadingHTTPServer(("127.0.0.1", 0), Refusing))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "old")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    project.write("image_recipes/web/app/index.html", "changed\n")
+    assert plan() == 0
+    out = capsys.readouterr().out
+    assert "is baked when it is deployed (no registry was asked)" in out
+    assert out.count("Note: the registry was not asked: ") == 1
+    assert "The security token is expired" in out
 
 
 def test_the_base_is_synthesized_once(project, capsys):
@@ -265,11 +313,20 @@ def test_an_image_on_a_base_ami_is_for_a_builder_instance(project, capsys):
     project.write("image_recipes/web/recipe.lock", json.dumps(lock))
     project.commit("A base AMI")
     project.write("image_recipes/web/app/index.html", "changed\n")
-    content = planned(capsys, "--base", "HEAD", "--bake")
+    content = planned(capsys, "--base", "HEAD", "--bake", "--boot")
     [image] = content["images"]
     assert (image["state"], image["diff"]) == ("missing", None)
     assert "by a builder instance, and proved when it is deployed" in image["no_diff"]
+    assert "was not booted: it is on a base AMI" in content["notes"][-1]
     assert content["verdict"] == "something"
+
+
+def test_an_image_that_should_boot_and_is_not_baked_fails_the_plan(project, capfd):
+    project.write("image_recipes/web/app/index.html", "changed\n")
+    assert plan("--boot") == 1
+    out, err = capfd.readouterr()
+    assert "FAILED, 0 of 1 tests passed" in out
+    assert "it is not baked on this machine; `ingot plan --bake --boot` bakes it before" in err
 
 
 def test_a_manifest_of_a_newer_version_is_said(project, capsys, tmp_path):

@@ -37,6 +37,61 @@ KEY = "-----BEGIN RSA " + "PRIVATE KEY-----\n" + "MIIEow" * 10 + "\n-----END RSA
         ("password = ${PASSWORD}", "password = ${PASSWORD}"),
         ("threads=8", "threads=8"),
         ("Header set X-Content-Type-Options nosniff", "Header set X-Content-Type-Options nosniff"),
+        ('app.config["SECRET_KEY"] = "hunter2"', 'app.config["SECRET_KEY"] = ‹masked 1›'),
+        ("$cfg['db']['password'] = 'hunter2';", "$cfg['db']['password'] = ‹masked 1›;"),
+        ('x = "{\\"password\\": \\"hunter2\\"}"', 'x = "{\\"password\\": ‹masked 1›"'),
+        ("DB_PASS=hunter2", "DB_PASS=‹masked 1›"),
+        ("rootpass: hunter2", "rootpass: ‹masked 1›"),
+        ("requirepass hunter2 # redis", "requirepass ‹masked 1› # redis"),
+        ('psk="hunter2"', "psk=‹masked 1›"),
+        ("PresharedKey = hunter2=", "PresharedKey = ‹masked 1›"),
+        ("wpa-psk hunter2", "wpa-psk ‹masked 1›"),
+        ("PASSWORD=Tr0ub4dor&3xyz", "PASSWORD=‹masked 1›"),
+        ("PASSWORD=Tr0ub#a,b;c.d\"e'f", "PASSWORD=‹masked 1›"),
+        ("PASSWORD=a b #c", "PASSWORD=‹masked 1›"),
+        ("PASSWORD=a\xa0b", "PASSWORD=‹masked 1›"),
+        ("PASSWORD=$ecret", "PASSWORD=‹masked 1›"),
+        ("PASSWORD=$'hunter2'", "PASSWORD=‹masked 1›"),
+        ("password = b'hunter2'", "password = ‹masked 1›"),
+        ("password = rb'hunter2', 5", "password = ‹masked 1›, 5"),
+        ('PASSWORD="hun"ter2', "PASSWORD=‹masked 1›"),
+        ("password: 'it''s'", "password: ‹masked 1›"),
+        ("password = 'hun' + 'ter2'", "password = ‹masked 1›"),
+        ('password="a\nb\nc" x', "password=‹masked 1›\n‹masked 1›\n‹masked 1› x"),
+        ('password = """\nhunter2\n"""\nx', "password = ‹masked 1›\n‹masked 1›\n‹masked 1›\nx"),
+        ('password="hunter2\nnext=1', "password=‹masked 1›\nnext=1"),
+        ("passwords:\n  - hunter2\n  - hunter3\nnext: 1", "passwords:\n‹masked 1›\nnext: 1"),
+        ("passwords:\n- name: a\n  value: b\nnext: 1", "passwords:\n‹masked 1›\nnext: 1"),
+        ("password:\n  hunter2\nnext: 1", "password:\n  ‹masked 1›\nnext: 1"),
+        ('"password":\n "hunter2"', '"password":\n ‹masked 1›'),
+        ('"passwords": [\n "a",\n "b"\n]', '"passwords": ‹masked 1›\n‹masked 1›\n‹masked 1›\n‹masked 1›'),
+        ("<password><![CDATA[hunter2]]></password>", "<password>‹masked 1›</password>"),
+        ("postgres://u:p@ss@host/x", "postgres://u:‹masked 1›@host/x"),
+        ("postgres://u:p/ss@host/x", "postgres://u:‹masked 1›@host/x"),
+        ("http://host:8080/a@b", "http://host:8080/a@b"),
+        ('password: "${PASSWORD}",', 'password: "${PASSWORD}",'),
+        ('"password": null,', '"password": null,'),
+        ("credentials: {\n  a: 1\n}", "credentials: {\n  a: 1\n}"),
+        ("proxy_pass http://backend;", "proxy_pass http://backend;"),
+        ("fastcgi_pass unix:/run/php.sock;", "fastcgi_pass unix:/run/php.sock;"),
+        ("ProxyPass /api http://127.0.0.1:8000/", "ProxyPass /api http://127.0.0.1:8000/"),
+        ("PASSWORD=hun\\\nter2\nnext=1", "PASSWORD=‹masked 1›\n‹masked 1›\nnext=1"),
+        ('password = "hun" \\\n "ter2"', "password = ‹masked 1›\n‹masked 1›"),
+        ('password = \\\n "hunter2"', "password = \\\n ‹masked 1›"),
+        ("password: !vault |\n  one\n\n  two\nnext: 1", "password: !vault |\n‹masked 1›\nnext: 1"),
+        ("passwords:\n\n  - hunter2", "passwords:\n\n‹masked 1›"),
+        ("passwords: {a: hunter2,\n b: x}", "passwords: ‹masked 1›\n‹masked 1›"),
+        ('<add key="password" value="hunter2"/>', '<add key="password" value=‹masked 1›/>'),
+        ('<property name="password">hunter2</property>', '<property name="password">‹masked 1›</property>'),
+        ('{"name":"DB_PASSWORD","value":"hunter2"}', '{"name":"DB_PASSWORD","value":‹masked 1›}'),
+        ("- name: DB_PASSWORD\n  value: hunter2", "- name: DB_PASSWORD\n  value: ‹masked 1›"),
+        ("- name: DB_PASSWORD\n  image: a", "- name: DB_PASSWORD\n  image: a"),
+        ('10.0.0.1 : PSK "hunter2"', "10.0.0.1 : PSK ‹masked 1›"),
+        ("api.key=hunter2", "api.key=‹masked 1›"),
+        ("bypass = once", "bypass = once"),
+        ("PASS_MAX_DAYS\t99999", "PASS_MAX_DAYS\t99999"),
+        ("secret = # nothing", "secret = # nothing"),
+        ("PassThrough = always", "PassThrough = always"),
     ],
 )
 def test_a_line_is_masked(line, masked):
@@ -55,6 +110,11 @@ def test_the_same_secret_has_the_same_number():
 
 def test_hashes_of_passwords_are_masked_and_locks_are_not():
     assert Mask("/etc/shadow")("a:x1y2:1:\nb:!:1:\nc:*:1:") == "a:‹masked 1›:1:\nb:!:1:\nc:*:1:"
+
+
+def test_the_name_service_keeps_its_words():
+    line = "passwd:         files systemd"
+    assert Mask("/etc/nsswitch.conf")(line) == line
 
 
 def test_sudoers_keep_their_words():
@@ -88,7 +148,37 @@ def test_what_is_not_shown_is_said(content, note):
 
 
 @pytest.mark.parametrize(
-    "piece", ["password", "a_password.", "--password ", "<password ", "://a", "basic ", "token-"]
+    "tail", ["a" * 200_000 + ",", " " * 200_000 + ",", "'a'" * 60_000 + ","], ids=["word", "blank", "quotes"]
+)
+def test_a_long_line_comes_to_an_end(tail):
+    assert "‹masked 1›" in Mask("/etc/x")(f'password "hunter2"{tail}\npassword="hunter2"')
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *("password", "a_password.", "--password ", "<password ", "://a", "basic ", "token-"),
+        *(
+            'password="',
+            "password='''",
+            'password="\\"',
+            "password=[",
+            "password=(",
+            "password=\n",
+            "pass:\n - a",
+        ),
+        *('password "\n', "://a:", "://a:b/", "<password><![CDATA[", "pass=a&", "pass=`", "password=b' "),
+        *(
+            "name=pass value=",
+            "name=pass ",
+            "name=pass>",
+            "pass={",
+            "pass:\n\n",
+            "pass: |\n\n a\n",
+            ": psk ",
+            "pass=\\\n",
+        ),
+    ],
 )
 def test_a_text_of_nothing_but_names_of_secrets_comes_to_an_end(piece):
-    assert text_diff("/etc/x", None, (piece * 40_000).encode()[:250_000]).added == 1
+    assert text_diff("/etc/x", None, (piece * 40_000).encode()[:250_000]).removed == 0

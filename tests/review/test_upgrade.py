@@ -6,7 +6,7 @@ import pytest
 
 from ingot.errors import IngotError
 from ingot.review.comment_github import GitHub
-from ingot.review.upgrade import Upgrade, propose, push
+from ingot.review.upgrade import TakenOver, Upgrade, propose, push
 from tests.review.test_comment_github import GitHub as Server
 from tests.review.test_comment_github import Handler
 
@@ -80,6 +80,27 @@ def test_a_base_that_moved_is_a_new_proposal(project, remote):
     project.write("other", "x")
     assert push(upgrade(project), project.commit("Other"))
     assert seen(remote, "show", "ingot/lock-web:other") == "x"
+
+
+@pytest.mark.parametrize("words", [[], ["--amend"], ["merge"]], ids=["on top", "amended", "merged"])
+def test_anothers_commit_on_the_branch_is_not_replaced(project, remote, words):
+    base = project.git("rev-parse", "HEAD")
+    push(upgrade(project), base)
+    project.git("fetch", "--quiet", "origin", "ingot/lock-web")
+    project.git("checkout", "--quiet", "-b", "fix", "FETCH_HEAD")
+    project.write("fix", "by hand")
+    project.git("add", "fix")
+    if words == ["merge"]:
+        project.git("checkout", "--quiet", "-b", "other", base)
+        project.commit("Other")
+        project.git("checkout", "--quiet", "fix")
+        project.git("merge", "--quiet", "--no-ff", "--message", "Merge", "other")
+    else:
+        project.git("commit", "--quiet", "--message", "Fix", *words)
+    project.git("push", "--quiet", "--force", "origin", "HEAD:ingot/lock-web")
+    with pytest.raises(TakenOver, match="which is not Ingot's: the branch stays as it is"):
+        push(upgrade(project, "newer\n"), base)
+    assert seen(remote, "show", "ingot/lock-web:fix") == "by hand"
 
 
 def test_a_remote_that_refuses_is_told(project, remote):

@@ -1,5 +1,6 @@
 """The workflows: what actionlint says, and what must hold for their rights. tests/e2e/test_workflows.py runs their commands."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -8,6 +9,10 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
+
+from ingot.review.comment import MARKER
+from tests.e2e.runner import Runner
+from tests.review.test_comment_github import GitHub
 
 ROOT = Path(__file__).parent.parent.parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -85,6 +90,58 @@ def test_a_token_that_writes_never_sees_the_code_of_a_pull_request():
     assert checkout["with"]["ref"] == "${{ github.event.pull_request.base.sha }}"
     [download] = [step for step in rest if "download-artifact" in step.get("uses", "")]
     assert download["with"]["path"] == "artifact"
+
+
+def test_a_push_that_cannot_be_planned_replaces_the_comment(serve):
+    github = serve(GitHub())
+    github.add(f"{MARKER}\nthe plan of the push before")
+    runner = Runner(
+        ROOT,
+        {**os.environ, "GITHUB_API_URL": github.url, "GITHUB_REPOSITORY": "o/r", "PYTHONPATH": str(ROOT)},
+        values={
+            "github.token": "token",
+            "github.event.pull_request.number": "7",
+            "github.server_url": "https://github.example",
+            "github.repository": "o/r",
+            "github.run_id": "5",
+        },
+        conditions={
+            "needs.plan.outputs.report != ''": lambda: False,
+            "hashFiles('ingot/cli/comment.py') != ''": lambda: True,
+            "needs.plan.outputs.report != '' && hashFiles('ingot/cli/comment.py') != ''": lambda: False,
+            "${{ !cancelled() && (failure() || needs.plan.outputs.report == '') && hashFiles('ingot/cli/comment.py') != '' }}": lambda: (
+                True
+            ),
+        },
+        actions={"actions/checkout": lambda _: None},
+        skipped=("make setup",),
+    )
+    runner.job(ROOT / ".github" / "workflows" / "pull-request.yml", "comment")
+    [comment] = github.comments
+    assert "this push could not be planned" in comment["body"]
+    assert "(https://github.example/o/r/actions/runs/5)" in comment["body"]
+
+
+def test_a_push_without_a_plan_is_commented_and_a_broken_off_run_is_not():
+    [comment] = [job for path, name, job in jobs() if (path, name) == ("pull-request.yml", "comment")]
+    assert comment["needs"] == "plan"
+    assert "!cancelled()" in comment["if"]
+    assert "outputs" not in comment["if"]
+
+
+def test_each_deployment_has_a_cache_of_its_own_and_the_newest_is_taken():
+    keys = "ingot-store-${{ hashFiles('image_recipes/*/*.lock') }}-"
+    given = [step["with"] for _, step in steps() if "actions/cache" in step.get("uses", "")]
+    assert [cache["key"] for cache in given] == [f"{keys}${{{{ github.sha }}}}"] * 3
+    assert [c["restore-keys"].split("\n")[:2] for c in given if "restore-keys" in c] == [
+        [keys, "ingot-store-"]
+    ] * 2
+
+
+def test_what_resolves_or_bakes_has_what_a_hosted_runner_lacks():
+    for path, name, job in jobs():
+        commands = [step["run"] for step in job["steps"] if "run" in step]
+        assert ("make runner" in commands) is (name != "comment"), path
 
 
 def test_credentials_are_left_out_for_forks():
