@@ -142,6 +142,20 @@ def test_every_part_of_a_plan_is_there(chromium, tmp_path):
         ]
 
 
+@pytest.mark.parametrize("size", [DESK, (1200, 4200)])
+def test_the_contents_mark_where_one_is(chromium, tmp_path, size):
+    marked = "return [...document.querySelectorAll('#nav [aria-current]')].map((link) => link.textContent)"
+    with opened(
+        chromium, render_report({**plan([image(diff())]), "boots": [boot()]}), tmp_path, size=size
+    ) as page:
+        first = page.execute_script("return document.querySelector('#nav a').textContent")
+        assert page.execute_script(marked) == [first]
+        page.execute_script("scrollTo(0, document.body.scrollHeight)")
+        page.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+        [last] = page.execute_script(marked)
+        assert last != first or page.execute_script("return scrollY") == 0
+
+
 def test_search_finds_filters_and_clears(chromium, tmp_path):
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.support.ui import WebDriverWait

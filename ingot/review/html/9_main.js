@@ -42,7 +42,7 @@ const summary = (images) => {
       make("ul", {}, data.dangerous.map((danger) => make("li", {}, danger)))) : null,
     data.notes.map((note) => make("p", { class: "card soft" }, note)),
     make("ul", { class: "tiles" },
-      data.stacks.length ? tile("stacks", target("Infrastructure"), count(stacks.length), !stacks.length ? "no change" : resources ? plural(resources, "resource") : "digests alone") : null,
+      data.stacks.length ? tile("stacks", target("Infrastructure"), count(stacks.length), !stacks.length ? "no change" : resources ? plural(resources, "resource") : "new digests only") : null,
       data.images.map((image, index) => (image.diff && !image.diff.empty ? tilesOf(image, images[index].id) : null)),
       data.boots.map((boot) => tile(`boot of ${boot.recipe}`, target("Boot"), make("span", { class: boot.ok ? "added" : "removed" }, boot.ok ? "passed" : "failed"),
         `${boot.tests.filter((test) => test.ok).length} of ${plural(boot.tests.length, "test")}, ${seconds(boot.seconds)}`))));
@@ -52,13 +52,15 @@ const drawNav = () => {
   const places = [...document.querySelectorAll("[data-name]")];
   const links = places.map((node) => make("a", { href: `#${node.id}` }, node.dataset.name));
   document.getElementById("nav").append(make("ul", {}, links.map((link) => make("li", {}, link))));
-  const seen = new IntersectionObserver((entries) => {
-    for (const entry of entries) {
-      const link = links.find((candidate) => candidate.hash === `#${entry.target.id}`);
-      if (entry.isIntersecting) links.forEach((other) => (other === link ? other.setAttribute("aria-current", "true") : other.removeAttribute("aria-current")));
-    }
-  }, { rootMargin: "-20% 0px -70% 0px" });
-  places.forEach((node) => seen.observe(node));
+  // Current is the last part that begins in the upper third of the window, and at the top of the page the first one.
+  const mark = () => {
+    const begun = scrollY === 0 ? [] : places.filter((node) => node.getBoundingClientRect().top <= innerHeight / 3);
+    const current = Math.max(0, begun.length - 1);
+    links.forEach((link, number) => (number === current ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current")));
+  };
+  addEventListener("scroll", mark, { passive: true });
+  addEventListener("resize", mark);
+  mark();
 };
 
 const main = document.getElementById("main");
