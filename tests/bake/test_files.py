@@ -4,6 +4,7 @@ import pytest
 
 from ingot.bake.chroot import in_root
 from ingot.bake.files import place_files
+from ingot.bake.machine import set_tests
 from ingot.errors import BakeError
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to others")
@@ -115,3 +116,12 @@ def test_a_sparse_source_stays_sparse(root, sources):
     with (root / "srv/sparse").open("rb") as file:
         file.seek(200 << 20)
         assert file.read(4) == b"data"
+
+
+def test_what_ingot_writes_follows_links_inside_the_image_alone(root, sources, tmp_path):
+    outside = tmp_path / "host"
+    outside.mkdir()
+    place_files(root, [entry("/etc/ingot", kind="symlink", link=str(outside))], sources)
+    set_tests(root, {"recipe_digest": "ab", "name": "web", "version": "1", "tests": []})
+    assert list(outside.iterdir()) == []
+    assert (root / str(outside)[1:] / "image.json").is_file()
