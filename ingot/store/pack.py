@@ -35,7 +35,15 @@ def pack(store: Store, archive: Path, progress: Progress) -> int:
     new = archive.absolute().with_name(f".{archive.name}.part")
     progress(f"packing {', '.join(parts)} of {store.root}")
     # --dereference of the top alone: a store's parts may be links to another disk.
-    words = ["--create", "--file", str(new), *_form(new), "--sparse", "--anchored", "--no-wildcards-match-slash"]
+    words = [
+        "--create",
+        "--file",
+        str(new),
+        *_form(new),
+        "--sparse",
+        "--anchored",
+        "--no-wildcards-match-slash",
+    ]
     words += [f"--exclude={pattern}" for pattern in LEFT_OUT]
     try:
         _tar([*words, "--directory", str(store.root), *(f"{part}/." for part in parts)])

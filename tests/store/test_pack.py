@@ -75,7 +75,14 @@ def test_another_machine_gets_the_same_store(store, tmp_path, name):
     listed = subprocess.run(
         ["tar", "--list", "--file", tmp_path / name], capture_output=True, text=True, check=True
     ).stdout
-    for left_out in ("ab" * 32 + ".lock", "99" * 32, "01" * 32 + ".lock", "02" * 32, "in-use.lock", UNFINISHED):
+    for left_out in (
+        "ab" * 32 + ".lock",
+        "99" * 32,
+        "01" * 32 + ".lock",
+        "02" * 32,
+        "in-use.lock",
+        UNFINISHED,
+    ):
         assert left_out not in listed
 
 
