@@ -38,19 +38,21 @@ _PEM = (
     rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\\n|\\r|\s)+"
     rb"(?:[A-Za-z-]+: [^\n]*\n\s*)*(?:\\n|\s)*[A-Za-z0-9+/=]{16}"
 )
+# As variables of the environment, settings, JSON and AWS's own answers name it; a quote and a bracket may follow the name.
+_AWS_SECRET_NAMES = (b"secret_access_key", b"SECRET_ACCESS_KEY", b"ecretAccessKey")
+_AWS_SECRET = (
+    rb"(?i:secret_?access_?key)[\"']?\]?\s*[=:,]>?\s*[\"']?"
+    rb"[A-Za-z0-9/+]{40}(?<!EXAMPLEKEY)(?![A-Za-z0-9/+=])"
+)
 # The forms are those that the issuers document, for their own secret scanning: AWS ("IAM identifiers", unique ids), GitHub ("About
 # authentication", token formats), GitLab ("Token overview"), Slack, npm, PyPI, Stripe. AWS's documents end examples with EXAMPLE.
 RULES: Tuple[Rule, ...] = (
     _rule("private-key", b"PRIVATE KEY", _PEM, "a private key (PEM)"),
     _rule("private-key", b"PuTTY-User-Key", rb"PuTTY-User-Key-File-[123]: \S", "a private key (PuTTY)"),
     _rule("private-key", b"AGE-SECRET-KEY-1", rb"AGE-SECRET-KEY-1[0-9A-Z]{40}", "a private key (age)"),
-    _rule("credential", b"AKIA", rb"(?<![A-Za-z0-9/+=])AKIA[A-Z0-9]{16}(?<!EXAMPLE)(?![A-Za-z0-9/+=])", "an AWS access key"),
-    _rule("credential", b"ASIA", rb"(?<![A-Za-z0-9/+=])ASIA[A-Z0-9]{16}(?<!EXAMPLE)(?![A-Za-z0-9/+=])", "an AWS session's key"),
-    _rule(
-        "credential", b"secret_access_key",
-        rb"aws_secret_access_key[\"']?\s*[=:]\s*[\"']?[A-Za-z0-9/+]{40}(?<!EXAMPLEKEY)(?![A-Za-z0-9/+=])", "an AWS secret key",
-    ),
-    _rule("credential", b"SECRET_ACCESS_KEY", rb"AWS_SECRET_ACCESS_KEY\s*[=:]\s*[\"']?[A-Za-z0-9/+]{40}(?<!EXAMPLEKEY)", "an AWS secret key"),
+    _rule("credential", b"AKIA", rb"(?<![A-Za-z0-9/+])AKIA[A-Z0-9]{16}(?<!EXAMPLE)(?![A-Za-z0-9/+=])", "an AWS access key"),
+    _rule("credential", b"ASIA", rb"(?<![A-Za-z0-9/+])ASIA[A-Z0-9]{16}(?<!EXAMPLE)(?![A-Za-z0-9/+=])", "an AWS session's key"),
+    *(_rule("credential", word, _AWS_SECRET, "an AWS secret key") for word in _AWS_SECRET_NAMES),
     _rule("credential", b"github_pat_", rb"\bgithub_pat_[A-Za-z0-9_]{40}", "a GitHub token"),
     *(_rule("credential", kind, rb"\b" + kind + rb"[A-Za-z0-9]{36}", "a GitHub token") for kind in (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_")),
     _rule("credential", b"glpat-", rb"\bglpat-[A-Za-z0-9_-]{20}", "a GitLab token"),

@@ -10,6 +10,7 @@ from tests.bake.disk.helpers import EPOCH
 from .support import ARMOUR, CAPABILITY, KEY, TOOL, clean, link, report, service, text
 
 AWS_KEY = "AKIA" + "Q3EGTNVXEJ5ZWAUY"
+AWS_SECRET = "wJalrXUtnFEMI/K7MDENG+" + "bPxRfiCYz3xW0q5v1K"
 ENABLING = "/etc/systemd/system/multi-user.target.wants"
 
 # what is planted -> the findings, as "name path"
@@ -87,6 +88,41 @@ def test_a_clean_disk_passes(tmp_path):
 @pytest.mark.parametrize(("planted", "expected"), PLANTED.values(), ids=PLANTED)
 def test_what_is_planted_is_found(tmp_path, planted, expected):
     assert found(report(tmp_path, *planted)) == expected
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"AWS_ACCESS_KEY_ID={AWS_KEY}\n",
+        f"export AWS_ACCESS_KEY_ID='{AWS_KEY}'\n",
+        f"Environment=AWS_ACCESS_KEY_ID={AWS_KEY.replace('AK', 'AS', 1)}\n",
+        f"AWS_SECRET_ACCESS_KEY={AWS_SECRET}\n",
+        f"aws_secret_access_key = {AWS_SECRET}\n",
+        f"""{{"AWS_SECRET_ACCESS_KEY": "{AWS_SECRET}"}}""",
+        f"""os.environ["AWS_SECRET_ACCESS_KEY"] = "{AWS_SECRET}" """,
+        f"""ENV['aws_secret_access_key'] = '{AWS_SECRET}'""",
+        f"""'AWS_SECRET_ACCESS_KEY' => '{AWS_SECRET}',""",
+        f"""{{"SecretAccessKey": "{AWS_SECRET}"}}""",
+        f"""new Client({{secretAccessKey: "{AWS_SECRET}"}})""",
+    ],
+)
+def test_keys_of_aws_are_found_however_they_are_written(tmp_path, content):
+    assert found(report(tmp_path, text("/srv/a", content))) == ["credential /srv/a"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "AWS_ACCESS_KEY_ID=AKIA" + "IOSFODNN7EXAMPLE",
+        "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        "AWS_SECRET_ACCESS_KEY=${SECRET}",
+        f"SECRET_ACCESS_KEY_HASH={AWS_SECRET}",
+        f"aws_secret_access_key={AWS_SECRET}{AWS_SECRET}",
+        f"Zm9v{AWS_KEY}",
+    ],
+)
+def test_examples_and_other_texts_are_no_keys_of_aws(tmp_path, content):
+    assert found(report(tmp_path, text("/srv/a", content))) == []
 
 
 def test_every_finding_is_tested():
