@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any, Dict, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 from ingot.bake.accounts import ids
 from ingot.bake.chroot import in_root
@@ -33,6 +33,11 @@ def place_files(root: Path, files: Sequence[Mapping[str, Any]], sources: Path) -
         if file["kind"] != "symlink":
             place.chmod(int(str(file["mode"]), 8))  # after chown, which clears setuid and setgid
             _set_xattrs(place, file)  # after chown, which clears capabilities
+
+
+def targets(plan: Mapping[str, Any]) -> List[str]:
+    """Return the paths in the image of all that the plan's ``files`` declare."""
+    return [str(file["target"]) for file in plan["files"]]
 
 
 def _make_parents(root: Path, place: Path) -> None:

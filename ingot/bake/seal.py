@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import List, Tuple
+from typing import AbstractSet, Iterable, List, Tuple
 
 from ingot.bake.chroot import in_root, inside
 from ingot.errors import BakeError
@@ -26,18 +26,20 @@ REMOVED: Tuple[str, ...] = (
 MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp")
 
 
-def seal(root: Path, *, epoch: int) -> None:
+def seal(root: Path, *, epoch: int, declared: Iterable[str] = ()) -> None:
     """Remove the traces of the bake from ``root``: machine identity, keys, logs, caches, histories, backups, dates of passwords.
 
+    ``declared`` are the targets of the recipe's files, which are no traces: they stay.
     Links are followed inside the root alone: what is removed is the image's, never this machine's.
     The time of every file is not set here but in the list of entries, which is what the disk is written from.
     """
+    kept = {in_root(root, path) for path in declared}
     for directory in EMPTIED:
         for place in _found(root, directory):
-            _empty(place)
+            _empty(place, kept)
     for pattern in REMOVED:
         for path in _found(root, pattern):
-            _remove(path)
+            _remove(path, kept)
     for name in MOUNT_POINTS:
         _clear(root / name)
     # Empty, not missing: systemd then makes one for each clone, and does not take the boot for a first boot with presets (machine-id(5)).
@@ -47,7 +49,7 @@ def seal(root: Path, *, epoch: int) -> None:
     machine_id.chmod(0o444)
     for shadow in _found(root, "etc/shadow"):
         _fix_shadow(in_root(root, inside(root, shadow), follow=True), day=epoch // 86400)
-    _fix_resolver(root)
+    _fix_resolver(root, kept)
 
 
 def _found(root: Path, pattern: str) -> List[Path]:
@@ -69,17 +71,22 @@ def _found(root: Path, pattern: str) -> List[Path]:
     return places
 
 
-def _empty(directory: Path) -> None:
+def _empty(directory: Path, kept: AbstractSet[Path]) -> None:
     if directory.is_dir() and not directory.is_symlink():
         for path in list(directory.rglob("*")):
-            if path.is_symlink() or not path.is_dir():
+            if path not in kept and (path.is_symlink() or not path.is_dir()):
                 path.unlink()
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
+def _remove(path: Path, kept: AbstractSet[Path] = frozenset()) -> None:
+    """Remove a path with all below it, but for what is ``kept`` and the directories that lead there."""
+    is_directory = path.is_dir() and not path.is_symlink()
+    if is_directory and any(path == one or path in one.parents for one in kept):
+        for child in list(path.iterdir()):
+            _remove(child, kept)
+    elif is_directory:
         shutil.rmtree(path)
-    else:
+    elif path not in kept:
         path.unlink()
 
 
@@ -99,8 +106,8 @@ def _fix_shadow(shadow: Path, *, day: int) -> None:
         shadow.write_text(text)
 
 
-def _fix_resolver(root: Path) -> None:
-    """Take the builder's resolver away; keep a link, which is the image's own resolver."""
+def _fix_resolver(root: Path, kept: AbstractSet[Path]) -> None:
+    """Take the builder's resolver away; keep a link, which is the image's own resolver, and the recipe's."""
     file = in_root(root, "/etc/resolv.conf")
-    if file.is_file() and not file.is_symlink():
+    if file not in kept and file.is_file() and not file.is_symlink():
         file.unlink()

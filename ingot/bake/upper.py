@@ -11,7 +11,7 @@ from ingot.bake.accounts import add_accounts
 from ingot.bake.base import Base
 from ingot.bake.chroot import Chroot, CommandFailedError
 from ingot.bake.disk.identity import root_partition
-from ingot.bake.files import place_files
+from ingot.bake.files import place_files, targets
 from ingot.bake.inventory import BASELINE, image_baseline
 from ingot.bake.machine import set_identity, set_locale_and_time, set_services
 from ingot.bake.seal import seal
@@ -104,7 +104,7 @@ def apply_recipe(overlay: Overlay, plan: Mapping[str, Any], sources: Path, progr
         set_services(chroot, plan["services"])
     finally:
         chroot.unmount()
-    seal(overlay.root, epoch=epoch)
+    seal(overlay.root, epoch=epoch, declared=targets(plan))
 
 
 def run_step(chroot: Chroot, step: Mapping[str, Any]) -> None:

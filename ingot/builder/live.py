@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ingot.bake.accounts import add_accounts
 from ingot.bake.chroot import Chroot
-from ingot.bake.files import place_files
+from ingot.bake.files import place_files, targets
 from ingot.bake.hygiene.live import enforce_tree
 from ingot.bake.inventory import BASELINE, base_baseline
 from ingot.bake.machine import install_programs, set_locale_and_time, set_services, set_tests
@@ -79,7 +79,7 @@ def apply(plan: Mapping[str, Any], root: Path, sources: Path, progress: Progress
 
 def finish(plan: Mapping[str, Any], root: Path) -> None:
     """Seal the tree, and leave in it the list of what it holds, by which a clone names what differs."""
-    seal(root, epoch=int(plan["epoch"]))
+    seal(root, epoch=int(plan["epoch"]), declared=targets(plan))
     baseline = root / BASELINE[1:]
     baseline.mkdir(parents=True, exist_ok=True)
     (baseline / "image").write_bytes(b"")

@@ -16,8 +16,8 @@ _SIZE = re.compile(r"([1-9][0-9]*)\s?(MiB|GiB|TiB)")
 _UNITS = {"MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 # EC2: an EBS gp3 volume has 1 GiB to 64 TiB ("Amazon EBS General Purpose SSD volumes", EBS user guide).
 _SMALLEST, _LARGEST = 2**20, 64 * 2**40
-# What the kernel or systemd mounts over at boot: a file there would never be seen.
-_VOLATILE = ("/dev", "/proc", "/run", "/sys")
+# What the kernel or systemd mounts over at boot, by all its names in an image: a file there would never be seen.
+_VOLATILE = ("/dev", "/proc", "/run", "/sys", "/tmp", "/var/run", "/var/lock")  # noqa: S108 - named, not used
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,17 @@ def target_in_root(value: str) -> str:
     path = posixpath.normpath("/" + value.lstrip("/"))
     if path == "/":
         raise wrong("'/', the root itself", "a path below it")
-    if any(path == top or path.startswith(top + "/") for top in _VOLATILE):
+    if is_volatile(path):
         raise wrong(
-            f"{value!r}", "a path that is kept: /dev, /proc, /run and /sys are made anew at each boot"
+            f"{value!r}",
+            "a path that is kept: /dev, /proc, /run (also as /var/run and /var/lock), /sys and /tmp are made anew at each boot",
         )
     return path
+
+
+def is_volatile(path: str) -> bool:
+    """Tell whether what lies at ``path`` is made anew at each boot."""
+    return any(path == top or path.startswith(top + "/") for top in _VOLATILE)
 
 
 def archive_uri(value: str) -> str:

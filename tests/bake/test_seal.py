@@ -80,3 +80,22 @@ def test_what_a_link_inside_the_image_leads_to_is_sealed(root):
     seal(root, epoch=0)
     assert list((root / "srv/home/a").iterdir()) == []
     assert list((root / "data/cache/apt").iterdir()) == []
+
+
+def test_what_the_recipe_declares_stays(root):
+    (root / "data").mkdir()
+    (root / "var").mkdir()
+    (root / "var/log").symlink_to("/data")
+    declared = [
+        "/etc/resolv.conf", "/var/lib/cloud/seed/nocloud/user-data", "/var/cache/apt/app/list", "/root/.cache", "/data/app.log",
+        "/etc/ssh/ssh_host_ca",
+    ]  # fmt: skip
+    traces = ["var/lib/cloud/instance", "var/lib/cloud/seed/x", "var/cache/apt/pkgcache.bin", "root/.cache/pip", "etc/ssh/ssh_host_rsa_key"]  # fmt: skip
+    (root / "root/.cache").mkdir(parents=True)
+    for name in [*(path[1:] for path in declared if path != "/root/.cache"), *traces]:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("x")
+    seal(root, epoch=0, declared=declared)
+    assert [path for path in declared if not (root / path[1:]).exists()] == []
+    assert [path for path in traces if (root / path).exists()] == []
+    assert not (root / "var/lib/cloud/instance").exists()

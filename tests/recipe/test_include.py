@@ -53,7 +53,9 @@ def test_lists_append_and_single_values_are_overridden(web, common):
 
 
 def test_a_step_that_both_have_runs_twice_and_a_package_or_unit_is_named_once(web, common):
-    common.write_text(COMMON.replace("[echo common]", "[ldconfig, {run: echo}]").replace("[curl]", "[curl, apache2]"))
+    common.write_text(
+        COMMON.replace("[echo common]", "[ldconfig, {run: echo}]").replace("[curl]", "[curl, apache2]")
+    )
     web.replace("steps:", "services: {enable: [ssh, apache2]}\nsteps:\n  - ldconfig\n  - {run: echo}")
     recipe = load_recipe(web.file)
     ran = ["ldconfig", "echo", "ldconfig", "echo", "a2ensite site", "a2enmod headers"]
