@@ -69,6 +69,21 @@ PLANTED = {
     "no ExecStart": (service("x.service", "[Service]\nType=simple\n"), ["unit /usr/lib/systemd/system/x.service"]),
     "no user": (service("x.service", "[Service]\nExecStart=su\nUser=gone\n"), ["unit /usr/lib/systemd/system/x.service"]),
     "a timer for nothing": (service("x.timer", "[Timer]\nOnBootSec=1\n"), ["unit /usr/lib/systemd/system/x.timer"]),
+    "a socket for nothing": (service("x.socket", "[Socket]\nListenStream=80\n"), ["unit /usr/lib/systemd/system/x.socket"]),
+    "a socket for another service": (
+        service("x.socket", "[Socket]\nListenStream=80\nService=gone.service\n"), ["unit /usr/lib/systemd/system/x.socket"],
+    ),
+    "a socket without a template": (
+        service("daemon.socket", "[Socket]\nListenStream=80\nAccept=yes\n"), ["unit /usr/lib/systemd/system/daemon.socket"],
+    ),
+    "a socket's program": (
+        [*service("x.socket", "[Socket]\nListenStream=80\n"), text("/usr/lib/systemd/system/x.service", "[Service]\nExecStart=/opt/x\n")],
+        ["unit /usr/lib/systemd/system/x.service"],
+    ),
+    "a drop-in's second command": (
+        [text("/etc/systemd/system/daemon.service.d/x.conf", "[Service]\nExecStart=/usr/sbin/daemon -y\n")],
+        ["unit /usr/lib/systemd/system/daemon.service"],
+    ),
     "a drop-in's program": (
         [text("/etc/systemd/system/daemon.service.d/x.conf", "[Service]\nExecStart=\nExecStart=/opt/x\n")],
         ["unit /usr/lib/systemd/system/daemon.service"],
@@ -123,6 +138,22 @@ def test_keys_of_aws_are_found_however_they_are_written(tmp_path, content):
 )
 def test_examples_and_other_texts_are_no_keys_of_aws(tmp_path, content):
     assert found(report(tmp_path, text("/srv/a", content))) == []
+
+
+def test_units_that_systemd_takes_pass(tmp_path):
+    planted = [
+        *service("daemon.socket", "[Socket]\nListenStream=80\n"),
+        *service("a.socket", "[Socket]\nListenStream=81\nService=daemon.service\n"),
+        *service("b.socket", "[Socket]\nListenStream=82\nAccept=true\n"),
+        text("/usr/lib/systemd/system/b@.service", "[Service]\nExecStart=/usr/sbin/daemon\n"),
+        *service("self.socket", "[Socket]\nListenStream=83\nService=self.socket\n"),
+        *service("two.service", "[Service]\nType=oneshot\nExecStart=su\nExecStart=ping\n"),
+        # What a drop-in in /etc replaces by its name does not count, and names come in their order.
+        text("/etc/systemd/system/daemon.service.d/x.conf", "[Service]\nExecStart=\nExecStart=su\n"),
+        text("/usr/lib/systemd/system/daemon.service.d/x.conf", "[Service]\nExecStart=ping\n"),
+        text("/usr/lib/systemd/system/daemon.service.d/a.conf", "[Service]\nExecStart=/usr/sbin/daemon -z\n"),
+    ]
+    assert found(report(tmp_path, *planted)) == []
 
 
 def test_every_finding_is_tested():
