@@ -18,8 +18,8 @@ REMOVED: Tuple[str, ...] = (
     "etc/ssh/ssh_host_*", "var/lib/dbus/machine-id", "var/lib/systemd/random-seed", "var/lib/systemd/credential.secret", "var/lib/systemd/timers/*",
     "var/lib/systemd/timesync/clock", "var/lib/dhcp/*.leases", "var/lib/NetworkManager/*.lease", "etc/.pwd.lock",
     "etc/passwd-", "etc/group-", "etc/shadow-", "etc/gshadow-", "etc/subuid-", "etc/subgid-", "var/lib/dpkg/*-old", "var/cache/debconf/*-old",
-    "var/lib/dpkg/available", "var/lib/dpkg/lock*", "var/lib/dpkg/triggers/Lock", "var/lib/ucf/*.[0-9]", "root/.*_history", "root/.wget-hsts",
-    "root/.cache", "home/*/.*_history", "home/*/.cache", "var/lib/cloud", "var/lib/update-notifier/*",
+    "var/lib/dpkg/available", "var/lib/dpkg/lock*", "var/lib/dpkg/triggers/Lock", "var/lib/ucf/*.[0-9]", "root/.*_history", "root/.zhistory", "root/.history", "root/.wget-hsts",
+    "root/.cache", "home/*/.*_history", "home/*/.zhistory", "home/*/.history", "home/*/.cache", "var/lib/cloud", "var/lib/update-notifier/*",
 )
 # fmt: on
 # Directories on which something is mounted in a running system.

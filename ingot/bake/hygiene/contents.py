@@ -14,9 +14,6 @@ from ingot.bake.tree import Entry
 LARGEST = 1 << 20
 # A text has no zero byte at its beginning; git and grep decide so, too.
 _HEAD = 1024
-_SKIPPED = re.compile(
-    r".*\.(ko|so|mo|gz|xz|zst|bz2|zip|jar|deb|png|jpe?g|gif|ico|woff2?|ttf|pyc|bin|db)(\.\d+)*"
-)
 
 
 class Rule(NamedTuple):
@@ -108,6 +105,23 @@ def check(view: View) -> Iterator[Finding]:
         found = [*_search(entry, content), *_search_traces(entry, content, traces)]
         if found and not view.is_packaged(entry.path, content):
             yield from found
+    yield from _links(view)
+
+
+def _links(view: View) -> Iterator[Finding]:
+    """Yield the links by which a file is there under a name that is for credentials."""
+    for entry in view.unproven_links("contents", is_watched):
+        content = view.read(entry.path)
+        if view.is_packaged(view.resolve(entry.path) or entry.path, content):
+            continue
+        if KEY_FILES.fullmatch(entry.path):
+            yield Finding("private-key", entry.path, "a file for private keys")
+        yield from _search_named(entry.path, content)
+
+
+def is_watched(path: str) -> bool:
+    """Tell whether a file of this name is for keys or credentials."""
+    return KEY_FILES.fullmatch(path) is not None or any(named.fullmatch(path) for named, _, _ in NAMED_FILES)
 
 
 def _is_plausible(view: View, entry: Entry) -> bool:
@@ -116,7 +130,6 @@ def _is_plausible(view: View, entry: Entry) -> bool:
         # Names and digests of the image's files alone.
         and not entry.path.startswith((f"{BASELINE}/", "/var/lib/dpkg/info/"))
         and not view.is_untouched(entry.path)
-        and _SKIPPED.fullmatch(entry.path) is None
     )
 
 
@@ -124,9 +137,13 @@ def _search(entry: Entry, content: bytes) -> Iterator[Finding]:
     for rule in RULES:
         if rule.word in content and rule.pattern.search(content):
             yield Finding(rule.name, entry.path, f"it holds {rule.reason}")
-    for path, pattern, what in NAMED_FILES:
-        if path.fullmatch(entry.path) and pattern.search(content):
-            yield Finding("credential", entry.path, f"it holds {what}")
+    yield from _search_named(entry.path, content)
+
+
+def _search_named(path: str, content: bytes) -> Iterator[Finding]:
+    for named, pattern, what in NAMED_FILES:
+        if named.fullmatch(path) and pattern.search(content):
+            yield Finding("credential", path, f"it holds {what}")
 
 
 def _search_traces(

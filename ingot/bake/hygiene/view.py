@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import (
     AbstractSet,
     Any,
+    Callable,
     Dict,
     FrozenSet,
     Iterator,
@@ -99,6 +100,22 @@ class View:
     def unproven_files(self, check: str) -> Tuple[Entry, ...]:
         """Return those of :meth:`unproven` that are regular files with a content."""
         return tuple(e for e in self.unproven(check) if e.kind is Kind.FILE and e.size)
+
+    def unproven_links(self, check: str, is_watched: Callable[[str], bool]) -> Tuple[Entry, ...]:
+        """Return those of :meth:`unproven` that are links with a name that ``is_watched``, to a file with a content whose own name is not."""
+        found = []
+        for entry in self.unproven(check):
+            if entry.kind is Kind.SYMLINK and is_watched(entry.path):
+                path = self.resolve(entry.path)
+                target = self.entries.get(path) if path else None
+                if (
+                    target is not None
+                    and target.kind is Kind.FILE
+                    and target.size
+                    and not is_watched(target.path)
+                ):
+                    found.append(entry)
+        return tuple(found)
 
     @cached_property
     def drop_ins(self) -> Tuple[str, ...]:

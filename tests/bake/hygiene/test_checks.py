@@ -19,6 +19,24 @@ PLANTED = {
     "one of D-Bus": ([text("/var/lib/dbus/machine-id", "ab" * 16)], ["machine-id /var/lib/dbus/machine-id"]),
     "a host key": ([text("/etc/ssh/ssh_host_ed25519_key.pub", "ssh-ed25519 AAAA")], ["host-key /etc/ssh/ssh_host_ed25519_key.pub"]),
     "an authorized key": ([text("/srv/web/.ssh/authorized_keys", "ssh-ed25519 AAAA")], ["authorized-key /srv/web/.ssh/authorized_keys"]),
+    "an authorized key behind a link": (
+        [link("/root/.ssh/authorized_keys", "/etc/keys/root"), text("/etc/keys/root", "ssh-ed25519 AAAA")],
+        ["authorized-key /root/.ssh/authorized_keys"],
+    ),
+    "a machine id behind a link": (
+        [link("/etc/machine-id", "id"), text("/etc/id", "0123456789abcdef" * 2 + "\n")], ["machine-id /etc/machine-id"],
+    ),
+    "a netrc behind a link": (
+        [link("/root/.netrc", "../srv/net"), text("/srv/net", "machine a login b password c")], ["credential /root/.netrc"],
+    ),
+    "texts that are named like data": (
+        [text("/srv/a.db", KEY), text("/srv/b.bin", KEY), text("/srv/c.png", f"x = '{AWS_KEY}'")],
+        ["credential /srv/c.png", "private-key /srv/a.db", "private-key /srv/b.bin"],
+    ),
+    "histories of other shells": (
+        [text("/root/.zhistory", "x"), text("/root/.history", "x"), link("/srv/web/.bash_history", "h"), text("/srv/web/h", "x")],
+        ["history /root/.history", "history /root/.zhistory", "history /srv/web/.bash_history"],
+    ),
     "a seed": ([text("/var/lib/systemd/random-seed", b"\1\2")], ["random-seed /var/lib/systemd/random-seed"]),
     "a lease": ([text("/var/lib/dhcp/dhclient.eth0.leases", "lease {}")], ["lease /var/lib/dhcp/dhclient.eth0.leases"]),
     "a private key": ([text("/srv/web/key.txt", KEY)], ["private-key /srv/web/key.txt"]),
@@ -138,6 +156,16 @@ def test_keys_of_aws_are_found_however_they_are_written(tmp_path, content):
 )
 def test_examples_and_other_texts_are_no_keys_of_aws(tmp_path, content):
     assert found(report(tmp_path, text("/srv/a", content))) == []
+
+
+def test_links_to_nothing_of_the_disk_pass(tmp_path):
+    planted = [
+        link("/root/.bash_history", "/dev/null"),
+        link("/var/lib/dbus/machine-id", "/etc/machine-id"),
+        link("/srv/web/.ssh/authorized_keys", "/run/keys"),
+        link("/srv/web/.netrc", "/gone"),
+    ]
+    assert found(report(tmp_path, *planted)) == []
 
 
 def test_units_that_systemd_takes_pass(tmp_path):
