@@ -9,7 +9,7 @@ from typing import Any, Callable, Mapping, Sequence
 
 from ingot.bake.accounts import add_accounts
 from ingot.bake.base import Base
-from ingot.bake.chroot import Chroot, CommandFailedError
+from ingot.bake.chroot import Chroot, CommandFailedError, in_root
 from ingot.bake.disk.identity import root_partition
 from ingot.bake.files import place_files, targets
 from ingot.bake.inventory import BASELINE, image_baseline
@@ -50,7 +50,7 @@ class Overlay:
     def _mount(self) -> None:
         for name in ("lower", "upper", "scratch", "root"):
             (self.work / name).mkdir(exist_ok=True)
-            (self.work / name).chmod(0o755)
+            make_bare(self.work / name)
         run(["mount", "--bind", self.lower, self.work / "lower"])
         # Whatever becomes of this mount, who removes the directory of work cannot remove the layer. A user namespace may refuse to do it.
         run(["mount", "--options", "remount,bind,ro", self.work / "lower"], check=False)
@@ -72,6 +72,15 @@ class Overlay:
         for place in (self.root, self.work / "lower", self.work, self.work / "lower"):
             # Not all are there after a failure; what is in use goes when it is free.
             run(["umount", "--recursive", "--lazy", place], check=False)
+
+
+def make_bare(directory: Path) -> None:
+    """Give an empty directory to root, mode 0755, without what it inherited from the store's: a group (setgid), an ACL (acl(5))."""
+    os.chown(directory, 0, 0)
+    for attribute in os.listxattr(directory):
+        if attribute.startswith("system.posix_acl_"):
+            os.removexattr(directory, attribute)
+    directory.chmod(0o755)
 
 
 def _in_user_namespace() -> bool:
@@ -145,5 +154,5 @@ def keep_root(overlay: Overlay, output: Path) -> Path:
 
 
 def read_contents(root: Path, paths: Sequence[str]) -> Mapping[str, bytes]:
-    """Return the contents of files of the tree, by path."""
-    return {path: (root / path[1:]).read_bytes() for path in paths}
+    """Return the contents of files of the tree, by path; links are followed inside the tree."""
+    return {path: in_root(root, path, follow=True).read_bytes() for path in paths}
