@@ -43,7 +43,7 @@ def bake_live(plan: Mapping[str, Any], sources: Path, scratch: Path, progress: P
     root.mkdir()
     run(["mount", "--bind", "/", root])
     progress("taking the base's inventory")
-    before = hash_files(scan(root))
+    before = hash_files(scan(root, live=True), live=True)
     install(plan["install"], progress)
     apply(plan, root, sources, progress)
     quiet_logs()
@@ -83,7 +83,7 @@ def finish(plan: Mapping[str, Any], root: Path) -> None:
     baseline = root / BASELINE[1:]
     baseline.mkdir(parents=True, exist_ok=True)
     (baseline / "image").write_bytes(b"")
-    (baseline / "base").write_bytes(base_baseline(lasting(hash_files(scan(root)))))
+    (baseline / "base").write_bytes(base_baseline(lasting(hash_files(scan(root, live=True), live=True))))
 
 
 def quiet_logs() -> None:
