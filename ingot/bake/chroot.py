@@ -175,10 +175,10 @@ def _status(code: int) -> str:
     return f"exit status {code}" if code >= 0 else f"signal {-code}"
 
 
-def in_root(root: Path, path: str) -> Path:
+def in_root(root: Path, path: str, *, follow: bool = False) -> Path:
     """Return where absolute ``path`` of the image lies below ``root``, following symbolic links inside the root.
 
-    The last component is not followed. A link such as ``/var/run -> /run`` must lead to the image's /run, never to
+    The last component is followed only with ``follow``. A link such as ``/var/run -> /run`` must lead to the image's /run, never to
     the builder's. Raises BakeError for a loop of links.
     """
     done = ""
@@ -191,7 +191,7 @@ def in_root(root: Path, path: str) -> Path:
             continue
         here = f"{done}/{part}"
         place = Path(f"{root}{here}")
-        if todo and place.is_symlink():
+        if (todo or follow) and place.is_symlink():
             hops += 1
             if hops > 40:  # as many as Linux follows: path_resolution(7)
                 raise BakeError(f"{path}: too many levels of symbolic links in the image")
@@ -202,3 +202,8 @@ def in_root(root: Path, path: str) -> Path:
             continue
         done = here
     return Path(f"{root}{done}")
+
+
+def inside(root: Path, place: Path) -> str:
+    """Return the absolute path in the image of ``place``, which lies below ``root``."""
+    return f"/{place.relative_to(root)}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Callable, List, Mapping, Optional, Tuple
 
 from ingot.bake.base import Base
+from ingot.bake.chroot import in_root
 from ingot.bake.disk import DiskDigest, DiskSpec, Lower, More, read_ext4, update_disk
 from ingot.bake.lower_disk import LowerDisk, copy_disk, disk_key, lower_disk
 from ingot.bake.tree import Changes, Entry, Kind
@@ -82,25 +83,35 @@ def _boot(changes: Changes) -> List[Tuple[str, Optional[str]]]:
 
 
 def disk_spec(plan: Mapping[str, Any], base: Base, root: Path) -> DiskSpec:
-    """Return what the disk of ``plan`` shall be, with the kernel in ``root``. Raises BakeError when the tree lacks something for it."""
+    """Return what the disk of ``plan`` shall be, with the kernel in ``root``. Raises BakeError when the tree lacks something for it.
+
+    Links are followed inside the root: what they name on this machine is no part of the image.
+    """
     kernel = kernel_version(root)
+    modules = in_root(root, f"/usr/lib/modules/{kernel}")
+    if modules.is_symlink():
+        raise BakeError(
+            f"/usr/lib/modules/{kernel} is a link in the image", hint="the modules must be a directory there"
+        )
     return DiskSpec(
         name=plan["name"],
         size=int(plan["root_volume"]["size"]),
         epoch=int(plan["epoch"]),
         architecture=plan["architecture"],
-        kernel=root / "boot" / f"vmlinuz-{kernel}",
-        modules=root / "usr/lib/modules" / kernel,
+        kernel=in_root(root, f"/boot/vmlinuz-{kernel}", follow=True),
+        modules=modules,
         stub=_tool(base, f"usr/lib/systemd/boot/efi/{STUBS[plan['architecture']]}", "systemd-boot-efi"),
         busybox=_tool(base, "bin/busybox", "busybox-static"),
         command_line=plan["kernel_command_line"],
-        os_release=(root / "etc/os-release").read_text(encoding="utf-8"),
+        os_release=in_root(root, "/etc/os-release", follow=True).read_text(encoding="utf-8"),
     )
 
 
 def kernel_version(root: Path) -> str:
     """Return the version of the image's kernel. Raises BakeError when there is not exactly one."""
-    found = sorted(file.name[len("vmlinuz-") :] for file in (root / "boot").glob("vmlinuz-*"))
+    found = sorted(
+        file.name[len("vmlinuz-") :] for file in in_root(root, "/boot", follow=True).glob("vmlinuz-*")
+    )
     if len(found) != 1:
         raise BakeError(f"the image has {len(found)} kernels in /boot ({', '.join(found)}); expected one")
     return found[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import ssl
 import tempfile
 import threading
 import time
@@ -173,7 +174,7 @@ def _fetch_from(
         except urllib.error.URLError as error:
             gone = isinstance(error.reason, FileNotFoundError)  # of file://
             failure = _Failure(str(error.reason), GONE if gone else SILENT)
-        except (TimeoutError, ConnectionError, http.client.HTTPException) as error:
+        except (TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException) as error:
             failure = _Failure(str(error) or type(error).__name__)
     return failure._replace(said=f"{failure.said} ({TRIES} tries)")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any, Dict, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 from ingot.bake.accounts import ids
-from ingot.bake.chroot import in_root
+from ingot.bake.chroot import in_root, inside
+from ingot.bake.seal import MOUNT_POINTS
 from ingot.errors import BakeError
 
 PIECE = 1 << 20  # bytes that are in memory at once
@@ -17,12 +18,15 @@ PIECE = 1 << 20  # bytes that are in memory at once
 def place_files(root: Path, files: Sequence[Mapping[str, Any]], sources: Path) -> None:
     """Put the plan's ``files`` into ``root``; contents come from ``sources``, the recipe's directory.
 
-    Files of packages are replaced. Parents that are missing belong to root, mode 0755. Raises BakeError.
+    Files of packages are replaced; a link to a directory stays where the recipe has a directory. Parents that are missing belong to
+    root, mode 0755. Raises BakeError, also for two targets that are one place by the links of the image.
     """
     users, groups = ids(root, "passwd"), ids(root, "group")
+    taken: Dict[Path, Mapping[str, Any]] = {}
     # A directory comes before what is in it, a file before its further names.
     for file in sorted(files, key=lambda file: (file["kind"] == "hardlink", str(file["target"]))):
-        place = in_root(root, file["target"])
+        place = _located(root, file)
+        _check_clash(file, taken.setdefault(place, file))
         _make_parents(root, place)
         if file["kind"] == "hardlink":
             _link(root, place, file)
@@ -33,6 +37,36 @@ def place_files(root: Path, files: Sequence[Mapping[str, Any]], sources: Path) -
         if file["kind"] != "symlink":
             place.chmod(int(str(file["mode"]), 8))  # after chown, which clears setuid and setgid
             _set_xattrs(place, file)  # after chown, which clears capabilities
+
+
+def targets(plan: Mapping[str, Any]) -> List[str]:
+    """Return the paths in the image of all that the plan's ``files`` declare."""
+    return [str(file["target"]) for file in plan["files"]]
+
+
+def _located(root: Path, file: Mapping[str, Any]) -> Path:
+    """Return where a file goes: for a directory that is a link to another one, such as /bin, to that one."""
+    place = in_root(root, file["target"])
+    if file["kind"] == "directory" and place.is_symlink():
+        followed = in_root(root, file["target"], follow=True)
+        place = followed if followed.is_dir() else place
+    path = inside(root, place)
+    if path.split("/")[1] in MOUNT_POINTS:
+        raise BakeError(
+            f"{file['target']}: a link of the image leads to {path}, which is made anew at each boot",
+            hint="choose another target; a file of tmpfiles.d(5) can have it made",
+        )
+    return place
+
+
+def _check_clash(file: Mapping[str, Any], first: Mapping[str, Any]) -> None:
+    """Raise BakeError when ``first`` is another file at the same place; two directories that are alike are one."""
+    is_alike = file["kind"] == "directory" and {**first, "target": file["target"]} == file
+    if first is not file and not is_alike:
+        raise BakeError(
+            f"{file['target']} is the same place in the image as {first['target']}",
+            hint="the recipe has both: leave one out",
+        )
 
 
 def _make_parents(root: Path, place: Path) -> None:

@@ -79,7 +79,7 @@ def lower_disk(
 
     def make() -> None:
         _make(base, spec, place, more, progress)
-        _remove_oldest(base.disks, key)
+        remove_oldest(base.disks, key)
 
     obtain(place, make, use=use, waiting=lambda: progress("waiting: another bake writes the same disk"))
     state: Dict[str, Any] = pickle.loads((place / "state").read_bytes())  # noqa: S301 - the store is trusted
@@ -124,14 +124,19 @@ def _plain(entry: Entry) -> Entry:
     return entry._replace(source=None, data=None, opaque=False)
 
 
-def _remove_oldest(disks: Path, newest: str) -> None:
-    """Remove the disks beyond :data:`MOST` that were used longest ago, but none that a bake uses."""
-    found = [
-        path for path in disks.iterdir() if path.is_dir() and path.suffix != ".tmp" and path.name != newest
-    ]
-    for path in sorted(found, key=lambda path: -path.stat().st_mtime)[MOST - 1 :]:
+def remove_oldest(disks: Path, newest: str) -> None:
+    """Remove the disks beyond :data:`MOST` that were used longest ago, but none that a bake uses, nor that named ``newest``.
+
+    Other bakes may do the same at the same time: what is listed may have gone the next moment.
+    """
+    found = []
+    for path in disks.iterdir():
+        if path.suffix not in (".tmp", ".lock") and path.name != newest:
+            with suppress(FileNotFoundError):
+                found.append((-path.stat().st_mtime, path))
+    for _, path in sorted(found)[MOST - 1 :]:
         with try_locked(disks / f"{path.name}.lock") as free:
-            if free:
+            if free and path.exists():
                 doomed = path.with_name(f"{path.name}.old.tmp")
                 path.rename(doomed)
                 shutil.rmtree(doomed)

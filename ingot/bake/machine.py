@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, List, Mapping, Sequence
 
-from ingot.bake.chroot import Chroot, CommandFailedError
+from ingot.bake.chroot import Chroot, CommandFailedError, in_root
 from ingot.bake.inventory import BASELINE, LIBRARY, VOLATILE, escape_text
 from ingot.errors import BakeError
 
@@ -63,8 +63,8 @@ UPDATED = ("/etc/.updated", "/var/.updated")
 
 
 def write(root: Path, path: str, text: str, mode: int = 0o644) -> None:
-    """Write a file of root's into the image, with its parents."""
-    file = root / path.lstrip("/")
+    """Write a file of root's into the image, with its parents; their links are followed inside the image."""
+    file = in_root(root, path)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
     file.write_text(text, encoding="utf-8")
@@ -159,7 +159,7 @@ def set_locale_and_time(chroot: Chroot, plan: Mapping[str, Any]) -> None:
 def _set_locale(root: Path, locale: str) -> None:
     """Make it the locale of every service and login: locale.conf(5), and Debian's older name for that file."""
     write(root, "/etc/locale.conf", f"LANG={locale}\n")
-    older = root / "etc/default/locale"
+    older = in_root(root, "/etc/default/locale")
     older.parent.mkdir(parents=True, exist_ok=True)
     older.unlink(missing_ok=True)
     older.symlink_to("../locale.conf")

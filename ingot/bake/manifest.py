@@ -12,6 +12,8 @@ from ingot.bake.tree import Entry, Kind
 FORMAT = 1
 BLOCK_SIZE = 512 * 1024  # of EBS snapshots
 UNITS = "/etc/systemd/system/"
+# The state of a package of which dpkg only remembers something: dpkg(1), "Package states".
+_GONE = (" config-files", " not-installed")
 
 
 def manifest_text(
@@ -93,6 +95,8 @@ def _packages(status: bytes, locked: Sequence[Mapping[str, Any]]) -> List[Dict[s
     files = {(p["name"], p["version"], p["architecture"]): p["sha256"] for p in locked}
     found: List[Dict[str, Any]] = []
     for paragraph in inventory.installed(status):
+        if paragraph.get("status", "").endswith(_GONE):
+            continue
         name, version, architecture = (paragraph[key] for key in ("package", "version", "architecture"))
         fields: Dict[str, Any] = {
             "name": name,

@@ -12,9 +12,21 @@ import os
 import stat
 from bisect import bisect_left
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from enum import Enum
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    ContextManager,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from ingot.errors import BakeError
 
@@ -93,11 +105,13 @@ def file_entry(
     return Entry(path, Kind.FILE, mode, uid, gid, mtime, len(data), data=data, sha256=digest)
 
 
-def scan(root: Path) -> List[Entry]:
+def scan(root: Path, *, live: bool = False) -> List[Entry]:
     """Return every entry below ``root``, itself included as ``/``, sorted.
 
-    Symbolic links are not followed; sockets are left out, they mean nothing in an image. Raises BakeError for what cannot be read.
+    Symbolic links are not followed; sockets are left out, they mean nothing in an image. ``live``: the tree is in use, so what
+    vanishes meanwhile is left out, too. Raises BakeError for what cannot be read.
     """
+    passing: ContextManager[None] = suppress(FileNotFoundError) if live else nullcontext()
     found: List[Entry] = []
     links: Dict[Tuple[int, int], List[int]] = {}
     top = os.fsencode(root)
@@ -106,17 +120,19 @@ def scan(root: Path) -> List[Entry]:
         pending = [(top, b"")]
         while pending:
             directory, prefix = pending.pop()
-            with os.scandir(directory) as names:
+            with passing, os.scandir(directory) as names:
                 for name in names:
-                    status = name.stat(follow_symlinks=False)
                     path = prefix + b"/" + name.name
-                    if stat.S_ISSOCK(status.st_mode):
-                        continue
-                    if stat.S_ISDIR(status.st_mode):
-                        pending.append((name.path, path))
-                    elif status.st_nlink > 1:
-                        links.setdefault((status.st_dev, status.st_ino), []).append(len(found))
-                    found.append(_entry(name.path, path, status))
+                    with passing:
+                        status = name.stat(follow_symlinks=False)
+                        if stat.S_ISSOCK(status.st_mode):
+                            continue
+                        entry = _entry(name.path, path, status)
+                        if stat.S_ISDIR(status.st_mode):
+                            pending.append((name.path, path))
+                        elif status.st_nlink > 1:
+                            links.setdefault((status.st_dev, status.st_ino), []).append(len(found))
+                        found.append(entry)
     except OSError as error:
         raise BakeError(f"{error.filename!r} cannot be read: {error.strerror}") from error
     for members in links.values():
@@ -269,8 +285,12 @@ def hash_file(entry: Entry) -> str:
     return digest.hexdigest()
 
 
-def hash_files(entries: Sequence[Entry]) -> List[Entry]:
-    """Return ``entries`` with ``sha256`` filled in for every file; those that have one keep it, hard links are read once."""
+def hash_files(entries: Sequence[Entry], *, live: bool = False) -> List[Entry]:
+    """Return ``entries`` with ``sha256`` filled in for every file; those that have one keep it, hard links are read once.
+
+    ``live``: the tree is in use; files that have vanished since they were listed are left out. Raises OSError.
+    """
+    read = _hash_if_there if live else hash_file
     wanted: Dict[str, Entry] = {}
     for entry in entries:
         if entry.kind is Kind.FILE and entry.sha256 is None:
@@ -278,11 +298,19 @@ def hash_files(entries: Sequence[Entry]) -> List[Entry]:
     waiting = list(wanted.values())
     batches = [waiting[at : at + BATCH] for at in range(0, len(waiting), BATCH)]
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        results = pool.map(lambda batch: [hash_file(entry) for entry in batch], batches)
+        results = pool.map(lambda batch: [read(entry) for entry in batch], batches)
         digests = dict(zip(wanted, (digest for result in results for digest in result)))  # noqa: B905 - not in Python 3.9
-    return [
-        entry._replace(sha256=digests[entry.group or entry.path])
-        if entry.kind is Kind.FILE and entry.sha256 is None
-        else entry
-        for entry in entries
-    ]
+    found = []
+    for entry in entries:
+        if entry.kind is not Kind.FILE or entry.sha256 is not None:
+            found.append(entry)
+        elif digests[entry.group or entry.path] is not None:
+            found.append(entry._replace(sha256=digests[entry.group or entry.path]))
+    return found
+
+
+def _hash_if_there(entry: Entry) -> Optional[str]:
+    try:
+        return hash_file(entry)
+    except FileNotFoundError:
+        return None

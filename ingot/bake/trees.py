@@ -24,7 +24,7 @@ from ingot.bake.tree import (
     scan,
     sort_entries,
 )
-from ingot.bake.upper import Overlay
+from ingot.bake.upper import Overlay, make_bare
 from ingot.process import run
 
 # Debian's and Ubuntu's merged /usr, as debootstrap makes it before the first package.
@@ -178,7 +178,7 @@ def save_index(entries: List[Entry], layer: Path, epoch: int) -> None:
 def _make_skeleton(root: Path, architecture: str) -> None:
     """Make the directories that must be there before the first package: the merged /usr and an empty database."""
     root.mkdir(parents=True)
-    root.chmod(0o755)
+    make_bare(root)
     for name in MERGED[architecture]:
         (root / "usr" / name).mkdir(parents=True)
         (root / name).symlink_to(f"usr/{name}")

@@ -11,9 +11,9 @@ from typing import Any, Callable, Mapping, Sequence
 from ingot.bake import mounts
 from ingot.bake.accounts import add_accounts
 from ingot.bake.base import Base
-from ingot.bake.chroot import Chroot, CommandFailedError
+from ingot.bake.chroot import Chroot, CommandFailedError, in_root
 from ingot.bake.disk.identity import root_partition
-from ingot.bake.files import place_files
+from ingot.bake.files import place_files, targets
 from ingot.bake.inventory import BASELINE, image_baseline
 from ingot.bake.machine import set_identity, set_locale_and_time, set_services
 from ingot.bake.seal import seal
@@ -52,7 +52,7 @@ class Overlay:
     def _mount(self) -> None:
         for name in ("lower", "upper", "scratch", "root"):
             (self.work / name).mkdir(exist_ok=True)
-            (self.work / name).chmod(0o755)
+            make_bare(self.work / name)
         mounts.bind(self.lower, self.work / "lower")
         with suppress(CommandError):  # a user namespace may refuse it
             # Whatever becomes of this mount, who removes the directory of work cannot remove the layer.
@@ -81,6 +81,15 @@ class Overlay:
             # What is in use goes when it is free.
             with suppress(CommandError):
                 mounts.detach(place)
+
+
+def make_bare(directory: Path) -> None:
+    """Give an empty directory to root, mode 0755, without what it inherited from the store's: a group (setgid), an ACL (acl(5))."""
+    os.chown(directory, 0, 0)
+    for attribute in os.listxattr(directory):
+        if attribute.startswith("system.posix_acl_"):
+            os.removexattr(directory, attribute)
+    directory.chmod(0o755)
 
 
 def _in_user_namespace() -> bool:
@@ -113,7 +122,7 @@ def apply_recipe(overlay: Overlay, plan: Mapping[str, Any], sources: Path, progr
         set_services(chroot, plan["services"], plan.get("unit_places", {}))
     finally:
         chroot.unmount()
-    seal(overlay.root, epoch=epoch)
+    seal(overlay.root, epoch=epoch, declared=targets(plan))
 
 
 def run_step(chroot: Chroot, step: Mapping[str, Any]) -> None:
@@ -154,5 +163,5 @@ def keep_root(overlay: Overlay, output: Path) -> Path:
 
 
 def read_contents(root: Path, paths: Sequence[str]) -> Mapping[str, bytes]:
-    """Return the contents of files of the tree, by path."""
-    return {path: (root / path[1:]).read_bytes() for path in paths}
+    """Return the contents of files of the tree, by path; links are followed inside the tree."""
+    return {path: in_root(root, path, follow=True).read_bytes() for path in paths}

@@ -51,7 +51,16 @@ def work(job: Mapping[str, Any]) -> None:
     """Bake: make or find the lower layer, put the recipe on it, write disk and manifest into the output directory."""
     plan, output = job["plan"], Path(job["output"])
     with ExitStack() as use:
-        base = base_layer(plan, Path(job["packages"]), Path(job["layers"]), progress, use, _ask_for_packages)
+        try:
+            base = base_layer(
+                plan, Path(job["packages"]), Path(job["layers"]), progress, use, _ask_for_packages
+            )
+        except IngotError as error:
+            if job["keep"]:
+                _add_hint(
+                    error, "nothing is kept: it failed before there was a root directory for the recipe"
+                )
+            raise
         disk = use.enter_context(closing(DiskCopy(plan, base, output / "disk.raw", progress, use)))
         directory = output / "work"
         directory.mkdir()
@@ -63,12 +72,15 @@ def work(job: Mapping[str, Any]) -> None:
                 _write(plan, base, overlay, disk, output)
             except IngotError as error:
                 if job["keep"]:
-                    kept = f"{KEPT} {keep_root(overlay, output)}"
-                    error.hint = kept if error.hint is None else f"{error.hint}\n  {kept}"
+                    _add_hint(error, f"{KEPT} {keep_root(overlay, output)}")
                 raise
         finally:
             overlay.unmount()
             shutil.rmtree(directory)
+
+
+def _add_hint(error: IngotError, text: str) -> None:
+    error.hint = text if error.hint is None else f"{error.hint}\n  {text}"
 
 
 def _write(plan: Mapping[str, Any], base: Base, overlay: Overlay, disk: DiskCopy, output: Path) -> None:

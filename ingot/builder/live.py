@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 from ingot.bake import mounts
 from ingot.bake.accounts import add_accounts
 from ingot.bake.chroot import Chroot
-from ingot.bake.files import place_files
+from ingot.bake.files import place_files, targets
 from ingot.bake.hygiene.live import enforce_tree
 from ingot.bake.inventory import BASELINE, base_baseline
 from ingot.bake.machine import install_programs, set_locale_and_time, set_services, set_tests
@@ -43,7 +43,7 @@ def bake_live(plan: Mapping[str, Any], sources: Path, scratch: Path, progress: P
     root.mkdir()
     mounts.bind(Path("/"), root)
     progress("taking the base's inventory")
-    before = hash_files(scan(root))
+    before = hash_files(scan(root, live=True), live=True)
     install(plan["install"], progress)
     apply(plan, root, sources, progress)
     quiet_logs()
@@ -79,11 +79,11 @@ def apply(plan: Mapping[str, Any], root: Path, sources: Path, progress: Progress
 
 def finish(plan: Mapping[str, Any], root: Path) -> None:
     """Seal the tree, and leave in it the list of what it holds, by which a clone names what differs."""
-    seal(root, epoch=int(plan["epoch"]))
+    seal(root, epoch=int(plan["epoch"]), declared=targets(plan))
     baseline = root / BASELINE[1:]
     baseline.mkdir(parents=True, exist_ok=True)
     (baseline / "image").write_bytes(b"")
-    (baseline / "base").write_bytes(base_baseline(lasting(hash_files(scan(root)))))
+    (baseline / "base").write_bytes(base_baseline(lasting(hash_files(scan(root, live=True), live=True))))
 
 
 def quiet_logs() -> None:

@@ -59,6 +59,11 @@ def publish_image(
     if where == "instance":
         return _by_instance(recipe, store, clients, settings, reporter, image=image, packages=packages)
     baked = store.bake(recipe, reporter)
+    if baked.digest != digest:
+        raise InputError(
+            f"{recipe.name} was changed while it was published: it is {baked.digest[:12]} now, no longer {digest[:12]}",
+            hint="run the command again",
+        )
     with store.using(baked):
         return publish(baked, clients, settings, reporter)
 

@@ -13,6 +13,7 @@ from ingot.errors import Problem
 from ingot.recipe.document import At
 from ingot.recipe.model import Recipe
 from ingot.recipe.sources import Expander, ImageFile
+from ingot.recipe.survival import find_doomed
 
 __all__ = ["ImageFile", "expand_files"]
 
@@ -27,6 +28,7 @@ def expand_files(recipe: Recipe, problems: list[Problem]) -> list[ImageFile]:
         found += expander.entry(entry, ("files", number))
     found.sort(key=lambda file: file.target)
     _find_clashes(recipe, found, problems)
+    find_doomed(recipe, found, problems)
     return found
 
 

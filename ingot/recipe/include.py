@@ -15,6 +15,8 @@ INCLUDE = "include"
 RECIPE_FILE = "recipe.yaml"
 # Keys whose mapping is one choice: half of one and half of another means nothing.
 WHOLE = frozenset({"base"})
+# Keys whose lists are sets of names: one that both files have is named once. A step that both have runs twice.
+NAMES = frozenset({"packages", "services"})
 
 
 def read_with_includes(path: Path) -> Document:
@@ -101,8 +103,7 @@ def merged(low: Document, high: Document) -> Document:
     def appended(at: At, below: list[Plain], above: list[Plain]) -> list[Plain]:
         items = [taken(low, (*at, n), (*at, n), item) for n, item in enumerate(below)]
         for number, item in enumerate(above):
-            # A package or unit that both files name is named once.
-            if isinstance(item, dict | list) or item not in below:
+            if at[0] not in NAMES or item not in below:
                 items.append(taken(high, (*at, number), (*at, len(items)), item))
         return items
 

@@ -7,9 +7,11 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from ingot.recipe.capabilities import check_capabilities
-from ingot.recipe.values import Text, archive_uri, parse_size, target_in_root
+from ingot.recipe.values import Text, archive_uri, argument, parse_size, target_in_root
 from ingot.recipe.variables import ENVIRONMENT_NAME, VARIABLE_NAME
 
+# What becomes an argument of a program or the kernel.
+ArgumentText = Annotated[str, Field(min_length=1), AfterValidator(argument)]
 # Names as adduser(8) and systemd accept them; 32 bytes is utmp's limit (useradd(8)).
 Name = Annotated[str, Text(r"[a-z_][a-z0-9_-]{0,31}", "a name of lower case letters, digits, - and _", "app")]
 # Debian Policy 5.6.1: lower case letters, digits, plus, minus and full stops, two characters at least.

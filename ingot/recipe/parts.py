@@ -12,6 +12,7 @@ from ingot.recipe.names import (
     AmiOwner,
     ArchiveName,
     ArchiveUri,
+    ArgumentText,
     Capabilities,
     Comment,
     ComponentName,
@@ -137,7 +138,7 @@ class FileEntry(Part):
     """File or directory, relative to the recipe's directory."""
     content: str | None = None
     """The text of the file itself."""
-    link: Annotated[str, Field(min_length=1)] | None = None
+    link: ArgumentText | None = None
     """What the symbolic link at `target` points to."""
     hardlink: Target | None = None
     """Path of a file in the image: `target` becomes another name of it."""
@@ -171,7 +172,7 @@ class Services(Part):
 class Step(Part):
     """A shell command that runs in the image, after files and app are in place."""
 
-    run: Annotated[str, Field(min_length=1)]
+    run: ArgumentText
     timeout: Annotated[int, Field(ge=1, le=86400)] = 600
     """Seconds."""
 
@@ -193,7 +194,7 @@ class Test(Part):
     http: HttpTest | None = None
     service: UnitName | None = None
     """A unit that must be active."""
-    command: Annotated[str, Field(min_length=1)] | None = None
+    command: ArgumentText | None = None
     """A shell command that must exit with 0 on the clone."""
 
     choices: ClassVar[tuple[str, ...]] = ("http", "service", "command")

@@ -14,10 +14,10 @@ from pydantic_core import PydanticCustomError, core_schema
 T = TypeVar("T")
 _SIZE = re.compile(r"([1-9][0-9]*)\s?(MiB|GiB|TiB)")
 _UNITS = {"MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-# EC2: an EBS gp3 volume has 1 GiB to 64 TiB ("Amazon EBS General Purpose SSD volumes", EBS user guide).
-_SMALLEST, _LARGEST = 2**20, 64 * 2**40
-# What the kernel or systemd mounts over at boot: a file there would never be seen.
-_VOLATILE = ("/dev", "/proc", "/run", "/sys")
+# A superblock of ext4 has 16 bits for the number of its block group, of which each has 128 MiB.
+_SMALLEST, _LARGEST = 2**20, 8 * 2**40
+# What the kernel or systemd mounts over at boot, by all its names in an image: a file there would never be seen.
+_VOLATILE = ("/dev", "/proc", "/run", "/sys", "/tmp", "/var/run", "/var/lock")  # noqa: S108 - named, not used
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def parse_size(value: object) -> int:
     hint = None
     if isinstance(value, str) and (match := re.fullmatch(r"([1-9][0-9]*)\s?([MGT])B?", value)):
         hint = f"did you mean {match[1]}{match[2]}iB?"
-    raise wrong(f"size {value!r}", "a whole number of MiB, GiB or TiB, at most 64TiB, such as 2GiB", hint)
+    raise wrong(f"size {value!r}", "a whole number of MiB, GiB or TiB, at most 8TiB, such as 2GiB", hint)
 
 
 def target_in_root(value: str) -> str:
@@ -79,11 +79,24 @@ def target_in_root(value: str) -> str:
     path = posixpath.normpath("/" + value.lstrip("/"))
     if path == "/":
         raise wrong("'/', the root itself", "a path below it")
-    if any(path == top or path.startswith(top + "/") for top in _VOLATILE):
+    if is_volatile(path):
         raise wrong(
-            f"{value!r}", "a path that is kept: /dev, /proc, /run and /sys are made anew at each boot"
+            f"{value!r}",
+            "a path that is kept: /dev, /proc, /run (also as /var/run and /var/lock), /sys and /tmp are made anew at each boot",
         )
     return path
+
+
+def is_volatile(path: str) -> bool:
+    """Tell whether what lies at ``path`` is made anew at each boot."""
+    return any(path == top or path.startswith(top + "/") for top in _VOLATILE)
+
+
+def argument(value: str) -> str:
+    """Return a text that can be an argument of a program or the kernel; raise for a zero byte, at which it would end."""
+    if "\0" in value:
+        raise wrong(f"text {_short(value)}", "text without a zero byte")
+    return value
 
 
 def archive_uri(value: str) -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from ingot.bake.fetch import UNFINISHED
 from ingot.bake.locks import locked
 from ingot.bake.rights import own_mounts, remove_tree
 from ingot.errors import InputError
@@ -15,6 +16,15 @@ from ingot.store.store import Store
 Progress = Callable[[str], None]
 # What a bake starts from and what a diff compares with. Records belong to their machine, and work to its process.
 PARTS = ("packages", "layers", "images")
+# Locks, and what is being made: by their places alone, for a layer's own files may have any name.
+LEFT_OUT = (
+    "packages/./*.lock",
+    f"packages/./??/{UNFINISHED}*",
+    "layers/./*.lock",
+    "layers/./*.tmp",
+    "layers/./*/disks/*.lock",
+    "layers/./*/disks/*.tmp",
+)
 
 
 def pack(store: Store, archive: Path, progress: Progress) -> int:
@@ -25,7 +35,16 @@ def pack(store: Store, archive: Path, progress: Progress) -> int:
     new = archive.absolute().with_name(f".{archive.name}.part")
     progress(f"packing {', '.join(parts)} of {store.root}")
     # --dereference of the top alone: a store's parts may be links to another disk.
-    words = ["--create", "--file", str(new), *_form(new), "--sparse", "--exclude=*.lock", "--exclude=*.tmp"]
+    words = [
+        "--create",
+        "--file",
+        str(new),
+        *_form(new),
+        "--sparse",
+        "--anchored",
+        "--no-wildcards-match-slash",
+    ]
+    words += [f"--exclude={pattern}" for pattern in LEFT_OUT]
     try:
         _tar([*words, "--directory", str(store.root), *(f"{part}/." for part in parts)])
         new.replace(archive)

@@ -23,7 +23,6 @@ from ingot.bake.foreign import check_architecture
 from ingot.bake.locks import locked
 from ingot.bake.rights import KEPT, how_to_inspect, remove_tree
 from ingot.errors import BakeError, IngotError, InputError, Problem, SizeError
-from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import RECIPE_FILE
 from ingot.recipe.mirrors import addresses
 from ingot.recipe.model import Recipe
@@ -153,13 +152,14 @@ class Store:
                 ("base", "ami"), found, "debian or ubuntu for a bake on this machine", hint
             )
             raise InputError(found, problems=[problem])
-        digest = recipe_digest(recipe)
+        # The one reading of the sources: a file that is saved from now on must not come under the digest of what it was.
+        plan = compile_plan(recipe)
+        digest = plan["recipe_digest"]
         if not force and (image := self.image(digest)) is not None:
             os.utime(image.directory)
             return image
-        plan = compile_plan(recipe)
         check_architecture(plan["architecture"])  # before anything is fetched
-        with self._workspace(plan["recipe_digest"], progress) as (work, lock):
+        with self._workspace(digest, progress) as (work, lock):
             # Another process may have finished it while this one waited.
             if not force and (image := self.image(digest)) is not None:
                 return image

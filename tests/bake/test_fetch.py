@@ -1,4 +1,6 @@
 import hashlib
+import os
+import ssl
 import subprocess
 import sys
 import threading
@@ -216,3 +218,46 @@ def test_an_archive_without_a_mirror_is_named(tmp_path):
 def test_checking_names_the_package_that_is_missing(tmp_path):
     with pytest.raises(BakeError, match="package hello 1~2 is missing"):
         check_packages([entry()], tmp_path, print)
+
+
+class BreakingServer(ThreadingHTTPServer):
+    """Speaks TLS; the first connection breaks in the middle of the body, as when something on the way changes it."""
+
+    def __init__(self, certificate, key):
+        super().__init__(("127.0.0.1", 0), BaseHTTPRequestHandler)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate, key)
+        self.count = 0
+
+    def finish_request(self, request, client_address):
+        self.count += 1
+        tls = self.context.wrap_socket(request, server_side=True)
+        tls.recv(4096)
+        tls.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY))
+        if self.count > 1:
+            tls.sendall(BODY)
+            tls.unwrap()
+            return
+        tls.sendall(BODY[:100])
+        os.write(tls.fileno(), b"no record of TLS" * 10)
+        tls.detach()
+
+
+def test_a_broken_record_of_tls_is_tried_again(tmp_path, monkeypatch):
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subject = ["-subj", "/CN=mirror", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2", "-nodes"]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-keyout", key, "-out", certificate, *subject],
+        capture_output=True, check=True,
+    )  # fmt: skip
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    server = BreakingServer(certificate, key)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server.url = f"https://127.0.0.1:{server.server_port}/debian"
+    try:
+        [file] = fetch(server, tmp_path / "packages", entry())
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert file.read_bytes() == BODY
+    assert server.count == 2

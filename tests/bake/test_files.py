@@ -4,6 +4,7 @@ import pytest
 
 from ingot.bake.chroot import in_root
 from ingot.bake.files import place_files
+from ingot.bake.machine import set_tests
 from ingot.errors import BakeError
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to others")
@@ -51,14 +52,16 @@ def test_links_and_directories_and_inline_contents(root, sources):
 
 def test_links_of_the_image_never_lead_out_of_it(root, sources, tmp_path):
     (root / "var").mkdir()
-    (root / "var/run").symlink_to("/run")
-    (root / "escape").symlink_to(f"../../../../..{tmp_path}")
+    (root / "var/www").symlink_to("/srv/www")
+    (root / "srv/www").mkdir(parents=True)
+    (root / "escape").symlink_to("../outside")
+    (tmp_path / "outside").mkdir()
     place_files(
-        root, [entry("/var/run/file", source="a b.conf"), entry("/escape/file", source="a b.conf")], sources
+        root, [entry("/var/www/file", source="a b.conf"), entry("/escape/file", source="a b.conf")], sources
     )
-    assert (root / "run/file").read_text() == "content\n"
-    assert not (tmp_path / "file").exists()
-    assert (root / str(tmp_path)[1:] / "file").exists()
+    assert (root / "srv/www/file").read_text() == "content\n"
+    assert (root / "outside/file").read_text() == "content\n"
+    assert list((tmp_path / "outside").iterdir()) == []
 
 
 def test_a_loop_of_links_is_an_error(root):
@@ -115,3 +118,61 @@ def test_a_sparse_source_stays_sparse(root, sources):
     with (root / "srv/sparse").open("rb") as file:
         file.seek(200 << 20)
         assert file.read(4) == b"data"
+
+
+def test_what_ingot_writes_follows_links_inside_the_image_alone(root, sources, tmp_path):
+    outside = tmp_path / "host"
+    outside.mkdir()
+    place_files(root, [entry("/etc/ingot", kind="symlink", link=str(outside))], sources)
+    set_tests(root, {"recipe_digest": "ab", "name": "web", "version": "1", "tests": []})
+    assert list(outside.iterdir()) == []
+    assert (root / str(outside)[1:] / "image.json").is_file()
+
+
+def test_a_directory_over_a_link_to_one_leaves_the_link(root, sources):
+    (root / "usr/bin").mkdir(parents=True)
+    (root / "usr/bin/sh").write_text("package's")
+    (root / "bin").symlink_to("usr/bin")
+    (root / "lib").symlink_to("/usr/lib")
+    (root / "usr/lib").mkdir()
+    files = [
+        entry("/bin", kind="directory", mode="0750"),
+        entry("/bin/tool", source="a b.conf"),
+        entry("/lib", kind="directory", mode="0755"),
+        entry("/lib/app", kind="directory", mode="0755"),
+    ]
+    place_files(root, files, sources)
+    assert str((root / "bin").readlink()) == "usr/bin"
+    assert sorted(path.name for path in (root / "usr/bin").iterdir()) == ["sh", "tool"]
+    assert (root / "usr/bin").stat().st_mode & 0o777 == 0o750
+    assert (root / "usr/lib/app").is_dir()
+
+
+def test_a_directory_replaces_a_link_to_nothing_of_the_image(root, sources, tmp_path):
+    (root / "data").symlink_to(tmp_path)  # a directory of this machine alone
+    place_files(root, [entry("/data", kind="directory", mode="0755")], sources)
+    assert (root / "data").is_dir()
+    assert not (root / "data").is_symlink()
+
+
+def test_two_targets_at_one_place_clash(root, sources):
+    (root / "usr/bin").mkdir(parents=True)
+    (root / "bin").symlink_to("usr/bin")
+    files = [entry("/bin/x", source="a b.conf"), entry("/usr/bin/x", content="other")]
+    with pytest.raises(BakeError, match=r"/usr/bin/x is the same place in the image as /bin/x"):
+        place_files(root, files, sources)
+
+
+def test_directories_at_one_place_do_not_clash_when_they_are_alike(root, sources):
+    (root / "usr/bin").mkdir(parents=True)
+    (root / "bin").symlink_to("usr/bin")
+    alike = [entry("/bin", kind="directory", mode="0755"), entry("/usr/bin", kind="directory", mode="0755")]
+    place_files(root, alike, sources)
+    assert (root / "bin").is_symlink()
+
+
+def test_what_a_link_leads_to_where_nothing_lasts_is_refused(root, sources):
+    (root / "var").mkdir()
+    (root / "var/spool").symlink_to("/run/spool")
+    with pytest.raises(BakeError, match=r"/var/spool/x: a link of the image leads to /run/spool/x"):
+        place_files(root, [entry("/var/spool/x", source="a b.conf")], sources)

@@ -1,3 +1,5 @@
+import pytest
+
 from ingot.bake.seal import seal
 
 
@@ -31,3 +33,69 @@ def test_a_resolver_that_is_a_link_stays(root):
     (root / "etc/resolv.conf").symlink_to("/run/systemd/resolve/stub-resolv.conf")
     seal(root, epoch=0)
     assert (root / "etc/resolv.conf").is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("link", "kept"),
+    [
+        ("home", "a/.cache/x"),
+        ("home/a", ".bash_history"),
+        ("root", ".cache/x"),
+        ("var/cache", "apt/x"),
+        ("var/lib", "cloud/x"),
+        ("etc/ssh", "ssh_host_rsa_key"),
+        ("tmp", "x"),
+        ("run", "x"),
+        ("etc/shadow", ""),
+    ],
+)
+def test_a_link_out_of_the_image_leads_to_nothing_of_this_machine(root, tmp_path, link, kept):
+    outside = tmp_path / "host"
+    file = outside / kept if kept else outside
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("a:b:c:\n")
+    place = root / link
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_dir():
+        place.rename(tmp_path / "before")
+        # What the link names inside the image.
+        inside = root / str(outside)[1:]
+        inside.parent.mkdir(parents=True)
+        (tmp_path / "before").rename(inside)
+    else:
+        place.unlink(missing_ok=True)
+    place.symlink_to(outside)
+    seal(root, epoch=0)
+    assert file.read_text() == "a:b:c:\n"
+
+
+def test_what_a_link_inside_the_image_leads_to_is_sealed(root):
+    (root / "srv/home/a/.cache").mkdir(parents=True)
+    (root / "data/cache/apt").mkdir(parents=True)
+    (root / "data/cache/apt/pkgcache.bin").write_text("trace")
+    (root / "home").symlink_to("/srv/home")
+    (root / "var").mkdir()
+    (root / "var/cache").symlink_to("/data/cache")
+    (root / "root").symlink_to("root")  # in a circle: nothing is there
+    seal(root, epoch=0)
+    assert list((root / "srv/home/a").iterdir()) == []
+    assert list((root / "data/cache/apt").iterdir()) == []
+
+
+def test_what_the_recipe_declares_stays(root):
+    (root / "data").mkdir()
+    (root / "var").mkdir()
+    (root / "var/log").symlink_to("/data")
+    declared = [
+        "/etc/resolv.conf", "/var/lib/cloud/seed/nocloud/user-data", "/var/cache/apt/app/list", "/root/.cache", "/data/app.log",
+        "/etc/ssh/ssh_host_ca",
+    ]  # fmt: skip
+    traces = ["var/lib/cloud/instance", "var/lib/cloud/seed/x", "var/cache/apt/pkgcache.bin", "root/.cache/pip", "etc/ssh/ssh_host_rsa_key"]  # fmt: skip
+    (root / "root/.cache").mkdir(parents=True)
+    for name in [*(path[1:] for path in declared if path != "/root/.cache"), *traces]:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("x")
+    seal(root, epoch=0, declared=declared)
+    assert [path for path in declared if not (root / path[1:]).exists()] == []
+    assert [path for path in traces if (root / path).exists()] == []
+    assert not (root / "var/lib/cloud/instance").exists()

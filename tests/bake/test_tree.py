@@ -1,4 +1,6 @@
 import os
+import shutil
+import sys
 
 import pytest
 
@@ -140,3 +142,25 @@ def test_what_lies_below_a_directory():
     tree = Tree(file_entry(path, b"") for path in ("/a", "/a/b", "/a/b/c", "/a-b", "/a0", "/b", "/a/\udcff"))
     assert tree.below("/a") == ["/a/b", "/a/b/c", "/a/\udcff"]
     assert tree.below("/c") == []
+
+
+def test_what_vanishes_on_a_live_root_is_left_out(tmp_path):
+    for name in ("kept", "gone", "early", "directory/x"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    doomed = {"os.listxattr": tmp_path / "early", "os.scandir": tmp_path / "directory"}
+
+    def remove(event, arguments):
+        path = doomed.get(event)
+        if path is not None and arguments[0] == os.fsencode(path) and path.exists():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    sys.addaudithook(remove)
+    try:
+        found = scan(tmp_path, live=True)
+    finally:
+        doomed.clear()  # a hook cannot be taken away
+    (tmp_path / "gone").unlink()
+    assert [entry.path for entry in hash_files(found, live=True)] == ["/", "/directory", "/kept"]
+    with pytest.raises(OSError, match="gone"):
+        hash_files(found)

@@ -52,6 +52,18 @@ def test_lists_append_and_single_values_are_overridden(web, common):
     assert (recipe.drop.docs, recipe.drop.man, recipe.drop.locales) == (False, False, True)
 
 
+def test_a_step_that_both_have_runs_twice_and_a_package_or_unit_is_named_once(web, common):
+    common.write_text(
+        COMMON.replace("[echo common]", "[ldconfig, {run: echo}]").replace("[curl]", "[curl, apache2]")
+    )
+    web.replace("steps:", "services: {enable: [ssh, apache2]}\nsteps:\n  - ldconfig\n  - {run: echo}")
+    recipe = load_recipe(web.file)
+    ran = ["ldconfig", "echo", "ldconfig", "echo", "a2ensite site", "a2enmod headers"]
+    assert [step.run for step in recipe.steps] == ran
+    assert recipe.packages == ("curl", "apache2")
+    assert recipe.services.enable == ("ssh", "apache2")
+
+
 def test_a_base_is_one_choice(web, common):
     common.write_text(COMMON.replace("debian: trixie", "ubuntu: noble"))
     assert load_recipe(web.file).base.ubuntu is None

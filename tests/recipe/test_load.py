@@ -59,6 +59,10 @@ WRONG = [
     ("timeout: 30", "timout: 30", f"{FILE}:12:28: unknown key 'timout'", "did you mean timeout?"),
     ("size: 2GiB", "size: 2GB", f"{FILE}:3:21: size '2GB'", "did you mean 2GiB?"),
     ("size: 2GiB", "size: 2", f"{FILE}:3:21: size 2", "a whole number of MiB"),
+    ("size: 2GiB", "size: 20TiB", f"{FILE}:3:21: size '20TiB'", "at most 8TiB"),
+    ("source: files/site.conf", 'link: "a\\0b"', f"{FILE}:9:12: text 'a\\x00b'", "text without a zero byte"),
+    ("- a2ensite site", '- "a\\0b"', f"{FILE}:11:5: text 'a\\x00b'", "text without a zero byte"),
+    ("http: {path: /}", 'command: "a\\0b"', f"{FILE}:14:33: text 'a\\x00b'", "text without a zero byte"),
     ("debian: bookworm", "debian: bookwrm", f"{FILE}:2:16: text 'bookwrm'", "did you mean bookworm?"),
     (
         "{debian: bookworm}",

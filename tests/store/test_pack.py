@@ -3,6 +3,7 @@ import subprocess
 
 import pytest
 
+from ingot.bake.fetch import UNFINISHED
 from ingot.errors import InputError
 from ingot.store import Store
 from ingot.store.pack import pack, unpack
@@ -20,6 +21,16 @@ def store(tmp_path):
     root.mkdir(parents=True)
     (root / "secret").write_text("x")
     (root / "link").symlink_to("/etc/passwd")
+    for name in ("srv/app/Gemfile.lock", "srv/disks/x.tmp", "disks/uv.lock", "a.lock", "b.tmp"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    disks = root.parent / "disks"  # of a bake that goes on
+    (disks / ("01" * 32)).mkdir(parents=True)
+    (disks / ("01" * 32) / "state").write_text("whole")
+    (disks / ("01" * 32 + ".lock")).touch()
+    (disks / ("02" * 32 + ".tmp")).mkdir()
+    (disks / ("02" * 32 + ".tmp") / "disk.raw").touch()
+    (store.layers / ("99" * 32 + ".tmp") / "root").mkdir(parents=True)
     if os.geteuid() == 0:
         os.chown(root / "secret", 33, 33)
     (root / "secret").chmod(0o4700)  # after chown(2), which takes setuid away
@@ -27,6 +38,10 @@ def store(tmp_path):
     above = store.layers / ("ef" * 32) / "root"  # a layer on that one, whose files it shares
     above.mkdir(parents=True)
     (above / "secret").hardlink_to(root / "secret")
+    store.packages.mkdir()
+    (store.packages / "in-use.lock").touch()
+    (store.packages / "ab").mkdir()
+    (store.packages / "ab" / f"{UNFINISHED}x1").touch()
     image = store.images / ("cd" * 32)
     image.mkdir(parents=True)
     (image / "manifest.json").write_text('{"name": "web"}')
@@ -53,10 +68,22 @@ def test_another_machine_gets_the_same_store(store, tmp_path, name):
     assert image.name == "web"
     assert image.disk.stat().st_size == 64 << 20
     assert image.disk.stat().st_blocks * 512 < 1 << 20
+    # What a layer holds comes along whatever its name is; locks of the store and what is being made do not.
+    for kept in ("srv/app/Gemfile.lock", "srv/disks/x.tmp", "disks/uv.lock", "a.lock", "b.tmp"):
+        assert (root / kept).read_text() == kept
+    assert [path.name for path in sorted((root.parent / "disks").iterdir())] == ["01" * 32]
     listed = subprocess.run(
         ["tar", "--list", "--file", tmp_path / name], capture_output=True, text=True, check=True
     ).stdout
-    assert ".lock" not in listed
+    for left_out in (
+        "ab" * 32 + ".lock",
+        "99" * 32,
+        "01" * 32 + ".lock",
+        "02" * 32,
+        "in-use.lock",
+        UNFINISHED,
+    ):
+        assert left_out not in listed
 
 
 def test_what_is_there_already_stays(store, tmp_path):

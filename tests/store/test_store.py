@@ -3,6 +3,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -68,6 +69,25 @@ def test_force_bakes_again_and_leaves_one_image(store, recipe, bakes):
     assert len(bakes) == 2
     assert len(store.all_images()) == 1
     assert [path.suffix for path in store.work.iterdir()] == [".lock"]
+
+
+def test_a_file_that_is_saved_meanwhile_is_in_the_digest_or_not_in_the_image(store, bakes, tmp_path):
+    shutil.copytree(WEB, tmp_path / "web")
+    source = tmp_path / "web" / "app" / "wsgi.py"
+    recipe = load_recipe(tmp_path / "web")
+    opened = []
+
+    def save(event, arguments):
+        if event == "open" and opened is not None and str(arguments[0]) == str(source):
+            opened.append(source)
+            if len(opened) == 2:  # whoever reads it again gets another content
+                source.write_text("# saved\n")
+
+    sys.addaudithook(save)
+    image = store.bake(recipe, quiet)
+    assert opened
+    assert image.digest == bakes[0]["recipe_digest"]
+    opened = None  # a hook cannot be taken away
 
 
 def test_two_at_a_time_bake_once(store, recipe, bakes, monkeypatch):

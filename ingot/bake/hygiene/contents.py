@@ -14,9 +14,6 @@ from ingot.bake.tree import Entry
 LARGEST = 1 << 20
 # A text has no zero byte at its beginning; git and grep decide so, too.
 _HEAD = 1024
-_SKIPPED = re.compile(
-    r".*\.(ko|so|mo|gz|xz|zst|bz2|zip|jar|deb|png|jpe?g|gif|ico|woff2?|ttf|pyc|bin|db)(\.\d+)*"
-)
 
 
 class Rule(NamedTuple):
@@ -38,19 +35,21 @@ _PEM = (
     rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\\n|\\r|\s)+"
     rb"(?:[A-Za-z-]+: [^\n]*\n\s*)*(?:\\n|\s)*[A-Za-z0-9+/=]{16}"
 )
+# As variables of the environment, settings, JSON and AWS's own answers name it; a quote and a bracket may follow the name.
+_AWS_SECRET_NAMES = (b"secret_access_key", b"SECRET_ACCESS_KEY", b"ecretAccessKey")
+_AWS_SECRET = (
+    rb"(?i:secret_?access_?key)[\"']?\]?\s*[=:,]>?\s*[\"']?"
+    rb"[A-Za-z0-9/+]{40}(?<!EXAMPLEKEY)(?![A-Za-z0-9/+=])"
+)
 # The forms are those that the issuers document, for their own secret scanning: AWS ("IAM identifiers", unique ids), GitHub ("About
 # authentication", token formats), GitLab ("Token overview"), Slack, npm, PyPI, Stripe. AWS's documents end examples with EXAMPLE.
 RULES: Tuple[Rule, ...] = (
     _rule("private-key", b"PRIVATE KEY", _PEM, "a private key (PEM)"),
     _rule("private-key", b"PuTTY-User-Key", rb"PuTTY-User-Key-File-[123]: \S", "a private key (PuTTY)"),
     _rule("private-key", b"AGE-SECRET-KEY-1", rb"AGE-SECRET-KEY-1[0-9A-Z]{40}", "a private key (age)"),
-    _rule("credential", b"AKIA", rb"(?<![A-Za-z0-9/+=])AKIA[A-Z0-9]{16}(?<!EXAMPLE)(?![A-Za-z0-9/+=])", "an AWS access key"),
-    _rule("credential", b"ASIA", rb"(?<![A-Za-z0-9/+=])ASIA[A-Z0-9]{16}(?<!EXAMPLE)(?![A-Za-z0-9/+=])", "an AWS session's key"),
-    _rule(
-        "credential", b"secret_access_key",
-        rb"aws_secret_access_key[\"']?\s*[=:]\s*[\"']?[A-Za-z0-9/+]{40}(?<!EXAMPLEKEY)(?![A-Za-z0-9/+=])", "an AWS secret key",
-    ),
-    _rule("credential", b"SECRET_ACCESS_KEY", rb"AWS_SECRET_ACCESS_KEY\s*[=:]\s*[\"']?[A-Za-z0-9/+]{40}(?<!EXAMPLEKEY)", "an AWS secret key"),
+    _rule("credential", b"AKIA", rb"(?<![A-Za-z0-9/+])AKIA[A-Z0-9]{16}(?<!EXAMPLE)(?![A-Za-z0-9/+=])", "an AWS access key"),
+    _rule("credential", b"ASIA", rb"(?<![A-Za-z0-9/+])ASIA[A-Z0-9]{16}(?<!EXAMPLE)(?![A-Za-z0-9/+=])", "an AWS session's key"),
+    *(_rule("credential", word, _AWS_SECRET, "an AWS secret key") for word in _AWS_SECRET_NAMES),
     _rule("credential", b"github_pat_", rb"\bgithub_pat_[A-Za-z0-9_]{40}", "a GitHub token"),
     *(_rule("credential", kind, rb"\b" + kind + rb"[A-Za-z0-9]{36}", "a GitHub token") for kind in (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_")),
     _rule("credential", b"glpat-", rb"\bglpat-[A-Za-z0-9_-]{20}", "a GitLab token"),
@@ -106,6 +105,23 @@ def check(view: View) -> Iterator[Finding]:
         found = [*_search(entry, content), *_search_traces(entry, content, traces)]
         if found and not view.is_packaged(entry.path, content):
             yield from found
+    yield from _links(view)
+
+
+def _links(view: View) -> Iterator[Finding]:
+    """Yield the links by which a file is there under a name that is for credentials."""
+    for entry in view.unproven_links("contents", is_watched):
+        content = view.read(entry.path)
+        if view.is_packaged(view.resolve(entry.path) or entry.path, content):
+            continue
+        if KEY_FILES.fullmatch(entry.path):
+            yield Finding("private-key", entry.path, "a file for private keys")
+        yield from _search_named(entry.path, content)
+
+
+def is_watched(path: str) -> bool:
+    """Tell whether a file of this name is for keys or credentials."""
+    return KEY_FILES.fullmatch(path) is not None or any(named.fullmatch(path) for named, _, _ in NAMED_FILES)
 
 
 def _is_plausible(view: View, entry: Entry) -> bool:
@@ -114,7 +130,6 @@ def _is_plausible(view: View, entry: Entry) -> bool:
         # Names and digests of the image's files alone.
         and not entry.path.startswith((f"{BASELINE}/", "/var/lib/dpkg/info/"))
         and not view.is_untouched(entry.path)
-        and _SKIPPED.fullmatch(entry.path) is None
     )
 
 
@@ -122,9 +137,13 @@ def _search(entry: Entry, content: bytes) -> Iterator[Finding]:
     for rule in RULES:
         if rule.word in content and rule.pattern.search(content):
             yield Finding(rule.name, entry.path, f"it holds {rule.reason}")
-    for path, pattern, what in NAMED_FILES:
-        if path.fullmatch(entry.path) and pattern.search(content):
-            yield Finding("credential", entry.path, f"it holds {what}")
+    yield from _search_named(entry.path, content)
+
+
+def _search_named(path: str, content: bytes) -> Iterator[Finding]:
+    for named, pattern, what in NAMED_FILES:
+        if named.fullmatch(path) and pattern.search(content):
+            yield Finding("credential", path, f"it holds {what}")
 
 
 def _search_traces(

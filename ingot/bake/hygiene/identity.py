@@ -11,6 +11,7 @@ from ingot.bake.tree import Kind
 
 # File systems and programs that keep an id of the machine: machine-id(5).
 _MACHINE_IDS = ("/etc/machine-id", "/var/lib/dbus/machine-id")
+_AUTHORIZED = ("/authorized_keys", "/authorized_keys2")
 # finding -> the files that it is about, and why they must not be there. One expression each: they are tried on every file of the disk.
 _FILES: Tuple[Tuple[str, Pattern[str], str], ...] = tuple(
     (name, re.compile("|".join(patterns)), reason)
@@ -49,26 +50,33 @@ _OWN_ADDRESSES = re.compile(r"127\.[0-9.]+|::1|fe00::[0-9]*|ff0[0-9]::[0-9]*|0\.
 def check(view: View) -> Iterator[Finding]:
     """Yield machine ids, host keys, authorized keys, seeds, leases, host names and resolvers of the builder."""
     yield from _machine_ids(view)
-    for entry in view.unproven_files("identity"):
+    for entry in (*view.unproven_files("identity"), *view.unproven_links("identity", is_watched)):
         path = entry.path
-        if path.endswith(("/authorized_keys", "/authorized_keys2")) and view.lines(path):
+        if path.endswith(_AUTHORIZED) and view.lines(path):
             yield Finding("authorized-key", path, f"who has one of {len(view.lines(path))} keys may log in")
-        elif path.startswith(("/etc/", "/var/lib/", "/boot/")):
-            for name, pattern, reason in _FILES:
-                if pattern.fullmatch(path):
-                    yield Finding(name, path, reason)
+        for name, reason in _named(path):
+            yield Finding(name, path, reason)
     yield from _names(view)
     yield from _resolver(view)
 
 
+def is_watched(path: str) -> bool:
+    """Tell whether a file of this name is looked at, so that a link of this name must be, too."""
+    return path.endswith(_AUTHORIZED) or any(_named(path))
+
+
+def _named(path: str) -> Iterator[Tuple[str, str]]:
+    """Yield the finding and the reason for which a file of this name must not be there."""
+    if path.startswith(("/etc/", "/var/lib/", "/boot/")):
+        for name, pattern, reason in _FILES:
+            if pattern.fullmatch(path):
+                yield name, reason
+
+
 def _machine_ids(view: View) -> Iterator[Finding]:
     for path in _MACHINE_IDS:
-        entry = view.entries.get(path)
-        if (
-            entry is not None
-            and entry.kind is Kind.FILE
-            and view.read(path).strip() not in (b"", b"uninitialized")
-        ):
+        is_another = view.resolve(path) in _MACHINE_IDS and view.resolve(path) != path
+        if not is_another and view.read(path).strip() not in (b"", b"uninitialized"):
             yield Finding("machine-id", path, "it is not empty: all clones would be the same machine")
 
 

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence
 from ingot.bake.chroot import in_root
 from ingot.bake.hygiene.gate import enforce, judge
 from ingot.bake.hygiene.view import View
+from ingot.bake.inventory import file_line
 from ingot.bake.tree import Entry, sort_entries
 
 
@@ -36,10 +37,13 @@ def enforce_tree(
 ) -> Dict[str, Any]:
     """Examine a tree with its entries; return the report for the manifest. Raises BakeError that lists what may not be in an image.
 
-    ``before`` are the entries of the base: what is privileged there is the base's own affair.
+    ``before`` are the entries of the base with their digests: what is privileged there is the base's own affair, and so are the files
+    of packages that are still the same. The list in the image itself does not tell which are not: no image below has a list of its files.
     """
     shipped = {entry.path: entry for entry in before}
-    view = View(TreeReader(root, entries), plan, (), shipped)
+    lines = {path: file_line(entry) for path, entry in shipped.items()}
+    changed = [entry.path for entry in entries if lines.get(entry.path) != file_line(entry)]
+    view = View(TreeReader(root, entries), plan, (), shipped, changed=frozenset(changed))
     report = judge(view)
     enforce(report, progress)
     return report.plain()

@@ -21,6 +21,7 @@ from ingot.bake.tree import Entry, Kind, decode
 _CHECKS = {
     "identity": identity.check, "contents": contents.check, "traces": traces.check, "permissions": permissions.check,
 }  # fmt: skip
+_WATCHED = {"identity": identity.is_watched, "contents": contents.is_watched, "traces": traces.is_watched}
 _PAGE = 4096
 _INODE = 256
 # Says which files are packages': when it changes, nothing is taken as known.
@@ -50,6 +51,11 @@ def suspects(disk: Path, index: Index, words: Sequence[str]) -> Dict[str, List[s
             # Any directory can become a home.
             if path.startswith(caches) or any(f"/{cache}/" in path for cache in traces.HOME_CACHES):
                 found["traces"].add(path)
+            if entry.kind is Kind.SYMLINK:
+                # What it leads to can be the recipe's.
+                for name, is_watched in _WATCHED.items():
+                    if is_watched(path):
+                        found[name].add(path)
             if permissions.power(entry):
                 found["permissions"].add(path)
         return {name: sorted(path for path in paths if path in view.entries) for name, paths in found.items()}

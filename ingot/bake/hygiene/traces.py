@@ -10,7 +10,7 @@ from ingot.bake.hygiene.view import View
 
 # ruff: noqa: S108 - /tmp is named here, not used
 _HISTORY = re.compile(
-    r"\.(\w+_history|\w+_hist|histfile|lesshst|viminfo|wget-hsts|dbshell)"
+    r"\.(\w+[_-]history|\w+_hist|z?history|histfile|lesshst|viminfo|wget-hsts|dbshell)"
     r"|fish_history|recently-used\.xbel|\.netrwhist"
 )
 CACHES = (
@@ -31,10 +31,12 @@ def check(view: View) -> Iterator[Finding]:
     caches: Dict[str, Tuple[int, int]] = {}
     tops = (*CACHES, *(f"{home}/{cache}" for home in sorted(view.homes) for cache in HOME_CACHES))
     below = tuple(f"{top}/" for top in tops)
+    for entry in view.unproven_links("traces", is_watched):
+        yield _history(entry.path)
     for entry in view.unproven_files("traces"):
         path = entry.path
-        if _HISTORY.fullmatch(path.rpartition("/")[2]):
-            yield Finding("history", path, "it says what somebody did while the image was made")
+        if is_watched(path):
+            yield _history(path)
         elif path.startswith(_LOGS):
             yield Finding("log", path, f"{entry.size} bytes that the bake wrote, or a step")
         elif path.startswith(_TEMPORARY):
@@ -45,3 +47,12 @@ def check(view: View) -> Iterator[Finding]:
             caches[top] = files + 1, size + entry.size
     for top, (files, size) in caches.items():
         yield Finding("cache", top, f"{files} files with {size} bytes that can be made or fetched again")
+
+
+def is_watched(path: str) -> bool:
+    """Tell whether a file of this name is a history."""
+    return _HISTORY.fullmatch(path.rpartition("/")[2]) is not None
+
+
+def _history(path: str) -> Finding:
+    return Finding("history", path, "it says what somebody did while the image was made")

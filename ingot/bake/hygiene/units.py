@@ -17,7 +17,7 @@ _UNIT_PATH = (ENABLED, "/usr/local/lib/systemd/system", "/usr/lib/systemd/system
 _PROGRAM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
 _TYPES = (".service", ".socket", ".timer", ".path", ".target", ".mount", ".automount", ".swap", ".slice")
 # These start a unit of the same name unless they name another.
-_STARTERS = {".timer": "Timer", ".path": "Path"}
+_STARTERS = {".timer": ("Timer", "Unit"), ".path": ("Path", "Unit"), ".socket": ("Socket", "Service")}
 _COMMANDS = ("ExecStart", "ExecStartPre", "ExecStartPost", "ExecCondition", "ExecReload", "ExecStop")
 # A service must have one of them.
 _ACTIONS = ("ExecStart", "ExecStop", "SuccessAction")
@@ -61,29 +61,37 @@ def _unit(view: View, name: str) -> Iterator[Finding]:
     path = _find(view, name) or name
     suffix = posixpath.splitext(name)[1]
     if suffix in _STARTERS:
-        started = _last(settings, f"{_STARTERS[suffix]}.Unit") or f"{name[: -len(suffix)]}.service"
+        started = _started(name, settings)
         if _load(view, started) is None and not _is_masked(view, started):
             yield Finding("unit", path, f"it starts {started}, but there is no such unit")
-        else:
+        elif posixpath.splitext(started)[1] not in _STARTERS:  # which may start each other in a circle
             yield from _unit(view, started)
     if suffix == ".service":
         yield from _service(view, path, settings)
 
 
+def _started(name: str, settings: Settings) -> str:
+    """Return the unit that a timer, path or socket starts: systemd.timer(5), systemd.path(5), systemd.socket(5)."""
+    stem, suffix = posixpath.splitext(name)
+    section, key = _STARTERS[suffix]
+    if suffix == ".socket" and _is_true(_last(settings, "Socket.Accept")):
+        return f"{stem.partition('@')[0]}@.service"  # an instance for each connection
+    return _last(settings, f"{section}.{key}") or f"{stem}.service"
+
+
 def _service(view: View, path: str, settings: Settings) -> Iterator[Finding]:
     if not any(settings.get(f"Service.{key}") for key in _ACTIONS) and "Unit.SuccessAction" not in settings:
         yield Finding("unit", path, "it has no ExecStart: systemd refuses it")
+    commands = len(settings.get("Service.ExecStart", ()))
+    if commands > 1 and _last(settings, "Service.Type") != "oneshot":
+        yield Finding("unit", path, f"it has {commands} ExecStart, but not Type=oneshot: systemd refuses it")
     for key in _COMMANDS:
         for command in settings.get(f"Service.{key}", ()):
             program = _program(command)
             if program is not None and not _is_there(view, program):
                 yield Finding("unit", path, f"{key} runs {program}, which is not there")
     user = _last(settings, "Service.User")
-    if (
-        user
-        and not _is_user(view, user)
-        and _last(settings, "Service.DynamicUser") not in ("yes", "true", "1", "on")
-    ):
+    if user and not _is_user(view, user) and not _is_true(_last(settings, "Service.DynamicUser")):
         yield Finding("unit", path, f"it runs as {user}, whom /etc/passwd does not name")
 
 
@@ -115,6 +123,10 @@ def _is_skipped(view: View, settings: Settings) -> bool:
             if path.startswith("/") and not path.startswith(RUNTIME) and view.resolve(path) is None:
                 return True
     return False
+
+
+def _is_true(value: Optional[str]) -> bool:
+    return value is not None and value.lower() in ("1", "yes", "y", "true", "t", "on")
 
 
 def _last(settings: Settings, key: str) -> Optional[str]:
@@ -150,9 +162,13 @@ def _load(view: View, name: str) -> Optional[Settings]:
     settings: Settings = {}
     _parse(decode(view.read(path)), settings)
     tops = tuple(f"{directory}/{candidate}.d/" for directory in _UNIT_PATH for candidate in _names(name))
+    # By their names, wherever they are; of two with one name that of the earlier directory replaces the other: systemd.unit(5).
+    drop_ins: Dict[str, str] = {}
     for file in view.drop_ins:
         if file.startswith(tops):
-            _parse(decode(view.read(file)), settings)
+            drop_ins.setdefault(posixpath.basename(file), file)
+    for _, file in sorted(drop_ins.items()):
+        _parse(decode(view.read(file)), settings)
     return settings
 
 

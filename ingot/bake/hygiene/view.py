@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import (
     AbstractSet,
     Any,
+    Callable,
     Dict,
     FrozenSet,
     Iterator,
@@ -50,7 +51,7 @@ class View:
     ``traces`` are words of the builder that no file may hold; ``shipped`` is what the packages' layer consists of, by path, with
     digests: what is privileged there was made so by an installed package. ``entries`` are what is on the disk, if that is known, and
     ``doubtful`` the paths that each check must look at, if the others are known to be clean. ``is_lower``: the disk has the
-    packages' layer alone.
+    packages' layer alone. ``changed`` are the paths that the recipe changed, where the image does not say it itself.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class View:
         entries: Optional[Tree] = None,
         doubtful: Optional[Mapping[str, AbstractSet[str]]] = None,
         is_lower: bool = False,
+        changed: Optional[AbstractSet[str]] = None,
     ) -> None:
         self._reader = reader
         self.plan = plan
@@ -71,6 +73,7 @@ class View:
         self.entries = Tree(reader.entries(hashes=False)) if entries is None else entries
         self._doubtful = doubtful
         self._is_lower = is_lower
+        self._known_changed = changed
         self._directories: Dict[str, Optional[str]] = {}
 
     def read(self, path: str) -> bytes:
@@ -97,6 +100,22 @@ class View:
     def unproven_files(self, check: str) -> Tuple[Entry, ...]:
         """Return those of :meth:`unproven` that are regular files with a content."""
         return tuple(e for e in self.unproven(check) if e.kind is Kind.FILE and e.size)
+
+    def unproven_links(self, check: str, is_watched: Callable[[str], bool]) -> Tuple[Entry, ...]:
+        """Return those of :meth:`unproven` that are links with a name that ``is_watched``, to a file with a content whose own name is not."""
+        found = []
+        for entry in self.unproven(check):
+            if entry.kind is Kind.SYMLINK and is_watched(entry.path):
+                path = self.resolve(entry.path)
+                target = self.entries.get(path) if path else None
+                if (
+                    target is not None
+                    and target.kind is Kind.FILE
+                    and target.size
+                    and not is_watched(target.path)
+                ):
+                    found.append(entry)
+        return tuple(found)
 
     @cached_property
     def drop_ins(self) -> Tuple[str, ...]:
@@ -155,7 +174,7 @@ class View:
     def is_untouched(self, path: str) -> bool:
         """Tell, without reading it, whether the file is a package's and the recipe has not changed it.
 
-        The image says itself what the recipe changed; where it does not, nothing is untouched.
+        The image says itself what the recipe changed, or who made this view; where neither does, nothing is untouched.
         """
         changed = self._changed
         return (
@@ -167,6 +186,8 @@ class View:
 
     @cached_property
     def _changed(self) -> Optional[FrozenSet[bytes]]:
+        if self._known_changed is not None:
+            return frozenset(escape(encode(path)) for path in self._known_changed)
         if self._is_lower:
             return frozenset()
         if f"{BASELINE}/image" not in self.entries:

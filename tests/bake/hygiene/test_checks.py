@@ -10,6 +10,7 @@ from tests.bake.disk.helpers import EPOCH
 from .support import ARMOUR, CAPABILITY, KEY, TOOL, clean, link, report, service, text
 
 AWS_KEY = "AKIA" + "Q3EGTNVXEJ5ZWAUY"
+AWS_SECRET = "wJalrXUtnFEMI/K7MDENG+" + "bPxRfiCYz3xW0q5v1K"
 ENABLING = "/etc/systemd/system/multi-user.target.wants"
 
 # what is planted -> the findings, as "name path"
@@ -18,6 +19,24 @@ PLANTED = {
     "one of D-Bus": ([text("/var/lib/dbus/machine-id", "ab" * 16)], ["machine-id /var/lib/dbus/machine-id"]),
     "a host key": ([text("/etc/ssh/ssh_host_ed25519_key.pub", "ssh-ed25519 AAAA")], ["host-key /etc/ssh/ssh_host_ed25519_key.pub"]),
     "an authorized key": ([text("/srv/web/.ssh/authorized_keys", "ssh-ed25519 AAAA")], ["authorized-key /srv/web/.ssh/authorized_keys"]),
+    "an authorized key behind a link": (
+        [link("/root/.ssh/authorized_keys", "/etc/keys/root"), text("/etc/keys/root", "ssh-ed25519 AAAA")],
+        ["authorized-key /root/.ssh/authorized_keys"],
+    ),
+    "a machine id behind a link": (
+        [link("/etc/machine-id", "id"), text("/etc/id", "0123456789abcdef" * 2 + "\n")], ["machine-id /etc/machine-id"],
+    ),
+    "a netrc behind a link": (
+        [link("/root/.netrc", "../srv/net"), text("/srv/net", "machine a login b password c")], ["credential /root/.netrc"],
+    ),
+    "texts that are named like data": (
+        [text("/srv/a.db", KEY), text("/srv/b.bin", KEY), text("/srv/c.png", f"x = '{AWS_KEY}'")],
+        ["credential /srv/c.png", "private-key /srv/a.db", "private-key /srv/b.bin"],
+    ),
+    "histories of other shells": (
+        [text("/root/.zhistory", "x"), text("/root/.history", "x"), link("/srv/web/.bash_history", "h"), text("/srv/web/h", "x")],
+        ["history /root/.history", "history /root/.zhistory", "history /srv/web/.bash_history"],
+    ),
     "a seed": ([text("/var/lib/systemd/random-seed", b"\1\2")], ["random-seed /var/lib/systemd/random-seed"]),
     "a lease": ([text("/var/lib/dhcp/dhclient.eth0.leases", "lease {}")], ["lease /var/lib/dhcp/dhclient.eth0.leases"]),
     "a private key": ([text("/srv/web/key.txt", KEY)], ["private-key /srv/web/key.txt"]),
@@ -68,6 +87,21 @@ PLANTED = {
     "no ExecStart": (service("x.service", "[Service]\nType=simple\n"), ["unit /usr/lib/systemd/system/x.service"]),
     "no user": (service("x.service", "[Service]\nExecStart=su\nUser=gone\n"), ["unit /usr/lib/systemd/system/x.service"]),
     "a timer for nothing": (service("x.timer", "[Timer]\nOnBootSec=1\n"), ["unit /usr/lib/systemd/system/x.timer"]),
+    "a socket for nothing": (service("x.socket", "[Socket]\nListenStream=80\n"), ["unit /usr/lib/systemd/system/x.socket"]),
+    "a socket for another service": (
+        service("x.socket", "[Socket]\nListenStream=80\nService=gone.service\n"), ["unit /usr/lib/systemd/system/x.socket"],
+    ),
+    "a socket without a template": (
+        service("daemon.socket", "[Socket]\nListenStream=80\nAccept=yes\n"), ["unit /usr/lib/systemd/system/daemon.socket"],
+    ),
+    "a socket's program": (
+        [*service("x.socket", "[Socket]\nListenStream=80\n"), text("/usr/lib/systemd/system/x.service", "[Service]\nExecStart=/opt/x\n")],
+        ["unit /usr/lib/systemd/system/x.service"],
+    ),
+    "a drop-in's second command": (
+        [text("/etc/systemd/system/daemon.service.d/x.conf", "[Service]\nExecStart=/usr/sbin/daemon -y\n")],
+        ["unit /usr/lib/systemd/system/daemon.service"],
+    ),
     "a drop-in's program": (
         [text("/etc/systemd/system/daemon.service.d/x.conf", "[Service]\nExecStart=\nExecStart=/opt/x\n")],
         ["unit /usr/lib/systemd/system/daemon.service"],
@@ -87,6 +121,67 @@ def test_a_clean_disk_passes(tmp_path):
 @pytest.mark.parametrize(("planted", "expected"), PLANTED.values(), ids=PLANTED)
 def test_what_is_planted_is_found(tmp_path, planted, expected):
     assert found(report(tmp_path, *planted)) == expected
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"AWS_ACCESS_KEY_ID={AWS_KEY}\n",
+        f"export AWS_ACCESS_KEY_ID='{AWS_KEY}'\n",
+        f"Environment=AWS_ACCESS_KEY_ID={AWS_KEY.replace('AK', 'AS', 1)}\n",
+        f"AWS_SECRET_ACCESS_KEY={AWS_SECRET}\n",
+        f"aws_secret_access_key = {AWS_SECRET}\n",
+        f"""{{"AWS_SECRET_ACCESS_KEY": "{AWS_SECRET}"}}""",
+        f"""os.environ["AWS_SECRET_ACCESS_KEY"] = "{AWS_SECRET}" """,
+        f"""ENV['aws_secret_access_key'] = '{AWS_SECRET}'""",
+        f"""'AWS_SECRET_ACCESS_KEY' => '{AWS_SECRET}',""",
+        f"""{{"SecretAccessKey": "{AWS_SECRET}"}}""",
+        f"""new Client({{secretAccessKey: "{AWS_SECRET}"}})""",
+    ],
+)
+def test_keys_of_aws_are_found_however_they_are_written(tmp_path, content):
+    assert found(report(tmp_path, text("/srv/a", content))) == ["credential /srv/a"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "AWS_ACCESS_KEY_ID=AKIA" + "IOSFODNN7EXAMPLE",
+        "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        "AWS_SECRET_ACCESS_KEY=${SECRET}",
+        f"SECRET_ACCESS_KEY_HASH={AWS_SECRET}",
+        f"aws_secret_access_key={AWS_SECRET}{AWS_SECRET}",
+        f"Zm9v{AWS_KEY}",
+    ],
+)
+def test_examples_and_other_texts_are_no_keys_of_aws(tmp_path, content):
+    assert found(report(tmp_path, text("/srv/a", content))) == []
+
+
+def test_links_to_nothing_of_the_disk_pass(tmp_path):
+    planted = [
+        link("/root/.bash_history", "/dev/null"),
+        link("/var/lib/dbus/machine-id", "/etc/machine-id"),
+        link("/srv/web/.ssh/authorized_keys", "/run/keys"),
+        link("/srv/web/.netrc", "/gone"),
+    ]
+    assert found(report(tmp_path, *planted)) == []
+
+
+def test_units_that_systemd_takes_pass(tmp_path):
+    planted = [
+        *service("daemon.socket", "[Socket]\nListenStream=80\n"),
+        *service("a.socket", "[Socket]\nListenStream=81\nService=daemon.service\n"),
+        *service("b.socket", "[Socket]\nListenStream=82\nAccept=true\n"),
+        text("/usr/lib/systemd/system/b@.service", "[Service]\nExecStart=/usr/sbin/daemon\n"),
+        *service("self.socket", "[Socket]\nListenStream=83\nService=self.socket\n"),
+        *service("two.service", "[Service]\nType=oneshot\nExecStart=su\nExecStart=ping\n"),
+        # What a drop-in in /etc replaces by its name does not count, and names come in their order.
+        text("/etc/systemd/system/daemon.service.d/x.conf", "[Service]\nExecStart=\nExecStart=su\n"),
+        text("/usr/lib/systemd/system/daemon.service.d/x.conf", "[Service]\nExecStart=ping\n"),
+        text("/usr/lib/systemd/system/daemon.service.d/a.conf", "[Service]\nExecStart=/usr/sbin/daemon -z\n"),
+    ]
+    assert found(report(tmp_path, *planted)) == []
 
 
 def test_every_finding_is_tested():

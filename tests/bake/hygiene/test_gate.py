@@ -46,6 +46,18 @@ def test_an_allowance_is_for_its_finding_and_path_alone(tmp_path):
     assert [finding.path for finding in made.findings] == ["/var/log/x.log", "/srv/web/a.key"]
 
 
+def test_a_bracket_in_a_path_is_one(tmp_path):
+    page = text("/srv/pages/[id].js", KEY)
+    made = report(tmp_path, page, plan=allow(("private-key", "/srv/pages/[id].js", "an example")))
+    assert (made.findings, made.unused) == ([], [])
+    made = report(
+        tmp_path,
+        text("/srv/pages/i.js", KEY),
+        plan=allow(("private-key", "/srv/pages/[id].js", "an example")),
+    )
+    assert len(made.findings) == 1
+
+
 def test_an_allowance_of_no_use_is_reported(tmp_path):
     made = report(tmp_path, plan=allow(("log", "/var/log/*", "why")))
     messages = []

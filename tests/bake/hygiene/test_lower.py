@@ -20,6 +20,9 @@ SHIPPED = [
     text("/home/someone/.bash_history", "ls\n"),
     text("/usr/share/linked/a", "x", group="/usr/share/linked/a"),
     text("/usr/share/linked/b", "x", group="/usr/share/linked/a"),
+    link("/home/someone/.ssh/authorized_keys", "/etc/keys/someone"),
+    link("/home/someone/.zsh_history", "/srv/notes"),
+    link("/home/someone/.pgpass", "/srv/pg"),
     *service("gone.service", "[Service]\nExecStart=/usr/bin/gone\n"),
     text("/usr/bin/gone", TOOL, mode=0o755),
 ]
@@ -45,6 +48,9 @@ CASES = {
     "a unit changes": replaced(text("/usr/lib/systemd/system/daemon.service", "[Service]\nExecStart=/nowhere\n")),
     "a target of a link goes": without("/usr/bin/su"),
     "a new home": replaced(text("/etc/passwd", "root:x:0:0::/root:/bin/sh\napp:x:990:990::/srv:/bin/sh\n")),
+    "what a link of a package leads to": replaced(
+        text("/etc/keys/someone", "ssh-ed25519 AAAA"), text("/srv/notes", "x"), text("/srv/pg", "a:b:c:d:e"),
+    ),
     "a new setuid program": replaced(text("/usr/bin/new", TOOL, mode=0o4755)),
     "a changed setuid program": replaced(text("/usr/bin/su", TOOL + b"!", mode=0o4755)),
     "a capability goes": replaced(text("/usr/bin/ping", TOOL, mode=0o755)),
