@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from ingot.aws.registry import lookup
+from ingot.cli.publishing import publish_image
+from ingot.cli.reporting import Reporter
+from ingot.errors import InputError
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
 from tests.aws.conftest import KEYS
@@ -117,3 +120,19 @@ def test_a_fleet_that_is_not_there_is_said_so(ingot):
     assert (failed.returncode, failed.stdout) == (2, "")
     assert "IngotFleet is not deployed" in failed.stderr
     assert "ingot deploy --stack IngotFleet" in failed.stderr
+
+
+def test_a_recipe_that_is_saved_meanwhile_is_not_published_under_its_old_digest(
+    store, direct, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("INGOT_HOME", str(tmp_path / "home"))
+    before = holdings(direct)
+    recipe = load_recipe(
+        WEB
+    )  # what the store bakes now has store.digest; the caller asked for what it was before
+    with (
+        Reporter() as report,
+        pytest.raises(InputError, match=r"no longer 000000000000\n  hint: run the command"),
+    ):
+        publish_image(recipe, "0" * 64, direct, report, test=False, mode="host", image=None, packages="auto")
+    assert holdings(direct) == before
