@@ -73,8 +73,6 @@ def server():
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     endpoint = "http://{}:{}".format(*server.get_host_and_port())
-    # moto's state belongs to the process: another module's stacks may be in it.
-    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")).close()
     yield endpoint
     server.stop()
 
@@ -130,6 +128,8 @@ def project(server, tmp_path, monkeypatch):
     (tmp_path / "cdk.json").write_text("{}")
     write_assembly(tmp_path / "cdk.out", program(tmp_path / "python", PUBLISH))
     monkeypatch.chdir(tmp_path)
+    # moto's state belongs to the process: stacks of another module, or of a test that failed, may be in it.
+    urllib.request.urlopen(urllib.request.Request(f"{server}/moto-api/reset", method="POST")).close()
     boto3.client("ssm").put_parameter(
         Name="/cdk-bootstrap/hnb659fds/version", Value="21", Type="String", Overwrite=True
     )
