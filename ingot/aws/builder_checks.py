@@ -10,15 +10,18 @@ from botocore.exceptions import ClientError
 
 from ingot.aws import ami
 from ingot.aws.failures import code_of
+from ingot.aws.launch import TEMPLATE_ROOT, root_mappings
 from ingot.errors import PublishError
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.type_defs import BlockDeviceMappingTypeDef, InstanceTypeInfoTypeDef
+    from mypy_boto3_ec2.type_defs import (
+        BlockDeviceMappingTypeDef,
+        EbsBlockDeviceTypeDef,
+        InstanceTypeInfoTypeDef,
+    )
 
     from ingot.aws.clients import Clients
     from ingot.aws.settings import BuilderSettings
-
-TEMPLATE_ROOT = "/dev/xvda"  # ingot/constructs/machines.py: the root device in the launch template
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,13 @@ def find_base_place(clients: Clients, settings: BuilderSettings, base: Mapping[s
     version = _template(clients, settings.launch_template_id)
     check_type(clients, str(version.get("InstanceType", "")), image)
     subnets = with_a_way_out(clients, settings.subnet_ids)
-    root: BlockDeviceMappingTypeDef = {
-        "DeviceName": base["root_device"],
-        "Ebs": {"VolumeSize": gib, "VolumeType": "gp3", "DeleteOnTermination": True, "Encrypted": True},
+    root: EbsBlockDeviceTypeDef = {
+        "VolumeSize": gib,
+        "VolumeType": "gp3",
+        "DeleteOnTermination": True,
+        "Encrypted": True,
     }
-    if base["root_device"] == TEMPLATE_ROOT:
-        return Place(base["id"], subnets, (root,))
-    return Place(base["id"], subnets, (root, {"DeviceName": TEMPLATE_ROOT, "NoDevice": ""}))
+    return Place(base["id"], subnets, root_mappings(base["root_device"], root))
 
 
 def resolve_image(clients: Clients, image: str) -> str:
@@ -177,8 +180,5 @@ def _mappings(template: Mapping[str, Any], root: str) -> tuple[BlockDeviceMappin
         return ()
     for mapping in template.get("BlockDeviceMappings", []):
         if mapping.get("DeviceName") == TEMPLATE_ROOT:
-            return (
-                {"DeviceName": root, "Ebs": mapping["Ebs"]},
-                {"DeviceName": TEMPLATE_ROOT, "NoDevice": ""},
-            )
+            return root_mappings(root, mapping["Ebs"])
     return ()

@@ -7,14 +7,17 @@ import sys
 from pathlib import Path
 
 import jsii
-from aws_cdk import Stack
+from aws_cdk import Stack, Token
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from ingot.constructs.builder import Builder
+from ingot.constructs.machines import ROOT_DEVICE
 from ingot.errors import InputError
+from ingot.recipe.amilock import AmiLock
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import RECIPE_FILE, find_recipe, load_recipe
+from ingot.recipe.lockfile import load_lock
 from ingot.recipe.model import Recipe
 
 # Where recipes are, from the working directory: that of cdk.json.
@@ -69,6 +72,29 @@ class GoldenImage(Construct):
     def recipe_digest(self) -> str:
         """The recipe digest: 64 hex digits."""
         return self._digest
+
+    @property
+    def root_device(self) -> str:
+        """The name of the AMI's root device: its base AMI's in the stack's region, by the lock, or that of images from scratch.
+
+        Raises InputError: the lock does not know the region, or the stack has none and the regions differ.
+        """
+        lock = load_lock(self._recipe)
+        if not isinstance(lock, AmiLock):
+            return ROOT_DEVICE
+        region = Stack.of(self).region
+        if region in lock.ami:
+            return lock.ami[region].root_device
+        names = {ami.root_device for ami in lock.ami.values()}
+        if not Token.is_unresolved(region) or len(names) != 1:
+            where = "a stack without a region" if Token.is_unresolved(region) else region
+            raise InputError(
+                f"{self.node.path}: the lock of {self._recipe.name} does not say what the root device is called in {where}; "
+                f"it has: {', '.join(sorted(lock.ami)) or 'no region'}",
+                hint="give the stack one of the lock's regions, or add its region: AWS_REGION=… ingot lock "
+                + self._recipe.name,
+            )
+        return names.pop()
 
     @property
     def ami_id(self) -> str:

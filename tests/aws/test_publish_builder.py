@@ -135,9 +135,23 @@ def base_ami(direct, image_id):
 
 
 def test_on_a_base_ami_the_builder_boots_it_and_the_image_boots_as_it_does(
-    base_ami, publish, direct, stand_in
+    base_ami, publish, direct, proxy, stand_in
 ):
+    clones = {}
+    told = proxy.console
+    attached = {"Name": "attachment.instance-id"}
+
+    def volumes(instance_id):
+        found = direct.ec2.describe_volumes(Filters=[attached | {"Values": [instance_id]}])["Volumes"]
+        clones[instance_id] = {
+            v["Attachments"][0]["Device"]: (v["SnapshotId"], v["Encrypted"]) for v in found
+        }
+        return told(instance_id)
+
+    proxy.console = volumes
     published = publish(base=base_ami)
+    [clone] = clones.keys() - {stand_in.instance_id}
+    assert clones[clone] == {"/dev/sda1": (published.snapshot_id, True)}
     [image] = direct.ec2.describe_images(ImageIds=[published.ami_id])["Images"]
     assert (image["BootMode"], image["RootDeviceName"]) == ("uefi-preferred", "/dev/sda1")
     [reservation] = direct.ec2.describe_instances(InstanceIds=[stand_in.instance_id])["Reservations"]
