@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from ingot.aws import tags
+from ingot.aws import registry, tags
 from ingot.aws.failures import AwsError, explain, is_missing
 from ingot.aws.journal import Resource
 from ingot.aws.waiting import wait_until
@@ -57,7 +57,7 @@ def remove_resource(clients: Clients, resource: Resource) -> None:
         elif resource.kind == "snapshot":
             clients.ec2.delete_snapshot(SnapshotId=resource.id)
         elif resource.kind == "parameter":
-            clients.ssm.delete_parameter(Name=resource.id)
+            registry.remove_entry(clients, resource.id)
         else:
             raise ValueError(f"a {resource.kind} is nothing that a publish makes")
     except AwsError as error:
@@ -80,10 +80,14 @@ def remove_all(
 ) -> list[tuple[Resource, str]]:
     """Remove resources, users before what they use; call ``removed`` for each. Return what stayed, and why.
 
-    One that cannot be removed does not keep the rest from being removed.
+    One that cannot be removed does not keep the rest from being removed; but while the registry may name an AMI, it and its snapshot
+    stay.
     """
-    stayed = []
+    stayed: list[tuple[Resource, str]] = []
     for resource in sorted(dict.fromkeys(resources), key=lambda r: ORDER.index(r.kind)):
+        if resource.kind in ("image", "snapshot") and any(left.kind == "parameter" for left, _ in stayed):
+            stayed.append((resource, "the registry may name it"))
+            continue
         try:
             remove_resource(clients, resource)
         except (*AwsError, TimeoutError) as error:
