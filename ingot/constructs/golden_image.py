@@ -59,7 +59,7 @@ class GoldenImage(Construct):
             _deploy_first(stack, builder)
         stack.synthesizer.add_file_asset(
             source_hash=self._digest,
-            executable=_publish_command(self._recipe, self._digest),
+            executable=_publish_command(self._recipe, self._digest, stack),
             display_name=f"AMI of {self._recipe.name} {self._digest[:12]}",
         )
 
@@ -131,14 +131,20 @@ def _deploy_first(stack: Stack, builder: Builder) -> None:
     stack.add_stack_dependency(other, "publishing an image needs the builder's launch templates")
 
 
-def _publish_command(recipe: Recipe, digest: str) -> list[str]:
-    """Return the command that the CDK CLI runs, from its own working directory, when the asset is not there yet."""
+def _publish_command(recipe: Recipe, digest: str, stack: Stack) -> list[str]:
+    """Return the command that the CDK CLI runs, from its own working directory, when the asset is not there yet.
+
+    It names the stack's region and account where the stack does: the caller's may be others, and an AMI is where it was published.
+    """
     directory, environment = recipe.directory, recipe.values.environment
     command = [_relative(Path(sys.executable)), "-m", "ingot.cli.main", "publish", directory.name]
     if directory.parent.absolute() != RECIPES.absolute():
         command += ["--recipes", _relative(directory.parent)]
     if environment is not None:
         command += ["--env", environment]
+    for option, value in (("--region", stack.region), ("--account", stack.account)):
+        if not Token.is_unresolved(value):
+            command += [option, value]
     return [*command, "--digest", digest, "--asset"]
 
 
