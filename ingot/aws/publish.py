@@ -135,7 +135,7 @@ def prove(
     progress(
         f"test clone {instance_id} passed {len(subject.manifest.get('tests', []))} tests; terminating it"
     )
-    trying.drop_instances()
+    trying.release_instances(progress)
 
 
 def _enter(

@@ -112,7 +112,7 @@ def _make(
     watch = Watch(clients, instance_id, builder, progress)
     done = watch.follow()
     manifest = _manifest(clients, builder.bucket, job.manifest, done, subject)
-    trying.drop_instances()
+    trying.release_instances(progress)
     settings.keep_manifest(dict(manifest))
     made = _register(_baked(subject, manifest), clients, started, trying, progress)
     progress(_summary(watch, done, launched - begin, time.monotonic() - launched))
