@@ -131,7 +131,8 @@ def _lacks(info: InstanceTypeInfoTypeDef, image: Mapping[str, Any]) -> list[str]
 def with_a_way_out(clients: Clients, subnet_ids: Sequence[str]) -> tuple[str, ...]:
     """Return those of the subnets from which a builder reaches S3, EBS direct and the mirrors; raise PublishError when none does.
 
-    That is by a default route, or by an interface endpoint for EBS direct in their VPC. A subnet without a route table of its own uses
+    That is by a default route (to an Internet gateway it takes a public address, which the subnet has to give), or by an interface
+    endpoint for EBS direct in their VPC. A subnet without a route table of its own uses
     its VPC's main one (Amazon VPC User Guide, "Subnet route tables").
     """
     subnets = clients.ec2.describe_subnets(SubnetIds=list(subnet_ids))["Subnets"]
@@ -149,7 +150,8 @@ def with_a_way_out(clients: Clients, subnet_ids: Sequence[str]) -> tuple[str, ..
         subnet["SubnetId"]: chosen.get(subnet["SubnetId"], main.get(subnet["VpcId"], {}))
         for subnet in subnets
     }
-    out = tuple(name for name in subnet_ids if _leads_out(table_of.get(name, {})))
+    public = {subnet["SubnetId"] for subnet in subnets if subnet.get("MapPublicIpOnLaunch", False)}
+    out = tuple(name for name in subnet_ids if _leads_out(table_of.get(name, {}), addressed=name in public))
     if out:
         return out
     filters = [
@@ -158,6 +160,12 @@ def with_a_way_out(clients: Clients, subnet_ids: Sequence[str]) -> tuple[str, ..
     ]
     if clients.ec2.describe_vpc_endpoints(Filters=filters)["VpcEndpoints"]:  # type: ignore[arg-type]
         return tuple(subnet_ids)
+    if any(_leads_out(table, addressed=True) for table in table_of.values()):
+        raise PublishError(
+            f"no subnet of the builder's stack has a way out: there are no automatic public addresses in {', '.join(table_of)}, "
+            "whose default routes lead to an Internet gateway",
+            hint="switch them on: aws ec2 modify-subnet-attribute --subnet-id SUBNET --map-public-ip-on-launch",
+        )
     routes = ", ".join(
         f"{name} ({table.get('RouteTableId', 'no route table')})" for name, table in table_of.items()
     )
@@ -167,9 +175,12 @@ def with_a_way_out(clients: Clients, subnet_ids: Sequence[str]) -> tuple[str, ..
     )
 
 
-def _leads_out(table: Mapping[str, Any]) -> bool:
+def _leads_out(table: Mapping[str, Any], *, addressed: bool) -> bool:
+    """Say whether there is a default route for a machine that is ``addressed``, or is not: has a public address."""
     return any(
-        route.get("DestinationCidrBlock") == "0.0.0.0/0" and route.get("State", "active") == "active"
+        route.get("DestinationCidrBlock") == "0.0.0.0/0"
+        and route.get("State", "active") == "active"
+        and (addressed or not str(route.get("GatewayId", "")).startswith("igw-"))
         for route in table.get("Routes", [])
     )
 

@@ -9,6 +9,7 @@ import pytest
 from ingot.aws import tags
 from ingot.aws.base_ami import look_up
 from ingot.aws.blocks import BlockMap
+from ingot.aws.builder_checks import with_a_way_out
 from ingot.aws.readback import read_back
 from ingot.aws.registry import lookup
 from ingot.errors import PublishError
@@ -119,6 +120,20 @@ def test_subnets_without_a_way_out_are_said_before_anything_is_made(
     assert "Internet gateway" in str(caught.value)
     assert proxy.seen["StartSnapshot"] == 0
     nothing_remains()
+
+
+def test_public_subnets_without_public_addresses_are_no_way_out(
+    publish, builder, direct, proxy, nothing_remains
+):
+    for subnet in builder.subnet_ids:
+        direct.ec2.modify_subnet_attribute(SubnetId=subnet, MapPublicIpOnLaunch={"Value": False})
+    with pytest.raises(PublishError, match="no automatic public addresses") as caught:
+        publish()
+    assert all(subnet in str(caught.value) for subnet in builder.subnet_ids)
+    assert proxy.seen["StartSnapshot"] == 0
+    nothing_remains()
+    direct.ec2.modify_subnet_attribute(SubnetId=builder.subnet_ids[1], MapPublicIpOnLaunch={"Value": True})
+    assert with_a_way_out(direct, builder.subnet_ids) == builder.subnet_ids[1:]
 
 
 @pytest.fixture
