@@ -20,19 +20,22 @@ if TYPE_CHECKING:
 
 # Seconds. An AMI of a completed snapshot is available within seconds.
 AVAILABLE_LIMIT = 900.0
+# Seconds until a new AMI is listed: EC2 is eventually consistent.
+SHOWN_LIMIT = 60.0
 
 
 def register_image(clients: Clients, subject: Subject, snapshot_id: str, publish_id: str) -> str:
     """Register the snapshot as an AMI and return its id.
 
-    ENA, gp3, the subject's boot mode and root device (it equals the mapping's name), and clones that require IMDSv2. RegisterImage takes no ClientToken, but a name is unique: when the answer to the
-    first try was lost, the retry is refused, and the AMI with our publish id is ours.
+    ENA, gp3, the subject's boot mode and root device (it equals the mapping's name), and clones that require IMDSv2. RegisterImage
+    takes no ClientToken, but a name is unique: when the answer to the first try was lost, the retry is refused, and the AMI of this
+    publish's name is ours.
     """
     told = subject.tags(publish_id) | tags.inventory_tags(subject.manifest.get("inventory", {}))
     architecture: ArchitectureValuesType = "arm64" if subject.architecture == "arm64" else "x86_64"
     try:
         answer = clients.ec2.register_image(
-            Name=subject.ami_name,
+            Name=subject.ami_name(publish_id),
             Description=f"Ingot image {subject.recipe}, recipe digest {subject.digest}",
             Architecture=architecture,
             RootDeviceName=subject.root_device,
@@ -56,17 +59,23 @@ def register_image(clients: Clients, subject: Subject, snapshot_id: str, publish
 
 
 def _ours(clients: Clients, subject: Subject, publish_id: str) -> str:
-    named = clients.ec2.describe_images(
-        Owners=["self"], Filters=[{"Name": "name", "Values": [subject.ami_name]}]
-    )
-    for image in named["Images"]:
-        if tags.tags_of(image).get(tags.PUBLISH_ID) == publish_id:
-            return image["ImageId"]
-    ids = ", ".join(image["ImageId"] for image in named["Images"]) or "an AMI that is not shown"
-    raise PublishError(
-        f"the name {subject.ami_name} is taken by {ids}, which the registry does not name",
-        hint="another machine may be publishing it now; if not, deregister that AMI and publish again",
-    )
+    name = subject.ami_name(publish_id)
+    named: list[str] = []
+
+    def shown() -> bool:
+        named.extend(
+            image["ImageId"]
+            for image in clients.ec2.describe_images(
+                Owners=["self"], Filters=[{"Name": "name", "Values": [name]}]
+            )["Images"]
+        )
+        return bool(named)
+
+    try:
+        wait_until(shown, f"{name} to be shown", limit=SHOWN_LIMIT)
+    except TimeoutError as error:
+        raise PublishError(f"EC2 says that there is an AMI {name}, and does not show it: {error}") from error
+    return named[0]
 
 
 def wait_available(clients: Clients, ami_id: str) -> None:

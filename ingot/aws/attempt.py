@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ingot.aws import tags
-from ingot.aws.failures import AwsError, explain, hint_for
+from ingot.aws.failures import AwsError, explain, hint_for, is_transient
 from ingot.aws.image import Progress
 from ingot.aws.interrupt import shielded, terminate_as_interrupt
 from ingot.aws.journal import Journal, Resource
-from ingot.aws.orphans import find_tagged, remove_all, remove_resource
+from ingot.aws.orphans import KNOWN_AFTER, PATIENCE, find_tagged, remove_all, remove_resource
+from ingot.aws.waiting import patiently
 from ingot.errors import IngotError, PublishError
 
 if TYPE_CHECKING:
@@ -26,12 +28,15 @@ class Attempt:
         self._clients = clients
         self._journal = journal
         self._kept = False
+        self._launched = 0.0
         # 32 characters: it is part of ClientTokens, which EC2 limits to 64.
         self.publish_id = uuid.uuid4().hex
         journal.begin(self.publish_id)
 
     def made(self, kind: str, identifier: str) -> Resource:
         """Write down that a resource exists. It is removed when the attempt ends, unless `keep` was called."""
+        if kind == "instance":
+            self._launched = time.time()
         return self._journal.record(kind, identifier)
 
     def drop_instances(self) -> None:
@@ -39,14 +44,35 @@ class Attempt:
 
         By their tag, not by their id: should a lost answer ever have cost a second clone, it goes, too.
         """
-        wanted = {tags.PUBLISH_ID: self.publish_id}
-        tagged = [
-            resource for resource, _ in find_tagged(self._clients, wanted) if resource.kind == "instance"
-        ]
+        until = time.monotonic() + PATIENCE
+        tagged = [resource for resource in self._tagged(until) if resource.kind == "instance"]
         noted = [resource for resource in self._journal.resources if resource.kind == "instance"]
         for resource in dict.fromkeys([*noted, *tagged]):
-            remove_resource(self._clients, resource)
+            remove_resource(self._clients, resource, until=until, known_by=self._known_by)
             self._journal.forget(resource)
+
+    def release_instances(self, progress: Progress) -> None:
+        """As `drop_instances`, when they have done their work: one that is slow to go costs a line, not the image.
+
+        It stays in the journal, which the next publish of this digest or recipe goes through.
+        """
+        try:
+            self.drop_instances()
+        except (*AwsError, TimeoutError) as error:
+            if not (isinstance(error, TimeoutError) or is_transient(error)):
+                raise
+            progress(
+                f"its instances are still terminating, the next publish looks after them: {explain(error)}"
+            )
+
+    def _tagged(self, until: float) -> list[Resource]:
+        wanted = {tags.PUBLISH_ID: self.publish_id}
+        return [resource for resource, _ in patiently(lambda: find_tagged(self._clients, wanted), until)]
+
+    @property
+    def _known_by(self) -> float:
+        """Unix seconds after which EC2 knows what this attempt launched: not at the next note, which may be a removal."""
+        return self._launched + KNOWN_AFTER
 
     def keep(self) -> None:
         """Say that the attempt succeeded: what is left of it stays."""
@@ -56,6 +82,11 @@ class Attempt:
     def kept(self) -> bool:
         """Whether the attempt succeeded."""
         return self._kept
+
+    def close(self) -> None:
+        """Remove the journal of an attempt that succeeded, unless an instance of it is still to go."""
+        if not any(resource.kind == "instance" for resource in self._journal.resources):
+            self._journal.remove()
 
     def undo(self, progress: Progress) -> list[str]:
         """Remove everything that was made; return a line for each thing that could not be removed."""
@@ -69,12 +100,15 @@ class Attempt:
         found: list[Resource] = []
         try:
             # What AWS made although its answer never arrived is in no journal, but it has the tag.
-            found = [
-                resource for resource, _ in find_tagged(self._clients, {tags.PUBLISH_ID: self.publish_id})
-            ]
+            found = self._tagged(time.monotonic() + PATIENCE)
         except AwsError as error:
             problems.append(f"resources tagged {tags.PUBLISH_ID}={self.publish_id}: {explain(error)}")
-        stayed = remove_all(self._clients, [*self._journal.resources, *found], self._journal.forget)
+        stayed = remove_all(
+            self._clients,
+            [*self._journal.resources, *found],
+            self._journal.forget,
+            known_by=self._known_by,
+        )
         problems.extend(f"{resource.kind} {resource.id}: {why}" for resource, why in stayed)
         return problems
 
@@ -98,7 +132,7 @@ def attempt(clients: Clients, journal: Journal, progress: Progress) -> Iterator[
             raise _told(error, left) from error
         if not trying.kept:
             raise AssertionError("an attempt ended without a failure, and nobody said that it succeeded")
-        journal.remove()
+        trying.close()
 
 
 def _told(error: BaseException, left: list[str]) -> BaseException:

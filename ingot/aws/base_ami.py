@@ -45,7 +45,8 @@ def as_locked(image: ImageTypeDef) -> Ami:
         "created": image["CreationDate"],
         "root_device": root,
         "root_size": max([1, *sizes]),
-        "boot_mode": image.get("BootMode", "legacy-bios"),
+        # What EC2 takes where an AMI names none: EC2 user guide, "Instance launch behavior with Amazon EC2 boot modes".
+        "boot_mode": image.get("BootMode", "uefi" if image["Architecture"] == "arm64" else "legacy-bios"),
     }
 
 

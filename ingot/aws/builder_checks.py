@@ -10,15 +10,18 @@ from botocore.exceptions import ClientError
 
 from ingot.aws import ami
 from ingot.aws.failures import code_of
+from ingot.aws.launch import TEMPLATE_ROOT, root_mappings
 from ingot.errors import PublishError
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.type_defs import BlockDeviceMappingTypeDef, InstanceTypeInfoTypeDef
+    from mypy_boto3_ec2.type_defs import (
+        BlockDeviceMappingTypeDef,
+        EbsBlockDeviceTypeDef,
+        InstanceTypeInfoTypeDef,
+    )
 
     from ingot.aws.clients import Clients
     from ingot.aws.settings import BuilderSettings
-
-TEMPLATE_ROOT = "/dev/xvda"  # ingot/constructs/machines.py: the root device in the launch template
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,13 @@ def find_base_place(clients: Clients, settings: BuilderSettings, base: Mapping[s
     version = _template(clients, settings.launch_template_id)
     check_type(clients, str(version.get("InstanceType", "")), image)
     subnets = with_a_way_out(clients, settings.subnet_ids)
-    root: BlockDeviceMappingTypeDef = {
-        "DeviceName": base["root_device"],
-        "Ebs": {"VolumeSize": gib, "VolumeType": "gp3", "DeleteOnTermination": True, "Encrypted": True},
+    root: EbsBlockDeviceTypeDef = {
+        "VolumeSize": gib,
+        "VolumeType": "gp3",
+        "DeleteOnTermination": True,
+        "Encrypted": True,
     }
-    if base["root_device"] == TEMPLATE_ROOT:
-        return Place(base["id"], subnets, (root,))
-    return Place(base["id"], subnets, (root, {"DeviceName": TEMPLATE_ROOT, "NoDevice": ""}))
+    return Place(base["id"], subnets, root_mappings(base["root_device"], root))
 
 
 def resolve_image(clients: Clients, image: str) -> str:
@@ -128,7 +131,8 @@ def _lacks(info: InstanceTypeInfoTypeDef, image: Mapping[str, Any]) -> list[str]
 def with_a_way_out(clients: Clients, subnet_ids: Sequence[str]) -> tuple[str, ...]:
     """Return those of the subnets from which a builder reaches S3, EBS direct and the mirrors; raise PublishError when none does.
 
-    That is by a default route, or by an interface endpoint for EBS direct in their VPC. A subnet without a route table of its own uses
+    That is by a default route (to an Internet gateway it takes a public address, which the subnet has to give), or by an interface
+    endpoint for EBS direct in their VPC. A subnet without a route table of its own uses
     its VPC's main one (Amazon VPC User Guide, "Subnet route tables").
     """
     subnets = clients.ec2.describe_subnets(SubnetIds=list(subnet_ids))["Subnets"]
@@ -146,7 +150,8 @@ def with_a_way_out(clients: Clients, subnet_ids: Sequence[str]) -> tuple[str, ..
         subnet["SubnetId"]: chosen.get(subnet["SubnetId"], main.get(subnet["VpcId"], {}))
         for subnet in subnets
     }
-    out = tuple(name for name in subnet_ids if _leads_out(table_of.get(name, {})))
+    public = {subnet["SubnetId"] for subnet in subnets if subnet.get("MapPublicIpOnLaunch", False)}
+    out = tuple(name for name in subnet_ids if _leads_out(table_of.get(name, {}), addressed=name in public))
     if out:
         return out
     filters = [
@@ -155,6 +160,12 @@ def with_a_way_out(clients: Clients, subnet_ids: Sequence[str]) -> tuple[str, ..
     ]
     if clients.ec2.describe_vpc_endpoints(Filters=filters)["VpcEndpoints"]:  # type: ignore[arg-type]
         return tuple(subnet_ids)
+    if any(_leads_out(table, addressed=True) for table in table_of.values()):
+        raise PublishError(
+            f"no subnet of the builder's stack has a way out: there are no automatic public addresses in {', '.join(table_of)}, "
+            "whose default routes lead to an Internet gateway",
+            hint="switch them on: aws ec2 modify-subnet-attribute --subnet-id SUBNET --map-public-ip-on-launch",
+        )
     routes = ", ".join(
         f"{name} ({table.get('RouteTableId', 'no route table')})" for name, table in table_of.items()
     )
@@ -164,9 +175,12 @@ def with_a_way_out(clients: Clients, subnet_ids: Sequence[str]) -> tuple[str, ..
     )
 
 
-def _leads_out(table: Mapping[str, Any]) -> bool:
+def _leads_out(table: Mapping[str, Any], *, addressed: bool) -> bool:
+    """Say whether there is a default route for a machine that is ``addressed``, or is not: has a public address."""
     return any(
-        route.get("DestinationCidrBlock") == "0.0.0.0/0" and route.get("State", "active") == "active"
+        route.get("DestinationCidrBlock") == "0.0.0.0/0"
+        and route.get("State", "active") == "active"
+        and (addressed or not str(route.get("GatewayId", "")).startswith("igw-"))
         for route in table.get("Routes", [])
     )
 
@@ -177,8 +191,5 @@ def _mappings(template: Mapping[str, Any], root: str) -> tuple[BlockDeviceMappin
         return ()
     for mapping in template.get("BlockDeviceMappings", []):
         if mapping.get("DeviceName") == TEMPLATE_ROOT:
-            return (
-                {"DeviceName": root, "Ebs": mapping["Ebs"]},
-                {"DeviceName": TEMPLATE_ROOT, "NoDevice": ""},
-            )
+            return root_mappings(root, mapping["Ebs"])
     return ()

@@ -40,7 +40,7 @@ class Watch:
     reason: str = ""
     _token: str | None = None
     _heard: float = field(default_factory=time.monotonic)
-    _console_read: float = 0.0
+    _console_read: float = -CONSOLE_EVERY
 
     @property
     def last(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class Watch:
         # Read after the state: a builder that ended may have written its last line just before.
         ended = self.state in ENDED
         self._read_log()
-        if ended or not self.lines or time.monotonic() - self._console_read > CONSOLE_EVERY:
+        if ended or time.monotonic() - self._console_read > CONSOLE_EVERY:
             self._console_read = time.monotonic()
             self.console_text = console.read_console(self.clients, self.instance_id) or self.console_text
             for line in console.all_lines(self.console_text, console.BUILDER):

@@ -124,3 +124,13 @@ def connect(*, region: str | None = None, endpoint_url: str | None = None) -> Cl
             "no AWS region is named", hint='set AWS_REGION, or use the local cloud: eval "$(ingot cloud env)"'
         )
     return Clients(session, endpoint_url=endpoint_url)
+
+
+def require_account(clients: Clients, account: str, who: str) -> None:
+    """Raise InputError unless the credentials are of ``account``, which ``who`` names; botocore's errors when AWS does not say."""
+    found = clients.sts.get_caller_identity()["Account"]
+    if found != account:
+        raise InputError(
+            f"the credentials in use are of the account {found}; expected {account}, which {who} names",
+            hint="choose other credentials, say by AWS_PROFILE: images are published with them, not with the roles of the CDK",
+        )

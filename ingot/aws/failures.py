@@ -60,6 +60,13 @@ def is_missing(error: BaseException) -> bool:
     return code.endswith((".NotFound", ".Unavailable", "NotFoundException")) or code == "ParameterNotFound"
 
 
+def is_transient(error: BaseException) -> bool:
+    """Say whether the same request may well succeed later: AWS throttled it or failed, or the network did."""
+    if isinstance(error, ClientError):
+        return code_of(error) in THROTTLED or status_of(error) >= 500
+    return isinstance(error, NETWORK_ERRORS)
+
+
 def explain(error: Exception) -> str:
     """Return one sentence for an error of botocore: which call failed, and what AWS said."""
     if isinstance(error, ClientError):

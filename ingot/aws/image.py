@@ -94,10 +94,9 @@ class Subject:
             manifest={},
         )
 
-    @property
-    def ami_name(self) -> str:
-        """The AMI's name, unique in an account and region."""
-        return f"ingot/{self.recipe}/{self.version}"
+    def ami_name(self, publish_id: str) -> str:
+        """Return the AMI's name. It has to be unique in an account and region, where several machines may publish one digest."""
+        return f"ingot/{self.recipe}/{self.version}/{publish_id[:12]}"
 
     def tags(self, publish_id: str) -> dict[str, str]:
         """Return the tags of everything that this publish makes."""

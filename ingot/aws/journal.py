@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -47,13 +48,17 @@ class Target:
 
 
 class Journal:
-    """An open, locked journal. ``publish_id`` is on the tags of every resource of this publish."""
+    """An open, locked journal. ``publish_id`` is on the tags of every resource of this publish.
+
+    ``written``: when a resource was noted last, or struck out (Unix seconds). None that it names is younger.
+    """
 
     def __init__(self, path: Path, handle: TextIO, publish_id: str, resources: list[Resource]) -> None:
         self._path = path
         self._handle = handle
         self.publish_id = publish_id
         self.resources = resources
+        self.written = os.fstat(handle.fileno()).st_mtime
 
     def record(self, kind: str, identifier: str) -> Resource:
         """Write down, durably, that a resource exists."""
@@ -101,6 +106,7 @@ class Journal:
                 done += os.pwrite(file, data[done:], done)
             os.ftruncate(file, len(data))
             os.fsync(file)
+            self.written = time.time()
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self._path)) from error
 

@@ -12,12 +12,24 @@ from ingot.aws.failures import code_of
 from ingot.errors import PublishError
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.type_defs import BlockDeviceMappingTypeDef
+    from mypy_boto3_ec2.type_defs import BlockDeviceMappingTypeDef, EbsBlockDeviceTypeDef
 
     from ingot.aws.clients import Clients
 
 # Another zone may have room: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html
 NO_ROOM_HERE = frozenset({"InsufficientInstanceCapacity", "Unsupported"})
+
+TEMPLATE_ROOT = "/dev/xvda"  # ingot/constructs/machines.py: the root device in the launch templates
+
+
+def root_mappings(device: str, ebs: EbsBlockDeviceTypeDef) -> tuple[BlockDeviceMappingTypeDef, ...]:
+    """Return the mappings that make ``ebs`` the root volume of an AMI whose root device is ``device``.
+
+    The template's own root volume is left out where the AMI's has another name: it would be a second volume, and EC2 refuses one
+    that has neither a size nor a snapshot.
+    """
+    root: BlockDeviceMappingTypeDef = {"DeviceName": device, "Ebs": ebs}
+    return (root,) if device == TEMPLATE_ROOT else (root, {"DeviceName": TEMPLATE_ROOT, "NoDevice": ""})
 
 
 def launch(

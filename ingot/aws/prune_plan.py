@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from ingot.aws.clients import Clients
 
-OF_INGOT: list[FilterTypeDef] = [{"Name": "tag-key", "Values": [tags.RECIPE]}]
+# Clones' volumes have the recipe's tag, too, and whoever backs them up may copy it: what a publish made has all three.
+OURS = (tags.RECIPE, tags.DIGEST, tags.PUBLISH_ID)
+OF_INGOT: list[FilterTypeDef] = [{"Name": "tag-key", "Values": [tags.PUBLISH_ID]}]
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ class PrunePlan:
 
 def plan_prune(clients: Clients, rules: Rules, now: dt.datetime) -> PrunePlan:
     """Look at the account and say what goes. Raises botocore's errors: what cannot be seen is not removed."""
-    images = own_images(clients)
+    everything = _all_images(clients)
+    images = [image for image in everything if _is_ours(image)]
     chosen = [image for image in images if _recipe(image) in rules.recipes or not rules.recipes]
     uses = find_uses(clients)
     versions = _superfluous(uses, rules)
@@ -102,18 +105,26 @@ def plan_prune(clients: Clients, rules: Rules, now: dt.datetime) -> PrunePlan:
     )
     shots = _own_snapshots(clients)
     recipes = {tags.tags_of(thing)[tags.RECIPE] for thing in (*images, *shots)}
-    return PrunePlan(judged, tuple(_orphans(shots, images, rules, now)), versions, tuple(sorted(recipes)))
+    return PrunePlan(judged, tuple(_orphans(shots, everything, rules, now)), versions, tuple(sorted(recipes)))
 
 
 def own_images(clients: Clients) -> list[ImageTypeDef]:
     """Return the account's AMIs of Ingot, disabled and deprecated ones included."""
+    return [image for image in _all_images(clients) if _is_ours(image)]
+
+
+def _all_images(clients: Clients) -> list[ImageTypeDef]:
+    """Return the account's AMIs, Ingot's or not: any of them may stand on a snapshot of Ingot's."""
     found: list[ImageTypeDef] = []
     pages = clients.ec2.get_paginator("describe_images")
-    for page in pages.paginate(
-        Owners=["self"], Filters=OF_INGOT, IncludeDisabled=True, IncludeDeprecated=True
-    ):
+    for page in pages.paginate(Owners=["self"], IncludeDisabled=True, IncludeDeprecated=True):
         found.extend(page["Images"])
     return found
+
+
+def _is_ours(thing: Mapping[str, Any]) -> bool:
+    told = tags.tags_of(thing)
+    return all(told.get(key) for key in OURS)
 
 
 def _recipe(image: Mapping[str, Any]) -> str:
@@ -208,7 +219,10 @@ def _own_snapshots(clients: Clients) -> list[SnapshotTypeDef]:
     """Return the account's snapshots of Ingot."""
     pages = clients.ec2.get_paginator("describe_snapshots")
     return [
-        shot for page in pages.paginate(OwnerIds=["self"], Filters=OF_INGOT) for shot in page["Snapshots"]
+        shot
+        for page in pages.paginate(OwnerIds=["self"], Filters=OF_INGOT)
+        for shot in page["Snapshots"]
+        if _is_ours(shot)
     ]
 
 

@@ -96,9 +96,8 @@ def _publish_anew(
                 ami_id, started.snapshot_id, subject.recipe, subject.digest, subject.blocks.root_digest, sent
             )
         else:
+            # Not this attempt's: another machine may be testing it now, so a failure here leaves it alone.
             made = untested
-            trying.made("snapshot", made.snapshot_id)
-            trying.made("image", made.ami_id)
         return enter_tested(subject, made, clients, settings, trying, progress)
 
 
@@ -136,7 +135,7 @@ def prove(
     progress(
         f"test clone {instance_id} passed {len(subject.manifest.get('tests', []))} tests; terminating it"
     )
-    trying.drop_instances()
+    trying.release_instances(progress)
 
 
 def _enter(
@@ -147,13 +146,20 @@ def _enter(
     The tags come first: killed between the two, the next publish finds a tested AMI and only enters it.
     """
     ami.mark(clients, [made.ami_id, made.snapshot_id], tags.PUBLISHED)
+    if not made.reused:
+        # Before it is put: an interrupt right after that must not leave the registry naming an AMI that is removed.
+        trying.made("parameter", registry.entry(subject.recipe, subject.digest, made.ami_id))
     held = registry.put(clients, subject.recipe, subject.digest, subject.version, made.ami_id)
     if held == made.ami_id:
         trying.keep()
         progress(f"the registry names {made.ami_id}")
         return made
-    progress(f"another machine published {held} meanwhile; removing {made.ami_id}")
-    trying.undo(progress)
+    if made.reused:
+        progress(f"another machine published {held} meanwhile; {made.ami_id} stays, untested")
+        ami.mark(clients, [made.ami_id, made.snapshot_id], tags.UNTESTED)
+    else:
+        progress(f"another machine published {held} meanwhile; removing {made.ami_id}")
+        trying.undo(progress)
     winner = registry.find(clients, subject.recipe, subject.digest)
     if winner is None:
         raise PublishError(f"the registry named {held}, which is gone now", hint="publish again")

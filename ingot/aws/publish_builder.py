@@ -81,9 +81,7 @@ def _publish(
         if untested is None or manifest is None:
             made, manifest = _make(work, subject, clients, builder, settings, trying, progress)
         else:
-            made = untested
-            trying.made("snapshot", made.snapshot_id)
-            trying.made("image", made.ami_id)
+            made = untested  # not this attempt's to remove: ingot/aws/publish.py
         return enter_tested(_baked(subject, manifest), made, clients, settings, trying, progress)
 
 
@@ -114,7 +112,7 @@ def _make(
     watch = Watch(clients, instance_id, builder, progress)
     done = watch.follow()
     manifest = _manifest(clients, builder.bucket, job.manifest, done, subject)
-    trying.drop_instances()
+    trying.release_instances(progress)
     settings.keep_manifest(dict(manifest))
     made = _register(_baked(subject, manifest), clients, started, trying, progress)
     progress(_summary(watch, done, launched - begin, time.monotonic() - launched))

@@ -13,6 +13,7 @@ from ingot.aws.waiting import wait_until
 from ingot.errors import PublishError
 
 if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import ImageTypeDef
     from mypy_boto3_ssm import SSMClient
 
     from ingot.aws.clients import Clients
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 # Seconds. SSM checks that the AMI exists before the parameter appears:
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-ec2-aliases.html
 VISIBLE_LIMIT = 120.0
+# Seconds in which an entry that another machine is making must be there, or be gone.
+SETTLE_LIMIT = 180.0
 
 
 def parameter_name(recipe: str, digest: str) -> str:
@@ -43,60 +46,115 @@ def find(clients: Clients, recipe: str, digest: str) -> Published | None:
     An entry whose AMI is gone counts as none.
     """
     ami_id = lookup(clients.ssm, recipe, digest)
-    image = None if ami_id is None else ami.describe(clients, ami_id)
-    if image is None or image["State"] not in ("available", "pending"):
-        return None
-    return ami.as_published(image)
+    image = None if ami_id is None else _usable(clients, ami_id)
+    return None if image is None else ami.as_published(image)
+
+
+def _usable(clients: Clients, ami_id: str) -> ImageTypeDef | None:
+    image = ami.describe(clients, ami_id)
+    return image if image is not None and image["State"] in ("available", "pending") else None
 
 
 def put(clients: Clients, recipe: str, digest: str, version: str, ami_id: str) -> str:
     """Enter an AMI under a recipe digest, unless another machine was first; return the AMI id that the registry holds.
 
-    Only an entry whose AMI is gone is replaced. Overwrite=False makes the first writer win across machines.
+    Overwrite=False makes the first writer win across machines. Only an entry whose AMI is gone is replaced, by writing over it: AWS
+    asks for 30 s between deleting a name and using it again. Raises PublishError when the entry does not come to rest.
     """
     name = parameter_name(recipe, digest)
-    for _ in range(3):
-        try:
+    held = ""
+
+    def settled() -> bool:
+        nonlocal held
+        if _create(clients, name, recipe, digest, version, ami_id):
+            held = ami_id
+            _wait_visible(clients, recipe, digest)
+            return True
+        there = lookup(clients.ssm, recipe, digest)
+        if there is None:
+            return False  # another machine's value, which SSM still checks; or it was deleted this instant
+        if there != ami_id and _usable(clients, there) is None:
             clients.ssm.put_parameter(
                 Name=name,
                 Value=ami_id,
                 Type="String",
                 DataType="aws:ec2:image",
-                Overwrite=False,
-                Description=f"Ingot: the AMI of {recipe} {version}",
-                Tags=[
-                    {"Key": tags.RECIPE, "Value": recipe},
-                    {"Key": tags.DIGEST, "Value": digest},
-                    {"Key": tags.VERSION, "Value": version},
-                ],
+                Overwrite=True,
+                Description=_description(recipe, version),
             )
-        except ClientError as error:
-            if code_of(error) != "ParameterAlreadyExists":
-                raise
-            held = lookup(clients.ssm, recipe, digest)
-            if held == ami_id or (held is not None and ami.describe(clients, held) is not None):
-                return held
-            if held is not None:
-                _delete(clients, name)
-        else:
-            _wait_visible(clients, recipe, digest)
-            return ami_id
-    raise PublishError(
-        f"the registry's entry {name} keeps changing", hint="look who else publishes this recipe"
-    )
+            # Of two machines that repair it at once, the last one's value stays: that is what is read back.
+            there = _wait_visible(clients, recipe, digest, but=there)
+        held = there
+        return True
 
-
-def _wait_visible(clients: Clients, recipe: str, digest: str) -> None:
-    """Wait until SSM has checked the AMI id: templates that refer to the parameter would fail before."""
-    name = parameter_name(recipe, digest)
     try:
-        wait_until(
-            lambda: lookup(clients.ssm, recipe, digest) is not None, f"{name} to appear", limit=VISIBLE_LIMIT
+        wait_until(settled, f"{name} to come to rest", limit=SETTLE_LIMIT)
+    except TimeoutError as error:
+        raise PublishError(
+            f"the registry's entry {name} keeps changing: {error}", hint="look who else publishes this recipe"
+        ) from error
+    return held
+
+
+def _create(clients: Clients, name: str, recipe: str, digest: str, version: str, ami_id: str) -> bool:
+    """Make the entry; say whether there was none."""
+    try:
+        clients.ssm.put_parameter(
+            Name=name,
+            Value=ami_id,
+            Type="String",
+            DataType="aws:ec2:image",
+            Overwrite=False,
+            Description=_description(recipe, version),
+            Tags=[
+                {"Key": tags.RECIPE, "Value": recipe},
+                {"Key": tags.DIGEST, "Value": digest},
+                {"Key": tags.VERSION, "Value": version},
+            ],
         )
+    except ClientError as error:
+        if code_of(error) != "ParameterAlreadyExists":
+            raise
+        return False
+    return True
+
+
+def _description(recipe: str, version: str) -> str:
+    return f"Ingot: the AMI of {recipe} {version}"
+
+
+def _wait_visible(clients: Clients, recipe: str, digest: str, *, but: str | None = None) -> str:
+    """Wait until SSM has checked the AMI id: templates that refer to the parameter would fail before. Return what it shows then.
+
+    ``but``: the value that it showed before and shows until the new one is checked.
+    """
+    name = parameter_name(recipe, digest)
+    shown = ""
+
+    def visible() -> bool:
+        nonlocal shown
+        shown = lookup(clients.ssm, recipe, digest) or ""
+        return shown not in ("", but)
+
+    try:
+        wait_until(visible, f"{name} to appear", limit=VISIBLE_LIMIT)
     except TimeoutError as error:
         raise PublishError(
             f"SSM took {name} but does not show it: it could not confirm the AMI ({error})"
         ) from error
+    return shown
+
+
+def entry(recipe: str, digest: str, ami_id: str) -> str:
+    """Return how a journal names an AMI's entry: the parameter and what it is to hold."""
+    return f"{parameter_name(recipe, digest)}={ami_id}"
+
+
+def remove_entry(clients: Clients, named: str) -> None:
+    """Take back what ``entry`` named; a parameter that is gone, or holds another AMI, is left as it is."""
+    name, _, ami_id = named.partition("=")
+    _, _, recipe, digest = name.split("/")
+    remove(clients, recipe, digest, ami_id)
 
 
 def remove(clients: Clients, recipe: str, digest: str, ami_id: str) -> None:

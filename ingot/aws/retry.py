@@ -9,18 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from botocore.exceptions import ClientError
-
-from ingot.aws.failures import (
-    NETWORK_ERRORS,
-    THROTTLED,
-    AwsError,
-    code_of,
-    explain,
-    hint_for,
-    is_missing,
-    status_of,
-)
+from ingot.aws.failures import AwsError, explain, hint_for, is_missing, is_transient
 from ingot.errors import PublishError
 
 # AWS's own figure for exponential backoff with full jitter is a cap of 20 s; blocks are small and many, so less.
@@ -75,9 +64,7 @@ class Retries:
         """Say whether the same request may succeed at the next try."""
         if attempt >= ATTEMPTS:
             return False
-        if isinstance(error, ClientError):
-            return code_of(error) in THROTTLED or status_of(error) >= 500
-        return isinstance(error, NETWORK_ERRORS)
+        return is_transient(error)
 
     def _spend(self, what: str, error: Exception) -> None:
         with self._lock:

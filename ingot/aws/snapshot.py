@@ -29,6 +29,7 @@ from ingot.errors import PublishError
 
 if TYPE_CHECKING:
     from mypy_boto3_ebs.type_defs import CompleteSnapshotRequestTypeDef, StartSnapshotRequestTypeDef
+    from mypy_boto3_ec2.type_defs import SnapshotTypeDef
 
     from ingot.aws.clients import Clients
 
@@ -106,7 +107,7 @@ def send_blocks(clients: Clients, started: Started, disk: Path, blocks: BlockMap
 def complete(clients: Clients, started: Started, digests: list[str], progress: Progress) -> None:
     """Complete a snapshot whose written blocks have these digests, in the order of their indexes; wait until it is."""
     _complete(clients, started, digests)
-    wait_completed(clients, started.snapshot_id, progress)
+    wait_completed(clients, started, progress)
 
 
 def _complete(clients: Clients, started: Started, digests: list[str]) -> None:
@@ -134,27 +135,36 @@ def _complete(clients: Clients, started: Started, digests: list[str]) -> None:
         if attempts == 1 or not refused:
             raise
         try:
-            wait_until(
-                lambda: _state(clients, started.snapshot_id) == "completed", "", limit=LOST_ANSWER_LIMIT
-            )
+            wait_until(lambda: _is_completed(clients, started), "", limit=LOST_ANSWER_LIMIT)
         except TimeoutError:
             raise error from error.__cause__
 
 
-def _state(clients: Clients, snapshot_id: str) -> str:
-    return str(clients.ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"][0]["State"])
+def _describe(clients: Clients, started: Started) -> SnapshotTypeDef | None:
+    """Return the snapshot as EC2 describes it; None when EC2 does not know it yet, though EBS direct has it."""
+    try:
+        return clients.ec2.describe_snapshots(SnapshotIds=[started.snapshot_id])["Snapshots"][0]
+    except ClientError as error:
+        if not is_missing(error):
+            raise
+        if time.monotonic() < started.retries.settling:
+            return None
+        raise PublishError(f"{started.snapshot_id} vanished while it was completing") from error
 
 
-def wait_completed(clients: Clients, snapshot_id: str, progress: Progress) -> None:
+def _is_completed(clients: Clients, started: Started) -> bool:
+    shot = _describe(clients, started)
+    return shot is not None and shot["State"] == "completed"
+
+
+def wait_completed(clients: Clients, started: Started, progress: Progress) -> None:
     """Wait until EBS has the snapshot whole; raise PublishError when it reports an error or takes over an hour."""
+    snapshot_id = started.snapshot_id
 
     def completed() -> bool:
-        try:
-            shot = clients.ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"][0]
-        except ClientError as error:
-            if is_missing(error):
-                raise PublishError(f"{snapshot_id} vanished while it was completing") from error
-            raise
+        shot = _describe(clients, started)
+        if shot is None:
+            return False
         if shot["State"] == "error":
             raise PublishError(
                 f"EBS could not complete {snapshot_id}: {shot.get('StateMessage', 'no reason given')}"

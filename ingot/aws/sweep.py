@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ingot.aws import ami, tags
 from ingot.aws.image import Progress
 from ingot.aws.journal import Journal, Resource, Target, dead_journals
-from ingot.aws.orphans import OLD, find_tagged, remove_all
+from ingot.aws.orphans import KNOWN_AFTER, OLD, find_tagged, remove_all
 from ingot.errors import PublishError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def sweep(clients: Clients, own: Journal, directory: Path, target: Target, progr
     now = dt.datetime.now(dt.UTC)
     wanted = {tags.RECIPE: target.recipe, tags.STATE: tags.IN_PROGRESS}
     old = [resource for resource, made in find_tagged(clients, wanted) if now - made > OLD]
-    _remove(clients, old, progress)
+    _remove(clients, old, progress, known_by=0.0)
 
 
 def _finish_off(clients: Clients, journal: Journal, progress: Progress) -> None:
@@ -41,7 +41,7 @@ def _finish_off(clients: Clients, journal: Journal, progress: Progress) -> None:
         wanted = {tags.PUBLISH_ID: journal.publish_id, tags.STATE: tags.IN_PROGRESS}
         tagged = [resource for resource, _ in find_tagged(clients, wanted)]
     noted = [resource for resource in journal.resources if not _settled(clients, resource)]
-    _remove(clients, [*noted, *tagged], progress)
+    _remove(clients, [*noted, *tagged], progress, known_by=journal.written + KNOWN_AFTER)
 
 
 def _settled(clients: Clients, resource: Resource) -> bool:
@@ -57,11 +57,12 @@ def _settled(clients: Clients, resource: Resource) -> bool:
     return resource.kind == "parameter"
 
 
-def _remove(clients: Clients, resources: list[Resource], progress: Progress) -> None:
+def _remove(clients: Clients, resources: list[Resource], progress: Progress, *, known_by: float) -> None:
     stayed = remove_all(
         clients,
         resources,
         lambda resource: progress(f"removed {resource.kind} {resource.id} of a publish that died"),
+        known_by=known_by,
     )
     if stayed:
         told = "\n".join(f"  {resource.kind} {resource.id}: {why}" for resource, why in stayed)

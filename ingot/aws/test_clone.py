@@ -6,17 +6,21 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ingot.aws import console
+from ingot.aws import ami, console
 from ingot.aws.image import Progress, Subject
 from ingot.aws.instance import instance_state
-from ingot.aws.launch import launch
+from ingot.aws.launch import TEMPLATE_ROOT, launch, root_mappings
 from ingot.aws.settings import CloneSettings
 from ingot.aws.waiting import wait_until
 from ingot.errors import PublishError
 
 if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import EbsBlockDeviceTypeDef
+
     from ingot.aws.clients import Clients
 
+# As in the launch template: ingot/constructs/machines.py.
+ROOT_VOLUME: EbsBlockDeviceTypeDef = {"VolumeType": "gp3", "DeleteOnTermination": True, "Encrypted": True}
 USER_DATA = json.dumps({"ingot": {"test": True}})
 # Seconds between two looks at the console; EC2 throttles GetConsoleOutput earlier than most calls.
 LOOK_EVERY = 5.0
@@ -27,6 +31,9 @@ def launch_clone(
     clients: Clients, subject: Subject, ami_id: str, settings: CloneSettings, publish_id: str
 ) -> str:
     """Launch a clone in the first subnet that has room; return its instance id."""
+    # Of the AMI itself: one on a base AMI has the base's root device, and one that is adopted was not registered here.
+    image = ami.describe(clients, ami_id)
+    device = TEMPLATE_ROOT if image is None else image.get("RootDeviceName", TEMPLATE_ROOT)
     return launch(
         clients,
         template_id=settings.launch_template_id,
@@ -35,6 +42,7 @@ def launch_clone(
         user_data=USER_DATA,
         told=subject.tags(publish_id) | {"Name": f"ingot test of {subject.recipe} {subject.version}"},
         token=publish_id,
+        mappings=() if device == TEMPLATE_ROOT else root_mappings(device, ROOT_VOLUME),
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,24 @@ class GoldenAsset:
 
 @dataclass(frozen=True)
 class Assembly:
-    """A cloud assembly, the directory ``cdk.out``. ``bootstrap``: SSM parameters that tell where the CDK is bootstrapped."""
+    """A cloud assembly, the directory ``cdk.out``. ``bootstrap``: SSM parameters that tell where the CDK is bootstrapped.
+
+    ``places``: the account and region of each stack, None where the app leaves them to the caller.
+    """
 
     directory: Path
     stacks: tuple[str, ...]
     bootstrap: tuple[str, ...]
     images: tuple[GoldenAsset, ...]
+    places: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
+
+    def accounts(self, stacks: Iterable[str]) -> tuple[str, ...]:
+        """Return the accounts that some of these stacks name."""
+        return tuple(sorted({account for name in stacks if (account := self.places[name][0])}))
+
+    def regions(self, stacks: Iterable[str]) -> tuple[str, ...]:
+        """Return the regions that some of these stacks name."""
+        return tuple(sorted({region for name in stacks if (region := self.places[name][1])}))
 
 
 def read_assembly(directory: Path) -> Assembly:
@@ -50,7 +63,19 @@ def read_assembly(directory: Path) -> Assembly:
         found["bootstrapStackVersionSsmParameter"] for found in properties.values() if _bootstrapped(found)
     }
     names = tuple(found.get("stackName", name) for name, found in properties.items())
-    return Assembly(directory, names, tuple(sorted(bootstrap)), tuple(images))
+    places = {
+        name: _place(stack.get("environment", "")) for name, stack in zip(names, stacks.values(), strict=True)
+    }
+    return Assembly(directory, names, tuple(sorted(bootstrap)), tuple(images), places)
+
+
+def _place(environment: str) -> tuple[str | None, str | None]:
+    """Return account and region of ``aws://ACCOUNT/REGION``; the CDK writes unknown-account and unknown-region for what is open."""
+    account, _, region = environment.removeprefix("aws://").partition("/")
+    return (
+        None if account in ("", "unknown-account") else account,
+        None if region in ("", "unknown-region") else region,
+    )
 
 
 def _bootstrapped(properties: dict[str, Any]) -> bool:

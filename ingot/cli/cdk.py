@@ -15,8 +15,11 @@ from typing import IO
 from ingot.errors import IngotError, MissingToolError
 
 
-def environment() -> dict[str, str]:
-    """Return the caller's environment, in which the CDK CLI finds this virtual environment's Node.js and Python first."""
+def environment(region: str | None = None) -> dict[str, str]:
+    """Return the caller's environment, in which the CDK CLI finds this virtual environment's Node.js and Python first.
+
+    ``region``: what AWS_REGION is to be. Default: the caller's.
+    """
     path = os.pathsep.join(
         [
             *_node(),
@@ -26,7 +29,8 @@ def environment() -> dict[str, str]:
         ]
     )
     quiet = {"JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1"}
-    return {**quiet, **os.environ, "PATH": path}
+    chosen = {} if region is None else {"AWS_REGION": region}
+    return {**quiet, **os.environ, **chosen, "PATH": path}
 
 
 def _node() -> list[str]:
@@ -72,12 +76,12 @@ def attached(
             signal.signal(signal.SIGTERM, before)
 
 
-def cdk(arguments: Sequence[str], *, directory: Path | None = None) -> None:
-    """Run the CDK CLI, in ``directory``; raise IngotError when it fails.
+def cdk(arguments: Sequence[str], *, directory: Path | None = None, region: str | None = None) -> None:
+    """Run the CDK CLI, in ``directory``, for ``region``; raise IngotError when it fails.
 
     What it prints goes to stderr, the terminal where there is one: stdout is for the result.
     """
-    environ = environment()
+    environ = environment(region)
     status = attached([find(environ), *arguments], env=environ, stdout=sys.stderr, cwd=directory)
     if status != 0:
         raise IngotError(f"cdk {arguments[0]} failed with exit status {status}; what it said stands above")

@@ -60,10 +60,10 @@ def deploy(
             _bootstrap(connect())
         return
     with translated(), alone(Path.cwd()):
-        clients = connect()
         assembly = _synthesize(context or [])
-        _require_bootstrap(clients, assembly)
         chosen = _chosen(assembly, stack)
+        clients = _connect(assembly, chosen)
+        _require_bootstrap(clients, assembly)
         images = [image for image in assembly.images if image.stack in chosen]
         approval = ["--require-approval", require_approval]
         _publish_missing(clients, assembly, images, approval)
@@ -82,6 +82,25 @@ def _chosen(assembly: Assembly, stacks: list[str] | None) -> tuple[str, ...]:
         if name not in assembly.stacks:
             raise InputError(f"there is no stack {name!r}; the app has: {', '.join(assembly.stacks)}")
     return tuple(stacks or assembly.stacks)
+
+
+def _connect(assembly: Assembly, stacks: tuple[str, ...]) -> Clients:
+    """Return the clients of the region that these stacks name, else of the caller's.
+
+    Raises InputError: they name several regions, or another account than the caller's.
+    """
+    from ingot.aws.clients import connect, require_account
+
+    regions, accounts = assembly.regions(stacks), assembly.accounts(stacks)
+    if len(regions) > 1 or len(accounts) > 1:
+        raise InputError(
+            f"the stacks are in several places: {', '.join(accounts if len(accounts) > 1 else regions)}; expected one",
+            hint="name those of one account and region: ingot deploy --stack NAME --stack NAME",
+        )
+    clients = connect(region=regions[0] if regions else None)
+    for account in accounts:
+        require_account(clients, account, f"the stack {stacks[0]}" if len(stacks) == 1 else "the app")
+    return clients
 
 
 def _synthesize(context: list[str]) -> Assembly:
@@ -150,16 +169,16 @@ def _publish_missing(
         _say(f"{len(missing)} image(s) to publish; first the stack {BUILDER_STACK}, which that needs")
         _deploy(clients, assembly, (BUILDER_STACK,), ["--exclusively", *approval])
     for image in missing:
-        _publish(image)
+        _publish(image, clients.region)
 
 
-def _publish(image: GoldenAsset) -> None:
+def _publish(image: GoldenAsset, region: str) -> None:
     import subprocess
 
     from ingot.cli import cdk
 
     _say(f"publishing {image.recipe} {image.digest[:12]}")
-    status = cdk.attached(image.publish, env=cdk.environment(), stdout=subprocess.DEVNULL)
+    status = cdk.attached(image.publish, env=cdk.environment(region), stdout=subprocess.DEVNULL)
     if status != 0:
         # It has told why. Its exit code is ours: a missing tool is still a missing tool.
         raise typer.Exit(status)
@@ -175,7 +194,7 @@ def _deploy(clients: Clients, assembly: Assembly, stacks: tuple[str, ...], argum
     before = {name: _template(clients, name) for name in assembly.stacks}
     try:
         with told(clients, stacks, _say):
-            cdk.cdk(["deploy", "--app", str(assembly.directory), *stacks, *arguments])
+            cdk.cdk(["deploy", "--app", str(assembly.directory), *stacks, *arguments], region=clients.region)
     except KeyboardInterrupt as error:
         raise InterruptedDeploymentError from error
     return [name for name in assembly.stacks if _template(clients, name) != before[name]]

@@ -52,6 +52,12 @@ Packages = Annotated[
         help="Where the builder instance gets the packages. auto: the mirror, on the local cloud the bucket.",
     ),
 ]
+Region = Annotated[
+    str | None, typer.Option(help="The region to publish in. [default: AWS_REGION, else the profile's]")
+]
+Account = Annotated[
+    str | None, typer.Option(help="The account that the credentials have to be of; another one is an error.")
+]
 
 
 @app.command()
@@ -66,6 +72,8 @@ def publish(
     packages: Packages = "auto",
     env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = RECIPES,
+    region: Region = None,
+    account: Account = None,
 ) -> None:
     """Publish a recipe's image as an AMI, and print the AMI's id. What is published already is not published again."""
     if asset and no_test:
@@ -74,7 +82,8 @@ def publish(
         )
     _one_of("--builder", builder, MODES)
     _one_of("--packages", packages, PACKAGES)
-    from ingot.aws.clients import connect
+    from ingot.aws.clients import connect, require_account
+    from ingot.aws.failures import translated
     from ingot.recipe.digest import recipe_digest
 
     recipe = _load(name, recipes, env)
@@ -85,7 +94,10 @@ def publish(
             hint="it changed since the templates were made: run `cdk synth` again",
         )
     with _reporting(recipe.name, found, asset=asset) as reporter:
-        clients = connect()
+        clients = connect(region=region)
+        if account is not None:
+            with translated():
+                require_account(clients, account, "--account")
         published = publish_image(
             recipe,
             found,

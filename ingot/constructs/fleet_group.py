@@ -58,7 +58,11 @@ def launch_template(
         security_group=group,
         role=role,
         block_devices=[
-            root_volume(size=image.recipe.root_volume.size, initialization_rate=initialization_rate)
+            root_volume(
+                size=image.recipe.root_volume.size,
+                initialization_rate=initialization_rate,
+                device=image.root_device,
+            )
         ],
         detailed_monitoring=detailed_monitoring or None,
         require_imdsv2=True,

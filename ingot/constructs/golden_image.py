@@ -7,14 +7,17 @@ import sys
 from pathlib import Path
 
 import jsii
-from aws_cdk import Stack
+from aws_cdk import Stack, Token
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from ingot.constructs.builder import Builder
+from ingot.constructs.machines import ROOT_DEVICE
 from ingot.errors import InputError
+from ingot.recipe.amilock import AmiLock
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import RECIPE_FILE, find_recipe, load_recipe
+from ingot.recipe.lockfile import load_lock
 from ingot.recipe.model import Recipe
 
 # Where recipes are, from the working directory: that of cdk.json.
@@ -56,7 +59,7 @@ class GoldenImage(Construct):
             _deploy_first(stack, builder)
         stack.synthesizer.add_file_asset(
             source_hash=self._digest,
-            executable=_publish_command(self._recipe, self._digest),
+            executable=_publish_command(self._recipe, self._digest, stack),
             display_name=f"AMI of {self._recipe.name} {self._digest[:12]}",
         )
 
@@ -69,6 +72,29 @@ class GoldenImage(Construct):
     def recipe_digest(self) -> str:
         """The recipe digest: 64 hex digits."""
         return self._digest
+
+    @property
+    def root_device(self) -> str:
+        """The name of the AMI's root device: its base AMI's in the stack's region, by the lock, or that of images from scratch.
+
+        Raises InputError: the lock does not know the region, or the stack has none and the regions differ.
+        """
+        lock = load_lock(self._recipe)
+        if not isinstance(lock, AmiLock):
+            return ROOT_DEVICE
+        region = Stack.of(self).region
+        if region in lock.ami:
+            return lock.ami[region].root_device
+        names = {ami.root_device for ami in lock.ami.values()}
+        if not Token.is_unresolved(region) or len(names) != 1:
+            where = "a stack without a region" if Token.is_unresolved(region) else region
+            raise InputError(
+                f"{self.node.path}: the lock of {self._recipe.name} does not say what the root device is called in {where}; "
+                f"it has: {', '.join(sorted(lock.ami)) or 'no region'}",
+                hint="give the stack one of the lock's regions, or add its region: AWS_REGION=… ingot lock "
+                + self._recipe.name,
+            )
+        return names.pop()
 
     @property
     def ami_id(self) -> str:
@@ -105,14 +131,20 @@ def _deploy_first(stack: Stack, builder: Builder) -> None:
     stack.add_stack_dependency(other, "publishing an image needs the builder's launch templates")
 
 
-def _publish_command(recipe: Recipe, digest: str) -> list[str]:
-    """Return the command that the CDK CLI runs, from its own working directory, when the asset is not there yet."""
+def _publish_command(recipe: Recipe, digest: str, stack: Stack) -> list[str]:
+    """Return the command that the CDK CLI runs, from its own working directory, when the asset is not there yet.
+
+    It names the stack's region and account where the stack does: the caller's may be others, and an AMI is where it was published.
+    """
     directory, environment = recipe.directory, recipe.values.environment
     command = [_relative(Path(sys.executable)), "-m", "ingot.cli.main", "publish", directory.name]
     if directory.parent.absolute() != RECIPES.absolute():
         command += ["--recipes", _relative(directory.parent)]
     if environment is not None:
         command += ["--env", environment]
+    for option, value in (("--region", stack.region), ("--account", stack.account)):
+        if not Token.is_unresolved(value):
+            command += [option, value]
     return [*command, "--digest", digest, "--asset"]
 
 

@@ -8,20 +8,23 @@ from constructs import Construct
 
 from ingot.errors import InputError
 
-# The name of the root device in every AMI that Ingot registers: what Debian's and Amazon's own AMIs use. On Nitro
-# the machine sees an NVMe disk all the same; the name only ties the AMI's mapping and the launch template's together.
+# The name of the root device in every AMI that Ingot makes from scratch: what Debian's and Amazon's own AMIs use; one on a base AMI
+# has the base's. On Nitro the machine sees an NVMe disk all the same; the name only ties the AMI's mapping and the template's together.
 ROOT_DEVICE = "/dev/xvda"
 
 GIB = 1 << 30
 
 
-def root_volume(*, size: int | None = None, initialization_rate: int | None = None) -> ec2.BlockDevice:
+def root_volume(
+    *, size: int | None = None, initialization_rate: int | None = None, device: str = ROOT_DEVICE
+) -> ec2.BlockDevice:
     """Return the root disk: gp3, encrypted, gone with its machine; ``size`` in bytes, default: the snapshot's.
 
-    EBS counts in GiB: a part of one is rounded up. ``initialization_rate``: MiB/s, 100 to 300.
+    EBS counts in GiB: a part of one is rounded up. ``initialization_rate``: MiB/s, 100 to 300. ``device``: the AMI's root device; a
+    mapping of another name would be a second, blank volume.
     """
     return ec2.BlockDevice(
-        device_name=ROOT_DEVICE,
+        device_name=device,
         volume=ec2.BlockDeviceVolume(
             ec2.EbsDeviceProps(
                 encrypted=True,

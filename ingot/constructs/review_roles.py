@@ -59,6 +59,7 @@ class ReviewRoles(Construct):
             f"repo:{repository}:pull_request",
             f"Pull requests of {repository}: may look, may not deploy",
             {**looking, "NeverDeploy": never_deploying()},
+            hours=1,
         )
         self.deploy = self._role(
             "Deploy",
@@ -70,6 +71,8 @@ class ReviewRoles(Construct):
                 **({} if builder is None else {"Build": self._building(builder, stacks)}),
                 "Deploy": bootstrap_roles(self),
             },
+            # A bake on a builder instance may take two; what fails after it is cleaned up with the same credentials.
+            hours=4,
         )
 
     def _building(self, builder: Builder, stacks: Sequence[str]) -> iam.PolicyDocument:
@@ -85,7 +88,7 @@ class ReviewRoles(Construct):
         return provider.oidc_provider_arn
 
     def _role(
-        self, id_: str, subject: str, description: str, policies: dict[str, iam.PolicyDocument]
+        self, id_: str, subject: str, description: str, policies: dict[str, iam.PolicyDocument], *, hours: int
     ) -> iam.Role:
         claims = {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": subject}
         role = iam.Role(
@@ -94,7 +97,7 @@ class ReviewRoles(Construct):
             assumed_by=iam.WebIdentityPrincipal(self.provider_arn, {"StringEquals": claims}),
             description=description,
             inline_policies=policies,
-            max_session_duration=Duration.hours(1),
+            max_session_duration=Duration.hours(hours),
         )
         departs(
             role,

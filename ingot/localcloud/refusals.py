@@ -1,6 +1,6 @@
 """What moto takes and AWS refuses, or does only once: small rules, each with AWS's error code.
 
-Sources: EC2 API reference, RunInstances ("ClientToken"), "Ensuring idempotency" and "Error codes"; Elastic Load Balancing API reference,
+Sources: EC2 API reference, RunInstances ("ClientToken", "BlockDeviceMappings"), "Ensuring idempotency" and "Error codes"; Elastic Load Balancing API reference,
 CreateListener and ModifyListener ("DuplicateListener"); EC2 user guide, "List and filter your resources" (at most 200 values) and "Tag
 restrictions".
 """
@@ -13,12 +13,14 @@ from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.instances import InstanceBackend
 from moto.ec2.responses._base_response import EC2BaseResponse
 from moto.ec2.responses.instances import InstanceResponse
 from moto.ec2.responses.tags import TagResponse
 from moto.elbv2.exceptions import DuplicateListenerError
 from moto.elbv2.models import ELBv2Backend
 
+from ingot.localcloud.machines.launch import mappings, template_data
 from ingot.localcloud.moto_types import Moto
 
 LONGEST_TOKEN = 64  # ASCII characters
@@ -26,6 +28,7 @@ FILTER_VALUES = 200
 LONGEST_KEY, LONGEST_VALUE = 127, 256  # characters: EC2 API reference, "Tag"
 # moto's own, taken once: a process may start several clouds, one after the other.
 _RUN_INSTANCES: Callable[[Moto], ActionResult] = InstanceResponse.run_instances
+_LAUNCH: Callable[..., Moto] = InstanceBackend.run_instances
 _MODIFY_LISTENER: Callable[..., Moto] = ELBv2Backend.modify_listener
 _CREATE_LISTENER: Callable[..., Moto] = ELBv2Backend.create_listener
 _FILTERS: Callable[[Moto], dict[str, Any]] = EC2BaseResponse._filters_from_querystring
@@ -36,6 +39,8 @@ _launching = threading.Lock()
 def install() -> None:
     """Put the rules before moto's own methods. Parts that replace these methods later call ours."""
     InstanceResponse.run_instances = _run_instances
+    InstanceResponse._validate_block_device_mapping = staticmethod(_judged_with_the_ami)
+    InstanceBackend.run_instances = _launch
     ELBv2Backend.create_listener = _create_listener
     ELBv2Backend.modify_listener = _modify_listener
     EC2BaseResponse._filters_from_querystring = _filters
@@ -60,6 +65,19 @@ def _run_instances(handler: Moto) -> ActionResult:
         answer = _RUN_INSTANCES(handler)
         known[token] = request, answer.result
         return answer
+
+
+def _judged_with_the_ami(_mapping: Moto) -> None:
+    """RunInstances: moto asks each mapping for a size or a snapshot; EC2 takes them from the AMI where it has the device."""
+
+
+def _launch(backend: Moto, image_id: str | None, *rest: Moto, **named: Moto) -> Moto:
+    """RunInstances, and launches of Auto Scaling: the AMI's devices, the template's and the request's are one list."""
+    data = template_data(backend, named)
+    image = backend.amis.get(image_id or data.get("ImageId"))
+    if image is not None:
+        named["block_device_mappings"] = mappings(image, data, named.get("block_device_mappings"))
+    return _LAUNCH(backend, image_id, *rest, **named)
 
 
 def _launched_before(first: str, reservation: Moto, request: str) -> ActionResult:

@@ -71,6 +71,20 @@ class Publisher:
         self.account.root.ec2.deregister_image(ImageId=first.ami_id)
         publish(image, clients, settings, quiet)
 
+    def takes_back(self, clients):
+        """An error after the entry was put: it goes again, then what it names."""
+        image = self.image()
+        self.consoles.console = lambda _instance: result_line(image)
+        self.consoles.fail("PutParameter", lost=True, code="ValidationException", times=1)
+        before = holdings(self.account.root)
+        try:
+            with pytest.raises(PublishError, match="PutParameter was refused: ValidationException") as caught:
+                publish(image, clients, self.settings(clients), quiet)
+        finally:
+            self.consoles.heal()
+        assert "still there" not in str(caught.value)
+        assert holdings(self.account.root) == before
+
     def deploys(self, clients):
         """What `ingot deploy` asks besides."""
         assert deploy._has_parameter(clients, "/cdk-bootstrap/hnb659fds/version")
@@ -84,7 +98,7 @@ class Publisher:
 
     @property
     def scenes(self):
-        return [self.publishes, self.cleans_up, self.repairs, self.deploys]
+        return [self.publishes, self.cleans_up, self.repairs, self.takes_back, self.deploys]
 
 
 def fails_without(account, policy, number, action, scenes, *others):

@@ -26,7 +26,7 @@ def needed_by(account, publisher):
 
 
 def test_the_policy_is_enough(needed_by):
-    assert needed_by.keys() == {"publishes", "cleans_up", "repairs", "deploys"}
+    assert needed_by.keys() == {"publishes", "cleans_up", "repairs", "takes_back", "deploys"}
 
 
 def test_the_policy_allows_nothing_that_no_scene_asks_for(needed_by):

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from functools import partial
 
 import pytest
 from botocore.exceptions import ClientError
@@ -93,20 +94,25 @@ def denied(account, gardener):
     """The accesses of attempts on what is not Ingot's; all must be refused."""
     gardener.clear()
     ec2 = account.root.ec2
-    foreign = gardener.account.image()
-    snapshot = ec2.describe_images(ImageIds=[foreign])["Images"][0]["BlockDeviceMappings"][0]["Ebs"][
-        "SnapshotId"
-    ]
-    ec2.delete_tags(Resources=[foreign, snapshot], Tags=[{"Key": "ingot:recipe"}])
+    calls = []
+    clients = account.clients_with(POLICY)
+    for tag in ("ingot:recipe", "ingot:digest", "ingot:publish-id"):
+        # Others' tags may say one thing or another of Ingot's: all of them together are Ingot's alone.
+        foreign = gardener.account.image()
+        [image] = ec2.describe_images(ImageIds=[foreign])["Images"]
+        snapshot = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+        ec2.delete_tags(Resources=[foreign, snapshot], Tags=[{"Key": tag}])
+        calls += [
+            partial(clients.ec2.disable_image, ImageId=foreign),
+            partial(clients.ec2.deregister_image, ImageId=foreign),
+            partial(clients.ec2.delete_snapshot, SnapshotId=snapshot),
+        ]
     gardener.account.template("other-team", foreign, foreign, ours=False)
     [template] = ec2.describe_launch_templates(LaunchTemplateNames=["other-team"])["LaunchTemplates"]
-    clients = account.clients_with(POLICY)
     account.denied()
     found = []
     for call in (
-        lambda: clients.ec2.disable_image(ImageId=foreign),
-        lambda: clients.ec2.deregister_image(ImageId=foreign),
-        lambda: clients.ec2.delete_snapshot(SnapshotId=snapshot),
+        *calls,
         lambda: clients.ec2.delete_launch_template_versions(
             LaunchTemplateId=template["LaunchTemplateId"], Versions=["2"]
         ),

@@ -85,9 +85,12 @@ def clients(proxy, session_proxied):
 
 @pytest.fixture
 def clone_settings(direct):
-    template = direct.ec2.create_launch_template(
-        LaunchTemplateName="test-clone", LaunchTemplateData={"InstanceType": "t3.small"}
-    )["LaunchTemplate"]["LaunchTemplateId"]
+    # As ingot/constructs/machines.py has it: the root volume, with neither size nor snapshot.
+    root = {"Encrypted": True, "DeleteOnTermination": True, "VolumeType": "gp3"}
+    data = {"InstanceType": "t3.small", "BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": root}]}
+    template = direct.ec2.create_launch_template(LaunchTemplateName="test-clone", LaunchTemplateData=data)[
+        "LaunchTemplate"
+    ]["LaunchTemplateId"]
     subnets = [subnet["SubnetId"] for subnet in direct.ec2.describe_subnets()["Subnets"]][:2]
     return CloneSettings(template, tuple(subnets), limit=600.0)
 

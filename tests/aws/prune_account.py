@@ -17,8 +17,12 @@ class Account:
     def __init__(self, clients):
         self.clients = clients
 
+    @staticmethod
+    def marks(digest):
+        return {"ingot:digest": digest, "ingot:publish-id": digest[-32:]}
+
     def snapshot(self, recipe="web", state="published"):
-        told = {"ingot:recipe": recipe, "ingot:state": state}
+        told = {"ingot:recipe": recipe, "ingot:state": state, **self.marks(f"{next(NUMBERS):064x}")}
         made = self.clients.ebs.start_snapshot(VolumeSize=1, Tags=tag_list(told))["SnapshotId"]
         self.clients.ebs.complete_snapshot(SnapshotId=made, ChangedBlocksCount=0)
         self.clients.ec2.get_waiter("snapshot_completed").wait(
@@ -29,7 +33,7 @@ class Account:
     def image(self, recipe="web", *, entered=True, state="published", snapshot=None):
         """Register an AMI and enter it in the registry; return its id."""
         digest = f"{next(NUMBERS):064x}"
-        told = {"ingot:recipe": recipe, "ingot:digest": digest, "ingot:state": state}
+        told = {"ingot:recipe": recipe, "ingot:state": state, **self.marks(digest)}
         snapshot = snapshot or self.snapshot(recipe, state)
         mapping = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}
         ami_id = self.clients.ec2.register_image(

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from ingot.aws.base_ami import held_against, look_up
+from ingot.aws.base_ami import as_locked, held_against, look_up
 from ingot.cli.main import main
 from ingot.errors import InputError, PublishError
 from tests.aws.conftest import KEYS
@@ -52,6 +52,15 @@ def test_a_lock_keeps_id_owner_name_and_what_a_launch_needs(base):
         "root_size": 3,
         "boot_mode": "uefi-preferred",
     }
+
+
+@pytest.mark.parametrize(("architecture", "mode"), [("arm64", "uefi"), ("x86_64", "legacy-bios")])
+def test_an_ami_that_names_no_boot_mode_boots_as_its_architecture_does(architecture, mode, register, direct):
+    [image] = direct.ec2.describe_images(ImageIds=[register("company-base-1", Architecture=architecture)])[
+        "Images"
+    ]
+    del image["BootMode"]
+    assert as_locked(image)["boot_mode"] == mode
 
 
 def test_the_newest_of_a_name_is_taken_of_its_owner_alone(register, direct):

@@ -161,6 +161,36 @@ def test_foreign_images_are_not_even_looked_at(account, clients, direct):
     assert planned(clients).images == ()
 
 
+# What volumes of a fleet's clones have of an image's tags, and what would be left of a publish's.
+COPIED = [
+    {"ingot:recipe": "web"},
+    {"ingot:recipe": "web", "ingot:digest": "1" * 64},
+    {"ingot:recipe": "web", "ingot:publish-id": "1" * 32},
+    {"ingot:recipe": "web", "ingot:publish-id": "1" * 32, "ingot:digest": ""},
+]
+
+
+@pytest.mark.parametrize("told", COPIED)
+def test_backups_of_clones_are_not_ingots(told, account, clients, direct):
+    """Lifecycle Manager copies a volume's tags to its snapshots; whoever makes an AMI of a clone may copy the clone's."""
+    ec2 = direct.ec2
+    volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    backup = ec2.create_snapshot(
+        VolumeId=volume, TagSpecifications=[{"ResourceType": "snapshot", "Tags": tag_list(told)}]
+    )["SnapshotId"]
+    ami_id = account.image(entered=False)
+    ours = ["ingot:state", *account.marks("0" * 64)]
+    ec2.delete_tags(Resources=[ami_id], Tags=[{"Key": key} for key in ours])
+    ec2.create_tags(Resources=[ami_id], Tags=tag_list(told))
+    done = pruned(clients)
+    assert (done.images, done.stayed) == ([], [])
+    found = holdings(direct)
+    assert backup in found["snapshots"]
+    assert found["images"] == [ami_id]
+    [image] = ec2.describe_images(ImageIds=[ami_id])["Images"]
+    assert "DeprecationTime" not in image
+
+
 def test_old_versions_go_first_when_asked_for(account, clients, direct):
     amis = [account.image() for _ in range(5)]
     account.template("fleet", *amis)

@@ -9,6 +9,7 @@ import pytest
 from ingot.aws import tags
 from ingot.aws.base_ami import look_up
 from ingot.aws.blocks import BlockMap
+from ingot.aws.builder_checks import with_a_way_out
 from ingot.aws.readback import read_back
 from ingot.aws.registry import lookup
 from ingot.errors import PublishError
@@ -121,6 +122,20 @@ def test_subnets_without_a_way_out_are_said_before_anything_is_made(
     nothing_remains()
 
 
+def test_public_subnets_without_public_addresses_are_no_way_out(
+    publish, builder, direct, proxy, nothing_remains
+):
+    for subnet in builder.subnet_ids:
+        direct.ec2.modify_subnet_attribute(SubnetId=subnet, MapPublicIpOnLaunch={"Value": False})
+    with pytest.raises(PublishError, match="no automatic public addresses") as caught:
+        publish()
+    assert all(subnet in str(caught.value) for subnet in builder.subnet_ids)
+    assert proxy.seen["StartSnapshot"] == 0
+    nothing_remains()
+    direct.ec2.modify_subnet_attribute(SubnetId=builder.subnet_ids[1], MapPublicIpOnLaunch={"Value": True})
+    assert with_a_way_out(direct, builder.subnet_ids) == builder.subnet_ids[1:]
+
+
 @pytest.fixture
 def base_ami(direct, image_id):
     """The builder's image as a lock has a base AMI, with another root device."""
@@ -135,9 +150,23 @@ def base_ami(direct, image_id):
 
 
 def test_on_a_base_ami_the_builder_boots_it_and_the_image_boots_as_it_does(
-    base_ami, publish, direct, stand_in
+    base_ami, publish, direct, proxy, stand_in
 ):
+    clones = {}
+    told = proxy.console
+    attached = {"Name": "attachment.instance-id"}
+
+    def volumes(instance_id):
+        found = direct.ec2.describe_volumes(Filters=[attached | {"Values": [instance_id]}])["Volumes"]
+        clones[instance_id] = {
+            v["Attachments"][0]["Device"]: (v["SnapshotId"], v["Encrypted"]) for v in found
+        }
+        return told(instance_id)
+
+    proxy.console = volumes
     published = publish(base=base_ami)
+    [clone] = clones.keys() - {stand_in.instance_id}
+    assert clones[clone] == {"/dev/sda1": (published.snapshot_id, True)}
     [image] = direct.ec2.describe_images(ImageIds=[published.ami_id])["Images"]
     assert (image["BootMode"], image["RootDeviceName"]) == ("uefi-preferred", "/dev/sda1")
     [reservation] = direct.ec2.describe_instances(InstanceIds=[stand_in.instance_id])["Reservations"]

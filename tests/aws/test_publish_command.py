@@ -109,6 +109,18 @@ def test_without_the_builders_stack_it_says_what_to_deploy(store, ingot, direct)
     assert holdings(direct) == {}
 
 
+def test_another_account_or_region_than_the_stacks_is_not_published_to(store, builder, ingot, direct):
+    failed = ingot("publish", "web", "--account", "111122223333")
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert (
+        "are of the account 123456789012; expected 111122223333, which --account names\n  hint: "
+        in failed.stderr
+    )
+    elsewhere = ingot("publish", "web", "--region", "eu-west-1", "--account", "123456789012")
+    assert "IngotBuilder, which is not deployed in eu-west-1" in elsewhere.stderr
+    assert holdings(direct) == {}
+
+
 def test_another_digest_than_expected_is_bad_input(store, ingot):
     failed = ingot("publish", "web", "--digest", "0" * 64)
     assert (failed.returncode, failed.stdout) == (2, "")

@@ -53,6 +53,7 @@ import json, os, pathlib, signal, sys, time
 here = pathlib.Path(os.environ["RECORDS"])
 with (here / "calls").open("a") as calls:
     print(json.dumps(["publish", *sys.argv[4:]]), file=calls)
+(here / "region").write_text(os.environ["AWS_REGION"])
 def clean_up(*_):
     time.sleep(1)  # longer than subprocess.run would let it live
     (here / "cleaned").touch()
@@ -98,7 +99,7 @@ def write_assembly(directory: Path, publish: Path) -> None:
         version = {"bootstrapStackVersionSsmParameter": "/cdk-bootstrap/hnb659fds/version"}
         artifacts[name] = {
             "type": "aws:cloudformation:stack",
-            "environment": "aws://1/r",
+            "environment": "aws://unknown-account/unknown-region",
             "properties": version,
         }
         artifacts[f"{name}.assets"] = {
@@ -210,6 +211,51 @@ def test_a_missing_image_is_published_after_the_builder_and_before_the_rest(proj
     out, err = capfd.readouterr()
     assert out == ""
     assert "1 image(s) to publish" in err
+
+
+def place(project: Path, **environments: str) -> None:
+    """Say where stacks are deployed to, as the CDK does."""
+    file = project / "cdk.out" / "manifest.json"
+    manifest = json.loads(file.read_text())
+    for stack, environment in environments.items():
+        manifest["artifacts"][stack]["environment"] = environment
+    file.write_text(json.dumps(manifest))
+
+
+def test_images_go_to_the_region_of_the_stacks(project, capfd):
+    here = "aws://123456789012/eu-west-1"
+    place(project, IngotBuilder=here, IngotFleet=here)
+    publish_image()  # in the caller's region, which is another one
+    ssm = boto3.client("ssm", region_name="eu-west-1")
+    assert deploy() == 1
+    assert "run: cdk bootstrap aws://123456789012/eu-west-1" in capfd.readouterr().err
+    ssm.put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="21", Type="String")
+    try:
+        assert deploy() == 0
+    finally:
+        ssm.delete_parameter(Name="/cdk-bootstrap/hnb659fds/version")
+    assert ["publish", "web", "--digest", DIGEST] in calls(project)
+    assert (project / "region").read_text() == "eu-west-1"
+
+
+@pytest.mark.parametrize(
+    ("fleet", "message"),
+    [
+        (
+            "aws://111122223333/us-east-1",
+            "the credentials in use are of the account 123456789012; expected 111122223333, which the app names",
+        ),
+        (
+            "aws://unknown-account/eu-west-1",
+            "the stacks are in several places: eu-west-1, us-east-1; expected one",
+        ),
+    ],
+)
+def test_a_place_that_cannot_be_is_said_before_anything_is_made(project, capfd, fleet, message):
+    place(project, IngotBuilder="aws://unknown-account/us-east-1", IngotFleet=fleet)
+    assert deploy() == 2
+    assert message in capfd.readouterr().err
+    assert calls(project) == [SYNTH]
 
 
 def test_a_published_image_is_not_published_again(project, capfd, monkeypatch):

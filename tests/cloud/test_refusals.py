@@ -74,6 +74,39 @@ def test_the_token_of_a_terminated_instance_is_refused(client: Any, image_id: st
     assert code_of(caught) == "IdempotentInstanceTerminated"
 
 
+ENCRYPTED = {"Encrypted": True, "VolumeType": "gp3"}
+
+
+def volumes(client: Any, instance_id: str) -> dict[str, bool]:
+    """Each device of an instance, and whether its volume is encrypted."""
+    attached = [{"Name": "attachment.instance-id", "Values": [instance_id]}]
+    found = client("ec2").describe_volumes(Filters=attached)["Volumes"]
+    return {volume["Attachments"][0]["Device"]: volume["Encrypted"] for volume in found}
+
+
+def test_a_device_that_the_ami_lacks_needs_a_size_or_a_snapshot(client: Any, image_id: str) -> None:
+    template = client("ec2").create_launch_template(
+        LaunchTemplateName="other-root",
+        LaunchTemplateData={"BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": ENCRYPTED}]},
+    )["LaunchTemplate"]["LaunchTemplateId"]
+    by_template = {"LaunchTemplate": {"LaunchTemplateId": template}}
+    for number, changed in enumerate(
+        [by_template, {"BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": ENCRYPTED}]}]
+    ):
+        with pytest.raises(ClientError) as caught:
+            launch(client, image_id, f"device-{number}", **changed)
+        assert code_of(caught) == "MissingParameter"
+    without = [{"DeviceName": "/dev/sda1", "NoDevice": ""}]
+    found = launch(client, image_id, "device-2", **by_template, BlockDeviceMappings=without)
+    assert list(volumes(client, found)) == ["/dev/xvda"]
+
+
+def test_a_device_of_the_ami_has_its_snapshot(client: Any, image_id: str) -> None:
+    root = [{"DeviceName": "/dev/xvda", "Ebs": ENCRYPTED}]
+    found = launch(client, image_id, "root", BlockDeviceMappings=root)
+    assert volumes(client, found) == {"/dev/xvda": True}
+
+
 def test_a_token_of_65_characters_is_refused(client: Any, image_id: str) -> None:
     with pytest.raises(ClientError) as caught:
         launch(client, image_id, "x" * 65)

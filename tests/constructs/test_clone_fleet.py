@@ -59,6 +59,40 @@ def test_the_root_volume_is_rounded_up_to_a_gib(project, stack):
     assert data["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"] == 3
 
 
+def on_base(project, **devices: str) -> str:
+    """Write a recipe on a base AMI, and its lock with the root device's name in each region; return its name."""
+    directory = write_recipe(project, "based")
+    recipe = (directory / "recipe.yaml").read_text().replace("{debian: bookworm}", "{ami: {ssm: /aws/x}}")
+    (directory / "recipe.yaml").write_text(recipe)
+    ami = {"id": "ami-0123456789abcdef0", "owner": "099720109477", "name": "noble", "root_size": 8}
+    ami |= {"created": "2026-01-01T00:00:00.000Z", "boot_mode": "uefi-preferred"}
+    lock = {"format": 1, "architecture": "x86_64", "source": '{"ssm": "/aws/x"}', "epoch": 1700000000}
+    regions = {name.replace("_", "-"): ami | {"root_device": device} for name, device in devices.items()}
+    (directory / "recipe.lock").write_text(json.dumps(lock | {"ami": regions}))
+    return directory.name
+
+
+@pytest.mark.parametrize("region", ["eu-west-1", None])
+def test_the_root_volume_of_an_image_on_a_base_ami_has_the_bases_name(project, region):
+    stack = Stack(App(), "Fleet", env=None if region is None else {"region": region})
+    name = on_base(project, eu_west_1="/dev/sda1")
+    CloneFleet(stack, "Fleet", image=GoldenImage(stack, "Image", recipe=name))
+    data = one(Template.from_stack(stack), "AWS::EC2::LaunchTemplate")["Properties"]["LaunchTemplateData"]
+    assert [mapping["DeviceName"] for mapping in data["BlockDeviceMappings"]] == ["/dev/sda1"]
+
+
+@pytest.mark.parametrize(
+    ("region", "where"), [("us-east-1", "us-east-1"), (None, "a stack without a region")]
+)
+def test_a_root_device_that_the_lock_does_not_name_is_said(project, region, where):
+    stack = Stack(App(), "Fleet", env=None if region is None else {"region": region})
+    image = GoldenImage(stack, "Image", recipe=on_base(project, eu_west_1="/dev/sda1", eu_west_2="/dev/xvda"))
+    with pytest.raises(
+        InputError, match=f"what the root device is called in {where}; it has: eu-west-1, eu-"
+    ):
+        CloneFleet(stack, "Fleet", image=image)
+
+
 def test_clones_take_connections_from_the_load_balancer_alone(stack, image):
     CloneFleet(stack, "Fleet", image=image)
     template = Template.from_stack(stack)

@@ -40,6 +40,23 @@ def test_the_command_publishes_that_digest_and_knows_no_path_outside(project, st
     assert str(project) not in json.dumps(source)
 
 
+@pytest.mark.parametrize(
+    ("env", "options"),
+    [
+        ({"region": "eu-west-1"}, ["--region", "eu-west-1"]),
+        (
+            {"region": "eu-west-1", "account": "111122223333"},
+            ["--region", "eu-west-1", "--account", "111122223333"],
+        ),
+    ],
+)
+def test_the_image_goes_where_the_stack_goes_whoever_calls(project, env, options):
+    stack = Stack(App(), "Placed", env=env)
+    image = GoldenImage(stack, "Image", recipe="web")
+    _, source = golden_asset(stack)
+    assert source["executable"][4:] == ["web", *options, "--digest", image.recipe_digest, "--asset"]
+
+
 def test_a_recipe_elsewhere_is_named_by_its_directory(project, stack):
     directory = write_recipe(project / "team", "api")
     GoldenImage(stack, "Image", recipe=directory)

@@ -10,6 +10,7 @@ from aws_cdk import App, Aspects, Stack
 from aws_cdk.assertions import Annotations, Match
 from cdk_nag import AwsSolutionsChecks
 from cfnlint.api import lint
+from ruamel.yaml import YAML
 
 from ingot.constructs import ReviewRoles
 from ingot.errors import InputError
@@ -50,6 +51,16 @@ def policy(template, word):
 def actions(statement):
     found = statement["Action"]
     return [found] if isinstance(found, str) else found
+
+
+def test_the_credentials_of_a_deployment_last_as_long_as_its_job_may(project):
+    """A bake on a builder instance may take two hours, and what fails at its end has to be cleaned up with the same credentials."""
+    [job] = YAML(typ="safe").load(ROOT / ".github" / "workflows" / "deploy.yml")["jobs"].values()
+    [asked] = [step["with"] for step in job["steps"] if "role-to-assume" in step.get("with", {})]
+    made = template(project)
+    assert role(made, "publishes and deploys")["MaxSessionDuration"] == asked["role-duration-seconds"]
+    assert asked["role-duration-seconds"] > job["timeout-minutes"] * 60 >= 7200
+    assert role(made, "may look")["MaxSessionDuration"] == 3600
 
 
 def test_the_template_is_the_reviewed_one(project):

@@ -137,7 +137,10 @@ def metadata_options(image: Moto, data: dict[str, Any], asked: dict[str, Any] | 
 
 
 def mappings(image: Moto, data: dict[str, Any], asked: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
-    """Return the block device mappings: each device of the AMI, overlaid by the template's and the request's keys."""
+    """Return the block device mappings: each device of the AMI, overlaid by the template's and the request's keys.
+
+    A device that the AMI does not have is a volume more: raises EC2ClientError when nothing says what is on it or how large it is.
+    """
     devices: dict[str, dict[str, Any]] = {}
     for source in (image.block_device_mappings, data.get("BlockDeviceMappings") or [], asked or []):
         for mapping in source:
@@ -146,10 +149,18 @@ def mappings(image: Moto, data: dict[str, Any], asked: list[dict[str, Any]] | No
             known["Ebs"] = known["Ebs"] | {
                 k: v for k, v in dict(mapping.get("Ebs") or {}).items() if v is not None
             }
-            if "NoDevice" in mapping:
-                known["NoDevice"] = mapping["NoDevice"]
+            known |= {
+                key: mapping[key] for key in ("NoDevice", "VirtualName") if mapping.get(key) is not None
+            }
     for mapping in devices.values():
         mapping["Ebs"] = _typed(mapping["Ebs"])
+        left_out = mapping.get("NoDevice") == "" or mapping.get("VirtualName")
+        if not (left_out or mapping["Ebs"].get("SnapshotId") or mapping["Ebs"].get("VolumeSize")):
+            raise EC2ClientError(
+                "MissingParameter",
+                f"The request must contain the parameter size or snapshotId (device {mapping['DeviceName']}, "
+                "which the AMI does not have)",
+            )
     return list(devices.values())
 
 
