@@ -35,10 +35,21 @@ class TestCapacity:
         world.up()
         assert len(world.members) == 2
 
+    def test_who_does_not_serve_goes_before_the_zones_are_even(self, world):
+        world.group.desired_capacity = 4
+        world.up()
+        newest = max(world.members, key=lambda member: member.launched)
+        for member in world.members:
+            member.instance.placement.zone = "b" if member is newest else "a"
+        world.cloud.targets[newest.instance_id] = "initial"
+        world.group.desired_capacity = 3
+        world.step()
+        assert [m for m in world.members if not m.alive] == [newest]
+
     def test_protected_instances_stay(self, world):
         for member in world.members:
             member.protected_from_scale_in = True
-        assert surplus(world.members, 1, {}) == []
+        assert surplus(world.members, 1, {}, lambda member: True) == []
 
     def test_what_ec2_refuses_is_tried_again_later_and_told(self):
         world = World()

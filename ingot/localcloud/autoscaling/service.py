@@ -202,9 +202,9 @@ class AutoScaling:
         why = refresh.must_fail(view.now, [name for name, state in alarms.items() if state == "ALARM"])
         if why is not None:
             self._fail(group, refresh, why)
-            return Moves()
+            return refresh.standstill(view) if refresh.active else Moves()
         if refresh.must_wait(view.now, [name for name, state in alarms.items() if state != "OK"]):
-            return Moves()
+            return refresh.standstill(view)
         moves = refresh.step(view)
         if not refresh.active:
             self._log(f"autoscaling: {group.name}: refresh {refresh.id} {refresh.status} {refresh.reason}")
