@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -214,3 +215,40 @@ def test_aws_refusals(world, stays, given, code):
     with pytest.raises(ClientError) as refusal:
         launch(world, stays, **given)
     assert refusal.value.response["Error"]["Code"] == code
+
+
+class SlowDisks:
+    """A qemu-img before the real one on the PATH: it waits until the test lets it go on."""
+
+    def __init__(self, directory):
+        self.began, self.go_on = directory / "began", directory / "go-on"
+        tool = directory / "qemu-img"
+        tool.write_text(
+            f"#!/bin/sh\ntouch '{self.began}'\nwhile [ ! -e '{self.go_on}' ]; do sleep 0.05; done\n"
+            f"exec '{shutil.which('qemu-img')}' \"$@\"\n"
+        )
+        tool.chmod(0o755)
+
+    def wait(self):
+        eventually(self.began.exists, bool)
+
+
+@pytest.fixture
+def slow_disks(tmp_path, monkeypatch):
+    made = SlowDisks(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    yield made
+    made.go_on.touch()
+
+
+def test_an_instance_that_is_terminated_while_its_disk_is_made_leaves_no_machine(world, stays, slow_disks):
+    instance_id = launch(world, stays)["InstanceId"]
+    slow_disks.wait()
+    world.client("ec2").terminate_instances(InstanceIds=[instance_id])
+    until(world, instance_id, "terminated")
+    slow_disks.go_on.touch()
+    eventually(lambda: [line for line in world.log if f"{instance_id} runs as" in line], bool)
+    eventually(lambda: processes(world.context.directory, instance_id), lambda found: not found, limit=20)
+    disk = world.context.directory / "machines" / instance_id / "disk.qcow2"
+    eventually(disk.exists, lambda there: not there, limit=20)
+    assert instance_of(world, instance_id)["State"]["Name"] == "terminated"
