@@ -1,10 +1,12 @@
 """Auto Scaling: capacity and health, on a clock that we turn."""
 
 import pytest
+from moto.autoscaling.exceptions import AutoscalingClientError
 
+from ingot.localcloud.autoscaling.members import members_of
 from ingot.localcloud.autoscaling.reconcile import surplus
 
-from .autoscaling_world import World
+from .autoscaling_world import Group, World
 
 
 @pytest.fixture
@@ -112,3 +114,39 @@ def test_a_deleted_group_empties_first(world):
     assert world.groups
     world.up()
     assert world.groups == []
+
+
+class TestDeletedVersion:
+    @pytest.fixture
+    def world(self):
+        """A group whose launch template lost its version, as moto says it, and another group after it."""
+        world = World().up()
+        world.group.ec2_launch_template.delete("1")
+        world.groups.append(Group(name="other"))
+        return world
+
+    def test_it_starves_no_other_group_and_its_activities_tell(self, world):
+        world.cloud.states[world.members[0].instance_id] = "terminated"
+        world.up()
+        assert len(members_of(world.groups[1])) == 2
+        [line, *_] = world.service.reconciler.activities["g"]
+        assert line.status == "Failed"
+        assert "InvalidLaunchTemplateId.VersionNotFound" in line.shown()["StatusMessage"]
+
+    def test_the_group_can_still_shrink(self, world):
+        world.group.min_size = world.group.desired_capacity = 1
+        world.up()
+        assert len(world.members) == 1
+
+    def test_a_refresh_is_refused(self, world):
+        with pytest.raises(AutoscalingClientError, match="VersionNotFound") as error:
+            world.refresh()
+        assert error.value.code == "ValidationError"
+
+
+def test_a_group_that_cannot_be_stepped_starves_no_other():
+    world = World()
+    world.group.target_group_arns = None  # nothing that the loop expects
+    world.groups.append(Group(name="other"))
+    world.up()
+    assert len(members_of(world.groups[1])) == 2

@@ -11,6 +11,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from moto.core.exceptions import ServiceException
+
 from ingot.errors import CloudError
 from ingot.localcloud.autoscaling.driver import Driver
 from ingot.localcloud.autoscaling.members import KEPT_ACTIVITIES, Activity, Member, members_of
@@ -133,7 +135,10 @@ class Reconciler:
             if _suspended(group, "Launch") or not self._launch(group, size):
                 break
         if len(alive) > size and not _suspended(group, "Terminate"):
-            template = current_template(group)
+            try:
+                template = current_template(group)
+            except CloudError:  # its version was deleted, as everyone learns who launches: all members are old
+                template = {}
             for member in surplus(alive, len(alive) - size, template, lambda m: self._serves(group, m)):
                 self.end(
                     group, member, f"a difference between desired and actual capacity shrank it to {size}"
@@ -180,7 +185,10 @@ def current_template(group: Moto) -> dict[str, str]:
     template = group.ec2_launch_template
     if template is None:
         raise CloudError("ValidationError: the local cloud launches from launch templates only")
-    version = template.get_version(group.launch_template_version).number
+    try:
+        version = template.get_version(group.launch_template_version).number
+    except ServiceException as error:  # it was deleted
+        raise CloudError(f"{error.code}: {error.message}") from error
     return {"LaunchTemplateId": template.id, "LaunchTemplateName": template.name, "Version": str(version)}
 
 
