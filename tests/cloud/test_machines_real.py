@@ -64,8 +64,10 @@ def instance_of(world, instance_id):
     return reservation["Instances"][0]
 
 
-def until(world, instance_id, state):
-    return eventually(lambda: instance_of(world, instance_id), lambda known: known["State"]["Name"] == state)
+def until(world, instance_id, state, limit=300):
+    return eventually(
+        lambda: instance_of(world, instance_id), lambda known: known["State"]["Name"] == state, limit
+    )
 
 
 def eventually(look, condition, limit=300):
@@ -252,3 +254,31 @@ def test_an_instance_that_is_terminated_while_its_disk_is_made_leaves_no_machine
     disk = world.context.directory / "machines" / instance_id / "disk.qcow2"
     eventually(disk.exists, lambda there: not there, limit=20)
     assert instance_of(world, instance_id)["State"]["Name"] == "terminated"
+
+
+def test_an_instance_whose_process_cannot_be_written_down_is_terminated(world, stays, slow_disks, tmp_path):
+    """As on a disk that is full by then: a link to nowhere takes no bytes either."""
+    instance_id = launch(world, stays)["InstanceId"]
+    slow_disks.wait()
+    directory = world.context.directory / "machines" / instance_id
+    (directory / "process.json").symlink_to(tmp_path / "nowhere" / "process.json")
+    slow_disks.go_on.touch()
+    ended = until(world, instance_id, "terminated", limit=60)
+    assert ended["StateReason"]["Code"] == "Server.InternalError"
+    assert "process.json" in ended["StateReason"]["Message"]
+    assert processes(world.context.directory, instance_id) == []
+    assert not (directory / "disk.qcow2").exists()
+
+
+def test_an_instance_whose_blocks_cannot_be_read_is_terminated(world):
+    code = PRINT + HALT + b"lost"  # a block that no other image has
+    image_id = register(world, "lost", code)
+    [block] = [
+        path
+        for path in (world.context.directory / "ebs" / "blocks").rglob("*")
+        if path.is_file() and path.read_bytes() == sector(code)
+    ]
+    block.unlink()
+    ended = until(world, launch(world, image_id)["InstanceId"], "terminated", limit=60)
+    assert ended["StateReason"]["Code"] == "Server.InternalError"
+    assert block.name in ended["StateReason"]["Message"]

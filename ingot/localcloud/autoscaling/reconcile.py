@@ -137,7 +137,9 @@ class Reconciler:
         if len(alive) > size and not _suspended(group, "Terminate"):
             try:
                 template = current_template(group)
-            except CloudError:  # its version was deleted, as everyone learns who launches: all members are old
+            except (
+                CloudError
+            ):  # its version was deleted, as everyone learns who launches: all members are old
                 template = {}
             for member in surplus(alive, len(alive) - size, template, lambda m: self._serves(group, m)):
                 self.end(

@@ -84,6 +84,9 @@ class InstanceMachines:
         except CloudError as error:
             self._fail(instance, NO_SNAPSHOT[0], f"{NO_SNAPSHOT[1]}: {error.message}")
             return
+        except OSError as error:  # a full disk, a block that cannot be read
+            self._fail(instance, ON_LAUNCH[0], f"{ON_LAUNCH[1]}: {error}")
+            return
         with self._lock:  # it may have been terminated meanwhile
             volume = instance.block_device_mapping.get(image.root_device_name)
             if volume is None or instance.state != "pending":
