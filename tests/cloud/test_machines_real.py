@@ -282,3 +282,49 @@ def test_an_instance_whose_blocks_cannot_be_read_is_terminated(world):
     ended = until(world, launch(world, image_id)["InstanceId"], "terminated", limit=60)
     assert ended["StateReason"]["Code"] == "Server.InternalError"
     assert block.name in ended["StateReason"]["Message"]
+
+
+class TestRefusedBeforeAnythingExists:
+    """No instance stays in the account when AWS says no."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_is_launched(self, world):
+        def known():
+            reservations = world.client("ec2").describe_instances()["Reservations"]
+            return [i["InstanceId"] for r in reservations for i in r["Instances"]]
+
+        before = known()
+        yield
+        assert known() == before
+
+    def refused(self, world, image_id, **given):
+        with pytest.raises(ClientError) as refusal:
+            launch(world, image_id, **given)
+        return refusal.value.response["Error"]["Code"]
+
+    def test_a_volume_smaller_than_its_snapshot(self, world):
+        snapshot = world.snapshot({0: sector(HALT + b"large")}, size=2)
+        mapping = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}
+        image_id = register(world, "large", HALT, BlockDeviceMappings=[mapping])
+        small = [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 1}}]
+        assert self.refused(world, image_id, BlockDeviceMappings=small) == "InvalidBlockDeviceMapping"
+
+    def test_an_unknown_key_pair(self, world, stays):
+        assert self.refused(world, stays, KeyName="nobodys") == "InvalidKeyPair.NotFound"
+
+    @pytest.mark.parametrize(
+        ("name", "data", "code"),
+        [
+            ("by-name", {"IamInstanceProfile": {"Name": "nobodys"}}, "InvalidParameterValue"),
+            (
+                "by-arn",
+                {"IamInstanceProfile": {"Arn": "arn:aws:iam::123456789012:instance-profile/nobodys"}},
+                "InvalidParameterValue",
+            ),
+            ("by-key", {"KeyName": "nobodys"}, "InvalidKeyPair.NotFound"),
+        ],
+    )
+    def test_what_a_launch_template_names_and_nobody_has(self, world, stays, name, data, code):
+        world.client("ec2").create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)
+        named = {"LaunchTemplateName": name, "Version": "1"}
+        assert self.refused(world, stays, LaunchTemplate=named) == code

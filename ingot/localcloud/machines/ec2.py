@@ -97,7 +97,7 @@ class InstanceMachines:
         nic = instance.nics[0]
         spec = MachineSpec(
             instance.id, memory, cpus, instance.private_ip, nic.mac_address, base,
-            max(int(volume.size) * GIB, base.stat().st_size), volume.volume_id,
+            int(volume.size) * GIB, volume.volume_id,
             outbound=_may_go_out(instance),
             uefi=image.boot_mode in ("uefi", "uefi-preferred") and "uefi" in kind.boot_modes,
         )  # fmt: skip
