@@ -25,8 +25,9 @@ from pathlib import Path
 from ingot import paths
 from ingot.errors import CloudError
 from ingot.localcloud.environment import URL_PORT, no_proxy, url_port
+from ingot.localcloud.machines.machine import sweep
 from ingot.localcloud.machines.qemu import require_tools
-from ingot.localcloud.server import ADDRESS, CloudServer
+from ingot.localcloud.server import ADDRESS, CloudServer, remove_data
 
 DEFAULT_PORT = 5566
 START_LIMIT = 120  # seconds; importing moto takes about 5 on an idle machine
@@ -193,7 +194,8 @@ def down(*, progress: Callable[[str], None]) -> bool:
     """End the cloud and everything that it started; return whether it ran. Images stay in the store."""
     record = running()
     if record is None:
-        _file().unlink(missing_ok=True)
+        if _file().exists():  # its process was killed, and had no time to clear up
+            _clear_up(progress)
         return False
     progress(f"stopping the local cloud (process {record.pid})")
     if record.alive():
@@ -205,8 +207,15 @@ def down(*, progress: Callable[[str], None]) -> bool:
             os.kill(record.pid, signal.SIGKILL)
             deadline += STOP_LIMIT
         time.sleep(POLL)
-    _file().unlink(missing_ok=True)
+    _clear_up(progress)
     return True
+
+
+def _clear_up(progress: Callable[[str], None]) -> None:
+    """Remove the record, the blocks and the disks of a cloud that has ended; nothing is left of one that ended by itself."""
+    sweep(paths.cloud() / "machines")
+    remove_data(paths.cloud(), progress)
+    _file().unlink(missing_ok=True)
 
 
 def _log(line: str) -> None:

@@ -1,24 +1,29 @@
 """What moto takes and AWS refuses, or does only once: small rules, each with AWS's error code.
 
-Sources: EC2 API reference, RunInstances ("ClientToken", "BlockDeviceMappings"), "Ensuring idempotency" and "Error codes"; Elastic Load Balancing API reference,
-CreateListener and ModifyListener ("DuplicateListener"); EC2 user guide, "List and filter your resources" (at most 200 values) and "Tag
+Sources: EC2 API reference, RunInstances ("ClientToken", "BlockDeviceMappings"), "Ensuring idempotency" and "Error codes"; Elastic Load Balancing
+API reference, CreateListener and ModifyListener ("DuplicateListener"), CreateLoadBalancer, DeleteLoadBalancer; Systems Manager API
+reference, PutParameter; EC2 user guide, "List and filter your resources" (at most 200 values) and "Tag
 restrictions".
 """
 
 from __future__ import annotations
 
+import inspect
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instances import InstanceBackend
 from moto.ec2.responses._base_response import EC2BaseResponse
 from moto.ec2.responses.instances import InstanceResponse
 from moto.ec2.responses.tags import TagResponse
-from moto.elbv2.exceptions import DuplicateListenerError
+from moto.elbv2.exceptions import DuplicateListenerError, ELBClientError
 from moto.elbv2.models import ELBv2Backend
+from moto.ssm.models import SimpleSystemManagerBackend
 
 from ingot.localcloud.machines.launch import mappings, template_data
 from ingot.localcloud.moto_types import Moto
@@ -26,11 +31,15 @@ from ingot.localcloud.moto_types import Moto
 LONGEST_TOKEN = 64  # ASCII characters
 FILTER_VALUES = 200
 LONGEST_KEY, LONGEST_VALUE = 127, 256  # characters: EC2 API reference, "Tag"
+BALANCER_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?")
 # moto's own, taken once: a process may start several clouds, one after the other.
 _RUN_INSTANCES: Callable[[Moto], ActionResult] = InstanceResponse.run_instances
 _LAUNCH: Callable[..., Moto] = InstanceBackend.run_instances
 _MODIFY_LISTENER: Callable[..., Moto] = ELBv2Backend.modify_listener
 _CREATE_LISTENER: Callable[..., Moto] = ELBv2Backend.create_listener
+_CREATE_BALANCER: Callable[..., Moto] = ELBv2Backend.create_load_balancer
+_DELETE_BALANCER: Callable[..., Moto] = ELBv2Backend.delete_load_balancer
+_PUT_PARAMETER: Callable[..., Moto] = SimpleSystemManagerBackend.put_parameter
 _FILTERS: Callable[[Moto], dict[str, Any]] = EC2BaseResponse._filters_from_querystring
 _CREATE_TAGS: Callable[[Moto], ActionResult] = TagResponse.create_tags
 _launching = threading.Lock()
@@ -43,6 +52,9 @@ def install() -> None:
     InstanceBackend.run_instances = _launch
     ELBv2Backend.create_listener = _create_listener
     ELBv2Backend.modify_listener = _modify_listener
+    ELBv2Backend.create_load_balancer = _create_balancer
+    ELBv2Backend.delete_load_balancer = _delete_balancer
+    SimpleSystemManagerBackend.put_parameter = _put_parameter
     EC2BaseResponse._filters_from_querystring = _filters
     TagResponse.create_tags = _create_tags
 
@@ -129,7 +141,13 @@ def _filters(handler: Moto) -> dict[str, Any]:
 
 def _create_tags(handler: Moto) -> ActionResult:
     """CreateTags: keys and values have a length, and the prefix aws: is AWS's own."""
-    for tag in handler._get_param("Tags", []):
+    check_tags(handler._get_param("Tags", []))
+    return _CREATE_TAGS(handler)
+
+
+def check_tags(tags: Iterable[Mapping[str, Any]]) -> None:
+    """Raise EC2ClientError for a tag that is too long or has AWS's own prefix."""
+    for tag in tags:
         key, value = str(tag.get("Key", "")), str(tag.get("Value", ""))
         if key.lower().startswith("aws:"):
             raise EC2ClientError(
@@ -140,4 +158,47 @@ def _create_tags(handler: Moto) -> ActionResult:
                 "InvalidParameterValue",
                 f"Tag {key[:20]}… exceeds {LONGEST_KEY} characters of a key or {LONGEST_VALUE} of a value",
             )
-    return _CREATE_TAGS(handler)
+
+
+def _create_balancer(backend: Moto, *rest: Moto, **named: Moto) -> Moto:
+    """CreateLoadBalancer: a name has its form; an application load balancer stands in two zones at least."""
+    given = inspect.signature(_CREATE_BALANCER).bind(backend, *rest, **named).arguments
+    name = str(given.get("name") or "")
+    if not BALANCER_NAME.fullmatch(name) or name.startswith("internal-"):
+        raise ELBClientError(
+            "ValidationError",
+            f"The load balancer name '{name}' must have 1 to 32 letters, digits and hyphens, must not begin or end with a "
+            "hyphen, and must not begin with 'internal-'",
+        )
+    if (given.get("loadbalancer_type") or "application") == "application":
+        ids = [*(given.get("subnet_ids") or []), *(m["SubnetId"] for m in given.get("subnet_mappings") or [])]
+        zones = {backend.ec2_backend.get_subnet(subnet_id).availability_zone for subnet_id in ids}
+        if len(zones) == 1:
+            raise ELBClientError(
+                "ValidationError",
+                "At least two subnets in two different Availability Zones must be specified",
+            )
+    return _CREATE_BALANCER(backend, *rest, **named)
+
+
+def _delete_balancer(backend: Moto, arn: str) -> Moto:
+    """DeleteLoadBalancer: not while deletion protection is on."""
+    balancer = backend.load_balancers.get(arn)
+    if balancer is not None and str(balancer.attrs.get("deletion_protection.enabled")).lower() == "true":
+        raise ELBClientError(
+            "OperationNotPermitted",
+            f"Load balancer '{arn}' cannot be deleted because deletion protection is enabled",
+        )
+    return _DELETE_BALANCER(backend, arn)
+
+
+def _put_parameter(backend: Moto, *rest: Moto, **named: Moto) -> Moto:
+    """PutParameter: the value fits its AllowedPattern."""
+    given = inspect.signature(_PUT_PARAMETER).bind(backend, *rest, **named).arguments
+    pattern = given.get("allowed_pattern")
+    if pattern and not re.search(pattern, str(given.get("value") or "")):
+        raise JsonRESTError(
+            "ParameterPatternMismatchException",
+            f"Parameter value, cannot be validated against allowedPattern: {pattern}",
+        )
+    return _PUT_PARAMETER(backend, *rest, **named)

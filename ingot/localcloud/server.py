@@ -89,14 +89,18 @@ class CloudServer:
             self._thread = None
         if self._server is not None:
             self._server.server_close()
-        # Snapshots live as long as the cloud: so do their blocks, and the disks made of them.
-        for path in (self.directory / "ebs", self.directory / "bases"):
-            try:
-                shutil.rmtree(path)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                self.log(f"could not remove {path}: {error.strerror}")
+        remove_data(self.directory, self.log)
+
+
+def remove_data(directory: Path, log: Callable[[str], None]) -> None:
+    """Remove what lives as long as the cloud in ``directory``: the blocks of snapshots, and the disks made of them."""
+    for path in (directory / "ebs", directory / "bases"):
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            log(f"could not remove {path}: {error.strerror}")
 
 
 def _bind(port: int) -> Moto:

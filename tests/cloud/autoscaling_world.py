@@ -3,6 +3,8 @@
 import itertools
 from types import SimpleNamespace
 
+from moto.ec2.exceptions import InvalidLaunchTemplateVersionNotFound
+
 from ingot.errors import CloudError
 from ingot.localcloud.autoscaling.members import members_of
 from ingot.localcloud.autoscaling.service import AutoScaling
@@ -17,8 +19,14 @@ class Template:
 
     def __init__(self, versions=2):
         self.versions = versions
+        self.deleted = set()
+
+    def delete(self, version):
+        self.deleted.add(version)
 
     def get_version(self, version):
+        if version in self.deleted:
+            raise InvalidLaunchTemplateVersionNotFound(template_id=self.id, version=version)
         return SimpleNamespace(number=self.versions if version == "$Latest" else int(version))
 
 

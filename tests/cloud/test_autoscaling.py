@@ -1,10 +1,12 @@
 """Auto Scaling: capacity and health, on a clock that we turn."""
 
 import pytest
+from moto.autoscaling.exceptions import AutoscalingClientError
 
+from ingot.localcloud.autoscaling.members import members_of
 from ingot.localcloud.autoscaling.reconcile import surplus
 
-from .autoscaling_world import World
+from .autoscaling_world import Group, World
 
 
 @pytest.fixture
@@ -35,10 +37,21 @@ class TestCapacity:
         world.up()
         assert len(world.members) == 2
 
+    def test_who_does_not_serve_goes_before_the_zones_are_even(self, world):
+        world.group.desired_capacity = 4
+        world.up()
+        newest = max(world.members, key=lambda member: member.launched)
+        for member in world.members:
+            member.instance.placement.zone = "b" if member is newest else "a"
+        world.cloud.targets[newest.instance_id] = "initial"
+        world.group.desired_capacity = 3
+        world.step()
+        assert [m for m in world.members if not m.alive] == [newest]
+
     def test_protected_instances_stay(self, world):
         for member in world.members:
             member.protected_from_scale_in = True
-        assert surplus(world.members, 1, {}) == []
+        assert surplus(world.members, 1, {}, lambda member: True) == []
 
     def test_what_ec2_refuses_is_tried_again_later_and_told(self):
         world = World()
@@ -101,3 +114,39 @@ def test_a_deleted_group_empties_first(world):
     assert world.groups
     world.up()
     assert world.groups == []
+
+
+class TestDeletedVersion:
+    @pytest.fixture
+    def world(self):
+        """A group whose launch template lost its version, as moto says it, and another group after it."""
+        world = World().up()
+        world.group.ec2_launch_template.delete("1")
+        world.groups.append(Group(name="other"))
+        return world
+
+    def test_it_starves_no_other_group_and_its_activities_tell(self, world):
+        world.cloud.states[world.members[0].instance_id] = "terminated"
+        world.up()
+        assert len(members_of(world.groups[1])) == 2
+        [line, *_] = world.service.reconciler.activities["g"]
+        assert line.status == "Failed"
+        assert "InvalidLaunchTemplateId.VersionNotFound" in line.shown()["StatusMessage"]
+
+    def test_the_group_can_still_shrink(self, world):
+        world.group.min_size = world.group.desired_capacity = 1
+        world.up()
+        assert len(world.members) == 1
+
+    def test_a_refresh_is_refused(self, world):
+        with pytest.raises(AutoscalingClientError, match="VersionNotFound") as error:
+            world.refresh()
+        assert error.value.code == "ValidationError"
+
+
+def test_a_group_that_cannot_be_stepped_starves_no_other():
+    world = World()
+    world.group.target_group_arns = None  # nothing that the loop expects
+    world.groups.append(Group(name="other"))
+    world.up()
+    assert len(members_of(world.groups[1])) == 2

@@ -121,6 +121,35 @@ class TestRefresh:
             world.step(30)
         assert (refresh.status, refresh.reason, world.versions()) == ("Successful", "", ["2", "2"])
 
+    @pytest.mark.parametrize("desired", [1, 2])
+    @pytest.mark.parametrize("end", ["waits", "fails", "cancelled"])
+    def test_a_refresh_that_stops_keeps_the_clones_that_serve(self, desired, end):
+        world = World(min_size=1, desired_capacity=desired).up()
+        old = world.ids
+        world.group.launch_template_version = "2"
+        world.refresh(MaxHealthyPercentage=110, AlarmSpecification={"Alarms": ["errors"]})
+        world.step()
+        world.cloud.all("pending", "running")
+        world.step()  # the new clone is in service, but the load balancer has not found it healthy yet
+        if end == "cancelled":
+            world.service.cancel_refresh("g")
+        else:
+            world.cloud.alarms["errors"] = {"waits": "INSUFFICIENT_DATA", "fails": "ALARM"}[end]
+        world.step()
+        assert {i for i, health in world.cloud.targets.items() if health == "healthy"} == old
+        new = [member for member in world.members if member.instance_id not in old]
+        assert [member.alive for member in new] == [end == "waits"]
+
+    def test_a_group_that_shrinks_does_so_while_its_refresh_waits(self, world):
+        world.group.launch_template_version = "2"
+        world.refresh(MaxHealthyPercentage=110, AlarmSpecification={"Alarms": ["errors"]})
+        world.step()
+        assert len(world.members) == 3
+        world.cloud.alarms["errors"] = "INSUFFICIENT_DATA"
+        world.group.min_size = world.group.desired_capacity = 1
+        world.step()
+        assert sum(member.alive for member in world.members) == 2
+
     def test_an_alarm_does_not_stop_the_way_back(self, world):
         desired = {"LaunchTemplate": {"LaunchTemplateId": "lt-1", "Version": "2"}}
         refresh = world.refresh(desired=desired, AutoRollback=True, AlarmSpecification={"Alarms": ["errors"]})

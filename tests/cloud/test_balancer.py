@@ -3,6 +3,7 @@
 import http.client
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
@@ -76,8 +77,10 @@ class Rig:
 
     def __init__(self):
         self.backends = {}
+        self.unresolved = set()
         self.changes = threading.Condition()
-        self.loop = BalancerLoop(self.resolve, changed=self.changed, log=lambda line: None)
+        self.log = []
+        self.loop = BalancerLoop(self.resolve, changed=self.changed, log=self.log.append)
         self.group = TargetGroup(ARN, FAST, delay=30.0)
         self.rules = [rule("default", [action("forward", TargetGroupArn=ARN)])]
         self.port = self.loop.listen(self.handle)
@@ -89,6 +92,8 @@ class Rig:
         return await listener.handle(request)
 
     def resolve(self, target_id, port, group):
+        if target_id in self.unresolved:
+            raise ValueError("has host bits set")
         backend = self.backends.get(target_id)
         return ("127.0.0.1", backend.port) if backend else None
 
@@ -124,6 +129,14 @@ class Rig:
         for backend in self.backends.values():
             backend.stop()
         self.loop.stop()
+
+
+def eventually(look, limit=30):
+    end = time.monotonic() + limit
+    while not (found := look()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return found
 
 
 def rule(priority, actions, conditions=()):
@@ -246,6 +259,17 @@ class TestDraining:
             thread.join()
         assert set(statuses) == {200}
 
+    def test_a_port_closes_at_once_however_long_a_request_takes(self, rig):
+        slow = rig.add("a")
+        rig.until_healthy("a")
+        connection = http.client.HTTPConnection("127.0.0.1", rig.port, timeout=60)
+        connection.request("GET", "/slow")
+        assert slow.arrived.wait(30)
+        began = time.monotonic()
+        rig.loop.close(rig.port)
+        assert time.monotonic() - began < 10
+        connection.close()
+
     def test_draining_ends_with_the_delay(self):
         group = TargetGroup(ARN, FAST, delay=15.0)
         group.register("a", 80).open = 1
@@ -255,6 +279,14 @@ class TestDraining:
 
 
 class TestHealth:
+    def test_a_check_that_cannot_be_made_is_not_the_last_one(self, rig):
+        rig.unresolved.add("a")
+        rig.add("a")
+        assert eventually(lambda: rig.log)
+        assert "no check of a:80" in rig.log[0]
+        rig.unresolved.clear()
+        rig.until_healthy("a")
+
     def test_one_good_check_makes_a_new_target_healthy(self):
         target = Target("a", 80)
         target.passed(CheckSettings(healthy=5))
@@ -353,6 +385,7 @@ class TestSecurityGroups:
             ({"source": "sg-lb", "low": 443, "high": 443}, {"source": "sg-clone"}, False),
             ({"source": "sg-lb"}, {"cidr": "10.0.0.0/8"}, False),
             ({"cidr": "172.20.0.0/16"}, {"cidr": "172.20.0.0/16"}, True),
+            ({"cidr": "172.20.0.5/16"}, {"cidr": "172.20.9.9/16"}, True),  # as moto keeps what was asked for
             (
                 {"cidr": "172.20.1.0/24"},
                 {"cidr": "172.20.0.0/16"},

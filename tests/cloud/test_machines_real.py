@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -63,8 +64,10 @@ def instance_of(world, instance_id):
     return reservation["Instances"][0]
 
 
-def until(world, instance_id, state):
-    return eventually(lambda: instance_of(world, instance_id), lambda known: known["State"]["Name"] == state)
+def until(world, instance_id, state, limit=300):
+    return eventually(
+        lambda: instance_of(world, instance_id), lambda known: known["State"]["Name"] == state, limit
+    )
 
 
 def eventually(look, condition, limit=300):
@@ -214,3 +217,114 @@ def test_aws_refusals(world, stays, given, code):
     with pytest.raises(ClientError) as refusal:
         launch(world, stays, **given)
     assert refusal.value.response["Error"]["Code"] == code
+
+
+class SlowDisks:
+    """A qemu-img before the real one on the PATH: it waits until the test lets it go on."""
+
+    def __init__(self, directory):
+        self.began, self.go_on = directory / "began", directory / "go-on"
+        tool = directory / "qemu-img"
+        tool.write_text(
+            f"#!/bin/sh\ntouch '{self.began}'\nwhile [ ! -e '{self.go_on}' ]; do sleep 0.05; done\n"
+            f"exec '{shutil.which('qemu-img')}' \"$@\"\n"
+        )
+        tool.chmod(0o755)
+
+    def wait(self):
+        eventually(self.began.exists, bool)
+
+
+@pytest.fixture
+def slow_disks(tmp_path, monkeypatch):
+    made = SlowDisks(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    yield made
+    made.go_on.touch()
+
+
+def test_an_instance_that_is_terminated_while_its_disk_is_made_leaves_no_machine(world, stays, slow_disks):
+    instance_id = launch(world, stays)["InstanceId"]
+    slow_disks.wait()
+    world.client("ec2").terminate_instances(InstanceIds=[instance_id])
+    until(world, instance_id, "terminated")
+    slow_disks.go_on.touch()
+    eventually(lambda: [line for line in world.log if f"{instance_id} runs as" in line], bool)
+    eventually(lambda: processes(world.context.directory, instance_id), lambda found: not found, limit=20)
+    disk = world.context.directory / "machines" / instance_id / "disk.qcow2"
+    eventually(disk.exists, lambda there: not there, limit=20)
+    assert instance_of(world, instance_id)["State"]["Name"] == "terminated"
+
+
+def test_an_instance_whose_process_cannot_be_written_down_is_terminated(world, stays, slow_disks, tmp_path):
+    """As on a disk that is full by then: a link to nowhere takes no bytes either."""
+    instance_id = launch(world, stays)["InstanceId"]
+    slow_disks.wait()
+    directory = world.context.directory / "machines" / instance_id
+    (directory / "process.json").symlink_to(tmp_path / "nowhere" / "process.json")
+    slow_disks.go_on.touch()
+    ended = until(world, instance_id, "terminated", limit=60)
+    assert ended["StateReason"]["Code"] == "Server.InternalError"
+    assert "process.json" in ended["StateReason"]["Message"]
+    assert processes(world.context.directory, instance_id) == []
+    assert not (directory / "disk.qcow2").exists()
+
+
+def test_an_instance_whose_blocks_cannot_be_read_is_terminated(world):
+    code = PRINT + HALT + b"lost"  # a block that no other image has
+    image_id = register(world, "lost", code)
+    [block] = [
+        path
+        for path in (world.context.directory / "ebs" / "blocks").rglob("*")
+        if path.is_file() and path.read_bytes() == sector(code)
+    ]
+    block.unlink()
+    ended = until(world, launch(world, image_id)["InstanceId"], "terminated", limit=60)
+    assert ended["StateReason"]["Code"] == "Server.InternalError"
+    assert block.name in ended["StateReason"]["Message"]
+
+
+class TestRefusedBeforeAnythingExists:
+    """No instance stays in the account when AWS says no."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_is_launched(self, world):
+        def known():
+            reservations = world.client("ec2").describe_instances()["Reservations"]
+            return [i["InstanceId"] for r in reservations for i in r["Instances"]]
+
+        before = known()
+        yield
+        assert known() == before
+
+    def refused(self, world, image_id, **given):
+        with pytest.raises(ClientError) as refusal:
+            launch(world, image_id, **given)
+        return refusal.value.response["Error"]["Code"]
+
+    def test_a_volume_smaller_than_its_snapshot(self, world):
+        snapshot = world.snapshot({0: sector(HALT + b"large")}, size=2)
+        mapping = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}
+        image_id = register(world, "large", HALT, BlockDeviceMappings=[mapping])
+        small = [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 1}}]
+        assert self.refused(world, image_id, BlockDeviceMappings=small) == "InvalidBlockDeviceMapping"
+
+    def test_an_unknown_key_pair(self, world, stays):
+        assert self.refused(world, stays, KeyName="nobodys") == "InvalidKeyPair.NotFound"
+
+    @pytest.mark.parametrize(
+        ("name", "data", "code"),
+        [
+            ("by-name", {"IamInstanceProfile": {"Name": "nobodys"}}, "InvalidParameterValue"),
+            (
+                "by-arn",
+                {"IamInstanceProfile": {"Arn": "arn:aws:iam::123456789012:instance-profile/nobodys"}},
+                "InvalidParameterValue",
+            ),
+            ("by-key", {"KeyName": "nobodys"}, "InvalidKeyPair.NotFound"),
+        ],
+    )
+    def test_what_a_launch_template_names_and_nobody_has(self, world, stays, name, data, code):
+        world.client("ec2").create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)
+        named = {"LaunchTemplateName": name, "Version": "1"}
+        assert self.refused(world, stays, LaunchTemplate=named) == code

@@ -155,3 +155,68 @@ def test_a_tag_has_its_limits(client: Any, image_id: str, key: str, value: str) 
     with pytest.raises(ClientError) as caught:
         client("ec2").create_tags(Resources=[image_id], Tags=[{"Key": key, "Value": value}])
     assert code_of(caught) == "InvalidParameterValue"
+
+
+def zones(client: Any) -> list[str]:
+    return [subnet["SubnetId"] for subnet in client("ec2").describe_subnets()["Subnets"]]
+
+
+@pytest.mark.parametrize("name", ["x" * 33, "under_score", "-first", "last-", "internal-one"])
+def test_a_load_balancer_has_a_name_of_a_form(client: Any, name: str) -> None:
+    with pytest.raises(ClientError) as caught:
+        client("elbv2").create_load_balancer(Name=name, Subnets=zones(client)[:2])
+    assert code_of(caught) == "ValidationError"
+
+
+def test_an_application_load_balancer_stands_in_two_zones(client: Any) -> None:
+    with pytest.raises(ClientError, match="two different Availability Zones") as caught:
+        client("elbv2").create_load_balancer(Name="narrow", Subnets=zones(client)[:1])
+    assert code_of(caught) == "ValidationError"
+    client("elbv2").create_load_balancer(Name="network", Type="network", Subnets=zones(client)[:1])
+
+
+def test_deletion_protection_protects(client: Any) -> None:
+    elb = client("elbv2")
+    made = elb.create_load_balancer(Name="protected", Subnets=zones(client)[:2])["LoadBalancers"][0]
+    arn = made["LoadBalancerArn"]
+
+    def protect(value: str) -> None:
+        attribute = {"Key": "deletion_protection.enabled", "Value": value}
+        elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=[attribute])
+
+    protect("true")
+    with pytest.raises(ClientError) as caught:
+        elb.delete_load_balancer(LoadBalancerArn=arn)
+    assert code_of(caught) == "OperationNotPermitted"
+    protect("false")
+    elb.delete_load_balancer(LoadBalancerArn=arn)
+
+
+@pytest.mark.parametrize("name", ["x" * 129, "a:b:c", "späße"])
+def test_an_image_has_a_name_of_a_form(client: Any, image_id: str, name: str) -> None:
+    with pytest.raises(ClientError) as caught:
+        client("ec2").register_image(Name=name, RootDeviceName="/dev/xvda")
+    assert code_of(caught) == "InvalidAMIName.Malformed"
+
+
+@pytest.mark.parametrize(("key", "value"), [("aws:mine", "x"), ("k" * 128, "x"), ("k", "x" * 257)])
+def test_an_image_is_registered_with_tags_that_may_be(
+    client: Any, image_id: str, key: str, value: str
+) -> None:
+    [known] = client("ec2").describe_images(ImageIds=[image_id])["Images"]
+    snapshot_id = known["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    with pytest.raises(ClientError) as caught:
+        client("ec2").register_image(
+            Name="tagged", RootDeviceName="/dev/xvda",
+            BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot_id}}],
+            TagSpecifications=[{"ResourceType": "image", "Tags": [{"Key": key, "Value": value}]}],
+        )  # fmt: skip
+    assert code_of(caught) == "InvalidParameterValue"
+
+
+def test_a_parameter_fits_its_pattern(client: Any) -> None:
+    given = {"Name": "/number", "Type": "String", "AllowedPattern": r"^\d+$"}
+    with pytest.raises(ClientError) as caught:
+        client("ssm").put_parameter(Value="one", **given)
+    assert code_of(caught) == "ParameterPatternMismatchException"
+    client("ssm").put_parameter(Value="1", **given)

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,6 +104,20 @@ def test_a_killed_daemon_is_not_taken_for_a_running_one(home: Path) -> None:
     os.kill(record.pid, signal.SIGKILL)
     assert ingot("cloud", "status").returncode == 1
     assert ingot("cloud", "up", "--port", str(free_port())).returncode == 0
+
+
+def test_down_removes_the_data_of_a_killed_daemon(home: Path) -> None:
+    assert ingot("cloud", "up", "--port", str(free_port())).returncode == 0
+    cloud = home / "cloud"
+    pid = json.loads((cloud / "cloud.json").read_text())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    for name in ("ebs/blocks/ab", "bases", "machines/i-1"):
+        (cloud / name).mkdir(parents=True, exist_ok=True)
+        (cloud / name / "data").write_bytes(b"x")
+    while daemon.start_time(pid) is not None:
+        time.sleep(0.05)
+    assert ingot("cloud", "down").returncode == 0
+    assert [name for name in ("ebs", "bases", "machines", "cloud.json") if (cloud / name).exists()] == []
 
 
 def test_a_stale_record_never_harms_a_stranger(home: Path) -> None:

@@ -11,6 +11,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from moto.core.exceptions import ServiceException
+
 from ingot.errors import CloudError
 from ingot.localcloud.autoscaling.driver import Driver
 from ingot.localcloud.autoscaling.members import KEPT_ACTIVITIES, Activity, Member, members_of
@@ -133,10 +135,22 @@ class Reconciler:
             if _suspended(group, "Launch") or not self._launch(group, size):
                 break
         if len(alive) > size and not _suspended(group, "Terminate"):
-            for member in surplus(alive, len(alive) - size, current_template(group)):
+            try:
+                template = current_template(group)
+            except (
+                CloudError
+            ):  # its version was deleted, as everyone learns who launches: all members are old
+                template = {}
+            for member in surplus(alive, len(alive) - size, template, lambda m: self._serves(group, m)):
                 self.end(
                     group, member, f"a difference between desired and actual capacity shrank it to {size}"
                 )
+
+    def _serves(self, group: Moto, member: Member) -> bool:
+        """Say whether requests reach an instance: it is in service and all load balancers find it healthy."""
+        return member.lifecycle_state == "InService" and all(
+            self._driver.health(arn, member.instance) == "healthy" for arn in group.target_group_arns
+        )
 
     def _launch(self, group: Moto, size: int) -> bool:
         now = self._clock()
@@ -173,7 +187,10 @@ def current_template(group: Moto) -> dict[str, str]:
     template = group.ec2_launch_template
     if template is None:
         raise CloudError("ValidationError: the local cloud launches from launch templates only")
-    version = template.get_version(group.launch_template_version).number
+    try:
+        version = template.get_version(group.launch_template_version).number
+    except ServiceException as error:  # it was deleted
+        raise CloudError(f"{error.code}: {error.message}") from error
     return {"LaunchTemplateId": template.id, "LaunchTemplateName": template.name, "Version": str(version)}
 
 
@@ -183,8 +200,14 @@ def bounded_capacity(group: Moto) -> int:
     return min(max(int(group.desired_capacity or 0), low), high)
 
 
-def surplus(alive: list[Member], count: int, template: dict[str, str]) -> list[Member]:
-    """Choose whom to end: by zone (the fullest first), the unhealthy and the not yet ready, the old template, the oldest."""
+def surplus(
+    alive: list[Member], count: int, template: dict[str, str], serves: Callable[[Member], bool]
+) -> list[Member]:
+    """Choose whom to end: who does not serve, by zone (the fullest first), the unhealthy, the old template, the oldest.
+
+    Who does not serve comes even before the zones: a group that shrinks must not lose an instance that has requests while it
+    keeps one that nobody can use yet.
+    """
     chosen: list[Member] = []
     free = [member for member in alive if not member.protected_from_scale_in]
     while free and len(chosen) < count:
@@ -194,8 +217,8 @@ def surplus(alive: list[Member], count: int, template: dict[str, str]) -> list[M
         first = min(
             free,
             key=lambda m: (
-                -zones[m.availability_zone], m.health_status == "Healthy", m.lifecycle_state != "Pending",
-                m.launch_template == template, m.launched,
+                serves(m), -zones[m.availability_zone], m.health_status == "Healthy",
+                m.lifecycle_state != "Pending", m.launch_template == template, m.launched,
             ),
         )  # fmt: skip
         free.remove(first)

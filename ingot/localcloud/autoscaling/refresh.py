@@ -63,6 +63,7 @@ class Refresh:
     progressed: float = 0.0
     bake_until: float | None = None
     checkpoint_at: float | None = None
+    beyond: int = 0  # of its last step
 
     def __post_init__(self) -> None:
         self.total = len(self.outdated)
@@ -83,8 +84,17 @@ class Refresh:
         self.status, self.reason = status, reason or self.reason
         self.end_time = datetime.now(UTC)
 
+    def standstill(self, view: View) -> Moves:
+        """Keep what there is: no more instances than before, and none ends because the refresh stands still."""
+        return Moves(max(0, min(self.beyond, len(view.alive) - view.desired)))
+
     def step(self, view: View) -> Moves:
         """Move on: note who has gone, decide who goes next, see the end."""
+        moves = self._moves(view)
+        self.beyond = moves.beyond
+        return moves
+
+    def _moves(self, view: View) -> Moves:
         if self.status == "Pending":
             self.status = "InProgress"
         left = {member.instance_id for member in view.alive} & self.outdated

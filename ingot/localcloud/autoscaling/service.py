@@ -74,15 +74,19 @@ class AutoScaling:
             self._wake.clear()
             try:
                 self.step()
-            except Exception as error:  # noqa: BLE001 - one bad group must not end the loop
+            except Exception as error:  # noqa: BLE001 - one bad step must not end the loop
                 self._log(f"autoscaling: {error!r}")
 
     def step(self) -> None:
         """Bring every group one step closer to what it should be."""
         with self._moved:
             for group in list(self._groups()):
-                if not self._closed:
+                if self._closed:
+                    break
+                try:
                     self._step(group)
+                except Exception as error:  # noqa: BLE001 - one bad group must not starve those after it
+                    self._log(f"autoscaling: {group.name}: {error!r}")
             self._moved.notify_all()
 
     def _step(self, group: Moto) -> None:
@@ -133,10 +137,10 @@ class AutoScaling:
             )
             check_preferences(wanted, desired)
             check_alarms({name: self._driver.alarm(name) for name in alarms_of(wanted)})
-            previous = before or current_template(group)
+            previous = before or _template_of(group)
             if desired and desired.get("LaunchTemplate"):
                 group._set_launch_configuration(None, desired["LaunchTemplate"], None)
-            target = current_template(group)
+            target = _template_of(group)
             outdated = {
                 member.instance_id
                 for member in members_of(group)
@@ -202,9 +206,9 @@ class AutoScaling:
         why = refresh.must_fail(view.now, [name for name, state in alarms.items() if state == "ALARM"])
         if why is not None:
             self._fail(group, refresh, why)
-            return Moves()
+            return refresh.standstill(view) if refresh.active else Moves()
         if refresh.must_wait(view.now, [name for name, state in alarms.items() if state != "OK"]):
-            return Moves()
+            return refresh.standstill(view)
         moves = refresh.step(view)
         if not refresh.active:
             self._log(f"autoscaling: {group.name}: refresh {refresh.id} {refresh.status} {refresh.reason}")
@@ -280,6 +284,14 @@ class AutoScaling:
             "ValidationError",
             f"Instance Id not found - No managed instance found for instance ID: {instance_id}",
         )
+
+
+def _template_of(group: Moto) -> dict[str, str]:
+    """Return the group's launch template; raises AutoscalingClientError when there is none, or not its version."""
+    try:
+        return current_template(group)
+    except CloudError as error:
+        raise AutoscalingClientError("ValidationError", error.message) from error
 
 
 def _warm_up(group: Moto) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import ssl
 import threading
@@ -21,6 +20,7 @@ from ingot.localcloud.environment import url_port
 ANSWER_SECONDS = 30.0  # within which the loop does what another thread asks of it
 SETTLE_SECONDS = 0.2  # between two looks at the draining targets
 KEEP_ALIVE_SECONDS = 3600.0  # client_keep_alive.seconds of a load balancer
+CLOSE_SECONDS = 2.0  # for which a port that closes waits for its open requests; they end with it
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 # (target id, port) -> where it is reached; None when it is not. May block.
@@ -88,7 +88,7 @@ class BalancerLoop:
             sock = _bound(wanted) or _bound(0)
             assert sock is not None  # noqa: S101 - port 0 is always free
             server = web.Server(handler, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS)
-            runner = web.ServerRunner(server)
+            runner = web.ServerRunner(server, shutdown_timeout=CLOSE_SECONDS)
             await runner.setup()
             # After a stop of the listener its open requests end with it: the cloud goes down.
             await web.SockSite(runner, sock, ssl_context=tls).start()
@@ -150,8 +150,10 @@ class BalancerLoop:
             began = time.monotonic()
             before = target.state
             if group.settings.enabled:
-                with contextlib.suppress(OSError):
+                try:
                     await self._check(group, target)
+                except Exception as error:  # noqa: BLE001 - one that cannot be made must not be the last one
+                    self._log(f"balancer: no check of {target.id}:{target.port}: {error!r}")
             elif target.state != "healthy":
                 target.state, target.reason = "healthy", None
             if target.state != before:

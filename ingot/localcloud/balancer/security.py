@@ -40,5 +40,7 @@ def _fits(
     block = rule.ip_range.get("CidrIp")
     if not block:
         return False
-    allowed = ipaddress.ip_network(block)
+    allowed = ipaddress.ip_network(
+        block, strict=False
+    )  # moto keeps the bits beyond the mask; EC2 clears them
     return bool(blocks) and all(known.version == 4 and known.subnet_of(allowed) for known in blocks)  # type: ignore[arg-type]

@@ -9,7 +9,8 @@ Source: "Update behaviors of stack resources" and "Stack failure options", Cloud
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -113,6 +114,12 @@ class Deployment:
         kind = type_of(node["Type"])
         env = self._env(desired, scope, name, node)
         old = self.stack.resources.get(name)
+        if old is not None and old.status == "CREATE_FAILED":
+            # Of an operation without rollback: what there is of it makes room for another attempt.
+            if not self._delete_one(old):
+                raise ResourceFailure(name) from ResourceFailure(old.reason or "")
+            del self.stack.resources[name]
+            old = None
         if old is None:
             self._create_one(env, kind, node, properties)
         elif old.properties == properties and not old.dirty:
@@ -123,7 +130,6 @@ class Deployment:
                 old, "UPDATE_IN_PROGRESS", "Requested update requires the creation of a new physical resource"
             )
             self._create_one(env, kind, node, properties, status="UPDATE")
-            self.cleanup.append(old)
         else:
             self._update_one(env, kind, node, old, properties)
 
@@ -137,20 +143,36 @@ class Deployment:
     ) -> None:
         name, type_name = env.logical_id, node["Type"]
         self.stack.event(name, "", type_name, f"{status}_IN_PROGRESS")
+        made: list[Resource] = []
         try:
             resolved = resolve_dynamic(properties, self.world.parameter)
-            made = kind.create(env, resolved)
+
+            def exists(physical_id: str) -> None:
+                resource = Resource(name, type_name, physical_id, properties, resolved, {}, node)
+                resource.status = f"{status}_IN_PROGRESS"
+                made.append(resource)
+                self._take_in(resource)
+
+            with _validated(name):
+                created = kind.create(replace(env, exists=exists), resolved)
+            if not made:
+                exists(created.physical_id)
         except (ResourceFailure, CfnError, IngotError) as error:
-            self.stack.event(name, "", type_name, f"{status}_FAILED", str(error))
+            for resource in made:
+                resource.status, resource.reason = "CREATE_FAILED", str(error)
+            physical_id = made[0].physical_id if made else ""
+            self.stack.event(name, physical_id, type_name, f"{status}_FAILED", str(error))
             raise ResourceFailure(name) from error
-        resource = Resource(name, type_name, made.physical_id, properties, resolved, made.attributes, node)
-        # The handle is kept the moment it exists: whatever fails from here on, the resource is found again.
-        self.stack.resources[name] = resource
-        self.stack.event(
-            name, made.physical_id, type_name, f"{status}_IN_PROGRESS", "Resource creation Initiated"
-        )
-        resource.status = f"{status}_COMPLETE"
-        self._event(resource, f"{status}_COMPLETE")
+        made[0].attributes, made[0].status = created.attributes, f"{status}_COMPLETE"
+        self._event(made[0], f"{status}_COMPLETE")
+
+    def _take_in(self, resource: Resource) -> None:
+        """Keep the handle of a resource the moment it exists, so that it is found again whatever fails from here on."""
+        replaced = self.stack.resources.get(resource.logical_id)
+        if replaced is not None:
+            self.cleanup.append(replaced)
+        self.stack.resources[resource.logical_id] = resource
+        self._event(resource, resource.status, "Resource creation Initiated")
 
     def _update_one(
         self,
@@ -166,13 +188,18 @@ class Deployment:
         self.stack.resources[old.logical_id] = resource
         try:
             resolved = resolve_dynamic(properties, self.world.parameter)
-            attributes = kind.update(env, old.physical_id, old.resolved, resolved)
+            # What failed half-way may have been done: the handlers undo what differs from it.
+            before = old.resolved if old.attempted is None else old.attempted
+            resource.attempted = resolved
+            with _validated(old.logical_id):
+                attributes = kind.update(env, old.physical_id, before, resolved)
         except (ResourceFailure, CfnError, IngotError) as error:
             resource.status, resource.reason = "UPDATE_FAILED", str(error)
             self._event(resource, "UPDATE_FAILED", str(error))
             raise ResourceFailure(old.logical_id) from error
         resource.properties, resource.resolved, resource.attributes = properties, resolved, attributes
-        resource.dirty, resource.status, resource.reason = False, "UPDATE_COMPLETE", None
+        resource.dirty, resource.attempted = False, None
+        resource.status, resource.reason = "UPDATE_COMPLETE", None
         self._event(resource, "UPDATE_COMPLETE")
 
     # -- back
@@ -265,6 +292,18 @@ def begin(stack: Stack, status: str, token: str | None, reason: str | None = "Us
     """Start an operation: a new id for its events, and the state that says that it runs."""
     stack.operation_id, stack.token = str(uuid.uuid4()), token
     stack.set(status, reason)
+
+
+@contextmanager
+def _validated(name: str) -> Iterator[None]:
+    """Turn what a handler says to a property that is missing, or no number, into the failure of the resource."""
+    try:
+        yield
+    except (KeyError, ValueError) as error:
+        found = f"required key [{error.args[0]}] not found" if isinstance(error, KeyError) else str(error)
+        raise ResourceFailure(
+            f"Properties validation failed for resource {name} with message:\n#: {found}"
+        ) from error
 
 
 def _dynamic_texts(node: Value) -> list[str]:

@@ -42,6 +42,7 @@ class Resource:
     reason: str | None = None
     changed: datetime = field(default_factory=lambda: datetime.now(UTC))
     dirty: bool = False  # an update failed half-way: nobody knows its true properties
+    attempted: Mapping[str, Any] | None = None  # what that update asked for
 
 
 @dataclass(frozen=True)

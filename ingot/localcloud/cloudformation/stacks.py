@@ -135,6 +135,7 @@ class Region:
             self.check_updatable(stack)
             if stack.desired is not None and stack.desired.same(desired):
                 raise CfnError("No updates are to be performed.")
+            self._drop_change_sets(stack)
             begin(stack, "UPDATE_IN_PROGRESS", token)
             self.run(stack, lambda: self.deployment(stack).update(desired, disable_rollback=disable_rollback))
 
@@ -147,6 +148,7 @@ class Region:
                 )
             if stack.busy:
                 raise CfnError(f"Stack [{stack.name}] cannot be deleted while in status {stack.status}")
+            self._drop_change_sets(stack)
             begin(stack, "DELETE_IN_PROGRESS", token)
             self.run(stack, lambda: self.deployment(stack).delete("User Initiated"))
 
@@ -231,6 +233,11 @@ class Region:
             change_set.status, change_set.execution = "FAILED", "UNAVAILABLE"
             change_set.reason = str(error)
 
+    def _drop_change_sets(self, stack: Stack, but: ChangeSet | None = None) -> None:
+        """Delete a stack's change sets, as CloudFormation does when the stack becomes another one than they were made for."""
+        for other in [c for c in self.change_sets.values() if c.stack is stack and c is not but]:
+            del self.change_sets[other.id]
+
     def execute(self, change_set: ChangeSet, *, token: str | None, disable_rollback: bool) -> None:
         """Execute a change set; returns at once."""
         with self.lock:
@@ -240,9 +247,10 @@ class Region:
                     "InvalidChangeSetStatus",
                 )
             stack, wanted = change_set.stack, change_set.desired
+            if change_set.kind == "UPDATE" or stack.status != "REVIEW_IN_PROGRESS":
+                self.check_updatable(stack)
             on_failure = "DO_NOTHING" if disable_rollback else (change_set.on_failure or "ROLLBACK")
-            for other in [c for c in self.change_sets.values() if c.stack is stack and c is not change_set]:
-                del self.change_sets[other.id]  # "CloudFormation deletes all other change sets of the stack"
+            self._drop_change_sets(stack, but=change_set)
             stack.change_set_id = change_set.id
             stack.capabilities, stack.role_arn = change_set.capabilities, change_set.role_arn
             change_set.execution = "EXECUTE_IN_PROGRESS"

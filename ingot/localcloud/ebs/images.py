@@ -6,6 +6,7 @@ device of an EBS volume used by a registered AMI").
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +21,9 @@ from moto.ec2.utils import random_ami_id
 
 from ingot.localcloud.ebs.service import EbsService
 from ingot.localcloud.moto_types import Moto
+from ingot.localcloud.refusals import check_tags
 
+NAME = re.compile(r"[A-Za-z0-9()\[\] ./'@_-]{3,128}")  # RegisterImage, "Name"
 REGISTERING = timedelta(
     seconds=0.5
 )  # an AMI is pending at first: a client that does not wait must fail here too
@@ -109,6 +112,14 @@ def register(backend: Moto, parameters: Mapping[str, Any]) -> RegisteredImage:
     name = parameters.get("Name")
     if not name:
         raise EC2ClientError("MissingParameter", "The request must contain the parameter name")
+    if not NAME.fullmatch(name):
+        raise EC2ClientError(
+            "InvalidAMIName.Malformed",
+            "AMI names must be between 3 and 128 characters long, and may contain letters, numbers, spaces, apostrophes, and "
+            "( ) [ ] . - / @ _",
+        )
+    specifications = parameters.get("TagSpecifications") or []
+    check_tags(tag for specification in specifications for tag in specification.get("Tags") or [])
     for image in backend.amis.values():
         if image.name == name and image.owner_id == backend.account_id:
             raise EC2ClientError(
@@ -119,7 +130,7 @@ def register(backend: Moto, parameters: Mapping[str, Any]) -> RegisteredImage:
     _check_boot(parameters)
     image = RegisteredImage(backend, parameters, mappings)
     backend.amis[image.id] = image
-    for specification in parameters.get("TagSpecifications") or []:
+    for specification in specifications:
         if specification.get("ResourceType") == "image":
             image.add_tags({tag["Key"]: tag.get("Value", "") for tag in specification.get("Tags") or []})
     return image

@@ -84,6 +84,9 @@ class InstanceMachines:
         except CloudError as error:
             self._fail(instance, NO_SNAPSHOT[0], f"{NO_SNAPSHOT[1]}: {error.message}")
             return
+        except OSError as error:  # a full disk, a block that cannot be read
+            self._fail(instance, ON_LAUNCH[0], f"{ON_LAUNCH[1]}: {error}")
+            return
         with self._lock:  # it may have been terminated meanwhile
             volume = instance.block_device_mapping.get(image.root_device_name)
             if volume is None or instance.state != "pending":
@@ -94,7 +97,7 @@ class InstanceMachines:
         nic = instance.nics[0]
         spec = MachineSpec(
             instance.id, memory, cpus, instance.private_ip, nic.mac_address, base,
-            max(int(volume.size) * GIB, base.stat().st_size), volume.volume_id,
+            int(volume.size) * GIB, volume.volume_id,
             outbound=_may_go_out(instance),
             uefi=image.boot_mode in ("uefi", "uefi-preferred") and "uefi" in kind.boot_modes,
         )  # fmt: skip
@@ -111,14 +114,23 @@ class InstanceMachines:
             )
         except IngotError as error:
             self._fail(instance, ON_LAUNCH[0], f"{ON_LAUNCH[1]}: {error.message}")
+            machine.discard_disk()  # it was terminated, perhaps before there was a disk to remove
             return
         if machine.running:
             self._settled.add(instance.id)
         self._changed()
 
     def _runs(self, instance: Moto, machine: Machine) -> None:
-        """Note that a machine was started; it may have ended since, before there was an instance to stop."""
-        self._move(instance, "pending", "running")
+        """Note that a machine was started; it may have ended since, before there was an instance to stop.
+
+        An instance that was terminated while its machine was being started found nothing to end: the machine ends here.
+        """
+        with self._lock:
+            if instance.state != "pending":
+                machine.kill()
+                machine.discard_disk()
+                return
+            self._set(instance, "running")
         if not machine.running:
             self._exited(machine, machine.cause)
 
@@ -141,11 +153,6 @@ class InstanceMachines:
     def _set(self, instance: Moto, state: str) -> None:
         instance._state.name, instance._state.code = state, CODES[state]
         self._changed()
-
-    def _move(self, instance: Moto, before: str, after: str) -> None:
-        with self._lock:
-            if instance.state == before:
-                self._set(instance, after)
 
     def _exited(self, machine: Machine, cause: str) -> None:
         """Take note that a machine ended by itself; whoever ended it from outside does that himself."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from moto.ec2.exceptions import EC2ClientError, InvalidAMIIdError
 from moto.ec2.models.instance_types import INSTANCE_TYPES
+from moto.iam.models import iam_backends
 
 from ingot.localcloud.machines.qemu import NETWORK
 from ingot.localcloud.machines.sizes import instance_type
@@ -36,8 +37,41 @@ def resolve(backend: Moto, image_id: str | None, kwargs: dict[str, Any]) -> tupl
     kwargs["instance_initiated_shutdown_behavior"] = kwargs.get(
         "instance_initiated_shutdown_behavior"
     ) or data.get("InstanceInitiatedShutdownBehavior")
+    _refuse_small(backend, kwargs["block_device_mappings"])
+    _refuse_unknown(backend, data, kwargs.get("key_name") or data.get("KeyName"))
     _place(backend, kwargs)
     return image, kwargs
+
+
+def _refuse_small(backend: Moto, devices: list[dict[str, Any]]) -> None:
+    """Raise EC2ClientError for a volume that is smaller than its snapshot."""
+    for mapping in devices:
+        snapshot = backend.snapshots.get(mapping["Ebs"].get("SnapshotId"))
+        size = mapping["Ebs"].get("VolumeSize")
+        if snapshot is not None and size is not None and size < int(snapshot.volume.size):
+            raise EC2ClientError(
+                "InvalidBlockDeviceMapping",
+                f"Volume of size {size}GB is smaller than snapshot '{snapshot.id}', expect size >= {snapshot.volume.size}GB",
+            )
+
+
+def _refuse_unknown(backend: Moto, data: dict[str, Any], key: str | None) -> None:
+    """Raise EC2ClientError for a key pair, or a launch template's instance profile, that is not there."""
+    if key and key not in backend.key_pairs:
+        raise EC2ClientError("InvalidKeyPair.NotFound", f"The key pair '{key}' does not exist")
+    profile = data.get("IamInstanceProfile") or {}
+    for field, what in (("Arn", "ARN"), ("Name", "name")):
+        if profile.get(field) and not _profile_exists(backend, field, profile[field]):
+            raise EC2ClientError(
+                "InvalidParameterValue",
+                f"Value ({profile[field]}) for parameter iamInstanceProfile.{field.lower()} is invalid. Invalid IAM Instance "
+                f"Profile {what}",
+            )
+
+
+def _profile_exists(backend: Moto, field: str, value: str) -> bool:
+    profiles = iam_backends[backend.account_id][backend.partition].instance_profiles.values()
+    return any(value == (known.arn if field == "Arn" else known.name) for known in profiles)
 
 
 def template_data(backend: Moto, kwargs: dict[str, Any]) -> dict[str, Any]:

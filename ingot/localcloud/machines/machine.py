@@ -86,7 +86,7 @@ class Machine:
     def start(self) -> None:
         """Power on: make the disk if there is none yet, start QEMU, wait until it answers.
 
-        Raises CloudError or CommandError; then nothing of it runs.
+        Raises CloudError, CommandError or OSError; what of it runs then, `kill` ends.
         """
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         disk = self.directory / qemu.DISK
@@ -105,9 +105,10 @@ class Machine:
             self._server.stop()
             raise
         self._over.clear()
-        self._record(self._process.pid)
+        # Before all that can fail: only the monitor learns that the process is gone, which `kill` waits for.
         self._monitor = Monitor(ours, on_event=self._event, on_end=self._ended)
         self._monitor.start()
+        self._record(self._process.pid)
         self._monitor.command("cont")
 
     def _run(self, monitor: int) -> subprocess.Popen[bytes]:

@@ -70,6 +70,7 @@ def _create(env: Env, properties: Properties) -> Created:
         Tags=_tags(env, name, properties),
         **_settings(properties),
     )
+    env.exists(name)
     _metrics(env, name, properties)
     return Created(name, _attributes(env, name))
 

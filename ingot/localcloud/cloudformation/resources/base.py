@@ -57,6 +57,8 @@ class Env:
     logical_id: str
     update_policy: Mapping[str, Any] = field(default_factory=dict)
     rolling_back: bool = False
+    exists: Callable[[str], None] = lambda physical_id: None
+    """To be called by a create with the physical id as soon as there is one: whatever fails from then on, it is deleted."""
 
     def call(self, service: str, operation: str, /, **parameters: Value) -> dict[str, Any]:
         """Call an API of this cloud; values become what the operation's model wants ("80" → 80), None is left out.

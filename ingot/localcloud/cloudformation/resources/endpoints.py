@@ -18,6 +18,7 @@ from ingot.localcloud.moto_types import Value
 
 def _create_address(env: Env, properties: Properties) -> Created:
     address = env.call("ec2", "allocate_address", Domain=properties.get("Domain", "vpc"))
+    env.exists(address["PublicIp"])
     tag(env, address["AllocationId"], properties)
     return Created(address["PublicIp"], pick(address, "AllocationId", "PublicIp"))
 
@@ -36,6 +37,7 @@ def _delete_address(env: Env, address: str, properties: Properties) -> None:
 def _create_nat(env: Env, properties: Properties) -> Created:
     given = pick(properties, "SubnetId", "AllocationId", "ConnectivityType")
     gateway_id = env.call("ec2", "create_nat_gateway", **given)["NatGateway"]["NatGatewayId"]
+    env.exists(gateway_id)
     tag(env, gateway_id, properties)
     return Created(gateway_id, {"NatGatewayId": gateway_id})
 
@@ -63,6 +65,7 @@ def _create_endpoint(env: Env, properties: Properties) -> Created:
     if "PolicyDocument" in properties:
         given["PolicyDocument"] = json.dumps(properties["PolicyDocument"])
     endpoint_id = env.call("ec2", "create_vpc_endpoint", **given)["VpcEndpoint"]["VpcEndpointId"]
+    env.exists(endpoint_id)
     tag(env, endpoint_id, properties)
     return Created(endpoint_id, {"Id": endpoint_id, "DnsEntries": [], "NetworkInterfaceIds": []})
 
@@ -94,6 +97,7 @@ def _create_flow_log(env: Env, properties: Properties) -> Created:
     flow_log_id = env.call("ec2", "create_flow_logs", ResourceIds=[properties["ResourceId"]], **given)[
         "FlowLogIds"
     ][0]
+    env.exists(flow_log_id)
     tag(env, flow_log_id, properties)
     return Created(flow_log_id, {"Id": flow_log_id})
 

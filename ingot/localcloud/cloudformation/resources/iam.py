@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 
 from ingot.localcloud.cloudformation.resources.base import (
+    ApiFailure,
     Attributes,
     Created,
     Env,
@@ -38,6 +39,7 @@ def _create_role(env: Env, properties: Properties) -> Created:
         Tags=env.tag_list(properties, own=False),
         **pick(properties, "Path", "Description", "MaxSessionDuration", "PermissionsBoundary"),
     )
+    env.exists(name)
     _role_policies(env, name, {}, properties)
     return Created(name, _role_attributes(env, name))
 
@@ -91,6 +93,7 @@ def _profile_attributes(env: Env, name: str) -> Attributes:
 def _create_profile(env: Env, properties: Properties) -> Created:
     name = properties.get("InstanceProfileName") or env.name(128)
     env.call("iam", "create_instance_profile", InstanceProfileName=name, **pick(properties, "Path"))
+    env.exists(name)
     for role in properties["Roles"]:
         env.call("iam", "add_role_to_instance_profile", InstanceProfileName=name, RoleName=role)
     return Created(name, _profile_attributes(env, name))
@@ -166,6 +169,7 @@ def _create_managed(env: Env, properties: Properties) -> Created:
         PolicyDocument=_json(properties["PolicyDocument"]),
         **pick(properties, "Path", "Description"),
     )["Policy"]["Arn"]
+    env.exists(arn)
     for kind, name in sorted(_owners(properties)):
         env.call("iam", f"attach_{kind}_policy", PolicyArn=arn, **{f"{kind.capitalize()}Name": name})
     return Created(arn, {"PolicyArn": arn})
@@ -173,7 +177,11 @@ def _create_managed(env: Env, properties: Properties) -> Created:
 
 def _delete_managed(env: Env, arn: str, properties: Properties) -> None:
     for kind, name in sorted(_owners(properties)):
-        env.call("iam", f"detach_{kind}_policy", PolicyArn=arn, **{f"{kind.capitalize()}Name": name})
+        try:
+            env.call("iam", f"detach_{kind}_policy", PolicyArn=arn, **{f"{kind.capitalize()}Name": name})
+        except ApiFailure as error:  # a creation that failed half-way had not attached it yet
+            if not error.gone:
+                raise
     env.call("iam", "delete_policy", PolicyArn=arn)
 
 

@@ -31,6 +31,7 @@ def _create(env: Env, properties: Properties) -> Created:
         LaunchTemplateData=properties["LaunchTemplateData"],
         VersionDescription=properties.get("VersionDescription"),
     )["LaunchTemplate"]["LaunchTemplateId"]
+    env.exists(template_id)
     tag(env, template_id, _tags(properties))
     return Created(template_id, _attributes(env, template_id))
 

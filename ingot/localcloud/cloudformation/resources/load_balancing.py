@@ -45,6 +45,7 @@ def _create_balancer(env: Env, properties: Properties) -> Created:
         Tags=env.tag_list(properties),
         **given,
     )["LoadBalancers"][0]["LoadBalancerArn"]
+    env.exists(arn)
     _set_balancer(env, arn, properties)
     return Created(arn, _attributes_of(env, arn))
 
@@ -99,6 +100,7 @@ def _create_group(env: Env, properties: Properties) -> Created:
         Tags=env.tag_list(properties),
         **given,
     )["TargetGroups"][0]["TargetGroupArn"]
+    env.exists(arn)
     _set_group(env, arn, properties)
     if properties.get("Targets"):
         env.call("elbv2", "register_targets", TargetGroupArn=arn, Targets=properties["Targets"])

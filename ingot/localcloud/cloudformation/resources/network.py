@@ -62,6 +62,7 @@ def _vpc_dns(env: Env, vpc_id: str, properties: Properties) -> None:
 
 def _create_vpc(env: Env, properties: Properties) -> Created:
     vpc_id = env.call("ec2", "create_vpc", **pick(properties, "CidrBlock", "InstanceTenancy"))["Vpc"]["VpcId"]
+    env.exists(vpc_id)
     _vpc_dns(env, vpc_id, properties)
     tag(env, vpc_id, properties)
     return Created(vpc_id, _vpc_attributes(env, vpc_id))
@@ -91,6 +92,7 @@ def _subnet_attributes(env: Env, subnet_id: str) -> Attributes:
 def _create_subnet(env: Env, properties: Properties) -> Created:
     given = pick(properties, "VpcId", "CidrBlock", "AvailabilityZone")
     subnet_id = env.call("ec2", "create_subnet", **given)["Subnet"]["SubnetId"]
+    env.exists(subnet_id)
     return Created(subnet_id, _update_subnet(env, subnet_id, {}, properties))
 
 
@@ -111,6 +113,7 @@ def _delete_subnet(env: Env, subnet_id: str, properties: Properties) -> None:
 
 def _create_gateway(env: Env, properties: Properties) -> Created:
     gateway_id = env.call("ec2", "create_internet_gateway")["InternetGateway"]["InternetGatewayId"]
+    env.exists(gateway_id)
     tag(env, gateway_id, properties)
     return Created(gateway_id, {"InternetGatewayId": gateway_id})
 
@@ -133,6 +136,7 @@ def _detach_gateway(env: Env, physical_id: str, properties: Properties) -> None:
 
 def _create_table(env: Env, properties: Properties) -> Created:
     table_id = env.call("ec2", "create_route_table", VpcId=properties["VpcId"])["RouteTable"]["RouteTableId"]
+    env.exists(table_id)
     tag(env, table_id, properties)
     return Created(table_id, {"RouteTableId": table_id})
 

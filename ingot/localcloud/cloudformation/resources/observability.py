@@ -22,6 +22,7 @@ def _group_attributes(env: Env, name: str) -> Attributes:
 def _create_group(env: Env, properties: Properties) -> Created:
     name = properties.get("LogGroupName") or env.name(512)
     env.call("logs", "create_log_group", logGroupName=name, tags=env.tags(properties, own=False) or None)
+    env.exists(name)
     return Created(name, _update_group(env, name, {}, properties))
 
 
@@ -88,6 +89,7 @@ def _topic_attributes(arn: str) -> Attributes:
 def _create_topic(env: Env, properties: Properties) -> Created:
     name = properties.get("TopicName") or env.name(256)
     arn = env.call("sns", "create_topic", Name=name)["TopicArn"]
+    env.exists(arn)
     for subscription in properties.get("Subscription") or []:
         env.call("sns", "subscribe", TopicArn=arn, **pick(subscription, "Endpoint", "Protocol"))
     return Created(arn, _topic_attributes(arn))

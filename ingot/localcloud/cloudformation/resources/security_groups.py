@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from ingot.localcloud.cloudformation.resources.base import Attributes, Created, Env, Properties, ResourceType
+from ingot.localcloud.cloudformation.resources.base import (
+    ApiFailure,
+    Attributes,
+    Created,
+    Env,
+    Properties,
+    ResourceType,
+)
 from ingot.localcloud.cloudformation.resources.network import tag
 from ingot.localcloud.moto_types import Value
 
@@ -37,10 +44,16 @@ def _change(env: Env, group_id: str, direction: str, old: Properties, new: Prope
         before, after = before or [ALLOW_ALL], after or [ALLOW_ALL]
     gone = [permission(rule) for rule in before if rule not in after]
     added = [permission(rule) for rule in after if rule not in before]
-    if gone:
-        env.call("ec2", f"revoke_security_group_{direction}", GroupId=group_id, IpPermissions=gone)
-    if added:
-        env.call("ec2", f"authorize_security_group_{direction}", GroupId=group_id, IpPermissions=added)
+    for verb, rules in (("revoke", gone), ("authorize", added)):
+        operation = f"{verb}_security_group_{direction}"
+        if rules and not env.rolling_back:
+            env.call("ec2", operation, GroupId=group_id, IpPermissions=rules)
+        for rule in rules if env.rolling_back else ():  # some may be as they were: the update got only so far
+            try:
+                env.call("ec2", operation, GroupId=group_id, IpPermissions=[rule])
+            except ApiFailure as error:
+                if error.code not in ("InvalidPermission.NotFound", "InvalidPermission.Duplicate"):
+                    raise
 
 
 def _attributes(group_id: str, properties: Properties) -> Attributes:
@@ -55,6 +68,7 @@ def _create(env: Env, properties: Properties) -> Created:
         Description=properties["GroupDescription"],
         VpcId=properties.get("VpcId"),
     )["GroupId"]
+    env.exists(group_id)
     tag(env, group_id, properties)
     _change(env, group_id, "ingress", {}, properties)
     _change(env, group_id, "egress", {}, properties)

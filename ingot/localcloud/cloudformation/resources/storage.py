@@ -31,6 +31,7 @@ def _create_bucket(env: Env, properties: Properties) -> Created:
     name = properties.get("BucketName") or env.name(63, lower=True)
     where = None if env.region == "us-east-1" else {"LocationConstraint": env.region}
     env.call("s3", "create_bucket", Bucket=name, CreateBucketConfiguration=where)
+    env.exists(name)
     return Created(name, _update_bucket(env, name, {}, properties))
 
 
@@ -142,6 +143,7 @@ def _repository_attributes(env: Env, name: str) -> Attributes:
 def _create_repository(env: Env, properties: Properties) -> Created:
     name = properties.get("RepositoryName") or env.name(256, lower=True)
     env.call("ecr", "create_repository", repositoryName=name)
+    env.exists(name)
     return Created(name, _update_repository(env, name, {}, properties))
 
 
