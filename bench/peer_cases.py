@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.measure import Case, differing_blocks
 from bench.subject import ROOT
 from ingot.bake.fetch import package_file
+from ingot.process import run
 from ingot.recipe.lockfile import Lock, LockedPackage
 from ingot.recipe.mirrors import discover
 
@@ -104,12 +105,12 @@ class Mkosi:
 
     def build(self) -> None:
         """Build once."""
-        subprocess.run(self.cases()[0].command, cwd=self.work, check=True, capture_output=True)
+        run(self.cases()[0].command, cwd=self.work)
 
     def set_up(self) -> None:
         """Build once each way: afterwards its caches are filled."""
         for case in self.cases():
-            subprocess.run(case.command, cwd=self.work, check=True, capture_output=True)
+            run(case.command, cwd=self.work)  # its error has the end of what mkosi said
 
     def _app(self, name: str, *options: str) -> Case:
         return Case(name, [*self._command, *options, "build"], self._change, None, self._changed, self.work)
