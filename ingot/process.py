@@ -28,7 +28,6 @@ PACKAGE_OF: Dict[str, str] = {
     "gpgv": "gpgv",
     "newgidmap": "uidmap",
     "newuidmap": "uidmap",
-    "mount": "mount",
     "setpriv": "util-linux",
     "unshare": "util-linux",
     "xz": "xz-utils",

@@ -15,6 +15,7 @@ from ingot.errors import PublishError
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import ImageTypeDef
     from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_ssm.type_defs import PutParameterRequestTypeDef
 
     from ingot.aws.clients import Clients
 
@@ -74,14 +75,7 @@ def put(clients: Clients, recipe: str, digest: str, version: str, ami_id: str) -
         if there is None:
             return False  # another machine's value, which SSM still checks; or it was deleted this instant
         if there != ami_id and _usable(clients, there) is None:
-            clients.ssm.put_parameter(
-                Name=name,
-                Value=ami_id,
-                Type="String",
-                DataType="aws:ec2:image",
-                Overwrite=True,
-                Description=_description(recipe, version),
-            )
+            clients.ssm.put_parameter(**_entry(name, recipe, version, ami_id, overwrite=True))
             # Of two machines that repair it at once, the last one's value stays: that is what is read back.
             there = _wait_visible(clients, recipe, digest, but=there)
         held = there
@@ -98,20 +92,16 @@ def put(clients: Clients, recipe: str, digest: str, version: str, ami_id: str) -
 
 def _create(clients: Clients, name: str, recipe: str, digest: str, version: str, ami_id: str) -> bool:
     """Make the entry; say whether there was none."""
+    entry = _entry(name, recipe, version, ami_id, overwrite=False)
+    entry[
+        "Tags"
+    ] = [  # they are given to a new entry alone: PutParameter refuses them together with Overwrite
+        {"Key": tags.RECIPE, "Value": recipe},
+        {"Key": tags.DIGEST, "Value": digest},
+        {"Key": tags.VERSION, "Value": version},
+    ]
     try:
-        clients.ssm.put_parameter(
-            Name=name,
-            Value=ami_id,
-            Type="String",
-            DataType="aws:ec2:image",
-            Overwrite=False,
-            Description=_description(recipe, version),
-            Tags=[
-                {"Key": tags.RECIPE, "Value": recipe},
-                {"Key": tags.DIGEST, "Value": digest},
-                {"Key": tags.VERSION, "Value": version},
-            ],
-        )
+        clients.ssm.put_parameter(**entry)
     except ClientError as error:
         if code_of(error) != "ParameterAlreadyExists":
             raise
@@ -119,8 +109,17 @@ def _create(clients: Clients, name: str, recipe: str, digest: str, version: str,
     return True
 
 
-def _description(recipe: str, version: str) -> str:
-    return f"Ingot: the AMI of {recipe} {version}"
+def _entry(
+    name: str, recipe: str, version: str, ami_id: str, *, overwrite: bool
+) -> PutParameterRequestTypeDef:
+    return {
+        "Name": name,
+        "Value": ami_id,
+        "Type": "String",
+        "DataType": "aws:ec2:image",
+        "Overwrite": overwrite,
+        "Description": f"Ingot: the AMI of {recipe} {version}",
+    }
 
 
 def _wait_visible(clients: Clients, recipe: str, digest: str, *, but: str | None = None) -> str:

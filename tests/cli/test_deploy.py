@@ -11,15 +11,11 @@ from pathlib import Path
 
 import boto3
 import pytest
-from botocore.awsrequest import AWSResponse
 from moto.server import ThreadedMotoServer
 
-from ingot.aws.clients import connect
 from ingot.aws.waiting import wait_until
 from ingot.cli import cdk
-from ingot.cli.deploy_guard import alone, wait_settled
 from ingot.cli.main import main
-from ingot.errors import IngotError
 
 DIGEST = "4f" * 32
 # A cdk that records its arguments; with MAKE_STACKS it makes a stack of each name when it deploys.
@@ -385,35 +381,3 @@ def test_node_is_the_real_one_not_a_python_program():
     node = shutil.which("node", path=cdk.environment()["PATH"])
     assert node is not None
     assert Path(node).read_bytes()[:4] == b"\x7fELF"
-
-
-def test_an_earlier_deployment_that_goes_on_is_waited_for(project):
-    clients = connect()
-    status = {"IngotFleet": "UPDATE_IN_PROGRESS", "IngotBuilder": "REVIEW_IN_PROGRESS"}
-
-    def answer(params, **_more):
-        name = params["body"]["StackName"]
-        return AWSResponse("", 200, {}, None), {"Stacks": [{"StackName": name, "StackStatus": status[name]}]}
-
-    clients.cloudformation.meta.events.register("before-call.cloudformation.DescribeStacks", answer)
-    with pytest.raises(IngotError, match="IngotFleet is still in UPDATE_IN_PROGRESS after 0 s"):
-        wait_settled(clients, ("IngotFleet",), progress=lambda _: None, limit=0)
-    said = []
-
-    def progress(line):
-        said.append(line)
-        status["IngotFleet"] = "UPDATE_COMPLETE"
-
-    wait_settled(clients, ("IngotBuilder", "IngotFleet"), progress=progress)
-    assert said == [
-        "the stack IngotFleet is in UPDATE_IN_PROGRESS: an earlier deployment goes on; waiting for it"
-    ]
-
-
-def test_a_second_deployment_of_the_app_names_the_first_and_touches_nothing(project, capfd):
-    with alone(project):
-        assert deploy() == 1
-    said = capfd.readouterr().err
-    assert f"another deployment of this app runs (process {os.getpid()}); wait for it" in said
-    assert calls(project) == []
-    assert deploy() == 0
