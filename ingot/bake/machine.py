@@ -28,6 +28,7 @@ STATIC = {
     "80-ingot.network": ("/etc/systemd/network/80-ingot.network", 0o644),
     "ntp.conf": ("/etc/systemd/timesyncd.conf.d/ingot.conf", 0o644),
     "repart.conf": ("/etc/repart.d/50-root.conf", 0o644),
+    "repart-order.conf": (f"{UNITS}/systemd-repart.service.d/ingot.conf", 0o644),
 }
 ENABLED = (
     "ingot-announce.service",

@@ -84,6 +84,8 @@ def _for_recipe(distribution: Distribution, recipe: Recipe) -> Distribution:
 
 
 def _debian(suite: str, architecture: str) -> Distribution:
+    # What grows the root partition at boot is a package of its own from trixie on.
+    growth = () if suite == "bookworm" else ("systemd-repart",)
     return Distribution(
         id="debian",
         suite=suite,
@@ -96,7 +98,9 @@ def _debian(suite: str, architecture: str) -> Distribution:
         keyring=Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
         keyring_package="debian-archive-keyring",
         # usr-is-merged instead of usrmerge: the bake lays out a merged /usr itself, usrmerge would bring perl.
-        base_packages=tuple(sorted((*_COMMON, f"linux-image-cloud-{architecture}", "usr-is-merged"))),
+        base_packages=tuple(
+            sorted((*_COMMON, *growth, f"linux-image-cloud-{architecture}", "usr-is-merged"))
+        ),
     )
 
 

@@ -24,11 +24,11 @@ KEYRING_SHA256 = "36de43b15853ccae0028e9a767613770c704833f82586f28eb262f0311adb8
 RECIPE = "name: small\nbase: {BASE}\nroot_volume: {size: 1GiB}\nsteps: [test -x /usr/bin/systemctl]\n"
 
 
-def baked(base, store, tmp_path):
-    """The image of a recipe with nothing but a base, and its lock."""
+def baked(base, store, tmp_path, more=""):
+    """The image of a recipe with a base and ``more``, and its lock."""
     directory = tmp_path / "small"
     directory.mkdir()
-    (directory / "recipe.yaml").write_text(RECIPE.replace("BASE", base))
+    (directory / "recipe.yaml").write_text(RECIPE.replace("BASE", base) + more)
     recipe = load_recipe(directory)
     lock = resolve_lock(recipe)
     write_lock(recipe, lock)

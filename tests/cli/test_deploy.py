@@ -11,7 +11,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from ingot.aws.waiting import wait_until
 from ingot.cli import cdk
@@ -65,13 +64,24 @@ sys.exit(int(os.environ.get("PUBLISH_STATUS", "0")))
 """
 
 
+# moto's server; it ends with its standard input.
+SERVER = """\
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print("http://{}:{}".format(*server.get_host_and_port()), flush=True)
+sys.stdin.read()
+"""
+
+
 @pytest.fixture(scope="module")
 def server():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    endpoint = "http://{}:{}".format(*server.get_host_and_port())
-    yield endpoint
-    server.stop()
+    """A server in a process of its own: in this one a local cloud of another module may have replaced parts of moto."""
+    words = [sys.executable, "-c", SERVER]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process.stdout.readline().strip()
+        process.stdin.close()
 
 
 def program(path: Path, text: str) -> Path:
@@ -125,7 +135,7 @@ def project(server, tmp_path, monkeypatch):
     (tmp_path / "cdk.json").write_text("{}")
     write_assembly(tmp_path / "cdk.out", program(tmp_path / "python", PUBLISH))
     monkeypatch.chdir(tmp_path)
-    # moto's state belongs to the process: stacks of another module, or of a test that failed, may be in it.
+    # What a test that failed left behind.
     urllib.request.urlopen(urllib.request.Request(f"{server}/moto-api/reset", method="POST")).close()
     boto3.client("ssm").put_parameter(
         Name="/cdk-bootstrap/hnb659fds/version", Value="21", Type="String", Overwrite=True
