@@ -1,8 +1,13 @@
 """For all tests."""
 
+import os
 import signal
 
 import pytest
+
+# What tells programs how a terminal looks: typer colours its help in GitHub's runners, and reads this when it is imported.
+for name in ("COLUMNS", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "TERMINAL_WIDTH"):
+    os.environ.pop(name, None)
 
 # Begun last, they would run alone at the end. The longest is the first.
 LONG = (

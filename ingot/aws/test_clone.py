@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 # As in the launch template: ingot/constructs/machines.py.
 ROOT_VOLUME: EbsBlockDeviceTypeDef = {"VolumeType": "gp3", "DeleteOnTermination": True, "Encrypted": True}
-USER_DATA = json.dumps({"ingot": {"test": True}})
+# Seconds that a clone lives beyond its limit: then it powers off by itself, which terminates it, if nobody is there to do it.
+GRACE = 900
 # Seconds between two looks at the console; EC2 throttles GetConsoleOutput earlier than most calls.
 LOOK_EVERY = 5.0
 REPORT_EVERY = 15.0
@@ -39,7 +40,7 @@ def launch_clone(
         template_id=settings.launch_template_id,
         ami_id=ami_id,
         subnet_ids=settings.subnet_ids,
-        user_data=USER_DATA,
+        user_data=json.dumps({"ingot": {"test": True, "end": int(settings.limit) + GRACE}}),
         told=subject.tags(publish_id) | {"Name": f"ingot test of {subject.recipe} {subject.version}"},
         token=publish_id,
         mappings=() if device == TEMPLATE_ROOT else root_mappings(device, ROOT_VOLUME),

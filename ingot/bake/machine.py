@@ -84,15 +84,19 @@ def install_machine(chroot: Chroot, *, epoch: int) -> None:
     for path in UPDATED:
         write(root, path, f"TIMESTAMP_NSEC={epoch * 1_000_000_000}\n")
     chroot.run(["systemctl", "enable", *ENABLED], what="enabling the services of every image")
-    there = [unit for unit in DISABLED if (root / "usr/lib/systemd/system" / unit).exists()]
-    if there:
-        chroot.run(["systemctl", "disable", *there], what="disabling timers that would change a clone")
+    _disable(chroot)
+
+
+def _disable(chroot: Chroot) -> None:
+    units = [unit for unit in DISABLED if (chroot.root / "usr/lib/systemd/system" / unit).exists()]
+    if units:
+        chroot.run(["systemctl", "disable", *units], what="disabling timers that would change a clone")
 
 
 def install_programs(chroot: Chroot, volatile: Sequence[str]) -> None:
     """Install and enable Ingot's own programs alone: for a base that brings its network, its time and its growth.
 
-    ``volatile``: what a clone of that base may change while it runs.
+    Timers that would change a clone are disabled here, too. ``volatile``: what a clone of that base may change while it runs.
     """
     root = chroot.root
     for name, (place, mode) in STATIC.items():
@@ -102,6 +106,7 @@ def install_programs(chroot: Chroot, volatile: Sequence[str]) -> None:
     (root / BASELINE[1:]).mkdir(exist_ok=True)
     units = [unit for unit in ENABLED if unit in PROGRAMS]
     chroot.run(["systemctl", "enable", *units], what="enabling the services of every image")
+    _disable(chroot)
 
 
 def set_identity(root: Path, plan: Mapping[str, Any], root_partition: str) -> None:

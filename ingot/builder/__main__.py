@@ -17,7 +17,15 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from ingot.bake.engine import bake, read_manifest
 from ingot.builder.blocks import to_send
-from ingot.builder.bootstrap import Credentials, RefusedError, Service, UnreachableError, metadata
+from ingot.builder.bootstrap import (
+    Credentials,
+    RefusedError,
+    Service,
+    UnreachableError,
+    console,
+    metadata,
+    told,
+)
 from ingot.builder.live import bake_live, disk_of_root
 from ingot.builder.packages import get_packages
 from ingot.builder.report import Report
@@ -124,7 +132,11 @@ def _spans(times: Mapping[str, float]) -> Dict[str, float]:
 
 def main() -> int:
     """Do the job that the command line names."""
-    builder = Builder(json.loads(sys.argv[1]), Path(sys.argv[2]))
+    try:
+        builder = Builder(json.loads(sys.argv[1]), Path(sys.argv[2]))
+    except Exception as error:  # noqa: BLE001 - as below; without a builder there is no log yet, only the console
+        console(told(1, "failed", f"the builder cannot begin: {type(error).__name__}: {error}"))
+        return 1
     try:
         builder.run()
     except Exception as error:  # noqa: BLE001 - whatever it is, it has to be told: nobody sees this machine

@@ -28,6 +28,7 @@ METADATA = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or "http://169.25
 EMPTY = hashlib.sha256(b"").hexdigest()
 ATTEMPTS = 8
 TIMEOUT = 20.0  # seconds without a byte
+ROLE_LIMIT = 60.0  # seconds
 AGAIN = (429, 500, 502, 503, 504)
 THROTTLED = ("Throttl", "SlowDown", "RequestLimitExceeded", "TooManyRequests")
 
@@ -60,7 +61,10 @@ def metadata(path: str) -> Optional[str]:
     connection = connect(METADATA)
     try:
         connection.request("PUT", "/latest/api/token", headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"})
-        token = connection.getresponse().read().decode()
+        answer = connection.getresponse()
+        token = answer.read().decode()
+        if answer.status != 200:
+            raise OSError("the instance metadata gives no token: HTTP status %d" % answer.status)
         connection.request("GET", "/latest/" + path, headers={"X-aws-ec2-metadata-token": token})
         answer = connection.getresponse()
         text = answer.read().decode()
@@ -82,13 +86,22 @@ class Credentials:
             if self._held is None or self._held["Expiration"] < stamp(
                 time.time() + 300, "%Y-%m-%dT%H:%M:%SZ"
             ):
-                path = "meta-data/iam/security-credentials/"
-                role = (metadata(path) or "").strip()
-                text = metadata(path + role) if role else None
-                if text is None:
-                    raise UnreachableError("the instance has no role: its launch template names none")
-                self._held = json.loads(text)
+                self._held = json.loads(self._ask())
             return self._held["AccessKeyId"], self._held["SecretAccessKey"], self._held["Token"]
+
+    @staticmethod
+    def _ask() -> str:
+        """Wait for the role: that of a profile made a moment ago comes to the instance some seconds after its launch."""
+        path = "meta-data/iam/security-credentials/"
+        end = time.monotonic() + ROLE_LIMIT
+        while True:
+            role = (metadata(path) or "").strip()
+            text = metadata(path + role) if role else None
+            if text is not None:
+                return text
+            if time.monotonic() > end:
+                raise UnreachableError("the instance has no role: its launch template names none")
+            time.sleep(1)
 
 
 def stamp(seconds: float, pattern: str) -> str:
@@ -214,7 +227,7 @@ def main() -> int:
             raise UnreachableError("the bundle has SHA-256 %s, expected %s" % (found, job["bundle_sha256"]))
         with tarfile.open(fileobj=io.BytesIO(data)) as bundle:
             bundle.extractall(directory)  # noqa: S202 - its SHA-256 is the one that we were told
-    except (RefusedError, UnreachableError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it has to be told: nobody sees this machine
         console(told(1, "failed", "the bundle cannot be had: %s" % error))
         return 1
     environ = dict(os.environ, PYTHONPATH=directory, PYTHONDONTWRITEBYTECODE="1")

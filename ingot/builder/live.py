@@ -6,8 +6,10 @@ When the tree is sealed the file system is made read-only, and the disk below it
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import stat
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -26,12 +28,13 @@ from ingot.bake.tree import hash_files, scan
 from ingot.bake.upper import run_step, short
 from ingot.builder.blocks import BLOCK_SIZE
 from ingot.builder.live_manifest import VOLATILE, lasting, live_manifest
-from ingot.builder.system_packages import install
+from ingot.builder.system_packages import install, stop_upgrades
 from ingot.errors import BakeError
 
 Progress = Callable[[str], None]
 READ_ONLY_LIMIT = 60.0  # seconds in which the kernel must have made the root read-only
 READERS = 4
+BLKFLSBUF = 0x1261  # ioctl(2): write and forget what is cached of a block device; linux/fs.h
 
 
 def bake_live(plan: Mapping[str, Any], sources: Path, scratch: Path, progress: Progress) -> Dict[str, Any]:
@@ -42,6 +45,7 @@ def bake_live(plan: Mapping[str, Any], sources: Path, scratch: Path, progress: P
     root = scratch / "root"
     root.mkdir()
     mounts.bind(Path("/"), root)
+    stop_upgrades()
     progress("taking the base's inventory")
     before = hash_files(scan(root, live=True), live=True)
     install(plan["install"], progress)
@@ -134,6 +138,9 @@ def read_disk(device: Path) -> "Tuple[int, List[Optional[str]], str]":
     """Return size, digests of the blocks (None for zeros) and root digest of a disk."""
     handle = os.open(device, os.O_RDONLY)
     try:
+        if stat.S_ISBLK(os.fstat(handle).st_mode):
+            # The file system wrote to the partition; what udev or growpart once read of the whole disk is a cache apart.
+            fcntl.ioctl(handle, BLKFLSBUF)
         size = os.lseek(handle, 0, os.SEEK_END)
         empty = bytes(BLOCK_SIZE)
         zeros = hashlib.sha256(empty).digest()

@@ -17,6 +17,15 @@ LIMIT = 3600.0  # seconds for one command of a package manager
 # What Ingot's programs in a clone need where perl is not in the base: Debian and Ubuntu have perl-base always.
 PERL = ("perl-interpreter", "perl-IO", "perl-Socket", "perl-lib")
 POLICY = Path("/usr/sbin/policy-rc.d")
+# What upgrades packages on Debian and Ubuntu by itself: it would hold apt's locks, or change the root while it is sealed.
+UPGRADES = (
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "apt-daily.service",
+    "apt-daily-upgrade.service",
+    "unattended-upgrades.service",
+)
+LOCK_LIMIT = 300  # seconds for another dpkg to end
 
 
 def install(names: Sequence[str], progress: Progress, *, root: Optional[Path] = None) -> None:
@@ -36,6 +45,13 @@ def install(names: Sequence[str], progress: Progress, *, root: Optional[Path] = 
         )
 
 
+def stop_upgrades() -> None:
+    """Stop what would upgrade packages by itself, as long as this machine runs. Units that are not there are passed over."""
+    subprocess.run(
+        ["systemctl", "stop", *UPGRADES], check=False, stdin=subprocess.DEVNULL, capture_output=True
+    )
+
+
 def _by_dnf(names: Sequence[str], progress: Progress, root: Optional[Path]) -> None:
     wanted = list(names)
     if root is None and shutil.which("perl") is None:
@@ -53,9 +69,10 @@ def _by_apt(names: Sequence[str], progress: Progress) -> None:
     environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     progress(f"apt installs {' '.join(names)}")
     with _no_starts():
-        _run(["apt-get", "--quiet", "--assume-yes", "update"], "apt", names, environ)
+        apt = ["apt-get", "--quiet", "--assume-yes", f"--option=DPkg::Lock::Timeout={LOCK_LIMIT}"]
+        _run([*apt, "update"], "apt", names, environ)
         options = ["--no-install-recommends", "--option=Dpkg::Options::=--force-confold"]
-        _run(["apt-get", "--quiet", "--assume-yes", *options, "install", *names], "apt", names, environ)
+        _run([*apt, *options, "install", *names], "apt", names, environ)
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from ingot.review.git import Base, Repository
 from ingot.review.infrastructure import StackPlan, compare_stacks
 from ingot.review.infrastructure_assembly import Stack, read_stacks
 from ingot.review.infrastructure_cdk import AT_ONCE, Cache, Cdk
-from ingot.review.plan_images import ImagePlan, Images, Progress
+from ingot.review.infrastructure_fold import images as images_of
+from ingot.review.plan_images import ImagePlan, Images, Progress, unused
 from ingot.review.plan_recipes import RecipeChange, Tree, compare_recipes, read_tree
 from ingot.review.rollout import GroupSize, Rollout, rollouts
 
@@ -116,6 +117,8 @@ class Planner:
                 for name in self.environments
                 for stack in self._stacks(pending[name], work, name, notes)
             ]
+            used = {name: _deployed(self._assembly(work, name)) for name in self.environments}
+            images = [image if image.after in used[image.environment] else unused(image) for image in images]
         return Plan(
             base=base,
             head=self.repository.commit("HEAD"),
@@ -199,6 +202,11 @@ class Planner:
             before = {} if base is None else read_stacks(base)
         self.progress("comparing the stacks")
         return compare_stacks(self.cdk, before, after, assembly, environment)
+
+
+def _deployed(assembly: Path) -> set[str]:
+    """Return the recipe digests of the images that an assembly's stacks deploy."""
+    return {digest for stack in read_stacks(assembly).values() for digest in images_of(stack.template)}
 
 
 def environments(project: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ingot.errors import BakeError, IngotError, InputError
@@ -46,8 +46,8 @@ ON_AMI = (
 class ImagePlan:
     """What happens to the image of one recipe.
 
-    ``state``: published (the registry names its AMI), stored (baked, on this machine), missing (a deployment bakes it), or failed (it was
-    to be baked and could not: ``no_diff`` says why).
+    ``state``: published (the registry names its AMI), stored (baked, on this machine), missing (a deployment bakes it), unused (missing, and
+    no stack deploys it), or failed (it was to be baked and could not: ``no_diff`` says why).
     """
 
     recipe: str
@@ -78,6 +78,11 @@ class ImagePlan:
             "no_diff": self.no_diff,
             "on_ami": self.on_ami,
         }
+
+
+def unused(image: ImagePlan) -> ImagePlan:
+    """Return the plan of an image that no stack deploys: one that is missing is not baked by a deployment."""
+    return replace(image, state="unused") if image.state == "missing" else image
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ STATES = {
     "published": "published as {ami}: nothing is baked",
     "stored": "baked, in this machine's store",
     "missing": "is baked when it is deployed",
+    "unused": "no stack deploys it",
     "failed": "does NOT bake",
 }
 SIGNS = {"WILL_DESTROY": "-", "WILL_REPLACE": "±", "WILL_ORPHAN": "-", "MAY_REPLACE": "±", "WILL_CREATE": "+"}
@@ -91,7 +92,7 @@ def image_line(image: Mapping[str, Any]) -> str:
     state = STATES[image["state"]].format(ami=image["ami"])
     unknown = (
         ""
-        if image["registry_asked"] or image["state"] in ("published", "failed")
+        if image["registry_asked"] or image["state"] in ("published", "unused", "failed")
         else " (no registry was asked)"
     )
     return f"{label(image, 'recipe')} {image['after']:.12}: {state}{unknown}"

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.ec2.models.instances import InstanceBackend
 
 from ingot.aws.clients import Clients
-from ingot.localcloud import server
+from ingot.localcloud import refusals, server
 from ingot.localcloud.environment import ACCESS_KEY
 from ingot.localcloud.machines.launch import resolve
 from tests.audit.account import REGION, Account
@@ -31,7 +30,7 @@ def enforcing(tmp_path_factory):
     """A cloud without machines whose guard judges every request but root's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server, "PARTS", ())
-        patch.setattr(InstanceBackend, "run_instances", launching(InstanceBackend.run_instances))
+        patch.setattr(refusals, "_LAUNCH", launching(refusals._LAUNCH))
         cloud = server.CloudServer(tmp_path_factory.mktemp("cloud"), 0, log=lambda _line: None)
         context = cloud.start()
         keys = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": "secret", "region_name": REGION}

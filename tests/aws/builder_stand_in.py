@@ -63,7 +63,8 @@ def _handler(values):
             """Say nothing."""
 
         def do_PUT(self):
-            self.answer(200, "a-token")
+            refusal = values.get("api/token")
+            self.answer(*((200, "a-token") if refusal is None else (403, refusal)))
 
         def do_GET(self):
             value = values.get(self.path.removeprefix("/latest/"))

@@ -124,7 +124,7 @@ def test_a_builder_that_falls_silent_is_ended(publish, stand_in, nothing_remains
     ended = threading.Event()
     stand_in.before = lambda stage: ended.wait(30) if stage == "bake" else None
     try:
-        with pytest.raises(PublishError, match=r"has been silent for \d s"):
+        with pytest.raises(PublishError, match=r"has been silent for \d+ s"):
             publish(silence_limit=2)
     finally:
         ended.set()

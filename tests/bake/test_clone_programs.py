@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from ingot.recipe.capabilities import capability_xattr
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="needs a network of its own")]
 
+TESTED = '{"ingot": {"test": true}}'
 # Listens as the metadata service and as the app, then runs argv in the tree. In a network namespace of its own.
 AROUND = """
 import subprocess, sys, threading
@@ -54,6 +56,9 @@ def inside(tree):
         console = tree / "dev/console"
         console.parent.mkdir(exist_ok=True)
         console.write_bytes(b"")
+        null = tree / "dev/null"
+        if not null.exists():
+            os.mknod(null, stat.S_IFCHR | 0o666, os.makedev(1, 3))
         spaces = ["unshare", "--mount", "--net", "--uts", "--pid", "--fork", "--kill-child"]
         subprocess.run(
             [*spaces, sys.executable, "-c", AROUND, user_data, str(tree), *command], check=True, timeout=120
@@ -79,7 +84,7 @@ def test_the_tests_of_the_recipe_report_each_result(inside, tree, web_image):
         "http\tno such port\tpath=/\tstatus=200\tcontains=\tport=81\n"
         "command\tfails\trun=echo why; exit 3\n"
     )
-    found = report(inside('{"ingot": {"test": true}}', "/usr/lib/ingot/tests.run", "2"), "ingot-test")
+    found = report(inside('{"ingot": {"test": true}}', "/usr/lib/ingot/tests.run", "2", "0"), "ingot-test")
     assert (found["recipe"], found["digest"], found["ok"]) == ("web", web_image.digest, False)
     assert [(result["name"], result["ok"]) for result in found["results"]] == [
         ("answers", True), ('says "a=b"', True), ("missing words", False), ("no such port", False), ("fails", False),
@@ -95,7 +100,48 @@ def test_the_tests_of_the_recipe_report_each_result(inside, tree, web_image):
     "user_data", ["", "#!/bin/sh\necho", '{"ingot": {"test": false}}', '{"other": {"test": true}}']
 )
 def test_a_clone_that_is_not_to_be_tested_says_nothing(inside, user_data):
-    assert inside(user_data, "/usr/lib/ingot/tests.run", "2") == b""
+    assert inside(user_data, "/usr/lib/ingot/tests.run", "2", "0") == b""
+
+
+def test_what_a_command_leaves_running_holds_nothing_up_and_one_without_end_is_named(inside, tree):
+    (tree / "usr/lib/ingot/tests").write_text(
+        "command\tstarts a server\trun=sleep 100 & echo begun; true\n"
+        "command\thas no end\trun=trap '' TERM; echo deaf; while :; do sleep 100; done\n"
+    )
+    found = report(inside(TESTED, "/usr/lib/ingot/tests.run", "1", "0", "2"), "ingot-test")
+    assert [(result["name"], result["ok"]) for result in found["results"]] == [
+        ("starts a server", True),
+        ("has no end", False),
+    ]
+    assert found["results"][0]["detail"] == "exit status 0: begun\n"
+    assert found["results"][1]["detail"] == "exit status 137 (it ran for more than 2 s): deaf\n"
+
+
+def test_the_result_is_told_twice(inside, tree):
+    (tree / "usr/lib/ingot/tests").write_text("command\tis well\trun=true\n")
+    lines = re.findall(
+        rb"^ingot-test 1 .*$", inside(TESTED, "/usr/lib/ingot/tests.run", "2", "0"), re.MULTILINE
+    )
+    assert len(lines) == 2
+    assert lines[0] == lines[1]
+
+
+@pytest.mark.parametrize(
+    ("user_data", "asked"),
+    [
+        (TESTED, ""),
+        ('{"ingot": {"test": true, "end": 1800}}', "--quiet --on-active=1800 systemctl poweroff\n"),
+    ],
+)
+def test_a_test_clone_ends_by_itself_when_it_is_told_to(inside, tree, user_data, asked):
+    (tree / "usr/lib/ingot/tests").write_text("")
+    program = tree / "usr/bin/systemd-run"  # there is no systemd around it to set a timer
+    program.unlink()
+    program.write_text('#!/bin/sh\necho "$@" > /run/asked\n')
+    program.chmod(0o755)
+    inside(user_data, "/usr/lib/ingot/tests.run", "2", "0")
+    asked_of = tree / "run/asked"
+    assert (asked_of.read_text() if asked_of.exists() else "") == asked
 
 
 def test_the_host_name_comes_from_the_metadata(inside, tree):

@@ -13,6 +13,8 @@ import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from ingot.aws.console import BUILDER, last_line
+from ingot.builder import __main__ as builder
 from ingot.builder import bootstrap
 from tests.aws.builder_stand_in import CREDENTIALS, MetadataService
 
@@ -144,10 +146,37 @@ def test_credentials_that_end_soon_are_asked_for_again(service):
     assert credentials.get()[0] == CREDENTIALS["AccessKeyId"]
 
 
-def test_an_instance_without_a_role_says_so(service):
+def test_a_role_that_comes_late_is_waited_for(service, monkeypatch):
+    name = "meta-data/iam/security-credentials/"
+    role = service.values.pop(name)
+    monkeypatch.setattr(bootstrap.time, "sleep", lambda _: service.values.update({name: role}))
+    assert bootstrap.Credentials().get()[0] == CREDENTIALS["AccessKeyId"]
+
+
+def test_a_refused_token_is_no_token(service):
+    service.values["api/token"] = "403\nForbidden"
+    with pytest.raises(OSError, match="the instance metadata gives no token: HTTP status 403"):
+        bootstrap.metadata("meta-data/instance-id")
+
+
+def test_an_instance_without_a_role_says_so(service, monkeypatch):
+    monkeypatch.setattr(bootstrap, "ROLE_LIMIT", 0.0)
     del service.values["meta-data/iam/security-credentials/"]
     with pytest.raises(bootstrap.UnreachableError, match="the instance has no role"):
         bootstrap.Credentials().get()
+
+
+@pytest.mark.parametrize("program", ["bootstrap", "builder"])
+def test_whatever_keeps_a_builder_from_beginning_is_told(program, service, tmp_path, monkeypatch):
+    service.values["api/token"] = "no"
+    console = tmp_path / "console"
+    console.touch()
+    monkeypatch.setenv("INGOT_CONSOLE", str(console))
+    monkeypatch.setattr(bootstrap.sys, "argv", [program, json.dumps({"region": "us-east-1"}), str(tmp_path)])
+    assert (bootstrap.main if program == "bootstrap" else builder.main)() == 1
+    said = last_line(console.read_text(), BUILDER)
+    assert said["stage"] == "failed"
+    assert "the instance metadata gives no token: HTTP status 403" in said["text"]
 
 
 def test_a_bundle_that_was_changed_is_not_run(answers, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import boto3
@@ -78,8 +79,11 @@ sys.stdin.read()
 @pytest.fixture(scope="module")
 def server():
     """A server in a process of its own: in this one a local cloud of another module may have replaced parts of moto."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("MOTO_")}
     words = [sys.executable, "-c", SERVER]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ
+    ) as process:
         yield process.stdout.readline().strip()
         process.stdin.close()
 
@@ -170,6 +174,17 @@ def deploy(*arguments: str) -> int:
     with pytest.raises(SystemExit) as ended:
         main(["deploy", *arguments])
     return int(ended.value.code or 0)
+
+
+@contextmanager
+def ending(child):
+    """End the session of a child when the block fails: `Popen` would wait for it without end."""
+    try:
+        yield
+    except BaseException:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        raise
 
 
 def calls(project: Path) -> list[list[str]]:
@@ -310,10 +325,11 @@ def test_an_interrupted_publish_may_clean_up(project, monkeypatch, kind):
     monkeypatch.setenv("HANG", "1")
     command = [sys.executable, "-m", "ingot.cli.main", "deploy"]
     with subprocess.Popen(command, start_new_session=True) as child:
-        wait_until((project / "publishing").exists, "the publish to start", limit=120)
-        # Ctrl-C reaches the whole process group of the terminal; SIGTERM one process.
-        (os.killpg if kind == signal.SIGINT else os.kill)(child.pid, kind)
-        assert child.wait(timeout=60) == 130
+        with ending(child):
+            wait_until((project / "publishing").exists, "the publish to start", limit=120)
+            # Ctrl-C reaches the whole process group of the terminal; SIGTERM one process.
+            (os.killpg if kind == signal.SIGINT else os.kill)(child.pid, kind)
+            assert child.wait(timeout=60) == 130
     assert (project / "cleaned").exists()
 
 
@@ -376,9 +392,10 @@ def test_an_interrupted_deployment_says_that_it_goes_on_in_aws(project, monkeypa
     monkeypatch.setenv("HANG_CDK", "1")
     command = [sys.executable, "-m", "ingot.cli.main", "deploy"]
     with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as child:
-        wait_until((project / "deploying").exists, "cdk to start", limit=120)
-        os.killpg(child.pid, signal.SIGINT)
-        _, err = child.communicate(timeout=60)
+        with ending(child):
+            wait_until((project / "deploying").exists, "cdk to start", limit=120)
+            os.killpg(child.pid, signal.SIGINT)
+            _, err = child.communicate(timeout=60)
     assert child.returncode == 130
     assert (
         err.count("ingot: interrupted\n  hint: a deployment that has begun goes on in AWS; `ingot status`")

@@ -33,7 +33,7 @@ def parameter(name: str, value: Any, **more: Any) -> dict[str, Any]:
 def settled(cloud: LocalCloud, name: str) -> dict[str, Any]:
     """Wait for the end of the stack's operation."""
     client = cloud.client("cloudformation")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while True:
         stack: dict[str, Any] = client.describe_stacks(StackName=name)["Stacks"][0]
         if not stack["StackStatus"].endswith("_IN_PROGRESS"):

@@ -23,6 +23,8 @@ from .conftest import LocalCloud
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("INGOT_HOME", str(tmp_path))
     monkeypatch.delenv("INGOT_CLOUD_PORT", raising=False)
+    # The usual one may be another test's just now, and a cloud says so when it starts.
+    monkeypatch.setenv("INGOT_URL_PORT", str(free_port()))
     yield tmp_path
     ingot("cloud", "down")
 

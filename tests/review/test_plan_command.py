@@ -1,6 +1,7 @@
 """`ingot plan` in a real repository, with the real CDK CLI and an app that takes no time."""
 
 import json
+import shutil
 import subprocess
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -82,6 +83,17 @@ def test_a_change_of_the_app_is_one_line_for_the_stack_and_a_rollout(project, ca
     assert "an alarm stops it, and CloudFormation goes back: Errors" in out
     assert "`ingot plan --bake` bakes it and compares" in out
     assert "cdk diff" not in out  # nothing is left once the digests are folded
+
+
+def test_a_recipe_that_no_stack_deploys_is_baked_by_no_deployment(project, capsys):
+    shutil.copytree(project.recipe, project.recipe.parent / "api")
+    recipe = project.recipe.parent / "api" / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("name: web", "name: api"))
+    project.write("image_recipes/web/app/index.html", "changed\n")
+    assert plan() == 0
+    out = capsys.readouterr().out
+    assert f"{digest(project):.12}: is baked when it is deployed" in out
+    assert f"api {recipe_digest(load_recipe(recipe.parent)):.12}: no stack deploys it\n" in out
 
 
 def test_without_the_option_the_exit_code_says_only_that_it_worked(project):

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Run this instance's user data when it is a script, as cloud-init does for a cloud image (EC2 User Guide, "Run commands at launch")."""
 
+import http.client
 import os
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def user_data():
             if error.code == 404:
                 return None
             reason = error
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             reason = error
         if time.monotonic() > end:
             sys.exit(f"no user data: {reason}")

@@ -26,10 +26,12 @@ sub json_string {
     return "\"$text\"";
 }
 
+# A place for a file that nobody else reads; /run is empty after each boot.
+sub scratch { my ($name) = @_; mkdir $SCRATCH, 0700; return "$SCRATCH/$name" }
+
 sub sha256 {
     my ($text) = @_;
-    mkdir $SCRATCH, 0700;
-    my $name = "$SCRATCH/digest.$$";
+    my $name = scratch("digest.$$");
     open my $file, '>:raw', $name or die "$name: $!\n";
     print {$file} $text or die "$name: $!\n";
     close $file or die "$name: $!\n";
@@ -49,14 +51,14 @@ sub image {
 # Which boot of this machine it is: random(4).
 sub boot_id { my $id = read_file('/proc/sys/kernel/random/boot_id'); chomp $id; return $id }
 
-# 1 for the first inventory of this boot, then 2, … : /run is empty after each boot.
+# 1 for the first inventory of this boot, then 2, …
 sub next_number {
-    mkdir $SCRATCH, 0700;
-    my ($number) = read_file("$SCRATCH/sequence") =~ /^(\d+)$/;
+    my $name = scratch('sequence');
+    my ($number) = read_file($name) =~ /^(\d+)$/;
     $number = ($number // 0) + 1;
-    open my $file, '>', "$SCRATCH/sequence" or die "$SCRATCH/sequence: $!\n";
-    print {$file} "$number\n" or die "$SCRATCH/sequence: $!\n";
-    close $file or die "$SCRATCH/sequence: $!\n";
+    open my $file, '>', $name or die "$name: $!\n";
+    print {$file} "$number\n" or die "$name: $!\n";
+    close $file or die "$name: $!\n";
     return $number;
 }
 
@@ -66,9 +68,13 @@ sub report {
     my $line = "\r\n$word 1 $json " . substr(sha256($json), 0, 16) . "\r\n";
     # EC2's serial port and QEMU's first one; another machine's console may be elsewhere.
     my $path = -c '/dev/ttyS0' ? '/dev/ttyS0' : '/dev/console';
-    open my $console, '>:raw', $path or die "$path: $!\n";
-    syswrite $console, $line;
-    close $console;
+    for (1 .. 3) {
+        open my $console, '>>:raw', $path or die "$path: $!\n";
+        my $written = syswrite $console, $line;
+        close $console;
+        return if defined $written && $written == length $line;
+        sleep 1;    # a login prompt that takes the line over hangs up on us
+    }
 }
 
 # One HTTP request; returns (status, body), or (0, reason).

@@ -1,13 +1,19 @@
 #!/usr/bin/perl
 # Runs the recipe's tests inside a clone that was launched to be tested: its user data has {"ingot": {"test": true}}. Others end here.
+# With "end": SECONDS in it the clone powers off by itself after these, whatever became of who launched it.
 use strict;
 use warnings;
 use lib '/usr/lib/ingot';
 use Ingot;
 
 my $LIMIT = $ARGV[0] // 300;    # seconds for all tests together; a machine without hardware virtualisation starts slowly
+my $AGAIN = $ARGV[1] // 8;      # seconds after which the result is told once more
+my $COMMAND = $ARGV[2] // 60;   # seconds for one command
 my $user_data = Ingot::wait_for_metadata('user-data', 120);
 exit 0 unless defined $user_data && $user_data =~ /"ingot"\s*:\s*\{[^{}]*"test"\s*:\s*true\b/;
+if ($user_data =~ /"ingot"\s*:\s*\{[^{}]*"end"\s*:\s*(\d+)/) {
+    system 'systemd-run', '--quiet', "--on-active=$1", 'systemctl', 'poweroff';
+}
 
 sub http_test {
     my (%want) = @_;
@@ -27,11 +33,16 @@ sub service_test {
 
 sub command_test {
     my (%want) = @_;
-    open my $output, '-|', 'timeout', '60', '/bin/sh', '-c', "exec 2>&1\n$want{run}" or return (0, "sh: $!");
-    my $text = join '', <$output>;
-    close $output;
-    my $status = $? >> 8;
-    return ($status == 0, "exit status $status" . ($text ne '' ? ': ' . substr($text, -200) : ''));
+    my $output = Ingot::scratch("test.$$");
+    # Into a file: what the command leaves running behind it would keep a pipe open.
+    my $status = system 'timeout', '-k', '5', $COMMAND, '/bin/sh', '-c', "exec >$output 2>&1\n$want{run}";
+    my $text = Ingot::read_file($output);
+    unlink $output;
+    return (0, "timeout: $!") if $status < 0;
+    # 124 and, by a signal that cannot be ignored, 137: timeout(1).
+    my $code = $status & 127 ? 128 + ($status & 127) : $status >> 8;
+    my $late = $code == 124 || $code == 137 ? " (it ran for more than $COMMAND s)" : '';
+    return ($code == 0, "exit status $code$late" . ($text ne '' ? ': ' . substr($text, -200) : ''));
 }
 
 my %run = (http => \&http_test, service => \&service_test, command => \&command_test);
@@ -50,4 +61,7 @@ for (split /\n/, Ingot::read_file("$Ingot::LIBRARY/tests")) {
 }
 my $json = '{"digest":' . Ingot::json_string(Ingot::image('digest')) . ',"ok":' . ($all_ok ? 'true' : 'false')
     . ',"recipe":' . Ingot::json_string(Ingot::image('recipe')) . ',"results":[' . join(',', @results) . ']}';
+# Twice: a login prompt that takes the console over, or a word of the kernel's, may tear the first line.
+Ingot::report('ingot-test', $json);
+sleep $AGAIN;
 Ingot::report('ingot-test', $json);

@@ -100,9 +100,8 @@ class Control:
                 fronts.append(Front(port, certificate))
                 self._context.log(f"balancer: {balancer.name} listens on 127.0.0.1:{port}")
             elif fronts[place].certificate != certificate:
-                tls, port = self._tls(certificate), fronts[place].port
-                self.loop.close(port)
-                port = self.loop.listen(self._handler(balancer, place), port=port, tls=tls)
+                port = fronts[place].port
+                self.loop.replace(port, self._handler(balancer, place), tls=self._tls(certificate))
                 fronts[place] = Front(port, certificate)
         balancer.dns_name = f"localhost:{fronts[0].port}"
 

@@ -39,7 +39,7 @@ class BalancerLoop:
         self._log = log
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
-        self._sites: dict[int, web.ServerRunner] = {}
+        self._sites: dict[int, tuple[web.ServerRunner, socket.socket]] = {}
         self._checks: dict[Target, asyncio.Task[None]] = {}
         self.groups: dict[str, TargetGroup] = {}
         self.session: aiohttp.ClientSession
@@ -73,37 +73,49 @@ class BalancerLoop:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for runner in self._sites.values():
+        for runner, _ in self._sites.values():
             await runner.cleanup()
         self._sites.clear()
         await self.session.close()
 
     # -- ports
 
-    def listen(self, handler: Handler, *, port: int | None = None, tls: ssl.SSLContext | None = None) -> int:
-        """Serve on ``port`` (default: :func:`url_port`), or on a free one when that is taken; return the port. ``tls``: HTTPS."""
-        wanted = url_port() if port is None else port
+    def listen(self, handler: Handler, *, tls: ssl.SSLContext | None = None) -> int:
+        """Serve on :func:`url_port`, or on a free port when that is taken; return the port. ``tls``: HTTPS."""
 
         async def start() -> int:
-            sock = _bound(wanted) or _bound(0)
+            sock = _bound(url_port()) or _bound(0)
             assert sock is not None  # noqa: S101 - port 0 is always free
-            server = web.Server(handler, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS)
-            runner = web.ServerRunner(server, shutdown_timeout=CLOSE_SECONDS)
-            await runner.setup()
-            # After a stop of the listener its open requests end with it: the cloud goes down.
-            await web.SockSite(runner, sock, ssl_context=tls).start()
-            taken = int(sock.getsockname()[1])
-            self._sites[taken] = runner
-            return taken
+            await self._serve(sock, handler, tls)
+            return int(sock.getsockname()[1])
 
         return int(self.call(start))
+
+    async def _serve(self, sock: socket.socket, handler: Handler, tls: ssl.SSLContext | None) -> None:
+        server = web.Server(handler, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS)
+        runner = web.ServerRunner(server, shutdown_timeout=CLOSE_SECONDS)
+        await runner.setup()
+        # After a stop of the listener its open requests end with it: the cloud goes down.
+        await web.SockSite(runner, sock, ssl_context=tls).start()
+        self._sites[int(sock.getsockname()[1])] = runner, sock
+
+    def replace(self, port: int, handler: Handler, *, tls: ssl.SSLContext | None) -> None:
+        """Serve otherwise on a port that is served. It is never free meanwhile: who connects waits."""
+
+        async def swap() -> None:
+            runner, sock = self._sites.pop(port)
+            kept = sock.dup()
+            await runner.cleanup()
+            await self._serve(kept, handler, tls)
+
+        self.call(swap)
 
     def close(self, port: int) -> None:
         """Stop serving on a port."""
 
         async def end() -> None:
-            runner = self._sites.pop(port, None)
-            if runner is not None:
+            if port in self._sites:
+                runner, _ = self._sites.pop(port)
                 await runner.cleanup()
 
         self.call(end)

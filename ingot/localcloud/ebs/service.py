@@ -137,8 +137,8 @@ class EbsService:
                     raise invalid("Checksum requires ChecksumAggregationMethod LINEAR")
                 if checksum != snapshot.linear_checksum():
                     raise invalid("The checksum does not match the aggregated checksum of the written blocks")
-            snapshot.sealed = self.clock()
             self._write_index(snapshot)
+            snapshot.sealed = self.clock()
             return snapshot.state(self.clock())
 
     def _write_index(self, snapshot: DirectSnapshot) -> None:

@@ -64,7 +64,7 @@ const searchBar = (diff, groups, usual) => {
 const sizeLine = (diff) => diff.size.filter((change) => change.name === "used" || change.name === "disk").map((change) =>
   make("p", {}, `${change.name}: `, make("b", {}, `${bytes(change.before ?? 0)} → ${bytes(change.after ?? 0)}`), ` (${bytes((change.after ?? 0) - (change.before ?? 0), true)})`));
 
-const STATES = { published: "published, nothing is baked", stored: "baked, in the store", missing: "is baked when it is deployed" };
+const STATES = { published: "published, nothing is baked", stored: "baked, in the store", missing: "is baked when it is deployed", unused: "no stack deploys it" };
 const drawImage = (image) => {
   const heading = `Image ${image.recipe ?? ""}${image.environment ? ` [${image.environment}]` : ""}`.trim();
   const diff = image.diff;

@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 
 import pytest
 
@@ -33,10 +34,11 @@ def test_a_builder_whose_machine_dies_leaves_nothing(world, clients, builder, pu
     def kill(text):
         if text.startswith("builder: start:"):
             for pid in processes(world.context.directory):
-                os.kill(pid, 9)
+                with suppress(ProcessLookupError):  # relays of the metadata service live for a moment only
+                    os.kill(pid, 9)
 
     with pytest.raises(
-        PublishError, match=r"the builder i-\w+ is stopped .*; it ended in (start|fetch)"
+        PublishError, match=r"the builder i-\w+ is stopped .*; it ended in (start|fetch|bake)"
     ) as caught:
         publish_by_builder(work, clients, builder, publish_settings, kill)
     assert "the end of its log:\n    start: the builder is up" in str(caught.value)
