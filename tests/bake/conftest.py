@@ -54,13 +54,24 @@ def read_back(web_image, tmp_path_factory):
     return copy
 
 
+# What a test may change in the tree. A copy of all of it for each test would take longer than the tests.
+CHANGEABLE = ("usr/lib/ingot", "usr/bin/true", "usr/bin/systemd-run")
+
+
 @pytest.fixture
 def tree(read_back, tmp_path):
-    """A copy of it that a test may change."""
-    copy = tmp_path / "tree"
-    subprocess.run(["cp", "--archive", read_back, copy], check=True)
-    yield copy
-    shutil.rmtree(copy)
+    """The tree itself, of which a test may change CHANGEABLE and what lies in /dev and /run."""
+    kept = tmp_path / "kept"
+    for path in CHANGEABLE:
+        (kept / path).parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "--archive", read_back / path, kept / path], check=True)
+    yield read_back
+    for path in CHANGEABLE:
+        subprocess.run(["rm", "--recursive", read_back / path], check=True)
+        subprocess.run(["cp", "--archive", kept / path, read_back / path], check=True)
+    for directory in ("dev", "run"):
+        shutil.rmtree(read_back / directory)
+        (read_back / directory).mkdir()
 
 
 def root_offset(disk):
