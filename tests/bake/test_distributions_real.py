@@ -1,4 +1,4 @@
-"""The root volume of a machine, emulated: it becomes writable and fills its volume, whatever happens at the same time."""
+"""Machines of each distribution, emulated: the root becomes writable and fills its volume, and what is in it is what the manifest says."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from ingot.aws.console import PANIC, TEST, last_line, tail
+from ingot.aws.console import INVENTORY, PANIC, TEST, last_line, tail
 from ingot.localcloud.machines.alone import booted_alone
 from tests.bake.test_distributions import baked, ubuntu_keyring
 from tests.baked import baked_store
@@ -42,20 +42,21 @@ files:
       dd if=/run/table of=/dev/nvme0n1 bs=512 seek=1 count=1
       exec systemd-repart --dry-run=no
 tests:
-  - {name: the root file system is writable, command: touch /var/lib/written}
+  - {name: the root file system is writable, command: touch /var/tmp/written}
   - {name: it fills its volume, command: "test $(stat -f -c %b /) -gt 600000"}
 """
 
 
-def results(disk):
-    """Boot the disk; return what each of its tests said, and the console."""
+def said(disk):
+    """Boot the disk; return the lines with its tests' results and with its inventory, and the console."""
     with booted_alone(disk, disk.parent, user_data={"ingot": {"test": True}}) as machine:
         end, text = time.monotonic() + LIMIT, ""
         while not machine.wait(0.5) and time.monotonic() < end and PANIC not in text:
             text = machine.console()[0].decode(errors="replace")
-            if (line := last_line(text, TEST)) is not None:
-                return {result["name"]: result["ok"] for result in line["results"]}, text
-    pytest.fail(f"it told no results of its tests; the end of its console:\n{tail(text)}")
+            lines = last_line(text, TEST), last_line(text, INVENTORY)
+            if None not in lines:
+                return *lines, text
+    pytest.fail(f"it told no results of its tests, or no inventory; the end of its console:\n{tail(text)}")
 
 
 def check(base, store, tmp_path):
@@ -63,16 +64,23 @@ def check(base, store, tmp_path):
     disk = tmp_path / "disk.raw"
     subprocess.run(["cp", "--sparse=always", image.disk, disk], check=True)
     os.truncate(disk, SIZE)
-    passed, console = results(disk)
-    assert passed == {"the root file system is writable": True, "it fills its volume": True}, tail(console)
+    tests, inventory, console = said(disk)
+    assert [(result["name"], result["ok"]) for result in tests["results"]] == [
+        ("the root file system is writable", True),
+        ("it fills its volume", True),
+    ], tail(console)
+    assert inventory["differs"] == []
+    assert inventory["sections"] == image.manifest["inventory"]
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
-def test_debian_becomes_writable_and_grows_while_the_partition_table_is_written(suite, baked_store, tmp_path):
+def test_debian_is_writable_grown_and_as_baked_even_if_its_partition_table_is_written_slowly(
+    suite, baked_store, tmp_path
+):
     check(f"debian: {suite}", baked_store, tmp_path)
 
 
-def test_ubuntu_becomes_writable_and_grows_while_the_partition_table_is_written(
+def test_ubuntu_is_writable_grown_and_as_baked_even_if_its_partition_table_is_written_slowly(
     baked_store, ubuntu_keyring, tmp_path
 ):
     check("ubuntu: noble", baked_store, tmp_path)
