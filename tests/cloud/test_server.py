@@ -15,6 +15,7 @@ import pytest
 from ingot.errors import MissingToolError
 from ingot.localcloud import daemon
 from ingot.localcloud.bucket_policy import applies
+from tests.served import free_port
 
 from .conftest import LocalCloud
 
@@ -32,12 +33,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def ingot(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "ingot.cli.main", *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **more})
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_up_status_env_down(home: Path) -> None:
