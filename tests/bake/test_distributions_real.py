@@ -41,7 +41,19 @@ files:
       done
       dd if=/run/table of=/dev/nvme0n1 bs=512 seek=1 count=1
       exec systemd-repart --dry-run=no
+  - target: /etc/systemd/system/named.service
+    content: |
+      [Unit]
+      Wants=network-online.target
+      After=network-online.target
+      [Service]
+      Type=oneshot
+      ExecStart=/bin/sh -c 'cat /proc/sys/kernel/hostname >/run/name'
+      [Install]
+      WantedBy=multi-user.target
+services: {enable: [named]}
 tests:
+  - {name: a service that waits for the network knows its name, command: grep -qx ip-172-31-0-10 /run/name}
   - {name: the root file system is writable, command: touch /var/tmp/written}
   - {name: it fills its volume, command: "test $(stat -f -c %b /) -gt 600000"}
 """
@@ -66,6 +78,7 @@ def check(base, store, tmp_path):
     os.truncate(disk, SIZE)
     tests, inventory, console = said(disk)
     assert [(result["name"], result["ok"]) for result in tests["results"]] == [
+        ("a service that waits for the network knows its name", True),
         ("the root file system is writable", True),
         ("it fills its volume", True),
     ], tail(console)
