@@ -41,7 +41,8 @@ class TemplateVersion:
     latest: bool
 
     def __str__(self) -> str:
-        return f"launch template {self.template_name} version {self.number}"
+        default = ", its default, which stays" if self.default else ""
+        return f"launch template {self.template_name} version {self.number}{default}"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -31,6 +32,9 @@ app = typer.Typer(add_completion=False)
 
 # Seconds from power-on: a clone answers after about 20 under TCG on an idle machine, its own tests follow.
 ANSWER_LIMIT = 300.0
+# Seconds for which a wrong answer stays the same until it counts; as in the image: ingot/bake/rootfs/tests.pl.
+STEADY = 60.0
+SAY_EVERY = 15.0
 POLL = 0.5
 DIGEST = re.compile(r"[0-9a-f]{64}")
 # The machine is on loopback: a proxy that the environment names has no way to it.
@@ -112,21 +116,22 @@ def _test(
 ) -> None:
     """Run all tests, print each result; raise VerificationError with the console's end if one failed."""
     end = time.monotonic() + ANSWER_LIMIT
-    failed = 0
-    for test in (test for test in tests if "http" in test):
-        failed += _told(test["name"], _ask(test["http"], machine, end), log, "outside")
+    failed = set()
+    for name, problem in _outside([test for test in tests if "http" in test], machine, end, report):
+        failed |= {name} if _told(name, problem, log, "outside") else set()
     report("waits for the tests that run inside")
     line = _inside(machine, end + sum(float(test.get("timeout", 60)) for test in tests))
     if line is None:
-        failed += _told("tests inside", "no valid ingot-test line on the console", log, "inside")
+        _told("tests inside", "no valid ingot-test line on the console", log, "inside")
+        failed.add("tests inside")
     else:
         for result in line["results"]:
             problem = None if result["ok"] else str(result.get("detail", "failed"))
-            failed += _told(str(result["name"]), problem, log, "inside")
+            failed |= {result["name"]} if _told(str(result["name"]), problem, log, "inside") else set()
     if failed:
         end_of_console = tail(machine.console()[0].decode(errors="replace"))
         raise VerificationError(
-            f"{failed} of the image's tests failed; the end of its console:\n{end_of_console}"
+            f"{len(failed)} of the image's tests failed; the end of its console:\n{end_of_console}"
         )
 
 
@@ -146,17 +151,31 @@ def _inside(machine: Machine, end: float) -> dict[str, Any] | None:
             return line
 
 
-def _ask(wanted: Mapping[str, Any], machine: Machine, end: float) -> str | None:
-    """Ask until the answer is the wanted one; return what is wrong with the last answer when the time is over."""
-    problem: str | None = "no answer"
-    while problem is not None and time.monotonic() < end:
-        if machine.wait(POLL):
-            return "the machine ended"
-        problem = _ask_once(wanted, machine)
-    return problem
+def _outside(
+    tests: list[dict[str, Any]], machine: Machine, end: float, report: Callable[[str], None]
+) -> Iterator[tuple[str, str | None]]:
+    """Ask for all of them in turn; yield each as soon as it passed, or when no more is to be expected, with what is wrong then."""
+    waiting = {test["name"]: (test["http"], "no answer", time.monotonic()) for test in tests}
+    said = time.monotonic()
+    while waiting:
+        ended = machine.wait(POLL)
+        for name, (wanted, before, since) in list(waiting.items()):
+            problem, answered = ("the machine ended", True) if ended else _ask_once(wanted, machine)
+            now = time.monotonic()
+            since = since if problem == before else now
+            waiting[name] = wanted, problem or "", since
+            if problem is None or ended or now > end or (answered and now - since > STEADY):
+                del waiting[name]
+                yield name, problem
+        if waiting and time.monotonic() - said > SAY_EVERY:
+            said = time.monotonic()
+            report(
+                "; ".join(f"waits for the test {name!r}: {last}" for name, (_, last, _) in waiting.items())
+            )
 
 
-def _ask_once(wanted: Mapping[str, Any], machine: Machine) -> str | None:
+def _ask_once(wanted: Mapping[str, Any], machine: Machine) -> tuple[str | None, bool]:
+    """Return what is wrong, and whether that is an answer of the app itself: not silence, not the error of one that still starts."""
     url = f"http://127.0.0.1:{machine.forward(int(wanted.get('port', 80)))}{wanted.get('path', '/')}"
     try:
         with DIRECT.open(url, timeout=10) as answer:
@@ -164,8 +183,13 @@ def _ask_once(wanted: Mapping[str, Any], machine: Machine) -> str | None:
     except urllib.error.HTTPError as error:
         status, body = error.code, error.read().decode(errors="replace")
     except OSError as error:  # refused, reset, silent: it is not up yet
-        return f"no answer: {error}"
+        return f"no answer: {error}", False
     if status != int(wanted.get("status", 200)):
-        return f"status {status} instead of {wanted.get('status', 200)}"
+        return (
+            f"status {status} instead of {wanted.get('status', 200)}",
+            status < HTTPStatus.INTERNAL_SERVER_ERROR,
+        )
     contains = wanted.get("contains")
-    return f"the answer does not contain {contains!r}" if contains and contains not in body else None
+    if contains and contains not in body:
+        return f"the answer does not contain {contains!r}", True
+    return None, True

@@ -151,7 +151,8 @@ def _proof(manifest: Mapping[str, Any]) -> list[str]:
 
 def _test(test: Mapping[str, Any]) -> str:
     if "http" in test:
-        return f"GET {test['http']['path']} gives {test['http']['status']}"
+        contains = f" with {test['http']['contains']!r}" if test["http"].get("contains") else ""
+        return f"GET {test['http']['path']} gives {test['http']['status']}{contains}"
     return f"service {test['service']}" if "service" in test else f"command {test['command']}"
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ingot.review.image_diff_fetch import Registry
 
 _DIGEST = re.compile(r"[0-9a-f]{4,64}")
+_SHORT = "the beginning of a digest has at least four digits"
 _AMI = re.compile(r"ami-[0-9a-f]{8,17}")
 
 
@@ -71,7 +72,9 @@ class Finder:
             return self._of_digest(word)
         raise InputError(
             f"no image {word!r}: it is no recipe in {self.recipes}, no digest, no AMI and no REVISION:RECIPE",
-            hint=close_to(word, known) or f"there is: {', '.join(known) or 'no recipe'}",
+            hint=_SHORT
+            if re.fullmatch(r"[0-9a-f]{1,3}", word)
+            else close_to(word, known) or f"there is: {', '.join(known) or 'no recipe'}",
         )
 
     def at_revision(self, revision: str, name: str) -> Found:

@@ -107,7 +107,9 @@ class Planner:
             work = Path(cleanup.enter_context(TemporaryDirectory(prefix="ingot-plan-")))
             threads = cleanup.enter_context(ThreadPoolExecutor(AT_ONCE))
             # The syntheses take the longest; the images are baked meanwhile.
-            pending = {name: self._synthesis(threads, before, base, work, name) for name in self.environments}
+            pending = {
+                name: self._synthesis(threads, before, base, work, name, notes) for name in self.environments
+            }
             recipes = [change for name in self.environments for change in compare_recipes(*trees[name], name)]
             images = [
                 self._image(change, trees[change.environment], notes) for change in recipes if change.after
@@ -149,22 +151,47 @@ class Planner:
         return self.images.plan(change, (before, after), notes.append)
 
     def _synthesis(
-        self, threads: ThreadPoolExecutor, before: Path, base: Base, work: Path, environment: str | None
+        self,
+        threads: ThreadPoolExecutor,
+        before: Path,
+        base: Base,
+        work: Path,
+        environment: str | None,
+        notes: list[str],
     ) -> tuple[Future[None], Future[Path | None]]:
         """Start both syntheses of one environment."""
-        context = [*self.context, *([] if environment is None else [f"env={environment}"])]
         self.progress(f"synthesizing the stacks{'' if environment is None else f' of {environment}'}")
         project = self.repository.project
+        context = self._context(self.context, environment)
         after = threads.submit(self.cdk.synthesize, project, self._assembly(work, environment), context)
         tree = None if self.deployed else self.repository.tree(base.commit)
         there = environment is None or environment in environments(before)
-        return after, threads.submit(self._base_assembly, before, tree if there else None, context)
+        return after, threads.submit(self._base_assembly, before, tree if there else None, environment, notes)
 
-    def _base_assembly(self, before: Path, tree: str | None, context: Sequence[str]) -> Path | None:
-        """Return the base revision's assembly; None when it has no CDK app, or is not needed."""
+    def _base_assembly(
+        self, before: Path, tree: str | None, environment: str | None, notes: list[str]
+    ) -> Path | None:
+        """Return the base revision's assembly; None when it has no CDK app, or is not needed.
+
+        A base that refuses the given context, as one does that has not the recipe which that names, is taken as it is without it.
+        """
         if tree is None or not (before / "cdk.json").is_file():
             return None
-        return self.cache.synthesized(self.cdk, before, tree, context)
+        try:
+            return self.cache.synthesized(self.cdk, before, tree, self._context(self.context, environment))
+        except InputError as error:
+            if not self.context:
+                raise
+            found = self.cache.synthesized(self.cdk, before, tree, self._context((), environment))
+            said = str(error).splitlines()[0]
+            notes.append(
+                f"the base revision is taken without --context {' '.join(self.context)}, which it refuses: {said}"
+            )
+            return found
+
+    @staticmethod
+    def _context(given: Sequence[str], environment: str | None) -> list[str]:
+        return [*given, *([] if environment is None else [f"env={environment}"])]
 
     @staticmethod
     def _assembly(work: Path, environment: str | None) -> Path:

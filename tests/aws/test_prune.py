@@ -96,9 +96,11 @@ def test_what_any_version_of_any_launch_template_names_stays(account, clients):
     account.template("fleet", first, second)
     account.template("other-team", foreign, ours=False)
     account.image()
-    assert reasons(clients, first) == ("used by launch template fleet version 1",)
+    assert reasons(clients, first) == ("used by launch template fleet version 1, its default, which stays",)
     assert reasons(clients, second) == ("used by launch template fleet version 2",)
-    assert reasons(clients, foreign) == ("used by launch template other-team version 1",)
+    assert reasons(clients, foreign) == (
+        "used by launch template other-team version 1, its default, which stays",
+    )
 
 
 def test_all_pages_are_read(account, clients, direct):
@@ -116,7 +118,7 @@ def test_what_a_launch_template_names_by_a_parameter_stays(account, clients, dir
         "aliased", "resolve:ssm:/team/image", "resolve:ssm:/team/none", "resolve:ssm:/aws/service/x"
     )
     account.image()
-    assert reasons(clients, used) == ("used by launch template aliased version 1",)
+    assert reasons(clients, used) == ("used by launch template aliased version 1, its default, which stays",)
 
 
 def test_what_a_group_would_launch_stays(account, clients):
@@ -232,7 +234,7 @@ def test_what_comes_into_use_meanwhile_is_given_back(account, clients, direct, p
     digest = plan.images[0].digest
     account.template("fleet", used)
     done = prune(clients, plan, quiet)
-    assert done.spared == [(used, "used by launch template fleet version 1")]
+    assert done.spared == [(used, "used by launch template fleet version 1, its default, which stays")]
     assert done.images == [gone]
     [image] = direct.ec2.describe_images(ImageIds=[used])["Images"]
     assert (image["State"], image.get("DeprecationTime")) == ("available", None)

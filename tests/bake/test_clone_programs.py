@@ -117,6 +117,16 @@ def test_what_a_command_leaves_running_holds_nothing_up_and_one_without_end_is_n
     assert found["results"][1]["detail"] == "exit status 137 (it ran for more than 2 s): deaf\n"
 
 
+def test_a_wrong_answer_that_stays_the_same_counts_before_the_time_is_over(inside, tree):
+    (tree / "usr/lib/ingot/tests").write_text(
+        "http\tmissing words\tpath=/\tstatus=200\tcontains=nothing\tport=80\n"
+    )
+    begun = time.monotonic()
+    found = report(inside(TESTED, "/usr/lib/ingot/tests.run", "100", "0", "60", "2"), "ingot-test")
+    assert [result["ok"] for result in found["results"]] == [False]
+    assert time.monotonic() - begun < 90
+
+
 def test_the_result_is_told_twice(inside, tree):
     (tree / "usr/lib/ingot/tests").write_text("command\tis well\trun=true\n")
     lines = re.findall(
@@ -130,7 +140,10 @@ def test_the_result_is_told_twice(inside, tree):
     ("user_data", "asked"),
     [
         (TESTED, ""),
-        ('{"ingot": {"test": true, "end": 1800}}', "--quiet --on-active=1800 systemctl poweroff\n"),
+        (
+            '{"ingot": {"test": true, "end": 1800}}',
+            "--quiet --unit=ingot-test-end --description=The end of this test clone --on-active=1800 systemctl poweroff\n",
+        ),
     ],
 )
 def test_a_test_clone_ends_by_itself_when_it_is_told_to(inside, tree, user_data, asked):

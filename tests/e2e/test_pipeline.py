@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,13 @@ def test_the_page_comes_from_both(site, first):
     code, page = fetch(status["url"] + "/")
     assert code == 200
     assert status["digest"].encode() in page
+
+
+def test_what_browsers_keep_is_told_apart_by_its_content(site, first):
+    with urllib.request.urlopen(first[1]["url"] + "/static/style.css", timeout=60) as answer:
+        assert answer.headers["Last-Modified"] is None  # all files of an image bear one date
+        assert answer.headers["ETag"]
+        assert re.fullmatch(r'"[0-9a-f]+-[0-9a-f]+"', answer.headers["ETag"]) is None  # size and date
 
 
 def test_nothing_listens_beyond_loopback(site, first):

@@ -96,6 +96,23 @@ def test_a_recipe_that_no_stack_deploys_is_baked_by_no_deployment(project, capsy
     assert f"api {recipe_digest(load_recipe(recipe.parent)):.12}: no stack deploys it\n" in out
 
 
+def test_a_context_that_the_base_refuses_leaves_the_base_as_it_is_without(project, capsys):
+    app = project.path / "app.py"
+    refuse = 'if context.get("recipe") == "api" and not pathlib.Path("image_recipes/api").is_dir():\n    print("no recipe api", file=sys.stderr)\n    sys.exit(2)\n'
+    app.write_text(app.read_text().replace('if settings.get("broken"', refuse + 'if settings.get("broken"'))
+    project.commit("An app that knows its recipes")
+    shutil.copytree(project.recipe, project.recipe.parent / "api")
+    recipe = project.recipe.parent / "api" / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("name: web", "name: api"))
+    found = planned(capsys, "-c", "recipe=api", "-c", "instance_type=m7i.large")
+    [note] = [note for note in found["notes"] if "--context" in note]
+    assert note.startswith(
+        "the base revision is taken without --context recipe=api instance_type=m7i.large, which it refuses: "
+    )
+    [stack] = found["stacks"]
+    assert stack["change"] == "changed"
+
+
 def test_without_the_option_the_exit_code_says_only_that_it_worked(project):
     project.settings(instance_type="m7i.large")
     assert plan() == 0

@@ -63,9 +63,12 @@ sub next_number {
 }
 
 # One line on the serial console, where `ec2 get-console-output` finds it, closed by a digest that shows a torn line.
-sub report {
-    my ($word, $json) = @_;
-    my $line = "\r\n$word 1 $json " . substr(sha256($json), 0, 16) . "\r\n";
+sub report { my ($word, $json) = @_; return say("$word 1 $json " . substr(sha256($json), 0, 16)) }
+
+# One line on the serial console, for people.
+sub say {
+    my ($text) = @_;
+    my $line = "\r\n$text\r\n";
     # EC2's serial port and QEMU's first one; another machine's console may be elsewhere.
     my $path = -c '/dev/ttyS0' ? '/dev/ttyS0' : '/dev/console';
     for (1 .. 3) {

@@ -12,15 +12,19 @@ my $COMMAND = $ARGV[2] // 60;   # seconds for one command
 my $user_data = Ingot::wait_for_metadata('user-data', 120);
 exit 0 unless defined $user_data && $user_data =~ /"ingot"\s*:\s*\{[^{}]*"test"\s*:\s*true\b/;
 if ($user_data =~ /"ingot"\s*:\s*\{[^{}]*"end"\s*:\s*(\d+)/) {
-    system 'systemd-run', '--quiet', "--on-active=$1", 'systemctl', 'poweroff';
+    system 'systemd-run', '--quiet', '--unit=ingot-test-end', '--description=The end of this test clone', "--on-active=$1", 'systemctl', 'poweroff';
 }
 
+my $STEADY = $ARGV[3] // 60;    # seconds after which a wrong answer that stays the same counts
+my $SAY_EVERY = 15;             # seconds
+
+# Whether it passed, what it said, and whether that is an answer of the app itself: not silence, not the error of one that still starts.
 sub http_test {
     my (%want) = @_;
     my ($status, $body) = Ingot::http('GET', '127.0.0.1', $want{port}, $want{path});
     return (0, $body) unless $status;
-    return (0, "status $status, expected $want{status}") if $status != $want{status};
-    return (0, "the answer does not contain '$want{contains}'") if index($body, $want{contains}) < 0;
+    return (0, "status $status, expected $want{status}", $status < 500) if $status != $want{status};
+    return (0, "the answer does not contain '$want{contains}'", 1) if index($body, $want{contains}) < 0;
     return (1, "status $status");
 }
 
@@ -51,10 +55,16 @@ my ($all_ok, @results) = (1);
 for (split /\n/, Ingot::read_file("$Ingot::LIBRARY/tests")) {
     my ($kind, $name, @pairs) = map { Ingot::unescape($_) } split /\t/;
     my %want = map { split /=/, $_, 2 } @pairs;
-    my ($ok, $detail) = $run{$kind}->(%want);
-    while (!$ok && time < $end) {
+    my ($ok, $detail, $answered) = $run{$kind}->(%want);
+    my ($last, $since, $said) = ($detail, time, time);
+    while (!$ok && time < $end && !($answered && time - $since >= $STEADY)) {
+        if (time - $said >= $SAY_EVERY) {
+            Ingot::say("ingot: waits for the test '" . Ingot::escape("$name': $detail"));
+            $said = time;
+        }
         sleep 1;
-        ($ok, $detail) = $run{$kind}->(%want);
+        ($ok, $detail, $answered) = $run{$kind}->(%want);
+        ($last, $since) = ($detail, time) if $detail ne $last;
     }
     $all_ok &&= $ok;
     push @results, '{"detail":' . Ingot::json_string($detail) . ',"name":' . Ingot::json_string($name) . ',"ok":' . ($ok ? 'true}' : 'false}');
