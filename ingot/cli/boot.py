@@ -118,7 +118,8 @@ def _test(
     end = time.monotonic() + ANSWER_LIMIT
     failed = set()
     for name, problem in _outside([test for test in tests if "http" in test], machine, end, report):
-        failed |= {name} if _told(name, problem, log, "outside") else set()
+        if _told(name, problem, log, "outside"):
+            failed.add(name)
     report("waits for the tests that run inside")
     line = _inside(machine, end + sum(float(test.get("timeout", 60)) for test in tests))
     if line is None:
@@ -127,7 +128,8 @@ def _test(
     else:
         for result in line["results"]:
             problem = None if result["ok"] else str(result.get("detail", "failed"))
-            failed |= {result["name"]} if _told(str(result["name"]), problem, log, "inside") else set()
+            if _told(str(result["name"]), problem, log, "inside"):
+                failed.add(result["name"])
     if failed:
         end_of_console = tail(machine.console()[0].decode(errors="replace"))
         raise VerificationError(
@@ -135,7 +137,8 @@ def _test(
         )
 
 
-def _told(name: str, problem: str | None, log: BootRecord, where: str) -> int:
+def _told(name: str, problem: str | None, log: BootRecord, where: str) -> bool:
+    """Print and record how a test ended; say whether it failed."""
     log.test(name, problem, where)
     name += " (from outside)" if where == "outside" else ""
     print(f"ok      {name}" if problem is None else f"FAILED  {name}: {problem}", flush=True)

@@ -114,12 +114,13 @@ class Planner:
             images = [
                 self._image(change, trees[change.environment], notes) for change in recipes if change.after
             ]
-            stacks = [
-                stack
-                for name in self.environments
-                for stack in self._stacks(pending[name], work, name, notes)
-            ]
-            used = {name: _deployed(self._assembly(work, name)) for name in self.environments}
+            after: dict[str | None, dict[str, Stack]] = {}
+            stacks: list[StackPlan] = []
+            for name in self.environments:
+                pending[name][0].result()
+                after[name] = read_stacks(self._assembly(work, name))
+                stacks += self._stacks(pending[name][1], after[name], work, name, notes)
+            used = {name: images_of([s.template for s in found.values()]) for name, found in after.items()}
             images = [image if image.after in used[image.environment] else unused(image) for image in images]
         return Plan(
             base=base,
@@ -199,19 +200,17 @@ class Planner:
 
     def _stacks(
         self,
-        pending: tuple[Future[None], Future[Path | None]],
+        pending: Future[Path | None],
+        after: Mapping[str, Stack],
         work: Path,
         environment: str | None,
         notes: list[str],
     ) -> list[StackPlan]:
-        pending[0].result()
-        assembly = self._assembly(work, environment)
-        after = read_stacks(assembly)
         if self.deployed is not None:
             before = self.deployed(after)
         else:
             try:
-                base = pending[1].result()
+                base = pending.result()
             except IngotError as error:
                 kind = (
                     "is refused by its own app" if isinstance(error, InputError) else "cannot be synthesized"
@@ -228,12 +227,7 @@ class Planner:
                 )
             before = {} if base is None else read_stacks(base)
         self.progress("comparing the stacks")
-        return compare_stacks(self.cdk, before, after, assembly, environment)
-
-
-def _deployed(assembly: Path) -> set[str]:
-    """Return the recipe digests of the images that an assembly's stacks deploy."""
-    return {digest for stack in read_stacks(assembly).values() for digest in images_of(stack.template)}
+        return compare_stacks(self.cdk, before, after, self._assembly(work, environment), environment)
 
 
 def environments(project: Path) -> list[str]:

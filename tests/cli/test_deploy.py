@@ -3,17 +3,14 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import urllib.request
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import boto3
 import pytest
 
-from ingot.aws.waiting import wait_until
 from ingot.cli import cdk
 from ingot.cli.main import main
 
@@ -176,17 +173,6 @@ def deploy(*arguments: str) -> int:
     return int(ended.value.code or 0)
 
 
-@contextmanager
-def ending(child):
-    """End the session of a child when the block fails: `Popen` would wait for it without end."""
-    try:
-        yield
-    except BaseException:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        raise
-
-
 def calls(project: Path) -> list[list[str]]:
     file = project / "calls"
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
@@ -320,19 +306,6 @@ def test_a_publish_that_fails_ends_it_with_its_own_exit_code(project, monkeypatc
     assert calls(project)[-1][0] == "publish"
 
 
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_publish_may_clean_up(project, monkeypatch, kind):
-    monkeypatch.setenv("HANG", "1")
-    command = [sys.executable, "-m", "ingot.cli.main", "deploy"]
-    with subprocess.Popen(command, start_new_session=True) as child:
-        with ending(child):
-            wait_until((project / "publishing").exists, "the publish to start", limit=120)
-            # Ctrl-C reaches the whole process group of the terminal; SIGTERM one process.
-            (os.killpg if kind == signal.SIGINT else os.kill)(child.pid, kind)
-            assert child.wait(timeout=60) == 130
-    assert (project / "cleaned").exists()
-
-
 def test_an_account_that_is_not_bootstrapped_is_told_how(project, capfd):
     boto3.client("ssm").delete_parameter(Name="/cdk-bootstrap/hnb659fds/version")
     assert deploy() == 1
@@ -385,23 +358,6 @@ def test_without_the_cdk_cli_it_is_named(project, capfd, monkeypatch):
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     assert deploy() == 3
     assert "cdk is missing on this machine" in capfd.readouterr().err
-
-
-def test_an_interrupted_deployment_says_that_it_goes_on_in_aws(project, monkeypatch):
-    publish_image()
-    monkeypatch.setenv("HANG_CDK", "1")
-    command = [sys.executable, "-m", "ingot.cli.main", "deploy"]
-    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as child:
-        with ending(child):
-            wait_until((project / "deploying").exists, "cdk to start", limit=120)
-            os.killpg(child.pid, signal.SIGINT)
-            _, err = child.communicate(timeout=60)
-    assert child.returncode == 130
-    assert (
-        err.count("ingot: interrupted\n  hint: a deployment that has begun goes on in AWS; `ingot status`")
-        == 1
-    )
-    assert "Traceback" not in err
 
 
 def test_node_is_the_real_one_not_a_python_program():

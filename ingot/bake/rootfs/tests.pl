@@ -9,14 +9,13 @@ use Ingot;
 my $LIMIT = $ARGV[0] // 300;    # seconds for all tests together; a machine without hardware virtualisation starts slowly
 my $AGAIN = $ARGV[1] // 8;      # seconds after which the result is told once more
 my $COMMAND = $ARGV[2] // 60;   # seconds for one command
+my $STEADY = $ARGV[3] // 60;    # seconds after which a wrong answer that stays the same counts
+my $SAY_EVERY = 15;             # seconds
 my $user_data = Ingot::wait_for_metadata('user-data', 120);
 exit 0 unless defined $user_data && $user_data =~ /"ingot"\s*:\s*\{[^{}]*"test"\s*:\s*true\b/;
 if ($user_data =~ /"ingot"\s*:\s*\{[^{}]*"end"\s*:\s*(\d+)/) {
     system 'systemd-run', '--quiet', '--unit=ingot-test-end', '--description=The end of this test clone', "--on-active=$1", 'systemctl', 'poweroff';
 }
-
-my $STEADY = $ARGV[3] // 60;    # seconds after which a wrong answer that stays the same counts
-my $SAY_EVERY = 15;             # seconds
 
 # Whether it passed, what it said, and whether that is an answer of the app itself: not silence, not the error of one that still starts.
 sub http_test {
