@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.measure import Case, differing_blocks
 from bench.subject import ROOT
-from ingot.bake.fetch import package_file
+from ingot.bake.packages import package_file
 from ingot.process import run
 from ingot.recipe.lockfile import Lock, LockedPackage
 from ingot.recipe.mirrors import discover

@@ -92,8 +92,8 @@ def base_layer(
 
     def make(layer: Path) -> None:
         # It takes more modules than all the rest of a bake: they are for layers that are made.
-        from ingot.bake.fetch import check_packages
         from ingot.bake.installation import read_controls
+        from ingot.bake.packages import check_packages
 
         fetch()
         check_packages(plan["packages"], packages, progress)

@@ -52,11 +52,13 @@ class DiskCopy:
             return update_disk(spec, below, lower.disk, lower.blocks, changes, self._target)
 
     def _begin(self) -> Tuple[str, LowerDisk]:
-        self._base.index.prepare()
         spec = disk_spec(self._plan, self._base, self._base.root)
         more = More()
         key = disk_key(self._base, spec, more.inodes, ())
-        return key, self._prepare(spec, key, more)
+        disk = self._prepare(spec, key, more)
+        # Last: by now the recipe's programs run. Before, it would keep the interpreter from bringing that about.
+        self._base.index.prepare()
+        return key, disk
 
     def _prepare(self, spec: DiskSpec, key: str, more: More) -> LowerDisk:
         disk = lower_disk(self._base, spec, key, more, self._progress, self._use)

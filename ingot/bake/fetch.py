@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import (
     Any,
     BinaryIO,
-    Callable,
     Iterable,
     List,
     Mapping,
@@ -28,9 +27,9 @@ from typing import (
     Union,
 )
 
+from ingot.bake.packages import PIECE, UNFINISHED, Progress, package_file, unsound_packages
 from ingot.errors import BakeError
 
-Progress = Callable[[str], None]
 Mirrors = Mapping[str, Union[str, Sequence[str]]]
 
 CONNECTIONS = 4  # a mirror gains nothing from more: apt itself uses one for each host
@@ -39,13 +38,6 @@ TIMEOUT = 30.0  # seconds without a byte, as apt's Acquire::http::Timeout
 # A mirror that sends a byte now and then would hold the bake for ever: a package has this long, and its size at this rate on top.
 PATIENCE = 60.0  # seconds
 SLOWEST = 32 * 1024  # bytes in a second: a quarter of a 1 Mbit/s line
-PIECE = 1 << 20
-UNFINISHED = ".fetch-"  # what a download is named until it is whole
-
-
-def package_file(directory: Path, sha256: str) -> Path:
-    """Return where the package with that digest lies."""
-    return directory / sha256[:2] / f"{sha256}.deb"
 
 
 def fetch_packages(
@@ -78,42 +70,6 @@ def _fetch_all(entries: Sequence[Mapping[str, Any]], directory: Path, mirrors: M
     for future in futures:
         if future in ended:
             future.result()
-
-
-def unsound_packages(
-    entries: Iterable[Mapping[str, Any]], directory: Path, progress: Progress
-) -> List[Mapping[str, Any]]:
-    """Return those of the lock's ``entries`` that ``directory`` does not hold; one that is damaged there is removed."""
-    return [entry for entry in entries if not _is_sound(entry, directory, progress)]
-
-
-def check_packages(entries: Iterable[Mapping[str, Any]], directory: Path, progress: Progress) -> None:
-    """Check every package in ``directory``. Raises BakeError naming the first one that is missing or damaged."""
-    for entry in entries:
-        if not _is_sound(entry, directory, progress):
-            raise BakeError(
-                f"package {entry['name']} {entry['version']} is missing in {directory}",
-                hint="fetch it again; its SHA-256 is " + entry["sha256"],
-            )
-
-
-def _is_sound(entry: Mapping[str, Any], directory: Path, progress: Progress) -> bool:
-    file = package_file(directory, entry["sha256"])
-    if not file.exists():
-        return False
-    if _sha256(file) == entry["sha256"]:
-        return True
-    progress(f"package {entry['name']} {entry['version']} is damaged in the store; removed")
-    file.unlink(missing_ok=True)
-    return False
-
-
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as source:
-        for piece in iter(lambda: source.read(PIECE), b""):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 # Why a package cannot be had: the mirror has it no more, nothing answers there, or what came is not the package.

@@ -12,10 +12,10 @@ from ingot.bake import configure, database, drop
 from ingot.bake.base import Base
 from ingot.bake.chroot import Chroot, in_root
 from ingot.bake.deb import Control, Package, extract, read_control
-from ingot.bake.fetch import package_file
 from ingot.bake.inventory import BASELINE, base_baseline
 from ingot.bake.locales import make_locale
 from ingot.bake.machine import install_machine
+from ingot.bake.packages import package_file
 from ingot.bake.seal import seal
 from ingot.bake.tree import Entry, Kind
 from ingot.bake.trees import AnyTree, FirstTree, GrownTree, save_index

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Dict, Iterable, List, Mapping, Sequence, Tuple
+from functools import lru_cache
+from typing import Dict, Iterable, Mapping, Sequence, Tuple
 
 from ingot.bake.deb import parse_fields
 from ingot.bake.tree import Changes, Entry, Kind, encode
@@ -97,7 +98,8 @@ def services_text(entries: Sequence[Entry]) -> bytes:
     )
 
 
-def installed(status: bytes) -> List[Dict[str, str]]:
+@lru_cache(maxsize=1)  # a bake asks twice for the same
+def installed(status: bytes) -> Sequence[Mapping[str, str]]:
     """Return the paragraphs of dpkg's status file."""
     paragraphs = [parse_fields(text) for text in status.decode("utf-8", "surrogateescape").split("\n\n")]
     return [paragraph for paragraph in paragraphs if "package" in paragraph]

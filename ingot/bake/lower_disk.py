@@ -13,6 +13,7 @@ import pickle
 import shutil
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -61,6 +62,7 @@ def disk_key(base: Base, spec: DiskSpec, inodes: int, boot: Sequence[Tuple[str, 
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
+@lru_cache(maxsize=None)
 def _code_digest() -> str:
     here = Path(__file__).parent
     digest = hashlib.sha256()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,6 +24,7 @@ REMOVED: Tuple[str, ...] = (
     "root/.cache", "home/*/.*_history", "home/*/.zhistory", "home/*/.history", "home/*/.cache", "var/lib/cloud", "var/lib/update-notifier/*",
 )
 # fmt: on
+_WILD = re.compile(r"[*?[]")
 # Directories on which something is mounted in a running system.
 MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp")
 
@@ -65,8 +68,13 @@ def _found(root: Path, pattern: str) -> List[Path]:
                 directory = in_root(root, inside(root, place), follow=True)
             except BakeError:  # links in a circle: nothing is there
                 continue
-            if directory.is_dir():
-                below += [path for path in sorted(directory.iterdir()) if fnmatchcase(path.name, part)]
+            if not directory.is_dir():
+                continue
+            if _WILD.search(part):
+                names = sorted(name for name in os.listdir(directory) if fnmatchcase(name, part))  # noqa: PTH208 - names alone
+            else:
+                names = [part] if os.path.lexists(directory / part) else []
+            below += [directory / name for name in names]
         places = below
     return places
 

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Iterable, Mapping
 
-from ingot.bake.fetch import Mirrors, fetch_packages, package_file
+from ingot.bake.fetch import Mirrors, fetch_packages
+from ingot.bake.packages import package_file
 from ingot.builder.bootstrap import RefusedError, Service
 
 STREAMS = 8

@@ -1,12 +1,12 @@
 """``ingot bake``: bake a recipe into a disk image.
 
-What it imports last takes as long as the start of the process that bakes. So that is started first, by an import of next to nothing.
+To read the command line and the recipe takes as long as the process that bakes takes to start. So main.py starts that first, and
+gives it to the command in ``ctx.obj``.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,8 +27,18 @@ app = typer.Typer(add_completion=False)
 SHOWN = 20
 
 
+def start_worker() -> Worker | None:
+    """Return the process of the first bake, started; None for an ordinary user, whose one needs a look at the machine first."""
+    if os.geteuid() != 0:
+        return None
+    from ingot.bake.engine import Worker
+
+    return Worker()
+
+
 @app.command()
 def bake(
+    ctx: typer.Context,
     name: Annotated[
         str | None, typer.Argument(callback=without_slash, help="The recipe.", show_default=False)
     ] = None,
@@ -53,12 +63,10 @@ def bake(
             else f"ingot bake: found {name} and --all",
             hint="expected one of them: `ingot bake web`, or `ingot bake --all`",
         )
-    with ExitStack() as use:
-        worker = _started_early(use)
-        from ingot.store import Store
+    from ingot.store import Store
 
-        store = Store()
-        report = use.enter_context(Reporter())
+    worker, store = ctx.obj, Store()
+    with Reporter() as report:
         for recipe in _every(recipes, env, report) if name is None else [_one(recipes, name, env)]:
             image = store.bake(recipe, report, force=force, keep=keep, worker=worker)
             worker = None  # it does one job
@@ -66,15 +74,6 @@ def bake(
             if check:
                 _check(store, recipe, report)
             print(image.digest if name else f"{recipe.name} {image.digest}", flush=True)
-
-
-def _started_early(use: ExitStack) -> Worker | None:
-    """Return the process of the first bake, started; an ordinary user's needs a look at the machine first. ``use`` ends it."""
-    if os.geteuid() != 0:
-        return None
-    from ingot.bake.engine import Worker
-
-    return use.enter_context(Worker())
 
 
 def _one(recipes: Path, name: str, env: str | None) -> Recipe:

@@ -13,7 +13,7 @@ from ingot.recipe.model import Recipe
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class LockedAmi(_Part):

@@ -27,7 +27,7 @@ _NEEDED_FOR = {"tzdata": "timezone", "locales": "locale"}
 class LockPart(BaseModel):
     """A part of the lock: immutable, exact types, no unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 L = TypeVar("L", bound=BaseModel)

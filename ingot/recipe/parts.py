@@ -35,7 +35,8 @@ from ingot.recipe.values import exactly_one, needs, wrong
 class Part(BaseModel):
     """A mapping of the recipe: immutable, exact types, unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    # Built with the recipe, not each for itself: every command that reads a recipe waits for that.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class AmiSource(Part):

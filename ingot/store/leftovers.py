@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ingot.bake.fetch import UNFINISHED
 from ingot.bake.locks import try_locked
+from ingot.bake.packages import UNFINISHED
 from ingot.bake.rights import remove_tree
 
 

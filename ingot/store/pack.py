@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ingot.bake.fetch import UNFINISHED
 from ingot.bake.locks import locked
+from ingot.bake.packages import UNFINISHED
 from ingot.bake.rights import own_mounts, remove_tree
 from ingot.errors import InputError
 from ingot.process import CommandError, require, run

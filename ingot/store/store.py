@@ -18,9 +18,9 @@ from typing import Any
 
 from ingot import paths
 from ingot.bake.engine import Worker, bake
-from ingot.bake.fetch import fetch_packages, package_file, unsound_packages
 from ingot.bake.foreign import check_architecture
 from ingot.bake.locks import locked
+from ingot.bake.packages import package_file, unsound_packages
 from ingot.bake.rights import KEPT, how_to_inspect, remove_tree
 from ingot.errors import BakeError, IngotError, InputError, Problem, SizeError
 from ingot.recipe.load import RECIPE_FILE
@@ -251,6 +251,8 @@ class Store:
         """Have all packages of a plan in the store. Raises InputError when one is missing and no mirror is known."""
         missing = unsound_packages(plan["packages"], self.packages, progress)
         if missing:
+            from ingot.bake.fetch import fetch_packages  # not for each bake
+
             fetch_packages(missing, self.packages, addresses(plan), progress)
 
     @contextmanager

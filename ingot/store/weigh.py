@@ -13,7 +13,7 @@ from shutil import which
 from ingot.bake.deb import Package, read_control
 from ingot.bake.disk.spec import as_written
 from ingot.bake.drop import is_dropped, patterns
-from ingot.bake.fetch import package_file
+from ingot.bake.packages import package_file
 from ingot.errors import BakeError, Problem
 from ingot.recipe.files import expand_files
 from ingot.recipe.lockfile import Lock, LockedPackage

@@ -13,7 +13,7 @@ import pytest
 
 from ingot.bake.base import base_digest
 from ingot.bake.engine import bake, read_manifest
-from ingot.bake.fetch import package_file
+from ingot.bake.packages import package_file
 from ingot.cli.bake import compare, difference_text
 from ingot.errors import BakeError, StepError
 from tests.bake.conftest import root_offset

@@ -57,7 +57,8 @@ files:
   - {content: "Listen ${port}\\n", target: /etc/apache2/ports.conf}
   - {content: "mine\\n", target: /usr/share/doc/mine/notes}
   - {source: files/sparse.img, target: /var/lib/sparse.img}
-services: {enable: [ssh-less.service, apache2], disable: [apache-htcacheclean], mask: [fstrim.timer]}
+  - {content: "#!/bin/sh\\n### BEGIN INIT INFO\\n# Provides: of-old\\n# Default-Start: 2 3 4 5\\n# Default-Stop: 0 1 6\\n### END INIT INFO\\n", target: /etc/init.d/of-old, mode: "0755"}
+services: {enable: [ssh-less.service, apache2, of-old], disable: [apache-htcacheclean], mask: [fstrim.timer]}
 steps:
   - echo "${who} $(locale charmap) $${HOME}" > /etc/from-step
   - {run: "test \\"$(stat -c %a /usr/local/bin/suid)\\" = 4755", timeout: 20}
@@ -225,6 +226,7 @@ def test_services_are_enabled_disabled_and_masked(entries, image):
     assert "apache-htcacheclean.service" not in services["enabled"]
     assert "fstrim.timer" in services["masked"]
     assert entries["/etc/systemd/system/fstrim.timer"].link == "/dev/null"
+    assert entries["/etc/rc3.d/S01of-old"].link == "../init.d/of-old"  # it has no unit
 
 
 def test_users_and_groups(disk, entries):

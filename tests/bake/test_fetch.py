@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ingot.bake.fetch import check_packages, fetch_packages, package_file
+from ingot.bake.fetch import fetch_packages
+from ingot.bake.packages import check_packages, package_file
 from ingot.errors import BakeError
 from tests.baked import ROOT
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ingot.bake.engine import bake, read_manifest
-from ingot.bake.fetch import package_file
+from ingot.bake.packages import package_file
 from tests.baked import ROOT, WEB
 
 pytestmark = [

@@ -1,5 +1,11 @@
 """What the command line says of a command that is written wrong: the same form as of any other bad input, exit code 2."""
 
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from ingot.cli.main import main
@@ -110,3 +116,47 @@ def test_the_help_shows_no_value_for_switches(capsys, command):
     ]
     assert switches
     assert not any("bool" in line for line in switches)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["bake", "web", "--bogus"], 2),
+        (["bake", "web", "--env"], 2),
+        (["bake"], 2),
+        (["bake", "web"], 2),  # no such recipe here
+        (["bake", "--help"], 0),
+    ],
+)
+def test_a_bake_that_does_not_come_about_leaves_no_process(tmp_path, arguments, code):
+    """Its process starts before the command line is read."""
+    ended = subprocess.Popen(
+        [sys.executable, "-m", "ingot.cli.main", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "INGOT_HOME": str(tmp_path / "home")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    _, said = ended.communicate(timeout=60)
+    assert ended.returncode == code, said
+    assert "Traceback" not in said
+    limit = time.monotonic() + 30
+    while (
+        left := of_session(ended.pid)
+    ) and time.monotonic() < limit:  # the kernel kills what unshare(1) started
+        time.sleep(0.05)
+    assert left == []
+
+
+def of_session(session):
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, _, of = (process / "stat").read_text().rpartition(")")[2].split()[:4]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(of) == session and state != "Z":
+            found.append((process / "cmdline").read_bytes())
+    return found

@@ -4,7 +4,8 @@ import hashlib
 
 import pytest
 
-from ingot.bake.fetch import fetch_packages, package_file
+from ingot.bake.fetch import fetch_packages
+from ingot.bake.packages import package_file
 from ingot.errors import BakeError
 from ingot.recipe.mirrors import addresses
 from tests.recipe.archive import build_package, served

@@ -46,7 +46,7 @@ def bakes(monkeypatch):
         return manifest
 
     monkeypatch.setattr(module, "bake", bake)
-    monkeypatch.setattr(module, "fetch_packages", lambda *_: [])
+    monkeypatch.setattr("ingot.bake.fetch.fetch_packages", lambda *_: [])
     monkeypatch.setattr(module, "unsound_packages", lambda *_: [])
     return done
 
