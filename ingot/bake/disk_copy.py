@@ -56,7 +56,7 @@ class DiskCopy:
         more = More()
         key = disk_key(self._base, spec, more.inodes, ())
         disk = self._prepare(spec, key, more)
-        # Last: by now the recipe's programs run. Before, it would keep the interpreter from bringing that about.
+        # Last: as a rule the recipe's programs run by now. Sooner, it would keep the interpreter from starting them.
         self._base.index.prepare()
         return key, disk
 

@@ -43,7 +43,7 @@ def bake(
 ) -> None:
     """Bake ``plan``; ``output`` then holds disk.raw and manifest.json (:func:`read_manifest`).
 
-    ``sources`` is the recipe's directory, ``packages`` where its packages are (:mod:`ingot.bake.fetch`), which ``fetch`` brings when they
+    ``sources`` is the recipe's directory, ``packages`` where its packages are (:mod:`ingot.bake.packages`), which ``fetch`` brings when they
     are needed, ``layers`` where lower layers are kept. ``hold``: descriptors of locks (:mod:`ingot.bake.locks`) that stay held until the worker has ended, even where this process is killed.
     ``worker``: one that was started before. Its owner ends it.
     On failure ``output`` holds nothing of the bake, unless ``keep``: then ``output/root`` is the tree as the failure left it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, List, Mapping, Sequence
@@ -61,6 +62,15 @@ DISABLED = (
 # systemd-update-done(8) writes these files at the first boot, after jobs such as rebuilding the hardware database. The image
 # is complete: with the files there, and no older than /usr, these jobs are not run (ConditionNeedsUpdate, systemd.unit(5)).
 UPDATED = ("/etc/.updated", "/var/.updated")
+
+
+# Where units lie: systemd.unit(5). /run is empty while an image is made.
+UNIT_PLACES = (
+    "/etc/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
 
 
 def write(root: Path, path: str, text: str, mode: int = 0o644) -> None:
@@ -197,16 +207,26 @@ def set_services(
 
 
 def _systemctl(chroot: Chroot, verb: str, units: Sequence[str]) -> None:
-    """Run systemctl on units, and on init scripts where no unit is.
+    """Run systemctl on units, and on init scripts that have none.
 
     Where both are, systemd takes no notice of the script (systemd-sysv-generator(8)), but systemctl would have its links written, which
     takes longer than all else that it does.
     """
-    command, what = ["systemctl", verb, *units], f"services: {verb} {' '.join(units)}"
-    try:
-        chroot.run(command, env={"SYSTEMCTL_SKIP_SYSV": "1"}, what=what)
-    except CommandFailedError:
-        chroot.run(command, what=what)
+    scripts = [unit for unit in units if _is_script(chroot.root, unit)]
+    for names, env in (
+        ([unit for unit in units if unit not in scripts], {"SYSTEMCTL_SKIP_SYSV": "1"}),
+        (scripts, {}),
+    ):
+        if names:
+            chroot.run(["systemctl", verb, *names], env=env, what=f"services: {verb} {' '.join(names)}")
+
+
+def _is_script(root: Path, unit: str) -> bool:
+    """Whether ``unit`` is an init script alone."""
+    name = unit[: -len(".service")] if unit.endswith(".service") else unit
+    return in_root(root, f"/etc/init.d/{name}", follow=True).is_file() and not any(
+        os.path.lexists(in_root(root, f"{place}/{name}.service")) for place in UNIT_PLACES
+    )
 
 
 def _units(root: Path) -> List[str]:

@@ -14,7 +14,7 @@ import typer
 
 from ingot.cli.options import Environment, without_slash
 from ingot.cli.reporting import Reporter
-from ingot.errors import InputError, VerificationError
+from ingot.errors import IngotError, InputError, VerificationError
 
 if TYPE_CHECKING:
     from ingot.bake.disk.places import Place
@@ -28,12 +28,18 @@ SHOWN = 20
 
 
 def start_worker() -> Worker | None:
-    """Return the process of the first bake, started; None for an ordinary user, whose one needs a look at the machine first."""
+    """Return the process of the first bake, started.
+
+    None for an ordinary user, whose one needs a look at the machine first, and where it cannot start: the bake says why, if it comes to that.
+    """
     if os.geteuid() != 0:
         return None
     from ingot.bake.engine import Worker
 
-    return Worker()
+    try:
+        return Worker()
+    except IngotError:
+        return None
 
 
 @app.command()

@@ -85,11 +85,7 @@ class LazyGroup(TyperGroup):
 
             worker = start_worker()
             ctx.obj = worker and ctx.with_resource(worker)
-        try:
-            return super().parse_args(ctx, args)
-        except BaseException:
-            ctx.close()
-            raise
+        return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help from the table above, without importing the commands."""

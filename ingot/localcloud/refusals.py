@@ -2,8 +2,7 @@
 
 Sources: EC2 API reference, RunInstances ("ClientToken", "BlockDeviceMappings"), "Ensuring idempotency" and "Error codes"; Elastic Load Balancing
 API reference, CreateListener and ModifyListener ("DuplicateListener"), CreateLoadBalancer, DeleteLoadBalancer; Systems Manager API
-reference, PutParameter; EC2 user guide, "List and filter your resources" (at most 200 values) and "Tag
-restrictions".
+reference, PutParameter; EC2 user guide, "Tag restrictions". Filters are in :mod:`ingot.localcloud.filters`.
 """
 
 from __future__ import annotations
@@ -11,25 +10,24 @@ from __future__ import annotations
 import inspect
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult
-from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.exceptions import EC2ClientError, InvalidID
 from moto.ec2.models.instances import InstanceBackend
-from moto.ec2.responses._base_response import EC2BaseResponse
 from moto.ec2.responses.instances import InstanceResponse
 from moto.ec2.responses.tags import TagResponse
 from moto.elbv2.exceptions import DuplicateListenerError, ELBClientError
 from moto.elbv2.models import ELBv2Backend
 from moto.ssm.models import SimpleSystemManagerBackend
 
+from ingot.localcloud import filters
 from ingot.localcloud.machines.launch import mappings, template_data
 from ingot.localcloud.moto_types import Moto
 
 LONGEST_TOKEN = 64  # ASCII characters
-FILTER_VALUES = 200
 LONGEST_KEY, LONGEST_VALUE = 127, 256  # characters: EC2 API reference, "Tag"
 BALANCER_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?")
 # moto's own, taken once: a process may start several clouds, one after the other.
@@ -40,7 +38,6 @@ _CREATE_LISTENER: Callable[..., Moto] = ELBv2Backend.create_listener
 _CREATE_BALANCER: Callable[..., Moto] = ELBv2Backend.create_load_balancer
 _DELETE_BALANCER: Callable[..., Moto] = ELBv2Backend.delete_load_balancer
 _PUT_PARAMETER: Callable[..., Moto] = SimpleSystemManagerBackend.put_parameter
-_FILTERS: Callable[[Moto], dict[str, Any]] = EC2BaseResponse._filters_from_querystring
 _CREATE_TAGS: Callable[[Moto], ActionResult] = TagResponse.create_tags
 _launching = threading.Lock()
 
@@ -55,7 +52,7 @@ def install() -> None:
     ELBv2Backend.create_load_balancer = _create_balancer
     ELBv2Backend.delete_load_balancer = _delete_balancer
     SimpleSystemManagerBackend.put_parameter = _put_parameter
-    EC2BaseResponse._filters_from_querystring = _filters
+    filters.install()
     TagResponse.create_tags = _create_tags
 
 
@@ -84,12 +81,28 @@ def _judged_with_the_ami(_mapping: Moto) -> None:
 
 
 def _launch(backend: Moto, image_id: str | None, *rest: Moto, **named: Moto) -> Moto:
-    """RunInstances, and launches of Auto Scaling: the AMI's devices, the template's and the request's are one list."""
+    """RunInstances, and launches of Auto Scaling: the AMI's devices, the template's and the request's are one list; one network."""
     data = template_data(backend, named)
+    _refuse_two_networks(backend, data, named)
     image = backend.amis.get(image_id or data.get("ImageId"))
     if image is not None:
         named["block_device_mappings"] = mappings(image, data, named.get("block_device_mappings"))
     return _LAUNCH(backend, image_id, *rest, **named)
+
+
+def _refuse_two_networks(backend: Moto, data: Mapping[str, Any], named: Mapping[str, Any]) -> None:
+    """Raise EC2ClientError when a security group of the launch is of another VPC than its subnet."""
+    alone = {"Groups": named.get("security_group_ids") or data.get("SecurityGroupIds")}
+    for nic in named.get("nics") or data.get("NetworkInterfaces") or [alone]:
+        subnet_id = nic.get("SubnetId") or named.get("subnet_id")
+        subnet = backend.get_subnet(subnet_id) if subnet_id else None
+        for given in nic.get("Groups") or []:
+            group = backend.get_security_group_from_id(given) if isinstance(given, str) else given
+            if subnet is not None and group is not None and group.vpc_id != subnet.vpc_id:
+                raise EC2ClientError(
+                    "InvalidParameter",
+                    f"Security group {group.id} and subnet {subnet.id} belong to different networks.",
+                )
 
 
 def _launched_before(first: str, reservation: Moto, request: str) -> ActionResult:
@@ -128,21 +141,31 @@ def _refuse_taken_port(balancer: Moto, port: str, *, but: str = "") -> None:
         raise DuplicateListenerError()
 
 
-def _filters(handler: Moto) -> dict[str, Any]:
-    """Every Describe call of EC2: a filter takes so many values and no more."""
-    found = _FILTERS(handler)
-    if any(len(values) > FILTER_VALUES for values in found.values()):
-        raise EC2ClientError(
-            "FilterLimitExceeded",
-            f"The maximum number of filter values specified on a single call is {FILTER_VALUES}",
-        )
-    return found
-
-
 def _create_tags(handler: Moto) -> ActionResult:
-    """CreateTags: keys and values have a length, and the prefix aws: is AWS's own."""
+    """CreateTags: keys and values have a length, the prefix aws: is AWS's own, and what is tagged is there.
+
+    moto looks for the other kinds of resources itself.
+    """
     check_tags(handler._get_param("Tags", []))
+    backend = handler.ec2_backend
+    for resource_id in handler._get_param("Resources", []):
+        kind = str(resource_id).rpartition("-")[0]
+        if kind == "i":
+            backend.get_instance(resource_id)  # it raises EC2's error
+        elif kind == "eni":
+            backend.get_network_interface(resource_id)
+        elif kind in _TAGGED and resource_id not in _TAGGED[kind](backend):
+            raise InvalidID(resource_id)
     return _CREATE_TAGS(handler)
+
+
+_TAGGED: Mapping[str, Callable[[Moto], Collection[str]]] = {
+    "nat": lambda backend: backend.nat_gateways,
+    "eipalloc": lambda backend: {address.allocation_id for address in backend.describe_addresses()},
+    "vpce": lambda backend: backend.vpc_end_points,
+    "fl": lambda backend: backend.flow_logs,
+    "acl": lambda backend: backend.network_acls,
+}
 
 
 def check_tags(tags: Iterable[Mapping[str, Any]]) -> None:

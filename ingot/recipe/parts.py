@@ -35,7 +35,7 @@ from ingot.recipe.values import exactly_one, needs, wrong
 class Part(BaseModel):
     """A mapping of the recipe: immutable, exact types, unknown keys are errors."""
 
-    # Built with the recipe, not each for itself: every command that reads a recipe waits for that.
+    # Built when it is first used, most of them as a part of the recipe alone: every command that reads a recipe waits for that.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 

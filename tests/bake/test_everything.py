@@ -57,8 +57,11 @@ files:
   - {content: "Listen ${port}\\n", target: /etc/apache2/ports.conf}
   - {content: "mine\\n", target: /usr/share/doc/mine/notes}
   - {source: files/sparse.img, target: /var/lib/sparse.img}
-  - {content: "#!/bin/sh\\n### BEGIN INIT INFO\\n# Provides: of-old\\n# Default-Start: 2 3 4 5\\n# Default-Stop: 0 1 6\\n### END INIT INFO\\n", target: /etc/init.d/of-old, mode: "0755"}
-services: {enable: [ssh-less.service, apache2, of-old], disable: [apache-htcacheclean], mask: [fstrim.timer]}
+  - {source: files/script, target: /etc/init.d/of-old, mode: "0755"}
+  - {source: files/script, target: /etc/init.d/of-yore, mode: "0755"}
+  - {link: ../init.d/of-yore, target: /etc/rc3.d/S01of-yore}
+  - {source: files/script, target: /etc/init.d/ssh-less, mode: "0755"}
+services: {enable: [ssh-less.service, apache2, of-old], disable: [apache-htcacheclean, of-yore], mask: [fstrim.timer]}
 steps:
   - echo "${who} $(locale charmap) $${HOME}" > /etc/from-step
   - {run: "test \\"$(stat -c %a /usr/local/bin/suid)\\" = 4755", timeout: 20}
@@ -73,6 +76,7 @@ hygiene:
 tests:
   - {name: the greeting is there, command: "grep -q production /etc/greeting"}
 """
+SCRIPT = "#!/bin/sh\n### BEGIN INIT INFO\n# Default-Start: 3\n# Default-Stop: 0\n### END INIT INFO\n"
 UNIT = "[Unit]\nDescription=x\n[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
 
 
@@ -84,6 +88,7 @@ def write_recipe(directory, uri, signer):
     (directory / "app" / "link").symlink_to("naïve ☃ name.txt")
     (directory / "files").mkdir()
     shutil.copyfile("/bin/true", directory / "files" / "tool")
+    (directory / "files" / "script").write_text(SCRIPT)
     with (directory / "files" / "sparse.img").open("wb") as file:
         file.truncate(600 * MIB)
         file.seek(400 * MIB + 5)
@@ -226,7 +231,12 @@ def test_services_are_enabled_disabled_and_masked(entries, image):
     assert "apache-htcacheclean.service" not in services["enabled"]
     assert "fstrim.timer" in services["masked"]
     assert entries["/etc/systemd/system/fstrim.timer"].link == "/dev/null"
-    assert entries["/etc/rc3.d/S01of-old"].link == "../init.d/of-old"  # it has no unit
+
+
+def test_init_scripts_count_where_there_is_no_unit(entries):
+    links = {path for path in entries if path.startswith("/etc/rc3.d/")}
+    assert {"/etc/rc3.d/S01of-old", "/etc/rc3.d/K01of-yore"} <= links
+    assert not links & {"/etc/rc3.d/K01of-old", "/etc/rc3.d/S01of-yore", "/etc/rc3.d/S01ssh-less"}
 
 
 def test_users_and_groups(disk, entries):

@@ -220,3 +220,92 @@ def test_a_parameter_fits_its_pattern(client: Any) -> None:
         client("ssm").put_parameter(Value="one", **given)
     assert code_of(caught) == "ParameterPatternMismatchException"
     client("ssm").put_parameter(Value="1", **given)
+
+
+@pytest.mark.parametrize(
+    ("resource_id", "code"),
+    [
+        ("i-0123456789abcdef0", "InvalidInstanceID.NotFound"),
+        ("eni-0123456789abcdef0", "InvalidNetworkInterfaceID.NotFound"),
+        ("ami-0123456789abcdef0", "InvalidAMIID.NotFound"),
+        ("nat-0123456789abcdef0", "InvalidID"),
+        ("eipalloc-0123456789abcdef0", "InvalidID"),
+        ("vpce-0123456789abcdef0", "InvalidID"),
+        ("fl-0123456789abcdef0", "InvalidID"),
+        ("acl-0123456789abcdef0", "InvalidID"),
+    ],
+)
+def test_tags_are_for_what_is_there(client: Any, resource_id: str, code: str) -> None:
+    with pytest.raises(ClientError) as caught:
+        client("ec2").create_tags(Resources=[resource_id], Tags=[{"Key": "a", "Value": "b"}])
+    assert code_of(caught) == code
+
+
+def test_what_is_there_can_be_tagged(client: Any, image_id: str) -> None:
+    ec2 = client("ec2")
+    instance_id = launch(client, image_id, "tagged")
+    [instance] = ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"]
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    gateway = ec2.create_nat_gateway(SubnetId=instance["SubnetId"], AllocationId=address)["NatGateway"]
+    service = "com.amazonaws.us-east-1.s3"
+    endpoint = ec2.create_vpc_endpoint(VpcId=instance["VpcId"], ServiceName=service)["VpcEndpoint"]
+    logs = ec2.create_flow_logs(
+        ResourceIds=[instance["VpcId"]], ResourceType="VPC", TrafficType="ALL",
+        LogDestinationType="s3", LogDestination="arn:aws:s3:::flow",
+    )  # fmt: skip
+    things = [
+        instance_id, address, gateway["NatGatewayId"], endpoint["VpcEndpointId"], *logs["FlowLogIds"],
+        instance["NetworkInterfaces"][0]["NetworkInterfaceId"], ec2.describe_network_acls()["NetworkAcls"][0]["NetworkAclId"],
+    ]  # fmt: skip
+    ec2.create_tags(Resources=things, Tags=[{"Key": "a", "Value": "b"}])
+    found = ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": things}])["Tags"]
+    assert {tag["ResourceId"] for tag in found} == set(things)
+
+
+DESCRIBE = ["instances", "images", "snapshots", "vpcs", "subnets", "security_groups", "launch_templates", "volumes", "route_tables", "network_interfaces"]  # fmt: skip
+
+
+@pytest.mark.parametrize("what", [*DESCRIBE, "availability_zones", "instance_types"])
+def test_a_filter_has_a_name_that_ec2_knows(client: Any, what: str) -> None:
+    with pytest.raises(ClientError, match="The filter 'no-such-filter' is invalid") as caught:
+        getattr(client("ec2"), f"describe_{what}")(Filters=[{"Name": "no-such-filter", "Values": ["x"]}])
+    assert code_of(caught) == "InvalidParameterValue"
+
+
+@pytest.mark.parametrize("what", DESCRIBE)
+def test_filters_by_tag_are_known_everywhere(client: Any, what: str) -> None:
+    filters = [{"Name": "tag:Name", "Values": ["x"]}, {"Name": "tag-key", "Values": ["Name"]}]
+    getattr(client("ec2"), f"describe_{what}")(Filters=filters)
+
+
+def test_older_spellings_of_filters_are_known(client: Any) -> None:
+    client("ec2").describe_vpcs(Filters=[{"Name": "isDefault", "Values": ["true"]}])
+    client("ec2").describe_subnets(Filters=[{"Name": "defaultForAz", "Values": ["true"]}])
+    client("ec2").describe_subnets(Filters=[{"Name": "cidr", "Values": ["10.0.0.0/24"]}])
+
+
+def test_groups_and_subnet_of_a_launch_are_of_one_network(client: Any, image_id: str) -> None:
+    ec2 = client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="172.20.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="172.20.0.0/24")["Subnet"]["SubnetId"]
+    own = ec2.create_security_group(GroupName="own", Description="d", VpcId=vpc)["GroupId"]
+    [default] = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+    other = ec2.create_security_group(GroupName="other", Description="d", VpcId=default["VpcId"])["GroupId"]
+    made = ec2.create_launch_template(
+        LaunchTemplateName="grouped",
+        LaunchTemplateData={"SecurityGroupIds": [other], "InstanceType": "t3.small"},
+    )
+    grouped = {"LaunchTemplateId": made["LaunchTemplate"]["LaunchTemplateId"], "Version": "1"}
+    nic = {"DeviceIndex": 0, "SubnetId": subnet}
+    for number, asked in enumerate([
+        {"SubnetId": subnet, "SecurityGroupIds": [other]},
+        {"NetworkInterfaces": [{**nic, "Groups": [own, other]}]},
+        {"SubnetId": subnet, "LaunchTemplate": grouped},
+    ]):  # fmt: skip
+        with pytest.raises(
+            ClientError, match=f"Security group {other} and subnet {subnet} belong to different networks"
+        ) as caught:
+            launch(client, image_id, f"apart-{number}", **asked)
+        assert code_of(caught) == "InvalidParameter"
+    launch(client, image_id, "together", SubnetId=subnet, SecurityGroupIds=[own])
+    launch(client, image_id, "by-nic", NetworkInterfaces=[{**nic, "Groups": [own]}])

@@ -145,7 +145,7 @@ class Deployment:
         self.stack.event(name, "", type_name, f"{status}_IN_PROGRESS")
         made: list[Resource] = []
         try:
-            resolved = resolve_dynamic(properties, self.world.parameter)
+            resolved = self._resolved(env, type_name, properties)
 
             def exists(physical_id: str) -> None:
                 resource = Resource(name, type_name, physical_id, properties, resolved, {}, node)
@@ -165,6 +165,16 @@ class Deployment:
             raise ResourceFailure(name) from error
         made[0].attributes, made[0].status = created.attributes, f"{status}_COMPLETE"
         self._event(made[0], f"{status}_COMPLETE")
+
+    def _resolved(self, env: Env, type_name: str, properties: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the properties as the type's handler gets them. Raises ResourceFailure for what does not fit its schema."""
+        from ingot.localcloud.cloudformation.properties import (
+            check,
+        )  # a cloud is up sooner than its schemas are read
+
+        resolved: Mapping[str, Any] = resolve_dynamic(properties, self.world.parameter)
+        check(env.logical_id, type_name, env.region, resolved)
+        return resolved
 
     def _take_in(self, resource: Resource) -> None:
         """Keep the handle of a resource the moment it exists, so that it is found again whatever fails from here on."""
@@ -187,7 +197,7 @@ class Deployment:
         resource = replace(old, node=node, dirty=True, changed=datetime.now(UTC))
         self.stack.resources[old.logical_id] = resource
         try:
-            resolved = resolve_dynamic(properties, self.world.parameter)
+            resolved = self._resolved(env, old.type, properties)
             # What failed half-way may have been done: the handlers undo what differs from it.
             before = old.resolved if old.attempted is None else old.attempted
             resource.attempted = resolved
