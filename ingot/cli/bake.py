@@ -38,7 +38,7 @@ def start_worker() -> Worker | None:
 
     try:
         return Worker()
-    except IngotError:
+    except (IngotError, OSError):
         return None
 
 

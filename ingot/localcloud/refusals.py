@@ -144,7 +144,7 @@ def _refuse_taken_port(balancer: Moto, port: str, *, but: str = "") -> None:
 def _create_tags(handler: Moto) -> ActionResult:
     """CreateTags: keys and values have a length, the prefix aws: is AWS's own, and what is tagged is there.
 
-    moto looks for the other kinds of resources itself.
+    moto looks for most other kinds of resources itself.
     """
     check_tags(handler._get_param("Tags", []))
     backend = handler.ec2_backend

@@ -56,13 +56,16 @@ def close_to(word: str, words: typing.Iterable[str]) -> str | None:
 def close_to_package(word: str, names: typing.Iterable[str]) -> str | None:
     """Return "did you mean …?" of tens of thousands of names, where something is always a little alike; None when nothing is near.
 
-    Near are names that go on after the word (mysql-common for mysql), and those that differ by a letter or two, but not by the first.
+    Near are names of the same letters in another order (nginx for ngnix), those that go on after the word (mysql-common for mysql), and
+    those that differ by a letter or two, but not by the first.
     """
     alike = [name for name in names if name[:1] == word[:1]]
     longer = sorted(
         (name for name in alike if name.startswith(f"{word}-")), key=lambda name: (len(name), name)
     )
-    near = dict.fromkeys([*longer[:2], *difflib.get_close_matches(word, alike, n=2, cutoff=0.85)])
+    letters = sorted(word)
+    swapped = [name for name in alike if len(name) == len(word) and sorted(name) == letters and name != word]
+    near = dict.fromkeys([*swapped, *longer[:2], *difflib.get_close_matches(word, alike, n=2, cutoff=0.85)])
     return f"did you mean {' or '.join(near)}?" if near else None
 
 

@@ -7,12 +7,14 @@ from math import inf
 
 from ingot.review.image_diff import ImageDiff
 from ingot.review.image_diff_accounts import Change
-from ingot.review.image_diff_files import BOOKKEEPING, PACKAGE, RECIPE, FileChange
+from ingot.review.image_diff_files import PACKAGE, RECIPE, FileChange
 from ingot.review.image_diff_words import number, size
 from ingot.review.render_escape import code, fenced, fitting, markdown, plain, shortened
 from ingot.review.render_summary import (
     PackageGroup,
+    bookkeeping,
     by_package,
+    counted,
     counts,
     group_packages,
     title,
@@ -86,7 +88,7 @@ def _dangers(dangers: Sequence[str], room: float) -> str:
 def _overview(diff: ImageDiff) -> str:
     rows = {
         "packages": counts(diff.packages),
-        "files": counts([change for change in diff.files if change.origin != BOOKKEEPING]),
+        "files": counts(counted(diff.files)),
         "users, groups": counts([*diff.users, *diff.groups]),
         "services": counts(diff.services),
         "tests": counts(diff.tests),
@@ -175,16 +177,12 @@ def _files(diff: ImageDiff) -> Iterator[str]:
         if change.text is not None and change.text.lines:
             note = f"\n\n{markdown(change.text.note)}" if change.text.note else ""
             yield _folded(_html(change.path), fenced(change.text.lines, "diff") + note)
-    rest = [
-        (f"of {code(name)}", changes)
-        for name, changes in by_package([c for c in diff.files if c.origin == PACKAGE and c.text is None])
-    ]
-    if books := [change for change in diff.files if change.origin == BOOKKEEPING]:
-        rest.append(("bookkeeping (package lists, caches, digests)", books))
-    if rest:
-        files = [change for _, changes in rest for change in changes]
-        lines = [f"- {name}: {counts(changes)}" for name, changes in rest]
-        yield from _folded_list(f"Files of packages: {counts(files)}", lines)
+    packaged = [change for change in diff.files if change.origin == PACKAGE and change.text is None]
+    if packaged:
+        lines = [f"- of {code(name)}: {counts(changes)}" for name, changes in by_package(packaged)]
+        yield from _folded_list(f"Files of packages: {counts(packaged)}", lines)
+    if books := bookkeeping(diff.files):
+        yield f"_{books}_"
 
 
 def _file(change: FileChange) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ingot.review.image_diff import ImageDiff
 from ingot.review.image_diff_accounts import Change
 from ingot.review.image_diff_changelog import Changelog
-from ingot.review.image_diff_files import FileChange
+from ingot.review.image_diff_files import BOOKKEEPING, FileChange
 from ingot.review.image_diff_packages import ADDED, REMOVED, PackageChange
 
 SIGNS = {
@@ -57,6 +57,17 @@ def counts(changes: Sequence[Change | PackageChange | FileChange]) -> str:
     """Return how many there are of each kind: `2 added, 1 removed`."""
     found = Counter(change.change for change in changes)
     return ", ".join(f"{found[kind]:,} {kind}" for kind in SIGNS if found[kind])
+
+
+def counted(files: Sequence[FileChange]) -> list[FileChange]:
+    """Return the files that count: what package managers keep books of follows from the packages."""
+    return [change for change in files if change.origin != BOOKKEEPING]
+
+
+def bookkeeping(files: Sequence[FileChange]) -> str | None:
+    """Return the line about the others; None when there are none."""
+    books = [change for change in files if change.origin == BOOKKEEPING]
+    return f"bookkeeping (package lists, caches, digests): {counts(books)}" if books else None
 
 
 def title(diff: ImageDiff) -> str:

@@ -13,7 +13,9 @@ from ingot.review.render_escape import plain
 from ingot.review.render_summary import (
     SIGNS,
     PackageGroup,
+    bookkeeping,
     by_package,
+    counted,
     counts,
     group_packages,
     title,
@@ -66,7 +68,7 @@ def render_text(diff: ImageDiff, *, color: bool = False, everything: bool = Fals
         ("Groups", _changes(diff.groups, paint)),
         ("Services", _changes(diff.services, paint)),
         ("Ports", _ports(diff.ports, paint)),
-        (f"Files: {counts(diff.files)}", _files(diff, paint, everything)),
+        (f"Files: {counts(counted(diff.files)) or 'none but bookkeeping'}", _files(diff, paint, everything)),
         ("Tests", _changes(diff.tests, paint)),
         ("Let pass by the hygiene gate", _changes(diff.hygiene, paint)),
         ("Size", _size(diff, paint)),
@@ -138,11 +140,11 @@ def _files(diff: ImageDiff, paint: _Painter, everything: bool) -> Iterator[str]:
 
 
 def _bookkeeping(diff: ImageDiff, paint: _Painter, everything: bool) -> Iterator[str]:
-    books = [change for change in diff.files if change.origin == BOOKKEEPING]
-    if books and not everything:
-        yield from paint.item("·", f"bookkeeping (package lists, caches, digests): {counts(books)}")
-    for change in books if everything else ():
-        yield from paint.item(SIGNS[change.change], f"{change.path}: {change.description}")
+    if line := bookkeeping(diff.files):
+        yield from paint.item("·", line)
+    for change in diff.files if everything else ():
+        if change.origin == BOOKKEEPING:
+            yield from paint.item(SIGNS[change.change], f"{change.path}: {change.description}")
 
 
 def _text(change: FileChange, paint: _Painter, everything: bool) -> Iterator[str]:

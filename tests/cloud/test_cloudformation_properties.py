@@ -49,11 +49,17 @@ def test_every_mistake_is_said_with_its_place() -> None:
         (TARGETS, {"Port": 80.5}, "#/Port: expected type: Integer, found: Double"),
         (TARGETS, {"Port": True}, "#/Port: expected type: Integer, found: Boolean"),
         (TARGETS, {"Port": "70000"}, "#/Port: failed validation constraint for keyword [maximum]"),
-        (TARGETS, {"Tags": {"a": "b"}}, "#/Tags: expected type: Array, found: JSONObject"),
+        (TARGETS, {"Tags": {"a": "b"}}, "#/Tags: expected type: JSONArray, found: JSONObject"),
         (TARGETS, {"Protocol": "HTTTP"}, "#/Protocol: HTTTP is not a valid enum value"),
         ("AWS::Logs::LogGroup", {"RetentionInDays": "15"}, "#/RetentionInDays: 15 is not a valid enum value"),
         ("AWS::Logs::LogGroup", {"LogGroupName": "a b"}, "#/LogGroupName: failed validation constraint for keyword [pattern]"),
         ("AWS::EC2::VPC", {}, "#: failed validation constraint for keyword [requiredXor]"),
+        (GROUP, {"MinSize": -1, "MaxSize": 1, **TEMPLATE}, "#/MinSize: failed validation constraint for keyword [pattern]"),
+        (GROUP, {"MinSize": 1, "MaxSize": 1.5, **TEMPLATE}, "#/MaxSize: failed validation constraint for keyword [pattern]"),
+        (TARGETS, {"Name": None}, "#/Name: expected type: String, found: Null"),
+        ("AWS::SSM::Parameter", {"Type": "String", "Value": "x", "Tags": {"a": ["b"]}}, "#/Tags/a: expected type: String, found: JSONArray"),
+        ("AWS::SSM::Parameter", {"Type": "String", "Value": "x", "Tags": {"a!": "b"}}, "#/Tags: extraneous key [a!] is not permitted"),
+        ("AWS::IAM::Policy", {"PolicyName": "p", "PolicyDocument": {}}, "#: failed validation constraint for keyword [anyOf]"),
         ("AWS::EC2::EIP", {"Domain": "house"}, "#/Domain: house is not a valid enum value"),
     ],
 )  # fmt: skip
@@ -70,11 +76,36 @@ def test_numbers_and_booleans_may_be_text() -> None:
     fits("AWS::CDK::Metadata", Analytics="v2:deflate64:…")
 
 
+def test_devices_of_a_launch_template_are_as_ec2_takes_them() -> None:
+    """And as the CDK writes them: `mappingEnabled: false` is NoDevice beside Ebs."""
+    disk = {"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": "8", "Encrypted": "true"}}
+    devices = [
+        disk,
+        {**disk, "NoDevice": ""},
+        {"DeviceName": "/dev/sdc"},
+        {"DeviceName": "/dev/sdd", "VirtualName": "ephemeral0"},
+    ]
+    fits(
+        "AWS::EC2::LaunchTemplate",
+        LaunchTemplateData={"BlockDeviceMappings": devices, "InstanceType": "t3.small"},
+    )
+    wrong = {"BlockDeviceMappings": [{"DeviceName": "/dev/sdb", "Ebs": {"VolumSize": 8}}]}
+    text = "#/LaunchTemplateData/BlockDeviceMappings/0/Ebs: extraneous key [VolumSize] is not permitted"
+    assert said("AWS::EC2::LaunchTemplate", LaunchTemplateData=wrong) == text
+
+
+def test_tags_of_a_parameter() -> None:
+    fits("AWS::SSM::Parameter", Type="String", Value="x", Tags={"team": "é", "cost-centre": 12})
+
+
 @pytest.mark.parametrize("type_name", sorted(TYPES.keys() - FREE))
 def test_every_type_has_a_schema_with_patterns_that_can_be_read(type_name: str) -> None:
     def patterns(node: Any) -> list[str]:
         below = node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
-        own = [node["pattern"]] if isinstance(node, dict) and isinstance(node.get("pattern"), str) else []
+        own: list[str] = []
+        if isinstance(node, dict):
+            own = [node["pattern"]] if isinstance(node.get("pattern"), str) else []
+            own += node.get("patternProperties", {})
         return own + [pattern for part in below for pattern in patterns(part)]
 
     schema = schema_of(type_name, "us-east-1")

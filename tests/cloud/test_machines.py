@@ -11,7 +11,7 @@ from moto.ec2.exceptions import EC2ClientError
 
 from ingot.localcloud.machines.accelerator import choose_accelerator, runs_guests
 from ingot.localcloud.machines.disk import BLOCK_SIZE, BaseDisks
-from ingot.localcloud.machines.launch import mappings, metadata_options, refuse
+from ingot.localcloud.machines.launch import mappings, metadata_options, refuse, template_data
 from ingot.localcloud.machines.machine import PROCESS, start_time, sweep
 from ingot.localcloud.machines.patching import Patches
 from ingot.localcloud.machines.qemu import MachineSpec, command, system_uuid
@@ -163,6 +163,14 @@ class TestLaunch:
         assert root["Ebs"] == {"SnapshotId": "snap-1", "VolumeSize": 4, "Encrypted": True}
         [asked] = mappings(image(), template, [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8}}])
         assert asked["Ebs"]["VolumeSize"] == 8
+
+    def test_what_a_launch_fills_in_is_not_the_templates(self):
+        kept = SimpleNamespace(data={"NetworkInterfaces": [{"DeviceIndex": 0}]})
+        backend = SimpleNamespace(_get_template_from_args=lambda _named: kept)
+        template_data(backend, {"launch_template": {"LaunchTemplateId": "lt-1"}})["NetworkInterfaces"][0][
+            "SubnetId"
+        ] = "subnet-1"
+        assert kept.data == {"NetworkInterfaces": [{"DeviceIndex": 0}]}
 
     def test_sizes_are_those_of_aws_within_this_machine(self):
         kind = instance_type("t3.small")

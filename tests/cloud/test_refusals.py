@@ -282,6 +282,21 @@ def test_older_spellings_of_filters_are_known(client: Any) -> None:
     client("ec2").describe_vpcs(Filters=[{"Name": "isDefault", "Values": ["true"]}])
     client("ec2").describe_subnets(Filters=[{"Name": "defaultForAz", "Values": ["true"]}])
     client("ec2").describe_subnets(Filters=[{"Name": "cidr", "Values": ["10.0.0.0/24"]}])
+    client("ec2").describe_addresses(Filters=[{"Name": "domain", "Values": ["vpc"]}])
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        ("vpcs", "VpcId"),
+        ("vpcs", "Is-Default"),
+        ("vpcs", "isdefault"),
+        ("availability_zones", "tag:Name"),
+    ],
+)
+def test_filters_are_spelled_as_ec2_spells_them(client: Any, call: str, name: str) -> None:
+    with pytest.raises(ClientError, match=f"The filter '{name}' is invalid"):
+        getattr(client("ec2"), f"describe_{call}")(Filters=[{"Name": name, "Values": ["x"]}])
 
 
 def test_groups_and_subnet_of_a_launch_are_of_one_network(client: Any, image_id: str) -> None:

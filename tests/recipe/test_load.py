@@ -365,6 +365,7 @@ def test_a_package_that_is_near_is_named_and_no_other():
     ]
     assert close_to_package("apach2", names) == "did you mean apache2?"
     assert close_to_package("mysql", names) == "did you mean mysql-common or mysql-workbench-data?"
+    assert close_to_package("ngnix", [*names, "nginx", "nginx-light"]) == "did you mean nginx?"
     assert close_to_package("httpd", names) is None
     assert close_to_package("java", names) is None
 

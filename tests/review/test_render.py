@@ -39,6 +39,19 @@ def test_the_text_has_a_line_for_each_change():
     assert "Files: 1 changed\n  ~ /x: mode 0644 → 0600; content, 1 byte → 2 bytes" in text
 
 
+def test_bookkeeping_is_counted_apart_in_text_and_markdown_alike():
+    books = [file("/var/lib/dpkg/status", "2"), file("/var/lib/dpkg/info/a.list", "2")]
+    before = manifest(files=[file("/var/lib/dpkg/status", "1"), file("/srv/x", "1", layer=1)])
+    both = diff(before, manifest(files=[*books, file("/srv/x", "2", layer=1)]))
+    assert "Files: 1 changed\n" in render_text(both)
+    assert "| files | 1 changed |" in render_markdown(both)
+    for text in (render_text(both), render_markdown(both)):
+        assert "bookkeeping (package lists, caches, digests): 1 added, 1 changed" in text
+    alone = diff(before, manifest(files=[*books, file("/srv/x", "1", layer=1)]))
+    assert "Files: none but bookkeeping\n" in render_text(alone)
+    assert "| files |" not in render_markdown(alone)
+
+
 def test_text_keeps_to_80_columns():
     assert max(map(len, render_text(big()).splitlines())) <= 80
 

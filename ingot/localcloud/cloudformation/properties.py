@@ -1,12 +1,13 @@
 """The properties of a resource, held against the schema of its type before anything is made of them, as CloudFormation does.
 
 The schemas are AWS's own, as cfn-lint ships them with what its authors know beyond them. Text that says a number or a boolean is taken
-for one: templates may write it so. Source of the words: "Properties validation failed for resource … with message", which CloudFormation
-writes into the event of the resource.
+for one, and the other way round: templates may write it so. Source of the words: "Properties validation failed for resource … with
+message", which CloudFormation writes into the event of the resource.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -21,13 +22,16 @@ from ingot.localcloud.moto_types import Moto, Value
 
 # Without a schema: the CDK's own note of its version, which CloudFormation takes as it comes.
 FREE = frozenset({"AWS::CDK::Metadata"})
-_JAVA = {
+_JAVA: Mapping[Any, str] = {
     dict: "JSONObject",
     list: "JSONArray",
     str: "String",
     bool: "Boolean",
     int: "Integer",
     float: "Double",
+    type(None): "Null",
+    "object": "JSONObject",
+    "array": "JSONArray",
 }
 
 
@@ -48,6 +52,10 @@ def check(name: str, type_name: str, region: str, properties: Mapping[str, Any])
 def schema_of(type_name: str, region: str) -> dict[str, Any]:
     """Return the schema of a type's properties in a region."""
     schema: dict[str, Any] = PROVIDER_SCHEMA_MANAGER.get_resource_schema(region, type_name).schema
+    if type_name == "AWS::EC2::LaunchTemplate":
+        # cfn-lint allows one key of these. EC2 takes a device with none, and NoDevice beside Ebs, as the CDK writes it.
+        schema = copy.deepcopy(schema)
+        schema["definitions"]["BlockDeviceMapping"].pop("requiredXor", None)
     return schema
 
 
@@ -62,7 +70,7 @@ def _validator(type_name: str, region: str) -> Moto:
 def _type(_: Moto, wanted: Value, instance: Value, __: Moto) -> Iterator[ValidationError]:
     names = [wanted] if isinstance(wanted, str) else wanted
     if not any(_IS[name](instance) for name in names):
-        expected = " or ".join(name.capitalize() for name in names)
+        expected = " or ".join(_JAVA.get(name, name.capitalize()) for name in names)
         yield ValidationError(
             f"expected type: {expected}, found: {_JAVA.get(type(instance), type(instance).__name__)}"
         )
@@ -109,6 +117,23 @@ def _additional(validator: Moto, allowed: Value, instance: Value, schema: Moto) 
             yield from validator.descend(instance[key], allowed, path=key)
 
 
+def _by_pattern(validator: Moto, patterns: Value, instance: Value, _: Moto) -> Iterator[ValidationError]:
+    for pattern, schema in patterns.items():
+        for key, value in instance.items() if isinstance(instance, Mapping) else ():
+            if regex.search(pattern, key):
+                yield from validator.descend(value, schema, path=key, schema_path=pattern)
+
+
+def _choice(keyword: str, fits: Callable[[int], bool]) -> Callable[..., Iterator[ValidationError]]:
+    """Return the check of a keyword that says how many of its schemas an instance has to fit."""
+
+    def checked(validator: Moto, schemas: Value, instance: Value, __: Moto) -> Iterator[ValidationError]:
+        if not fits(sum(validator.evolve(schema=schema).is_valid(instance) for schema in schemas)):
+            yield ValidationError(f"failed validation constraint for keyword [{keyword}]")
+
+    return checked
+
+
 def _required(_: Moto, keys: Value, instance: Value, __: Moto) -> Iterator[ValidationError]:
     if isinstance(instance, Mapping):
         for key in keys:
@@ -127,7 +152,14 @@ def _any_case(_: Moto, allowed: Value, instance: Value, __: Moto) -> Iterator[Va
 
 
 def _text(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """Return a scalar as text, as CloudFormation takes a number or a boolean that stands for text; a whole number without a point."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _scalar(value: Value) -> bool:
+    return isinstance(value, str | int | float)
 
 
 def _failing(keyword: str, holds: Callable[[Value, Value], bool]) -> Callable[..., Iterator[ValidationError]]:
@@ -150,6 +182,10 @@ def _at_most(limit: float, instance: Value) -> bool:
     return number is None or number <= limit
 
 
+def _differ(items: list[Value]) -> bool:
+    return all(item not in items[:number] for number, item in enumerate(items))
+
+
 def _given(keys: Iterable[str], instance: Value) -> list[str]:
     return [key for key in keys if key in instance]
 
@@ -161,9 +197,11 @@ def _dependent(others: Mapping[str, list[str]], instance: Value, *, there: bool)
 
 
 _LIMITS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "pattern": lambda limit, value: not isinstance(value, str) or regex.search(limit, value) is not None,
-    "minLength": lambda limit, value: not isinstance(value, str) or len(value) >= limit,
-    "maxLength": lambda limit, value: not isinstance(value, str) or len(value) <= limit,
+    "pattern": lambda limit, value: not _scalar(value) or regex.search(limit, _text(value)) is not None,
+    "minLength": lambda limit, value: not _scalar(value) or len(_text(value)) >= limit,
+    "maxLength": lambda limit, value: not _scalar(value) or len(_text(value)) <= limit,
+    "const": lambda only, value: _text(value) == _text(only),
+    "uniqueItems": lambda wanted, value: not (wanted and isinstance(value, list)) or _differ(value),
     "minItems": lambda limit, value: not isinstance(value, list) or len(value) >= limit,
     "maxItems": lambda limit, value: not isinstance(value, list) or len(value) <= limit,
     "minimum": _at_least,
@@ -178,6 +216,9 @@ _Validator: Moto = extend(
     {
         "type": _type,
         "additionalProperties": _additional,
+        "patternProperties": _by_pattern,
+        "anyOf": _choice("anyOf", lambda count: count >= 1),
+        "oneOf": _choice("oneOf", lambda count: count == 1),
         "required": _required,
         "enum": _enum,
         "enumCaseInsensitive": _any_case,

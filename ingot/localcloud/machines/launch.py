@@ -6,6 +6,7 @@ moto takes only some of a launch template's keys, and launches anything on anyth
 
 from __future__ import annotations
 
+import copy
 import ipaddress
 from typing import Any
 
@@ -75,9 +76,13 @@ def _profile_exists(backend: Moto, field: str, value: str) -> bool:
 
 
 def template_data(backend: Moto, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return the data of the launch template's version that the launch names; nothing when it names none."""
+    """Return the data of the launch template's version that the launch names; nothing when it names none.
+
+    A copy, through and through: what a launch fills in is not the template's.
+    """
     named = kwargs.get("launch_template")
-    return dict(backend._get_template_from_args(named).data) if named else {}
+    data: dict[str, Any] = copy.deepcopy(backend._get_template_from_args(named).data) if named else {}
+    return data
 
 
 def find_image(backend: Moto, image_id: str | None) -> Moto:
