@@ -14,6 +14,8 @@ from ingot.errors import BakeError
 NOWHERE: Mapping[str, str] = MappingProxyType({})
 SOURCES = Path(__file__).parent / "rootfs"
 UNITS = "/etc/systemd/system"
+# Where systemd looks for units of the system, the first wins: systemd.unit(5), table 1.
+UNIT_PATH = (UNITS, "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
 # file in rootfs/ -> its place in the image and its mode
 STATIC = {
     "Ingot.pm": (f"{LIBRARY}/Ingot.pm", 0o644),
@@ -62,15 +64,6 @@ DISABLED = (
 # systemd-update-done(8) writes these files at the first boot, after jobs such as rebuilding the hardware database. The image
 # is complete: with the files there, and no older than /usr, these jobs are not run (ConditionNeedsUpdate, systemd.unit(5)).
 UPDATED = ("/etc/.updated", "/var/.updated")
-
-
-# Where units lie: systemd.unit(5). /run is empty while an image is made.
-UNIT_PLACES = (
-    "/etc/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-)
 
 
 def write(root: Path, path: str, text: str, mode: int = 0o644) -> None:
@@ -225,7 +218,7 @@ def _is_script(root: Path, unit: str) -> bool:
     """Whether ``unit`` is an init script alone."""
     name = unit[: -len(".service")] if unit.endswith(".service") else unit
     return in_root(root, f"/etc/init.d/{name}", follow=True).is_file() and not any(
-        os.path.lexists(in_root(root, f"{place}/{name}.service")) for place in UNIT_PLACES
+        os.path.lexists(in_root(root, f"{place}/{name}.service")) for place in UNIT_PATH
     )
 
 

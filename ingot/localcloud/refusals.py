@@ -23,7 +23,6 @@ from moto.elbv2.exceptions import DuplicateListenerError, ELBClientError
 from moto.elbv2.models import ELBv2Backend
 from moto.ssm.models import SimpleSystemManagerBackend
 
-from ingot.localcloud import filters
 from ingot.localcloud.machines.launch import mappings, template_data
 from ingot.localcloud.moto_types import Moto
 
@@ -52,7 +51,6 @@ def install() -> None:
     ELBv2Backend.create_load_balancer = _create_balancer
     ELBv2Backend.delete_load_balancer = _delete_balancer
     SimpleSystemManagerBackend.put_parameter = _put_parameter
-    filters.install()
     TagResponse.create_tags = _create_tags
 
 

@@ -135,11 +135,12 @@ def _application(context: CloudContext) -> Callable[..., Iterable[bytes]]:
     """Install what replaces moto's own and return the WSGI application of the whole cloud."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-    from ingot.localcloud import bucket_policy, cloudformation, ebs, launch_templates, refusals
+    from ingot.localcloud import bucket_policy, cloudformation, ebs, filters, launch_templates, refusals
     from ingot.localcloud.ebs.api import signed_for
 
     bucket_policy.install()
     refusals.install()
+    filters.install()
     launch_templates.install()
     cloudformation.install(context)
     ebs_api = ebs.install(context)

@@ -46,6 +46,9 @@ def test_every_mistake_is_said_with_its_place() -> None:
     [
         (GROUP, {"MaxSize": "1", **TEMPLATE}, "#: required key [MinSize] not found"),
         (TARGETS, {"Port": "http"}, "#/Port: expected type: Integer, found: String"),
+        (TARGETS, {"Port": "8_0"}, "#/Port: expected type: Integer, found: String"),
+        ("AWS::CloudWatch::Alarm", {"ComparisonOperator": "LessThanThreshold", "EvaluationPeriods": 1, "MetricName": "m", "Threshold": "nan"},
+         "#/Threshold: expected type: Number, found: String"),
         (TARGETS, {"Port": 80.5}, "#/Port: expected type: Integer, found: Double"),
         (TARGETS, {"Port": True}, "#/Port: expected type: Integer, found: Boolean"),
         (TARGETS, {"Port": "70000"}, "#/Port: failed validation constraint for keyword [maximum]"),

@@ -8,11 +8,9 @@ from typing import Dict, Iterator, List, Optional, Set
 
 from ingot.bake.hygiene.finding import Finding
 from ingot.bake.hygiene.view import RUNTIME, View
+from ingot.bake.machine import UNIT_PATH, UNITS
 from ingot.bake.tree import Entry, Kind, decode
 
-ENABLED = "/etc/systemd/system"
-# Where systemd looks for units of the system, the first wins: systemd.unit(5), table 1.
-_UNIT_PATH = (ENABLED, "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
 # Where it looks for programs that are no absolute path: systemd.exec(5), ExecSearchPath=.
 _PROGRAM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
 _TYPES = (".service", ".socket", ".timer", ".path", ".target", ".mount", ".automount", ".swap", ".slice")
@@ -34,16 +32,16 @@ Settings = Dict[str, List[str]]
 def is_enablement(entry: Entry) -> bool:
     """Tell whether a link is there to enable a unit."""
     directory, name = posixpath.split(entry.path)
-    return entry.path.startswith(f"{ENABLED}/") and (
+    return entry.path.startswith(f"{UNITS}/") and (
         directory.endswith((".wants", ".requires", ".upholds"))
-        or (directory == ENABLED and name.endswith(_TYPES))
+        or (directory == UNITS and name.endswith(_TYPES))
     )
 
 
 def check(view: View) -> Iterator[Finding]:
     """Yield enabled units that are not there, whose program or user is missing, or that systemd refuses."""
     seen: Set[str] = set()
-    for entry in view.below(ENABLED):
+    for entry in view.below(UNITS):
         if entry.kind is not Kind.SYMLINK or not is_enablement(entry) or entry.link == "/dev/null":
             continue
         name = posixpath.basename(entry.path)
@@ -143,7 +141,7 @@ def _names(name: str) -> List[str]:
 def _find(view: View, name: str) -> Optional[str]:
     """Return the path of a unit's file with all links followed; None when there is none."""
     for candidate in _names(name):
-        for directory in _UNIT_PATH:
+        for directory in UNIT_PATH:
             found = view.resolve(f"{directory}/{candidate}")
             if found is not None:
                 return found
@@ -161,7 +159,7 @@ def _load(view: View, name: str) -> Optional[Settings]:
         return None
     settings: Settings = {}
     _parse(decode(view.read(path)), settings)
-    tops = tuple(f"{directory}/{candidate}.d/" for directory in _UNIT_PATH for candidate in _names(name))
+    tops = tuple(f"{directory}/{candidate}.d/" for directory in UNIT_PATH for candidate in _names(name))
     # By their names, wherever they are; of two with one name that of the earlier directory replaces the other: systemd.unit(5).
     drop_ins: Dict[str, str] = {}
     for file in view.drop_ins:
@@ -174,7 +172,7 @@ def _load(view: View, name: str) -> Optional[Settings]:
 
 def _linked(view: View, name: str) -> Optional[str]:
     """Return the file that an enabling link itself leads to: a unit beside the usual directories (systemctl link)."""
-    for entry in view.below(ENABLED):
+    for entry in view.below(UNITS):
         if entry.kind is Kind.SYMLINK and entry.path.endswith(f"/{name}"):
             found = view.resolve(entry.path)
             if found is not None:

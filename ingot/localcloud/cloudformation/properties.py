@@ -22,6 +22,7 @@ from ingot.localcloud.moto_types import Moto, Value
 
 # Without a schema: the CDK's own note of its version, which CloudFormation takes as it comes.
 FREE = frozenset({"AWS::CDK::Metadata"})
+_NUMBER = regex.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _JAVA: Mapping[Any, str] = {
     dict: "JSONObject",
     list: "JSONArray",
@@ -77,13 +78,10 @@ def _type(_: Moto, wanted: Value, instance: Value, __: Moto) -> Iterator[Validat
 
 
 def _number(value: Value) -> float | None:
-    """Return the number that ``value`` is or says, or None."""
+    """Return the number that ``value`` is or says as JSON would, or None: Python would take `6_0` and `nan`, too."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    try:
-        return float(value)
-    except ValueError:
-        return None
+    return float(value) if _NUMBER.fullmatch(str(value)) else None
 
 
 def _whole(value: Value) -> bool:
