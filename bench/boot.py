@@ -14,10 +14,10 @@ from bench.measure import BLOCK
 from bench.peer_cases import Mkosi, can_boot, repository
 from bench.subject import Report, Settings, Table, median, spread
 from ingot.bake.disk import gpt
-from ingot.localcloud.machines.alone import booted_alone
-from ingot.localcloud.machines.qemu import require_tools
+from ingot.machines.alone import booted_alone
+from ingot.machines.qemu import require_tools
 from ingot.recipe.load import load_recipe
-from ingot.recipe.lockfile import load_packages_lock
+from ingot.recipe.lock.lockfile import load_packages_lock
 
 LIMIT = 600.0  # seconds; a machine that has not answered then does not
 _POLL = 0.1

@@ -15,8 +15,8 @@ from ingot.bake.disk.ext4.writer import write_ext4
 from ingot.bake.disk.identity import identifier, root_partition
 from ingot.bake.disk.image import Image
 from ingot.bake.disk.spec import MIB
-from ingot.bake.tree import Entry, Kind, sort_entries
-from ingot.review.image_diff_rebuild import rebuild_manifest
+from ingot.bake.tree.tree import Entry, Kind, sort_entries
+from ingot.diff.sides.rebuild import rebuild_manifest
 from ingot.store import Store
 
 FILES, PACKAGES, CONFIGURATION = 100_000, 200, 2_000

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from bench.measure import Case, differing_blocks
 from bench.subject import ROOT
-from ingot.bake.packages import package_file
+from ingot.bake.packages.cache import package_file
 from ingot.process import run
-from ingot.recipe.lockfile import Lock, LockedPackage
-from ingot.recipe.mirrors import discover
+from ingot.recipe.lock.lockfile import Lock, LockedPackage
+from ingot.recipe.lock.mirrors import discover
 
 # A little less than the root partition of a 2 GiB disk has, in which the boot's measurement puts it.
 ROOT_SIZE = "1900M"

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ingot.errors import InputError, Problem
-from ingot.recipe.explain import close_to
+from ingot.recipe.syntax.explain import close_to
 from stacks.environments import ENVIRONMENTS_FILE, Environments, read_environments
 from stacks.settings import Settings
 

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from ingot.errors import InputError, Problem
-from ingot.recipe.document import At, Document, read_document
-from ingot.recipe.explain import close_to, problems_of
+from ingot.recipe.syntax.document import At, Document, read_document
+from ingot.recipe.syntax.explain import close_to, problems_of
 from stacks import readers
 from stacks.settings import Settings
 

@@ -17,7 +17,7 @@ from ingot.constructs import (
     WarmPool,
     add_fleet_outputs,
 )
-from ingot.recipe.model import Recipe
+from ingot.recipe.schema.model import Recipe
 from stacks.base import IngotStack
 from stacks.config import Config
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ingot.constructs.golden_image import RECIPES
+from ingot.constructs.image.golden_image import RECIPES
 from ingot.recipe.load import environments, find_recipe, load_recipe
-from ingot.recipe.model import Recipe
+from ingot.recipe.schema.model import Recipe
 from stacks.config import Config
 
 

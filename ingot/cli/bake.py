@@ -18,8 +18,8 @@ from ingot.errors import IngotError, InputError, VerificationError
 
 if TYPE_CHECKING:
     from ingot.bake.disk.places import Place
-    from ingot.bake.engine import Worker
-    from ingot.recipe.model import Recipe
+    from ingot.bake.runtime.engine import Worker
+    from ingot.recipe.schema.model import Recipe
     from ingot.store import Store
 
 app = typer.Typer(add_completion=False)
@@ -34,7 +34,7 @@ def start_worker() -> Worker | None:
     """
     if os.geteuid() != 0:
         return None
-    from ingot.bake.engine import Worker
+    from ingot.bake.runtime.engine import Worker
 
     try:
         return Worker()

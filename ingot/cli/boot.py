@@ -17,14 +17,14 @@ from typing import Annotated, Any
 import typer
 
 from ingot import paths
-from ingot.aws.console import TEST, last_line, tail
+from ingot.aws.builder.console import TEST, last_line, tail
 from ingot.cli.boot_record import BootRecord
 from ingot.cli.options import Environment, without_slash
 from ingot.cli.reporting import Reporter
 from ingot.errors import InputError, VerificationError
-from ingot.localcloud.machines.alone import booted_alone
-from ingot.localcloud.machines.machine import Machine
-from ingot.localcloud.machines.qemu import require_tools
+from ingot.machines.alone import booted_alone
+from ingot.machines.machine import Machine
+from ingot.machines.qemu import require_tools
 from ingot.recipe.load import find_recipe, load_recipe
 from ingot.store import Image, Store
 
@@ -32,7 +32,7 @@ app = typer.Typer(add_completion=False)
 
 # Seconds from power-on: a clone answers after about 20 under TCG on an idle machine, its own tests follow.
 ANSWER_LIMIT = 300.0
-# Seconds for which a wrong answer stays the same until it counts; as in the image: ingot/bake/rootfs/tests.pl.
+# Seconds for which a wrong answer stays the same until it counts; as in the image: ingot/bake/image/rootfs/tests.pl.
 STEADY = 60.0
 SAY_EVERY = 15.0
 POLL = 0.5

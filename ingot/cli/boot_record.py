@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ingot.localcloud.machines.machine import Machine
-from ingot.localcloud.machines.qemu import CONSOLE
+from ingot.machines.machine import Machine
+from ingot.machines.qemu import CONSOLE
 from ingot.store import Image
 
 # Seconds between two looks at the console: how exact the times of its lines are.

@@ -29,7 +29,7 @@ def up(
     ] = None,
 ) -> None:
     """Start the local cloud and wait until it answers; do nothing when it runs."""
-    from ingot.localcloud import daemon
+    from localcloud import daemon
 
     record, started = daemon.up(port, progress=_say)
     _say("the local cloud is up" if started else "the local cloud already runs")
@@ -39,7 +39,7 @@ def up(
 @app.command()
 def down() -> None:
     """End the local cloud and all its machines. Images stay in the store."""
-    from ingot.localcloud import daemon
+    from localcloud import daemon
 
     _say("the local cloud is down" if daemon.down(progress=_say) else "the local cloud does not run")
 
@@ -47,7 +47,7 @@ def down() -> None:
 @app.command()
 def status(as_json: JsonOption = False) -> None:
     """Say whether the local cloud runs; exit code 1 when it does not."""
-    from ingot.localcloud import daemon
+    from localcloud import daemon
 
     record = daemon.running()
     answers = record is not None and record.ready()
@@ -74,7 +74,8 @@ def status(as_json: JsonOption = False) -> None:
 @app.command()
 def env() -> None:
     """Print the environment in which `aws`, boto3 and `cdk` use the local cloud: eval "$(ingot cloud env)"."""
-    from ingot.localcloud import daemon, environment
+    from localcloud import daemon
+    from localcloud.core import environment
 
     record = daemon.running()
     if record is None:

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from ingot.errors import InputError
-from ingot.review.comment import MARKER, render_comment, render_failed
-from ingot.review.comment_github import API, GitHub, PullRequest
+from ingot.forge.github import API, GitHub, PullRequest
+from ingot.report.comment import MARKER, render_comment, render_failed
 
 app = typer.Typer(add_completion=False)
 

@@ -25,7 +25,7 @@ def cost(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Sum up what the synthesized stacks cost a month while they stand there, and what publishing an image costs."""
-    from ingot.review.cost import known_prices, monthly, once
+    from ingot.plan.cost import known_prices, monthly, once
 
     prices = known_prices()
     for pair in price or []:

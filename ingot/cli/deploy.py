@@ -14,7 +14,7 @@ import typer
 from ingot.errors import IngotError, InputError
 
 if TYPE_CHECKING:
-    from ingot.aws.clients import Clients
+    from ingot.aws.session.clients import Clients
     from ingot.cli.assembly import Assembly, GoldenAsset
 
 app = typer.Typer(add_completion=False)
@@ -47,8 +47,8 @@ def deploy(
     ] = None,
 ) -> None:
     """Publish what is missing, then run `cdk deploy`; print the URL and the clones."""
-    from ingot.aws.clients import connect
-    from ingot.aws.failures import translated
+    from ingot.aws.session.clients import connect
+    from ingot.aws.session.failures import translated
     from ingot.cli.deploy_guard import alone
 
     if require_approval not in APPROVALS:
@@ -89,7 +89,7 @@ def _connect(assembly: Assembly, stacks: tuple[str, ...]) -> Clients:
 
     Raises InputError: they name several regions, or another account than the caller's.
     """
-    from ingot.aws.clients import connect, require_account
+    from ingot.aws.session.clients import connect, require_account
 
     regions, accounts = assembly.regions(stacks), assembly.accounts(stacks)
     if len(regions) > 1 or len(accounts) > 1:
@@ -107,7 +107,7 @@ def _synthesize(context: list[str]) -> Assembly:
     """Run the app, which checks the recipes and the context; raise InputError with what it says is wrong with them."""
     from ingot.cli import cdk
     from ingot.cli.assembly import read_assembly
-    from ingot.review.infrastructure_cdk import Cdk
+    from ingot.plan.infrastructure.cdk import Cdk
 
     if not Path("cdk.json").is_file():
         raise InputError(
@@ -161,8 +161,8 @@ def _publish_missing(
 
     The CDK CLI leaves it out when the asset's object is in its bucket, even if the registry's parameter was deleted since.
     """
-    from ingot.aws.registry import find
-    from ingot.aws.settings import BUILDER_STACK
+    from ingot.aws.publish.registry import find
+    from ingot.aws.publish.settings import BUILDER_STACK
 
     missing = [image for image in images if find(clients, image.recipe, image.digest) is None]
     if missing and BUILDER_STACK in assembly.stacks:
@@ -204,7 +204,7 @@ def _template(clients: Clients, stack: str) -> str | None:
     """Return the digest of a stack's deployed template; None when there is no such stack."""
     from botocore.exceptions import ClientError
 
-    from ingot.aws.failures import code_of
+    from ingot.aws.session.failures import code_of
 
     try:
         body = clients.cloudformation.get_template(StackName=stack)["TemplateBody"]
@@ -217,7 +217,7 @@ def _template(clients: Clients, stack: str) -> str | None:
 
 def _report(clients: Clients, stacks: tuple[str, ...], *, as_json: bool) -> None:
     """Wait until the fleets of these stacks are steady, and print their status."""
-    from ingot.aws.settings import stack_outputs
+    from ingot.aws.publish.settings import stack_outputs
     from ingot.cli.status import show
     from ingot.fleet.wait import wait_steady
 

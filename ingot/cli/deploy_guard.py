@@ -14,7 +14,7 @@ from ingot import paths
 from ingot.errors import IngotError
 
 if TYPE_CHECKING:
-    from ingot.aws.clients import Clients
+    from ingot.aws.session.clients import Clients
 
 # Seconds. CloudFormation gives an instance refresh an hour at most, and rolls back as long again.
 LIMIT = 7200.0
@@ -61,7 +61,7 @@ def wait_settled(
     clients: Clients, stacks: tuple[str, ...], *, progress: Callable[[str], None], limit: float = LIMIT
 ) -> None:
     """Wait until CloudFormation changes none of these stacks; raises IngotError when it still does after ``limit`` s."""
-    from ingot.aws.waiting import wait_until
+    from ingot.aws.session.waiting import wait_until
 
     for name in stacks:
         told = ""
@@ -87,7 +87,7 @@ def _status(clients: Clients, stack: str) -> str:
     """Return the stack's status; an empty one when there is no such stack."""
     from botocore.exceptions import ClientError
 
-    from ingot.aws.failures import code_of
+    from ingot.aws.session.failures import code_of
 
     try:
         found = clients.cloudformation.describe_stacks(StackName=stack)["Stacks"]

@@ -11,12 +11,12 @@ import typer
 
 from ingot.cli.options import without_slash
 from ingot.errors import InputError
-from ingot.review.render import render_markdown, render_report, render_text
+from ingot.report.render import render_markdown, render_report, render_text
 
 if TYPE_CHECKING:
-    from ingot.review.image_diff import ImageDiff
-    from ingot.review.image_diff_fetch import Registry
-    from ingot.review.image_diff_find import Finder, Found
+    from ingot.diff.compare import ImageDiff
+    from ingot.diff.sides.fetch import Registry
+    from ingot.diff.sides.find import Finder, Found
 
 app = typer.Typer(add_completion=False)
 
@@ -57,8 +57,8 @@ def diff(
 ) -> None:
     """Show what differs between two images; exit code 0 when they are the same, 1 when they differ."""
     from ingot.cli.reporting import Reporter
-    from ingot.review.image_diff import image_diff
-    from ingot.review.image_diff_find import Finder
+    from ingot.diff.compare import image_diff
+    from ingot.diff.sides.find import Finder
     from ingot.store import Store
 
     if as_markdown + as_json + as_html > 1:
@@ -91,8 +91,8 @@ def _find(finder: Finder, word: str, recipe: str | None) -> Found:
 
 
 def _registry() -> Registry:
-    from ingot.aws.clients import connect
-    from ingot.review.image_diff_fetch import Registry
+    from ingot.aws.session.clients import connect
+    from ingot.diff.sides.fetch import Registry
 
     return Registry(connect())
 

@@ -10,11 +10,11 @@ import typer
 
 from ingot.cli.options import Environment, without_slash
 from ingot.errors import InputError
-from ingot.recipe.document import shown
 from ingot.recipe.load import find_recipe, load_recipe_to_lock
-from ingot.recipe.lock import Upgrade, moved, resolve_lock
-from ingot.recipe.lockfile import read_lock, write_lock
-from ingot.recipe.model import Recipe
+from ingot.recipe.lock.lockfile import read_lock, write_lock
+from ingot.recipe.lock.resolve import Upgrade, moved, resolve_lock
+from ingot.recipe.schema.model import Recipe
+from ingot.recipe.syntax.document import shown
 
 app = typer.Typer(add_completion=False)
 
@@ -65,7 +65,7 @@ def lock(
 def _lock_ami(recipe: Recipe, packages: list[str], *, upgrade: bool) -> None:
     """Write the lock of a recipe on a base AMI."""
     from ingot.cli.lock_ami import resolve_ami
-    from ingot.recipe import amilock
+    from ingot.recipe.lock import amilock
 
     if packages:
         raise InputError(f"{recipe.name} is on a base AMI, which is locked as a whole: name no packages")

@@ -6,11 +6,11 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING
 
-from ingot.recipe.amilock import AmiLock, LockedAmi, source_of
-from ingot.recipe.lockfile import read_ami_lock
+from ingot.recipe.lock.amilock import AmiLock, LockedAmi, source_of
+from ingot.recipe.lock.lockfile import read_ami_lock
 
 if TYPE_CHECKING:
-    from ingot.recipe.model import Recipe
+    from ingot.recipe.schema.model import Recipe
 
 
 def resolve_ami(recipe: Recipe, *, upgrade: bool) -> tuple[AmiLock | None, AmiLock]:
@@ -19,9 +19,9 @@ def resolve_ami(recipe: Recipe, *, upgrade: bool) -> tuple[AmiLock | None, AmiLo
     An AMI that the lock has stays, unless ``upgrade`` or the recipe asks for another one; those of other regions stay in any case, unless
     the recipe asks for another one.
     """
-    from ingot.aws.base_ami import look_up
-    from ingot.aws.clients import connect
-    from ingot.aws.failures import translated
+    from ingot.aws.builder.base_ami import look_up
+    from ingot.aws.session.clients import connect
+    from ingot.aws.session.failures import translated
 
     old = read_ami_lock(recipe)
     same = old is not None and old.source == source_of(recipe) and old.architecture == recipe.architecture

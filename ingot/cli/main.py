@@ -135,7 +135,7 @@ def main(arguments: list[str] | None = None) -> None:
         # botocore is there only when a command has loaded it: what did not talk to AWS cannot fail with its errors.
         if "botocore" not in sys.modules:
             raise
-        from ingot.aws.failures import AwsError, explain, hint_for
+        from ingot.aws.session.failures import AwsError, explain, hint_for
 
         if not isinstance(error, AwsError):
             raise
@@ -163,7 +163,7 @@ def _fault(error: OSError) -> IngotError:
 
 
 def _fail(error: IngotError) -> NoReturn:
-    from ingot.review.render_escape import plain
+    from ingot.report.escape import plain
 
     # Names of files come from whoever wrote the recipe, and output from programs: neither may move a terminal's cursor.
     lines = (plain(_COLOR.sub("", line)) for line in str(error).split("\n"))

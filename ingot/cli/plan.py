@@ -14,16 +14,16 @@ from ingot.cli import cdk
 from ingot.cli.plan_boot import boot_changed, failures
 from ingot.cli.reporting import Reporter
 from ingot.errors import InputError, VerificationError
-from ingot.recipe.explain import close_to
-from ingot.review.git import Repository
-from ingot.review.infrastructure_cdk import Cache, Cdk
-from ingot.review.plan import Planner, environments
-from ingot.review.plan_images import Diff, Differ, Images, NotAsked, Registry
-from ingot.review.plan_text import render_text
+from ingot.forge.git import Repository
+from ingot.plan.images import Diff, Differ, Images, NotAsked, Registry
+from ingot.plan.infrastructure.cdk import Cache, Cdk
+from ingot.plan.planner import Planner, environments
+from ingot.recipe.syntax.explain import close_to
+from ingot.report.plan_text import render_text
 from ingot.store import Image, Store
 
 if TYPE_CHECKING:
-    from ingot.aws.clients import Clients
+    from ingot.aws.session.clients import Clients
 
 app = typer.Typer(add_completion=False)
 
@@ -111,7 +111,7 @@ def _write(content: dict[str, Any], save: Path | None, html: Path | None) -> Non
     if save is not None:
         texts[save] = json.dumps(content, indent=1, sort_keys=True) + "\n"
     if html is not None:
-        from ingot.review.render import render_report
+        from ingot.report.render import render_report
 
         texts[html] = render_report(content)
     for path, text in texts.items():
@@ -138,7 +138,7 @@ def _print(content: dict[str, Any], *, as_json: bool, markdown: bool) -> None:
         # ASCII: a file's name may be no UTF-8.
         print(json.dumps(content, indent=1, sort_keys=True))
     elif markdown:
-        from ingot.review.comment import render_comment
+        from ingot.report.comment import render_comment
 
         print(render_comment(content, limit=UNLIMITED), end="")
     else:
@@ -176,7 +176,7 @@ def _planner(
         return planner
     from functools import partial
 
-    from ingot.review.infrastructure_deployed import deployed_stacks, group_size
+    from ingot.plan.infrastructure.deployed import deployed_stacks, group_size
 
     return replace(
         planner, deployed=partial(deployed_stacks, clients), group_size=partial(group_size, clients)
@@ -187,7 +187,7 @@ def _differ(store: Store) -> Differ:
     """Return what compares two images of the store."""
 
     def compare(before: Image, after: Image) -> Diff:
-        from ingot.review.image_diff import image_diff
+        from ingot.diff.compare import image_diff
 
         disks = {"before_disk": before.disk, "after_disk": after.disk}
         return image_diff(before.manifest, after.manifest, **disks, packages=store.packages)
@@ -206,7 +206,7 @@ def _clients(report: Reporter, *, required: bool) -> Clients | None:
                 hint="docs/aws.md says how to set them",
             )
         return None
-    from ingot.aws.clients import connect
+    from ingot.aws.session.clients import connect
 
     try:
         return connect()
@@ -219,8 +219,8 @@ def _clients(report: Reporter, *, required: bool) -> Clients | None:
 
 def _registry(clients: Clients, report: Reporter) -> Registry:
     """Return the question to the registry. Where it cannot be asked, that is said, and it is not asked again."""
-    from ingot.aws.failures import AwsError, explain
-    from ingot.aws.registry import find
+    from ingot.aws.publish.registry import find
+    from ingot.aws.session.failures import AwsError, explain
 
     silent: list[str] = []
 

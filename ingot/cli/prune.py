@@ -14,8 +14,8 @@ from ingot.cli.options import without_slash
 from ingot.errors import InputError
 
 if TYPE_CHECKING:
-    from ingot.aws.prune import Pruned
-    from ingot.aws.prune_plan import PrunePlan
+    from ingot.aws.prune.plan import PrunePlan
+    from ingot.aws.prune.prune import Pruned
 
 app = typer.Typer(add_completion=False)
 RECIPES = Path("image_recipes")
@@ -38,10 +38,10 @@ def prune(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Remove images that nothing uses: AMI, snapshots, registry entry. Without --yes, only say what would go."""
-    from ingot.aws.clients import connect
-    from ingot.aws.failures import translated
-    from ingot.aws.prune import prune as remove
-    from ingot.aws.prune_plan import Rules, plan_prune
+    from ingot.aws.prune.plan import Rules, plan_prune
+    from ingot.aws.prune.prune import prune as remove
+    from ingot.aws.session.clients import connect
+    from ingot.aws.session.failures import translated
     from ingot.cli.reporting import Reporter
 
     clients = connect()
@@ -62,8 +62,8 @@ def prune(
 
 def _check_names(names: tuple[str, ...], published: tuple[str, ...], region: str) -> None:
     """Raise InputError for a name that is no recipe's: neither the project has it, nor the account something of it."""
-    from ingot.recipe.explain import close_to
     from ingot.recipe.load import find_recipes
+    from ingot.recipe.syntax.explain import close_to
 
     # It may be called outside of a project, and for a recipe that was deleted.
     known = sorted({*published, *(find_recipes(RECIPES) if RECIPES.is_dir() else ())})

@@ -17,9 +17,9 @@ from ingot.cli.publishing import MODES, PACKAGES, publish_image
 from ingot.errors import IngotError, InputError
 
 if TYPE_CHECKING:
-    from ingot.aws.image import Published
+    from ingot.aws.publish.image import Published
     from ingot.cli.reporting import Reporter
-    from ingot.recipe.model import Recipe
+    from ingot.recipe.schema.model import Recipe
 
 app = typer.Typer(add_completion=False)
 
@@ -82,8 +82,8 @@ def publish(
         )
     _one_of("--builder", builder, MODES)
     _one_of("--packages", packages, PACKAGES)
-    from ingot.aws.clients import connect, require_account
-    from ingot.aws.failures import translated
+    from ingot.aws.session.clients import connect, require_account
+    from ingot.aws.session.failures import translated
     from ingot.recipe.digest import recipe_digest
 
     recipe = _load(name, recipes, env)

@@ -9,12 +9,12 @@ from ingot import paths
 from ingot.errors import InputError, PublishError
 
 if TYPE_CHECKING:
-    from ingot.aws.clients import Clients
-    from ingot.aws.image import Published
-    from ingot.aws.parent import ManifestOf
-    from ingot.aws.settings import PublishSettings
+    from ingot.aws.publish.image import Published
+    from ingot.aws.publish.parent import ManifestOf
+    from ingot.aws.publish.settings import PublishSettings
+    from ingot.aws.session.clients import Clients
     from ingot.cli.reporting import Reporter
-    from ingot.recipe.model import Recipe
+    from ingot.recipe.schema.model import Recipe
     from ingot.store import Store
 
 # The recipe of this project that a builder instance boots in the local cloud, where AWS's public images are not.
@@ -38,9 +38,9 @@ def publish_image(
 
     ``mode``: where to bake; ``image``: what a builder instance boots, None: what the builder's stack says; ``packages``: where it gets them.
     """
-    from ingot.aws.failures import translated
-    from ingot.aws.publish import find_published, publish
-    from ingot.aws.settings import PublishSettings, clone_settings
+    from ingot.aws.publish.publish import find_published, publish
+    from ingot.aws.publish.settings import PublishSettings, clone_settings
+    from ingot.aws.session.failures import translated
 
     with translated(PublishError):
         published = find_published(clients, recipe.name, digest)
@@ -79,7 +79,7 @@ def _on_instance(recipe: Recipe, mode: str) -> str:
 
 def _where(clients: Clients, mode: str, *, test: bool) -> str:
     """Return host or instance: what the caller says, else the builder's stack, else the instance on AWS and this machine otherwise."""
-    from ingot.aws.settings import stack_defaults
+    from ingot.aws.publish.settings import stack_defaults
 
     if mode == "auto" and (test or not clients.on_this_machine):
         mode = stack_defaults(clients).mode
@@ -98,10 +98,10 @@ def _by_instance(
     image: str | None,
     packages: str,
 ) -> Published:
-    from ingot.aws.failures import translated
-    from ingot.aws.publish_builder import Work, publish_by_builder
-    from ingot.aws.settings import builder_settings, stack_defaults
-    from ingot.recipe.mirrors import addresses
+    from ingot.aws.builder.publish import Work, publish_by_builder
+    from ingot.aws.publish.settings import builder_settings, stack_defaults
+    from ingot.aws.session.failures import translated
+    from ingot.recipe.lock.mirrors import addresses
     from ingot.recipe.plan import compile_plan
 
     plan = compile_plan(recipe)
@@ -125,7 +125,7 @@ def _image_id(clients: Clients, image: str, recipes: Path) -> str:
     """Return ``image`` if it is an AMI id or a parameter's name; for a recipe's name, the AMI that the registry holds."""
     if image.startswith(("ami-", "/")):
         return image
-    from ingot.aws.registry import find
+    from ingot.aws.publish.registry import find
     from ingot.recipe.digest import recipe_digest
     from ingot.recipe.load import find_recipe, load_recipe
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ingot.aws.clients import Clients
+    from ingot.aws.session.clients import Clients
     from ingot.fleet.status import FleetStatus
 
 PAUSE = 5.0  # seconds between two looks: some calls each, which AWS counts against the account's rate

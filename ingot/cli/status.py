@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingot.review.image_diff_words import number
+from ingot.diff.words import number
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,8 +24,8 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the fleet: its URL, its clones, what they were launched from, and whether they serve."""
-    from ingot.aws.clients import connect
-    from ingot.aws.failures import translated
+    from ingot.aws.session.clients import connect
+    from ingot.aws.session.failures import translated
     from ingot.fleet.status import fleet_status
 
     with translated():

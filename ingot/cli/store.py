@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
+from ingot.diff.words import number
 from ingot.errors import InputError
-from ingot.review.image_diff_words import number
 from ingot.store import Store
 from ingot.store.gc import Bounds, collect, usage
 
@@ -117,7 +117,8 @@ def _bytes(text: str) -> int:
 
 def _in_local_cloud() -> set[str]:
     """Return the recipe digests of the AMIs in the local cloud, if it runs: its snapshots' manifests are in this store alone."""
-    from ingot.localcloud import daemon, environment
+    from localcloud import daemon
+    from localcloud.core import environment
 
     record = daemon.running()
     if record is None or not record.ready():
@@ -125,8 +126,8 @@ def _in_local_cloud() -> set[str]:
     os.environ.update(environment.no_proxy(os.environ))
     import boto3
 
-    from ingot.aws import tags
-    from ingot.aws.clients import Clients
+    from ingot.aws.session import tags
+    from ingot.aws.session.clients import Clients
 
     known = environment.variables(record.port)
     session = boto3.Session(

@@ -10,15 +10,15 @@ import typer
 
 from ingot.cli.comment import github
 from ingot.cli.options import without_slash
-from ingot.recipe import amilock
+from ingot.forge.git import Repository
+from ingot.forge.github import GitHub
+from ingot.forge.upgrade import TakenOver, Upgrade, propose, push
 from ingot.recipe.load import environments, find_recipe, find_recipes, load_recipe
-from ingot.recipe.lock import Upgrade as Moves
-from ingot.recipe.lock import moved, resolve_lock
-from ingot.recipe.lockfile import lock_text, read_lock
-from ingot.recipe.model import Recipe
-from ingot.review.comment_github import GitHub
-from ingot.review.git import Repository
-from ingot.review.upgrade import TakenOver, Upgrade, propose, push
+from ingot.recipe.lock import amilock
+from ingot.recipe.lock.lockfile import lock_text, read_lock
+from ingot.recipe.lock.resolve import Upgrade as Moves
+from ingot.recipe.lock.resolve import moved, resolve_lock
+from ingot.recipe.schema.model import Recipe
 
 app = typer.Typer(add_completion=False)
 

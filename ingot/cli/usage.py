@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from typer.core import TyperArgument, TyperGroup
 
 from ingot.errors import InputError
-from ingot.recipe.explain import close_to
-from ingot.review.render_escape import plain
+from ingot.recipe.syntax.explain import close_to
+from ingot.report.escape import plain
 
 _COMMAND = re.compile(r"No such command '(.*?)'\.", re.DOTALL)
 _EXTRA = re.compile(r"Got unexpected extra argument\(?s?\)? \((.*)\)", re.DOTALL)

@@ -36,8 +36,8 @@ def fleet(
     as_json: JsonOption = False,
 ) -> None:
     """Compare what every clone of the fleet says of itself with the manifest; exit code 1 when one differs."""
-    from ingot.aws.clients import connect
-    from ingot.aws.failures import translated
+    from ingot.aws.session.clients import connect
+    from ingot.aws.session.failures import translated
     from ingot.cli.publishing import manifests
     from ingot.cli.reporting import Reporter
     from ingot.fleet.verify import verify_fleet
@@ -70,8 +70,8 @@ def image(
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
 ) -> None:
     """Read all blocks of an AMI's snapshot back and compare them with the manifest; exit code 1 when one differs."""
-    from ingot.aws.clients import connect
-    from ingot.aws.failures import translated
+    from ingot.aws.session.clients import connect
+    from ingot.aws.session.failures import translated
     from ingot.cli.publishing import manifests
     from ingot.cli.reporting import Reporter
     from ingot.fleet.image import ami_of, verify_image

@@ -1,11 +1,11 @@
 """Reusable CDK constructs: an AMI as an asset, what bakes and proves it, and a fleet of its clones."""
 
-from ingot.constructs.builder import Builder
-from ingot.constructs.clone_fleet import CloneFleet
-from ingot.constructs.fleet_options import Alarms, Refresh, Scaling, Spot, WarmPool
-from ingot.constructs.golden_image import GoldenImage
+from ingot.constructs.builder.builder import Builder
+from ingot.constructs.fleet.clone_fleet import CloneFleet
+from ingot.constructs.fleet.options import Alarms, Refresh, Scaling, Spot, WarmPool
+from ingot.constructs.image.golden_image import GoldenImage
 from ingot.constructs.outputs import add_builder_outputs, add_fleet_outputs
-from ingot.constructs.review_roles import ReviewRoles
+from ingot.constructs.review.roles import ReviewRoles
 
 __all__ = [
     "Alarms",

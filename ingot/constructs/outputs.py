@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from aws_cdk import CfnOutput, Stack
 
-from ingot.constructs.builder import Builder
-from ingot.constructs.clone_fleet import CloneFleet
+from ingot.constructs.builder.builder import Builder
+from ingot.constructs.fleet.clone_fleet import CloneFleet
 from ingot.constructs.instance_types import Architecture
 
 # Debian's own AMIs, newest release; they run user data and have python3. (Debian wiki, "Amazon EC2 Image: Bookworm", SSM parameters)

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ingot.aws import ami, registry, tags
-from ingot.aws.blocks import BlockMap
-from ingot.aws.readback import ReadBack, read_back, read_root
+from ingot.aws.publish import ami, registry
+from ingot.aws.publish.blocks import BlockMap
+from ingot.aws.session import tags
+from ingot.aws.verify.readback import ReadBack, read_back, read_root
 from ingot.errors import InputError, VerificationError
 
 if TYPE_CHECKING:
-    from ingot.aws.clients import Clients
+    from ingot.aws.session.clients import Clients
 
 ManifestOf = Callable[[str], Mapping[str, Any] | None]
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ingot.aws import console
+from ingot.aws.builder import console
 
-# Seconds. The timer (ingot/bake/rootfs/ingot-inventory.timer) starts an inventory 15 to 16 minutes after the one before ended; the
+# Seconds. The timer (ingot/bake/image/rootfs/ingot-inventory.timer) starts an inventory 15 to 16 minutes after the one before ended; the
 # rest is for an inventory at idle priority on a busy clone.
 FRESH = 1200.0
 # Seconds by which the clocks of clone and judge may differ from EC2's. EC2 refuses requests that are signed by a clock more than five

@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ingot.aws import tags
-from ingot.aws.settings import stack_outputs
+from ingot.aws.publish.settings import stack_outputs
+from ingot.aws.session import tags
 from ingot.errors import IngotError, InputError
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling.type_defs import AutoScalingGroupTypeDef
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
-    from ingot.aws.clients import Clients
+    from ingot.aws.session.clients import Clients
 
 FLEET_STACK = "IngotFleet"
 OUTPUTS = ("Url", "AutoScalingGroupName", "RecipeDigest", "RecipeName")

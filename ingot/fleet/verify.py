@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from ingot.aws import console, tags
-from ingot.aws.failures import is_missing
-from ingot.aws.waiting import wait_until
+from ingot.aws.builder import console
+from ingot.aws.session import tags
+from ingot.aws.session.failures import is_missing
+from ingot.aws.session.waiting import wait_until
 from ingot.fleet.report import FRESH, Report, newest
 from ingot.fleet.status import FLEET_STACK, UNKNOWN, Clone, fleet_status
 
 if TYPE_CHECKING:
-    from ingot.aws.clients import Clients
+    from ingot.aws.session.clients import Clients
 
 ManifestOf = Callable[[str], Mapping[str, Any] | None]
 LONGEST_PAUSE = 5.0

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ingot.aws.waiting import wait_until
+from ingot.aws.session.waiting import wait_until
 from ingot.errors import IngotError
 from ingot.fleet.status import FLEET_STACK, FleetStatus, fleet_status
 
 if TYPE_CHECKING:
-    from ingot.aws.clients import Clients
+    from ingot.aws.session.clients import Clients
 
 # Seconds. CloudFormation has waited for the refresh already; what is left is health checks, at the longest a replaced clone's boot.
 LIMIT = 900.0

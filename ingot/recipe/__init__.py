@@ -9,11 +9,11 @@
 
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import find_recipe, find_recipes, load_recipe
-from ingot.recipe.lock import resolve_lock
-from ingot.recipe.lockfile import load_lock
-from ingot.recipe.mirrors import discover
-from ingot.recipe.model import Recipe
+from ingot.recipe.lock.lockfile import load_lock
+from ingot.recipe.lock.mirrors import discover
+from ingot.recipe.lock.resolve import resolve_lock
 from ingot.recipe.plan import compile_plan
+from ingot.recipe.schema.model import Recipe
 
 __all__ = [
     "Recipe",

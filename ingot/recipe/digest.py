@@ -12,10 +12,10 @@ import json
 from typing import Any
 
 from ingot.errors import InputError, Problem
-from ingot.recipe.amilock import AmiLock
-from ingot.recipe.files import ImageFile, expand_files
-from ingot.recipe.lockfile import Lock, load_lock
-from ingot.recipe.model import Recipe
+from ingot.recipe.lock.amilock import AmiLock
+from ingot.recipe.lock.lockfile import Lock, load_lock
+from ingot.recipe.schema.model import Recipe
+from ingot.recipe.sources.files import ImageFile, expand_files
 
 # Raised by every change of the engine or of a default that changes what the same recipe becomes: it makes all
 # digests new, so that no old image is taken for a new one.

@@ -10,14 +10,14 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ingot.errors import InputError, Problem
-from ingot.recipe.archives import read_archives
-from ingot.recipe.document import At, Document, pruned
-from ingot.recipe.explain import close_to, problems_of
-from ingot.recipe.files import expand_files
-from ingot.recipe.include import RECIPE_FILE, read_with_includes
-from ingot.recipe.model import Recipe
-from ingot.recipe.references import check_references
-from ingot.recipe.variables import environments_of, put_in, read_variables, spell
+from ingot.recipe.lock.archives import read_archives
+from ingot.recipe.schema.model import Recipe
+from ingot.recipe.schema.references import check_references
+from ingot.recipe.sources.files import expand_files
+from ingot.recipe.syntax.document import At, Document, pruned
+from ingot.recipe.syntax.explain import close_to, problems_of
+from ingot.recipe.syntax.include import RECIPE_FILE, read_with_includes
+from ingot.recipe.syntax.variables import environments_of, put_in, read_variables, spell
 
 __all__ = [
     "RECIPE_FILE",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ingot.recipe.amilock import AmiLock
-from ingot.recipe.archives import archives_of
 from ingot.recipe.digest import digest_of, used_files
-from ingot.recipe.distribution import distribution_of
-from ingot.recipe.lockfile import Lock, load_lock
-from ingot.recipe.model import Recipe
-from ingot.recipe.parts import Test
+from ingot.recipe.lock.amilock import AmiLock
+from ingot.recipe.lock.archives import archives_of
+from ingot.recipe.lock.distribution import distribution_of
+from ingot.recipe.lock.lockfile import Lock, load_lock
+from ingot.recipe.schema.model import Recipe
+from ingot.recipe.schema.parts import Test
 
 PLAN_FORMAT = 1
 # For EC2's serial console and NVMe root volumes (EC2 user guide, "Amazon EBS volumes and NVMe": the I/O timeout is

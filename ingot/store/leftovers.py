@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ingot.bake.locks import try_locked
-from ingot.bake.packages import UNFINISHED
-from ingot.bake.rights import remove_tree
+from ingot.bake.packages.cache import UNFINISHED
+from ingot.bake.runtime.locks import try_locked
+from ingot.bake.runtime.rights import remove_tree
 
 
 def sweep(store: Path) -> None:

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ingot.bake.locks import locked
-from ingot.bake.packages import UNFINISHED
-from ingot.bake.rights import own_mounts, remove_tree
+from ingot.bake.packages.cache import UNFINISHED
+from ingot.bake.runtime.locks import locked
+from ingot.bake.runtime.rights import own_mounts, remove_tree
 from ingot.errors import InputError
 from ingot.process import CommandError, require, run
 from ingot.store.store import Store

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from ingot import paths
-from ingot.bake.engine import Worker, bake
-from ingot.bake.foreign import check_architecture
-from ingot.bake.locks import locked
-from ingot.bake.packages import package_file, unsound_packages
-from ingot.bake.rights import KEPT, how_to_inspect, remove_tree
+from ingot.bake.packages.cache import package_file, unsound_packages
+from ingot.bake.runtime.engine import Worker, bake
+from ingot.bake.runtime.foreign import check_architecture
+from ingot.bake.runtime.locks import locked
+from ingot.bake.runtime.rights import KEPT, how_to_inspect, remove_tree
 from ingot.errors import BakeError, IngotError, InputError, Problem, SizeError
 from ingot.recipe.load import RECIPE_FILE
-from ingot.recipe.mirrors import addresses
-from ingot.recipe.model import Recipe
+from ingot.recipe.lock.mirrors import addresses
 from ingot.recipe.plan import compile_plan
+from ingot.recipe.schema.model import Recipe
 from ingot.store.leftovers import sweep
 
 Progress = Callable[[str], None]
@@ -251,7 +251,7 @@ class Store:
         """Have all packages of a plan in the store. Raises InputError when one is missing and no mirror is known."""
         missing = unsound_packages(plan["packages"], self.packages, progress)
         if missing:
-            from ingot.bake.fetch import fetch_packages  # not for each bake
+            from ingot.bake.packages.fetch import fetch_packages  # not for each bake
 
             fetch_packages(missing, self.packages, addresses(plan), progress)
 

@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import which
 
-from ingot.bake.deb import Package, read_control
 from ingot.bake.disk.spec import as_written
-from ingot.bake.drop import is_dropped, patterns
-from ingot.bake.packages import package_file
+from ingot.bake.packages.cache import package_file
+from ingot.bake.packages.deb import Package, read_control
+from ingot.bake.packages.drop import is_dropped, patterns
 from ingot.errors import BakeError, Problem
-from ingot.recipe.files import expand_files
-from ingot.recipe.lockfile import Lock, LockedPackage
-from ingot.recipe.model import Recipe
+from ingot.recipe.lock.lockfile import Lock, LockedPackage
+from ingot.recipe.schema.model import Recipe
+from ingot.recipe.sources.files import expand_files
 
 # Package files hold three to five times their size. Where so many times their size fits, none need be read: that keeps the usual check quick.
 PLENTY = 12

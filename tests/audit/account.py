@@ -10,12 +10,12 @@ from typing import Any
 
 import boto3
 
-from ingot.aws.clients import Clients
-from ingot.localcloud.context import ACCOUNT
-from ingot.localcloud.permissions import Guard
-from ingot.localcloud.permissions.policy import Access
+from ingot.aws.session.clients import Clients
+from localcloud.core.context import ACCOUNT
+from localcloud.core.permissions import Guard
+from localcloud.core.permissions.policy import Access
 
-POLICIES = Path(__file__).parent.parent.parent / "docs" / "policies"
+POLICIES = Path(__file__).parent.parent.parent / "ingot" / "policies"
 REGION = "us-east-1"
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import boto3
 import pytest
 
-from ingot.aws.clients import Clients
-from ingot.localcloud import refusals, server
-from ingot.localcloud.environment import ACCESS_KEY
-from ingot.localcloud.machines.launch import resolve
+from ingot.aws.session.clients import Clients
+from localcloud.core import server
+from localcloud.core.environment import ACCESS_KEY
+from localcloud.services.ec2 import refusals
+from localcloud.services.ec2.launch import resolve
 from tests.audit.account import REGION, Account
 from tests.aws.fault_proxy import FaultProxy
 from tests.stacks.conftest import ROOT, make_app, project  # noqa: F401 - fixtures

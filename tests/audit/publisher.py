@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from botocore.exceptions import ClientError
 
-from ingot.aws import registry
-from ingot.aws.publish import publish
-from ingot.aws.settings import PublishSettings, clone_settings
+from ingot.aws.publish import registry
+from ingot.aws.publish.publish import publish
+from ingot.aws.publish.settings import PublishSettings, clone_settings
 from ingot.cli import deploy
 from ingot.errors import IngotError, PublishError
 from tests.audit.account import without

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from botocore.exceptions import ClientError
 
-from ingot.aws import settings as stack_settings
-from ingot.aws.failures import DENIED, code_of
-from ingot.aws.publish_builder import Work, publish_by_builder
-from ingot.aws.settings import PublishSettings
+from ingot.aws.builder.publish import Work, publish_by_builder
+from ingot.aws.publish import settings as stack_settings
+from ingot.aws.publish.settings import PublishSettings
+from ingot.aws.session.failures import DENIED, code_of
 from ingot.errors import IngotError, PublishError
-from ingot.localcloud.permissions.policy import allowed
+from localcloud.core.permissions.policy import allowed
 from tests.audit.account import actions, document, narrowed, widened, without
 from tests.audit.publisher import fails_without, sweep
 from tests.aws.builder_stand_in import MetadataService, StandIn, make_plan
@@ -133,7 +133,7 @@ def public_parameter(ami_id):
     """A parameter of AWS's own: nobody can put one."""
     from moto.ssm.models import Parameter, ssm_backends
 
-    from ingot.localcloud.context import ACCOUNT
+    from localcloud.core.context import ACCOUNT
 
     backend = ssm_backends[ACCOUNT]["us-east-1"]
     backend._parameters[IMAGE].append(

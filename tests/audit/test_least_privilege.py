@@ -3,9 +3,9 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from ingot.aws.ami import as_published
-from ingot.aws.failures import DENIED, code_of
-from ingot.localcloud.permissions.policy import allowed
+from ingot.aws.publish.ami import as_published
+from ingot.aws.session.failures import DENIED, code_of
+from localcloud.core.permissions.policy import allowed
 from tests.audit.account import actions, document, narrowed, widened
 from tests.audit.attempts import attempts, mapping
 from tests.audit.publisher import Publisher, fails_without

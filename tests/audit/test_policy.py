@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingot.localcloud.permissions.policy import Access, allowed
+from localcloud.core.permissions.policy import Access, allowed
 
 SNAPSHOT = "arn:aws:ec2:us-east-1::snapshot/snap-1"
 

@@ -7,10 +7,10 @@ from functools import partial
 import pytest
 from botocore.exceptions import ClientError
 
-from ingot.aws.failures import DENIED, code_of
-from ingot.aws.prune import prune
-from ingot.aws.prune_plan import Rules, plan_prune
-from ingot.localcloud.permissions.policy import allowed
+from ingot.aws.prune.plan import Rules, plan_prune
+from ingot.aws.prune.prune import prune
+from ingot.aws.session.failures import DENIED, code_of
+from localcloud.core.permissions.policy import allowed
 from tests.audit.account import actions, document, narrowed, widened
 from tests.audit.publisher import fails_without, quiet
 from tests.aws.prune_account import Account

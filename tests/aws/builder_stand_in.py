@@ -18,8 +18,8 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from ingot.builder import __main__ as program
-from ingot.builder import bootstrap, report
+from ingot.bake.instance import __main__ as program
+from ingot.bake.instance import bootstrap, report
 from tests.aws.support import block
 
 BLOCK = 524288
@@ -183,7 +183,7 @@ class StandIn:
             builder.report.close()
 
     def bake_live(self, plan, sources, scratch, progress):
-        """Stand in for ``ingot.builder.live.bake_live``, on a disk of whole GiB."""
+        """Stand in for ``ingot.bake.instance.live.bake_live``, on a disk of whole GiB."""
         self.seeds = [*self.seeds, *[None] * (-len(self.seeds) % 2048)]
         self.disk = scratch / "output" / "disk.raw"
         return self._bake(plan, self.disk.parent, progress)
@@ -192,7 +192,7 @@ class StandIn:
         return self.disk
 
     def bake(self, plan, *, sources, packages, layers, output, progress):
-        """Stand in for ``ingot.bake.engine.bake``."""
+        """Stand in for ``ingot.bake.runtime.engine.bake``."""
         manifest = self._bake(plan, output, progress)
         (output / "manifest.json").write_text(json.dumps(manifest))
 

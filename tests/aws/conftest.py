@@ -8,9 +8,9 @@ import urllib.request
 import boto3
 import pytest
 
-from ingot.aws.clients import Clients
-from ingot.aws.publish_builder import Work, publish_by_builder
-from ingot.aws.settings import BuilderSettings, CloneSettings, PublishSettings
+from ingot.aws.builder.publish import Work, publish_by_builder
+from ingot.aws.publish.settings import BuilderSettings, CloneSettings, PublishSettings
+from ingot.aws.session.clients import Clients
 from tests.audit.calls import refuse_what_the_model_lacks
 from tests.aws.builder_stand_in import SEEDS, MetadataService, StandIn, make_plan
 from tests.aws.fault_proxy import FaultProxy
@@ -22,7 +22,7 @@ KEYS = {"aws_access_key_id": "INGOTTEST", "aws_secret_access_key": "secret", "re
 @pytest.fixture(scope="module")
 def running_cloud(tmp_path_factory):
     """The local cloud's control plane; its clones have no machines: the tests say what their consoles hold."""
-    from ingot.localcloud import server
+    from localcloud.core import server
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server, "PARTS", ())

@@ -2,7 +2,7 @@
 
 import itertools
 
-from ingot.aws.registry import parameter_name
+from ingot.aws.publish.registry import parameter_name
 
 NUMBERS = itertools.count()
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from ingot.aws.base_ami import as_locked, held_against, look_up
+from ingot.aws.builder.base_ami import as_locked, held_against, look_up
 from ingot.cli.main import main
 from ingot.errors import InputError, PublishError
 from tests.aws.conftest import KEYS

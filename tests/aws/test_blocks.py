@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from ingot.aws.blocks import BLOCK_SIZE, GIB, ZERO_DIGEST, BlockMap, DiskReader
+from ingot.aws.publish.blocks import BLOCK_SIZE, GIB, ZERO_DIGEST, BlockMap, DiskReader
 from ingot.errors import PublishError
 from tests.aws.support import make_image
 

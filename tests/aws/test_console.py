@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingot.aws import console
+from ingot.aws.builder import console
 from tests.aws.support import line
 
 GOOD = line("ingot-test", {"recipe": "web", "ok": True, "detail": "it's fine {really} é"})

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ingot.aws.journal import Resource, Target, dead_journals, open_journal
+from ingot.aws.publish.journal import Resource, Target, dead_journals, open_journal
 from ingot.errors import PublishError
 
 TARGET = Target("123456789012", "us-east-1", "web", "ab" * 32)

@@ -7,9 +7,9 @@ import datetime as dt
 import pytest
 from botocore.exceptions import ClientError
 
-from ingot.aws.prune import prune
-from ingot.aws.prune_plan import Rules, plan_prune
-from ingot.aws.registry import lookup
+from ingot.aws.prune.plan import Rules, plan_prune
+from ingot.aws.prune.prune import prune
+from ingot.aws.publish.registry import lookup
 from tests.aws.prune_account import Account, tag_list
 from tests.aws.support import holdings
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from ingot.aws.publish import publish
-from ingot.aws.registry import find, lookup, parameter_name
+from ingot.aws.publish.publish import publish
+from ingot.aws.publish.registry import find, lookup, parameter_name
 from ingot.errors import PublishError
-from ingot.localcloud.ebs import blocks_of
+from localcloud.services.ebs import blocks_of
 from tests.aws.support import holdings, make_image
 
 

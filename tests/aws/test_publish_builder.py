@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from ingot.aws import tags
-from ingot.aws.base_ami import look_up
-from ingot.aws.blocks import BlockMap
-from ingot.aws.builder_checks import with_a_way_out
-from ingot.aws.readback import read_back
-from ingot.aws.registry import lookup
+from ingot.aws.builder.base_ami import look_up
+from ingot.aws.builder.checks import with_a_way_out
+from ingot.aws.publish.blocks import BlockMap
+from ingot.aws.publish.registry import lookup
+from ingot.aws.session import tags
+from ingot.aws.verify.readback import read_back
 from ingot.errors import PublishError
 from tests.aws.builder_stand_in import SEEDS, make_plan
 from tests.aws.support import holdings
@@ -199,7 +199,7 @@ def test_a_base_ami_that_is_not_the_locks_is_said_before_anything_is_made(
 
 
 def test_the_bundle_is_the_same_for_the_same_content(tmp_path):
-    from ingot.aws.bundle import make_bundle
+    from ingot.aws.builder.bundle import make_bundle
 
     plan = make_plan(SEEDS)
     assert make_bundle(plan, tmp_path).sha256 == make_bundle(json.loads(json.dumps(plan)), tmp_path).sha256

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from ingot.builder import __main__ as program
+from ingot.bake.instance import __main__ as program
 from ingot.errors import BakeError, PublishError
 from tests.aws.support import holdings
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ingot.aws.registry import lookup
+from ingot.aws.publish.registry import lookup
 from ingot.cli.publishing import publish_image
 from ingot.cli.reporting import Reporter
 from ingot.errors import InputError

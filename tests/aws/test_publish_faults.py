@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from ingot.aws.publish import publish
+from ingot.aws.publish.publish import publish
 from ingot.errors import PublishError
 from tests.aws.support import holdings, inventory_line, make_image, result_line
 

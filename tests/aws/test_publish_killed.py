@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ingot.aws.publish import publish
+from ingot.aws.publish.publish import publish
 from tests.aws.support import holdings, make_image, result_line
 
 ROOT = Path(__file__).parent.parent.parent
@@ -19,9 +19,9 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 import boto3
-from ingot.aws.clients import Clients
-from ingot.aws.publish import publish
-from ingot.aws.settings import CloneSettings, PublishSettings
+from ingot.aws.session.clients import Clients
+from ingot.aws.publish.publish import publish
+from ingot.aws.publish.settings import CloneSettings, PublishSettings
 from tests.aws.conftest import KEYS
 from tests.aws.support import SmallImage
 

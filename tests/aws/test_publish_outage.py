@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from ingot.aws import orphans, waiting
-from ingot.aws.publish import publish as publish_image
-from ingot.aws.registry import lookup
+from ingot.aws.publish import orphans
+from ingot.aws.publish.publish import publish as publish_image
+from ingot.aws.publish.registry import lookup
+from ingot.aws.session import waiting
 from ingot.errors import PublishError
 from tests.aws.support import holdings, make_image, result_line
 

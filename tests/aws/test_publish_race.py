@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from ingot.aws import registry, tags
-from ingot.aws.publish import publish
-from ingot.aws.registry import lookup, parameter_name
+from ingot.aws.publish import registry
+from ingot.aws.publish.publish import publish
+from ingot.aws.publish.registry import lookup, parameter_name
+from ingot.aws.session import tags
 from ingot.errors import PublishError
 from tests.aws.support import holdings, make_image, result_line
 

@@ -7,12 +7,12 @@ import struct
 
 import pytest
 
-from ingot.aws import tags
-from ingot.aws.blocks import BLOCK_SIZE, ZERO_DIGEST
-from ingot.aws.publish import publish
+from ingot.aws.publish.blocks import BLOCK_SIZE, ZERO_DIGEST
+from ingot.aws.publish.publish import publish
+from ingot.aws.session import tags
 from ingot.errors import InputError, PublishError, VerificationError
 from ingot.fleet.image import ami_of, verify_image
-from ingot.localcloud.ebs import blocks_of
+from localcloud.services.ebs import blocks_of
 from tests.aws.support import make_image
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingot.aws.clients import connect
+from ingot.aws.session.clients import connect
 
 
 @pytest.fixture(autouse=True)

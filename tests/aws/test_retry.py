@@ -7,7 +7,7 @@ import time
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from ingot.aws.retry import ATTEMPTS, Retries, StoppedError
+from ingot.aws.session.retry import ATTEMPTS, Retries, StoppedError
 from ingot.errors import PublishError
 
 

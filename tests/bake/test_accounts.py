@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from ingot.bake.accounts import add_accounts
+from ingot.bake.image.accounts import add_accounts
 from ingot.errors import BakeError
 
 EPOCH = 20_000 * 86400 + 5

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ingot.fleet.report import Report
-from ingot.recipe.capabilities import capability_xattr
+from ingot.recipe.schema.capabilities import capability_xattr
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="needs a network of its own")]
 

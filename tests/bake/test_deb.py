@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from ingot.bake.deb import Package, read_control
+from ingot.bake.packages.deb import Package, read_control
 from ingot.errors import BakeError
 
 CONTROL = """\

@@ -11,9 +11,9 @@ import pytest
 
 from ingot.bake.disk import read_ext4
 from ingot.recipe.load import load_recipe
-from ingot.recipe.lock import resolve_lock
-from ingot.recipe.lockfile import write_lock
-from ingot.recipe.mirrors import discover
+from ingot.recipe.lock.lockfile import write_lock
+from ingot.recipe.lock.mirrors import discover
+from ingot.recipe.lock.resolve import resolve_lock
 from tests.baked import baked_store
 
 __all__ = ["baked_store"]

@@ -1,6 +1,6 @@
 import pytest
 
-from ingot.bake.drop import drop_files, is_dropped, patterns
+from ingot.bake.packages.drop import drop_files, is_dropped, patterns
 
 ALL = {"docs": True, "man": True, "locales": True, "hwdb": True}
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ingot.bake.base import base_digest
-from ingot.bake.engine import bake, read_manifest
-from ingot.bake.packages import package_file
+from ingot.bake.layers.lower import base_digest
+from ingot.bake.packages.cache import package_file
+from ingot.bake.runtime.engine import bake, read_manifest
 from ingot.cli.bake import compare, difference_text
 from ingot.errors import BakeError, StepError
 from tests.bake.conftest import root_offset
@@ -27,7 +27,7 @@ pytestmark = [
 REBAKE = """
 import json, sys
 from pathlib import Path
-from ingot.bake.engine import bake, read_manifest
+from ingot.bake.runtime.engine import bake, read_manifest
 plan, out, packages, sources = json.loads(Path(sys.argv[1]).read_text()), *map(Path, sys.argv[2:])
 bake(plan, sources=sources, packages=packages, layers=out / "layers", output=out / "out", progress=lambda text: None)
 manifest = read_manifest(out / "out")

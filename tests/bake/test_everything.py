@@ -8,11 +8,11 @@ import shutil
 import pytest
 
 from ingot.bake.disk import read_ext4
-from ingot.bake.tree import Kind
-from ingot.recipe.capabilities import capability_xattr
+from ingot.bake.tree.tree import Kind
 from ingot.recipe.load import load_recipe
-from ingot.recipe.lock import resolve_lock
-from ingot.recipe.lockfile import write_lock
+from ingot.recipe.lock.lockfile import write_lock
+from ingot.recipe.lock.resolve import resolve_lock
+from ingot.recipe.schema.capabilities import capability_xattr
 from tests.baked import WEB, baked_store
 from tests.recipe.archive import Signer, build_package, served, write_suite
 

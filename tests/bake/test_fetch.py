@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ingot.bake.fetch import fetch_packages
-from ingot.bake.packages import check_packages, package_file
+from ingot.bake.packages.cache import check_packages, package_file
+from ingot.bake.packages.fetch import fetch_packages
 from ingot.errors import BakeError
 from tests.baked import ROOT
 
@@ -176,7 +176,7 @@ def test_what_came_instead_is_said(mirror, tmp_path):
 
 def test_a_mirror_that_trickles_is_given_up(mirror, tmp_path, monkeypatch):
     """A byte now and then: it never falls silent, and would never end."""
-    monkeypatch.setattr("ingot.bake.fetch.PATIENCE", 0.3)
+    monkeypatch.setattr("ingot.bake.packages.fetch.PATIENCE", 0.3)
     mirror.answers[PATH] = [(200, BODY, len(BODY), 0.05)]
     with pytest.raises(BakeError, match=r"too slow: \d+ of 9000 bytes in \d+ s \(3 tries\)"):
         fetch(mirror, tmp_path, entry())
@@ -200,7 +200,7 @@ def test_a_disk_that_is_full_says_so(mirror, tmp_path):
     code = f"""
 import resource, signal
 from pathlib import Path
-from ingot.bake.fetch import fetch_packages
+from ingot.bake.packages.fetch import fetch_packages
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 fetch_packages([{entry()!r}], Path({str(tmp_path)!r}), {{"debian": {mirror.url!r}}}, print)

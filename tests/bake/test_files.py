@@ -2,9 +2,9 @@ import os
 
 import pytest
 
-from ingot.bake.chroot import in_root
-from ingot.bake.files import place_files
-from ingot.bake.machine import set_tests
+from ingot.bake.image.files import place_files
+from ingot.bake.image.machine import set_tests
+from ingot.bake.runtime.chroot import in_root
 from ingot.errors import BakeError
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to others")

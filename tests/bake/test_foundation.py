@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from ingot.bake import database
-from ingot.bake.base import Base
-from ingot.bake.deb import Control, Package, parse_fields
-from ingot.bake.foundation import foundation
-from ingot.bake.index import Index
-from ingot.bake.installation import _contested
-from ingot.bake.tree import Entry, Kind, hash_files, scan
+from ingot.bake.layers.foundation import foundation
+from ingot.bake.layers.install import _contested
+from ingot.bake.layers.lower import Base
+from ingot.bake.packages import database
+from ingot.bake.packages.deb import Control, Package, parse_fields
+from ingot.bake.tree.index import Index
+from ingot.bake.tree.tree import Entry, Kind, hash_files, scan
 from tests.baked import ROOT
 
 MIB = 1 << 20
@@ -116,8 +116,8 @@ GROW = """
 import json, os, shutil, sys
 from contextlib import closing
 from pathlib import Path
-from ingot.bake.base import Base
-from ingot.bake.trees import GrownTree, save_index
+from ingot.bake.layers.lower import Base
+from ingot.bake.layers.trees import GrownTree, save_index
 one, two = map(Path, sys.argv[1:])
 two.mkdir()
 with closing(GrownTree(two, Base(one, 7))) as tree:

@@ -1,5 +1,5 @@
-from ingot.bake import inventory
-from ingot.bake.tree import Changes, Entry, Kind, Tree
+from ingot.bake.tree import inventory
+from ingot.bake.tree.tree import Changes, Entry, Kind, Tree
 
 
 def file(path, sha256="a" * 64, **more):

@@ -3,7 +3,7 @@
 import os
 import threading
 
-from ingot.bake.lower_disk import MOST, remove_oldest
+from ingot.bake.layers.lower_disk import MOST, remove_oldest
 
 
 def test_bakes_that_clear_up_at_the_same_time_do_not_hinder_each_other(tmp_path):

@@ -1,8 +1,8 @@
 import json
 
 from ingot.bake.disk import DiskDigest
-from ingot.bake.inventory import READ, STATUS
-from ingot.bake.manifest import Contents, manifest_text
+from ingot.bake.tree.inventory import READ, STATUS
+from ingot.bake.tree.manifest import Contents, manifest_text
 
 PLAN = {
     "name": "web", "recipe_digest": "ab" * 32, "version": "abab", "architecture": "x86_64", "epoch": 0, "packages": [], "tests": [],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingot.bake.engine import Worker
+from ingot.bake.runtime.engine import Worker
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts as root")
 ROOT = Path(__file__).parent.parent.parent
@@ -18,7 +18,7 @@ def apart(tmp_path):
     """Run lines of Python with mounts of their own, in an empty directory with an awkward name; return what they print."""
     place = tmp_path / "a, b:c\\d"
     place.mkdir()
-    begin = f"import os, sys\nfrom pathlib import Path\nfrom ingot.bake import mounts\nhere = Path({str(place)!r})\n"
+    begin = f"import os, sys\nfrom pathlib import Path\nfrom ingot.bake.runtime import mounts\nhere = Path({str(place)!r})\n"
 
     def run(lines):
         done = subprocess.run(

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from ingot.recipe.load import load_recipe
-from ingot.recipe.lock import resolve_lock
-from ingot.recipe.lockfile import write_lock
+from ingot.recipe.lock.lockfile import write_lock
+from ingot.recipe.lock.resolve import resolve_lock
 from tests.baked import ROOT, baked_store
 
 __all__ = ["baked_store"]

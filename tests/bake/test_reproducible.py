@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ingot.bake.engine import bake, read_manifest
-from ingot.bake.packages import package_file
+from ingot.bake.packages.cache import package_file
+from ingot.bake.runtime.engine import bake, read_manifest
 from tests.baked import ROOT, WEB
 
 pytestmark = [
@@ -24,8 +24,8 @@ PYTHON = "/usr/bin/python3"
 BAKE = """
 import json
 from pathlib import Path
-from ingot.bake.engine import bake, read_manifest
-from ingot.bake.rights import remove_tree
+from ingot.bake.runtime.engine import bake, read_manifest
+from ingot.bake.runtime.rights import remove_tree
 public, here = Path("PUBLIC"), Path.cwd() / "an other, place:with: odd  name"
 here.mkdir()
 plan = json.loads((public / "plan.json").read_text())

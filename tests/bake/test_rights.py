@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingot.bake.rights import TOO_FEW, check_rights, explain, remove_tree
+from ingot.bake.runtime.rights import TOO_FEW, check_rights, explain, remove_tree
 from tests.baked import ROOT
 
 USER = "nobody"  # every machine has it, and it owns nothing
@@ -127,7 +127,7 @@ def as_user(public, code, *, ids=f"{USER}:300000:65536\n"):
 def test_a_user_without_a_range_is_told_and_nothing_is_made(public):
     code = """
 from pathlib import Path
-from ingot.bake.engine import bake
+from ingot.bake.runtime.engine import bake
 from ingot.errors import MissingRightError
 try:
     bake({}, sources=Path("s"), packages=Path("p"), layers=Path("l"), output=Path("o"), progress=print)
@@ -142,7 +142,7 @@ except MissingRightError as error:
 
 @needs_root
 def test_a_small_range_is_found_out(public):
-    code = "import runpy; runpy.run_module('ingot.bake.rights', run_name='__main__')"
+    code = "import runpy; runpy.run_module('ingot.bake.runtime.rights', run_name='__main__')"
     done = as_user(public, code, ids=f"{USER}:300000:1000\n")
     assert (done.returncode, done.stdout) == (3, "")
     assert "too few subordinate ids" in done.stderr
@@ -154,7 +154,7 @@ def test_files_of_subordinate_ids_are_removed(public):
     code = """
 import shutil
 from pathlib import Path
-from ingot.bake.rights import own_mounts, remove_tree
+from ingot.bake.runtime.rights import own_mounts, remove_tree
 from ingot.process import run
 make = "mkdir -p layer/root/own layer/root/shut; echo x > layer/root/own/file; chown -R 33:33 layer/root/own; chmod 0 layer/root/shut"
 run([*own_mounts(), "sh", "-euc", make])
@@ -180,7 +180,7 @@ mount --bind {public}/ids /etc/subuid
 mount --bind {public}/ids /etc/subgid
 mount --bind {ROOT} {public}/code
 sh -c 'echo 0 > /proc/sys/user/max_user_namespaces'
-exec setpriv --reuid={USER} --regid=nogroup --clear-groups {PYTHON} -m ingot.bake.rights
+exec setpriv --reuid={USER} --regid=nogroup --clear-groups {PYTHON} -m ingot.bake.runtime.rights
 """
     environment = {"PATH": f"{os.defpath}:/usr/sbin:/sbin", "PYTHONPATH": str(public / "code")}
     process = subprocess.Popen(

@@ -1,6 +1,6 @@
 import pytest
 
-from ingot.bake.seal import seal
+from ingot.bake.image.seal import seal
 
 
 def test_traces_of_the_bake_go(root):

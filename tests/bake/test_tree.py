@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from ingot.bake.tree import (
+from ingot.bake.tree.tree import (
     Entry,
     Kind,
     Tree,

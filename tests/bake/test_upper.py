@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from ingot.bake.base import Base
-from ingot.bake.disk_copy import disk_spec
-from ingot.bake.inventory import READ
-from ingot.bake.tree import scan
-from ingot.bake.trees import FirstTree
-from ingot.bake.upper import read_contents
+from ingot.bake.layers.disk import disk_spec
+from ingot.bake.layers.lower import Base
+from ingot.bake.layers.trees import FirstTree
+from ingot.bake.layers.upper import read_contents
+from ingot.bake.tree.inventory import READ
+from ingot.bake.tree.tree import scan
 from tests.baked import ROOT
 
 # acl(5) as the kernel stores it (linux/posix_acl_xattr.h): version 2, then tag, permissions and id of each entry.
@@ -22,8 +22,8 @@ ACL = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in E
 OVERLAY = """
 import sys
 from pathlib import Path
-from ingot.bake.tree import scan
-from ingot.bake.upper import Overlay
+from ingot.bake.tree.tree import scan
+from ingot.bake.layers.upper import Overlay
 lower, work = map(Path, sys.argv[1:])
 overlay = Overlay(lower, work)
 overlay.mount()

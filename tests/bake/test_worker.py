@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from ingot.bake.engine import bake
+from ingot.bake.runtime.engine import bake
 from ingot.errors import BakeError
 from tests.baked import WEB
 

@@ -13,9 +13,9 @@ import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from ingot.aws.console import BUILDER, last_line
-from ingot.builder import __main__ as builder
-from ingot.builder import bootstrap
+from ingot.aws.builder.console import BUILDER, last_line
+from ingot.bake.instance import __main__ as builder
+from ingot.bake.instance import bootstrap
 from tests.aws.builder_stand_in import CREDENTIALS, MetadataService
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)

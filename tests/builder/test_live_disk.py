@@ -2,8 +2,8 @@
 
 import hashlib
 
-from ingot.builder.blocks import BLOCK_SIZE
-from ingot.builder.live import read_disk
+from ingot.bake.instance.blocks import BLOCK_SIZE
+from ingot.bake.instance.live import read_disk
 
 
 def test_each_block_has_its_digest_and_zeros_have_none(tmp_path):

@@ -7,10 +7,10 @@ import subprocess
 
 import pytest
 
-from ingot.bake.tree import hash_files, scan
-from ingot.builder.live import apply, finish
-from ingot.builder.live_manifest import live_manifest
-from ingot.builder.system_packages import install, installed_rpms
+from ingot.bake.instance.live import apply, finish
+from ingot.bake.instance.live_manifest import live_manifest
+from ingot.bake.instance.system_packages import install, installed_rpms
+from ingot.bake.tree.tree import hash_files, scan
 from ingot.errors import BakeError, StepError
 
 TOOLS = ("dnf", "rpmbuild", "createrepo_c", "busybox", "unshare")

@@ -5,7 +5,7 @@ import os
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from ingot.aws.clients import connect
+from ingot.aws.session.clients import connect
 from ingot.cli.deploy_guard import alone, wait_settled
 from ingot.errors import IngotError
 from tests.cli.test_deploy import calls, deploy, project, server

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from ingot.aws.waiting import wait_until
+from ingot.aws.session.waiting import wait_until
 from tests.cli.test_deploy import project, publish_image, server
 
 __all__ = ["project", "server"]

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from moto.ec2.exceptions import InvalidLaunchTemplateVersionNotFound
 
 from ingot.errors import CloudError
-from ingot.localcloud.autoscaling.members import members_of
-from ingot.localcloud.autoscaling.service import AutoScaling
+from localcloud.services.autoscaling.members import members_of
+from localcloud.services.autoscaling.service import AutoScaling
 
 TARGETS = "arn:tg"
 

@@ -11,9 +11,9 @@ from typing import Any
 import boto3
 import pytest
 
-from ingot.localcloud import environment
-from ingot.localcloud.context import CloudContext
-from ingot.localcloud.server import CloudServer
+from localcloud.core import environment
+from localcloud.core.context import CloudContext
+from localcloud.core.server import CloudServer
 from tests.baked import baked_store, web_image
 
 __all__ = ["baked_store", "web_image"]

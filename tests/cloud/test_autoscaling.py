@@ -3,8 +3,8 @@
 import pytest
 from moto.autoscaling.exceptions import AutoscalingClientError
 
-from ingot.localcloud.autoscaling.members import members_of
-from ingot.localcloud.autoscaling.reconcile import surplus
+from localcloud.services.autoscaling.members import members_of
+from localcloud.services.autoscaling.reconcile import surplus
 
 from .autoscaling_world import Group, World
 

@@ -4,7 +4,7 @@ import pytest
 from moto.autoscaling.exceptions import AutoscalingClientError
 
 from ingot.errors import CloudError
-from ingot.localcloud.autoscaling.refresh import bounds
+from localcloud.services.autoscaling.refresh import bounds
 
 from .autoscaling_world import World
 

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 
-from ingot.localcloud.balancer.fronts import BalancerLoop
-from ingot.localcloud.balancer.proxy import Listener
-from ingot.localcloud.balancer.rules import Request, holds, redirect_location
-from ingot.localcloud.balancer.security import may_reach
-from ingot.localcloud.balancer.targets import CheckSettings, Target, TargetGroup, matches
+from localcloud.services.elbv2.fronts import BalancerLoop
+from localcloud.services.elbv2.proxy import Listener
+from localcloud.services.elbv2.rules import Request, holds, redirect_location
+from localcloud.services.elbv2.security import may_reach
+from localcloud.services.elbv2.targets import CheckSettings, Target, TargetGroup, matches
 
 ARN = "arn:tg"
 FAST = CheckSettings(path="/healthz", interval=0.05, timeout=2.0, healthy=2, unhealthy=2)

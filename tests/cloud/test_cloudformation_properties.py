@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import regex
 
-from ingot.localcloud.cloudformation.errors import ResourceFailure
-from ingot.localcloud.cloudformation.properties import FREE, check, schema_of
-from ingot.localcloud.cloudformation.resources import TYPES
+from localcloud.services.cloudformation.errors import ResourceFailure
+from localcloud.services.cloudformation.properties import FREE, check, schema_of
+from localcloud.services.cloudformation.resources import TYPES
 
 from .conftest import LocalCloud
 from .test_cloudformation import create, events, parameter, template, update, value_of

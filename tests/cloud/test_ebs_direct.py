@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from ingot.localcloud import ebs as ebs_module
-from ingot.localcloud.ebs.errors import EbsError
-from ingot.localcloud.ebs.reading import BLOCK_TOKEN_LIFE, Tokens
-from ingot.localcloud.ebs.snapshot import DirectSnapshot
+from localcloud.services import ebs as ebs_module
+from localcloud.services.ebs.errors import EbsError
+from localcloud.services.ebs.reading import BLOCK_TOKEN_LIFE, Tokens
+from localcloud.services.ebs.snapshot import DirectSnapshot
 
 from .conftest import BLOCK, LocalCloud, block, checksum, put_block
 

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import pytest
 from moto.ec2.exceptions import EC2ClientError
 
-from ingot.localcloud.machines.accelerator import choose_accelerator, runs_guests
-from ingot.localcloud.machines.disk import BLOCK_SIZE, BaseDisks
-from ingot.localcloud.machines.launch import mappings, metadata_options, refuse, template_data
-from ingot.localcloud.machines.machine import PROCESS, start_time, sweep
-from ingot.localcloud.machines.patching import Patches
-from ingot.localcloud.machines.qemu import MachineSpec, command, system_uuid
-from ingot.localcloud.machines.sizes import instance_type, local_size
+from ingot.machines.accelerator import choose_accelerator, runs_guests
+from ingot.machines.disk import BLOCK_SIZE, BaseDisks
+from ingot.machines.machine import PROCESS, start_time, sweep
+from ingot.machines.qemu import MachineSpec, command, system_uuid
+from localcloud.core.patching import Patches
+from localcloud.services.ec2.launch import mappings, metadata_options, refuse, template_data
+from localcloud.services.ec2.sizes import instance_type, local_size
 
 
 def spec(tmp_path, **changed):

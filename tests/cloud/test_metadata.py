@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ingot.localcloud import relay
-from ingot.localcloud.metadata import TOKEN_HEADER, TOKEN_PATH, TTL_HEADER, Metadata, MetadataServer, Options
+from ingot.machines import relay
+from ingot.machines.metadata import TOKEN_HEADER, TOKEN_PATH, TTL_HEADER, Metadata, MetadataServer, Options
 
 TREE = {
     "meta-data": {"instance-id": "i-1", "placement": {"region": "us-east-1"}, "iam": None},

@@ -7,7 +7,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from ingot.localcloud import server
+from localcloud.core import server
 
 
 @pytest.fixture(scope="module")

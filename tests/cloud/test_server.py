@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from ingot.errors import MissingToolError
-from ingot.localcloud import daemon
-from ingot.localcloud.bucket_policy import applies
+from localcloud import daemon
+from localcloud.services.s3.bucket_policy import applies
 from tests.served import free_port
 
 from .conftest import LocalCloud

@@ -47,7 +47,7 @@ def tracked(*paths: str) -> list[str]:
 def wheel(tmp_path_factory):
     """The wheel, built from a copy: setuptools leaves its traces beside the sources."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in tracked("ingot", "pyproject.toml", "README.md", "LICENSE"):
+    for name in tracked("ingot", "localcloud", "pyproject.toml", "README.md", "LICENSE"):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, source / name)
     run(sys.executable, "-c", f"import setuptools.build_meta as b; b.build_wheel({str(out)!r})", cwd=source)
@@ -80,7 +80,7 @@ def assembly(project):
 def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == set(tracked("ingot"))
+    assert names == set(tracked("ingot", "localcloud"))
 
 
 def test_it_is_the_installed_package_that_the_app_uses(project):

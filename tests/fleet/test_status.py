@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from ingot.aws.waiting import wait_until
+from ingot.aws.session.waiting import wait_until
 from ingot.cli import rollout_progress
 from ingot.cli.status import show
 from ingot.errors import IngotError

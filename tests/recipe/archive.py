@@ -10,7 +10,7 @@ import threading
 from functools import partial
 from pathlib import Path
 
-from ingot.recipe.distribution import Distribution
+from ingot.recipe.lock.distribution import Distribution
 
 DATE = "Tue, 14 Nov 2023 22:13:20 UTC"  # 1700000000
 LATER = "Wed, 15 Nov 2023 22:13:20 UTC"

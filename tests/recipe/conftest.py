@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ingot.recipe.distribution import DPKG_ARCHITECTURE, distribution_of
 from ingot.recipe.load import load_recipe
+from ingot.recipe.lock.distribution import DPKG_ARCHITECTURE, distribution_of
 
 from .archive import Signer, stanza, write_archive
 

@@ -5,9 +5,9 @@ import pytest
 from ingot.errors import IngotError, InputError
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
-from ingot.recipe.lock import resolve_lock
-from ingot.recipe.lockfile import load_lock, lock_text, write_lock
-from ingot.recipe.openpgp import KeyFileError, fingerprints
+from ingot.recipe.lock.lockfile import load_lock, lock_text, write_lock
+from ingot.recipe.lock.openpgp import KeyFileError, fingerprints
+from ingot.recipe.lock.resolve import resolve_lock
 from ingot.recipe.plan import compile_plan
 
 from .archive import LATER, Signer, stanza, write_flat_archive, write_suite
@@ -75,7 +75,7 @@ def test_the_distributions_own_version_counts_unless_the_other_is_newer(web, arc
 
 
 def everything():
-    from ingot.recipe.lock import Upgrade
+    from ingot.recipe.lock.resolve import Upgrade
 
     return Upgrade(everything=True)
 

@@ -5,8 +5,8 @@ import pytest
 from ingot.bake.hygiene import NAMES
 from ingot.errors import InputError
 from ingot.recipe.load import load_recipe
-from ingot.recipe.parts import FindingName
 from ingot.recipe.plan import compile_plan
+from ingot.recipe.schema.parts import FindingName
 
 ALLOW = (
     'hygiene: {allow: [{finding: private-key, path: "/etc/ssl/private/*.key", reason: for tests}]}\nsteps:'

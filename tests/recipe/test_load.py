@@ -3,9 +3,9 @@ import os
 import pytest
 
 from ingot.errors import InputError
-from ingot.recipe.explain import close_to_package
 from ingot.recipe.load import find_recipe, find_recipes, load_recipe
-from ingot.recipe.model import Recipe
+from ingot.recipe.schema.model import Recipe
+from ingot.recipe.syntax.explain import close_to_package
 
 FILE = "image_recipes/web/recipe.yaml"
 

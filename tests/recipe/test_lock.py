@@ -3,12 +3,12 @@ import shutil
 
 import pytest
 
-from ingot.bake.foreign import BINFMT
+from ingot.bake.runtime.foreign import BINFMT
 from ingot.errors import IngotError, InputError, MissingRightError, MissingToolError
-from ingot.recipe.distribution import distribution_of
 from ingot.recipe.load import load_recipe
-from ingot.recipe.lock import Upgrade, moved, resolve_lock
-from ingot.recipe.lockfile import load_lock, read_lock, write_lock
+from ingot.recipe.lock.distribution import distribution_of
+from ingot.recipe.lock.lockfile import load_lock, read_lock, write_lock
+from ingot.recipe.lock.resolve import Upgrade, moved, resolve_lock
 from ingot.recipe.plan import compile_plan
 from ingot.store import Store
 

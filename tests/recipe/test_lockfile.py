@@ -2,7 +2,7 @@ import pytest
 
 from ingot.errors import IngotError, InputError
 from ingot.recipe.load import load_recipe
-from ingot.recipe.lockfile import load_lock, lock_text, read_lock, write_lock
+from ingot.recipe.lock.lockfile import load_lock, lock_text, read_lock, write_lock
 
 from .conftest import LOCK
 

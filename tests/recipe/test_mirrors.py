@@ -1,7 +1,7 @@
 import pytest
 
 from ingot.errors import InputError
-from ingot.recipe.mirrors import addresses, discover
+from ingot.recipe.lock.mirrors import addresses, discover
 
 DEBIAN = {"id": "debian", "suite": "bookworm"}
 

@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from ingot.recipe.schema import SCHEMA_PATH, schema_text
+from ingot.recipe.schema.json_schema import SCHEMA_PATH, schema_text
 from tests.bake.test_everything import RECIPE as EVERYTHING
 
 ROOT = Path(__file__).parents[2]
@@ -14,7 +14,7 @@ RECIPES = sorted((ROOT / "image_recipes").glob("*/recipe.yaml"))
 
 
 def test_the_schema_is_up_to_date():
-    assert SCHEMA_PATH.read_text() == schema_text(), "run: python -m ingot.recipe.schema"
+    assert SCHEMA_PATH.read_text() == schema_text(), "run: python -m ingot.recipe.schema.json_schema"
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=[path.parent.name for path in RECIPES])

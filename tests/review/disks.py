@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ingot.bake.disk.spec import MIB
-from ingot.bake.tree import Entry, Kind
-from ingot.review.image_diff_rebuild import rebuild_manifest
+from ingot.bake.tree.tree import Entry, Kind
+from ingot.diff.sides.rebuild import rebuild_manifest
 from tests.bake.disk.helpers import EPOCH, data_file, make_disk, tree
 
 

@@ -8,10 +8,10 @@ import pytest
 from markdown_it import MarkdownIt
 
 from ingot.cli.main import main
+from ingot.diff.compare import image_diff
 from ingot.errors import InputError
-from ingot.review.comment import LIMIT, MARKER, render_comment
-from ingot.review.image_diff import image_diff
-from ingot.review.image_diff_json import image_diff_from_json
+from ingot.report.comment import LIMIT, MARKER, render_comment
+from ingot.report.reading import image_diff_from_json
 from tests.review import plans
 from tests.review.support import file, manifest, package
 
@@ -137,14 +137,14 @@ def test_nothing_of_the_change_is_markup_or_a_mention(word):
 
 @pytest.mark.parametrize("word", HOSTILE)
 def test_nothing_of_the_change_moves_the_terminal(word):
-    from ingot.review.plan_text import render_text
+    from ingot.report.plan_text import render_text
 
     text = render_text(json.loads(json.dumps(hostile_plan(word))))
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", text)
 
 
 def test_the_text_of_a_plan_leaves_nothing_out():
-    from ingot.review.plan_text import render_text
+    from ingot.report.plan_text import render_text
 
     after = manifest(
         packages=[package(f"p{n}", "1") for n in range(300)],

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from ingot.cli.main import main
-from ingot.review.comment import MARKER
+from ingot.report.comment import MARKER
 from tests.review import plans
 
 BOT = "github-actions[bot]"

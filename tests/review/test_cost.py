@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from ingot.cli.cost import app
 from ingot.errors import InputError
-from ingot.review.cost import Item, known_prices, monthly, once
+from ingot.plan.cost import Item, known_prices, monthly, once
 from tests.stacks.conftest import make_app, project  # noqa: F401 - fixtures
 from tests.stacks.everything import EVERYTHING
 

@@ -3,7 +3,7 @@ import subprocess
 import pytest
 
 from ingot.errors import InputError
-from ingot.review.git import Repository
+from ingot.forge.git import Repository
 
 
 def test_the_base_is_where_head_left_the_trunk(project):

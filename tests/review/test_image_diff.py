@@ -2,8 +2,8 @@ import copy
 
 import pytest
 
+from ingot.diff.compare import image_diff
 from ingot.errors import InputError
-from ingot.review.image_diff import image_diff
 from tests.review.support import file, manifest, package, user
 
 SUDO = {"name": "sudo", "gid": 27, "members": []}

@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from ingot.bake.tree import Entry, Kind
+from ingot.bake.tree.tree import Entry, Kind
+from ingot.diff.compare import image_diff
 from ingot.errors import BakeError
-from ingot.review.image_diff import image_diff
 from tests.bake.disk.helpers import EPOCH, data_file
 from tests.review.disks import link, make_image, status, text
 

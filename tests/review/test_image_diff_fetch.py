@@ -7,12 +7,12 @@ from functools import partial
 
 import pytest
 
-from ingot.aws import tags
-from ingot.aws.waiting import wait_until
+from ingot.aws.session import tags
+from ingot.aws.session.waiting import wait_until
+from ingot.diff.compare import image_diff
+from ingot.diff.sides.fetch import Registry
+from ingot.diff.sides.find import Finder
 from ingot.errors import InputError
-from ingot.review.image_diff import image_diff
-from ingot.review.image_diff_fetch import Registry
-from ingot.review.image_diff_find import Finder
 from ingot.store import Store
 from tests.aws.conftest import cloud, direct, running_cloud, session_clients
 from tests.review.disks import make_image, text

@@ -6,10 +6,10 @@ import subprocess
 
 import pytest
 
+from ingot.diff.compare import image_diff
+from ingot.diff.sides.rebuild import NOT_REBUILT, rebuild_manifest
 from ingot.recipe.load import load_recipe
-from ingot.review.image_diff import image_diff
-from ingot.review.image_diff_rebuild import NOT_REBUILT, rebuild_manifest
-from ingot.review.render import render_text
+from ingot.report.render import render_text
 from tests.baked import WEB, baked_store, web_image
 
 __all__ = ["baked_store", "web_image"]

@@ -1,4 +1,4 @@
-from ingot.review.infrastructure_fold import fold
+from ingot.plan.infrastructure.fold import fold
 
 A, B, C, D = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
 

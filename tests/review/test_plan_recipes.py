@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from ingot.errors import InputError
+from ingot.forge.git import Repository
+from ingot.plan.recipes import compare_recipes, read_tree
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
-from ingot.review.git import Repository
-from ingot.review.plan_recipes import compare_recipes, read_tree
 
 RECIPES = Path("image_recipes")
 YAML = "image_recipes/web/recipe.yaml"

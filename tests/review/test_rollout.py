@@ -1,8 +1,8 @@
 import pytest
 
-from ingot.review.infrastructure import StackPlan
-from ingot.review.infrastructure_fold import Folded
-from ingot.review.rollout import rollouts
+from ingot.plan.infrastructure.fold import Folded
+from ingot.plan.infrastructure.stacks import StackPlan
+from ingot.plan.rollout import rollouts
 
 FOLDED = (
     Folded("image", "web", "1" * 64, "2" * 64, ("Resources.Clone.Properties.LaunchTemplateData.ImageId",)),

@@ -1,7 +1,7 @@
 import pytest
 
-from ingot.review.image_diff_secrets import Mask
-from ingot.review.image_diff_text import text_diff
+from ingot.diff.files.secrets import Mask
+from ingot.diff.files.text import text_diff
 
 KEY = "-----BEGIN RSA " + "PRIVATE KEY-----\n" + "MIIEow" * 10 + "\n-----END RSA " + "PRIVATE KEY-----\n"
 

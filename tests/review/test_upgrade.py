@@ -5,8 +5,8 @@ import subprocess
 import pytest
 
 from ingot.errors import IngotError
-from ingot.review.comment_github import GitHub
-from ingot.review.upgrade import TakenOver, Upgrade, propose, push
+from ingot.forge.github import GitHub
+from ingot.forge.upgrade import TakenOver, Upgrade, propose, push
 from tests.review.test_comment_github import GitHub as Server
 from tests.review.test_comment_github import Handler
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from ingot.review.image_diff_versions import compare_versions
+from ingot.diff.packages.versions import compare_versions
 
 # From the oldest to the newest: Debian Policy 5.6.12 and deb-version(7).
 ORDER = ["0~~", "0~~a", "0~", "0", "0-0.1", "0-1~bpo1", "0-1", "0-1+b1", "0-1.1", "0a", "0+", "0.1", "1", "1.0", "1.0a", "1.1", "1.1+b1", "1.9", "1.10", "2-1", "10", "1:0"]  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from ingot.review.comment import MARKER
+from ingot.report.comment import MARKER
 from tests.e2e.runner import Runner
 from tests.review.test_comment_github import GitHub
 

@@ -104,7 +104,7 @@ def test_no_statement_allows_all_actions(project):
 
 def test_the_roles_have_the_policies_of_the_docs(project):
     def documented(*names):
-        files = [ROOT / "docs" / "policies" / f"{name}.json" for name in names]
+        files = [ROOT / "ingot" / "policies" / f"{name}.json" for name in names]
         return {
             action
             for file in files

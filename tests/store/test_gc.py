@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ingot.bake.locks import is_locked, locked, try_locked
+from ingot.bake.runtime.locks import is_locked, locked, try_locked
 from ingot.errors import IngotError
 from ingot.store import Store
 from ingot.store.gc import DAY, Bounds, collect, usage

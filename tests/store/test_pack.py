@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from ingot.bake.packages import UNFINISHED
+from ingot.bake.packages.cache import UNFINISHED
 from ingot.errors import InputError
 from ingot.store import Store
 from ingot.store.pack import pack, unpack

@@ -4,10 +4,10 @@ import hashlib
 
 import pytest
 
-from ingot.bake.fetch import fetch_packages
-from ingot.bake.packages import package_file
+from ingot.bake.packages.cache import package_file
+from ingot.bake.packages.fetch import fetch_packages
 from ingot.errors import BakeError
-from ingot.recipe.mirrors import addresses
+from ingot.recipe.lock.mirrors import addresses
 from tests.recipe.archive import build_package, served
 
 

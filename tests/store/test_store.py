@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ingot.bake.rights import how_to_inspect
+from ingot.bake.runtime.rights import how_to_inspect
 from ingot.errors import BakeError, InputError, SizeError
 from ingot.recipe.load import load_recipe
 from ingot.recipe.plan import compile_plan
@@ -46,7 +46,7 @@ def bakes(monkeypatch):
         return manifest
 
     monkeypatch.setattr(module, "bake", bake)
-    monkeypatch.setattr("ingot.bake.fetch.fetch_packages", lambda *_: [])
+    monkeypatch.setattr("ingot.bake.packages.fetch.fetch_packages", lambda *_: [])
     monkeypatch.setattr(module, "unsound_packages", lambda *_: [])
     return done
 

@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 from ingot.cli.main import main
-from ingot.recipe.distribution import distribution_of
 from ingot.recipe.load import load_recipe
+from ingot.recipe.lock.distribution import distribution_of
 
 MIB = 2**20
 PLACE = "image_recipes/big/recipe.yaml:3:21"

@@ -14,7 +14,7 @@ from ingot.bake.disk.image import Image
 from ingot.bake.disk.initrd import build_initrd
 from ingot.bake.disk.spec import BOOT_FILES, MIB, DiskDigest, DiskSpec, as_written
 from ingot.bake.disk.uki import build_uki
-from ingot.bake.tree import Changes, Entry, sort_entries
+from ingot.bake.tree.tree import Changes, Entry, sort_entries
 from ingot.errors import BakeError, SizeError
 
 _ESP_START = MIB  # the usual alignment

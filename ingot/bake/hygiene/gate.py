@@ -11,7 +11,7 @@ from ingot.bake.hygiene import accounts, contents, identity, links, permissions,
 from ingot.bake.hygiene.finding import Finding
 from ingot.bake.hygiene.lower import Known, changed_view
 from ingot.bake.hygiene.view import View
-from ingot.bake.tree import Entry
+from ingot.bake.tree.tree import Entry
 from ingot.errors import BakeError
 
 Allowance = Mapping[str, str]

@@ -7,7 +7,7 @@ from typing import Iterator, Pattern, Tuple
 
 from ingot.bake.hygiene.finding import Finding
 from ingot.bake.hygiene.view import View
-from ingot.bake.tree import Kind
+from ingot.bake.tree.tree import Kind
 
 # File systems and programs that keep an id of the machine: machine-id(5).
 _MACHINE_IDS = ("/etc/machine-id", "/var/lib/dbus/machine-id")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import posixpath
 from typing import Iterator
 
-from ingot.bake.drop import is_dropped, patterns
 from ingot.bake.hygiene.finding import Finding
 from ingot.bake.hygiene.units import is_enablement
 from ingot.bake.hygiene.view import View
-from ingot.bake.tree import Entry, Kind
+from ingot.bake.packages.drop import is_dropped, patterns
+from ingot.bake.tree.tree import Entry, Kind
 
 
 def check(view: View) -> Iterator[Finding]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Sequence
 
-from ingot.bake.chroot import in_root
 from ingot.bake.hygiene.gate import enforce, judge
 from ingot.bake.hygiene.view import View
-from ingot.bake.inventory import file_line
-from ingot.bake.tree import Entry, sort_entries
+from ingot.bake.runtime.chroot import in_root
+from ingot.bake.tree.inventory import file_line
+from ingot.bake.tree.tree import Entry, sort_entries
 
 
 class TreeReader:

@@ -14,8 +14,8 @@ from ingot.bake.disk import Ext4Reader, read_ext4
 from ingot.bake.disk.spec import SNAPSHOT_BLOCK
 from ingot.bake.hygiene import contents, identity, permissions, traces
 from ingot.bake.hygiene.view import View
-from ingot.bake.index import Index, Patched
-from ingot.bake.tree import Entry, Kind, decode
+from ingot.bake.tree.index import Index, Patched
+from ingot.bake.tree.tree import Entry, Kind, decode
 
 # The checks that look at one file after the other.
 _CHECKS = {

@@ -7,7 +7,7 @@ from typing import Iterator
 
 from ingot.bake.hygiene.finding import Finding
 from ingot.bake.hygiene.view import View
-from ingot.bake.tree import Entry, Kind
+from ingot.bake.tree.tree import Entry, Kind
 
 _CAPABILITY = "security.capability"
 _STICKY = 0o1000

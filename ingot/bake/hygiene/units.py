@@ -8,8 +8,8 @@ from typing import Dict, Iterator, List, Optional, Set
 
 from ingot.bake.hygiene.finding import Finding
 from ingot.bake.hygiene.view import RUNTIME, View
-from ingot.bake.machine import UNIT_PATH, UNITS
-from ingot.bake.tree import Entry, Kind, decode
+from ingot.bake.image.machine import UNIT_PATH, UNITS
+from ingot.bake.tree.tree import Entry, Kind, decode
 
 # Where it looks for programs that are no absolute path: systemd.exec(5), ExecSearchPath=.
 _PROGRAM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")

@@ -21,8 +21,8 @@ from typing import (
     Tuple,
 )
 
-from ingot.bake.inventory import BASELINE, STATUS, VOLATILE, escape
-from ingot.bake.tree import Entry, Kind, Tree, decode, encode
+from ingot.bake.tree.inventory import BASELINE, STATUS, VOLATILE, escape
+from ingot.bake.tree.tree import Entry, Kind, Tree, decode, encode
 
 _INFO = "/var/lib/dpkg/info/"
 # As many links as the kernel follows: path_resolution(7).

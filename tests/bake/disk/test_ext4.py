@@ -8,7 +8,7 @@ from ingot.bake.disk import read_ext4
 from ingot.bake.disk.ext4.writer import TooSmallError, write_ext4
 from ingot.bake.disk.image import Image
 from ingot.bake.disk.spec import MIB
-from ingot.bake.tree import Entry, Kind, hash_files, scan, sort_entries
+from ingot.bake.tree.tree import Entry, Kind, hash_files, scan, sort_entries
 from ingot.errors import BakeError
 from ingot.process import require, run
 from tests.bake.disk.helpers import EPOCH, check, data_file, debugfs, make_disk, plain, round_trip, tree

@@ -6,7 +6,7 @@ import pytest
 
 from ingot.bake.disk.ext4.writer import TooSmallError
 from ingot.bake.disk.spec import MIB
-from ingot.bake.tree import Entry, Kind
+from ingot.bake.tree.tree import Entry, Kind
 from tests.bake.disk.helpers import EPOCH, check, data_file, make_disk, plain, round_trip, tree
 
 SECRET = b"what the packages brought and the recipe took away "

@@ -10,10 +10,10 @@ import pytest
 from ingot.bake.disk import DiskSpec, gpt, uki, write_disk
 from ingot.bake.disk.image import Image
 from ingot.bake.disk.spec import MIB, SNAPSHOT_BLOCK, as_written
-from ingot.bake.tree import Entry, Kind
+from ingot.bake.tree.tree import Entry, Kind
 from ingot.errors import BakeError, SizeError
 from ingot.process import run
-from ingot.recipe.values import parse_size
+from ingot.recipe.schema.values import parse_size
 from tests.bake.disk.helpers import EPOCH, data_file, plain, round_trip, tiny_stub, tree
 
 

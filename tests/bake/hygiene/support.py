@@ -5,7 +5,7 @@ import json
 import struct
 
 from ingot.bake.hygiene import examine
-from ingot.bake.tree import Entry, Kind, Tree, sort_entries
+from ingot.bake.tree.tree import Entry, Kind, Tree, sort_entries
 from tests.bake.disk.helpers import EPOCH, data_file, make_disk, tree
 
 PLAN = {"hostname": "from-metadata", "files": [], "drop": {"docs": True, "man": True, "locales": True}}

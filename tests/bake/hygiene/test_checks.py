@@ -3,8 +3,8 @@
 import pytest
 
 from ingot.bake.hygiene import NAMES
-from ingot.bake.inventory import BASELINE
-from ingot.bake.tree import Entry, Kind
+from ingot.bake.tree.inventory import BASELINE
+from ingot.bake.tree.tree import Entry, Kind
 from tests.bake.disk.helpers import EPOCH
 
 from .support import ARMOUR, CAPABILITY, KEY, TOOL, clean, link, report, service, text

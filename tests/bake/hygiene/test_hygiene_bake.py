@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ingot.bake.engine import bake, read_manifest
+from ingot.bake.runtime.engine import bake, read_manifest
 from ingot.errors import BakeError
 from tests.baked import WEB
 

@@ -6,8 +6,8 @@ import pytest
 
 from ingot.bake.hygiene import Known, examine
 from ingot.bake.hygiene.lower import suspects
-from ingot.bake.index import Index
-from ingot.bake.tree import Entry, Kind, Tree, hash_files
+from ingot.bake.tree.index import Index
+from ingot.bake.tree.tree import Entry, Kind, Tree, hash_files
 from tests.bake.disk.helpers import EPOCH, laid_over, make_disk, tree
 from tests.bake.hygiene.support import CAPABILITY, KEY, PLAN, TOOL, clean, link, service, text
 

@@ -15,10 +15,10 @@ import boto3
 import pytest
 from aws_cdk import App
 
-from ingot.aws.clients import Clients
-from ingot.aws.publish import publish
-from ingot.aws.settings import PublishSettings, builder_settings, clone_settings
-from ingot.localcloud.machines.qemu import GATEWAY
+from ingot.aws.publish.publish import publish
+from ingot.aws.publish.settings import PublishSettings, builder_settings, clone_settings
+from ingot.aws.session.clients import Clients
+from ingot.machines.qemu import GATEWAY
 from ingot.process import run
 from ingot.recipe.load import load_recipe
 from ingot.recipe.plan import compile_plan

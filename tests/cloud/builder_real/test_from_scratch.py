@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from ingot.aws.publish_builder import Work, publish_by_builder
+from ingot.aws.builder.publish import Work, publish_by_builder
 from ingot.errors import PublishError
 from ingot.recipe.load import load_recipe
 from ingot.recipe.plan import compile_plan

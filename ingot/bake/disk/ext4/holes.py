@@ -10,7 +10,7 @@ from typing import Callable, Iterator, List, Tuple
 
 from ingot.bake.disk.ext4.extents import MOST_EXTENTS
 from ingot.bake.disk.ext4.geometry import BLOCK
-from ingot.bake.tree import Entry, encode
+from ingot.bake.tree.tree import Entry, encode
 from ingot.errors import BakeError
 
 _GRANULE = 64 * 1024

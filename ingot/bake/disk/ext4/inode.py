@@ -7,7 +7,7 @@ from typing import Tuple
 
 from ingot.bake.disk.ext4.geometry import BLOCK
 from ingot.bake.disk.ext4.node import Node
-from ingot.bake.tree import Kind
+from ingot.bake.tree.tree import Kind
 
 MODES = {
     Kind.FILE: 0o100000,

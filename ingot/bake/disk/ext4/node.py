@@ -8,7 +8,7 @@ from ingot.bake.disk.ext4 import directory, xattr
 from ingot.bake.disk.ext4.extents import Extent
 from ingot.bake.disk.ext4.geometry import BLOCK, FIRST_INODE, INODE_SIZE, TABLE_ALIGNMENT
 from ingot.bake.disk.ext4.holes import data_runs
-from ingot.bake.tree import Entry, Kind, encode, sort_entries
+from ingot.bake.tree.tree import Entry, Kind, encode, sort_entries
 from ingot.errors import BakeError
 
 ROOT_INODE, LOST_AND_FOUND_INODE = 2, 11

@@ -14,7 +14,7 @@ from ingot.bake.disk.ext4 import extents
 from ingot.bake.disk.ext4.extents import Extent
 from ingot.bake.disk.ext4.geometry import TABLE_ALIGNMENT, Geometry
 from ingot.bake.disk.ext4.node import Node
-from ingot.bake.tree import encode
+from ingot.bake.tree.tree import encode
 
 _BUCKET = TABLE_ALIGNMENT  # blocks: 512 KiB, the unit of a snapshot
 _SMALL = _BUCKET // 2  # blocks; a larger file goes to no bucket

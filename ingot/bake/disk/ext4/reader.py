@@ -16,7 +16,7 @@ from ingot.bake.disk import gpt
 from ingot.bake.disk.ext4 import directory, extents, inode, superblock, xattr
 from ingot.bake.disk.ext4.geometry import BLOCK, DESCRIPTOR, GROUP_BLOCKS
 from ingot.bake.disk.ext4.node import ROOT_INODE
-from ingot.bake.tree import Entry, Kind, decode, encode
+from ingot.bake.tree.tree import Entry, Kind, decode, encode
 from ingot.errors import BakeError
 
 _KINDS = {mode: kind for kind, mode in inode.MODES.items()}

@@ -17,7 +17,7 @@ from ingot.bake.disk.ext4.placement import NoRoomError, place_upper
 from ingot.bake.disk.ext4.reader import Ext4Reader
 from ingot.bake.disk.ext4.writer import Layout, TooSmallError, Writer, size_for
 from ingot.bake.disk.image import Image
-from ingot.bake.tree import Changes, Entry, encode
+from ingot.bake.tree.tree import Changes, Entry, encode
 
 _LINKS_AT = 0x1A  # i_links_count
 _DIRECTORY = 0o040000

@@ -22,7 +22,7 @@ from ingot.bake.disk.ext4.node import Node, build_nodes, first_upper_inode, numb
 from ingot.bake.disk.ext4.placement import NoRoomError, place_lower
 from ingot.bake.disk.identity import identifier
 from ingot.bake.disk.image import Image
-from ingot.bake.tree import Entry, Kind, encode
+from ingot.bake.tree.tree import Entry, Kind, encode
 from ingot.errors import BakeError
 
 LABEL = "ingot-root"

@@ -1,0 +1,1 @@
+"""Bakes on builder instances: checked, launched, followed, ended."""

@@ -1,0 +1,101 @@
+"""The bundle of a builder: plan, sources and engine in one archive, named by its digest, the same bytes for the same content."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ingot
+from ingot.errors import InputError
+
+if TYPE_CHECKING:
+    from ingot.aws.publish.image import Progress
+    from ingot.aws.session.clients import Clients
+
+# What travels: standard library only, Python 3.9 (tests/test_imports.py holds that).
+ENGINE = ("__init__.py", "errors.py", "process.py", "bake")
+UPLOADS = 8
+PACKAGES = "packages/"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An archive; ``sha256`` in hex."""
+
+    data: bytes
+    sha256: str
+
+    @property
+    def key(self) -> str:
+        """Its key in the builder's bucket."""
+        return f"bundles/{self.sha256}.tar.gz"
+
+
+def make_bundle(plan: Mapping[str, Any], sources: Path, parent: Sequence[str | None] | None = None) -> Bundle:
+    """Pack a plan, the files of ``sources`` (the recipe's directory) that it uses, the engine, and the parent's block digests."""
+    packed = io.BytesIO()
+    # No name and no time in the header: gzip(1).
+    with (
+        gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=6, mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for name, content in _members(plan, sources, parent):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o644
+            archive.addfile(member, io.BytesIO(content))
+    data = packed.getvalue()
+    return Bundle(data, hashlib.sha256(data).hexdigest())
+
+
+def _members(
+    plan: Mapping[str, Any], sources: Path, parent: Sequence[str | None] | None
+) -> Iterator[tuple[str, bytes]]:
+    yield "plan.json", json.dumps(plan, sort_keys=True).encode()
+    if parent is not None:
+        yield "parent.json", json.dumps(list(parent)).encode()
+    used = {file["source"]: file["sha256"] for file in plan["files"] if file.get("source") is not None}
+    for name in sorted(used):
+        content = (sources / name).read_bytes()
+        if hashlib.sha256(content).hexdigest() != used[name]:
+            raise InputError(f"{sources / name} changed while it was packed", hint="publish again")
+        yield f"sources/{name}", content
+    home = Path(ingot.__file__).parent
+    for name in ENGINE:
+        files = sorted(home.joinpath(name).rglob("*")) if home.joinpath(name).is_dir() else [home / name]
+        for file in files:
+            if file.is_file() and file.suffix != ".pyc":
+                yield f"ingot/{file.relative_to(home)}", file.read_bytes()
+
+
+def upload_bundle(clients: Clients, bucket: str, bundle: Bundle, progress: Progress) -> None:
+    """Put the bundle into the builder's bucket, unless it is there."""
+    if clients.s3.list_objects_v2(Bucket=bucket, Prefix=bundle.key).get("KeyCount"):
+        progress(f"the bundle {bundle.sha256[:12]} is in {bucket}")
+        return
+    clients.s3.put_object(Bucket=bucket, Key=bundle.key, Body=bundle.data)
+    progress(f"bundle {bundle.sha256[:12]} ({len(bundle.data) / 1024:.0f} KiB) is in {bucket}")
+
+
+def upload_packages(clients: Clients, bucket: str, files: Mapping[str, Path], progress: Progress) -> None:
+    """Put packages (SHA-256 in hex: file) into the bucket where they are not there yet."""
+    there: set[str] = set()
+    for page in clients.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PACKAGES):
+        there.update(item["Key"].removeprefix(PACKAGES) for item in page.get("Contents", []))
+    missing = sorted(files.keys() - there)
+
+    def put(sha256: str) -> int:
+        data = files[sha256].read_bytes()
+        clients.s3.put_object(Bucket=bucket, Key=f"{PACKAGES}{sha256}", Body=data)
+        return len(data)
+
+    with ThreadPoolExecutor(UPLOADS) as pool:
+        sizes = list(pool.map(put, missing))
+    progress(f"{len(missing)} of {len(files)} packages sent to {bucket} ({sum(sizes) / 1e6:.0f} MB)")

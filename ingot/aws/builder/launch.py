@@ -1,0 +1,89 @@
+"""RunInstances for machines of the builder's stack: test clones and builders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from ingot.aws.session import tags
+from ingot.aws.session.failures import code_of
+from ingot.errors import PublishError
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import BlockDeviceMappingTypeDef, EbsBlockDeviceTypeDef
+
+    from ingot.aws.session.clients import Clients
+
+# Another zone may have room: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html
+NO_ROOM_HERE = frozenset({"InsufficientInstanceCapacity", "Unsupported"})
+
+TEMPLATE_ROOT = "/dev/xvda"  # ingot/constructs/machines.py: the root device in the launch templates
+
+
+def root_mappings(device: str, ebs: EbsBlockDeviceTypeDef) -> tuple[BlockDeviceMappingTypeDef, ...]:
+    """Return the mappings that make ``ebs`` the root volume of an AMI whose root device is ``device``.
+
+    The template's own root volume is left out where the AMI's has another name: it would be a second volume, and EC2 refuses one
+    that has neither a size nor a snapshot.
+    """
+    root: BlockDeviceMappingTypeDef = {"DeviceName": device, "Ebs": ebs}
+    return (root,) if device == TEMPLATE_ROOT else (root, {"DeviceName": TEMPLATE_ROOT, "NoDevice": ""})
+
+
+def launch(
+    clients: Clients,
+    *,
+    template_id: str,
+    ami_id: str,
+    subnet_ids: Sequence[str],
+    user_data: str,
+    told: Mapping[str, str],
+    token: str,
+    mappings: Sequence[BlockDeviceMappingTypeDef] = (),
+) -> str:
+    """Launch one instance in the first subnet that has room; return its id. It is tagged from the moment it exists.
+
+    ``token`` (55 characters at most): the same one never launches two in a subnet, so a lost answer costs nothing. Raises
+    PublishError when no subnet has room, botocore's errors for all else.
+    """
+    refusals: list[str] = []
+    last: ClientError | None = None
+    for number, subnet in enumerate(subnet_ids):
+        try:
+            answer = clients.ec2.run_instances(
+                LaunchTemplate={"LaunchTemplateId": template_id, "Version": "$Latest"},
+                ImageId=ami_id,
+                SubnetId=subnet,
+                MinCount=1,
+                MaxCount=1,
+                UserData=user_data,
+                InstanceInitiatedShutdownBehavior="terminate",
+                ClientToken=f"{token}-{number}",
+                TagSpecifications=[
+                    {"ResourceType": "instance", "Tags": tags.tag_list(told)},
+                    {"ResourceType": "volume", "Tags": tags.tag_list(told)},
+                ],
+                BlockDeviceMappings=list(mappings),
+            )
+        except ClientError as error:
+            if code_of(error) not in NO_ROOM_HERE:
+                raise
+            refusals.append(f"\n  {subnet}: {code_of(error)}: {error.response['Error'].get('Message', '')}")
+            last = error
+            continue
+        return answer["Instances"][0]["InstanceId"]
+    raise _no_room(refusals) from last
+
+
+def _no_room(refusals: Sequence[str]) -> PublishError:
+    if not refusals:
+        return PublishError(
+            "the builder's stack names no subnet", hint="deploy it again: cdk deploy IngotBuilder"
+        )
+    return PublishError(
+        f"EC2 has no room for the instance in any subnet of the builder's stack:{''.join(refusals)}",
+        hint="try again later, or choose another type: cdk deploy IngotBuilder -c builder_instance_type=m7i.large "
+        "(-c test_instance_type=… for the test clone)",
+    )

@@ -1,0 +1,1 @@
+"""Retiring images that nothing uses."""

@@ -1,0 +1,241 @@
+"""What a prune would remove, and why the rest stays. Only looks."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ingot.aws.prune.uses import TemplateVersion, Uses, find_uses, shared_with
+from ingot.aws.publish.orphans import OLD
+from ingot.aws.session import tags
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, ImageTypeDef, SnapshotTypeDef
+
+    from ingot.aws.session.clients import Clients
+
+# Clones' volumes have the recipe's tag, too, and whoever backs them up may copy it: what a publish made has all three.
+OURS = (tags.RECIPE, tags.DIGEST, tags.PUBLISH_ID)
+OF_INGOT: list[FilterTypeDef] = [{"Name": "tag-key", "Values": [tags.PUBLISH_ID]}]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What stays whether it is used or not.
+
+    ``keep``: the newest images of each recipe that the registry names. ``min_age``: what is younger. ``versions``: how many of the newest
+    versions of each launch template of a fleet; None: all. ``recipes``: look at these alone; empty: at all.
+    """
+
+    keep: int = 5
+    min_age: dt.timedelta = dt.timedelta(days=7)
+    versions: int | None = None
+    recipes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An AMI of Ingot, its snapshots, and why it stays: empty for one that goes."""
+
+    ami_id: str
+    recipe: str
+    digest: str
+    made: dt.datetime
+    snapshots: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON's types."""
+        return {
+            "ami": self.ami_id,
+            "recipe": self.recipe,
+            "digest": self.digest,
+            "made": self.made.isoformat(),
+            "snapshots": list(self.snapshots),
+            "reasons": list(self.reasons),
+        }
+
+
+@dataclass(frozen=True)
+class PrunePlan:
+    """All AMIs of Ingot, judged; snapshots whose AMI is gone; versions of launch templates that go first."""
+
+    images: tuple[Judged, ...]
+    snapshots: tuple[str, ...]
+    versions: tuple[TemplateVersion, ...]
+    recipes: tuple[str, ...]
+    """Every recipe that the account has an AMI or a snapshot of, whether it was asked for or not."""
+
+    @property
+    def going(self) -> tuple[Judged, ...]:
+        """The AMIs that go."""
+        return tuple(image for image in self.images if not image.reasons)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to remove."""
+        return not (self.going or self.snapshots or self.versions)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as JSON's types."""
+        return {
+            "remove": [image.as_dict() for image in self.going],
+            "keep": [image.as_dict() for image in self.images if image.reasons],
+            "snapshots": list(self.snapshots),
+            "launch_template_versions": [[v.template_id, v.number] for v in self.versions],
+        }
+
+
+def plan_prune(clients: Clients, rules: Rules, now: dt.datetime) -> PrunePlan:
+    """Look at the account and say what goes. Raises botocore's errors: what cannot be seen is not removed."""
+    everything = _all_images(clients)
+    images = [image for image in everything if _is_ours(image)]
+    chosen = [image for image in images if _recipe(image) in rules.recipes or not rules.recipes]
+    uses = find_uses(clients)
+    versions = _superfluous(uses, rules)
+    newest = _newest(clients, chosen, rules.keep)
+    judged = tuple(
+        sorted(
+            (_judged(clients, image, uses, versions, newest, rules, now) for image in chosen),
+            key=lambda one: (one.recipe, one.made),
+        )
+    )
+    shots = _own_snapshots(clients)
+    recipes = {tags.tags_of(thing)[tags.RECIPE] for thing in (*images, *shots)}
+    return PrunePlan(judged, tuple(_orphans(shots, everything, rules, now)), versions, tuple(sorted(recipes)))
+
+
+def own_images(clients: Clients) -> list[ImageTypeDef]:
+    """Return the account's AMIs of Ingot, disabled and deprecated ones included."""
+    return [image for image in _all_images(clients) if _is_ours(image)]
+
+
+def _all_images(clients: Clients) -> list[ImageTypeDef]:
+    """Return the account's AMIs, Ingot's or not: any of them may stand on a snapshot of Ingot's."""
+    found: list[ImageTypeDef] = []
+    pages = clients.ec2.get_paginator("describe_images")
+    for page in pages.paginate(Owners=["self"], IncludeDisabled=True, IncludeDeprecated=True):
+        found.extend(page["Images"])
+    return found
+
+
+def _is_ours(thing: Mapping[str, Any]) -> bool:
+    told = tags.tags_of(thing)
+    return all(told.get(key) for key in OURS)
+
+
+def _recipe(image: Mapping[str, Any]) -> str:
+    return tags.tags_of(image).get(tags.RECIPE, "")
+
+
+def made_at(image: Mapping[str, Any]) -> dt.datetime:
+    """Return when an AMI was registered."""
+    return dt.datetime.fromisoformat(str(image["CreationDate"]).replace("Z", "+00:00"))
+
+
+def _newest(clients: Clients, images: Sequence[ImageTypeDef], keep: int) -> frozenset[str]:
+    """Return the newest AMIs of each recipe that the registry names, ``keep`` of each."""
+    named: set[str] = set()
+    for page in clients.ssm.get_paginator("get_parameters_by_path").paginate(Path="/ingot", Recursive=True):
+        named |= {parameter["Value"] for parameter in page["Parameters"]}
+    of_recipe: dict[str, list[ImageTypeDef]] = defaultdict(list)
+    for image in images:
+        if image["ImageId"] in named and image["State"] == "available":
+            of_recipe[_recipe(image)].append(image)
+    return frozenset(
+        image["ImageId"]
+        for group in of_recipe.values()
+        for image in sorted(group, key=made_at, reverse=True)[:keep]
+    )
+
+
+def _superfluous(uses: Uses, rules: Rules) -> tuple[TemplateVersion, ...]:
+    """Return the versions of fleets' launch templates that are not among the newest, and that nothing names."""
+    if rules.versions is None:
+        return ()
+    of_template: dict[str, list[TemplateVersion]] = defaultdict(list)
+    for version in uses.versions:
+        if version.ours:
+            of_template[version.template_id].append(version)
+    return tuple(
+        version
+        for group in of_template.values()
+        for version in sorted(group, key=lambda v: v.number, reverse=True)[rules.versions :]
+        if not (version.default or version.latest)
+        and (version.template_id, version.number) not in uses.wanted_versions
+    )
+
+
+def _judged(
+    clients: Clients,
+    image: ImageTypeDef,
+    uses: Uses,
+    going: Sequence[TemplateVersion],
+    newest: frozenset[str],
+    rules: Rules,
+    now: dt.datetime,
+) -> Judged:
+    told = tags.tags_of(image)
+    reasons = list(reasons_of(image["ImageId"], uses, going))
+    if image["ImageId"] in newest:
+        reasons.append(f"one of the newest {rules.keep} of {told[tags.RECIPE]}")
+    if now - made_at(image) < rules.min_age:
+        reasons.append(f"younger than {rules.min_age.days} days")
+    if told.get(tags.STATE) == tags.IN_PROGRESS:
+        reasons.append("is being published, or was left by a publish that died: the next publish removes it")
+    if str(image.get("DeregistrationProtection", "")).startswith("enabled"):
+        reasons.append("is protected from deregistration")
+    # One call for each AMI: asked last, and only of those that would go.
+    if not reasons and (shared := shared_with(clients, image)):
+        reasons.append(f"is shared with {shared}")
+    return Judged(
+        image["ImageId"],
+        told.get(tags.RECIPE, ""),
+        told.get(tags.DIGEST, ""),
+        made_at(image),
+        tuple(_snapshots_of(image)),
+        tuple(reasons),
+    )
+
+
+def reasons_of(ami_id: str, uses: Uses, going: Sequence[TemplateVersion] = ()) -> Iterator[str]:
+    """Say who uses an AMI, launch template versions that are ``going`` left out."""
+    yield from (f"used by {user}" for user in uses.by_ami.get(ami_id, ()))
+    yield from (
+        f"used by {version}" for version in uses.versions if version.ami_id == ami_id and version not in going
+    )
+
+
+def _snapshots_of(image: Mapping[str, Any]) -> Iterator[str]:
+    for mapping in image.get("BlockDeviceMappings", []):
+        if "SnapshotId" in mapping.get("Ebs", {}):
+            yield mapping["Ebs"]["SnapshotId"]
+
+
+def _own_snapshots(clients: Clients) -> list[SnapshotTypeDef]:
+    """Return the account's snapshots of Ingot."""
+    pages = clients.ec2.get_paginator("describe_snapshots")
+    return [
+        shot
+        for page in pages.paginate(OwnerIds=["self"], Filters=OF_INGOT)
+        for shot in page["Snapshots"]
+        if _is_ours(shot)
+    ]
+
+
+def _orphans(
+    shots: Sequence[SnapshotTypeDef], images: Sequence[ImageTypeDef], rules: Rules, now: dt.datetime
+) -> Iterator[str]:
+    """Give the snapshots of Ingot that no AMI uses: someone deregistered it and left them."""
+    used = {snapshot for image in images for snapshot in _snapshots_of(image)}
+    for shot in shots:
+        told = tags.tags_of(shot)
+        if rules.recipes and told[tags.RECIPE] not in rules.recipes:
+            continue
+        # One in progress has no AMI yet; what a dead publish left, the next publish removes.
+        old = now - shot["StartTime"] >= max(rules.min_age, OLD)
+        if shot["SnapshotId"] not in used and old and told.get(tags.STATE) != tags.IN_PROGRESS:
+            yield shot["SnapshotId"]

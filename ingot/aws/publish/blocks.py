@@ -1,0 +1,126 @@
+"""The blocks of a disk image, as its manifest lists them and as they are read from the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ingot.bake.instance.blocks import (
+    BLOCK_SIZE,
+    changed,
+    written,
+)
+from ingot.errors import PublishError
+
+GIB = 1 << 30
+ZERO_BLOCK = bytes(BLOCK_SIZE)
+ZERO_DIGEST = hashlib.sha256(ZERO_BLOCK).hexdigest()
+
+
+@dataclass(frozen=True)
+class BlockMap:
+    """The SHA-256 (hex) of each 512 KiB block of a disk in order, None for a block of zeros; ``size`` in bytes."""
+
+    size: int
+    digests: tuple[str | None, ...]
+    root_digest: str
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> BlockMap:
+        """Read a manifest's ``disk`` section; raise PublishError when it contradicts itself."""
+        disk = manifest["disk"]
+        blocks = cls(int(disk["size"]), tuple(disk["blocks"]), str(disk["root_digest"]))
+        if disk["block_size"] != BLOCK_SIZE or len(blocks.digests) != -(-blocks.size // BLOCK_SIZE):
+            raise PublishError(
+                f"the manifest lists {len(blocks.digests)} blocks of {disk['block_size']} bytes for a disk of "
+                f"{blocks.size} bytes; expected {-(-blocks.size // BLOCK_SIZE)} of {BLOCK_SIZE}"
+            )
+        if blocks.computed_root() != blocks.root_digest:
+            raise PublishError(
+                "the manifest's root digest is not that of its blocks: the manifest was changed"
+            )
+        return blocks
+
+    @property
+    def gib(self) -> int:
+        """The size of the volume in GiB, rounded up."""
+        return max(1, -(-self.size // GIB))
+
+    def digest(self, index: int) -> str:
+        """Return the digest of a block, zeros or not."""
+        return self.digests[index] or ZERO_DIGEST
+
+    def computed_root(self) -> str:
+        """Return the SHA-256 over the raw digests of all blocks in order (EBS's LINEAR aggregation)."""
+        return linear_digest([self.digest(index) for index in range(len(self.digests))]).hex()
+
+    def written(self) -> list[int]:
+        """Return the indexes of the blocks that are not all zeros."""
+        return written(self.digests)
+
+    def changed_since(self, parent: BlockMap) -> list[int]:
+        """Return the indexes of the blocks that differ from the parent's, newly zeroed ones included."""
+        return changed(self.digests, parent.digests)
+
+    @classmethod
+    def empty(cls, size: int) -> BlockMap:
+        """Return the blocks of a disk of ``size`` bytes that is not baked yet; it has no root digest."""
+        return cls(size, (None,) * -(-size // BLOCK_SIZE), "")
+
+
+def disk_size(head: bytes) -> int | None:
+    """Return where the partition table ends, in bytes, by the first KiB of a disk; None without a table.
+
+    A volume has whole GiB, the disk may be smaller (UEFI 2.10, section 5.3.2: GPT header, AlternateLBA).
+    """
+    if head[512:520] != b"EFI PART":
+        return None
+    return (int(struct.unpack_from("<Q", head, 512 + 32)[0]) + 1) * 512
+
+
+def linear_digest(digests: list[str]) -> bytes:
+    """Return the SHA-256 over raw digests in the order given: EBS's LINEAR checksum aggregation."""
+    return hashlib.sha256(b"".join(bytes.fromhex(digest) for digest in digests)).digest()
+
+
+class DiskReader:
+    """Reads a disk's blocks and holds each against the manifest. Safe to use from several threads."""
+
+    def __init__(self, path: Path, blocks: BlockMap) -> None:
+        self._path = path
+        self._blocks = blocks
+        self._descriptor = os.open(path, os.O_RDONLY)
+        size = os.fstat(self._descriptor).st_size
+        if size != blocks.size:
+            os.close(self._descriptor)
+            raise PublishError(
+                f"{path} has {size} bytes, its manifest says {blocks.size}", hint="bake the image again"
+            )
+
+    def __enter__(self) -> DiskReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def read(self, index: int) -> tuple[bytes, bytes]:
+        """Return a block, padded with zeros to 512 KiB, and its raw SHA-256.
+
+        Raises PublishError when the data is not what the manifest says: the disk was changed after the bake.
+        """
+        if index >= len(self._blocks.digests):
+            return ZERO_BLOCK, bytes.fromhex(ZERO_DIGEST)
+        data = os.pread(self._descriptor, BLOCK_SIZE, index * BLOCK_SIZE).ljust(BLOCK_SIZE, b"\0")
+        found, expected = hashlib.sha256(data).hexdigest(), self._blocks.digest(index)
+        if found != expected:
+            raise PublishError(
+                f"block {index} of {self._path} has SHA-256 {found}, its manifest says {expected}: "
+                "the disk was changed after the bake",
+                hint="remove the image from the store and bake it again",
+            )
+        return data, bytes.fromhex(found)

@@ -1,0 +1,112 @@
+"""What a publish needs of a baked image, and where it is to be published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ingot.aws.publish.blocks import GIB, BlockMap
+from ingot.aws.session import tags
+
+Progress = Callable[[str], None]
+
+
+class DiskImage(Protocol):
+    """A baked image: `ingot.store` gives it."""
+
+    @property
+    def disk(self) -> Path:
+        """The raw disk."""
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest, as its JSON file holds it."""
+
+    @property
+    def digest(self) -> str:
+        """The recipe digest."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published image. ``reused``: the AMI was there before; ``blocks_sent`` is then 0."""
+
+    ami_id: str
+    snapshot_id: str
+    recipe: str
+    digest: str
+    root_digest: str
+    blocks_sent: int = 0
+    reused: bool = False
+
+    def as_dict(self) -> dict[str, str]:
+        """Return what scripts and the CDK asset need."""
+        return {
+            "ami": self.ami_id,
+            "snapshot": self.snapshot_id,
+            "digest": self.digest,
+            "root_digest": self.root_digest,
+        }
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The image that is being published: the facts of its manifest that AWS gets to see."""
+
+    recipe: str
+    digest: str
+    version: str
+    architecture: str
+    blocks: BlockMap
+    manifest: Mapping[str, Any]
+    # Those of our own disks; an image on a base AMI has the base's.
+    root_device: str = "/dev/xvda"
+    boot_mode: str = "uefi"
+
+    @classmethod
+    def of(cls, image: DiskImage) -> Subject:
+        """Read them from the manifest; raises PublishError when its block list contradicts itself."""
+        manifest = image.manifest
+        return cls(
+            recipe=str(manifest["name"]),
+            digest=image.digest,
+            version=str(manifest["version"]),
+            architecture={"amd64": "x86_64"}.get(manifest["architecture"], str(manifest["architecture"])),
+            blocks=BlockMap.of(manifest),
+            manifest=manifest,
+        )
+
+    @classmethod
+    def announced(cls, plan: Mapping[str, Any]) -> Subject:
+        """Read them from the plan of an image that is not baked yet: its blocks are unknown, so it has no root digest.
+
+        What is made on a base AMI is a whole volume: its size is rounded up to GiB.
+        """
+        size = int(plan["root_volume"]["size"])
+        return cls(
+            recipe=str(plan["name"]),
+            digest=str(plan["recipe_digest"]),
+            version=str(plan["version"]),
+            architecture=str(plan["architecture"]),
+            blocks=BlockMap.empty(-(-size // GIB) * GIB if "base" in plan else size),
+            manifest={},
+        )
+
+    def ami_name(self, publish_id: str) -> str:
+        """Return the AMI's name. It has to be unique in an account and region, where several machines may publish one digest."""
+        return f"ingot/{self.recipe}/{self.version}/{publish_id[:12]}"
+
+    def tags(self, publish_id: str) -> dict[str, str]:
+        """Return the tags of everything that this publish makes."""
+        known = {tags.ROOT_DIGEST: self.blocks.root_digest} if self.blocks.root_digest else {}
+        return {
+            "Name": f"ingot {self.recipe} {self.version}",
+            tags.RECIPE: self.recipe,
+            tags.DIGEST: self.digest,
+            tags.VERSION: self.version,
+            **known,
+            tags.PUBLISH_ID: publish_id,
+            tags.STATE: tags.IN_PROGRESS,
+        }

@@ -1,0 +1,78 @@
+"""Which snapshot a new one can be the child of, so that only the blocks that differ travel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ingot.aws.publish.blocks import BlockMap
+from ingot.aws.publish.image import Subject
+from ingot.aws.session import tags
+from ingot.errors import PublishError
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import SnapshotTypeDef
+
+    from ingot.aws.session.clients import Clients
+
+# How many of the recipe's newest snapshots are looked at: the best parent is nearly always the newest one,
+# but after a roll-back it is an older one.
+CANDIDATES = 5
+ManifestOf = Callable[[str], Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A completed snapshot of the same recipe, and what its blocks hold."""
+
+    snapshot_id: str
+    blocks: BlockMap
+
+
+def find_parent(clients: Clients, subject: Subject, manifest_of: ManifestOf) -> Parent | None:
+    """Return the published snapshot of the same recipe that has the most blocks in common; None when none will do."""
+    parents = candidates(clients, subject, manifest_of)
+    return min(parents, key=lambda parent: len(subject.blocks.changed_since(parent.blocks)), default=None)
+
+
+def candidates(clients: Clients, subject: Subject, manifest_of: ManifestOf) -> list[Parent]:
+    """Return published snapshots of the same recipe that will do as a parent, the newest first.
+
+    One will do when it is complete, of the same volume size, of an encryption that a child may inherit (where the account encrypts
+    by default an unencrypted parent is refused), and when ``manifest_of`` its recipe digest knows its blocks.
+    """
+    wanted = {tags.RECIPE: subject.recipe, tags.STATE: tags.PUBLISHED}
+    found: list[SnapshotTypeDef] = []
+    pages = clients.ec2.get_paginator("describe_snapshots")
+    for page in pages.paginate(OwnerIds=["self"], Filters=tags.tag_filters(wanted)):
+        found.extend(page["Snapshots"])
+    if not found:
+        return []
+    encrypts = bool(clients.ec2.get_ebs_encryption_by_default().get("EbsEncryptionByDefault", False))
+    fitting = [
+        shot
+        for shot in sorted(found, key=lambda shot: shot["StartTime"], reverse=True)
+        if shot["State"] == "completed"
+        and shot["VolumeSize"] == subject.blocks.gib
+        and shot.get("StorageTier", "standard") == "standard"
+        and (shot.get("Encrypted", False) or not encrypts)
+    ]
+    parents = [_parent(shot, manifest_of) for shot in fitting[:CANDIDATES]]
+    return [parent for parent in parents if parent is not None]
+
+
+def _parent(shot: SnapshotTypeDef, manifest_of: ManifestOf) -> Parent | None:
+    """Return a snapshot with its blocks; None when its manifest is unknown here, or is not that of these blocks."""
+    told = tags.tags_of(shot)
+    manifest = manifest_of(told.get(tags.DIGEST, ""))
+    if manifest is None:
+        return None
+    try:
+        blocks = BlockMap.of(manifest)
+    except PublishError:
+        # A damaged manifest of an old image costs a full upload, not the publish.
+        return None
+    if blocks.root_digest != told.get(tags.ROOT_DIGEST):
+        return None
+    return Parent(shot["SnapshotId"], blocks)

@@ -1,0 +1,1 @@
+"""How Ingot talks to AWS: clients, retries, waiting, errors in words, tags."""

@@ -1,0 +1,136 @@
+"""The AWS clients that Ingot uses, made when first asked for, with one policy of timeouts and retries.
+
+Making a client costs 50 to 200 ms (botocore reads the service's model), so `ingot publish` with nothing to do
+must not make the ones it does not need.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+
+from ingot.errors import InputError
+
+if TYPE_CHECKING:
+    from mypy_boto3_autoscaling import AutoScalingClient
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_ebs import EBSClient
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_sts import STSClient
+
+# How many blocks travel at a time, to and from EBS. Memory: about three copies of 512 KiB for each. 32 streams at
+# 20 ms a block are 1,600 blocks/s, above the quota of 1,000 PutSnapshotBlock requests a second for an account.
+BLOCK_STREAMS = 32
+
+# Control-plane calls: botocore's standard retries (backoff with jitter, throttling and 5xx), five attempts in all.
+CONTROL = Config(
+    connect_timeout=10,
+    read_timeout=60,
+    retries={"mode": "standard", "total_max_attempts": 5},
+    user_agent_extra="ingot",
+)
+# Blocks: one attempt each; `ingot.aws.session.retry` does the rest, with one budget for the whole transfer. Retries inside
+# retries, without short timeouts, are what stalled coldsnap's uploads (its issues 362 and 437).
+BLOCKS = Config(
+    connect_timeout=5,
+    read_timeout=20,
+    retries={"mode": "standard", "total_max_attempts": 1},
+    max_pool_connections=BLOCK_STREAMS,
+    user_agent_extra="ingot",
+)
+
+
+class Clients:
+    """The clients of one region and account. Endpoint and credentials come from the usual AWS environment."""
+
+    def __init__(self, session: boto3.Session, *, endpoint_url: str | None = None) -> None:
+        self._session = session
+        self._endpoint_url = endpoint_url
+
+    @property
+    def region(self) -> str:
+        """The region's name, such as ``us-east-1``."""
+        return self._session.region_name or "us-east-1"
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether AWS's APIs are answered on this machine: by the local cloud."""
+        return urlsplit(self.sts.meta.endpoint_url).hostname in ("localhost", "127.0.0.1", "::1")
+
+    @cached_property
+    def ec2(self) -> EC2Client:
+        """EC2: AMIs, snapshots, instances."""
+        return self._session.client("ec2", config=CONTROL, endpoint_url=self._endpoint_url)
+
+    @cached_property
+    def ebs(self) -> EBSClient:
+        """EBS direct: the blocks of snapshots."""
+        return self._session.client("ebs", config=BLOCKS, endpoint_url=self._endpoint_url)
+
+    @cached_property
+    def s3(self) -> S3Client:
+        """S3: the bundles of builders, and their manifests."""
+        return self._session.client("s3", config=CONTROL, endpoint_url=self._endpoint_url)
+
+    @cached_property
+    def logs(self) -> CloudWatchLogsClient:
+        """CloudWatch Logs: what builders say."""
+        return self._session.client("logs", config=CONTROL, endpoint_url=self._endpoint_url)
+
+    @cached_property
+    def ssm(self) -> SSMClient:
+        """Systems Manager: the registry's parameters."""
+        return self._session.client("ssm", config=CONTROL, endpoint_url=self._endpoint_url)
+
+    @cached_property
+    def sts(self) -> STSClient:
+        """STS: which account this is."""
+        return self._session.client("sts", config=CONTROL, endpoint_url=self._endpoint_url)
+
+    @cached_property
+    def cloudformation(self) -> CloudFormationClient:
+        """CloudFormation: the outputs of the deployed stacks."""
+        return self._session.client("cloudformation", config=CONTROL, endpoint_url=self._endpoint_url)
+
+    @cached_property
+    def autoscaling(self) -> AutoScalingClient:
+        """Auto Scaling: the fleet."""
+        return self._session.client("autoscaling", config=CONTROL, endpoint_url=self._endpoint_url)
+
+    @cached_property
+    def elbv2(self) -> ElasticLoadBalancingv2Client:
+        """Elastic Load Balancing: the health of the fleet's targets."""
+        return self._session.client("elbv2", config=CONTROL, endpoint_url=self._endpoint_url)
+
+
+def connect(*, region: str | None = None, endpoint_url: str | None = None) -> Clients:
+    """Return the clients of ``region`` (default: AWS_REGION, else AWS_DEFAULT_REGION, else the profile's).
+
+    boto3 does not read AWS_REGION. The aws and cdk commands do, and before the others: all must mean the same region.
+    Raises InputError when none is named: nothing has been asked by then.
+    """
+    session = boto3.Session(region_name=region or os.environ.get("AWS_REGION") or None)
+    if session.region_name is None:
+        raise InputError(
+            "no AWS region is named", hint='set AWS_REGION, or use the local cloud: eval "$(ingot cloud env)"'
+        )
+    return Clients(session, endpoint_url=endpoint_url)
+
+
+def require_account(clients: Clients, account: str, who: str) -> None:
+    """Raise InputError unless the credentials are of ``account``, which ``who`` names; botocore's errors when AWS does not say."""
+    found = clients.sts.get_caller_identity()["Account"]
+    if found != account:
+        raise InputError(
+            f"the credentials in use are of the account {found}; expected {account}, which {who} names",
+            hint="choose other credentials, say by AWS_PROFILE: images are published with them, not with the roles of the CDK",
+        )

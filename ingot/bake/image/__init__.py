@@ -1,0 +1,1 @@
+"""What a recipe puts into an image, and what every image carries."""

@@ -1,0 +1,128 @@
+#!/usr/bin/perl
+# The inventory: what is in this clone, as digests, one line on the console. Reads only. ingot/bake/tree/inventory.py computes
+# the same texts from the tree of a bake; a test holds the two together.
+use strict;
+use warnings;
+use Config;
+use lib '/usr/lib/ingot';
+use Ingot;
+
+my $MOST_DIFFERENCES = 20;
+my %TYPE = (0100000 => 'f', 0040000 => 'd', 0120000 => 'l', 0020000 => 'c', 0060000 => 'b', 0010000 => 'p');
+my %volatile = map { $_ => 1 } split /\n/, Ingot::read_file("$Ingot::LIBRARY/volatile");
+
+my (%line_of, @to_hash, %link_of);
+# lgetxattr(2) by its number: perl-base has no function for it. (Linux: syscall_64.tbl; asm-generic/unistd.h)
+my $lgetxattr = $Config{archname} =~ /^x86_64/ ? 192 : $Config{archname} =~ /^aarch64/ ? 9 : die "unknown: $Config{archname}\n";
+
+# The capabilities of a file in hex; nothing for one without.
+sub capabilities {
+    my ($path) = @_;
+    my ($name, $value) = ('security.capability', "\0" x 64);
+    my $length = syscall $lgetxattr, $path, $name, $value, 64;
+    return $length > 0 ? unpack('H*', substr $value, 0, $length) : ();
+}
+
+sub walk {
+    my ($path, $device) = @_;
+    my @stat = lstat($path eq '' ? '/' : $path) or return;
+    my $type = $TYPE{ $stat[2] & 0170000 } or return;
+    my $name = Ingot::escape($path eq '' ? '/' : $path);
+    my $link = $type eq 'l' ? readlink $path : undef;
+    $link_of{$path} = $link if $type eq 'l';
+    push @to_hash, $path if $type eq 'f';
+    $line_of{$path} = [$name, $type, sprintf('%04o', $stat[2] & 07777), $stat[4], $stat[5], $type eq 'f' ? $stat[7] : 0,
+        $type eq 'l' ? Ingot::escape($link) : '-', $type eq 'f' ? capabilities($path) : ()];
+    return if $type ne 'd' || $stat[0] != $device;
+    opendir my $directory, ($path eq '' ? '/' : $path) or return;
+    for my $entry (readdir $directory) {
+        next if $entry eq '.' || $entry eq '..' || $volatile{"$path/$entry"};
+        walk("$path/$entry", $device);
+    }
+    closedir $directory;
+}
+
+sub hash_files {
+    while (my @some = splice @to_hash, 0, 400) {
+        open my $sums, '-|', 'sha256sum', '--zero', '--', @some or die "sha256sum: $!\n";
+        local $/ = "\0";
+        while (my $sum = <$sums>) {
+            chomp $sum;
+            my $path = substr $sum, 66;
+            $line_of{$path}[6] = substr $sum, 0, 64 if $line_of{$path};
+        }
+        close $sums;
+    }
+}
+
+sub text { return join '', map { "$_\n" } sort @_ }
+
+sub packages {
+    my @lines;
+    for my $paragraph (split /\n\n+/, Ingot::read_file('/var/lib/dpkg/status')) {
+        my %field = $paragraph =~ /^(Package|Version|Architecture|Status): (.*)$/mg;
+        push @lines, join "\t", @field{qw(Package Version Architecture Status)} if $field{Package};
+    }
+    return text(@lines);
+}
+
+sub users {
+    my %state;
+    for (split /\n/, Ingot::read_file('/etc/shadow')) {
+        my ($name, $password) = split /:/;
+        $state{$name} = !defined $password || $password eq '' ? 'empty' : $password =~ /^[!*]/ ? 'locked' : 'password';
+    }
+    my @lines = grep { length } split /\n/, Ingot::read_file('/etc/passwd');
+    return text(map { "$_\t" . ($state{ (split /:/)[0] } // 'none') } @lines);
+}
+
+sub services {
+    my $directory = '/etc/systemd/system/';
+    return text(map { Ingot::escape($_) . "\t" . Ingot::escape($link_of{$_}) } grep { index($_, $directory) == 0 } keys %link_of);
+}
+
+# Names what differs from the image's own list: the list of the layer below, and on it the list of what the recipe changed.
+sub differences {
+    my %known;
+    for my $name ('base', 'image') {
+        for (split /\n/, Ingot::read_file("$Ingot::LIBRARY/baseline/$name")) {
+            my ($path) = split /\t/;
+            if ($_ eq "$path\tremoved") { delete $known{$path} } else { $known{$path} = $_ }
+        }
+    }
+    my @found;
+    for my $fields (values %line_of) {
+        my $line = join "\t", @$fields;
+        my $old = delete $known{ $fields->[0] };
+        push @found, "$fields->[0] " . (defined $old ? 'changed' : 'added') if !defined $old || $old ne $line;
+    }
+    @found = sort @found, map { "$_ removed" } keys %known;
+    my $more = @found - $MOST_DIFFERENCES;
+    return $more > 0 ? (@found[0 .. $MOST_DIFFERENCES - 1], "…and $more more") : @found;
+}
+
+# When it was made, so that an old line is not taken for a new one: taken before the first file is read.
+my $time = time;
+my ($uptime) = Ingot::read_file('/proc/uptime') =~ /^(\d+)/;
+my $kernel = Ingot::read_file('/proc/sys/kernel/osrelease');
+walk('', (lstat '/')[0]);
+hash_files();
+my %section = (
+    os => Ingot::read_file('/etc/os-release') . "KERNEL=$kernel",
+    packages => packages(),
+    users => users(),
+    groups => text(grep { length } split /\n/, Ingot::read_file('/etc/group')),
+    files => text(map { join "\t", @$_ } values %line_of),
+    services => services(),
+);
+if (@ARGV && $ARGV[0] eq '--text') {    # for people who want to see what a digest is made of
+    print $section{ $ARGV[1] } // die "no section $ARGV[1]\n";
+    exit 0;
+}
+my $sections = join ',', map { "\"$_\":\"" . Ingot::sha256($section{$_}) . '"' } sort keys %section;
+my $differs = join ',', map { Ingot::json_string($_) } differences();
+my $print = @ARGV && $ARGV[0] eq '--print';
+my $json = '{"boot":' . Ingot::json_string(Ingot::boot_id()) . ",\"differs\":[$differs],\"digest\":" . Ingot::json_string(Ingot::image('digest'))
+    . ',"recipe":' . Ingot::json_string(Ingot::image('recipe')) . ",\"sections\":{$sections},\"sequence\":"
+    . ($print ? 0 : Ingot::next_number()) . ",\"time\":$time,\"uptime\":" . ($uptime // 0) . '}';
+if ($print) { print "$json\n" } else { Ingot::report('ingot-inventory', $json) }

@@ -1,0 +1,121 @@
+"""Sealing a tree: what the bake left in it that is no part of the image goes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import AbstractSet, Iterable, List, Tuple
+
+from ingot.bake.runtime.chroot import in_root, inside
+from ingot.errors import BakeError
+
+# fmt: off
+# Emptied of everything but their directories, which packages made and services expect.
+EMPTIED: Tuple[str, ...] = ("var/log", "var/lib/apt/lists", "var/cache/apt", "var/cache/dnf", "var/cache/yum", "var/cache/ldconfig", "var/cache/man", "var/tmp", "var/backups")
+# Taken away, as glob patterns.
+REMOVED: Tuple[str, ...] = (
+    "etc/ssh/ssh_host_*", "var/lib/dbus/machine-id", "var/lib/systemd/random-seed", "var/lib/systemd/credential.secret", "var/lib/systemd/timers/*",
+    "var/lib/systemd/timesync/clock", "var/lib/dhcp/*.leases", "var/lib/NetworkManager/*.lease", "etc/.pwd.lock",
+    "etc/passwd-", "etc/group-", "etc/shadow-", "etc/gshadow-", "etc/subuid-", "etc/subgid-", "var/lib/dpkg/*-old", "var/cache/debconf/*-old",
+    "var/lib/dpkg/available", "var/lib/dpkg/lock*", "var/lib/dpkg/triggers/Lock", "var/lib/ucf/*.[0-9]", "root/.*_history", "root/.zhistory", "root/.history", "root/.wget-hsts",
+    "root/.cache", "home/*/.*_history", "home/*/.zhistory", "home/*/.history", "home/*/.cache", "var/lib/cloud", "var/lib/update-notifier/*",
+)
+# fmt: on
+_WILD = re.compile(r"[*?[]")
+# Directories on which something is mounted in a running system.
+MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp")
+
+
+def seal(root: Path, *, epoch: int, declared: Iterable[str] = ()) -> None:
+    """Remove the traces of the bake from ``root``: machine identity, keys, logs, caches, histories, backups, dates of passwords.
+
+    ``declared`` are the targets of the recipe's files, which are no traces: they stay.
+    Links are followed inside the root alone: what is removed is the image's, never this machine's.
+    The time of every file is not set here but in the list of entries, which is what the disk is written from.
+    """
+    kept = {in_root(root, path) for path in declared}
+    for directory in EMPTIED:
+        for place in _found(root, directory):
+            _empty(place, kept)
+    for pattern in REMOVED:
+        for path in _found(root, pattern):
+            _remove(path, kept)
+    for name in MOUNT_POINTS:
+        _clear(root / name)
+    # Empty, not missing: systemd then makes one for each clone, and does not take the boot for a first boot with presets (machine-id(5)).
+    machine_id = in_root(root, "/etc/machine-id")
+    machine_id.unlink(missing_ok=True)
+    machine_id.write_text("")
+    machine_id.chmod(0o444)
+    for shadow in _found(root, "etc/shadow"):
+        _fix_shadow(in_root(root, inside(root, shadow), follow=True), day=epoch // 86400)
+    _fix_resolver(root, kept)
+
+
+def _found(root: Path, pattern: str) -> List[Path]:
+    """Return what is there of ``pattern``, sorted: every directory on the way with its links followed inside the root.
+
+    The engine does not run inside the root, so pathlib's own glob would follow a link such as /home -> /srv/home to this machine's.
+    """
+    places = [root]
+    for part in pattern.split("/"):
+        below = []
+        for place in places:
+            try:
+                directory = in_root(root, inside(root, place), follow=True)
+            except BakeError:  # links in a circle: nothing is there
+                continue
+            if not directory.is_dir():
+                continue
+            if _WILD.search(part):
+                names = sorted(name for name in os.listdir(directory) if fnmatchcase(name, part))  # noqa: PTH208 - names alone
+            else:
+                names = [part] if os.path.lexists(directory / part) else []
+            below += [directory / name for name in names]
+        places = below
+    return places
+
+
+def _empty(directory: Path, kept: AbstractSet[Path]) -> None:
+    if directory.is_dir() and not directory.is_symlink():
+        for path in list(directory.rglob("*")):
+            if path not in kept and (path.is_symlink() or not path.is_dir()):
+                path.unlink()
+
+
+def _remove(path: Path, kept: AbstractSet[Path] = frozenset()) -> None:
+    """Remove a path with all below it, but for what is ``kept`` and the directories that lead there."""
+    is_directory = path.is_dir() and not path.is_symlink()
+    if is_directory and any(path == one or path in one.parents for one in kept):
+        for child in list(path.iterdir()):
+            _remove(child, kept)
+    elif is_directory:
+        shutil.rmtree(path)
+    elif path not in kept:
+        path.unlink()
+
+
+def _clear(directory: Path) -> None:
+    if directory.is_dir() and not directory.is_symlink():
+        for path in list(directory.iterdir()):
+            _remove(path)
+
+
+def _fix_shadow(shadow: Path, *, day: int) -> None:
+    """Set the day of every password's last change, which is the day of the bake, to the image's own: shadow(5), field 3."""
+    if not shadow.is_file():
+        return
+    rows = [line.split(":") for line in shadow.read_text().splitlines()]
+    text = "".join(":".join([*row[:2], str(day), *row[3:]]) + "\n" for row in rows)
+    if text != shadow.read_text():
+        shadow.write_text(text)
+
+
+def _fix_resolver(root: Path, kept: AbstractSet[Path]) -> None:
+    """Take the builder's resolver away; keep a link, which is the image's own resolver, and the recipe's."""
+    file = in_root(root, "/etc/resolv.conf")
+    if file not in kept and file.is_file() and not file.is_symlink():
+        file.unlink()

@@ -1,0 +1,151 @@
+"""The work of a builder instance: packages, bake, blocks, manifest. ``python -m ingot.bake.instance JOB DIRECTORY``.
+
+The job is JSON, as ``ingot.aws.builder.job`` writes it; the directory holds the unpacked bundle: ``plan.json``, ``sources/``, ``parent.json``
+where the snapshot has a parent, and this package.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional
+
+from ingot.bake.instance.blocks import to_send
+from ingot.bake.instance.bootstrap import (
+    Credentials,
+    RefusedError,
+    Service,
+    UnreachableError,
+    console,
+    metadata,
+    told,
+)
+from ingot.bake.instance.live import bake_live, disk_of_root
+from ingot.bake.instance.packages import get_packages
+from ingot.bake.instance.report import Report
+from ingot.bake.instance.upload import Upload
+from ingot.bake.runtime.engine import bake, read_manifest
+from ingot.errors import IngotError
+
+
+class Builder:
+    """One job on one instance."""
+
+    def __init__(self, job: Mapping[str, Any], directory: Path) -> None:
+        self.job = job
+        self.directory = directory
+        self.output = directory / "output"
+        self._credentials = Credentials()
+        stream = metadata("meta-data/instance-id") or "unknown-instance"
+        self.report = Report(self._service("logs"), job["log_group"], stream)
+
+    def _service(self, name: str) -> Service:
+        return Service(name, self.job["region"], self._credentials)
+
+    def run(self) -> None:
+        """Do the job, with a line for each step; the last one says where the manifest is."""
+        times = {"start": time.time()}
+        self.report("start", f"the builder is up; {self._machine()}", uptime=_uptime())
+        plan = json.loads((self.directory / "plan.json").read_text(encoding="utf-8"))
+        s3 = self._service("s3")
+        packages = self.directory / "packages"
+        fetched = partial(self.report, "fetch")
+        get_packages(s3, self.job["bucket"], plan["packages"], packages, self.job["mirrors"], fetched)
+        times["fetched"] = time.time()
+        if "base" in plan:
+            manifest = bake_live(
+                plan, self.directory / "sources", self.directory, partial(self.report, "bake")
+            )
+            disk = disk_of_root()
+        else:
+            manifest = self._bake(plan, packages)
+            disk = self.output / "disk.raw"
+        times["baked"] = time.time()
+        sent = self._send(manifest["disk"]["blocks"], disk)
+        times["sent"] = time.time()
+        text = json.dumps(manifest, sort_keys=True).encode()
+        packed = gzip.compress(text, 6)
+        s3.call(
+            "PUT",
+            f"/{self.job['bucket']}/{self.job['manifest']}",
+            {"content-type": "application/gzip"},
+            packed,
+        )
+        self.report(
+            "done",
+            f"root digest {manifest['disk']['root_digest']}",
+            manifest_sha256=hashlib.sha256(text).hexdigest(),
+            sent=sent,
+            seconds=_spans(times),
+        )
+
+    def _bake(self, plan: Mapping[str, Any], packages: Path) -> Dict[str, Any]:
+        bake(
+            plan,
+            sources=self.directory / "sources",
+            packages=packages,
+            layers=self.directory / "layers",
+            output=self.output,
+            progress=partial(self.report, "bake"),
+        )
+        return read_manifest(self.output)
+
+    def _send(self, blocks: List[Optional[str]], disk: Path) -> int:
+        parent: Optional[List[Optional[str]]] = None
+        if (self.directory / "parent.json").exists():
+            parent = json.loads((self.directory / "parent.json").read_text(encoding="utf-8"))
+        indexes = to_send(blocks, parent, encrypted=bool(self.job["encrypted"]))
+        self.report("upload", f"{len(indexes)} of {len(blocks)} blocks travel")
+        progress = partial(self.report, "upload")
+        return Upload(self._service("ebs"), self.job["snapshot"], disk, blocks, indexes, progress).run()
+
+    def _machine(self) -> str:
+        kind = metadata("meta-data/instance-type") or "unknown type"
+        return f"{kind}, Python {sys.version.split()[0]}"
+
+    def failed(self, error: Exception) -> None:
+        """Say why the work ended."""
+        hint = error.hint if isinstance(error, IngotError) else None
+        message = error.message if isinstance(error, IngotError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, (RefusedError, UnreachableError)):
+            message = str(error)
+        self.report("failed", message[-4000:], hint=hint)
+
+
+def _uptime() -> float:
+    return float(Path("/proc/uptime").read_text().split()[0])
+
+
+def _spans(times: Mapping[str, float]) -> Dict[str, float]:
+    """Return how many seconds fetch, bake and upload took."""
+    return {
+        "fetch": round(times["fetched"] - times["start"], 1),
+        "bake": round(times["baked"] - times["fetched"], 1),
+        "upload": round(times["sent"] - times["baked"], 1),
+    }
+
+
+def main() -> int:
+    """Do the job that the command line names."""
+    try:
+        builder = Builder(json.loads(sys.argv[1]), Path(sys.argv[2]))
+    except Exception as error:  # noqa: BLE001 - as below; without a builder there is no log yet, only the console
+        console(told(1, "failed", f"the builder cannot begin: {type(error).__name__}: {error}"))
+        return 1
+    try:
+        builder.run()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it has to be told: nobody sees this machine
+        builder.failed(error)
+        return 1
+    finally:
+        builder.report.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

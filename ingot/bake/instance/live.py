@@ -1,0 +1,163 @@
+"""A recipe on the live root of a builder that booted the recipe's base AMI: packages, recipe, seal, manifest, blocks.
+
+The tree is reached through a second mount of the root file system, so that what is mounted on it (/proc, /run, /boot/efi) stays apart.
+When the tree is sealed the file system is made read-only, and the disk below it is read as it is: those are the blocks of the image.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import stat
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+
+from ingot.bake.hygiene.live import enforce_tree
+from ingot.bake.image.accounts import add_accounts
+from ingot.bake.image.files import place_files, targets
+from ingot.bake.image.machine import install_programs, set_locale_and_time, set_services, set_tests
+from ingot.bake.image.seal import seal
+from ingot.bake.instance.blocks import BLOCK_SIZE
+from ingot.bake.instance.live_manifest import VOLATILE, lasting, live_manifest
+from ingot.bake.instance.system_packages import install, stop_upgrades
+from ingot.bake.layers.upper import run_step, short
+from ingot.bake.runtime import mounts
+from ingot.bake.runtime.chroot import Chroot
+from ingot.bake.tree.inventory import BASELINE, base_baseline
+from ingot.bake.tree.tree import hash_files, scan
+from ingot.errors import BakeError
+
+Progress = Callable[[str], None]
+READ_ONLY_LIMIT = 60.0  # seconds in which the kernel must have made the root read-only
+READERS = 4
+BLKFLSBUF = 0x1261  # ioctl(2): write and forget what is cached of a block device; linux/fs.h
+
+
+def bake_live(plan: Mapping[str, Any], sources: Path, scratch: Path, progress: Progress) -> Dict[str, Any]:
+    """Put the recipe on this machine's root, seal it, make it read-only; return the manifest, whose blocks are those of the disk.
+
+    ``scratch`` must not lie on the root file system. Nothing can be written to the root any more after this. Raises BakeError.
+    """
+    root = scratch / "root"
+    root.mkdir()
+    mounts.bind(Path("/"), root)
+    stop_upgrades()
+    progress("taking the base's inventory")
+    before = hash_files(scan(root, live=True), live=True)
+    install(plan["install"], progress)
+    apply(plan, root, sources, progress)
+    quiet_logs()
+    progress("sealing")
+    finish(plan, root)
+    make_read_only(progress)
+    entries = hash_files(scan(root))
+    hygiene = enforce_tree(root, entries, plan, before, progress)
+    device = disk_of_root()
+    progress(f"reading {device}")
+    return live_manifest(plan, root, entries, before, os.uname().release, read_disk(device), hygiene)
+
+
+def apply(plan: Mapping[str, Any], root: Path, sources: Path, progress: Progress) -> None:
+    """Put onto ``root`` what the recipe says: accounts, files, settings, steps, services, and Ingot's own programs."""
+    epoch = int(plan["epoch"])
+    chroot = Chroot(root, epoch=epoch, online=True)
+    progress("applying the recipe")
+    add_accounts(root, plan["groups"], plan["users"], epoch=epoch)
+    place_files(root, plan["files"], sources)
+    chroot.mount()
+    try:
+        install_programs(chroot, VOLATILE)
+        set_tests(root, plan)
+        set_locale_and_time(chroot, plan)
+        for number, step in enumerate(plan["steps"], 1):
+            progress(f"step {number} of {len(plan['steps'])}: {short(step['run'])}")
+            run_step(chroot, step)
+        set_services(chroot, plan["services"])
+    finally:
+        chroot.unmount()
+
+
+def finish(plan: Mapping[str, Any], root: Path) -> None:
+    """Seal the tree, and leave in it the list of what it holds, by which a clone names what differs."""
+    seal(root, epoch=int(plan["epoch"]), declared=targets(plan))
+    baseline = root / BASELINE[1:]
+    baseline.mkdir(parents=True, exist_ok=True)
+    (baseline / "image").write_bytes(b"")
+    (baseline / "base").write_bytes(base_baseline(lasting(hash_files(scan(root, live=True), live=True))))
+
+
+def quiet_logs() -> None:
+    """Let the journal write to memory from now on: journalctl(1), --relinquish-var. A system without it has no such log."""
+    subprocess.run(
+        ["journalctl", "--relinquish-var"], check=False, stdin=subprocess.DEVNULL, capture_output=True
+    )
+
+
+def make_read_only(progress: Progress) -> None:
+    """Make all file systems read-only by the kernel's own emergency remount, and wait until the root is. Raises BakeError."""
+    progress("making the root read-only")
+    os.sync()
+    Path("/proc/sys/kernel/sysrq").write_text("1\n")
+    Path("/proc/sysrq-trigger").write_text("u")
+    end = time.monotonic() + READ_ONLY_LIMIT
+    while "ro" not in root_mount()[1].split(","):
+        if time.monotonic() > end:
+            raise BakeError("the kernel did not make the root file system read-only: something holds it open")
+        time.sleep(0.2)
+    os.sync()
+
+
+def root_mount() -> Tuple[str, str]:
+    """Return source and options of what is mounted at / (proc(5), /proc/self/mounts): the last line counts."""
+    found = ("", "")
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        source, place, _, options, *_ = line.split(" ")
+        if place == "/":
+            found = (source, options)
+    return found
+
+
+def disk_of_root() -> Path:
+    """Return the whole disk on which the root file system lies. Raises BakeError when it is on none."""
+    status = Path("/").stat()
+    number = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+    link = Path("/sys/dev/block") / number
+    if not link.exists():
+        raise BakeError(f"the root file system ({root_mount()[0]}) lies on no block device")
+    place = link.resolve()
+    if (place / "partition").exists():
+        place = place.parent
+    return Path("/dev") / place.name
+
+
+def read_disk(device: Path) -> "Tuple[int, List[Optional[str]], str]":
+    """Return size, digests of the blocks (None for zeros) and root digest of a disk."""
+    handle = os.open(device, os.O_RDONLY)
+    try:
+        if stat.S_ISBLK(os.fstat(handle).st_mode):
+            # The file system wrote to the partition; what udev or growpart once read of the whole disk is a cache apart.
+            fcntl.ioctl(handle, BLKFLSBUF)
+        size = os.lseek(handle, 0, os.SEEK_END)
+        empty = bytes(BLOCK_SIZE)
+        zeros = hashlib.sha256(empty).digest()
+
+        def digest(index: int) -> bytes:
+            data = os.pread(handle, BLOCK_SIZE, index * BLOCK_SIZE).ljust(BLOCK_SIZE, b"\0")
+            # Most of a disk is zeros, and to see that costs a fraction of a digest.
+            return zeros if data == empty else hashlib.sha256(data).digest()
+
+        with ThreadPoolExecutor(READERS) as pool:
+            digests = list(pool.map(digest, range(-(-size // BLOCK_SIZE))))
+    finally:
+        os.close(handle)
+    whole = hashlib.sha256(b"".join(digests)).hexdigest()
+    return size, [None if found == zeros else found.hex() for found in digests], whole
+
+
+def power_off() -> None:
+    """Cut the power: nothing can be written any more that a clean shutdown would have to."""
+    Path("/proc/sysrq-trigger").write_text("o")

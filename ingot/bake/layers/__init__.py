@@ -1,0 +1,1 @@
+"""Lower and upper layers, and what stands on what."""

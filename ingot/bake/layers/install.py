@@ -1,0 +1,198 @@
+"""Making a lower layer: packages unpacked, configured and sealed, and what is in them."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Set, Tuple
+
+from ingot.bake.image.machine import install_machine
+from ingot.bake.image.seal import seal
+from ingot.bake.layers.lower import Base
+from ingot.bake.layers.trees import AnyTree, FirstTree, GrownTree, save_index
+from ingot.bake.packages import configure, database, drop
+from ingot.bake.packages.cache import package_file
+from ingot.bake.packages.deb import Control, Package, extract, read_control
+from ingot.bake.packages.locales import make_locale
+from ingot.bake.runtime.chroot import Chroot, in_root
+from ingot.bake.tree.inventory import BASELINE, base_baseline
+from ingot.bake.tree.tree import Entry, Kind
+
+Progress = Callable[[str], None]
+
+
+class _ContestedError(Exception):
+    """Packages hold files that the layer below has, too: dpkg knows whose they become."""
+
+    def __init__(self, names: Set[str]) -> None:
+        super().__init__(names)
+        self.names = names
+
+
+def read_controls(plan: Mapping[str, Any], packages: Path) -> Dict[str, Control]:
+    """Return the control part of each package of ``plan`` that is installed, by name. Raises BakeError."""
+    chosen = _packages(plan, packages, "install")
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return dict(zip((p.name for p in chosen), pool.map(read_control, chosen)))  # noqa: B905 - not in Python 3.9
+
+
+def install(
+    plan: Mapping[str, Any],
+    below: Optional[Base],
+    controls: Mapping[str, Control],
+    packages: Path,
+    layer: Path,
+    progress: Progress,
+) -> None:
+    """Make the lower layer of ``plan`` in the directory ``layer``: tree, tools, index. Raises BakeError.
+
+    ``below`` is the layer that it stands on, which has some of the packages; None when it stands on nothing.
+    """
+    epoch = int(plan["epoch"])
+    layer.mkdir(parents=True)
+    _unpack_tools(_packages(plan, packages, "tool"), layer / "tools")
+    new = [p for p in _packages(plan, packages, "install") if below is None or p.name not in installed(below)]
+    count = f"{len(new)} packages" if len(new) != 1 else "1 package"
+    progress(f"unpacking {count}")
+    with closing(
+        FirstTree(layer, plan["architecture"]) if below is None else GrownTree(layer, below)
+    ) as tree:
+        _install(tree, plan, below, new, controls, layer, progress)
+        progress("taking the inventory of the packages")
+        baseline = tree.root / BASELINE[1:] / "base"
+        text = base_baseline(tree.entries())
+        baseline.write_bytes(text)
+        baseline.chmod(0o644)
+        save_index(tree.entries(), layer, epoch)
+        tree.finish()
+
+
+def _install(
+    tree: AnyTree,
+    plan: Mapping[str, Any],
+    below: Optional[Base],
+    new: List[Package],
+    controls: Mapping[str, Control],
+    layer: Path,
+    progress: Progress,
+) -> None:
+    """Unpack and configure the packages ``new``; seal the tree."""
+    root, epoch, dropped = tree.root, int(plan["epoch"]), drop.patterns(plan["drop"])
+    chosen, by_dpkg = _unpack_on(tree, below, new, controls, dropped)
+    chroot = Chroot(root, epoch=epoch)
+    chroot.mount()
+    try:
+        progress("configuring the packages")
+        configure.drop_options(root, dropped)
+        configure.run_preinsts(chroot, chosen)
+        configure.unpack_by_dpkg(chroot, by_dpkg)
+        configure.configure_all(chroot)
+        if below is None:
+            make_locale(chroot, layer / "tools", plan)
+        install_machine(chroot, epoch=epoch)
+    finally:
+        chroot.unmount()
+    seal(root, epoch=epoch)
+
+
+def _unpack_on(
+    tree: AnyTree,
+    below: Optional[Base],
+    packages: List[Package],
+    controls: Mapping[str, Control],
+    dropped: List[str],
+) -> Tuple[List[Tuple[Package, Control]], List[Package]]:
+    """Unpack ``packages`` on the tree; those that hold files of the layer below are left to dpkg. Returns what :func:`_unpack` does."""
+    tree.mount()
+    try:
+        return _unpack(packages, controls, tree.root, dropped, below)
+    except _ContestedError as contested:
+        tree.mount()  # anew: what they held has hidden what was there
+        mine = [package for package in packages if package.name not in contested.names]
+        theirs = [package for package in packages if package.name in contested.names]
+        chosen, by_dpkg = _unpack(mine, controls, tree.root, dropped, below)
+        return chosen, sorted([*by_dpkg, *theirs], key=lambda package: package.name)
+
+
+def installed(below: Base) -> Set[str]:
+    """Return the names of the packages that a layer has."""
+    status = (below.root / database.ADMIN / "status").read_text(encoding="utf-8", errors="surrogateescape")
+    return {line.split()[1] for line in status.splitlines() if line.startswith("Package:")}
+
+
+def _packages(plan: Mapping[str, Any], directory: Path, role: str) -> List[Package]:
+    return [
+        Package(
+            p["name"],
+            p["version"],
+            p["architecture"],
+            package_file(directory, p["sha256"]),
+            bool(p["essential"]),
+        )
+        for p in plan["packages"]
+        if p["role"] == role
+    ]
+
+
+def _unpack_tools(packages: Iterable[Package], directory: Path) -> None:
+    directory.mkdir()
+    for package in packages:
+        extract(package, directory)
+
+
+def _unpack(
+    packages: List[Package],
+    controls: Mapping[str, Control],
+    root: Path,
+    dropped: List[str],
+    below: Optional[Base],
+) -> Tuple[List[Tuple[Package, Control]], List[Package]]:
+    """Unpack all packages, as many at a time as there are processors, and enter them in dpkg's database.
+
+    Returns them with their controls, and apart those that dpkg itself must unpack. Raises _ContestedError.
+    """
+    # The largest first, so that no processor is left with it alone at the end.
+    ordered = sorted(packages, key=lambda package: (-package.file.stat().st_size, package.name))
+    diverting = [package for package in ordered if configure.diverts(controls[package.name])]
+    mine = [package for package in ordered if package not in diverting]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        paths = dict(zip((p.name for p in mine), pool.map(lambda package: extract(package, root), mine)))  # noqa: B905
+    for package in sorted(diverting, key=lambda package: package.name):
+        if not configure.is_contested(root, package):
+            paths[package.name] = extract(package, root)
+            mine.append(package)
+    if below is not None and (contested := _contested(below, paths)):
+        raise _ContestedError(contested)
+    database.settle(root, {package.name: package for package in mine}, controls, paths)
+    kept = {name: drop.drop_files(root, found, dropped) for name, found in paths.items()}
+    database.record(root, [(package, controls[package.name], kept[package.name]) for package in mine])
+    by_dpkg = [package for package in ordered if package not in mine]
+    return [(package, controls[package.name]) for package in mine], sorted(by_dpkg, key=lambda p: p.name)
+
+
+def _contested(below: Base, paths: Mapping[str, List[str]]) -> Set[str]:
+    """Return the names of the packages of which ``paths`` hold something that the layer below has, or that a package there diverts."""
+    diverted = database.diverted(below.root)
+    parents: Dict[str, str] = {}
+    found = set()
+    for name, held in paths.items():
+        for path in held:
+            parent, _, last = path.rpartition("/")
+            if parent not in parents:
+                parents[parent] = str(in_root(below.root, f"{parent}/x"))[len(str(below.root)) : -len("/x")]
+            there = below.index.get(f"{parents[parent]}/{last}")
+            if path in diverted or (there is not None and not _is_directory(below, there)):
+                found.add(name)
+                break
+    return found
+
+
+def _is_directory(below: Base, entry: Entry) -> bool:
+    """Tell whether an entry is a directory, or a link to one: both are followed, as by dpkg."""
+    if entry.kind is not Kind.SYMLINK:
+        return entry.kind is Kind.DIRECTORY
+    place = str(in_root(below.root, f"{entry.path}/x"))[len(str(below.root)) : -len("/x")]
+    target = below.index.get(place or "/")
+    return target is not None and target.kind is Kind.DIRECTORY

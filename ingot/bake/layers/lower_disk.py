@@ -1,0 +1,170 @@
+"""The disk with the lower layer alone, kept with the layer: a bake copies it and writes only what its recipe changes.
+
+It is found by the digest of all that it is made of, made aside and renamed, under a lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import pickle
+import shutil
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ingot.bake.disk import DiskSpec, Layout, More, read_ext4, write_disk
+from ingot.bake.hygiene.lower import suspects
+from ingot.bake.layers.lower import Base
+from ingot.bake.runtime.chroot import HOSTNAME
+from ingot.bake.runtime.locks import obtain, try_locked
+from ingot.bake.tree.tree import Entry
+from ingot.errors import BakeError
+
+# Each is as large as the content of the layer: one for each recipe and size that uses the layer, the oldest go.
+MOST = 4
+_FICLONE = 0x40049409  # ioctl_ficlone(2): file systems that share blocks copy in no time
+_PIECE = 64 << 20
+
+
+@dataclass(frozen=True)
+class LowerDisk:
+    """A disk with the lower layer alone: its file, its blocks' digests, its layout, and for each check of the gate the paths in doubt."""
+
+    disk: Path
+    blocks: Tuple[Optional[str], ...]
+    layout: Layout
+    suspects: Mapping[str, Sequence[str]]
+
+
+def disk_key(base: Base, spec: DiskSpec, inodes: int, boot: Sequence[Tuple[str, Optional[str]]]) -> str:
+    """Return the digest of what makes a lower layer's disk.
+
+    ``boot``: path and digest of what the recipe changed of kernel and modules, of which the boot image is made.
+    """
+    inputs = {
+        "layer": base.directory.name,
+        "name": spec.name,
+        "size": spec.size,
+        "epoch": spec.epoch,
+        "architecture": spec.architecture,
+        "kernel": spec.kernel.name,
+        "command_line": spec.command_line,
+        "os_release": spec.os_release,
+        "boot": list(boot),
+        "inodes": inodes,
+        "engine": _code_digest(),
+    }
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+@lru_cache(maxsize=None)
+def _code_digest() -> str:
+    here = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for file in sorted(
+        [*(here / "disk").rglob("*.[ps][yh]"), *(here / "hygiene").glob("*.py"), Path(__file__)]
+    ):
+        digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def lower_disk(
+    base: Base, spec: DiskSpec, key: str, more: More, progress: Callable[[str], None], use: ExitStack
+) -> LowerDisk:
+    """Return the disk ``key`` of the layer ``base``, written if it is not there; it stays until ``use`` ends. Raises BakeError."""
+    place = base.disks / key
+
+    def make() -> None:
+        _make(base, spec, place, more, progress)
+        remove_oldest(base.disks, key)
+
+    obtain(place, make, use=use, waiting=lambda: progress("waiting: another bake writes the same disk"))
+    state: Dict[str, Any] = pickle.loads((place / "state").read_bytes())  # noqa: S301 - the store is trusted
+    layout = Layout(**state["layout"])
+    return LowerDisk(place / "disk.raw", tuple(state["blocks"]), layout, state["suspects"])
+
+
+def _make(base: Base, spec: DiskSpec, place: Path, more: More, progress: Callable[[str], None]) -> None:
+    unfinished = place.with_name(f"{place.name}.tmp")
+    if unfinished.exists():  # of a bake that was killed: the lock is ours now
+        shutil.rmtree(unfinished)
+    unfinished.mkdir(parents=True)
+    try:
+        disk = unfinished / "disk.raw"
+        digest, layout = write_disk(spec, list(base.index.values()), disk, progress, more=more)
+        progress("examining the disk of the packages")
+        _prove(base, disk, spec.epoch)
+        state = {
+            "blocks": digest.blocks,
+            "layout": asdict(layout),
+            "suspects": suspects(disk, base.index, [HOSTNAME]),
+        }
+        (unfinished / "state").write_bytes(pickle.dumps(state, protocol=4))
+        unfinished.rename(place)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _prove(base: Base, disk: Path, epoch: int) -> None:
+    """Read the disk back: what bakes take from the layer's index must be what is on it."""
+    with read_ext4(disk) as reader:
+        found = {entry.path: entry for entry in reader.entries()}
+    for path, entry in found.items():
+        known = base.index.get(path)
+        if path != "/lost+found" and (known is None or _plain(known) != _plain(entry)):
+            raise BakeError(f"{path} is not on the disk as it is in the layer: this is a defect of Ingot")
+    if len(found) - ("/lost+found" in found) != len(base.index) - ("/lost+found" in base.index):
+        raise BakeError("the disk does not hold all of the layer: this is a defect of Ingot")
+
+
+def _plain(entry: Entry) -> Entry:
+    return entry._replace(source=None, data=None, opaque=False)
+
+
+def remove_oldest(disks: Path, newest: str) -> None:
+    """Remove the disks beyond :data:`MOST` that were used longest ago, but none that a bake uses, nor that named ``newest``.
+
+    Other bakes may do the same at the same time: what is listed may have gone the next moment.
+    """
+    found = []
+    for path in disks.iterdir():
+        if path.suffix not in (".tmp", ".lock") and path.name != newest:
+            with suppress(FileNotFoundError):
+                found.append((-path.stat().st_mtime, path))
+    for _, path in sorted(found)[MOST - 1 :]:
+        with try_locked(disks / f"{path.name}.lock") as free:
+            if free and path.exists():
+                doomed = path.with_name(f"{path.name}.old.tmp")
+                path.rename(doomed)
+                shutil.rmtree(doomed)
+
+
+def copy_disk(source: Path, target: Path) -> None:
+    """Copy a sparse disk; where the file system can, the copies share their blocks. Raises OSError."""
+    with source.open("rb") as old, target.open("xb") as new:
+        with suppress(OSError):  # most file systems cannot
+            fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
+            return
+        os.ftruncate(new.fileno(), os.fstat(old.fileno()).st_size)
+        for start, end in _data(old.fileno()):
+            os.lseek(new.fileno(), start, os.SEEK_SET)
+            while start < end:
+                start += os.sendfile(new.fileno(), old.fileno(), start, min(end - start, _PIECE))
+
+
+def _data(file: int) -> List[Tuple[int, int]]:
+    """Return (start, end) of what is no hole: lseek(2)."""
+    found: List[Tuple[int, int]] = []
+    end = 0
+    while True:
+        try:
+            start = os.lseek(file, end, os.SEEK_DATA)
+        except OSError:  # ENXIO: no data follows
+            return found
+        end = os.lseek(file, start, os.SEEK_HOLE)
+        found.append((start, end))

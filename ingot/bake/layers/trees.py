@@ -1,0 +1,187 @@
+"""The trees that packages are installed in: an empty one, or one that stands on a layer that is there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Callable, Dict, List, Mapping, Optional, Tuple, Union
+
+from ingot.bake.layers.lower import Base
+from ingot.bake.layers.upper import Overlay, make_bare
+from ingot.bake.packages import database
+from ingot.bake.tree.index import Index
+from ingot.bake.tree.tree import (
+    Changes,
+    Entry,
+    Kind,
+    changes,
+    decode,
+    encode,
+    hash_files,
+    is_kept,
+    scan,
+    sort_entries,
+)
+from ingot.process import run
+
+# Debian's and Ubuntu's merged /usr, as debootstrap makes it before the first package.
+MERGED: Mapping[str, Tuple[str, ...]] = {
+    "x86_64": ("bin", "sbin", "lib", "lib64"),
+    "arm64": ("bin", "sbin", "lib"),
+}
+# overlayfs' own marks on what it copied: "trusted.overlay.", in a user namespace "user.overlay.".
+_MARK = ".overlay."
+
+
+class FirstTree:
+    """The tree of a layer that stands on nothing. ``root`` is where programs run."""
+
+    def __init__(self, layer: Path, architecture: str) -> None:
+        self.root = layer / "root"
+        self._known: Mapping[str, Entry] = {}
+        self._architecture = architecture
+
+    def mount(self) -> None:
+        """Begin."""
+        _make_skeleton(self.root, self._architecture)
+
+    def entries(self) -> List[Entry]:
+        """Return what is in the tree; files have digests. Each file is read once, its content must not change later."""
+        found = hash_files([self._known.get(entry.path, entry) for entry in scan(self.root)])
+        self._known = {entry.path: entry for entry in found}
+        return found
+
+    def finish(self) -> None:
+        """Leave the tree as the layer's ``root``."""
+
+    def close(self) -> None:
+        """Unmount and remove what was needed on the way."""
+
+
+class GrownTree:
+    """The tree of a layer that stands on ``below``: an overlay while packages are installed, in the end a tree of its own that shares files.
+
+    Its files are hard links of those below it. Nobody writes into the trees of layers, so neither notices.
+    """
+
+    def __init__(self, layer: Path, below: Base) -> None:
+        self._below = below
+        self._target = layer / "root"
+        self._work = layer / "work"
+        self._overlay = Overlay(below.root, self._work)
+        self._changes: Optional[Changes] = None
+        self._pool = ThreadPoolExecutor(1)
+        # While packages are unpacked, there is time for it.
+        self._linked: "Future[None]" = self._pool.submit(_link, below.root, self._target)
+
+    def mount(self) -> None:
+        """Begin, or begin again: as if nothing had been installed on what is below."""
+        if self._work.exists():
+            self._overlay.unmount()
+            shutil.rmtree(self._work)
+        self._work.mkdir()
+        self._overlay.mount()
+
+    @property
+    def root(self) -> Path:
+        """Where programs run."""
+        return self._overlay.root
+
+    def entries(self) -> List[Entry]:
+        """Return what is in the tree; files have digests."""
+        index = self._below.index
+        upper = [entry._replace(mtime=self._below.epoch) for entry in scan(self._overlay.upper)]
+        self._changes = found = changes(index, hash_files(upper))
+        new = {entry.path for entry in found.entries}
+        kept = [entry for path, entry in index.items() if path not in new and path not in found.gone]
+        return sort_entries([*_regrouped(kept), *found.entries])
+
+    def finish(self) -> None:
+        """Make the layer's ``root`` of what is below and of what was changed, as :meth:`entries` found it last."""
+        self._overlay.unmount_root()
+        self._linked.result()
+        found = self._changes or Changes([], [])
+        for path in reversed(found.gone):
+            _remove(Path(f"{self._target}{path}"))
+        for entry in found.entries:
+            self._put(entry)
+
+    def _put(self, entry: Entry) -> None:
+        source, target = f"{self._overlay.upper}{entry.path}", f"{self._target}{entry.path}"
+        name = encode(target)
+        if entry.kind is not Kind.DIRECTORY:
+            _move(encode(source), name)
+            _remove_attributes(name, lambda attribute: _MARK in attribute)
+            return
+        place = Path(target)
+        place.mkdir(exist_ok=True)
+        _remove_attributes(name, is_kept)
+        os.chown(name, entry.uid, entry.gid)
+        place.chmod(entry.mode)
+        for attribute, value in entry.xattrs:
+            os.setxattr(name, attribute, value)
+
+    def close(self) -> None:
+        """Unmount and remove what was needed on the way."""
+        self._pool.shutdown(wait=True)
+        self._overlay.unmount()
+        shutil.rmtree(self._work, ignore_errors=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    run(["cp", "--archive", "--link", "--no-target-directory", source, target])
+
+
+def _regrouped(entries: List[Entry]) -> List[Entry]:
+    """Return ``entries`` of a tree of which some are gone, each hard-link group named by the first of those that stay."""
+    members: Dict[str, List[str]] = {}
+    for entry in entries:
+        if entry.group is not None:
+            members.setdefault(entry.group, []).append(entry.path)
+    first = {group: min(paths, key=encode) if len(paths) > 1 else None for group, paths in members.items()}
+    return [entry if entry.group is None else entry._replace(group=first[entry.group]) for entry in entries]
+
+
+def _move(source: bytes, target: bytes) -> None:
+    try:
+        os.rename(source, target)  # noqa: PTH104 - bytes: names may be no UTF-8
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # the changes lie in memory (Overlay.mount)
+            raise
+        run(["cp", "--archive", "--no-target-directory", decode(source), decode(target)])
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    else:
+        path.unlink()
+
+
+def _remove_attributes(name: bytes, wanted: Callable[[str], bool]) -> None:
+    for attribute in os.listxattr(name, follow_symlinks=False):
+        if wanted(attribute):
+            os.removexattr(name, attribute, follow_symlinks=False)
+
+
+AnyTree = Union[FirstTree, GrownTree]
+
+
+def save_index(entries: List[Entry], layer: Path, epoch: int) -> None:
+    """Write the index of a layer that holds ``entries``."""
+    Index.of(entries, layer / "root", epoch).save(layer / "index")
+
+
+def _make_skeleton(root: Path, architecture: str) -> None:
+    """Make the directories that must be there before the first package: the merged /usr and an empty database."""
+    root.mkdir(parents=True)
+    make_bare(root)
+    for name in MERGED[architecture]:
+        (root / "usr" / name).mkdir(parents=True)
+        (root / name).symlink_to(f"usr/{name}")
+    for path in (root / "usr", *(root / "usr").iterdir()):
+        path.chmod(0o755)
+    database.create_database(root)

@@ -1,0 +1,1 @@
+"""Debian packages: fetched, unpacked, entered into dpkg's database, configured."""

@@ -1,0 +1,209 @@
+"""A root directory in which programs run apart from this machine: own mounts, processes, host name, no network.
+
+The mounts live in the mount namespace of the calling process, which the engine makes private
+(:mod:`ingot.bake.runtime.worker`): when that process ends, however it ends, the kernel takes every mount away.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional, Sequence
+
+from ingot.bake.runtime import mounts
+from ingot.errors import BakeError
+from ingot.process import require
+
+# What a program in the root sees of the builder's environment: nothing. Everything that could make two bakes differ is fixed.
+ENVIRONMENT: Dict[str, str] = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    "TERM": "dumb",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "DEBCONF_NONINTERACTIVE_SEEN": "true",
+    "INITRD": "No",  # Debian's kernel hooks: no initramfs, the engine writes its own (initramfs-tools' hook reads it)
+    "SYSTEMD_OFFLINE": "1",  # systemctl works on files, it looks for no service manager
+    "PYTHONHASHSEED": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+HOSTNAME = "ingot-bake"
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+# Runs as the first process of the new namespaces, and names on what was its stdin what the command left running: the kernel ends that with it.
+# The host name comes from the worker: /proc/sys/kernel/hostname cannot be written in a user namespace. The shell's builtins alone, so that
+# nothing of its own is among what is left.
+ENTRY = """
+exec 3>&0 </dev/null
+umask 022
+"$@" 3>&-
+status=$? count=0
+for process in /proc/[0-9]*; do
+    [ "$process" = /proc/1 ] && continue
+    name= state=
+    while read -r key value rest; do
+        case $key in Name:) name=$value ;; State:) state=$value; break ;; esac
+    done 2>/dev/null <"$process/status"
+    case $state in Z|X|"") ;; *) echo "$name" >&3; count=$((count + 1)) ;; esac
+    [ $count = 20 ] && break
+done
+exit $status
+"""
+# For a network namespace of the command's own. A missing `ip` is no error: most packages need no loopback interface.
+LOOPBACK = "if command -v ip >/dev/null; then ip link set lo up; fi"
+# Seconds. No package's scripts take as long; one that waits for something that cannot come must not hold the bake for ever.
+LONGEST = 3600.0
+
+
+class Chroot:
+    """A root directory that is ready to run programs in. ``epoch``: Unix seconds, the time that files shall bear.
+
+    ``online``: the calling process has a network, which the programs shall not have: each gets a network namespace of its own, which
+    takes the kernel longer than all else that a short program needs. A process without a network shares its own.
+    """
+
+    def __init__(self, root: Path, *, epoch: int, online: bool = False) -> None:
+        self.root = root
+        self.online = online
+        self.environment = {**ENVIRONMENT, "SOURCE_DATE_EPOCH": str(epoch)}
+        # The names of the processes that the last command left running; they ended with it.
+        self.left: List[str] = []
+
+    def mount(self) -> None:
+        """Mount /dev, /run and /tmp: what is written there is no part of the image."""
+        for name in ("dev", "run", "tmp", "proc"):
+            (self.root / name).mkdir(exist_ok=True)
+        self._tmpfs("dev", "mode=755")
+        self._tmpfs("run", "mode=755")
+        self._tmpfs("tmp", "mode=1777")
+        devices = self.root / "dev"
+        for name in DEVICES:
+            (devices / name).touch()
+            mounts.bind(Path("/dev") / name, devices / name)
+        for name, target in (
+            ("fd", "/proc/self/fd"),
+            ("stdin", "fd/0"),
+            ("stdout", "fd/1"),
+            ("stderr", "fd/2"),
+        ):
+            (devices / name).symlink_to(target)
+        (devices / "shm").mkdir(mode=0o1777)
+        # Some maintainer scripts ask for the directory of locks.
+        (self.root / "run" / "lock").mkdir(mode=0o1777)
+
+    def unmount(self) -> None:
+        """Take the mounts away again, so that the tree can be read and renamed."""
+        for name in ("dev", "run", "tmp"):
+            mounts.unmount(self.root / name)
+
+    def _tmpfs(self, name: str, options: str) -> None:
+        mounts.mount("tmpfs", self.root / name, options, nosuid=True)
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        env: Optional[Mapping[str, str]] = None,
+        timeout: float = LONGEST,
+        what: str,
+    ) -> str:
+        """Run ``command`` in the root and return what it printed, stdout and stderr as they came.
+
+        ``what`` names the command in errors. All processes that it leaves behind end with it, and are named in :attr:`left`. Raises
+        BakeError (:class:`CommandFailedError`) for an exit status other than 0 and after ``timeout`` seconds.
+        """
+        # fmt: off
+        words: List[str] = [
+            require("unshare", needed_for="run programs in the image's root directory"),
+            "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--ipc", "--uts", *(["--net"] if self.online else []),
+            f"--root={self.root}", "--wd=/", "--mount-proc",
+            "/bin/sh", "-c", f"{LOOPBACK}\n{ENTRY}" if self.online else ENTRY, "sh", *command,
+        ]
+        # fmt: on
+        names, told = os.pipe()
+        with os.fdopen(names, encoding="utf-8", errors="replace") as left:
+            try:
+                process = self._start(words, env or {}, told)
+            finally:
+                os.close(told)
+            output = self._await(process, timeout, what)
+            self.left = left.read().split("\n")[:-1]
+        if process.returncode != 0:
+            raise CommandFailedError(what, _status(process.returncode), output)
+        return output
+
+    def _start(self, words: List[str], env: Mapping[str, str], told: int) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            words,
+            stdin=told,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**self.environment, **env},
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+
+    def _await(self, process: "subprocess.Popen[str]", timeout: float, what: str) -> str:
+        """Return what a process printed, when it has ended; end it after ``timeout`` seconds, and when the bake is interrupted."""
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()  # the namespace's first process dies with it, and all others with that one
+            output, _ = process.communicate()
+            raise CommandFailedError(what, f"no end after {timeout:g} seconds", output) from None
+        except BaseException:  # the bake was interrupted
+            process.kill()
+            process.communicate()
+            raise
+        return output
+
+
+class CommandFailedError(BakeError):
+    """A program in the root failed. ``reason``: how it ended; ``output``: what it printed, whole."""
+
+    def __init__(self, what: str, reason: str, output: str) -> None:
+        end = "\n".join("    " + line for line in output.strip().splitlines()[-20:])
+        super().__init__(f"{what}: {reason}" + (f"\n{end}" if end else ""))
+        self.reason = reason
+        self.output = output
+
+
+def _status(code: int) -> str:
+    # A shell reports a command that signal N killed as status 128 + N; unshare passes it on.
+    return f"exit status {code}" if code >= 0 else f"signal {-code}"
+
+
+def in_root(root: Path, path: str, *, follow: bool = False) -> Path:
+    """Return where absolute ``path`` of the image lies below ``root``, following symbolic links inside the root.
+
+    The last component is followed only with ``follow``. A link such as ``/var/run -> /run`` must lead to the image's /run, never to
+    the builder's. Raises BakeError for a loop of links.
+    """
+    done = ""
+    todo = [part for part in path.split("/") if part not in ("", ".")]
+    hops = 0
+    while todo:
+        part = todo.pop(0)
+        if part == "..":
+            done = done.rpartition("/")[0]
+            continue
+        here = f"{done}/{part}"
+        place = Path(f"{root}{here}")
+        if (todo or follow) and place.is_symlink():
+            hops += 1
+            if hops > 40:  # as many as Linux follows: path_resolution(7)
+                raise BakeError(f"{path}: too many levels of symbolic links in the image")
+            link = str(place.readlink())
+            todo = [piece for piece in link.split("/") if piece not in ("", ".")] + todo
+            if link.startswith("/"):
+                done = ""
+            continue
+        done = here
+    return Path(f"{root}{done}")
+
+
+def inside(root: Path, place: Path) -> str:
+    """Return the absolute path in the image of ``place``, which lies below ``root``."""
+    return f"/{place.relative_to(root)}"

@@ -1,0 +1,163 @@
+"""The engine: executes a plan. The work is done by a process with mounts of its own (:mod:`ingot.bake.runtime.worker`)."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+
+import ingot
+from ingot import errors
+from ingot.bake.runtime.foreign import check_architecture
+from ingot.bake.runtime.rights import check_rights, own_mounts
+from ingot.errors import BakeError, IngotError
+from ingot.process import require
+
+Progress = Callable[[str], None]
+
+
+def read_manifest(output: Path) -> Dict[str, Any]:
+    """Return the manifest of the bake that ended in ``output``."""
+    manifest: Dict[str, Any] = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
+    return manifest
+
+
+def bake(
+    plan: Mapping[str, Any],
+    *,
+    sources: Path,
+    packages: Path,
+    layers: Path,
+    output: Path,
+    progress: Progress,
+    keep: bool = False,
+    hold: Sequence[int] = (),
+    fetch: Callable[[], None] = lambda: None,
+    worker: Optional["Worker"] = None,
+) -> None:
+    """Bake ``plan``; ``output`` then holds disk.raw and manifest.json (:func:`read_manifest`).
+
+    ``sources`` is the recipe's directory, ``packages`` where its packages are (:mod:`ingot.bake.packages.cache`), which ``fetch`` brings when they
+    are needed, ``layers`` where lower layers are kept. ``hold``: descriptors of locks (:mod:`ingot.bake.runtime.locks`) that stay held until the worker has ended, even where this process is killed.
+    ``worker``: one that was started before. Its owner ends it.
+    On failure ``output`` holds nothing of the bake, unless ``keep``: then ``output/root`` is the tree as the failure left it.
+    Raises BakeError, StepError, MissingToolError, MissingRightError.
+    """
+    for tool in ("dpkg-deb", "tar"):
+        require(tool, needed_for="bake")
+    if os.geteuid() != 0:
+        check_rights()  # beforehand: some machines let the worker hang instead of fail
+    check_architecture(plan["architecture"])
+    output.mkdir(parents=True, exist_ok=True)
+    layers.mkdir(parents=True, exist_ok=True)
+    places = {"sources": sources, "packages": packages, "layers": layers, "output": output}
+    job = {"plan": plan, "keep": keep, **{name: str(path.absolute()) for name, path in places.items()}}
+    try:
+        if worker is not None:
+            worker.run(job, hold, progress, fetch)
+        else:
+            with Worker() as own:
+                own.run(job, hold, progress, fetch)
+    except BaseException:
+        for name in ("disk.raw", "manifest.json"):
+            (output / name).unlink(missing_ok=True)
+        raise
+
+
+def _command() -> List[str]:
+    # The worker is the first process of a namespace of its own: however it ends, all that it started ends with it. It needs no network, and
+    # what it runs in the image gets none.
+    spaces = ["--uts", "--net", "--pid", "--fork", "--kill-child=SIGKILL"]
+    # -S: it needs the standard library alone, and starts the sooner.
+    return [*own_mounts(), *spaces, sys.executable, "-S", "-m", "ingot.bake.runtime.worker"]
+
+
+class Worker:
+    """The process that bakes. It can be started before it is known what to bake: then it is ready when that is. At the end it has ended."""
+
+    def __init__(self) -> None:
+        self._trouble = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - __exit__
+        self._channel, theirs = socket.socketpair()
+        self._busy = False
+        with theirs:
+            self._process = subprocess.Popen(
+                _command(),
+                stdin=theirs.fileno(),
+                stdout=subprocess.PIPE,
+                stderr=self._trouble,
+                env=_environment(),
+                text=True,
+            )
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()  # it gives up at that, if it has not ended; unshare(1) passes no signal on to it
+        if not self._busy:
+            self._process.kill()  # it may not even have begun to listen
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._trouble.close()
+
+    def run(
+        self, job: Mapping[str, Any], hold: Sequence[int], progress: Progress, fetch: Callable[[], None]
+    ) -> None:
+        """Have one job done, pass its progress on, raise its error."""
+        self._busy = True
+        with suppress(
+            BrokenPipeError, ConnectionResetError
+        ):  # it has ended already: its status and its last words say why
+            # A first byte with the locks' descriptors, which the process then holds as well: unix(7).
+            socket.send_fds(self._channel, [b"\n"], list(hold))
+            self._channel.sendall(json.dumps(job).encode() + b"\n")
+        failure = self._hear(progress, fetch)
+        self._channel.shutdown(socket.SHUT_WR)
+        status = self._process.wait()
+        if failure is not None:
+            raise failure
+        if status != 0:
+            check_rights()
+            self._trouble.seek(0)
+            end = self._trouble.read().strip()[-2000:]
+            raise BakeError(f"the bake ended with status {status}" + (f"\n{end}" if end else ""))
+
+    def _hear(self, progress: Progress, fetch: Callable[[], None]) -> Optional[IngotError]:
+        """Hear the worker to its end. The channel stays open meanwhile: it is how the worker knows that we live."""
+        failure: Optional[IngotError] = None
+        for line in self._process.stdout or ():
+            message = json.loads(line)
+            if "progress" in message:
+                progress(message["progress"])
+            elif "need" in message:
+                fetch()
+                self._channel.sendall(b"\n")
+            elif "error" in message:
+                if message["error"]["type"] == "CommandError":
+                    check_rights()  # a mount, most likely: it knows what to do about it
+                failure = _error(**message["error"])
+        return failure
+
+
+def _environment() -> Dict[str, str]:
+    """Return the worker's environment: where Python and Ingot are, nothing that could reach the image."""
+    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+    package = str(Path(ingot.__file__).parent.parent)
+    return {"PATH": path, "PYTHONPATH": package, "LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0"}
+
+
+def _error(type: str, message: str, hint: Optional[str]) -> IngotError:  # noqa: A002 - the worker's word
+    if type == "MissingToolError":
+        # Its parts do not travel; its message and hint say all that a user needs.
+        error: IngotError = IngotError(message, hint=hint)
+        error.exit_code = errors.MissingToolError.exit_code
+        return error
+    kinds = {"StepError": errors.StepError, "SizeError": errors.SizeError}
+    return kinds.get(type, BakeError)(message, hint=hint)

@@ -1,0 +1,174 @@
+"""The bake itself, in a process with mounts of its own: ``python -m ingot.bake.runtime.worker``.
+
+:mod:`ingot.bake.runtime.engine` starts it. stdin is a socket: the first byte brings the descriptors of locks, which stay open; the line after it is the job, JSON with the plan and the directories; then stdin stays open as
+long as the engine lives: at its end the work is given up and cleaned away. Every line on stdout is one JSON object:
+``{"progress": text}``, ``{"need": "packages"}`` (a line on stdin says that they are there), and at the end ``{"error": {…}}`` or ``{"done": true}``.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import gc
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import sys
+import threading
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any, Dict, Mapping, Sequence
+
+from ingot.bake.hygiene import Known, enforce, examine
+from ingot.bake.image.machine import UNITS
+from ingot.bake.layers.disk import DiskCopy, disk_spec
+from ingot.bake.layers.lower import Base, base_layer
+from ingot.bake.layers.upper import Overlay, apply_recipe, collect, keep_root, read_contents
+from ingot.bake.runtime.chroot import HOSTNAME
+from ingot.bake.runtime.rights import KEPT
+from ingot.bake.tree.inventory import READ
+from ingot.bake.tree.manifest import Contents, manifest_text
+from ingot.errors import MAKE_ROOM, IngotError
+
+SIOCSIFFLAGS = 0x8914  # linux/sockios.h
+IFF_UP = 1  # linux/if.h
+
+
+def say(**message: Any) -> None:  # noqa: ANN401 - any JSON
+    """Write one line to the engine."""
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def progress(text: str) -> None:
+    """Tell the engine what goes on."""
+    say(progress=text)
+
+
+def work(job: Mapping[str, Any]) -> None:
+    """Bake: make or find the lower layer, put the recipe on it, write disk and manifest into the output directory."""
+    plan, output = job["plan"], Path(job["output"])
+    with ExitStack() as use:
+        try:
+            base = base_layer(
+                plan, Path(job["packages"]), Path(job["layers"]), progress, use, _ask_for_packages
+            )
+        except IngotError as error:
+            if job["keep"]:
+                _add_hint(
+                    error, "nothing is kept: it failed before there was a root directory for the recipe"
+                )
+            raise
+        disk = use.enter_context(closing(DiskCopy(plan, base, output / "disk.raw", progress, use)))
+        directory = output / "work"
+        directory.mkdir()
+        overlay = Overlay(base.root, directory)
+        try:
+            overlay.mount()
+            try:
+                apply_recipe(overlay, plan, Path(job["sources"]), progress)
+                _write(plan, base, overlay, disk, output)
+            except IngotError as error:
+                if job["keep"]:
+                    _add_hint(error, f"{KEPT} {keep_root(overlay, output)}")
+                raise
+        finally:
+            overlay.unmount()
+            shutil.rmtree(directory)
+
+
+def _add_hint(error: IngotError, text: str) -> None:
+    error.hint = text if error.hint is None else f"{error.hint}\n  {text}"
+
+
+def _write(plan: Mapping[str, Any], base: Base, overlay: Overlay, disk: DiskCopy, output: Path) -> None:
+    changes = collect(base, overlay, int(plan["epoch"]))
+    contents = read_contents(overlay.root, READ)
+    progress("writing the disk")
+    spec = disk_spec(plan, base, overlay.root)
+    lower = disk.take(spec, changes)
+    digest = disk.update(spec, lower, changes)
+    progress("examining the disk")
+    known = Known(lower.disk, lower.blocks, digest.blocks, base.index, lower.suspects)
+    report = examine(output / "disk.raw", plan, traces=[HOSTNAME], shipped=base.index, known=known)
+    enforce(report, progress)
+    lines, text = base.index.lines(changes)
+    image = Contents(contents, lines, text, base.index.links(changes, UNITS))
+    (output / "manifest.json").write_text(
+        manifest_text(plan, image, spec.kernel_version, digest, report.plain())
+    )
+
+
+class GivenUpError(BaseException):
+    """The engine has gone, or asked to stop."""
+
+
+def _give_up(*_: object) -> None:
+    raise GivenUpError
+
+
+_packages = threading.Event()
+
+
+def _ask_for_packages() -> None:
+    """Let the engine fetch the packages, and wait until they are there."""
+    say(need="packages")
+    _packages.wait()
+
+
+def _watch_engine() -> None:
+    """Hear that the packages are there; at the end of stdin, which only the engine's end brings, stop the work in the main thread."""
+    for _ in sys.stdin:
+        _packages.set()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _loopback_up() -> None:
+    """Let the programs of the image reach each other by the loopback interface of this process's network namespace: netdevice(7)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+
+
+def _take_locks() -> Sequence[int]:
+    """Receive the descriptors that come with the job: who has them holds the locks."""
+    with socket.socket(fileno=os.dup(0)) as channel:
+        _, locks, _, _ = socket.recv_fds(channel, 1, 8)
+    return locks
+
+
+def main() -> int:
+    """Do the job that stdin names."""
+    os.umask(0o022)
+    socket.sethostname(HOSTNAME)  # in a UTS namespace of its own; each program of the image gets a copy
+    _loopback_up()
+    _locks = _take_locks()
+    job: Dict[str, Any] = json.loads(sys.stdin.readline())
+    signal.signal(signal.SIGTERM, _give_up)
+    threading.Thread(target=_watch_engine, daemon=True).start()
+    try:
+        work(job)
+        say(done=True)
+    except GivenUpError:
+        return 1
+    except IngotError as error:
+        say(error={"type": type(error).__name__, "message": error.message, "hint": error.hint})
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        hint = MAKE_ROOM if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+        message = f"{where}{error.strerror or error}"
+        say(error={"type": "BakeError", "message": message, "hint": hint})
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    # Tens of thousands of objects that live to the end: looking for cycles among them, and freeing each at the end, is for nothing.
+    gc.disable()
+    _status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(_status)

@@ -1,0 +1,1 @@
+"""A file tree as data: entries, index, manifest, inventory."""

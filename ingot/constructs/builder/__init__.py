@@ -1,0 +1,1 @@
+"""The stack in which images are baked and tested."""

@@ -1,0 +1,1 @@
+"""A fleet of clones behind a load balancer."""

@@ -1,0 +1,232 @@
+"""A fleet: clones of one golden image behind a load balancer, replaced by instance refresh."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, Tags
+from aws_cdk import aws_autoscaling as autoscaling
+from aws_cdk import aws_ec2 as ec2
+from constructs import Construct
+
+from ingot.constructs.fleet import group as fleet_group
+from ingot.constructs.fleet.balancer import listen, load_balancer, target_group
+from ingot.constructs.fleet.network import check_balancer_subnets, fleet_network, subnets_for_clones
+from ingot.constructs.fleet.options import Alarms, Refresh, Scaling, Spot, WarmPool
+from ingot.constructs.fleet.session_manager import session_endpoints, session_role
+from ingot.constructs.fleet.watch import FleetAlarms, dashboard
+from ingot.constructs.image.golden_image import GoldenImage
+from ingot.constructs.instance_types import chosen_types
+from ingot.constructs.machines import closed_group
+from ingot.errors import InputError
+
+
+class CloneFleet(Construct):
+    """An Auto Scaling group of clones, its load balancer, its alarms.
+
+    A new image changes one line of the template, the launch template's AMI. CloudFormation then makes a new numbered launch
+    template version and refreshes the group: a new clone has to be healthy at the load balancer before an old one goes, and an
+    alarm that rings stops it, upon which CloudFormation rolls back to the version before.
+
+    :param image: what the clones are clones of
+    :param vpc: a VPC with public subnets for the load balancer (internet_facing) and others for the clones. Default: one of
+        its own, whose clones have no address and no way to the Internet
+    :param clone_subnets: where in the VPC the clones are. Default: with ``egress`` its private subnets, else its isolated ones,
+        else its private ones; never its public ones, unless they are named here
+    :param vpc_cidr: the addresses of its own VPC
+    :param zones: over how many availability zones its own VPC spreads, two at least
+    :param internet_facing: whether the load balancer has public addresses
+    :param egress: whether clones may reach the Internet; in its own VPC that takes a NAT gateway
+    :param certificate_arn: of a certificate of ACM, in the same region. Then HTTPS is served, and HTTP leads to it. Default: HTTP
+    :param domain_name: the name that the certificate is for and that leads to the load balancer. Default: the load balancer's
+    :param access_logs: for how long the load balancer's access logs are kept, in a bucket that outlives the stack. Default: none
+    :param instance_type: Nitro, of the recipe's architecture. Default: t3.small, or t4g.small for arm64
+    :param more_instance_types: what is taken when there is no capacity of the first. Default: none
+    :param spot: how much runs on Spot capacity. Default: nothing
+    :param min_clones, max_clones: bounds of the group. Default: 2 and 4
+    :param desired_clones: set the size with each deployment. Default: as many as there are, at first ``min_clones``
+    :param scaling: what the size follows between its bounds. Default: 60 % CPU; nothing when the bounds are equal
+    :param warm_pool: clones that have booted already. Default: none
+    :param health_path: the path that answers 200 when a clone is well
+    :param health_grace: how long a new clone may take until it is well. Default: 5 minutes
+    :param deregistration_delay: for how long a clone that goes may finish its requests. Default: 15 seconds
+    :param refresh: how images are replaced
+    :param alarms: when alarms ring, and whom they tell
+    :param show_dashboard: whether there is a dashboard, and group metrics for it
+    :param volume_initialization_rate: MiB/s at which root volumes are filled from the snapshot, 100 to 300; EBS bills it.
+        Default: blocks come when they are read for the first time
+    :param detailed_monitoring: whether EC2 measures every minute instead of every five; EC2 bills it
+    :param session_manager: whether Session Manager may open a shell on clones; the image needs its agent
+    :raises InputError: options that contradict each other, a VPC without the subnets that are needed, instance types of another
+        architecture
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        image: GoldenImage,
+        vpc: ec2.IVpc | None = None,
+        clone_subnets: ec2.SubnetSelection | None = None,
+        vpc_cidr: str = "172.20.0.0/16",
+        zones: int = 2,
+        internet_facing: bool = True,
+        egress: bool = False,
+        certificate_arn: str | None = None,
+        domain_name: str | None = None,
+        access_logs: Duration | None = None,
+        instance_type: str | None = None,
+        more_instance_types: tuple[str, ...] = (),
+        spot: Spot | None = None,
+        min_clones: int = 2,
+        max_clones: int = 4,
+        desired_clones: int | None = None,
+        scaling: Scaling | None = None,
+        warm_pool: WarmPool | None = None,
+        health_path: str = "/healthz",
+        health_grace: Duration | None = None,
+        deregistration_delay: Duration | None = None,
+        refresh: Refresh | None = None,
+        alarms: Alarms | None = None,
+        show_dashboard: bool = True,
+        volume_initialization_rate: int | None = None,
+        detailed_monitoring: bool = False,
+        session_manager: bool = False,
+    ) -> None:
+        """Create the fleet; the class says what each option means."""
+        super().__init__(scope, id_)
+        self.image = image
+        size = fleet_group.Size(min_clones, desired_clones, max_clones)
+        types = chosen_types(self.node.path, instance_type, image.recipe.architecture, more_instance_types)
+        size.check(self.node.path)
+        self._check(spot, warm_pool, volume_initialization_rate, certificate_arn, domain_name)
+        refresh, grace = refresh or Refresh(), health_grace or Duration.minutes(5)
+        self.vpc = vpc or fleet_network(self, cidr=vpc_cidr, egress=egress, zones=zones)
+        check_balancer_subnets(self, self.vpc, internet_facing=internet_facing)
+        self.clone_subnets = clone_subnets or subnets_for_clones(self, self.vpc, egress=egress)
+        self._machines(types[0], egress, session_manager, volume_initialization_rate, detailed_monitoring)
+        if session_manager and not egress:
+            self._reach_session_manager(own=vpc is None)
+
+        self._balance(internet_facing, access_logs, health_path, deregistration_delay)
+        self._listen(certificate_arn, domain_name)
+
+        self.alarms = FleetAlarms(self, "Alarms", self.load_balancer, self.targets, grace, alarms or Alarms())
+        policy = fleet_group.update_policy(refresh, self.alarms.all)
+        self._group(types, spot, size, grace, policy, metrics=show_dashboard)
+        self._follow_load(size, scaling or Scaling(), refresh)
+        if warm_pool is not None:
+            fleet_group.keep_warm(self.group, warm_pool)
+        if show_dashboard:
+            self._show()
+        Tags.of(self).add("ingot:recipe", image.recipe.name)
+
+    def _machines(
+        self, instance_type: str, outbound: bool, sessions: bool, rate: int | None, monitoring: bool
+    ) -> None:
+        """Make the launch template, the clones' security group and their role, if they have one."""
+        self.clones = closed_group(
+            self,
+            "CloneGroup",
+            vpc=self.vpc,
+            description="Clones: only the load balancer comes in",
+            outbound=outbound,
+        )
+        self.role = session_role(self) if sessions else None
+        self.launch_template = fleet_group.launch_template(
+            self,
+            image=self.image,
+            instance_type=instance_type,
+            group=self.clones,
+            role=self.role,
+            initialization_rate=rate,
+            detailed_monitoring=monitoring,
+        )
+
+    def _reach_session_manager(self, *, own: bool) -> None:
+        """Let clones without a way out reach Systems Manager: in their own VPC by endpoints, else as the VPC provides."""
+        if own:
+            session_endpoints(self, vpc=self.vpc, subnets=self.clone_subnets, clones=self.clones)
+        else:
+            self.clones.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "Session Manager's endpoints")
+
+    def _balance(
+        self,
+        internet_facing: bool,
+        access_logs: Duration | None,
+        health_path: str,
+        delay: Duration | None,
+    ) -> None:
+        """Make the load balancer and its target group."""
+        self.load_balancer = load_balancer(
+            self, vpc=self.vpc, internet_facing=internet_facing, access_logs=access_logs
+        )
+        self.targets = target_group(
+            self, vpc=self.vpc, health_path=health_path, delay=delay or Duration.seconds(15)
+        )
+
+    def _listen(self, certificate_arn: str | None, domain_name: str | None) -> None:
+        listen(self.load_balancer, self.targets, certificate_arn)
+        host = domain_name or self.load_balancer.load_balancer_dns_name
+        self.url = f"{'http' if certificate_arn is None else 'https'}://{host}"
+
+    def _group(
+        self,
+        types: list[str],
+        spot: Spot | None,
+        size: fleet_group.Size,
+        grace: Duration,
+        policy: autoscaling.UpdatePolicy,
+        *,
+        metrics: bool,
+    ) -> None:
+        """Make the group behind the load balancer."""
+        mixed = None
+        if len(types) > 1 or spot is not None:
+            mixed = fleet_group.mixed_instances(self.launch_template, types, spot)
+        self.group = fleet_group.clone_group(
+            self,
+            name=f"ingot-{self.image.recipe.name}",
+            vpc=self.vpc,
+            subnets=self.clone_subnets,
+            template=self.launch_template,
+            mixed=mixed,
+            size=size,
+            health_grace=grace,
+            policy=policy,
+            rebalance=spot is not None,
+            metrics=metrics,
+        )
+        self.group.attach_to_application_target_group(self.targets)
+        # Clones that start before there is a listener would count as unhealthy. (The group alone waits: its policies do by themselves.)
+        resource = self.group.node.default_child
+        assert resource is not None  # noqa: S101 - what the construct is made of
+        resource.node.add_dependency(self.targets.load_balancer_attached)
+
+    def _follow_load(self, size: fleet_group.Size, scaling: Scaling, refresh: Refresh) -> None:
+        if size.minimum == size.maximum:
+            return
+        label = f"{self.load_balancer.load_balancer_full_name}/{self.targets.target_group_full_name}"
+        fleet_group.follow_load(self.group, scaling, refresh.warm_up, label)
+
+    def _show(self) -> None:
+        title = f"{self.image.recipe.name}: alarms"
+        dashboard(self, title, self.load_balancer, self.targets, self.group, self.alarms.all)
+
+    def _check(
+        self,
+        spot: Spot | None,
+        warm_pool: WarmPool | None,
+        rate: int | None,
+        certificate_arn: str | None,
+        domain_name: str | None,
+    ) -> None:
+        """Raise InputError for options that exclude each other or are out of bounds."""
+        problem = None
+        if spot is not None and warm_pool is not None:
+            problem = "a warm pool and Spot capacity; expected one of them: EC2 Auto Scaling keeps no Spot instances warm"
+        elif rate is not None and not 100 <= rate <= 300:
+            problem = f"volume_initialization_rate {rate}; expected 100 to 300 MiB/s"
+        elif domain_name is not None and certificate_arn is None:
+            problem = f"domain_name {domain_name} without certificate_arn; expected both, the name being the certificate's"
+        if problem is not None:
+            raise InputError(f"{self.node.path}: {problem}")

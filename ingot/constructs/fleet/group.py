@@ -1,0 +1,189 @@
+"""A fleet's machines: the launch template, the Auto Scaling group, how it grows and how it is refreshed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aws_cdk import Duration, Tags
+from aws_cdk import aws_autoscaling as autoscaling
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from ingot.constructs.audit import departs
+from ingot.constructs.fleet.options import Refresh, Scaling, Spot, WarmPool
+from ingot.constructs.image.golden_image import GoldenImage
+from ingot.constructs.machines import root_volume
+from ingot.errors import InputError
+
+MOST_ALARMS = 10  # of an instance refresh (AlarmSpecification)
+MOST_TYPES = 40  # of a mixed instances policy
+WARM_UP = Duration.seconds(30)
+
+
+@dataclass(frozen=True)
+class Size:
+    """Bounds of the group; ``desired`` None leaves the size as it is."""
+
+    minimum: int
+    desired: int | None
+    maximum: int
+
+    def check(self, where: str) -> None:
+        """Raise InputError when the bounds contradict each other."""
+        wanted = self.minimum if self.desired is None else self.desired
+        if not 0 <= self.minimum <= wanted <= self.maximum:
+            raise InputError(
+                f"{where}: min {self.minimum}, desired {wanted}, max {self.maximum} clones; expected 0 <= min <= desired <= max"
+            )
+
+
+def launch_template(
+    scope: Construct,
+    *,
+    image: GoldenImage,
+    instance_type: str,
+    group: ec2.SecurityGroup,
+    role: iam.Role | None,
+    initialization_rate: int | None,
+    detailed_monitoring: bool,
+) -> ec2.LaunchTemplate:
+    """Return what clones are launched from: no key pair, no user data, IMDSv2 alone."""
+    template = ec2.LaunchTemplate(
+        scope,
+        "Clone",
+        machine_image=image,
+        instance_type=ec2.InstanceType(instance_type),
+        security_group=group,
+        role=role,
+        block_devices=[
+            root_volume(
+                size=image.recipe.root_volume.size,
+                initialization_rate=initialization_rate,
+                device=image.root_device,
+            )
+        ],
+        detailed_monitoring=detailed_monitoring or None,
+        require_imdsv2=True,
+        http_put_response_hop_limit=1,
+    )
+    # The CDK writes the image's empty user data down; without the key a clone's metadata says that there is none.
+    cfn = template.node.default_child
+    assert isinstance(cfn, ec2.CfnLaunchTemplate)  # noqa: S101 - what the construct is made of
+    cfn.add_property_deletion_override("LaunchTemplateData.UserData")
+    Tags.of(template).add("Name", f"ingot-{image.recipe.name}")
+    return template
+
+
+def mixed_instances(
+    template: ec2.LaunchTemplate, types: list[str], spot: Spot | None
+) -> autoscaling.MixedInstancesPolicy:
+    """Return the policy of a group of several instance types, or with Spot capacity; the first type is preferred."""
+    overrides = [
+        autoscaling.LaunchTemplateOverrides(instance_type=ec2.InstanceType(name))
+        for name in types[:MOST_TYPES]
+    ]
+    distribution = autoscaling.InstancesDistribution(
+        on_demand_base_capacity=0 if spot is None else spot.on_demand_base,
+        on_demand_percentage_above_base_capacity=100 if spot is None else 100 - spot.percentage,
+        spot_allocation_strategy=None
+        if spot is None
+        else autoscaling.SpotAllocationStrategy.PRICE_CAPACITY_OPTIMIZED,
+    )
+    return autoscaling.MixedInstancesPolicy(
+        launch_template=template, launch_template_overrides=overrides, instances_distribution=distribution
+    )
+
+
+def update_policy(refresh: Refresh, alarms: list[cloudwatch.Alarm]) -> autoscaling.UpdatePolicy:
+    """Return how CloudFormation replaces the clones."""
+    checkpoints = sorted({*refresh.checkpoints, 100}) if refresh.checkpoints else None
+    delay = refresh.checkpoint_delay or Duration.minutes(5)
+    return autoscaling.UpdatePolicy.instance_refresh(
+        strategy=autoscaling.InstanceRefreshStrategy.ROLLING,
+        min_healthy_percentage=refresh.min_healthy_percentage,
+        max_healthy_percentage=refresh.max_healthy_percentage,
+        instance_warmup=refresh.warm_up or WARM_UP,
+        checkpoint_percentages=checkpoints,
+        checkpoint_delay=delay if checkpoints else None,
+        bake_time=refresh.bake_time,
+        skip_matching=True,
+        alarms=alarms[:MOST_ALARMS] if refresh.watch_alarms else None,
+    )
+
+
+def clone_group(
+    scope: Construct,
+    *,
+    name: str,
+    vpc: ec2.IVpc,
+    subnets: ec2.SubnetSelection,
+    template: ec2.LaunchTemplate,
+    mixed: autoscaling.MixedInstancesPolicy | None,
+    size: Size,
+    health_grace: Duration,
+    policy: autoscaling.UpdatePolicy,
+    rebalance: bool,
+    metrics: bool,
+) -> autoscaling.AutoScalingGroup:
+    """Return the group; a clone is well when EC2 and the load balancer say so."""
+    group = autoscaling.AutoScalingGroup(
+        scope,
+        "Group",
+        vpc=vpc,
+        vpc_subnets=subnets,
+        launch_template=None if mixed else template,
+        mixed_instances_policy=mixed,
+        min_capacity=size.minimum,
+        max_capacity=size.maximum,
+        desired_capacity=size.desired,
+        capacity_rebalance=rebalance or None,
+        group_metrics=[autoscaling.GroupMetrics.all()] if metrics else None,
+        health_checks=autoscaling.HealthChecks.with_additional_checks(
+            additional_types=[autoscaling.AdditionalHealthCheckType.ELB], grace_period=health_grace
+        ),
+        update_policy=policy,
+    )
+    Tags.of(group).add("Name", name)
+    if mixed is not None:
+        departs(
+            group,
+            "CdkNagValidationFailure",
+            "The rule AwsSolutions-EC26 looks for the launch template beside the mixed instances policy; its volumes are encrypted.",
+        )
+    departs(
+        group,
+        "AwsSolutions-AS3",
+        "Replacing clones is routine; who wants to be told subscribes to the alarms or to the group's EventBridge events.",
+    )
+    return group
+
+
+def follow_load(
+    group: autoscaling.AutoScalingGroup, scaling: Scaling, warm_up: Duration | None, targets: str
+) -> None:
+    """Have the group's size follow its load, by target tracking; a clone counts when it has warmed up.
+
+    ``targets``: the full names of the load balancer and its target group, with a slash between them.
+    """
+    warm_up = warm_up or WARM_UP
+    if scaling.cpu is not None:
+        group.scale_on_cpu_utilization(
+            "Cpu", target_utilization_percent=scaling.cpu, estimated_instance_warmup=warm_up
+        )
+    if scaling.requests is not None:
+        policy = group.scale_on_request_count(
+            "Requests", target_requests_per_minute=scaling.requests, estimated_instance_warmup=warm_up
+        )
+        # The CDK takes the names out of the listener's ARN, by four splits.
+        cfn = policy.node.default_child
+        assert isinstance(cfn, autoscaling.CfnScalingPolicy)  # noqa: S101 - what the construct is made of
+        metric = "TargetTrackingConfiguration.PredefinedMetricSpecification"
+        cfn.add_property_override(f"{metric}.ResourceLabel", targets)
+
+
+def keep_warm(group: autoscaling.AutoScalingGroup, pool: WarmPool) -> None:
+    """Have booted clones wait beside the group."""
+    state = autoscaling.PoolState.RUNNING if pool.running else autoscaling.PoolState.STOPPED
+    group.add_warm_pool(min_size=pool.size, pool_state=state, reuse_on_scale_in=pool.reuse)

@@ -1,0 +1,148 @@
+"""What watches a fleet: alarms, and a dashboard to look at when one rings."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from aws_cdk import Aws, Duration, Stack
+from aws_cdk import aws_autoscaling as autoscaling
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_elasticloadbalancingv2 as elb
+from constructs import Construct
+
+from ingot.constructs.fleet.options import Alarms
+
+NAMESPACE, SCALING = "AWS/ApplicationELB", "AWS/AutoScaling"
+# "CloudWatch metrics for your Application Load Balancer", ELB user guide.
+CLONE_ERRORS, BALANCER_ERRORS = "HTTPCode_Target_5XX_Count", "HTTPCode_ELB_5XX_Count"
+
+
+class FleetAlarms(Construct):
+    """Alarms on the errors of clones and of their load balancer, on unhealthy clones, on latency.
+
+    Two for errors: an answer with 5xx that the load balancer gives, because no clone answers, is none of a clone's.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        balancer: elb.ApplicationLoadBalancer,
+        targets: elb.ApplicationTargetGroup,
+        health_grace: Duration,
+        settings: Alarms,
+    ) -> None:
+        super().__init__(scope, id_)
+        of_balancer = {"LoadBalancer": balancer.load_balancer_full_name}
+        of_targets = {**of_balancer, "TargetGroup": targets.target_group_full_name}
+        self._topics = list(settings.topics)
+        self.errors = self._alarm(
+            "Errors", "Clones answer with 5xx", CLONE_ERRORS, of_targets, "Sum", settings.errors, 2
+        )
+        self.balancer_errors = self._alarm(
+            "BalancerErrors",
+            "The load balancer answers with 5xx: no clone does",
+            BALANCER_ERRORS,
+            of_balancer,
+            "Sum",
+            settings.errors,
+            2,
+        )
+        # A clone that boots fails its checks, and may do so for as long as its grace lasts.
+        minutes = max(5, math.ceil(health_grace.to_seconds() / 60))
+        self.unhealthy = self._alarm(
+            "Unhealthy",
+            f"A clone fails the load balancer's health check for {minutes} minutes",
+            "UnHealthyHostCount",
+            of_targets,
+            "Maximum",
+            1,
+            minutes,
+        )
+        latency = settings.latency or Duration.seconds(1)
+        self.latency = self._alarm(
+            "Latency",
+            "One answer in twenty takes too long",
+            "TargetResponseTime",
+            of_targets,
+            "p95",
+            latency.to_milliseconds() / 1000,
+            3,
+        )
+
+    @property
+    def all(self) -> list[cloudwatch.Alarm]:
+        """All the alarms."""
+        return [self.errors, self.balancer_errors, self.unhealthy, self.latency]
+
+    def _alarm(
+        self,
+        id_: str,
+        description: str,
+        metric: str,
+        dimensions: dict[str, str],
+        statistic: str,
+        threshold: float,
+        minutes: int,
+    ) -> cloudwatch.Alarm:
+        alarm = cloudwatch.Alarm(
+            self,
+            id_,
+            alarm_description=description,
+            metric=cloudwatch.Metric(
+                namespace=NAMESPACE,
+                metric_name=metric,
+                dimensions_map=dimensions,
+                statistic=statistic,
+                period=Duration.minutes(1),
+            ),
+            threshold=threshold,
+            evaluation_periods=minutes,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        cfn = alarm.node.default_child
+        assert isinstance(cfn, cloudwatch.CfnAlarm)  # noqa: S101 - what the construct is made of
+        if self._topics:
+            cfn.alarm_actions = cfn.ok_actions = self._topics
+        return alarm
+
+
+def dashboard(
+    scope: Construct,
+    title: str,
+    balancer: elb.ApplicationLoadBalancer,
+    targets: elb.ApplicationTargetGroup,
+    group: autoscaling.AutoScalingGroup,
+    alarms: list[cloudwatch.Alarm],
+) -> cloudwatch.CfnDashboard:
+    """Return a dashboard: alarms, requests, errors, latency, health, size, CPU."""
+    of_balancer = ["LoadBalancer", balancer.load_balancer_full_name]
+    of_targets = [*of_balancer, "TargetGroup", targets.target_group_full_name]
+    of_group = ["AutoScalingGroupName", group.auto_scaling_group_name]
+    errors = [[NAMESPACE, CLONE_ERRORS, *of_targets], [NAMESPACE, BALANCER_ERRORS, *of_balancer]]
+    response = [NAMESPACE, "TargetResponseTime", *of_targets]
+    health = ("HealthyHostCount", "UnHealthyHostCount")
+    sizes = ("GroupDesiredCapacity", "GroupInServiceInstances", "GroupPendingInstances")
+    widgets = [
+        _graph(0, 2, "Requests a minute", "Sum", [[NAMESPACE, "RequestCount", *of_balancer]]),
+        _graph(12, 2, "Answers with 5xx a minute", "Sum", errors),
+        _graph(0, 8, "Seconds to answer", "p50", [[*response, {"stat": s}] for s in ("p50", "p95", "p99")]),
+        _graph(12, 8, "Clones by health", "Maximum", [[NAMESPACE, name, *of_targets] for name in health]),
+        _graph(0, 14, "Clones of the group", "Average", [[SCALING, name, *of_group] for name in sizes]),
+        _graph(12, 14, "CPU, percent", "Average", [["AWS/EC2", "CPUUtilization", *of_group]]),
+    ]
+    ringing = {
+        "type": "alarm", "x": 0, "y": 0, "width": 24, "height": 2,
+        "properties": {"title": title, "alarms": [alarm.alarm_arn for alarm in alarms]},
+    }  # fmt: skip
+    body = Stack.of(scope).to_json_string({"widgets": [ringing, *widgets]})
+    return cloudwatch.CfnDashboard(scope, "Dashboard", dashboard_body=body)
+
+
+def _graph(x: int, y: int, title: str, statistic: str, metrics: list[list[Any]]) -> dict[str, Any]:
+    """Return a graph; "Dashboard body structure and syntax", CloudWatch API reference."""
+    properties = {
+        "title": title, "view": "timeSeries", "region": Aws.REGION, "period": 60, "stat": statistic, "metrics": metrics,
+    }  # fmt: skip
+    return {"type": "metric", "x": x, "y": y, "width": 12, "height": 6, "properties": properties}

@@ -1,0 +1,1 @@
+"""The golden image as a CDK asset."""

@@ -1,0 +1,1 @@
+"""The roles of continuous integration, and the policies that they are granted."""

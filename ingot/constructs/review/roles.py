@@ -1,0 +1,124 @@
+"""The roles that GitHub Actions takes without any stored secret: one for pull requests, which may not deploy, and one for the trunk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from ingot.constructs.audit import departs
+from ingot.constructs.builder.builder import Builder
+from ingot.constructs.review.policies import bootstrap_roles, never_deploying, planning, policy
+from ingot.errors import InputError
+
+ISSUER = "token.actions.githubusercontent.com"
+AUDIENCE = "sts.amazonaws.com"
+# GitHub's rules for names; a wildcard here would open the roles to other repositories.
+REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
+BRANCH = re.compile(r"[A-Za-z0-9._/-]{1,200}")
+# CloudFormation's rule for stacks, and * for any rest of a name.
+STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}\*?")
+
+
+class ReviewRoles(Construct):
+    """GitHub's identity provider, and the two roles of one repository.
+
+    The subject of GitHub's token tells them apart (GitHub Docs, "OpenID Connect reference"): ``repo:OWNER/NAME:pull_request`` reads,
+    ``repo:OWNER/NAME:ref:refs/heads/BRANCH`` deploys. A pull request from a fork gets no token at all.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        repository: str,
+        branch: str = "main",
+        provider_arn: str | None = None,
+        builder: Builder | None = None,
+        stacks: Sequence[str] = ("Ingot*",),
+    ) -> None:
+        """Create the roles.
+
+        :param repository: OWNER/NAME on GitHub
+        :param branch: the branch whose workflows deploy
+        :param provider_arn: GitHub's identity provider, where the account has it already: there can be but one. Default: it is made here
+        :param builder: where builder instances bake; the deploying role may launch and follow them. Default: images are baked on the runner
+        :param stacks: the names of the app's stacks, each perhaps with a ``*`` at its end
+        :raises InputError: a repository, branch, ARN or name that is none
+        """
+        super().__init__(scope, id_)
+        _check(repository, branch, provider_arn, stacks)
+        self.provider_arn = provider_arn or self._provider()
+        looking = {"Look": policy(self, "look", stacks), "Plan": planning(self, stacks)}
+        self.pull_request = self._role(
+            "PullRequest",
+            f"repo:{repository}:pull_request",
+            f"Pull requests of {repository}: may look, may not deploy",
+            {**looking, "NeverDeploy": never_deploying()},
+            hours=1,
+        )
+        self.deploy = self._role(
+            "Deploy",
+            f"repo:{repository}:ref:refs/heads/{branch}",
+            f"The branch {branch} of {repository}: publishes and deploys",
+            {
+                **looking,
+                "Publish": policy(self, "publish", stacks),
+                **({} if builder is None else {"Build": self._building(builder, stacks)}),
+                "Deploy": bootstrap_roles(self),
+            },
+            # A bake on a builder instance may take two; what fails after it is cleaned up with the same credentials.
+            hours=4,
+        )
+
+    def _building(self, builder: Builder, stacks: Sequence[str]) -> iam.PolicyDocument:
+        words = {
+            "BUILDER_TEMPLATE": str(builder.launch_template.launch_template_id),
+            "BUNDLE_BUCKET": builder.bundles.bucket_name,
+        }
+        return policy(self, "build", stacks, words)
+
+    def _provider(self) -> str:
+        # CloudFormation's own resource: the CDK's older construct needs a Lambda function for it.
+        provider = iam.OidcProviderNative(self, "GitHub", url=f"https://{ISSUER}", client_ids=[AUDIENCE])
+        return provider.oidc_provider_arn
+
+    def _role(
+        self, id_: str, subject: str, description: str, policies: dict[str, iam.PolicyDocument], *, hours: int
+    ) -> iam.Role:
+        claims = {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": subject}
+        role = iam.Role(
+            self,
+            id_,
+            assumed_by=iam.WebIdentityPrincipal(self.provider_arn, {"StringEquals": claims}),
+            description=description,
+            inline_policies=policies,
+            max_session_duration=Duration.hours(hours),
+        )
+        departs(
+            role,
+            "AwsSolutions-IAM5",
+            "ids of snapshots, AMIs and stacks are AWS's choice: conditions on the ingot:recipe tag and names narrow them; Describe calls take "
+            "no resource.",
+        )
+        return role
+
+
+def _check(repository: str, branch: str, provider_arn: str | None, stacks: Sequence[str]) -> None:
+    for value, pattern, what in (
+        (repository, REPOSITORY, "a GitHub repository as OWNER/NAME"),
+        (branch, BRANCH, "a branch's name without wildcards"),
+        *((name, STACK, "a stack's name, a * at its end at most") for name in stacks),
+    ):
+        if pattern.fullmatch(value) is None:
+            raise InputError(f"found {value!r}, expected {what}")
+    wanted = rf"arn:aws[a-z-]*:iam::[0-9]{{12}}:oidc-provider/{re.escape(ISSUER)}"
+    if provider_arn is not None and re.fullmatch(wanted, provider_arn) is None:
+        raise InputError(
+            f"found {provider_arn!r}, expected the ARN of GitHub's identity provider",
+            hint=f"arn:aws:iam::ACCOUNT:oidc-provider/{ISSUER}",
+        )

@@ -1,0 +1,225 @@
+"""What differs between two images: from their manifests and, where they are at hand, their disks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ingot.diff import dangers
+from ingot.diff.accounts import Change, compare_named, compare_services, compare_values
+from ingot.diff.blocks import Blocks, compare_blocks
+from ingot.diff.files.files import FileChange, compare_files
+from ingot.diff.files.secrets import Mask, masked
+from ingot.diff.files.texts import with_texts
+from ingot.diff.packages.changelogs import with_changelogs
+from ingot.diff.packages.packages import PackageChange, compare_packages
+from ingot.diff.ports import listening_ports
+from ingot.diff.sides.side import Side
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ImageDiff:
+    """The difference. Lists are sorted by name; sizes are bytes unless a name says KiB; ``notes`` say what could not be told."""
+
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    system: Sequence[Change]
+    packages: Sequence[PackageChange]
+    users: Sequence[Change]
+    groups: Sequence[Change]
+    services: Sequence[Change]
+    files: Sequence[FileChange]
+    ports: Sequence[Change]
+    tests: Sequence[Change]
+    hygiene: Sequence[Change]
+    size: Sequence[Change]
+    blocks: Blocks
+    dangerous: list[str]
+    notes: list[str]
+
+    @property
+    def empty(self) -> bool:
+        """Whether both images are the same. Another recipe digest alone (a comment in a test) makes no difference."""
+        lists = (self.system, self.packages, self.users, self.groups, self.services, self.files, self.ports)
+        return not any((*lists, self.tests, self.hygiene, self.blocks.differing))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON's types. Names of files that are no UTF-8 have surrogate escapes, which JSON writes in ASCII."""
+        lists = (
+            "system",
+            "packages",
+            "users",
+            "groups",
+            "services",
+            "files",
+            "ports",
+            "tests",
+            "hygiene",
+            "size",
+        )
+        return {
+            "format": FORMAT,
+            "before": _identity(self.before),
+            "after": _identity(self.after),
+            "empty": self.empty,
+            "dangerous": list(self.dangerous),
+            "notes": list(self.notes),
+            **{name: [change.to_json() for change in getattr(self, name)] for name in lists},
+            "blocks": self.blocks.to_json(),
+            "packages_by_size": {"before": _sizes(self.before), "after": _sizes(self.after)},
+        }
+
+
+def image_diff(
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+    *,
+    before_disk: Path | None,
+    after_disk: Path | None,
+    packages: Path | None = None,
+) -> ImageDiff:
+    """Compare two manifests; None is no image.
+
+    The disks give owners of files, text diffs, ports and passwords; ``packages`` is the store's directory of packages, for changelogs
+    that the images leave out. Raises InputError for a manifest that this version cannot read, BakeError for a disk.
+    """
+    with Side(before, before_disk) as old, Side(after, after_disk) as new:
+        return _compare(old, new, packages)
+
+
+def _compare(old: Side, new: Side, store: Path | None) -> ImageDiff:
+    was, now = old.manifest, new.manifest
+    packages = with_changelogs(compare_packages(was["packages"], now["packages"]), old, new, store)
+    files, without_text = with_texts(compare_files(old, new, packages), old, new)
+    users, groups = compare_named(was["users"], now["users"]), compare_named(was["groups"], now["groups"])
+    mask = Mask("")  # commands and kernels are given secrets, too
+    tests = compare_named(*(masked(mask, manifest["tests"]) for manifest in (was, now)))
+    known = list(_known(_system(was), _system(now), old, new))
+    system = compare_values(*masked(mask, known))
+    allowed = compare_values(_allowed(was), _allowed(now))
+    # A manifest that was made again from its disk does not know what the gate let pass.
+    hygiene = allowed if all("hygiene" in side.manifest for side in (old, new) if side.exists) else []
+    ports = dangers.port_changes(listening_ports(old), listening_ports(new)) if _comparable(old, new) else []
+    found = [
+        *dangers.port_dangers(ports),
+        *dangers.file_dangers(files, new.users),
+        *dangers.account_dangers(
+            users, *(dangers.strong_members(m["users"], m["groups"]) for m in (was, now))
+        ),
+        *_passwords(old, new),
+        *dangers.other_dangers(
+            # Not the masked one: a mask may cover the words behind a secret.
+            packages,
+            tests,
+            hygiene,
+            [c for c in compare_values(*known) if c.name == "kernel command line"],
+        ),
+    ]
+    return ImageDiff(
+        before=was if old.exists else None,
+        after=now if new.exists else None,
+        system=system,
+        packages=packages,
+        users=users,
+        groups=groups,
+        services=compare_services(was["services"], now["services"]),
+        files=files,
+        ports=ports,
+        tests=tests,
+        hygiene=hygiene,
+        size=compare_values(_size(was), _size(now)),
+        blocks=compare_blocks(was["disk"], now["disk"]),
+        # A new image is nothing that anybody relied on: all of it would be called out.
+        dangerous=found if old.exists else [],
+        notes=_notes(old, new, without_text),
+    )
+
+
+def _comparable(old: Side, new: Side) -> bool:
+    """Tell whether both sides that exist have a disk: the ports of one alone would all seem new."""
+    return all(side.has_disk for side in (old, new) if side.exists)
+
+
+def _passwords(old: Side, new: Side) -> list[str]:
+    if not (old.has_disk and new.has_disk):
+        return []
+    before, after = (dangers.passwords(side.read("/etc/shadow")) for side in (old, new))
+    return list(dangers.password_dangers(before, after))
+
+
+def _system(manifest: Mapping[str, Any]) -> dict[str, str]:
+    if not manifest["os"]:
+        return {}
+    system, boot = manifest["os"], manifest["boot"]
+    return {
+        "operating system": str(system["pretty_name"]),
+        "kernel": str(system["kernel"]),
+        "architecture": str(manifest["architecture"]),
+        "boot mode": str(boot.get("mode", "")),
+        "kernel command line": str(boot.get("kernel_command_line", "")),
+    }
+
+
+def _known(
+    before: dict[str, str], after: dict[str, str], old: Side, new: Side
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return both without what one of two images does not say."""
+    if not (old.exists and new.exists):
+        return before, after
+    unknown = {key for key in before if not (before[key] and after.get(key))}
+    kept = [{key: value for key, value in facts.items() if key not in unknown} for facts in (before, after)]
+    return kept[0], kept[1]
+
+
+def _allowed(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the recipe lets pass the hygiene gate, with its reason."""
+    allowed = manifest.get("hygiene", {}).get("allowed", ())
+    return {f"{entry['finding']} {entry['path']}": str(entry["reason"]) for entry in allowed}
+
+
+def _size(manifest: Mapping[str, Any]) -> dict[str, int]:
+    files = [file for file in manifest["files"] if file["type"] == "file"]
+    return {
+        "disk": int(manifest["size"].get("disk", 0)),
+        "used": int(manifest["size"].get("used", 0)),
+        "files": len(files),
+        "packages": len(manifest["packages"]),
+    }
+
+
+def _identity(manifest: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if manifest is None:
+        return None
+    keys = ("name", "recipe_digest", "version", "architecture", "epoch")
+    return {**{key: manifest[key] for key in keys}, "root_digest": manifest["disk"].get("root_digest")}
+
+
+def _sizes(manifest: Mapping[str, Any] | None) -> list[list[Any]]:
+    """Return [name, KiB] of the packages, the largest first."""
+    packages = () if manifest is None else manifest["packages"]
+    sizes = [[package["name"], int(package["installed_kib"])] for package in packages]
+    return sorted(sizes, key=lambda pair: (-pair[1], pair[0]))
+
+
+def _notes(old: Side, new: Side, without_text: int) -> list[str]:
+    notes = []
+    missing = [
+        word
+        for word, side in (("the image before", old), ("the image after", new))
+        if side.exists and not side.has_disk
+    ]
+    if missing:
+        notes.append(
+            f"the disk of {' and of '.join(missing)} is not on this machine: no text diffs, no ports, no owners of files"
+        )
+    if any(side.exists and "hygiene" not in side.manifest for side in (old, new)):
+        notes.append(
+            "a manifest was made again from its disk: the kernel command line and what the gate let pass are not compared"
+        )
+    if without_text:
+        notes.append(f"{without_text:,} more files have no text diff, for there are too many")
+    return notes

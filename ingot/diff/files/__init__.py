@@ -1,0 +1,1 @@
+"""Files that differ: contents, attributes, and texts with secrets masked."""

@@ -1,0 +1,1 @@
+"""Packages that differ, their versions and changelogs."""

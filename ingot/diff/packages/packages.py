@@ -1,0 +1,115 @@
+"""Packages that were added, removed, upgraded or downgraded."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ingot.diff.packages.changelog import Changelog
+from ingot.diff.packages.versions import compare_versions
+
+Package = Mapping[str, Any]
+# What of a name says its version: linux-image-6.1.0-50-cloud-amd64 is followed by linux-image-6.1.0-56-cloud-amd64.
+_NUMBERS = re.compile(r"\d[\d.-]*")
+ADDED, REMOVED, UPGRADED, DOWNGRADED, REBUILT = "added", "removed", "upgraded", "downgraded", "rebuilt"
+
+
+@dataclass(frozen=True)
+class PackageChange:
+    """One package. ``rebuilt``: the version is the same, the architecture or the file of the package is not. Sizes are KiB.
+
+    ``before`` has another name when the version is part of the names, as those of kernels.
+    """
+
+    name: str
+    change: str
+    before: Package | None
+    after: Package | None
+    changelog: Changelog | None = None
+
+    @property
+    def versions(self) -> tuple[str | None, str | None]:
+        """The version before and after; None when it is not there."""
+        old, new = self.before, self.after
+        return None if old is None else str(old["version"]), None if new is None else str(new["version"])
+
+    @property
+    def former_name(self) -> str | None:
+        """The name before, when it was another."""
+        if self.before is None or self.after is None or self.before["name"] == self.after["name"]:
+            return None
+        return str(self.before["name"])
+
+    @property
+    def kib(self) -> tuple[int, int]:
+        """The installed size before and after."""
+        sizes = [int(package["installed_kib"]) if package else 0 for package in (self.before, self.after)]
+        return sizes[0], sizes[1]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON's types."""
+        before, after = self.versions
+        present = self.after or self.before or {}
+        return {
+            "name": self.name,
+            "former_name": self.former_name,
+            "change": self.change,
+            "before": before,
+            "after": after,
+            "before_kib": self.kib[0],
+            "after_kib": self.kib[1],
+            "architecture": present.get("architecture"),
+            "source": present.get("source"),
+            "changelog": None if self.changelog is None else self.changelog.to_json(),
+        }
+
+
+def compare_packages(before: Sequence[Package], after: Sequence[Package]) -> list[PackageChange]:
+    """Compare two manifests' packages, sorted by name. Several architectures of one package count apart."""
+    both = Counter(package["name"] for package in before), Counter(package["name"] for package in after)
+    many = {name for counted in both for name, number in counted.items() if number > 1}
+    old, new = _by_name(before, many), _by_name(after, many)
+    _rename(old, new)
+    changes = []
+    for name in sorted({*old, *new}):
+        change = _change(old.get(name), new.get(name))
+        if change is not None:
+            changes.append(PackageChange(name, change, old.get(name), new.get(name)))
+    return changes
+
+
+def _by_name(packages: Sequence[Package], many: set[str]) -> dict[str, Package]:
+    return {f"{p['name']}:{p['architecture']}" if p["name"] in many else str(p["name"]): p for p in packages}
+
+
+def _rename(old: dict[str, Package], new: dict[str, Package]) -> None:
+    """Give packages of ``old`` the name of their successor in ``new``: the same source, and the same name but for the version in it."""
+    gone = {_stem(old[name]): name for name in sorted(old.keys() - new.keys())}
+    for name in sorted(new.keys() - old.keys()):
+        former = gone.pop(_stem(new[name]), None)
+        if former is not None:
+            old[name] = old.pop(former)
+
+
+def _stem(package: Package) -> tuple[str, str, str]:
+    return (
+        str(package.get("source")),
+        _NUMBERS.sub("#", str(package["name"])),
+        str(package["architecture"]),
+    )
+
+
+def _change(old: Package | None, new: Package | None) -> str | None:
+    if old is None:
+        return ADDED
+    if new is None:
+        return REMOVED
+    order = compare_versions(str(old["version"]), str(new["version"]))
+    if order:
+        return UPGRADED if order < 0 else DOWNGRADED
+    file = old.get("sha256"), new.get("sha256")
+    same_file = None in file or file[0] == file[1]
+    return None if same_file and old["architecture"] == new["architecture"] else REBUILT

@@ -1,0 +1,1 @@
+"""The two images of a diff: found, fetched, or rebuilt from a disk."""

@@ -1,0 +1,110 @@
+"""The manifest of a disk whose manifest is not at hand, made again from the disk itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ingot.aws.publish.blocks import disk_size
+from ingot.bake.disk import DiskDigest, Ext4Reader, read_ext4
+from ingot.bake.disk.spec import root_digest
+from ingot.bake.tree.inventory import BASELINE, LIBRARY, READ, escape
+from ingot.bake.tree.manifest import BLOCK_SIZE, contents_of, manifest_text
+from ingot.bake.tree.tree import Entry, encode
+from ingot.diff.sides.side import joined
+from ingot.errors import InputError
+
+# The manifest's parts that no disk tells: what the gate let pass, and the kernel's command line, which is inside the boot image.
+NOT_REBUILT = ("hygiene", "boot")
+_ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
+_ZEROS = bytes(BLOCK_SIZE)
+
+
+def rebuild_manifest(disk: Path, what: str, architecture: str) -> dict[str, Any]:
+    """Return the manifest of the image on ``disk``, without the keys of :data:`NOT_REBUILT`; the file is cut to the image's size.
+
+    ``what`` names the image in messages. Raises InputError for a disk that is no image of Ingot, BakeError for a damaged one.
+    """
+    os.truncate(disk, _true_size(disk, what))
+    with read_ext4(disk) as reader:
+        entries = [entry for entry in reader.entries() if entry.path != "/lost+found"]
+        links = {entry.path: entry.link for entry in entries}
+        missing = [path for path in (*READ, "/etc/ingot/image.json") if path not in links]
+        if missing:
+            raise InputError(f"{what} is no image of Ingot: it has no {missing[0]}")
+        plan = _plan(reader, architecture)
+        contents = {path: reader.read(joined(path, links[path] or path)) for path in READ}
+        changed = _changed(entries, reader.read(f"{BASELINE}/image"))
+    kernels = sorted(
+        path.removeprefix("/boot/vmlinuz-") for path in links if path.startswith("/boot/vmlinuz-")
+    )
+    image = contents_of(entries, changed, contents)
+    text = manifest_text(plan, image, kernels[0] if kernels else "unknown", _digest(disk), {})
+    manifest = json.loads(text)
+    return {**{key: value for key, value in manifest.items() if key not in NOT_REBUILT}, "boot": {}}
+
+
+def _true_size(disk: Path, what: str) -> int:
+    with disk.open("rb") as file:
+        size = disk_size(file.read(1024))
+    if size is None:
+        raise InputError(f"{what} is no image of Ingot: its disk has no partition table")
+    return size
+
+
+def _plan(reader: Ext4Reader, architecture: str) -> dict[str, Any]:
+    """Return what a manifest takes from the plan of the bake, as far as the image says it."""
+    identity = json.loads(reader.read("/etc/ingot/image.json"))
+    return {
+        "name": identity["recipe"],
+        "recipe_digest": identity["digest"],
+        "version": identity["version"],
+        "architecture": architecture,
+        "epoch": 0,
+        "packages": [],
+        "tests": [_test(line) for line in reader.read(f"{LIBRARY}/tests").decode().splitlines()],
+        "kernel_command_line": "",
+    }
+
+
+def _test(line: str) -> dict[str, Any]:
+    """Return a test of the line that ingot.bake.image.machine writes."""
+    kind, name, *pairs = (
+        _ESCAPED.sub(lambda match: chr(int(match[1], 16)), word) for word in line.split("\t")
+    )
+    values = dict(pair.split("=", 1) for pair in pairs)
+    if kind == "http":
+        http: dict[str, Any] = {
+            "path": values["path"],
+            "status": int(values["status"]),
+            "port": int(values["port"]),
+        }
+        return {
+            "name": name,
+            "http": {**http, **({"contains": values["contains"]} if values["contains"] else {})},
+        }
+    return {"name": name, kind: values["unit" if kind == "service" else "run"]}
+
+
+def _changed(entries: Sequence[Entry], baseline: bytes) -> set[str]:
+    """Return the paths of which the image's own list says that the recipe changed them."""
+    changed = {line.partition(b"\t")[0] for line in baseline.splitlines()}
+    return {entry.path for entry in entries if escape(encode(entry.path)) in changed}
+
+
+def _digest(disk: Path) -> DiskDigest:
+    blocks: list[str | None] = []
+    with disk.open("rb") as file:
+        while data := file.read(BLOCK_SIZE):
+            blocks.append(
+                None
+                if data == _ZEROS[: len(data)]
+                else hashlib.sha256(data.ljust(BLOCK_SIZE, b"\0")).hexdigest()
+            )
+    used = sum(block is not None for block in blocks) * BLOCK_SIZE
+    return DiskDigest(disk.stat().st_size, used, tuple(blocks), root_digest(tuple(blocks)))

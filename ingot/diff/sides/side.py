@@ -1,0 +1,154 @@
+"""One side of an image diff: a manifest, and the disk behind it where it is at hand."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ingot.bake.disk import read_ext4
+from ingot.errors import InputError
+
+# What this version can read: ingot.bake.tree.manifest.FORMAT.
+MANIFEST_FORMAT = 1
+_INFO = "/var/lib/dpkg/info/"
+# Stands for an image that is not there: what has no before is all new.
+_NOTHING: dict[str, Any] = {
+    "format": MANIFEST_FORMAT,
+    "name": "",
+    "recipe_digest": "",
+    "version": "",
+    "architecture": "",
+    "epoch": 0,
+    "os": {},
+    "packages": [],
+    "users": [],
+    "groups": [],
+    "services": {},
+    "files": [],
+    "tests": [],
+    "boot": {},
+    "size": {},
+    "disk": {},
+}
+
+
+def check_manifest(manifest: Mapping[str, Any], what: str) -> None:
+    """Raise InputError when ``manifest`` is none that this version of Ingot reads; ``what`` names the image."""
+    found = manifest.get("format")
+    if isinstance(found, int) and found > MANIFEST_FORMAT:
+        raise InputError(
+            f"the manifest of {what} has format {found}; this Ingot reads formats up to {MANIFEST_FORMAT}",
+            hint="a newer Ingot baked it: use that one, or bake the image again with this one",
+        )
+    missing = [key for key in _NOTHING if key not in manifest]
+    if found != MANIFEST_FORMAT or missing:
+        lacks = f"; it lacks {', '.join(missing)}" if missing else ""
+        raise InputError(
+            f"the manifest of {what} is damaged: its format is {found!r}, expected {MANIFEST_FORMAT}{lacks}",
+            hint="bake the image again: ingot bake --force NAME",
+        )
+
+
+class Side:
+    """A manifest and its disk. A context manager: it closes the disk."""
+
+    def __init__(self, manifest: Mapping[str, Any] | None, disk: Path | None) -> None:
+        """Take an image; no manifest stands for no image. Raises InputError for a manifest that cannot be read, BakeError for a disk."""
+        self.exists = manifest is not None
+        self.manifest: Mapping[str, Any] = _NOTHING if manifest is None else manifest
+        if manifest is not None:
+            check_manifest(manifest, f"{manifest.get('name', '?')} {manifest.get('version', '?')}")
+        self._open = ExitStack()
+        self._reader = None if disk is None else self._open.enter_context(read_ext4(disk))
+
+    def __enter__(self) -> Side:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+    @property
+    def has_disk(self) -> bool:
+        """Whether contents can be read."""
+        return self._reader is not None
+
+    @cached_property
+    def files(self) -> dict[str, dict[str, Any]]:
+        """The manifest's files by path."""
+        return {file["path"]: file for file in self.manifest["files"]}
+
+    @cached_property
+    def users(self) -> dict[int, str]:
+        """Names of users by number; of several, the first."""
+        return {user["uid"]: user["name"] for user in reversed(self.manifest["users"])}
+
+    @cached_property
+    def groups(self) -> dict[int, str]:
+        """Names of groups by number; of several, the first."""
+        return {group["gid"]: group["name"] for group in reversed(self.manifest["groups"])}
+
+    def read(self, path: str) -> bytes | None:
+        """Return the content of the regular file ``path``; None without a disk, or when there is no such file."""
+        file = self.files.get(path)
+        if self._reader is None or file is None or file["type"] != "file":
+            return None
+        return self._reader.read(path)
+
+    def follow(self, path: str) -> str:
+        """Return where ``path`` leads: symbolic links are followed, in its directories as well, as /lib is one where /usr is merged."""
+        done, links = "", 0
+        rest = path.split("/")[:0:-1]
+        while rest:
+            done = joined(f"{done}/.", rest.pop())
+            file = self.files.get(done)
+            if file is None or file["type"] != "symlink":
+                continue
+            links += 1
+            if links > 40:  # the kernel follows no more: path_resolution(7)
+                break
+            rest += joined(done, str(file["link"])).split("/")[:0:-1]
+            done = ""
+        return "/".join([done, *reversed(rest)])
+
+    def below(self, directory: str) -> list[str]:
+        """Return the paths of all that lies below ``directory``, sorted."""
+        # "0" is the character behind the slash.
+        start, end = (bisect_left(self._sorted, f"{directory}{edge}") for edge in "/0")
+        return self._sorted[start:end]
+
+    @cached_property
+    def _sorted(self) -> list[str]:
+        return sorted(self.files)
+
+    @cached_property
+    def owners(self) -> dict[str, str]:
+        """Which package brought a path: dpkg's own lists, with the links of a merged /usr followed. Nothing without a disk."""
+        moved = {
+            f"{path}/": joined(path, str(file["link"])) + "/"
+            for path, file in self.files.items()
+            if file["type"] == "symlink" and path.count("/") == 1
+        }
+        owners: dict[str, str] = {}
+        for listed in self.below(_INFO.rstrip("/")) if self.has_disk else ():
+            if not listed.endswith(".list"):
+                continue
+            package = listed[len(_INFO) : -len(".list")].partition(":")[0]
+            for line in (self.read(listed) or b"").decode("utf-8", "surrogateescape").splitlines():
+                top = line[: line.find("/", 1) + 1]
+                owners[moved[top] + line[len(top) :] if top in moved else line] = package
+        return owners
+
+
+def joined(link: str, target: str) -> str:
+    """Return the absolute path that the target of ``link`` names, dots resolved."""
+    parts: list[str] = [] if target.startswith("/") else link.split("/")[1:-1]
+    for part in target.split("/"):
+        if part == "..":
+            parts = parts[:-1]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/" + "/".join(parts)

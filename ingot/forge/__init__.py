@@ -1,0 +1,1 @@
+"""Git and GitHub: revisions, comments on pull requests, lock upgrades."""

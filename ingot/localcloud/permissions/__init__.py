@@ -1,5 +1,0 @@
-"""What IAM would say to each request: policies evaluated with their resources and conditions. Off unless asked for."""
-
-from ingot.localcloud.permissions.guard import Guard
-
-__all__ = ["Guard"]

@@ -1,0 +1,1 @@
+"""Virtual machines: QEMU, disks, the metadata service, the console."""

@@ -1,0 +1,1 @@
+"""The stacks before and after: cloud assemblies, deployed stacks, CloudFormation diffs."""

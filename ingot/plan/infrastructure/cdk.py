@@ -1,0 +1,130 @@
+"""Runs the CDK CLI for a plan: synthesizes a tree of the project, and shows what changes by the real ``cdk diff``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ingot.errors import IngotError, InputError, MissingToolError
+from ingot.process import CommandError, run
+
+DIFFER = Path(__file__).with_name("differ.js")
+# How many syntheses of base revisions are kept; each is some 100 KiB.
+KEPT = 50
+# How many of the CDK's programs run at a time: each takes a processor and some hundred megabytes.
+AT_ONCE = max(2, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class Cdk:
+    """The CDK CLI of a project. ``environ`` is what it runs in, ``project`` the directory with cdk.json and node_modules."""
+
+    program: str
+    environ: Mapping[str, str]
+    project: Path
+
+    def synthesize(self, tree: Path, output: Path, context: Sequence[str]) -> None:
+        """Run the app of ``tree`` and write its cloud assembly to ``output``.
+
+        ``context`` has KEY=VALUE pairs. Raises InputError with what the app says is wrong with its input, CommandError else.
+        """
+        words = [word for pair in context for word in ("--context", pair)]
+        try:
+            run(
+                [self.program, "synth", "--quiet", "--output", str(output), *words],
+                env=self.environ,
+                cwd=tree,
+            )
+        except CommandError as error:
+            # The CDK CLI hides the app's exit status, but says it: 2 is bad input, and then the app has said all that there is to say.
+            lines = error.output.strip().splitlines()
+            if lines and lines[-1].endswith("Subprocess exited with error 2"):
+                raise InputError("\n".join(lines[:-1])) from error
+            raise
+
+    def diff(self, assembly: Path, selector: str, before: dict[str, Any]) -> str:
+        """Return what ``cdk diff`` says of a stack of ``assembly`` against a template."""
+        with tempfile.TemporaryDirectory(prefix="ingot-diff-") as work:
+            template = Path(work) / "before.template.json"
+            template.write_text(json.dumps(before, indent=1), encoding="utf-8")
+            words = ["diff", "--app", str(assembly), selector, "--exclusively", "--template", str(template)]
+            # From an empty directory: beside a cdk.json the CLI would read context that has no say here.
+            done = run(
+                [self.program, *words, "--no-color"], env={**self.environ, "CI": "false"}, cwd=Path(work)
+            )
+        text = done.stderr if "Stack " in done.stderr else done.stdout + done.stderr
+        return text.split("\n✨", maxsplit=1)[0].strip("\n")
+
+    def compare(self, pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[dict[str, Any]]:
+        """Return for each pair of templates what the CDK's differ finds (see differ.js)."""
+        templates = json.dumps([{"before": before, "after": after} for before, after in pairs])
+        environ = {**self.environ, "FORCE_COLOR": "0"}
+        try:
+            done = run(["node", str(DIFFER)], input=templates, env=environ, cwd=self.project)
+        except CommandError as error:
+            if "Cannot find module '@aws-cdk/cloudformation-diff'" not in error.output:
+                raise
+            package = "@aws-cdk/cloudformation-diff"
+            missing = MissingToolError(package, package=package, needed_for="compare templates")
+            missing.hint = "install it with: npm ci, beside package.json"
+            raise missing from error
+        found: list[dict[str, Any]] = json.loads(done.stdout)
+        return found
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Cloud assemblies of committed trees, by what they were made of. Everything in ``directory`` can be made again."""
+
+    directory: Path
+
+    def synthesized(self, cdk: Cdk, tree: Path, tree_id: str, context: Sequence[str]) -> Path:
+        """Return the assembly of a committed tree, out of the cache or made now. Raises as ``Cdk.synthesize``."""
+        target = self.directory / self._key(cdk, tree_id, context)
+        if (target / "manifest.json").is_file():
+            os.utime(target)
+            return target
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=self.directory) as work:
+            output = Path(work) / "cdk.out"
+            cdk.synthesize(tree, output, context)
+            # Only what is compared: assets may be large. (Their hashes are in the *.assets.json files.)
+            for path in output.iterdir():
+                if path.name.startswith("asset.") or path.name == "tree.json":
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            try:
+                output.rename(target)
+            except OSError as error:
+                if not (target / "manifest.json").is_file():  # else another process was first, with the same
+                    raise IngotError(f"{target} cannot be written: {error.strerror}") from error
+        self._prune()
+        return target
+
+    def _key(self, cdk: Cdk, tree_id: str, context: Sequence[str]) -> str:
+        """Digest all that the app's output depends on: files, context, tools, and account and region by the environment."""
+        program = Path(cdk.program).resolve()
+        status = program.stat()
+        named = sorted((k, v) for k, v in cdk.environ.items() if k.startswith(("AWS_", "CDK_")))
+        parts = [
+            tree_id,
+            list(context),
+            version("aws-cdk-lib"),
+            str(program),
+            status.st_mtime_ns,
+            status.st_size,
+            named,
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def _prune(self) -> None:
+        found = sorted(self.directory.glob("[0-9a-f]*"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in found[KEPT:]:
+            shutil.rmtree(path, ignore_errors=True)  # another process may be at the same

@@ -1,0 +1,56 @@
+"""The stacks as they are deployed: their templates, and how many instances their groups run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from ingot.aws.session.failures import code_of
+from ingot.plan.infrastructure.assembly import Stack
+
+if TYPE_CHECKING:
+    from ingot.aws.session.clients import Clients
+
+
+def deployed_stacks(clients: Clients, stacks: Mapping[str, Stack]) -> dict[str, Stack]:
+    """Return those of ``stacks`` that are deployed, each with the template that it was deployed with, in the caller's region."""
+    found = {}
+    for name, stack in stacks.items():
+        template = _template(clients, name)
+        if template is not None:
+            found[name] = replace(stack, template=template, assets={})
+    return found
+
+
+def _template(clients: Clients, stack: str) -> dict[str, Any] | None:
+    try:
+        answer = clients.cloudformation.get_template(StackName=stack, TemplateStage="Original")
+    except ClientError as error:
+        if code_of(error) == "ValidationError" and "does not exist" in str(error):
+            return None
+        raise
+    # boto3 parses JSON templates itself; the API gives text. A stack in REVIEW_IN_PROGRESS has none.
+    body: Any = answer.get("TemplateBody") or "{}"
+    template: dict[str, Any] = json.loads(body) if isinstance(body, str) else dict(body)
+    return template or None
+
+
+def group_size(clients: Clients, stack: str, logical_id: str) -> int | None:
+    """Return how many instances a stack's Auto Scaling group has; None when there is no such group."""
+    try:
+        resource = clients.cloudformation.describe_stack_resource(
+            StackName=stack, LogicalResourceId=logical_id
+        )
+    except ClientError as error:
+        if code_of(error) == "ValidationError":
+            return None
+        raise
+    name = resource["StackResourceDetail"].get("PhysicalResourceId", "")
+    groups = clients.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])[
+        "AutoScalingGroups"
+    ]
+    return len(groups[0]["Instances"]) if groups else None

@@ -1,0 +1,247 @@
+"""What a merge would do: recipes, images, stacks and running clones, compared with a base revision or with what is deployed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+from ingot.errors import IngotError, InputError
+from ingot.forge.git import Base, Repository
+from ingot.plan.images import ImagePlan, Images, Progress, unused
+from ingot.plan.infrastructure.assembly import Stack, read_stacks
+from ingot.plan.infrastructure.cdk import AT_ONCE, Cache, Cdk
+from ingot.plan.infrastructure.fold import images as images_of
+from ingot.plan.infrastructure.stacks import StackPlan, compare_stacks
+from ingot.plan.recipes import RecipeChange, Tree, compare_recipes, read_tree
+from ingot.plan.rollout import GroupSize, Rollout, rollouts
+from ingot.recipe.syntax.document import read_document
+
+FORMAT = 1
+NOTHING, SOMETHING, DANGEROUS = "nothing", "something", "dangerous"
+Part = TypeVar("Part", RecipeChange, ImagePlan, StackPlan)
+ENVIRONMENTS_FILE = "environments.yaml"
+# The stacks that are deployed, of those that the app has.
+Deployed = Callable[[Mapping[str, Stack]], dict[str, Stack]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a merge would do. ``notes``: what could not be compared, and what is peculiar about this comparison."""
+
+    base: Base
+    head: str
+    dirty: tuple[str, ...]
+    deployed: bool
+    recipes: tuple[RecipeChange, ...]
+    images: tuple[ImagePlan, ...]
+    stacks: tuple[StackPlan, ...]
+    rollouts: tuple[Rollout, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def dangerous(self) -> list[str]:
+        """One sentence for each dangerous change: an image that does not bake, the infrastructure's, the images'."""
+        found = [f"image {image.recipe}: {image.no_diff}" for image in self.images if image.state == "failed"]
+        found += [sentence for stack in self.stacks for sentence in stack.dangerous]
+        for image in self.images:
+            if image.diff is not None:
+                found += [f"image {image.recipe}: {sentence}" for sentence in image.diff.dangerous]
+        return found
+
+    @property
+    def verdict(self) -> str:
+        """Return nothing, something or dangerous."""
+        if self.dangerous:
+            return DANGEROUS
+        changes = [recipe.change != "same" for recipe in self.recipes] + [
+            s.change != "same" for s in self.stacks
+        ]
+        return SOMETHING if any(changes) or self.notes else NOTHING
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain data: what the reports are made of."""
+        return {
+            "format": FORMAT,
+            "verdict": self.verdict,
+            "dangerous": self.dangerous,
+            "base": {"commit": self.base.commit, "how": self.base.how},
+            "head": {"commit": self.head, "dirty": list(self.dirty)},
+            "against": "deployed" if self.deployed else "base",
+            "notes": list(self.notes),
+            "recipes": [recipe.to_json() for recipe in self.recipes],
+            "images": [image.to_json() for image in self.images],
+            "stacks": [stack.to_json() for stack in self.stacks],
+            "rollouts": [rollout.to_json() for rollout in self.rollouts],
+        }
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Makes plans of one project. ``deployed``: compare stacks with those that are deployed, not with the base revision's."""
+
+    repository: Repository
+    recipes: Path
+    environments: Sequence[str | None]
+    context: Sequence[str]
+    cdk: Cdk
+    cache: Cache
+    images: Images
+    progress: Progress
+    deployed: Deployed | None = None
+    group_size: GroupSize = lambda _stack, _group: None
+
+    def plan(self, base_revision: str | None) -> Plan:
+        """Return the plan of the working tree. Raises InputError for a base that is none, and for all that is wrong with the tree."""
+        base = self.repository.base(base_revision)
+        dirty = self.repository.dirty()
+        notes: list[str] = []
+        with ExitStack() as cleanup:
+            before = cleanup.enter_context(self.repository.checked_out(base.commit, notes.append))
+            trees = {name: self._trees(before, name, notes) for name in self.environments}
+            work = Path(cleanup.enter_context(TemporaryDirectory(prefix="ingot-plan-")))
+            threads = cleanup.enter_context(ThreadPoolExecutor(AT_ONCE))
+            # The syntheses take the longest; the images are baked meanwhile.
+            pending = {
+                name: self._synthesis(threads, before, base, work, name, notes) for name in self.environments
+            }
+            recipes = [change for name in self.environments for change in compare_recipes(*trees[name], name)]
+            images = [
+                self._image(change, trees[change.environment], notes) for change in recipes if change.after
+            ]
+            after: dict[str | None, dict[str, Stack]] = {}
+            stacks: list[StackPlan] = []
+            for name in self.environments:
+                pending[name][0].result()
+                after[name] = read_stacks(self._assembly(work, name))
+                stacks += self._stacks(pending[name][1], after[name], work, name, notes)
+            used = {name: images_of([s.template for s in found.values()]) for name, found in after.items()}
+            images = [image if image.after in used[image.environment] else unused(image) for image in images]
+        return Plan(
+            base=base,
+            head=self.repository.commit("HEAD"),
+            dirty=tuple(dirty),
+            deployed=self.deployed is not None,
+            recipes=tuple(_once(recipes)),
+            images=tuple(_once(images)),
+            stacks=tuple(_once(stacks)),
+            rollouts=tuple(
+                rollout for stack in _once(stacks) for rollout in rollouts(stack, self.group_size)
+            ),
+            notes=tuple(dict.fromkeys(notes)),
+        )
+
+    def _trees(self, before: Path, environment: str | None, notes: list[str]) -> tuple[Tree, Tree]:
+        self.progress("reading the recipes of both revisions")
+        after = read_tree(self.repository.project, self.recipes, environment, tolerant=False)
+        old = read_tree(before, self.recipes, environment, tolerant=True)
+        for name, known in after.elsewhere.items():
+            where = "no environment" if environment is None else f"the environment {environment}"
+            notes.append(f"the recipe {name} cannot be read in {where}, only in: {', '.join(known)}")
+        if not (before / self.recipes).is_dir():
+            notes.append(f"the base revision has no {self.recipes}: every recipe is new")
+        return old, after
+
+    def _image(self, change: RecipeChange, trees: tuple[Tree, Tree], notes: list[str]) -> ImagePlan:
+        before, after = ({name: found.recipe for name, found in tree.recipes.items()} for tree in trees)
+        return self.images.plan(change, (before, after), notes.append)
+
+    def _synthesis(
+        self,
+        threads: ThreadPoolExecutor,
+        before: Path,
+        base: Base,
+        work: Path,
+        environment: str | None,
+        notes: list[str],
+    ) -> tuple[Future[None], Future[Path | None]]:
+        """Start both syntheses of one environment."""
+        self.progress(f"synthesizing the stacks{'' if environment is None else f' of {environment}'}")
+        project = self.repository.project
+        context = self._context(self.context, environment)
+        after = threads.submit(self.cdk.synthesize, project, self._assembly(work, environment), context)
+        tree = None if self.deployed else self.repository.tree(base.commit)
+        there = environment is None or environment in environments(before)
+        return after, threads.submit(self._base_assembly, before, tree if there else None, environment, notes)
+
+    def _base_assembly(
+        self, before: Path, tree: str | None, environment: str | None, notes: list[str]
+    ) -> Path | None:
+        """Return the base revision's assembly; None when it has no CDK app, or is not needed.
+
+        A base that refuses the given context, as one does that has not the recipe which that names, is taken as it is without it.
+        """
+        if tree is None or not (before / "cdk.json").is_file():
+            return None
+        try:
+            return self.cache.synthesized(self.cdk, before, tree, self._context(self.context, environment))
+        except InputError as error:
+            if not self.context:
+                raise
+            found = self.cache.synthesized(self.cdk, before, tree, self._context((), environment))
+            said = str(error).splitlines()[0]
+            notes.append(
+                f"the base revision is taken without --context {' '.join(self.context)}, which it refuses: {said}"
+            )
+            return found
+
+    @staticmethod
+    def _context(given: Sequence[str], environment: str | None) -> list[str]:
+        return [*given, *([] if environment is None else [f"env={environment}"])]
+
+    @staticmethod
+    def _assembly(work: Path, environment: str | None) -> Path:
+        return work / f"cdk.out-{environment or ''}"
+
+    def _stacks(
+        self,
+        pending: Future[Path | None],
+        after: Mapping[str, Stack],
+        work: Path,
+        environment: str | None,
+        notes: list[str],
+    ) -> list[StackPlan]:
+        if self.deployed is not None:
+            before = self.deployed(after)
+        else:
+            try:
+                base = pending.result()
+            except IngotError as error:
+                kind = (
+                    "is refused by its own app" if isinstance(error, InputError) else "cannot be synthesized"
+                )
+                notes.append(
+                    f"the base revision {kind}, so the stacks cannot be compared with it (--deployed compares with what is "
+                    f"deployed): {error}"
+                )
+                return []
+            if base is None:
+                what = "CDK app (no cdk.json)" if environment is None else f"environment {environment}"
+                notes.append(
+                    f"the base revision has no {what}: every stack{' of it' if environment else ''} is new"
+                )
+            before = {} if base is None else read_stacks(base)
+        self.progress("comparing the stacks")
+        return compare_stacks(self.cdk, before, after, self._assembly(work, environment), environment)
+
+
+def environments(project: Path) -> list[str]:
+    """Return the names of the environments of a tree, from environments.yaml; the app itself checks that file."""
+    path = project / ENVIRONMENTS_FILE
+    data = read_document(path).data if path.is_file() else None
+    named = data.get("environments") if isinstance(data, dict) else None
+    return list(named) if isinstance(named, dict) else []
+
+
+def _once(parts: Sequence[Part]) -> list[Part]:
+    """Leave out what an environment shares with one before it: a recipe or a stack to which the same happens in both."""
+    found: dict[str, Part] = {}
+    for part in parts:
+        key = json.dumps({**part.to_json(), "environment": None}, sort_keys=True)
+        found.setdefault(key, part)
+    return list(found.values())

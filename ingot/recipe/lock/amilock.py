@@ -1,0 +1,84 @@
+"""The lock of a recipe on a base AMI: which AMI it is in each region, whose, and of which day."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ingot.errors import Problem
+from ingot.recipe.schema.model import Recipe
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+
+
+class LockedAmi(_Part):
+    """One AMI. ``owner`` is the account's id, ``created`` what EC2 says of it, ``root_size`` GiB."""
+
+    id: Annotated[str, Field(pattern=r"^ami-[0-9a-f]{8,17}$")]
+    owner: Annotated[str, Field(pattern=r"^[0-9]{12}$")]
+    name: str
+    created: str
+    root_device: str
+    root_size: Annotated[int, Field(gt=0)]
+    boot_mode: str
+
+
+class AmiLock(_Part):
+    """The whole lock. It names no package: the base's own package manager installs what its repositories have on that day."""
+
+    format: Literal[1]
+    architecture: Literal["x86_64", "arm64"]
+    source: str
+    """What of the recipe was looked up, as JSON."""
+    epoch: Annotated[int, Field(gt=0)]
+    """Unix seconds: when the newest of the AMIs was made."""
+    ami: dict[str, LockedAmi]
+    """By region."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return the lock as plain JSON data."""
+        return self.model_dump(mode="json")
+
+    def text(self) -> str:
+        """Return the lock as it is written."""
+        return json.dumps(self.plain(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def source_of(recipe: Recipe) -> str:
+    """Return what the recipe says of its base AMI, as the lock keeps it."""
+    ami = recipe.base.ami
+    return "" if ami is None else json.dumps(ami.model_dump(exclude_none=True), sort_keys=True)
+
+
+def stale(recipe: Recipe, lock: AmiLock, command: str) -> list[Problem]:
+    """Return where recipe and lock do not belong together."""
+    found = []
+    if lock.source != source_of(recipe):
+        found.append(
+            recipe.problem(
+                ("base", "ami"), f"another AMI than the lock's {lock.source}", "the same in both", command
+            )
+        )
+    if lock.architecture != recipe.architecture:
+        what = f"{recipe.architecture}, but the lock is for {lock.architecture}"
+        found.append(recipe.problem(("architecture",), what, "the same in both", command))
+    return found
+
+
+def moved(old: AmiLock | None, new: AmiLock) -> list[str]:
+    """Return one line for each region whose AMI the new lock adds, removes or moves."""
+    before: Mapping[str, LockedAmi] = {} if old is None else old.ami
+    lines = []
+    for region in sorted(before.keys() | new.ami.keys()):
+        if region not in before:
+            lines.append(f"+ {region} {new.ami[region].id} {new.ami[region].name}")
+        elif region not in new.ami:
+            lines.append(f"- {region} {before[region].id}")
+        elif before[region] != new.ami[region]:
+            lines.append(f"  {region} {before[region].id} -> {new.ami[region].id} {new.ami[region].name}")
+    return lines

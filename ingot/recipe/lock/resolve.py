@@ -1,0 +1,245 @@
+"""``ingot lock``: resolves the whole package set of a recipe from the distribution's signed index."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ingot.errors import IngotError, InputError, MissingToolError, Problem
+from ingot.process import CommandError
+from ingot.recipe.lock.apt import AptRoot, IndexedPackage
+from ingot.recipe.lock.archives import archives_of
+from ingot.recipe.lock.distribution import DPKG_ARCHITECTURE, Distribution, distribution_of
+from ingot.recipe.lock.lockfile import (
+    Lock,
+    LockedDistribution,
+    LockedPackage,
+    Requested,
+    locked_archive,
+    read_lock,
+)
+from ingot.recipe.lock.mirrors import discover, own_archives
+from ingot.recipe.schema.model import Recipe
+from ingot.recipe.syntax.explain import close_to_package
+
+Progress = Callable[[str], None]
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """What may move: nothing, the packages named, or (``everything``) all."""
+
+    everything: bool = False
+    packages: frozenset[str] = frozenset()
+
+    def moves(self, name: str) -> bool:
+        """Say whether this package may take a new version."""
+        return self.everything or name in self.packages
+
+
+@dataclass(frozen=True)
+class Index:
+    """All package versions that the signed indexes offer."""
+
+    packages: tuple[IndexedPackage, ...]
+    own: frozenset[str]
+    """The archives of the distribution itself."""
+
+    @cached_property
+    def by_key(self) -> dict[Key, IndexedPackage]:
+        """Package by (name, version, architecture); the first suite that has it counts."""
+        found: dict[Key, IndexedPackage] = {}
+        for package in self.packages:
+            found.setdefault((package.name, package.version, package.architecture), package)
+        return found
+
+    @cached_property
+    def versions(self) -> dict[str, set[str]]:
+        """The versions that there are of each package."""
+        found: dict[str, set[str]] = {}
+        for package in self.packages:
+            found.setdefault(package.name, set()).add(package.version)
+        return found
+
+    def providers(self, name: str) -> list[str]:
+        """Return the packages that provide a virtual package."""
+        return sorted({package.name for package in self.packages if name in package.provides})
+
+    def essential(self) -> list[str]:
+        """Return the names of the distribution's Essential packages: another archive does not say what every image has."""
+        return sorted({p.name for p in self.packages if p.essential and p.suite.archive in self.own})
+
+
+def resolve_lock(
+    recipe: Recipe,
+    *,
+    upgrade: Upgrade = Upgrade(),
+    mirrors: Mapping[str, str] | None = None,
+    keyring: Path | None = None,
+    progress: Progress = lambda _: None,
+) -> Lock:
+    """Return a new lock for a recipe; nothing is written.
+
+    Versions of the lock that exists are kept where the index still has them and ``upgrade`` does not release them.
+    ``mirrors`` (archive → URL) and ``keyring`` default to the machine's (see mirrors.py; ``INGOT_KEYRING`` names
+    another keyring for a mirror that signs by itself). Raises InputError for packages that do not exist, with
+    their places, and IngotError when the index cannot be had or the packages do not go together.
+    """
+    distribution = distribution_of(recipe)
+    old = read_lock(recipe)
+    archives = archives_of(recipe)
+    keyring = _keyring(distribution, keyring)
+    if mirrors is None:
+        mirrors = {**own_archives({a.name: a.uri for a in archives}), **discover(distribution.plain())}
+    with tempfile.TemporaryDirectory(prefix="ingot-lock-") as work:
+        apt = AptRoot(Path(work), distribution, DPKG_ARCHITECTURE[recipe.architecture])
+        progress(f"fetching the indexes of {distribution.id} {distribution.suite}")
+        apt.update(mirrors, keyring, archives)
+        index = Index(tuple(apt.index()), frozenset(distribution.archives))
+        _check_names(recipe, distribution, index, upgrade)
+        count = len(recipe.packages)
+        progress(f"resolving {count} package{'' if count == 1 else 's'} and the base")
+        lock = _resolve(recipe, distribution, apt, index, _kept(old, distribution, index, upgrade))
+        lock = lock.model_copy(update={"archives": tuple(map(locked_archive, archives))})
+    return _dated(lock, old, upgrade)
+
+
+def _dated(lock: Lock, old: Lock | None, upgrade: Upgrade) -> Lock:
+    """Return a new lock with the dates that it is to bear.
+
+    Every file of an image bears the epoch. It moves when everything may: else a package more would make each layer and each inode anew.
+    """
+    if old is None or old.distribution != lock.distribution:
+        return lock
+    if lock == old.model_copy(update={"epoch": lock.epoch, "indexed": None}):
+        return old  # nothing moved: the same lock, so the same digest, though the index is newer
+    if upgrade.everything:
+        return lock
+    return lock.model_copy(update={"epoch": old.epoch, "indexed": lock.epoch})
+
+
+def moved(old: Lock | None, new: Lock) -> list[str]:
+    """Return one line for each package that the new lock adds, removes or moves to another version."""
+    before, after = ({} if old is None else old.versions()), new.versions()
+    lines = []
+    for name in sorted(before.keys() | after.keys()):
+        if name not in before:
+            lines.append(f"+ {name} {after[name]}")
+        elif name not in after:
+            lines.append(f"- {name} {before[name]}")
+        elif before[name] != after[name]:
+            lines.append(f"  {name} {before[name]} -> {after[name]}")
+    return lines
+
+
+def _keyring(distribution: Distribution, named: Path | None) -> Path:
+    path = named or Path(os.environ.get("INGOT_KEYRING") or distribution.keyring)
+    if not path.is_file():
+        raise MissingToolError(
+            f"the keyring {path}",
+            package=distribution.keyring_package,
+            needed_for=f"verify the signatures of {distribution.id}",
+        )
+    return path.absolute()
+
+
+def _check_names(recipe: Recipe, distribution: Distribution, index: Index, upgrade: Upgrade) -> None:
+    """Raise InputError for every name that the distribution does not have."""
+    problems: list[Problem] = []
+    for number, name in enumerate(recipe.packages):
+        if name in index.versions:
+            continue
+        providers = index.providers(name)
+        if providers:
+            found, hint = (
+                f"{name!r}, a virtual package",
+                f"name one that provides it: {', '.join(providers[:5])}",
+            )
+        else:
+            found, hint = (
+                f"the package {name!r}, which does not exist",
+                close_to_package(name, index.versions) or "",
+            )
+        own = f" or of {', '.join(a.name for a in archives)}" if (archives := archives_of(recipe)) else ""
+        expected = f"a package of {distribution.id} {distribution.suite} ({distribution.component}){own}"
+        problems.append(recipe.problem(("packages", number), found, expected, hint or None))
+    if problems:
+        raise InputError(f"packages of {recipe.name} do not exist", problems=problems)
+    unknown = sorted(name for name in upgrade.packages if name not in index.versions)
+    if unknown:
+        raise InputError(
+            f"no package {', '.join(unknown)} in {distribution.id} {distribution.suite}",
+            hint=close_to_package(unknown[0], index.versions),
+        )
+
+
+def _kept(old: Lock | None, distribution: Distribution, index: Index, upgrade: Upgrade) -> dict[str, str]:
+    """Return the versions to keep: locked, still offered, not released by the upgrade."""
+    if old is None or old.distribution.model_dump() != distribution.plain():
+        return {}
+    return {
+        name: version
+        for name, version in old.versions().items()
+        if version in index.versions.get(name, ()) and not upgrade.moves(name)
+    }
+
+
+def _resolve(
+    recipe: Recipe, distribution: Distribution, apt: AptRoot, index: Index, pins: Mapping[str, str]
+) -> Lock:
+    names = sorted({*index.essential(), *distribution.base_packages, *recipe.packages})
+    solution = _solve(recipe, apt, names, pins)
+    # Tools are taken out of their packages, so what they depend on does not matter: their own version is what counts.
+    tools = [
+        entry
+        for name in distribution.tools
+        for entry in _solve(recipe, apt, [name], pins)
+        if entry[0] == name
+    ]
+    entries = [_entry(index.by_key[key], "install") for key in solution]
+    entries += [_entry(index.by_key[key], "tool") for key in tools]
+    return Lock(
+        format=1,
+        distribution=LockedDistribution(id=distribution.id, suite=distribution.suite),  # type: ignore[arg-type]
+        architecture=apt.architecture,
+        epoch=apt.epoch(),
+        packages=tuple(sorted(entries, key=lambda entry: (entry.name, entry.role))),
+        requested=Requested(
+            base=distribution.base_packages,
+            packages=tuple(sorted(recipe.packages)),
+            tools=tuple(sorted(distribution.tools)),
+        ),
+    )
+
+
+def _solve(recipe: Recipe, apt: AptRoot, names: list[str], pins: Mapping[str, str]) -> list[Key]:
+    try:
+        return apt.solve(names, pins)
+    except CommandError as error:
+        text = error.output.strip()
+        hint = None
+        if pins:
+            hint = f"the versions of the lock are kept where they can be: try {recipe.lock_command} --upgrade"
+        raise IngotError(
+            f"the packages of {recipe.name} do not go together; apt says:\n{text}", hint=hint
+        ) from error
+
+
+def _entry(package: IndexedPackage, role: str) -> LockedPackage:
+    return LockedPackage(
+        name=package.name,
+        version=package.version,
+        architecture=package.architecture,
+        sha256=package.sha256,
+        size=package.size,
+        path=package.path,
+        archive=package.suite.archive,
+        suite=package.suite.name,
+        essential=package.essential,
+        role=role,  # type: ignore[arg-type]
+    )

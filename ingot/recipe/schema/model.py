@@ -1,0 +1,151 @@
+"""What a recipe can say: the keys of ``recipe.yaml``, their types, defaults and rules.
+
+Each key is declared once, here or in ``parts.py``; the JSON Schema, the messages of ``ingot check`` and the canonical
+form that is digested follow from it. The types of single values are in ``names.py``; rules that need other keys or the
+disk are in ``references.py`` and ``files.py``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PrivateAttr, WithJsonSchema
+
+from ingot.errors import InputError, Problem
+from ingot.recipe.schema.names import (
+    EnvironmentName,
+    HostName,
+    KernelParameters,
+    Locale,
+    PackageName,
+    RecipeName,
+    TimeZone,
+    VariableName,
+)
+from ingot.recipe.schema.parts import (
+    App,
+    AptSource,
+    Base,
+    Drop,
+    FileEntry,
+    Group,
+    Hygiene,
+    Part,
+    RootVolume,
+    Services,
+    Step,
+    Test,
+    User,
+)
+from ingot.recipe.schema.values import step_from_text
+from ingot.recipe.syntax.document import At, Document
+from ingot.recipe.syntax.variables import Scalar, Variables
+
+# One path or a list of them. `include.py` reads and removes the key: here it is for editors and for the list of keys.
+_PATHS = {"anyOf": [{"type": "string"}, {"items": {"type": "string"}, "type": "array"}]}
+
+
+class Recipe(Part):
+    """A golden image as code."""
+
+    include: Annotated[tuple[str, ...], WithJsonSchema(_PATHS)] = Field(default=(), exclude=True)
+    """Other recipes, whole or in part: paths relative to this file. They are merged before anything else is read."""
+
+    name: RecipeName
+    """Name of the recipe: that of its directory."""
+    base: Base
+    architecture: Literal["x86_64", "arm64"] = "x86_64"
+    root_volume: RootVolume
+    packages: tuple[PackageName, ...] = ()
+    apt_sources: tuple[AptSource, ...] = ()
+    groups: tuple[Group, ...] = ()
+    users: tuple[User, ...] = ()
+    app: App | None = None
+    files: tuple[FileEntry, ...] = ()
+    services: Services = Services()
+    steps: tuple[
+        Annotated[Step, BeforeValidator(step_from_text, json_schema_input_type=str | Step)], ...
+    ] = ()
+    tests: tuple[Test, ...] = ()
+    kernel_command_line: KernelParameters = ""
+    """Added to the kernel parameters that EC2 needs."""
+    timezone: TimeZone = "Etc/UTC"
+    locale: Locale = "C.UTF-8"
+    hostname: HostName = "from-metadata"
+    """A fixed host name, or from-metadata: the one that EC2 gives each clone."""
+    drop: Drop = Drop()
+    hygiene: Hygiene = Hygiene()
+    variables: dict[VariableName, Scalar | None] = Field(default={}, exclude=True)
+    """Values that the recipe and its template files use as ${name}; without a value one must be set by the environment."""
+    environments: dict[EnvironmentName, dict[VariableName, Scalar | None] | None] = Field(
+        default={}, exclude=True
+    )
+    """Environments by name, each with the values that are its own."""
+
+    _document: Document | None = PrivateAttr(default=None)
+    _variables: Variables = PrivateAttr(default=Variables())
+
+    @property
+    def document(self) -> Document:
+        """The text that the recipe was read from, with the place of each value."""
+        if self._document is None:
+            raise InputError(f"the recipe {self.name} was not read from a file")
+        return self._document
+
+    @property
+    def directory(self) -> Path:
+        """The directory that holds recipe.yaml."""
+        return self.document.path.parent
+
+    @property
+    def source_root(self) -> Path:
+        """The directory that the plan's sources are relative to: the recipe's, or one above it and what it includes."""
+        places: list[At] = [("files", number, "source") for number in range(len(self.files))]
+        named = [at for at in (*places, ("app", "source")) if at in self.document.values]
+        directories = {self.directory, *(self.document.place(at).file.parent for at in named)}
+        return Path(os.path.commonpath([directory.resolve() for directory in directories]))
+
+    @property
+    def lock_path(self) -> Path:
+        """Where the recipe's lock is: the environment's own where it has one."""
+        own = self.own_lock_path
+        return own if own.is_file() else self.directory / "recipe.lock"
+
+    @property
+    def own_lock_path(self) -> Path:
+        """Where the lock of this environment alone is, if there is one."""
+        environment = self._variables.environment
+        return self.directory / ("recipe.lock" if environment is None else f"recipe.{environment}.lock")
+
+    @property
+    def lock_command(self) -> str:
+        """The command that makes the lock."""
+        environment = self._variables.environment
+        own = environment is not None and self.own_lock_path.is_file()
+        return f"ingot lock {self.name}" + (f" --env {environment}" if own else "")
+
+    @property
+    def values(self) -> Variables:
+        """The variables, with the values of the environment that the recipe was read for."""
+        return self._variables
+
+    def problem(self, at: At, found: str, expected: str, hint: str | None = None) -> Problem:
+        """Return a Problem at the value ``at``, such as ``("users", 0, "uid")``."""
+        return self.document.problem(at, found, expected, hint)
+
+    def canonical(self) -> dict[str, Any]:
+        """Return what the recipe says as plain data: defaults left out, sets sorted, no trace of its spelling."""
+        data = self.model_dump(mode="json", exclude_defaults=True)
+        for key in ("groups", "users"):
+            if key in data:
+                data[key].sort(key=lambda entry: entry["name"])
+        for holder, keys in (
+            (data, ("packages",)),
+            (data.get("services", {}), ("enable", "disable", "mask")),
+        ):
+            for key in keys:
+                if key in holder:
+                    holder[key].sort()
+        return data

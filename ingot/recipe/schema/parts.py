@@ -1,0 +1,239 @@
+"""The parts of a recipe: each mapping that stands under a key of ``recipe.yaml``, with its keys, types and defaults."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ingot.recipe.schema.names import (
+    AmiId,
+    AmiName,
+    AmiOwner,
+    ArchiveName,
+    ArchiveUri,
+    ArgumentText,
+    Capabilities,
+    Comment,
+    ComponentName,
+    Glob,
+    HttpPath,
+    Id,
+    Name,
+    OctalMode,
+    Reason,
+    Size,
+    SsmName,
+    SuiteName,
+    Target,
+    UnitName,
+    XattrName,
+)
+from ingot.recipe.schema.values import exactly_one, needs, wrong
+
+
+class Part(BaseModel):
+    """A mapping of the recipe: immutable, exact types, unknown keys are errors."""
+
+    # Built when it is first used, most of them as a part of the recipe alone: every command that reads a recipe waits for that.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+
+
+class AmiSource(Part):
+    """Which AMI is the base: exactly one of an id, an SSM parameter, a name. The lock pins what it is, and whose."""
+
+    id: AmiId | None = None
+    """The AMI itself: it is there in one region alone."""
+    ssm: SsmName | None = None
+    """The public or private SSM parameter that names the AMI."""
+    name: AmiName | None = None
+    """The newest AMI of this name; * and ? stand for other characters. It needs `owner`."""
+    owner: AmiOwner | None = None
+    """Whose AMI it has to be: an account id, self, amazon or aws-marketplace."""
+
+    choices: ClassVar[tuple[str, ...]] = ("id", "ssm", "name")
+    _one = exactly_one(choices)
+    _owned = needs("name", "owner")
+
+
+class Base(Part):
+    """What the image is made of: exactly one of a Debian suite, an Ubuntu series, an AMI."""
+
+    debian: Literal["bookworm", "trixie"] | None = None
+    """A suite of Debian, baked from scratch."""
+    ubuntu: Literal["noble"] | None = None
+    """A series of Ubuntu, baked from scratch."""
+    ami: AmiSource | None = None
+    """A base AMI, baked on a builder instance."""
+
+    choices: ClassVar[tuple[str, ...]] = ("debian", "ubuntu", "ami")
+    _one = exactly_one(choices)
+
+
+class AptSource(Part):
+    """An archive of packages beside the distribution's own. It is not configured in the image."""
+
+    name: ArchiveName | None = None
+    """What the lock calls it. Default: the host of `uri`."""
+    uri: ArchiveUri
+    suite: SuiteName
+    """With a slash at the end for an archive without components, such as ./"""
+    components: tuple[ComponentName, ...] = ()
+    key: Annotated[str, Field(min_length=1)]
+    """File with the OpenPGP public key that signs the archive, relative to the recipe's directory."""
+
+    @model_validator(mode="after")
+    def _check_components(self) -> AptSource:
+        if self.suite.endswith("/") == bool(self.components):
+            found = "components for a suite that ends with /" if self.components else "no components"
+            raise wrong(found, "components, or a suite that ends with /, as in deb lines")
+        return self
+
+
+class RootVolume(Part):
+    """The root volume."""
+
+    size: Size
+    """Size of the disk image and smallest size of the volume, such as 2GiB."""
+    device: Literal["ebs"] = "ebs"
+    """Kind of volume."""
+
+
+class Group(Part):
+    """A group that the image has."""
+
+    name: Name
+    gid: Id
+
+
+class User(Part):
+    """A user that the image has. It has no password and no key."""
+
+    name: Name
+    uid: Id
+    group: Name
+    """Primary group."""
+    groups: tuple[Name, ...] = ()
+    """Further groups."""
+    shell: Target = "/usr/sbin/nologin"
+    home: Target = "/nonexistent"
+    """Home directory; it is made, with mode 0700, unless it is /nonexistent or there already."""
+    comment: Comment = ""
+
+
+class App(Part):
+    """The app: a directory beside the recipe that is copied whole."""
+
+    source: str
+    """Directory, relative to the recipe's."""
+    target: Target
+    """Directory in the image."""
+    owner: Name = "root"
+    group: Name = "root"
+
+
+class FileEntry(Part):
+    """A file, directory or link of the image: exactly one of source, content, link, hardlink, directory."""
+
+    source: str | None = None
+    """File or directory, relative to the recipe's directory."""
+    content: str | None = None
+    """The text of the file itself."""
+    link: ArgumentText | None = None
+    """What the symbolic link at `target` points to."""
+    hardlink: Target | None = None
+    """Path of a file in the image: `target` becomes another name of it."""
+    directory: Literal[True] | None = None
+    """True: `target` is a directory."""
+    template: bool = False
+    """Put the values of the recipe's variables into the source's text."""
+    target: Target
+    """Absolute path in the image."""
+    owner: Name = "root"
+    group: Name = "root"
+    mode: OctalMode | None = None
+    """Four octal digits in quotes. Default: 0644, or 0755 for a directory and a source that is executable."""
+    capabilities: Capabilities | None = None
+    """File capabilities, as setcap(8) takes them: cap_net_bind_service+ep."""
+    xattrs: dict[XattrName, str] = {}
+    """Extended attributes: names that begin with `user.`, and their text."""
+
+    choices: ClassVar[tuple[str, ...]] = ("source", "content", "link", "hardlink", "directory")
+    _one = exactly_one(choices)
+
+
+class Services(Part):
+    """What systemd starts."""
+
+    enable: tuple[UnitName, ...] = ()
+    disable: tuple[UnitName, ...] = ()
+    mask: tuple[UnitName, ...] = ()
+
+
+class Step(Part):
+    """A shell command that runs in the image, after files and app are in place."""
+
+    run: ArgumentText
+    timeout: Annotated[int, Field(ge=1, le=86400)] = 600
+    """Seconds."""
+
+
+class HttpTest(Part):
+    """An HTTP request to the clone, and the answer that is expected."""
+
+    path: HttpPath
+    status: Annotated[int, Field(ge=100, le=599)] = 200
+    contains: str | None = None
+    """Text that the body holds."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 80
+
+
+class Test(Part):
+    """A test that a clone must pass before the AMI is registered: exactly one of http, service, command."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    http: HttpTest | None = None
+    service: UnitName | None = None
+    """A unit that must be active."""
+    command: ArgumentText | None = None
+    """A shell command that must exit with 0 on the clone."""
+
+    choices: ClassVar[tuple[str, ...]] = ("http", "service", "command")
+    _one = exactly_one(choices)
+    __test__ = False  # pytest: not a test class
+
+
+class Drop(Part):
+    """What is left out of the image although packages bring it."""
+
+    docs: bool = True
+    """/usr/share/doc (copyright files stay), info pages."""
+    man: bool = True
+    """/usr/share/man."""
+    locales: bool = True
+    """Translations in /usr/share/locale."""
+    hwdb: bool = True
+    """udev's database of hardware that an instance does not have."""
+
+
+# The names of findings of the hygiene gate (ingot.bake.hygiene; a test compares them: recipes do not import the engine).
+FindingName = Literal[
+    "authorized-key", "broken-link", "builder-trace", "cache", "credential", "history", "host-key", "lease", "log",
+    "machine-id", "password-hash", "private-key", "random-seed", "setuid", "unit", "world-writable",
+]  # fmt: skip
+
+
+class Allowance(Part):
+    """A finding of the hygiene gate that belongs in the image."""
+
+    finding: FindingName
+    path: Glob
+    """Where: a path of the image; * stands for any text, slashes as well."""
+    reason: Reason
+    """Why it belongs there. The manifest records it."""
+
+
+class Hygiene(Part):
+    """What the hygiene gate lets pass."""
+
+    allow: tuple[Allowance, ...] = ()

@@ -1,0 +1,159 @@
+"""The rules of a recipe that join several keys: names that must exist, and names and ids that must not repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ingot.errors import Problem
+from ingot.recipe.schema.model import Recipe
+from ingot.recipe.syntax.document import At
+from ingot.recipe.syntax.explain import close_to
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# What every Debian and Ubuntu system has: group.master and passwd.master of the source package base-passwd
+# (3.6.1, bookworm; trixie and noble have the same).
+BASE_GROUPS = _words("""
+    root daemon bin sys adm tty disk lp mail news uucp man proxy kmem dialout fax voice cdrom floppy tape sudo
+    audio dip www-data backup operator list irc src shadow utmp video sasl plugdev staff games users nogroup
+    """)
+BASE_USERS = _words(
+    "root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc _apt nobody"
+)
+# What the base packages of every image create: udev, systemd and dbus (their sysusers.d(5) files and postinst).
+ENGINE_GROUPS = _words("""
+    input kvm render sgx messagebus systemd-journal systemd-network systemd-resolve systemd-timesync
+    """)
+ENGINE_USERS = _words("messagebus systemd-network systemd-resolve systemd-timesync")
+
+SYSTEM_GROUPS = BASE_GROUPS | ENGINE_GROUPS
+SYSTEM_USERS = BASE_USERS | ENGINE_USERS
+
+
+def check_references(recipe: Recipe) -> list[Problem]:
+    """Return what is wrong between the keys of a recipe."""
+    return [
+        *_check_name(recipe),
+        *_check_repeats(recipe),
+        *_check_system_names(recipe),
+        *_check_groups_of_users(recipe),
+        *_check_owners(recipe),
+        *_check_services(recipe),
+    ]
+
+
+def _check_name(recipe: Recipe) -> Iterable[Problem]:
+    # Resolved: the recipe may be read as `.` or through a link to its directory.
+    directory = recipe.directory.resolve().name
+    if recipe.name != directory:
+        yield recipe.problem(
+            ("name",), f"the name {recipe.name!r}", f"{directory!r}, the name of its directory"
+        )
+
+
+def _check_repeats(recipe: Recipe) -> Iterable[Problem]:
+    lists: list[tuple[str, str | None, Sequence[Any]]] = [
+        ("packages", None, recipe.packages),
+        ("groups", "name", recipe.groups),
+        ("groups", "gid", recipe.groups),
+        ("users", "name", recipe.users),
+        ("users", "uid", recipe.users),
+        ("tests", "name", recipe.tests),
+    ]
+    for name, key, items in lists:
+        seen: dict[Any, int] = {}
+        for number, item in enumerate(items):
+            value = item if key is None else getattr(item, key)
+            at: At = (name, number) if key is None else (name, number, key)
+            if value in seen:
+                first = recipe.document.place((name, seen[value])).seen_from(recipe.document.place(at).file)
+                what = f"{key or 'package'} {value!r} a second time"
+                whose = (
+                    f"{name.removesuffix('s')} {items[seen[value]].name} in " if key in ("uid", "gid") else ""
+                )
+                yield recipe.problem(
+                    at, what, f"a {key or 'name'} that is not used yet: {whose}{first} has it"
+                )
+            else:
+                seen[value] = number
+
+
+def _check_system_names(recipe: Recipe) -> Iterable[Problem]:
+    """A recipe cannot declare what the distribution has already, with an id of its own."""
+    for key, names, taken in (
+        ("groups", [group.name for group in recipe.groups], SYSTEM_GROUPS),
+        ("users", [user.name for user in recipe.users], SYSTEM_USERS),
+    ):
+        for number, name in enumerate(names):
+            if name in taken:
+                what = f"{name!r}, which the distribution brings"
+                yield recipe.problem(
+                    (key, number, "name"), what, f"a name of your own: {name} can be used undeclared"
+                )
+
+
+def _check_groups_of_users(recipe: Recipe) -> Iterable[Problem]:
+    for at, user in _written(recipe, "users"):
+        yield from _known(recipe, "group", user.get("group"), (*at, "group"))
+        groups = user.get("groups")
+        for place, group in enumerate(groups if isinstance(groups, list) else ()):
+            yield from _known(recipe, "group", group, (*at, "groups", place))
+
+
+def _check_owners(recipe: Recipe) -> Iterable[Problem]:
+    for at, entry in [*_written(recipe, "files"), *_written(recipe, "app")]:
+        yield from _known(recipe, "user", entry.get("owner"), (*at, "owner"))
+        yield from _known(recipe, "group", entry.get("group"), (*at, "group"))
+
+
+def _written(recipe: Recipe, key: str) -> Iterable[tuple[At, dict[str, Any]]]:
+    """Yield each mapping below ``key`` as the file has it, those with another fault too: a wrong uid must not hide a wrong group."""
+    whole = (recipe.document.origin or recipe.document).data
+    value = whole.get(key) if isinstance(whole, dict) else None
+    entries = [((key,), value)] if key == "app" else [((key, n), e) for n, e in enumerate(_list(value))]
+    yield from ((at, entry) for at, entry in entries if isinstance(entry, dict))
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _known(recipe: Recipe, kind: str, name: object, at: At) -> Iterable[Problem]:
+    declared = _declared(recipe, f"{kind}s")
+    if declared is None or not isinstance(name, str):
+        return
+    names = declared | (SYSTEM_USERS if kind == "user" else SYSTEM_GROUPS)
+    if name not in names:
+        number = "uid: …, group: …" if kind == "user" else "gid: …"
+        hint = close_to(name, sorted(names)) or f"declare it under {kind}s: {{name: {name}, {number}}}"
+        yield (recipe.document.origin or recipe.document).problem(
+            at, f"the {kind} {name!r}, which is not declared", f"a declared or system {kind}", hint
+        )
+
+
+def _declared(recipe: Recipe, key: str) -> set[str] | None:
+    """Return the names that the file declares, those with another fault too; None when that cannot be told."""
+    whole = (recipe.document.origin or recipe.document).data
+    if not isinstance(whole, dict):
+        return None
+    items = whole.get(key, [])
+    if key not in whole and whole.keys() - Recipe.model_fields.keys():
+        return None  # perhaps the unknown key is meant to be this one
+    if not isinstance(items, list):
+        return None
+    return {str(item["name"]) for item in items if isinstance(item, dict) and "name" in item}
+
+
+def _check_services(recipe: Recipe) -> Iterable[Problem]:
+    seen: dict[str, str] = {}
+    for key in ("enable", "disable", "mask"):
+        for number, name in enumerate(getattr(recipe.services, key)):
+            unit = name if "." in name else f"{name}.service"
+            if unit in seen:
+                at = ("services", key, number)
+                yield recipe.problem(at, f"{name!r} again", f"each service once: {seen[unit]} has it")
+            seen[unit] = key

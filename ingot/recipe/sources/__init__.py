@@ -1,0 +1,1 @@
+"""The files beside a recipe, and where they go in the image."""

@@ -1,0 +1,277 @@
+"""The sources of a recipe: what lies in its directory, read and turned into files of the image."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from ingot.errors import Problem
+from ingot.recipe.schema.capabilities import XATTR, capability_xattr
+from ingot.recipe.schema.model import Recipe
+from ingot.recipe.schema.parts import App, FileEntry
+from ingot.recipe.syntax.document import At, shown
+
+# What editors, interpreters and version control leave beside a source, never part of an image.
+IGNORED_NAMES = frozenset({"__pycache__", ".git", ".DS_Store", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
+IGNORED_SUFFIXES = (".pyc", ".swp", "~")
+# Bytes. A template travels inside the plan as text; what is larger is data.
+MAX_TEMPLATE = 1 << 20
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One name in the image and the value of the recipe that it comes from.
+
+    A symbolic link leads to ``link``; a hard link is another name of the file ``link``, whose owner, mode and attributes it shares.
+    """
+
+    kind: Literal["file", "directory", "symlink", "hardlink"]
+    target: str
+    owner: str | None
+    group: str | None
+    mode: str | None
+    at: At
+    source: str | None = None
+    content: str | None = None
+    link: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+    xattrs: tuple[tuple[str, str], ...] = ()
+    """Names and values in hex, sorted."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as the plan's JSON; keys that do not apply are left out."""
+        keys = ("kind", "target", "owner", "group", "mode", "source", "content", "link", "sha256", "size")
+        plain = {key: value for key in keys if (value := getattr(self, key)) is not None}
+        return {**plain, "xattrs": dict(self.xattrs)} if self.xattrs else plain
+
+
+class Expander:
+    """Walks the sources; every complaint is a Problem at the key that named the source."""
+
+    def __init__(self, recipe: Recipe, problems: list[Problem]) -> None:
+        self.recipe = recipe
+        self.problems = problems
+        self.root = recipe.source_root
+
+    def app(self, app: App) -> list[ImageFile]:
+        """Return the files of the app."""
+        at: At = ("app",)
+        path = self.locate(app.source, at)
+        if path is None:
+            return []
+        if not path.is_dir():
+            self.complain(at, f"{app.source}, a file", "a directory")
+            return []
+        return self.tree(path, path, app.target, app.owner, app.group, at)
+
+    def entry(self, entry: FileEntry, at: At) -> list[ImageFile]:
+        """Return the files of one entry of ``files``."""
+        made = ImageFile(
+            "file", entry.target, entry.owner, entry.group, entry.mode or "0644", at, xattrs=_xattrs(entry)
+        )
+        self.refuse(entry, at)
+        if entry.hardlink is not None:
+            return [ImageFile("hardlink", entry.target, None, None, None, at, link=entry.hardlink)]
+        if entry.link is not None:
+            return [replace(made, kind="symlink", mode="0777", link=entry.link, xattrs=())]
+        if entry.directory:
+            return [replace(made, kind="directory", mode=entry.mode or "0755")]
+        if entry.content is not None:
+            data = entry.content.encode()
+            digest = hashlib.sha256(data).hexdigest()
+            return [replace(made, content=entry.content, sha256=digest, size=len(data))]
+        assert entry.source is not None  # noqa: S101 - the model holds that one of them is given
+        path = self.locate(entry.source, at)
+        if path is None:
+            return []
+        if path.is_dir():
+            self.refuse_keys(
+                entry, at, ("mode", "capabilities", "xattrs", "template"), "a source that is a directory"
+            )
+            return self.tree(path, path, entry.target, entry.owner, entry.group, at)
+        files = self.template(path, made, entry.mode) if entry.template else self.file(path, made, entry.mode)
+        return list(files)
+
+    def refuse(self, entry: FileEntry, at: At) -> None:
+        """Complain of keys that mean nothing for what the entry is."""
+        if entry.hardlink is not None:
+            shared = ("owner", "group", "mode", "capabilities", "xattrs", "template")
+            self.refuse_keys(entry, at, shared, "a hard link, which shares what its file has")
+        elif entry.link is not None:
+            self.refuse_keys(entry, at, ("mode", "capabilities", "xattrs", "template"), "a symbolic link")
+        elif entry.directory:
+            self.refuse_keys(entry, at, ("capabilities", "template"), "a directory")
+        elif entry.content is not None:
+            self.refuse_keys(entry, at, ("template",), "a content, which takes variables anyway")
+
+    def refuse_keys(self, entry: FileEntry, at: At, keys: tuple[str, ...], what: str) -> None:
+        """Complain of each of ``keys`` that the entry has."""
+        for key in keys:
+            if key in entry.model_fields_set:
+                self.complain(at, f"{key} for {what}", "none", key=key)
+
+    def locate(self, source: str, at: At, *, key: str = "source") -> Path | None:
+        """Return the source's path when it exists and lies in the directory of the file that names it, also by its links."""
+        top = self.recipe.document.place((*at, key)).file.parent.resolve()
+        path = top / source
+        if not source or Path(source).is_absolute() or ".." in Path(source).parts:
+            self.complain(
+                at, f"{key} {source!r}", "a path below the recipe's directory, without '..'", key=key
+            )
+        elif not path.exists():
+            kind = "directory" if source.endswith("/") else "file"
+            self.complain(at, f"no {kind} {source}", f"it at {shown(path)}", key=key)
+        elif source.endswith("/") and not path.is_dir():
+            self.complain(
+                at, f"{source}, which is a file", "a directory, or a name without the slash", key=key
+            )
+        elif not path.resolve().is_relative_to(top):
+            self.complain(
+                at, f"{source}, a link that leaves the recipe's directory", "a file inside it", key=key
+            )
+        else:
+            return path
+        return None
+
+    def tree(self, top: Path, here: Path, target: str, owner: str, group: str, at: At) -> list[ImageFile]:
+        """Return the directory ``here`` of the source ``top``, and all in it; empty directories are kept."""
+        found = [ImageFile("directory", target, owner, group, "0755", at)]
+        try:
+            names = sorted(path.name for path in here.iterdir())
+        except OSError as error:
+            self.complain(
+                at, f"{here.relative_to(self.root)}: {error.strerror}", "a directory that can be read"
+            )
+            return []
+        if not names and _is_submodule(here):
+            self.complain(
+                at,
+                f"{here.relative_to(self.root)}, a git submodule that is not checked out",
+                "its files",
+                hint="run: git submodule update --init --recursive",
+            )
+        for name in names:
+            if name in IGNORED_NAMES or name.endswith(IGNORED_SUFFIXES):
+                continue
+            path, below = here / name, f"{target}/{name}"
+            if not _is_utf8(name):
+                self.complain(at, f"the file name {name!r}", "a name in UTF-8")
+            elif path.is_symlink():
+                found += self.link(top, path, below, owner, group, at)
+            elif path.is_dir():
+                found += self.tree(top, path, below, owner, group, at)
+            else:
+                found += self.file(path, ImageFile("file", below, owner, group, None, at), None)
+        return found
+
+    def link(self, top: Path, path: Path, target: str, owner: str, group: str, at: At) -> Iterator[ImageFile]:
+        """A link inside a source is copied as a link; it must stay inside that source to mean the same."""
+        text = os.readlink(path)  # noqa: PTH115 - the text as it stands, not as pathlib spells it
+        name = path.relative_to(self.root)
+        try:
+            path.stat()
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                self.complain(at, f"{name}, a link that leads to itself", "a link to a file or a directory")
+                return
+        if os.path.isabs(text) or not path.resolve().is_relative_to(top.resolve()):  # noqa: PTH117
+            self.complain(
+                at,
+                f"{name}, a link to {text}, outside of {top.relative_to(self.root)}/",
+                "a link that stays inside",
+                hint="for a link to a path of the image use an entry {link: …, target: …} under files",
+            )
+        else:
+            yield ImageFile("symlink", target, owner, group, "0777", at, link=text)
+
+    def file(self, path: Path, made: ImageFile, mode: str | None) -> Iterator[ImageFile]:
+        """A regular file, with its hash, size and executable bit."""
+        name = path.relative_to(self.root).as_posix()
+        try:
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                self.complain(made.at, f"{name}, neither file nor directory", "a regular file")
+                return
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            self.complain(made.at, f"{name}: {error.strerror}", "a file that can be read")
+            return
+        # Like git, only the owner's executable bit counts: the others are the umask's.
+        default = "0755" if status.st_mode & stat.S_IXUSR else "0644"
+        yield replace(made, mode=mode or default, source=name, sha256=digest, size=status.st_size)
+
+    def template(self, path: Path, made: ImageFile, mode: str | None) -> Iterator[ImageFile]:
+        """A text file with the values of the recipe's variables put in; it travels as text, not as a source."""
+        for file in self.file(path, made, mode):
+            if (file.size or 0) > MAX_TEMPLATE:
+                self.complain(
+                    made.at,
+                    f"{file.source}, {file.size} bytes",
+                    f"a template of at most {MAX_TEMPLATE} bytes",
+                )
+                return
+            try:
+                text = path.read_bytes().decode("utf-8")
+            except UnicodeDecodeError as error:
+                self.complain(
+                    made.at,
+                    f"{file.source}, whose byte {error.start} is not UTF-8",
+                    "a template of UTF-8 text",
+                )
+                return
+            content = self.recipe.values.text(text, partial(self.complain_in_text, path, text))
+            data = content.encode()
+            digest = hashlib.sha256(data).hexdigest()
+            yield replace(file, source=None, content=content, sha256=digest, size=len(data))
+
+    def complain_in_text(
+        self, path: Path, text: str, offset: int, found: str, expected: str, hint: str | None
+    ) -> None:
+        """Complain of a place inside a source."""
+        line, column = text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+        self.problems.append(Problem(shown(path), line, column, found, expected, hint))
+
+    def complain(
+        self, at: At, found: str, expected: str, *, hint: str | None = None, key: str = "source"
+    ) -> None:
+        """Complain of a key of the recipe."""
+        self.problems.append(self.recipe.problem((*at, key), found, expected, hint))
+
+
+def _is_submodule(directory: Path) -> bool:
+    """Tell whether a repository around the directory names it as a submodule (gitmodules(5)): an empty one has no other trace."""
+    directory = directory.resolve()
+    for above in directory.parents:
+        try:
+            text = (above / ".gitmodules").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        paths = re.findall(r"^\s*path\s*=\s*(.*?)\s*$", text, re.MULTILINE)
+        if directory.relative_to(above).as_posix() in paths:
+            return True
+    return False
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _xattrs(entry: FileEntry) -> tuple[tuple[str, str], ...]:
+    values = {name: text.encode() for name, text in entry.xattrs.items()}
+    if entry.capabilities is not None:
+        values[XATTR] = capability_xattr(entry.capabilities)
+    return tuple(sorted((name, value.hex()) for name, value in values.items()))

@@ -1,0 +1,1 @@
+"""YAML with positions: documents, includes, variables, and validation errors with their place."""

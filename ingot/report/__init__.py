@@ -1,0 +1,1 @@
+"""Plans and image diffs as text, Markdown and HTML."""

@@ -1,1 +1,0 @@
-"""Diffs of images and infrastructure."""

@@ -1,0 +1,1 @@
+"""The server, its patches of moto, its permissions."""

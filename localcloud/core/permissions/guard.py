@@ -1,0 +1,124 @@
+"""Asks the judge before a request reaches the cloud.
+
+moto knows users, roles, keys and policies, but judges by action names alone: a statement with a narrow ``Resource`` never applies there, and
+conditions count for nothing. Here every resource and condition of a request counts. Signatures are not checked.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from xml.sax.saxutils import escape
+
+from moto.ec2 import ec2_backends
+from moto.iam import iam_backends
+from moto.iam.access_control import CreateAccessKeyFailure, IAMPolicy, create_access_key
+
+from localcloud.core.context import CloudContext
+from localcloud.core.environment import ACCESS_KEY
+from localcloud.core.permissions.accesses import accesses
+from localcloud.core.permissions.policy import Access, allowed
+from localcloud.core.permissions.requests import Cloud, parse
+
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+JSON_SERVICES = frozenset({"ssm", "logs", "ebs", "kms"})
+
+
+@dataclass
+class Guard:
+    """Whether permissions are enforced, and what was asked for since: ``asked`` holds each access that was judged."""
+
+    context: CloudContext
+    enforcing: bool = False
+    asked: list[tuple[str, Access, bool]] = field(default_factory=list)  # principal, access, allowed
+
+    def wrap(self, application: WsgiApp, signed_for: Callable[[dict[str, Any]], tuple[str, str]]) -> WsgiApp:
+        """Return an application that judges before it passes a request on."""
+
+        def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            service, region = signed_for(environ)
+            if not self.enforcing or not service or _key(environ) == ACCESS_KEY:
+                return application(environ, start_response)
+            body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            environ["wsgi.input"] = io.BytesIO(body)
+            refusal = self._judge(environ, service, region, body)
+            if refusal is None:
+                return application(environ, start_response)
+            return _refuse(service, *refusal, start_response)
+
+        return guarded
+
+    def _judge(
+        self, environ: dict[str, Any], service: str, region: str, body: bytes
+    ) -> tuple[str, str] | None:
+        """Return error code and message of a refusal; None when all is allowed."""
+        token = environ.get("HTTP_X_AMZ_SECURITY_TOKEN")
+        headers = {"X-Amz-Security-Token": token} if token else {}
+        try:
+            principal = create_access_key(self.context.account, "aws", _key(environ), headers)
+        except CreateAccessKeyFailure:
+            return (
+                "AuthFailure" if service == "ec2" else "InvalidClientTokenId"
+            ), "The access key is not known"
+        policies = [IAMPolicy(policy)._policy_json for policy in principal.collect_policies()]
+        refused = []
+        for access in accesses(parse(self._cloud(), environ, service, region, body)):
+            granted = allowed(policies, access)
+            self.asked.append((principal.arn, access, granted))
+            if not granted:
+                refused.append(access)
+        if not refused:
+            return None
+        return _code(service), f"User: {principal.arn} is not authorized to perform: {refused[0]}"
+
+    def _cloud(self) -> Cloud:
+        return Cloud(self.context.account, self._tags, self._template, self._roles)
+
+    def _tags(self, region: str, identifier: str) -> dict[str, str]:
+        backend = ec2_backends[self.context.account][region]
+        return {tag["key"]: tag["value"] for tag in backend.describe_tags({"resource-id": [identifier]})}
+
+    def _template(self, region: str, named: Mapping[str, str]) -> tuple[str, Mapping[str, Any]]:
+        backend = ec2_backends[self.context.account][region]
+        version = backend._get_template_from_args(dict(named))
+        return str(version.template.id), dict(version.data)
+
+    def _roles(self, profile: str) -> list[str]:
+        for known in iam_backends[self.context.account]["aws"].get_instance_profiles():
+            if known.arn == profile:
+                return [role.arn for role in known.roles]
+        return []
+
+
+def _code(service: str) -> str:
+    if service == "ec2":
+        return "UnauthorizedOperation"
+    return "AccessDeniedException" if service in JSON_SERVICES else "AccessDenied"
+
+
+def _key(environ: Mapping[str, Any]) -> str:
+    credential = str(environ.get("HTTP_AUTHORIZATION", "")).partition("Credential=")[2]
+    return credential.partition("/")[0]
+
+
+def _refuse(service: str, code: str, message: str, start_response: Callable[..., Any]) -> list[bytes]:
+    """Answer 403 as the service words it."""
+    if service in JSON_SERVICES:
+        kind, text = (
+            "application/x-amz-json-1.1",
+            json.dumps({"__type": code, "message": message, "Message": message}),
+        )
+    else:
+        error = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+        whole = {"ec2": f"<Response><Errors>{error}</Errors></Response>", "s3": error}
+        kind, text = "text/xml", whole.get(service, f"<ErrorResponse>{error}</ErrorResponse>")
+    headers = [
+        ("Content-Type", kind),
+        ("x-amzn-ErrorType", code),
+        ("Content-Length", str(len(text.encode()))),
+    ]
+    start_response("403 Forbidden", headers)
+    return [text.encode()]

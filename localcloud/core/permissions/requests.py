@@ -1,0 +1,158 @@
+"""What a request asks for, as IAM sees it: action, resources and condition keys.
+
+Source: Service Authorization Reference, the tables of each service; EC2 user guide, "Control access to EC2 resources using resource
+tags". What is not in these tables is judged as an action that takes no resource.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from localcloud.core.permissions.policy import Access, Values
+
+Tags = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """What the judge has to know of the cloud.
+
+    ``tags_of`` a region's resource by its id; ``template``: a launch template's id and its version's data, by RunInstances'
+    specification; ``roles_of`` an instance profile, ARNs.
+    """
+
+    account: str
+    tags_of: Callable[[str, str], Tags]
+    template: Callable[[str, Mapping[str, str]], tuple[str, Mapping[str, Any]]]
+    roles_of: Callable[[str], list[str]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request: ``parameters`` are the flat form of the query protocols, or the JSON object."""
+
+    cloud: Cloud
+    service: str
+    action: str
+    region: str
+    parameters: Mapping[str, Any]
+
+    def arn(self, service: str, resource: str, *, owned: bool = True) -> str:
+        """Return an ARN of this region."""
+        return f"arn:aws:{service}:{self.region}:{self.cloud.account if owned else ''}:{resource}"
+
+    def existing(self, action: str, kind: str, identifier: str, **context: str) -> Access:
+        """Return the access to an EC2 resource that is there, with its tags."""
+        # Snapshots and AMIs have no account in their ARNs.
+        arn = self.arn("ec2", f"{kind}/{identifier}", owned=kind not in ("snapshot", "image"))
+        told = self.cloud.tags_of(self.region, identifier)
+        keys = {f"aws:resourcetag/{key.lower()}": (value,) for key, value in told.items()}
+        keys |= {f"ec2:resourcetag/{key.lower()}": (value,) for key, value in told.items()}
+        return Access(action, arn, keys | {key: (value,) for key, value in context.items()})
+
+    def listed(self, name: str) -> list[str]:
+        """Return a list parameter of a query protocol: ``Name.1``, ``Name.2`` …; of JSON: as it is."""
+        if isinstance(self.parameters.get(name), list):
+            return [str(item) for item in self.parameters[name]]
+        found: list[str] = []
+        while (key := f"{name}.{len(found) + 1}") in self.parameters:
+            found.append(str(self.parameters[key]))
+        return found
+
+
+def parse(cloud: Cloud, environ: Mapping[str, Any], service: str, region: str, body: bytes) -> Request:
+    """Read a WSGI request that is signed for a service and region."""
+    target = environ.get("HTTP_X_AMZ_TARGET")
+    if target:
+        return Request(cloud, service, str(target).rpartition(".")[2], region, _object(body))
+    method, path = str(environ["REQUEST_METHOD"]), str(environ.get("PATH_INFO", ""))
+    query = dict(parse_qsl(str(environ.get("QUERY_STRING", "")), keep_blank_values=True))
+    if service == "ebs":
+        return _direct(cloud, region, method, path, body)
+    if service == "s3":
+        host = urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname or ""
+        return _object_store(cloud, region, method, path, query, host)
+    form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)) | query
+    return Request(cloud, service, form.get("Action", ""), region, form)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _direct(cloud: Cloud, region: str, method: str, path: str, body: bytes) -> Request:
+    match [method, *path.strip("/").split("/")]:
+        case ["POST", "snapshots"]:
+            return Request(cloud, "ebs", "StartSnapshot", region, _object(body))
+        case ["POST", "snapshots", "completion", snapshot]:
+            return Request(cloud, "ebs", "CompleteSnapshot", region, {"SnapshotId": snapshot})
+        case ["PUT", "snapshots", snapshot, "blocks", _]:
+            return Request(cloud, "ebs", "PutSnapshotBlock", region, {"SnapshotId": snapshot})
+        case ["GET", "snapshots", snapshot, "blocks", _]:
+            return Request(cloud, "ebs", "GetSnapshotBlock", region, {"SnapshotId": snapshot})
+        case ["GET", "snapshots", snapshot, "blocks"]:
+            return Request(cloud, "ebs", "ListSnapshotBlocks", region, {"SnapshotId": snapshot})
+        case ["GET", "snapshots", snapshot, "changedblocks"]:
+            return Request(cloud, "ebs", "ListChangedBlocks", region, {"SnapshotId": snapshot})
+    return Request(cloud, "ebs", "", region, {})
+
+
+# Method, and whether it is of an object or of a bucket -> the action that S3 asks IAM for.
+S3_ACTIONS = {
+    ("GET", True): "GetObject",
+    ("HEAD", True): "GetObject",
+    ("PUT", True): "PutObject",
+    ("POST", True): "PutObject",
+    ("DELETE", True): "DeleteObject",
+    ("GET", False): "ListBucket",
+    ("HEAD", False): "ListBucket",
+}
+
+
+def _object_store(
+    cloud: Cloud, region: str, method: str, path: str, query: Mapping[str, str], host: str
+) -> Request:
+    if host.endswith(".localhost"):  # bucket.localhost/key
+        bucket, key = host.removesuffix(".localhost"), unquote(path.lstrip("/"))
+    else:
+        bucket, _, key = unquote(path.lstrip("/")).partition("/")
+    action = "GetBucketLocation" if "location" in query else S3_ACTIONS.get((method, bool(key)), "")
+    return Request(cloud, "s3", action, region, {"Bucket": bucket, "Key": key})
+
+
+def request_tags(tags: Tags) -> dict[str, Values]:
+    """Return the condition keys of tags that a request brings."""
+    keys: dict[str, Values] = {f"aws:requesttag/{key.lower()}": (value,) for key, value in tags.items()}
+    return keys | {"aws:tagkeys": tuple(tags)} if tags else keys
+
+
+def tag_specifications(request: Request) -> dict[str, dict[str, str]]:
+    """Return EC2's ``TagSpecification.N`` by resource type."""
+    found: dict[str, dict[str, str]] = {}
+    for prefix in _groups(request.parameters, "TagSpecification"):
+        kind = str(request.parameters.get(f"{prefix}.ResourceType", ""))
+        found.setdefault(kind, {}).update(flat_tags(request.parameters, f"{prefix}.Tag"))
+    return found
+
+
+def flat_tags(parameters: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Return the tags of ``NAME.1.Key``, ``NAME.1.Value`` …"""
+    return {
+        str(parameters.get(f"{prefix}.Key", "")): str(parameters.get(f"{prefix}.Value", ""))
+        for prefix in _groups(parameters, name)
+    }
+
+
+def _groups(parameters: Mapping[str, Any], name: str) -> Iterator[str]:
+    number = 1
+    while any(key.startswith(f"{name}.{number}.") for key in parameters):
+        yield f"{name}.{number}"
+        number += 1

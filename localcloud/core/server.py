@@ -1,0 +1,160 @@
+"""The server of the local cloud: moto's control plane with our modules for its gaps, on loopback only."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ingot.errors import CloudError
+from localcloud.core.context import ACCOUNT, REGION, CloudContext, Part
+from localcloud.core.moto_types import Moto
+
+if TYPE_CHECKING:
+    from localcloud.core.permissions import Guard
+
+ADDRESS = "127.0.0.1"
+# Parts with threads or machines of their own, in the order of their starts.
+PARTS = ("ec2", "autoscaling", "elbv2")
+# moto reads these when it is imported: no AMIs that nobody can boot, no launch from an AMI that does not exist, and
+# AWS's managed policies (the CDK's bootstrap stack attaches some).
+MOTO_ENVIRONMENT = {
+    "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
+    "MOTO_ENABLE_AMI_VALIDATION": "true",
+    "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
+}
+
+
+class CloudServer:
+    """A local cloud in this process: ``start`` returns when it answers, ``stop`` when everything of it has ended."""
+
+    def __init__(self, directory: Path, port: int, *, log: Callable[[str], None]) -> None:
+        self.directory = directory
+        self.requested_port = port
+        self.log = log
+        self._parts: list[Part] = []
+        self._server: Any = None
+        self._thread: threading.Thread | None = None
+        self.context: CloudContext | None = None
+        self.guard: Guard | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self._server.server_port)
+
+    def start(self) -> CloudContext:
+        """Bind the port, install all parts and serve in a thread. Raises CloudError when the port is taken."""
+        os.environ.update(MOTO_ENVIRONMENT)
+        from localcloud.core.permissions import Guard
+        from localcloud.services.ebs.api import signed_for
+
+        self._server = _bind(self.requested_port)
+        os.environ["MOTO_PORT"] = str(self.port)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        context = CloudContext(self.directory, self.port, ACCOUNT, REGION, self.log)
+        try:
+            self.guard = Guard(context)
+            self._server.app = self.guard.wrap(_application(context), signed_for)
+            self._install(context)
+        except BaseException:
+            self.stop()
+            raise
+        self._thread = threading.Thread(target=self._server.serve_forever, name="cloud", daemon=True)
+        self._thread.start()
+        self.context = context
+        return context
+
+    def _install(self, context: CloudContext) -> None:
+        for name in PARTS:
+            module = importlib.import_module(f"localcloud.services.{name}")
+            self._parts.append(module.install(context))
+
+    def stop(self) -> None:
+        """End the parts in the reverse order of their starts, then the server."""
+        while self._parts:
+            part = self._parts.pop()
+            try:
+                part.stop()
+            except Exception as error:  # noqa: BLE001 - the others must be stopped all the same
+                self.log(f"could not stop {part!r}: {error!r}")
+        if self._thread is not None:
+            self._server.shutdown()
+            self._thread.join()
+            self._thread = None
+        if self._server is not None:
+            self._server.server_close()
+        remove_data(self.directory, self.log)
+
+
+def remove_data(directory: Path, log: Callable[[str], None]) -> None:
+    """Remove what lives as long as the cloud in ``directory``: the blocks of snapshots, and the disks made of them."""
+    for path in (directory / "ebs", directory / "bases"):
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            log(f"could not remove {path}: {error.strerror}")
+
+
+def _bind(port: int) -> Moto:
+    from moto.moto_server.werkzeug_app import MotoRequestHandler
+    from werkzeug.serving import make_server
+
+    class Handler(MotoRequestHandler):  # type: ignore[misc]  # moto is untyped
+        def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
+            """Write nothing for each request: thousands of blocks would bury what matters."""
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    try:
+        return make_server(ADDRESS, port, _not_ready, threaded=True, request_handler=Handler)
+    except (OSError, SystemExit) as error:  # werkzeug prints and exits when the port is taken
+        raise port_taken(port) from error
+
+
+def port_taken(port: int) -> CloudError:
+    """Return the error for a port that another program listens on."""
+    return CloudError(
+        f"port {port} of {ADDRESS} is taken by another program",
+        hint="choose another with: ingot cloud up --port PORT",
+    )
+
+
+def _not_ready(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    start_response("503 Service Unavailable", [("Content-Type", "text/plain")])
+    return [b"the local cloud is starting\n"]
+
+
+def _application(context: CloudContext) -> Callable[..., Iterable[bytes]]:
+    """Install what replaces moto's own and return the WSGI application of the whole cloud."""
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+    from localcloud.services import cloudformation, ebs
+    from localcloud.services.ebs.api import signed_for
+    from localcloud.services.ec2 import filters, launch_templates, refusals
+    from localcloud.services.s3 import bucket_policy
+
+    bucket_policy.install()
+    refusals.install()
+    filters.install()
+    launch_templates.install()
+    cloudformation.install(context)
+    ebs_api = ebs.install(context)
+    moto_app = DomainDispatcherApplication(create_backend_app)
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ.get("PATH_INFO") == "/ingot/ready":
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return [f"ingot {os.getpid()}\n".encode()]
+        if signed_for(environ)[0] == "ebs":
+            return ebs_api(environ, start_response)
+        answer: Iterable[bytes] = moto_app(environ, start_response)
+        return answer
+
+    return application

@@ -1,0 +1,1 @@
+"""One package for each AWS service, each closing the gaps of moto."""

@@ -1,0 +1,197 @@
+"""Puts our Auto Scaling behind moto's API, and adds the operations that moto lacks.
+
+Names and errors: botocore's service model autoscaling/2011-01-01.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from moto.autoscaling.exceptions import AutoscalingClientError
+from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup
+from moto.autoscaling.responses import AutoScalingResponse
+from moto.core.responses import ActionResult, EmptyResult
+
+from localcloud.core.moto_types import Moto
+from localcloud.core.patching import Patches
+from localcloud.services.autoscaling.members import members_of
+from localcloud.services.autoscaling.service import AutoScaling
+
+PAGE = 50  # records of a page unless the caller says otherwise (MaxRecords)
+
+
+def replace(patches: Patches, service: AutoScaling) -> None:
+    """Replace what moto does at once and only in its books; add what it does not know."""
+    _replace_groups(patches, service)
+    _replace_responses(patches, service)
+
+
+def _replace_groups(patches: Patches, service: AutoScaling) -> None:
+    def set_desired(group: Moto, capacity: int | None) -> None:
+        group.desired_capacity = group.min_size if capacity is None else int(capacity)
+        service.wake()
+
+    def nothing(*arguments: Moto) -> None:
+        """Leave to the loop what moto would do here: it registers, deregisters and replaces."""
+        service.wake()
+
+    def take_out(backend: Moto, instance_id: str, should_decrement: bool) -> Moto:
+        return service.take_out(instance_id, decrement=should_decrement).shown()
+
+    patches.replace(FakeAutoScalingGroup, "set_desired_capacity", lambda _: set_desired)
+    patches.replace(AutoScalingBackend, "update_attached_target_groups", lambda _: nothing)
+    patches.replace(AutoScalingBackend, "notify_terminate_instances", lambda _: nothing)
+    patches.replace(AutoScalingBackend, "terminate_instance", lambda _: take_out)
+    for name in (
+        "update_auto_scaling_group",
+        "detach_instances",
+        "set_instance_health",
+        "detach_load_balancer_target_groups",
+    ):
+        patches.replace(AutoScalingBackend, name, lambda original: _locked(original, service))
+    patches.replace(
+        FakeAutoScalingGroup,
+        "status",
+        lambda _: property(lambda group: "Delete in progress" if group.name in service.deleting else None),
+    )
+
+
+def _locked(original: Callable[..., Any], service: AutoScaling) -> Callable[..., Any]:
+    def method(*args: Moto, **kwargs: Moto) -> Moto:
+        with service.lock:
+            answer = original(*args, **kwargs)
+        service.wake()
+        return answer
+
+    return method
+
+
+def _replace_responses(patches: Patches, service: AutoScaling) -> None:
+    operations: dict[str, Callable[[Moto], Any]] = {
+        "delete_auto_scaling_group": lambda handler: _delete(handler, service),
+        "set_desired_capacity": lambda handler: _set_capacity(handler, service),
+        "describe_scaling_activities": lambda handler: _activities(handler, service),
+        "start_instance_refresh": lambda handler: _start(handler, service),
+        "describe_instance_refreshes": lambda handler: _describe(handler, service),
+        "cancel_instance_refresh": lambda handler: _cancel(handler, service),
+        "rollback_instance_refresh": lambda handler: _rollback(handler, service),
+    }
+    for name, operation in operations.items():
+        patches.replace(AutoScalingResponse, name, _returning(operation))
+    patches.replace(AutoScalingResponse, "put_scaling_policy", _naming_the_policy)
+
+
+def _naming_the_policy(original: Callable[[Moto], Any]) -> Callable[[Any], Any]:
+    """moto answers with PolicyArn, which the service model does not know: it is PolicyARN."""
+
+    def put(handler: Moto) -> Moto:
+        return ActionResult({"PolicyARN": original(handler).result["PolicyArn"]})
+
+    return put
+
+
+def _returning(operation: Callable[[Moto], Any]) -> Callable[[Any], Any]:
+    return lambda _: lambda handler: operation(handler)
+
+
+def find_group(handler: Moto) -> Moto:
+    """Return the group that a request names; raises ValidationError as AWS does."""
+    name = handler._get_param("AutoScalingGroupName")
+    group = handler.autoscaling_backend.autoscaling_groups.get(name)
+    if group is None:
+        raise AutoscalingClientError(
+            "ValidationError", f"AutoScalingGroup name not found - AutoScalingGroup {name} not found"
+        )
+    return group
+
+
+def _delete(handler: Moto, service: AutoScaling) -> Moto:
+    group = find_group(handler)
+    with service.lock:
+        if members_of(group) and not handler._get_bool_param("ForceDelete", False):
+            raise AutoscalingClientError(
+                "ResourceInUse",
+                "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) still in the group.",
+            )
+        refresh = service.active_refresh(group.name)
+        if refresh is not None:
+            refresh.finish("Cancelled", "The Auto Scaling group is deleted")
+        service.deleting.add(group.name)
+        if not members_of(group):
+            service.step()
+    service.wake()
+    return EmptyResult()
+
+
+def _set_capacity(handler: Moto, service: AutoScaling) -> Moto:
+    group, wanted = find_group(handler), handler._get_int_param("DesiredCapacity")
+    if group.max_size is not None and wanted > group.max_size:
+        raise AutoscalingClientError(
+            "ValidationError",
+            f"New SetDesiredCapacity value {wanted} is above max value {group.max_size} for the AutoScalingGroup.",
+        )
+    if group.min_size is not None and wanted < group.min_size:
+        raise AutoscalingClientError(
+            "ValidationError",
+            f"New SetDesiredCapacity value {wanted} is below min value {group.min_size} for the AutoScalingGroup.",
+        )
+    with service.lock:
+        group.desired_capacity = wanted
+    service.wake()
+    return EmptyResult()
+
+
+def _activities(handler: Moto, service: AutoScaling) -> Moto:
+    name = handler._get_param("AutoScalingGroupName")
+    asked = set(handler._get_param("ActivityIds", []))
+    with service.lock:
+        known = service.reconciler.activities
+        lines = list(known.get(name, ())) if name else [line for lines in known.values() for line in lines]
+        shown = [line.shown() for line in lines if not asked or line.id in asked]
+    return ActionResult(_page(handler, "Activities", shown, "ActivityId"))
+
+
+def _start(handler: Moto, service: AutoScaling) -> Moto:
+    preferences = handler._get_params().get("Preferences") or {}
+    desired = handler._get_params().get("DesiredConfiguration") or None
+    strategy = handler._get_param("Strategy") or "Rolling"
+    if strategy != "Rolling":
+        raise AutoscalingClientError(
+            "ValidationError",
+            f"The local cloud refreshes instances with the strategy Rolling only, not {strategy}",
+        )
+    refresh = service.start_refresh(find_group(handler), preferences=preferences, desired=desired)
+    return ActionResult({"InstanceRefreshId": refresh.id})
+
+
+def _describe(handler: Moto, service: AutoScaling) -> Moto:
+    group = find_group(handler)
+    asked = set(handler._get_param("InstanceRefreshIds", []))
+    with service.lock:
+        known = service.refreshes.get(group.name, [])
+        shown = [refresh.shown() for refresh in known if not asked or refresh.id in asked]
+    return ActionResult(_page(handler, "InstanceRefreshes", shown, "InstanceRefreshId"))
+
+
+def _cancel(handler: Moto, service: AutoScaling) -> Moto:
+    return ActionResult({"InstanceRefreshId": service.cancel_refresh(find_group(handler).name).id})
+
+
+def _rollback(handler: Moto, service: AutoScaling) -> Moto:
+    return ActionResult({"InstanceRefreshId": service.rollback_refresh(find_group(handler)).id})
+
+
+def _page(handler: Moto, name: str, records: list[dict[str, Any]], key: str) -> dict[str, Any]:
+    """Return one page; the token is the id of the last record of the page before."""
+    size = handler._get_int_param("MaxRecords") or PAGE
+    token = handler._get_param("NextToken")
+    ids = [record[key] for record in records]
+    if token and token not in ids:
+        raise AutoscalingClientError("InvalidNextToken", "The NextToken value is not valid.")
+    start = ids.index(token) + 1 if token else 0
+    page = records[start : start + size]
+    answer: dict[str, Any] = {name: page}
+    if start + size < len(records):
+        answer["NextToken"] = page[-1][key]
+    return answer

@@ -1,0 +1,97 @@
+"""What Auto Scaling does to the rest of the cloud, behind one interface."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from moto.cloudwatch.models import cloudwatch_backends
+from moto.core.exceptions import ServiceException
+from moto.ec2 import ec2_backends
+from moto.elbv2 import elbv2_backends
+
+from ingot.errors import CloudError
+from localcloud.core.moto_types import Moto
+
+NAME_TAG = "aws:autoscaling:groupName"
+
+
+class Driver(Protocol):
+    """EC2 and the load balancers, as Auto Scaling uses them."""
+
+    def launch(self, group: Moto, template: dict[str, str], subnet_id: str | None) -> Moto:
+        """Launch an instance of the group and return it; raises CloudError with EC2's refusal."""
+
+    def state(self, instance: Moto) -> tuple[str, str]:
+        """Return an instance's state and the reason for it."""
+
+    def terminate(self, instance: Moto) -> None:
+        """Terminate an instance; returns at once."""
+
+    def register(self, target_group: str, instance: Moto) -> None:
+        """Make an instance a target."""
+
+    def deregister(self, target_group: str, instance: Moto) -> None:
+        """Drain an instance; it is no target any more."""
+
+    def health(self, target_group: str, instance: Moto) -> str:
+        """Return the state of the target's health: initial, healthy, unhealthy, draining or unused."""
+
+    def alarm(self, name: str) -> str:
+        """Return the state of a CloudWatch alarm: OK, ALARM or INSUFFICIENT_DATA; "missing" where there is none."""
+
+
+class MotoDriver:
+    """The driver on moto's records."""
+
+    def __init__(self, account: str, region: str) -> None:
+        self._account, self._region = account, region
+
+    def launch(self, group: Moto, template: dict[str, str], subnet_id: str | None) -> Moto:
+        """Launch one instance by RunInstances, tagged with the group's name and the tags that it passes on."""
+        tags = {**group.get_propagated_tags(), NAME_TAG: group.name}
+        try:
+            reservation = ec2_backends[self._account][self._region].run_instances(
+                None, 1, None, [],
+                launch_template={"LaunchTemplateId": template["LaunchTemplateId"], "Version": template["Version"]},
+                is_instance_type_default=True, instance_type="m1.small", region_name=self._region, subnet_id=subnet_id,
+                placement=None, tags={"instance": tags}, security_group_ids=[], client_token="",
+            )  # fmt: skip
+        except ServiceException as error:
+            raise CloudError(f"{getattr(error, 'code', type(error).__name__)}: {error.message}") from error
+        return reservation.instances[0]
+
+    def state(self, instance: Moto) -> tuple[str, str]:
+        """Return the state that EC2 has for the instance."""
+        return instance.state, getattr(instance.state_reason, "message", "") or ""
+
+    def terminate(self, instance: Moto) -> None:
+        """Terminate it, whatever its termination protection says, as Auto Scaling may."""
+        instance.terminate()
+
+    def register(self, target_group: str, instance: Moto) -> None:
+        """Register the instance with the group's own port."""
+        group = self._elb.target_groups.get(target_group)
+        if group is not None:
+            group.register([{"Id": instance.id, "Port": group.port}])
+
+    def deregister(self, target_group: str, instance: Moto) -> None:
+        """Deregister the instance if it is still a target."""
+        group = self._elb.target_groups.get(target_group)
+        if group is not None and instance.id in group.targets:
+            group.deregister([{"Id": instance.id}])
+
+    def health(self, target_group: str, instance: Moto) -> str:
+        """Return what DescribeTargetHealth says; a group that is gone has no targets."""
+        group = self._elb.target_groups.get(target_group)
+        if group is None:
+            return "unused"
+        return str(group.health_for({"Id": instance.id}, ec2_backends[self._account][self._region]).status)
+
+    def alarm(self, name: str) -> str:
+        """Return the state that CloudWatch has for the alarm."""
+        found = cloudwatch_backends[self._account][self._region].alarms.get(name)
+        return "missing" if found is None else str(found.state_value)
+
+    @property
+    def _elb(self) -> Moto:
+        return elbv2_backends[self._account][self._region]

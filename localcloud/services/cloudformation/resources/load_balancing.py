@@ -1,0 +1,195 @@
+"""Application load balancers, their listeners, rules and target groups."""
+
+from __future__ import annotations
+
+from localcloud.core.moto_types import Value
+from localcloud.services.cloudformation.resources.base import (
+    ApiFailure,
+    Attributes,
+    Created,
+    Env,
+    Properties,
+    ResourceType,
+    pick,
+)
+from localcloud.services.cloudformation.resources.log_buckets import check_log_bucket
+
+# -- load balancer
+
+
+def _attributes_of(env: Env, arn: str) -> Attributes:
+    found = env.call("elbv2", "describe_load_balancers", LoadBalancerArns=[arn])["LoadBalancers"][0]
+    return {
+        "LoadBalancerArn": arn,
+        "DNSName": found["DNSName"],
+        "CanonicalHostedZoneID": found.get("CanonicalHostedZoneId", ""),
+        "LoadBalancerFullName": arn.partition(":loadbalancer/")[2],
+        "LoadBalancerName": found["LoadBalancerName"],
+        "SecurityGroups": found.get("SecurityGroups", []),
+    }
+
+
+def _set_balancer(env: Env, arn: str, properties: Properties) -> None:
+    attributes = properties.get("LoadBalancerAttributes")
+    if attributes:
+        check_log_bucket(env, {entry["Key"]: entry["Value"] for entry in attributes})
+        env.call("elbv2", "modify_load_balancer_attributes", LoadBalancerArn=arn, Attributes=attributes)
+
+
+def _create_balancer(env: Env, properties: Properties) -> Created:
+    given = pick(properties, "Subnets", "SubnetMappings", "SecurityGroups", "Scheme", "Type", "IpAddressType")
+    arn = env.call(
+        "elbv2",
+        "create_load_balancer",
+        Name=properties.get("Name") or env.name(32),
+        Tags=env.tag_list(properties),
+        **given,
+    )["LoadBalancers"][0]["LoadBalancerArn"]
+    env.exists(arn)
+    _set_balancer(env, arn, properties)
+    return Created(arn, _attributes_of(env, arn))
+
+
+def _update_balancer(env: Env, arn: str, old: Properties, new: Properties) -> Attributes:
+    if old.get("Subnets") != new.get("Subnets"):
+        env.call("elbv2", "set_subnets", LoadBalancerArn=arn, Subnets=new["Subnets"])
+    if old.get("SecurityGroups") != new.get("SecurityGroups"):
+        groups = new.get("SecurityGroups", [])
+        env.call("elbv2", "set_security_groups", LoadBalancerArn=arn, SecurityGroups=groups)
+    _set_balancer(env, arn, new)
+    env.call("elbv2", "add_tags", ResourceArns=[arn], Tags=env.tag_list(new))
+    return _attributes_of(env, arn)
+
+
+def _delete_balancer(env: Env, arn: str, properties: Properties) -> None:
+    env.call("elbv2", "delete_load_balancer", LoadBalancerArn=arn)
+
+
+# -- target group
+
+HEALTH = (
+    "HealthCheckProtocol", "HealthCheckPort", "HealthCheckEnabled", "HealthCheckPath", "HealthCheckIntervalSeconds",
+    "HealthCheckTimeoutSeconds", "HealthyThresholdCount", "UnhealthyThresholdCount", "Matcher",
+)  # fmt: skip
+
+
+def _group_attributes(env: Env, arn: str) -> Attributes:
+    found = env.call("elbv2", "describe_target_groups", TargetGroupArns=[arn])["TargetGroups"][0]
+    return {
+        "TargetGroupArn": arn,
+        "TargetGroupFullName": arn.rpartition(":")[2],
+        "TargetGroupName": found["TargetGroupName"],
+        "LoadBalancerArns": found.get("LoadBalancerArns", []),
+    }
+
+
+def _set_group(env: Env, arn: str, properties: Properties) -> None:
+    attributes = properties.get("TargetGroupAttributes")
+    if attributes:
+        env.call("elbv2", "modify_target_group_attributes", TargetGroupArn=arn, Attributes=attributes)
+
+
+def _create_group(env: Env, properties: Properties) -> Created:
+    given = pick(
+        properties, "Protocol", "ProtocolVersion", "Port", "VpcId", "TargetType", "IpAddressType", *HEALTH
+    )
+    arn = env.call(
+        "elbv2",
+        "create_target_group",
+        Name=properties.get("Name") or env.name(32),
+        Tags=env.tag_list(properties),
+        **given,
+    )["TargetGroups"][0]["TargetGroupArn"]
+    env.exists(arn)
+    _set_group(env, arn, properties)
+    if properties.get("Targets"):
+        env.call("elbv2", "register_targets", TargetGroupArn=arn, Targets=properties["Targets"])
+    return Created(arn, _group_attributes(env, arn))
+
+
+def _update_group(env: Env, arn: str, old: Properties, new: Properties) -> Attributes:
+    health = pick(new, *HEALTH)
+    if health and health != pick(old, *HEALTH):
+        env.call("elbv2", "modify_target_group", TargetGroupArn=arn, **health)
+    _set_group(env, arn, new)
+    before, after = (list(properties.get("Targets") or []) for properties in (old, new))
+    if [target for target in after if target not in before]:
+        env.call("elbv2", "register_targets", TargetGroupArn=arn, Targets=after)
+    gone = [target for target in before if target not in after]
+    if gone:
+        env.call("elbv2", "deregister_targets", TargetGroupArn=arn, Targets=gone)
+    env.call("elbv2", "add_tags", ResourceArns=[arn], Tags=env.tag_list(new))
+    return _group_attributes(env, arn)
+
+
+def _delete_group(env: Env, arn: str, properties: Properties) -> None:
+    env.call("elbv2", "delete_target_group", TargetGroupArn=arn)
+
+
+# -- listener and rules
+
+
+def _create_listener(env: Env, properties: Properties) -> Created:
+    names = (
+        "LoadBalancerArn",
+        "Protocol",
+        "Port",
+        "SslPolicy",
+        "Certificates",
+        "DefaultActions",
+        "AlpnPolicy",
+    )
+    given: dict[str, Value] = pick(properties, *names)
+    arn = env.call("elbv2", "create_listener", **given)["Listeners"][0]["ListenerArn"]
+    return Created(arn, {"ListenerArn": arn})
+
+
+def _update_listener(env: Env, arn: str, old: Properties, new: Properties) -> Attributes:
+    given = pick(new, "Protocol", "Port", "SslPolicy", "Certificates", "DefaultActions", "AlpnPolicy")
+    env.call("elbv2", "modify_listener", ListenerArn=arn, **given)
+    return {"ListenerArn": arn}
+
+
+def _delete_listener(env: Env, arn: str, properties: Properties) -> None:
+    try:
+        env.call("elbv2", "delete_listener", ListenerArn=arn)
+    except ApiFailure as error:
+        if not error.gone:
+            raise
+
+
+def _create_rule(env: Env, properties: Properties) -> Created:
+    given = pick(properties, "ListenerArn", "Conditions", "Priority", "Actions")
+    arn = env.call("elbv2", "create_rule", **given)["Rules"][0]["RuleArn"]
+    return Created(arn, {"RuleArn": arn, "IsDefault": False})
+
+
+def _update_rule(env: Env, arn: str, old: Properties, new: Properties) -> Attributes:
+    env.call("elbv2", "modify_rule", RuleArn=arn, **pick(new, "Conditions", "Actions"))
+    if old.get("Priority") != new.get("Priority"):
+        priorities = [{"RuleArn": arn, "Priority": new["Priority"]}]
+        env.call("elbv2", "set_rule_priorities", RulePriorities=priorities)
+    return {"RuleArn": arn, "IsDefault": False}
+
+
+def _delete_rule(env: Env, arn: str, properties: Properties) -> None:
+    env.call("elbv2", "delete_rule", RuleArn=arn)
+
+
+TYPES = {
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": ResourceType(
+        _create_balancer, _update_balancer, _delete_balancer, frozenset({"Name", "Scheme", "Type"})
+    ),
+    "AWS::ElasticLoadBalancingV2::TargetGroup": ResourceType(
+        _create_group,
+        _update_group,
+        _delete_group,
+        frozenset({"Name", "Port", "Protocol", "ProtocolVersion", "TargetType", "VpcId", "IpAddressType"}),
+    ),
+    "AWS::ElasticLoadBalancingV2::Listener": ResourceType(
+        _create_listener, _update_listener, _delete_listener, frozenset({"LoadBalancerArn"})
+    ),
+    "AWS::ElasticLoadBalancingV2::ListenerRule": ResourceType(
+        _create_rule, _update_rule, _delete_rule, frozenset({"ListenerArn"})
+    ),
+}

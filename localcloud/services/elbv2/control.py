@@ -1,0 +1,354 @@
+"""Puts the running balancer behind moto's load balancers, listeners and target groups."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from aiohttp import web
+from moto.ec2 import ec2_backends
+from moto.elbv2 import elbv2_backends
+from moto.elbv2.exceptions import InvalidTargetError
+from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeTargetGroup
+
+from localcloud.core.context import CloudContext
+from localcloud.core.moto_types import Moto
+from localcloud.core.patching import Patches
+from localcloud.services.elbv2.certificates import context_for
+from localcloud.services.elbv2.fronts import BalancerLoop, Handler
+from localcloud.services.elbv2.proxy import Listener
+from localcloud.services.elbv2.security import may_reach
+from localcloud.services.elbv2.targets import DESCRIPTIONS, CheckSettings, Target, TargetGroup
+
+ENDED = ("stopping", "stopped", "shutting-down", "terminated")
+
+
+class Front(NamedTuple):
+    """What serves a listener: a port of this machine, and the ARN of the certificate of one for HTTPS."""
+
+    port: int
+    certificate: str | None
+
+
+class Control:
+    """The load balancers of one account and region."""
+
+    def __init__(self, context: CloudContext) -> None:
+        self._context = context
+        self._elb: Moto = elbv2_backends[context.account][context.region]
+        self._ec2: Moto = ec2_backends[context.account][context.region]
+        self._fronts: dict[
+            str, list[Front]
+        ] = {}  # load balancer -> what serves its listeners, in their order
+        self._groups: dict[str, TargetGroup] = {}
+        self.loop = BalancerLoop(self.resolve, changed=context.hooks.changed, log=context.log)
+
+    # -- data for the data plane
+
+    def resolve(self, target_id: str, port: int, group: str) -> tuple[str, int] | None:
+        """Return where a target is reached from a load balancer that uses the group, if security groups allow it."""
+        address = self._context.hooks.machine_address
+        instance = self._ec2.get_instance_by_id(target_id)
+        if instance is None or address is None:
+            return None
+        users = [b for b in self._elb.load_balancers.values() if group in self._used_by(b)]
+        allowed = any(may_reach(self._security(b.security_groups), b.subnets, instance, port) for b in users)
+        return address(target_id, port) if allowed else None
+
+    def _security(self, ids: list[str]) -> list[Moto]:
+        return [
+            known
+            for known in (self._ec2.get_security_group_from_id(name) for name in ids)
+            if known is not None
+        ]
+
+    def _used_by(self, balancer: Moto) -> set[str]:
+        """Return the ARNs of the target groups that a load balancer's listeners forward to."""
+        rules = [rule for listener in list(balancer.listeners.values()) for rule in listener.rules.values()]
+        used = set()
+        for action in [action for rule in rules for action in rule.actions]:
+            used.add(action.data.get("TargetGroupArn"))
+            used |= {
+                g["TargetGroupArn"]
+                for g in (action.data.get("ForwardConfig") or {}).get("TargetGroups") or []
+            }
+        return used
+
+    def group_of(self, arn: str) -> TargetGroup | None:
+        """Return the live target group with its settings as moto's record has them now."""
+        record = self._elb.target_groups.get(arn)
+        if record is None:
+            return None
+        group = self._groups.setdefault(arn, TargetGroup(arn, CheckSettings()))
+        group.settings, group.delay = (
+            settings_of(record),
+            float(record.attributes["deregistration_delay.timeout_seconds"]),
+        )
+        return group
+
+    # -- load balancers
+
+    def front(self, balancer: Moto) -> None:
+        """Give each listener a port, with TLS where it is one for HTTPS; the first one's becomes the DNS name. After each change."""
+        fronts = self._fronts.setdefault(balancer.arn, [])
+        listeners = in_order(balancer)
+        for place in range(max(1, len(listeners))):
+            certificate = _certificate(listeners[place]) if place < len(listeners) else None
+            if place == len(fronts):
+                port = self.loop.listen(self._handler(balancer, place), tls=self._tls(certificate))
+                fronts.append(Front(port, certificate))
+                self._context.log(f"balancer: {balancer.name} listens on 127.0.0.1:{port}")
+            elif fronts[place].certificate != certificate:
+                port = fronts[place].port
+                self.loop.replace(port, self._handler(balancer, place), tls=self._tls(certificate))
+                fronts[place] = Front(port, certificate)
+        balancer.dns_name = f"localhost:{fronts[0].port}"
+
+    def listeners_changed(self, arn: str) -> None:
+        """Open what a load balancer's listeners need now."""
+        balancer = self._elb.load_balancers.get(arn)
+        if balancer is not None and balancer.type == "application":
+            self.front(balancer)
+
+    def _tls(self, certificate: str | None) -> ssl.SSLContext | None:
+        if certificate is None:
+            return None
+        return context_for(self._context.account, self._context.region, certificate)
+
+    def check(self, protocol: str | None, certificate: str | None) -> None:
+        """Raise ELBClientError where AWS refuses a listener for its certificate."""
+        if protocol == "HTTPS":
+            context_for(self._context.account, self._context.region, certificate)
+
+    def _handler(self, balancer: Moto, place: int) -> Handler:
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            listeners = in_order(balancer)
+            if place >= len(listeners) or not self._lets_in(balancer, int(listeners[place].port)):
+                return _refused(request)
+            fronts = self._fronts.get(balancer.arn, [])
+            reached = {
+                int(listener.port): front.port for listener, front in zip(listeners, fronts, strict=False)
+            }
+            return await self._listener(listeners[place], reached).handle(request)
+
+        return handle
+
+    def _listener(self, record: Moto, reached: dict[int, int]) -> Listener:
+        return Listener(
+            int(record.port),
+            lambda: list(record.rules.values()),
+            self.group_of,
+            self.loop.address,
+            self.loop.session,
+            str(record.protocol),
+            reached,
+        )
+
+    def _lets_in(self, balancer: Moto, port: int) -> bool:
+        """Tell whether a security group of the load balancer lets anybody in at the port."""
+        rules = [rule for group in self._security(balancer.security_groups) for rule in group.ingress_rules]
+        return any(
+            rule.ip_range.get("CidrIp")
+            and (rule.ip_protocol == "-1" or int(rule.from_port) <= port <= int(rule.to_port))
+            for rule in rules
+            if rule.ip_protocol in ("tcp", "-1")
+        )
+
+    def remove(self, arn: str) -> None:
+        """Close the ports of a load balancer."""
+        for front in self._fronts.pop(arn, []):
+            self.loop.close(front.port)
+
+    # -- targets
+
+    def register(self, record: Moto, target_id: str) -> None:
+        """Start to check a target that moto has registered."""
+        group = self.group_of(record.arn)
+        if group is not None:
+            self.loop.register(group, target_id, int(record.targets[target_id]["Port"]))
+
+    def deregister(self, record: Moto, target_id: str) -> None:
+        """Drain a target."""
+        group = self.group_of(record.arn)
+        if group is not None:
+            self.loop.deregister(group, target_id)
+
+    def health(self, record: Moto, asked: dict[str, Any]) -> Moto:
+        """Return a target's health as DescribeTargetHealth shows it."""
+        group = self.group_of(record.arn) or TargetGroup(record.arn, CheckSettings())
+        target = group.targets.get(asked["Id"]) or group.draining.get(asked["Id"])
+        port = str(target.port if target else asked.get("Port", record.port))
+        state, reason, description = self._state(record, target)
+        check_port = port if record.health_check_port == "traffic-port" else record.health_check_port
+        return FakeHealthStatus(asked["Id"], port, check_port, state, reason, description)
+
+    def _state(self, record: Moto, target: Target | None) -> tuple[str, str | None, str | None]:
+        if target is None:
+            return "unused", "Target.NotRegistered", DESCRIPTIONS["Target.NotRegistered"]
+        if target.state == "draining":
+            return target.state, target.reason, target.description
+        if not any(
+            record.arn in self._used_by(balancer) for balancer in list(self._elb.load_balancers.values())
+        ):
+            return "unused", "Target.NotInUse", DESCRIPTIONS["Target.NotInUse"]
+        instance = self._ec2.get_instance_by_id(target.id)
+        if instance is not None and instance.state in ENDED:
+            return (
+                "unused",
+                "Target.InvalidState",
+                DESCRIPTIONS["Target.InvalidState"].format(detail=instance.state),
+            )
+        return target.state, target.reason, target.description
+
+    def known_targets(self, record: Moto) -> list[dict[str, Any]]:
+        """Return all targets, those that drain included."""
+        group = self.group_of(record.arn)
+        draining = list(group.draining.values()) if group else []
+        return [*record.targets.values(), *({"Id": target.id, "Port": target.port} for target in draining)]
+
+
+def in_order(balancer: Moto) -> list[Moto]:
+    """Return a load balancer's listeners, those for HTTPS first: the load balancer's name leads to the first one."""
+    return sorted(balancer.listeners.values(), key=lambda listener: listener.protocol != "HTTPS")
+
+
+def _certificate(listener: Moto) -> str | None:
+    return str(listener.certificate) if listener.protocol == "HTTPS" else None
+
+
+def settings_of(record: Moto) -> CheckSettings:
+    """Return the health check of one of moto's target groups, with AWS's defaults."""
+    return CheckSettings(
+        path=record.health_check_path or "/",
+        port=str(record.health_check_port or "traffic-port"),
+        interval=float(record.health_check_interval_seconds),
+        timeout=float(record.health_check_timeout_seconds),
+        healthy=int(record.healthy_threshold_count),
+        unhealthy=int(record.unhealthy_threshold_count),
+        matcher=str((record.matcher or {}).get("HttpCode") or "200"),
+        enabled=bool(record.health_check_enabled),
+    )
+
+
+def _refused(request: web.BaseRequest) -> web.Response:
+    """Break the connection: no listener there, or a security group that lets nobody in."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=503)
+
+
+def replace(patches: Patches, control: Control) -> None:
+    """Replace what moto's load balancers only write down."""
+    patches.replace(
+        ELBv2Backend, "create_load_balancer", lambda original: _creating_balancer(original, control)
+    )
+    patches.replace(ELBv2Backend, "create_listener", lambda original: _creating_listener(original, control))
+    patches.replace(ELBv2Backend, "modify_listener", lambda original: _modifying_listener(original, control))
+    patches.replace(ELBv2Backend, "delete_listener", lambda original: _deleting_listener(original, control))
+    patches.replace(
+        ELBv2Backend, "delete_load_balancer", lambda original: _deleting_balancer(original, control)
+    )
+    patches.replace(FakeTargetGroup, "register", lambda original: _registering(original, control))
+    patches.replace(FakeTargetGroup, "deregister", lambda _: _deregistering(control))
+    patches.replace(FakeTargetGroup, "deregister_terminated_instances", lambda _: _dropping(control))
+    patches.replace(
+        FakeTargetGroup, "health_for", lambda _: lambda record, target, _ec2: control.health(record, target)
+    )
+    patches.replace(ELBv2Backend, "describe_target_health", lambda original: _describing(original, control))
+
+
+def _creating_balancer(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
+    def create(*args: Moto, **kwargs: Moto) -> Moto:
+        balancer = original(*args, **kwargs)
+        if balancer.type == "application":
+            control.front(balancer)
+        return balancer
+
+    return create
+
+
+def _creating_listener(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
+    def create(
+        backend: Moto, load_balancer_arn: str, protocol: str, port: str, ssl_policy: str, certificate: str | None,
+        actions: list[dict[str, Any]], **rest: Moto,
+    ) -> Moto:  # fmt: skip
+        control.check(protocol, certificate)
+        listener = original(
+            backend, load_balancer_arn, protocol, port, ssl_policy, certificate, actions, **rest
+        )
+        control.listeners_changed(load_balancer_arn)
+        return listener
+
+    return create
+
+
+def _modifying_listener(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
+    def modify(
+        backend: Moto, arn: str, port: str | None = None, protocol: str | None = None,
+        ssl_policy: str | None = None, certificates: list[dict[str, Any]] | None = None, *rest: Moto, **named: Moto,
+    ) -> Moto:  # fmt: skip
+        known = next((b.listeners[arn] for b in backend.load_balancers.values() if arn in b.listeners), None)
+        if known is not None:
+            certificate = certificates[0]["CertificateArn"] if certificates else known.certificate
+            control.check(protocol or known.protocol, certificate)
+        listener = original(backend, arn, port, protocol, ssl_policy, certificates, *rest, **named)
+        control.listeners_changed(listener.load_balancer_arn)
+        return listener
+
+    return modify
+
+
+def _deleting_listener(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
+    def delete(backend: Moto, listener_arn: str) -> Moto:
+        listener = original(backend, listener_arn)
+        control.listeners_changed(listener.load_balancer_arn)
+        return listener
+
+    return delete
+
+
+def _deleting_balancer(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
+    def delete(backend: Moto, arn: str) -> Moto:
+        original(backend, arn)
+        control.remove(arn)
+
+    return delete
+
+
+def _registering(original: Callable[..., Moto], control: Control) -> Callable[..., None]:
+    def register(record: Moto, targets: list[dict[str, Any]]) -> None:
+        original(record, targets)
+        for target in targets:
+            control.register(record, target["Id"])
+
+    return register
+
+
+def _deregistering(control: Control) -> Callable[..., None]:
+    def deregister(record: Moto, targets: list[dict[str, Any]]) -> None:
+        for target in targets:
+            if record.targets.pop(target["Id"], None) is None:
+                raise InvalidTargetError()
+            control.deregister(record, target["Id"])
+
+    return deregister
+
+
+def _dropping(control: Control) -> Callable[..., None]:
+    def drop(record: Moto, instance_ids: list[str]) -> None:
+        for target_id in set(instance_ids) & set(record.targets):
+            del record.targets[target_id]
+            control.deregister(record, target_id)
+
+    return drop
+
+
+def _describing(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
+    def describe(backend: Moto, target_group_arn: str, targets: list[dict[str, Any]]) -> Moto:
+        record = backend.target_groups.get(target_group_arn)
+        return original(
+            backend, target_group_arn, targets or (control.known_targets(record) if record else [])
+        )
+
+    return describe
