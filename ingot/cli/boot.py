@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from types import FrameType
@@ -25,6 +25,7 @@ from ingot.errors import InputError, VerificationError
 from ingot.machines.alone import booted_alone
 from ingot.machines.machine import Machine
 from ingot.machines.qemu import require_tools
+from ingot.progress import Progress
 from ingot.recipe.load import find_recipe, load_recipe
 from ingot.store import Image, Store
 
@@ -98,7 +99,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _image(name: str, recipes: Path, env: str | None, report: Callable[[str], None]) -> Image:
+def _image(name: str, recipes: Path, env: str | None, report: Progress) -> Image:
     """Return the image with that digest, or bake the recipe of that name unless the store has it."""
     store = Store()
     if DIGEST.fullmatch(name):
@@ -111,9 +112,7 @@ def _image(name: str, recipes: Path, env: str | None, report: Callable[[str], No
     return store.bake(load_recipe(find_recipe(recipes, name), env), report)
 
 
-def _test(
-    tests: list[dict[str, Any]], machine: Machine, log: BootRecord, report: Callable[[str], None]
-) -> None:
+def _test(tests: list[dict[str, Any]], machine: Machine, log: BootRecord, report: Progress) -> None:
     """Run all tests, print each result; raise VerificationError with the console's end if one failed."""
     end = time.monotonic() + ANSWER_LIMIT
     failed = set()
@@ -155,7 +154,7 @@ def _inside(machine: Machine, end: float) -> dict[str, Any] | None:
 
 
 def _outside(
-    tests: list[dict[str, Any]], machine: Machine, end: float, report: Callable[[str], None]
+    tests: list[dict[str, Any]], machine: Machine, end: float, report: Progress
 ) -> Iterator[tuple[str, str | None]]:
     """Ask for all of them in turn; yield each as soon as it passed, or when no more is to be expected, with what is wrong then."""
     waiting = {test["name"]: (test["http"], "no answer", time.monotonic()) for test in tests}

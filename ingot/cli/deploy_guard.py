@@ -5,13 +5,14 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingot import paths
 from ingot.errors import IngotError
+from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
@@ -58,7 +59,7 @@ def alone(app: Path) -> Iterator[None]:
 
 
 def wait_settled(
-    clients: Clients, stacks: tuple[str, ...], *, progress: Callable[[str], None], limit: float = LIMIT
+    clients: Clients, stacks: tuple[str, ...], *, progress: Progress, limit: float = LIMIT
 ) -> None:
     """Wait until CloudFormation changes none of these stacks; raises IngotError when it still does after ``limit`` s."""
     from ingot.aws.session.waiting import wait_until

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
@@ -16,7 +18,7 @@ PAUSE = 5.0  # seconds between two looks: some calls each, which AWS counts agai
 
 @contextmanager
 def told(
-    clients: Clients, stacks: tuple[str, ...], progress: Callable[[str], None], *, pause: float = PAUSE
+    clients: Clients, stacks: tuple[str, ...], progress: Progress, *, pause: float = PAUSE
 ) -> Iterator[None]:
     """Tell ``progress`` of the refreshes of these stacks' fleets, until the block ends. Stacks without a fleet are passed over."""
     ended = threading.Event()

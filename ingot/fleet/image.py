@@ -11,6 +11,7 @@ from ingot.aws.publish.blocks import BlockMap
 from ingot.aws.session import tags
 from ingot.aws.verify.readback import ReadBack, read_back, read_root
 from ingot.errors import InputError, VerificationError
+from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
@@ -46,7 +47,7 @@ class ImageVerdict:
 
 
 def verify_image(
-    clients: Clients, ami_id: str, *, manifest_of: ManifestOf, progress: Callable[[str], None]
+    clients: Clients, ami_id: str, *, manifest_of: ManifestOf, progress: Progress
 ) -> ImageVerdict:
     """Read all blocks of an AMI's snapshot and compare them with the manifest of its recipe digest.
 

@@ -15,6 +15,7 @@ from ingot.aws.session.failures import is_missing
 from ingot.aws.session.waiting import wait_until
 from ingot.fleet.report import FRESH, Report, newest
 from ingot.fleet.status import FLEET_STACK, UNKNOWN, Clone, fleet_status
+from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
@@ -69,7 +70,7 @@ def verify_fleet(
     stack: str = FLEET_STACK,
     *,
     manifest_of: ManifestOf,
-    progress: Callable[[str], None],
+    progress: Progress,
     limit: float,
     max_age: float = FRESH,
 ) -> FleetVerdict:
@@ -114,7 +115,7 @@ def _unknown(clone: Clone) -> str:
 
 
 def _collect(
-    clients: Clients, clones: list[Clone], progress: Callable[[str], None], limit: float, max_age: float
+    clients: Clients, clones: list[Clone], progress: Progress, limit: float, max_age: float
 ) -> dict[str, str]:
     """Read the consoles until every clone's newest inventory is fresh, at most ``limit`` seconds; return each clone's console."""
     consoles = {clone.instance_id: "" for clone in clones}

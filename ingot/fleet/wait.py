@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ingot.aws.session.waiting import wait_until
 from ingot.errors import IngotError
 from ingot.fleet.status import FLEET_STACK, FleetStatus, fleet_status
+from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
@@ -21,7 +21,7 @@ def wait_steady(
     clients: Clients,
     stack: str = FLEET_STACK,
     *,
-    progress: Callable[[str], None],
+    progress: Progress,
     limit: float = LIMIT,
 ) -> FleetStatus:
     """Wait until the fleet is steady and return its status; raises IngotError with the reasons when it is not in ``limit`` s."""

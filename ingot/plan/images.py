@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 from ingot.errors import BakeError, IngotError, InputError
 from ingot.plan.recipes import RecipeChange
+from ingot.progress import Progress
 from ingot.recipe.schema.model import Recipe
 from ingot.store.store import Image, Store
 
-Progress = Callable[[str], None]
 # The AMI that the registry names for a recipe and its digest; None when it names none. Raises NotAsked.
 Registry = Callable[[str, str], str | None]
 
@@ -99,7 +99,7 @@ class Images:
         self,
         change: RecipeChange,
         sides: tuple[Mapping[str, Recipe], Mapping[str, Recipe]],
-        note: Callable[[str], None],
+        note: Progress,
     ) -> ImagePlan:
         """Return what happens to the image of a recipe that is there after the change.
 
@@ -125,7 +125,7 @@ class Images:
             change.name, change.environment, *sides_of_it, state, ami, asked, diff, no_diff, is_on_ami
         )
 
-    def _published(self, name: str, digest: str, note: Callable[[str], None]) -> tuple[str | None, bool]:
+    def _published(self, name: str, digest: str, note: Progress) -> tuple[str | None, bool]:
         """Return the AMI, and whether a registry was asked for it."""
         if self.registry is None:
             return None, False

@@ -13,13 +13,14 @@ from typing import Any, TypeVar
 
 from ingot.errors import IngotError, InputError
 from ingot.forge.git import Base, Repository
-from ingot.plan.images import ImagePlan, Images, Progress, unused
+from ingot.plan.images import ImagePlan, Images, unused
 from ingot.plan.infrastructure.assembly import Stack, read_stacks
 from ingot.plan.infrastructure.cdk import AT_ONCE, Cache, Cdk
 from ingot.plan.infrastructure.fold import images as images_of
 from ingot.plan.infrastructure.stacks import StackPlan, compare_stacks
 from ingot.plan.recipes import RecipeChange, Tree, compare_recipes, read_tree
 from ingot.plan.rollout import GroupSize, Rollout, rollouts
+from ingot.progress import Progress
 from ingot.recipe.syntax.document import read_document
 
 FORMAT = 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,9 @@ from pathlib import Path
 from ingot.bake.runtime.locks import is_locked, locked, try_locked
 from ingot.bake.runtime.rights import remove_tree
 from ingot.errors import IngotError
+from ingot.progress import Progress
 from ingot.store.store import Image, Store
 
-Progress = Callable[[str], None]
 DAY = 86400.0
 
 

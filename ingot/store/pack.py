@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from ingot.bake.packages.cache import UNFINISHED
@@ -11,9 +10,9 @@ from ingot.bake.runtime.locks import locked
 from ingot.bake.runtime.rights import own_mounts, remove_tree
 from ingot.errors import InputError
 from ingot.process import CommandError, require, run
+from ingot.progress import Progress
 from ingot.store.store import Store
 
-Progress = Callable[[str], None]
 # What a bake starts from and what a diff compares with. Records belong to their machine, and work to its process.
 PARTS = ("packages", "layers", "images")
 # Locks, and what is being made: by their places alone, for a layer's own files may have any name.

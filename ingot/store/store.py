@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,13 +23,13 @@ from ingot.bake.runtime.foreign import check_architecture
 from ingot.bake.runtime.locks import locked
 from ingot.bake.runtime.rights import KEPT, how_to_inspect, remove_tree
 from ingot.errors import BakeError, IngotError, InputError, Problem, SizeError
+from ingot.progress import Progress
 from ingot.recipe.load import RECIPE_FILE
 from ingot.recipe.lock.mirrors import addresses
 from ingot.recipe.plan import compile_plan
 from ingot.recipe.schema.model import Recipe
 from ingot.store.leftovers import sweep
 
-Progress = Callable[[str], None]
 COLLECTING = "waiting: the store is being collected"
 
 

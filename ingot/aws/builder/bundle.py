@@ -17,11 +17,11 @@ import ingot
 from ingot.errors import InputError
 
 if TYPE_CHECKING:
-    from ingot.aws.publish.image import Progress
     from ingot.aws.session.clients import Clients
+    from ingot.progress import Progress
 
 # What travels: standard library only, Python 3.9 (tests/test_imports.py holds that).
-ENGINE = ("__init__.py", "errors.py", "process.py", "bake")
+ENGINE = ("__init__.py", "errors.py", "process.py", "progress.py", "bake")
 UPLOADS = 8
 PACKAGES = "packages/"
 

@@ -24,7 +24,7 @@ from ingot.aws.builder.watch import Watch
 from ingot.aws.publish import ami
 from ingot.aws.publish.attempt import Attempt, attempt
 from ingot.aws.publish.blocks import BlockMap
-from ingot.aws.publish.image import Progress, Published, Subject
+from ingot.aws.publish.image import Published, Subject
 from ingot.aws.publish.journal import Journal
 from ingot.aws.publish.parent import candidates
 from ingot.aws.publish.publish import enter_tested, publishing
@@ -32,6 +32,7 @@ from ingot.aws.publish.settings import BuilderSettings, PublishSettings
 from ingot.aws.publish.snapshot import Started, complete, start_snapshot
 from ingot.aws.session import tags
 from ingot.errors import PublishError
+from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients

@@ -10,11 +10,11 @@ from botocore.exceptions import ClientError
 
 from ingot.aws.builder import console
 from ingot.aws.builder.instance import instance_state
-from ingot.aws.publish.image import Progress
 from ingot.aws.publish.settings import BuilderSettings
 from ingot.aws.session.failures import DENIED, code_of, is_missing
 from ingot.aws.session.waiting import wait_until
 from ingot.errors import PublishError
+from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients

@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError
 from ingot.aws.prune.plan import Judged, PrunePlan, own_images, reasons_of
 from ingot.aws.prune.uses import TemplateVersion, find_uses
 from ingot.aws.publish import registry
-from ingot.aws.publish.image import Progress
 from ingot.aws.session.failures import AwsError, explain, is_missing
+from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients

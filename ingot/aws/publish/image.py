@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from ingot.aws.publish.blocks import GIB, BlockMap
 from ingot.aws.session import tags
-
-Progress = Callable[[str], None]
 
 
 class DiskImage(Protocol):

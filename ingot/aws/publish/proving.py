@@ -10,10 +10,11 @@ from ingot.aws.builder import console
 from ingot.aws.builder.instance import instance_state
 from ingot.aws.builder.launch import TEMPLATE_ROOT, launch, root_mappings
 from ingot.aws.publish import ami
-from ingot.aws.publish.image import Progress, Subject
+from ingot.aws.publish.image import Subject
 from ingot.aws.publish.settings import CloneSettings
 from ingot.aws.session.waiting import wait_until
 from ingot.errors import PublishError
+from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import EbsBlockDeviceTypeDef

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ingot.aws.publish import ami, registry
 from ingot.aws.publish.attempt import Attempt, attempt
-from ingot.aws.publish.image import DiskImage, Progress, Published, Subject
+from ingot.aws.publish.image import DiskImage, Published, Subject
 from ingot.aws.publish.journal import Journal, Target, open_journal
 from ingot.aws.publish.parent import find_parent
 from ingot.aws.publish.proving import await_verdict, launch_clone
@@ -18,6 +18,7 @@ from ingot.aws.publish.sweep import sweep
 from ingot.aws.session import tags
 from ingot.aws.session.failures import translated
 from ingot.errors import PublishError
+from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingot.aws.publish import ami
-from ingot.aws.publish.image import Progress
 from ingot.aws.publish.journal import Journal, Resource, Target, dead_journals
 from ingot.aws.publish.orphans import KNOWN_AFTER, OLD, find_tagged, remove_all
 from ingot.aws.session import tags
 from ingot.errors import PublishError
+from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients

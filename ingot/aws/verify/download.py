@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingot.aws.publish.blocks import GIB
-from ingot.aws.publish.image import Progress
 from ingot.aws.session.clients import BLOCK_STREAMS
 from ingot.aws.session.retry import Retries
 from ingot.aws.verify.readback import pages, read_block
 from ingot.bake.instance.blocks import BLOCK_SIZE
 from ingot.errors import PublishError
+from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from mypy_boto3_ebs.type_defs import BlockTypeDef

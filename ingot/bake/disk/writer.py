@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 from ingot.bake.disk import gpt
 from ingot.bake.disk.ext4.update import Lower, update_ext4
@@ -16,6 +16,7 @@ from ingot.bake.disk.spec import BOOT_FILES, MIB, DiskDigest, DiskSpec, as_writt
 from ingot.bake.disk.uki import build_uki
 from ingot.bake.tree.tree import Changes, Entry, sort_entries
 from ingot.errors import BakeError, SizeError
+from ingot.progress import Progress, silent
 
 _ESP_START = MIB  # the usual alignment
 _TAIL = MIB  # the backup partition table lies there
@@ -25,7 +26,7 @@ def write_disk(
     spec: DiskSpec,
     entries: Sequence[Entry],
     output: Path,
-    progress: Callable[[str], None] = lambda message: None,
+    progress: Progress = silent,
     *,
     more: More = NO_MORE,
 ) -> Tuple[DiskDigest, Layout]:

@@ -13,6 +13,7 @@ from ingot.bake.hygiene.lower import Known, changed_view
 from ingot.bake.hygiene.view import View
 from ingot.bake.tree.tree import Entry
 from ingot.errors import BakeError
+from ingot.progress import Progress
 
 Allowance = Mapping[str, str]
 CHECKS: Tuple[Callable[[View], Iterator[Finding]], ...] = (
@@ -94,7 +95,7 @@ def _allows(allowance: Allowance, finding: Finding) -> bool:
     return allowance["finding"] == finding.name and fnmatchcase(finding.path, pattern)
 
 
-def enforce(report: Report, progress: Callable[[str], None]) -> None:
+def enforce(report: Report, progress: Progress) -> None:
     """Raise BakeError that lists all findings when there is one; say what allowances were of no use."""
     for allowance in report.unused:
         progress(f"hygiene.allow: nothing is found for {allowance['finding']} {allowance['path']}: remove it")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 from ingot.bake.hygiene.gate import enforce, judge
 from ingot.bake.hygiene.view import View
 from ingot.bake.runtime.chroot import in_root
 from ingot.bake.tree.inventory import file_line
 from ingot.bake.tree.tree import Entry, sort_entries
+from ingot.progress import Progress
 
 
 class TreeReader:
@@ -33,7 +34,7 @@ def enforce_tree(
     entries: Sequence[Entry],
     plan: Mapping[str, Any],
     before: Sequence[Entry],
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> Dict[str, Any]:
     """Examine a tree with its entries; return the report for the manifest. Raises BakeError that lists what may not be in an image.
 

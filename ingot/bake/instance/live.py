@@ -14,7 +14,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ingot.bake.hygiene.live import enforce_tree
 from ingot.bake.image.accounts import add_accounts
@@ -30,8 +30,8 @@ from ingot.bake.runtime.chroot import Chroot
 from ingot.bake.tree.inventory import BASELINE, base_baseline
 from ingot.bake.tree.tree import hash_files, scan
 from ingot.errors import BakeError
+from ingot.progress import Progress
 
-Progress = Callable[[str], None]
 READ_ONLY_LIMIT = 60.0  # seconds in which the kernel must have made the root read-only
 READERS = 4
 BLKFLSBUF = 0x1261  # ioctl(2): write and forget what is cached of a block device; linux/fs.h

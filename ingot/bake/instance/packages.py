@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Iterable, Mapping
 
 from ingot.bake.instance.bootstrap import RefusedError, Service
 from ingot.bake.packages.cache import package_file
 from ingot.bake.packages.fetch import Mirrors, fetch_packages
+from ingot.progress import Progress
 
 STREAMS = 8
 
@@ -19,7 +20,7 @@ def get_packages(
     entries: Iterable[Mapping[str, Any]],
     directory: Path,
     mirrors: Mirrors,
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> None:
     """Bring every package into ``directory`` and check each against its SHA-256. Raises BakeError for one that cannot be had."""
     wanted = list(entries)

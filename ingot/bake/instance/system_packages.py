@@ -7,12 +7,12 @@ import shutil
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Iterator, List, Mapping, Optional, Sequence
+from typing import Iterator, List, Mapping, Optional, Sequence
 
 from ingot.errors import BakeError
 from ingot.process import CommandError, run
+from ingot.progress import Progress
 
-Progress = Callable[[str], None]
 LIMIT = 3600.0  # seconds for one command of a package manager
 # What Ingot's programs in a clone need where perl is not in the base: Debian and Ubuntu have perl-base always.
 PERL = ("perl-interpreter", "perl-IO", "perl-Socket", "perl-lib")

@@ -9,10 +9,11 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence
+from typing import List, Optional, Sequence
 
 from ingot.bake.instance.blocks import BLOCK_SIZE, Digests
 from ingot.bake.instance.bootstrap import RefusedError, Service
+from ingot.progress import Progress
 
 ZERO_DIGEST = hashlib.sha256(bytes(BLOCK_SIZE)).hexdigest()
 STREAMS = 16  # at 20 ms a block this is 800 blocks a second: below the quota of 1,000 for an account
@@ -31,7 +32,7 @@ class Upload:
         disk: Path,
         digests: Digests,
         indexes: Sequence[int],
-        progress: Callable[[str], None],
+        progress: Progress,
     ) -> None:
         self._ebs = ebs
         self._snapshot_id = snapshot_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Callable, List, Mapping, Optional, Tuple
+from typing import Any, List, Mapping, Optional, Tuple
 
 from ingot.bake.disk import DiskDigest, DiskSpec, Lower, More, read_ext4, update_disk
 from ingot.bake.layers.lower import Base
@@ -13,8 +13,8 @@ from ingot.bake.layers.lower_disk import LowerDisk, copy_disk, disk_key, lower_d
 from ingot.bake.runtime.chroot import in_root
 from ingot.bake.tree.tree import Changes, Entry, Kind
 from ingot.errors import BakeError
+from ingot.progress import Progress
 
-Progress = Callable[[str], None]
 STUBS = {"x86_64": "linuxx64.efi.stub", "arm64": "linuxaa64.efi.stub"}
 # Of what lies below these, the boot image is made.
 _BOOT = ("/boot/vmlinuz-", "/usr/lib/modules/")

@@ -6,7 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
 from ingot.bake.image.machine import install_machine
 from ingot.bake.image.seal import seal
@@ -19,8 +19,7 @@ from ingot.bake.packages.locales import make_locale
 from ingot.bake.runtime.chroot import Chroot, in_root
 from ingot.bake.tree.inventory import BASELINE, base_baseline
 from ingot.bake.tree.tree import Entry, Kind
-
-Progress = Callable[[str], None]
+from ingot.progress import Progress
 
 
 class _ContestedError(Exception):

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from ingot.bake.runtime.locks import obtain
 from ingot.bake.tree.index import Index
+from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from ingot.bake.packages.deb import Control
 
-Progress = Callable[[str], None]
 # The packages of the engine whose code decides what a lower layer holds.
 MAKERS = ("runtime", "packages", "layers", "tree", "image")
 

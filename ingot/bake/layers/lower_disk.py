@@ -15,7 +15,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ingot.bake.disk import DiskSpec, Layout, More, read_ext4, write_disk
 from ingot.bake.hygiene.lower import suspects
@@ -24,6 +24,7 @@ from ingot.bake.runtime.chroot import HOSTNAME
 from ingot.bake.runtime.locks import obtain, try_locked
 from ingot.bake.tree.tree import Entry
 from ingot.errors import BakeError
+from ingot.progress import Progress
 
 # Each is as large as the content of the layer: one for each recipe and size that uses the layer, the oldest go.
 MOST = 4
@@ -74,7 +75,7 @@ def _code_digest() -> str:
 
 
 def lower_disk(
-    base: Base, spec: DiskSpec, key: str, more: More, progress: Callable[[str], None], use: ExitStack
+    base: Base, spec: DiskSpec, key: str, more: More, progress: Progress, use: ExitStack
 ) -> LowerDisk:
     """Return the disk ``key`` of the layer ``base``, written if it is not there; it stays until ``use`` ends. Raises BakeError."""
     place = base.disks / key
@@ -89,7 +90,7 @@ def lower_disk(
     return LowerDisk(place / "disk.raw", tuple(state["blocks"]), layout, state["suspects"])
 
 
-def _make(base: Base, spec: DiskSpec, place: Path, more: More, progress: Callable[[str], None]) -> None:
+def _make(base: Base, spec: DiskSpec, place: Path, more: More, progress: Progress) -> None:
     unfinished = place.with_name(f"{place.name}.tmp")
     if unfinished.exists():  # of a bake that was killed: the lock is ours now
         shutil.rmtree(unfinished)

@@ -6,7 +6,7 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 from ingot.bake.disk.identity import root_partition
 from ingot.bake.image.accounts import add_accounts
@@ -20,8 +20,7 @@ from ingot.bake.tree.inventory import BASELINE, image_baseline
 from ingot.bake.tree.tree import Changes, changes, file_entry, hash_files, scan, sort_entries
 from ingot.errors import BakeError, StepError
 from ingot.process import CommandError, run
-
-Progress = Callable[[str], None]
+from ingot.progress import Progress
 
 
 class Overlay:

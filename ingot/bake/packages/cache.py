@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, Callable, Iterable, List, Mapping
+from typing import Any, Iterable, List, Mapping
 
 from ingot.errors import BakeError
-
-Progress = Callable[[str], None]
+from ingot.progress import Progress
 
 PIECE = 1 << 20
 UNFINISHED = ".fetch-"  # what a download is named until it is whole

@@ -27,8 +27,9 @@ from typing import (
     Union,
 )
 
-from ingot.bake.packages.cache import PIECE, UNFINISHED, Progress, package_file, unsound_packages
+from ingot.bake.packages.cache import PIECE, UNFINISHED, package_file, unsound_packages
 from ingot.errors import BakeError
+from ingot.progress import Progress
 
 Mirrors = Mapping[str, Union[str, Sequence[str]]]
 

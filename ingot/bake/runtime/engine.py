@@ -18,8 +18,7 @@ from ingot.bake.runtime.foreign import check_architecture
 from ingot.bake.runtime.rights import check_rights, own_mounts
 from ingot.errors import BakeError, IngotError
 from ingot.process import require
-
-Progress = Callable[[str], None]
+from ingot.progress import Progress
 
 
 def read_manifest(output: Path) -> Dict[str, Any]:

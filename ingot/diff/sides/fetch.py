@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from ingot.bake.runtime.locks import locked
 from ingot.bake.runtime.rights import remove_tree
 from ingot.diff.sides.rebuild import rebuild_manifest
 from ingot.errors import InputError
+from ingot.progress import Progress
 from ingot.store import Store
 
 if TYPE_CHECKING:
@@ -64,9 +65,7 @@ class Registry:
         return told[tags.DIGEST], told.get(tags.ROOT_DIGEST, "")
 
     @contextmanager
-    def fetched(
-        self, ami_id: str, store: Store, progress: Callable[[str], None]
-    ) -> Iterator[tuple[dict[str, Any], Path]]:
+    def fetched(self, ami_id: str, store: Store, progress: Progress) -> Iterator[tuple[dict[str, Any], Path]]:
         """Yield the manifest and the disk of an AMI; both go at the end. Raises PublishError when a block cannot be read."""
         with _asked(self.region):
             image = ami.describe(self._clients, ami_id)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingot.errors import InputError
 from ingot.forge.git import Repository
+from ingot.progress import Progress
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import find_recipe, find_recipes, load_recipe
 from ingot.recipe.schema.model import Recipe
@@ -43,7 +44,7 @@ class Finder:
     store: Store
     recipes: Path
     registry: Callable[[], Registry]
-    progress: Callable[[str], None]
+    progress: Progress
     may_bake: bool = False
     environment: str | None = None
     _open: ExitStack = field(default_factory=ExitStack)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from ingot.errors import IngotError, InputError, MissingToolError, Problem
 from ingot.process import CommandError
+from ingot.progress import Progress, silent
 from ingot.recipe.lock.apt import AptRoot, IndexedPackage
 from ingot.recipe.lock.archives import archives_of
 from ingot.recipe.lock.distribution import DPKG_ARCHITECTURE, Distribution, distribution_of
@@ -26,7 +27,6 @@ from ingot.recipe.lock.mirrors import discover, own_archives
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.syntax.explain import close_to_package
 
-Progress = Callable[[str], None]
 Key = tuple[str, str, str]
 
 
@@ -81,7 +81,7 @@ def resolve_lock(
     upgrade: Upgrade = Upgrade(),
     mirrors: Mapping[str, str] | None = None,
     keyring: Path | None = None,
-    progress: Progress = lambda _: None,
+    progress: Progress = silent,
 ) -> Lock:
     """Return a new lock for a recipe; nothing is written.
 
