@@ -12,9 +12,10 @@ from ingot.bake.layers.foundation import foundation
 from ingot.bake.layers.install import _contested
 from ingot.bake.layers.lower import Base
 from ingot.bake.packages import database
-from ingot.bake.packages.deb import Control, Package, parse_fields
+from ingot.bake.packages.deb import Control, Package
 from ingot.bake.tree.index import Index
 from ingot.bake.tree.tree import Entry, Kind, hash_files, scan
+from ingot.deb822 import parse_paragraph
 from tests.baked import ROOT
 
 MIB = 1 << 20
@@ -45,7 +46,7 @@ def split(packages, system=("init", "libc", "mawk")):
 
 def control(**fields):
     text = "".join(f"{key.title()}: {value}\n" for key, value in fields.items() if value)
-    return Control(text, parse_fields(text))
+    return Control(text, parse_paragraph(text))
 
 
 def test_what_every_image_has_stands_on_nothing():
@@ -78,7 +79,7 @@ def package(name):
 
 def controlled(name, **members):
     text = f"Package: {name}\nVersion: 1\n"
-    return Control(text, parse_fields(text), {k: (0o644, v.encode()) for k, v in members.items()})
+    return Control(text, parse_paragraph(text), {k: (0o644, v.encode()) for k, v in members.items()})
 
 
 def test_packages_are_entered_beside_those_that_are_there(tmp_path):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Collection, Dict, Iterable, List, Mapping, Optional, Sequence, Set
 
-from ingot.bake.packages.deb import Control, names_in
+from ingot.bake.packages.deb import Control
+from ingot.deb822 import names_in
 
 Entries = Sequence[Mapping[str, Any]]
 # Bytes of package files. A package belongs to the first class whose weight it reaches, together with all that it needs: a run-time of a language

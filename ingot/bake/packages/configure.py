@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Dict, List, Set, Tuple
 
 from ingot.bake.packages.database import info_name
-from ingot.bake.packages.deb import Control, Package, contents, names_in
+from ingot.bake.packages.deb import Control, Package, contents
 from ingot.bake.runtime.chroot import Chroot, in_root
+from ingot.deb822 import names_in
 
 # Asked by invoke-rc.d: 101 = do not start services here (the file is gone before the tree is sealed).
 POLICY = "usr/sbin/policy-rc.d"

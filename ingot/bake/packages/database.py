@@ -9,8 +9,9 @@ import hashlib
 from pathlib import Path
 from typing import Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
-from ingot.bake.packages.deb import Control, Package, extract, names_in
+from ingot.bake.packages.deb import Control, Package, extract
 from ingot.bake.runtime.chroot import in_root
+from ingot.deb822 import names_in
 from ingot.errors import BakeError
 
 ADMIN = "var/lib/dpkg"

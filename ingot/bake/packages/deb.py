@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ingot.deb822 import Fields, parse_paragraph
 from ingot.errors import MAKE_ROOM, BakeError
 from ingot.process import require
-
-Fields = Dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -56,26 +55,6 @@ class Control:
         return [line for line in self.lines("conffiles") if line.startswith("/")]
 
 
-def parse_fields(text: str) -> Fields:
-    """Return the fields of one control paragraph, names in lower case; a folded value keeps its lines: deb822(5)."""
-    fields: Fields = {}
-    name = ""
-    for line in text.splitlines():
-        if line[:1] in (" ", "\t") and name:
-            fields[name] += "\n" + line.strip()
-        elif ":" in line:
-            name, value = line.split(":", 1)
-            name = name.lower()
-            fields[name] = value.strip()
-    return fields
-
-
-def names_in(relation: str) -> List[str]:
-    """Return the package names in a relation field such as "a (>= 1), b | c:any", alternatives included."""
-    alternatives = relation.replace("|", ",").replace("\n", " ").split(",")
-    return [word.split()[0].split(":")[0] for word in alternatives if word.split()]
-
-
 def read_control(package: Package) -> Control:
     """Return the control part of ``package``. Raises BakeError when the file is no sound package."""
     try:
@@ -88,7 +67,7 @@ def read_control(package: Package) -> Control:
         raise BakeError(f"package {package} cannot be read: it has no file {error}") from error
     except (OSError, EOFError, ValueError, lzma.LZMAError, tarfile.TarError, zlib.error) as error:
         raise BakeError(f"package {package} cannot be read: {error}") from error
-    return Control(text.strip() + "\n", parse_fields(text), members)
+    return Control(text.strip() + "\n", parse_paragraph(text), members)
 
 
 def _files_in(archive: bytes) -> Dict[str, Tuple[int, bytes]]:

@@ -12,8 +12,8 @@ import re
 from functools import lru_cache
 from typing import Dict, Iterable, Mapping, Sequence, Tuple
 
-from ingot.bake.packages.deb import parse_fields
 from ingot.bake.tree.tree import Changes, Entry, Kind, encode
+from ingot.deb822 import parse_paragraphs
 
 LIBRARY = "/usr/lib/ingot"
 BASELINE = f"{LIBRARY}/baseline"
@@ -101,7 +101,7 @@ def services_text(entries: Sequence[Entry]) -> bytes:
 @lru_cache(maxsize=1)  # a bake asks twice for the same
 def installed(status: bytes) -> Sequence[Mapping[str, str]]:
     """Return the paragraphs of dpkg's status file."""
-    paragraphs = [parse_fields(text) for text in status.decode("utf-8", "surrogateescape").split("\n\n")]
+    paragraphs = parse_paragraphs(status.decode("utf-8", "surrogateescape"))
     return [paragraph for paragraph in paragraphs if "package" in paragraph]
 
 

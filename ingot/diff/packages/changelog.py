@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ingot.diff.packages.versions import compare_versions
+from ingot.deb822 import compare_versions
 from ingot.process import require
 
 # deb-changelog(5): "package (version) distributions; metadata", then indented lines, then the trailer " -- name <mail>  date".

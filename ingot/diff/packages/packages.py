@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ingot.deb822 import compare_versions
 from ingot.diff.packages.changelog import Changelog
-from ingot.diff.packages.versions import compare_versions
 
 Package = Mapping[str, Any]
 # What of a name says its version: linux-image-6.1.0-50-cloud-amd64 is followed by linux-image-6.1.0-56-cloud-amd64.

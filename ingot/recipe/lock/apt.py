@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+from ingot.deb822 import names_in, parse_paragraphs
 from ingot.errors import IngotError
 from ingot.process import CommandError, require, run
 from ingot.recipe.lock.archives import Archive
@@ -184,23 +185,15 @@ def _place(uri: str, suite: str) -> tuple[str, str]:
 def _parse(text: str, suite: Suite) -> Iterator[IndexedPackage]:
     """Read a Packages index (deb-control syntax, Debian Policy 5.1); only the fields that a lock needs."""
     wanted = ("Package", "Version", "Architecture", "SHA256", "Size", "Filename", "Essential", "Provides")
-    field = re.compile(rf"^({'|'.join(wanted)}): (.*)$", re.MULTILINE)
-    for stanza in text.split("\n\n"):
-        fields = dict(field.findall(stanza))
-        if not fields:
-            continue
+    for fields in parse_paragraphs(text, only=wanted):
         yield IndexedPackage(
-            name=fields["Package"],
-            version=fields["Version"],
-            architecture=fields["Architecture"],
-            sha256=fields["SHA256"],
-            size=int(fields["Size"]),
-            path=fields["Filename"].removeprefix("./"),
-            essential=fields.get("Essential") == "yes",
-            provides=tuple(_provided(fields.get("Provides", ""))),
+            name=fields["package"],
+            version=fields["version"],
+            architecture=fields["architecture"],
+            sha256=fields["sha256"],
+            size=int(fields["size"]),
+            path=fields["filename"].removeprefix("./"),
+            essential=fields.get("essential") == "yes",
+            provides=tuple(names_in(fields.get("provides", ""))),
             suite=suite,
         )
-
-
-def _provided(text: str) -> Iterable[str]:
-    return (name.split("(")[0].strip() for name in text.split(",") if name.strip())

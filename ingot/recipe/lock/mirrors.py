@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ingot.deb822 import parse_paragraphs
 from ingot.errors import InputError
 from ingot.process import require, run
 
@@ -137,11 +138,7 @@ def _host_sources(etc: Path) -> Iterator[str]:
 
 def _deb822_urls(text: str) -> list[str]:
     urls: list[str] = []
-    for block in re.split(r"\n\s*\n", text):
-        lines = [line for line in block.splitlines() if not line.startswith("#")]
-        fields = {
-            name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
-        }
+    for fields in parse_paragraphs(text):
         if "deb" in fields.get("types", "").split() and fields.get("enabled", "yes").lower() != "no":
             urls += fields.get("uris", "").split()
     return urls

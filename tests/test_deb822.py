@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from ingot.diff.packages.versions import compare_versions
+from ingot.deb822 import compare_versions, names_in, parse_paragraph, parse_paragraphs
 
 # From the oldest to the newest: Debian Policy 5.6.12 and deb-version(7).
 ORDER = ["0~~", "0~~a", "0~", "0", "0-0.1", "0-1~bpo1", "0-1", "0-1+b1", "0-1.1", "0a", "0+", "0.1", "1", "1.0", "1.0a", "1.1", "1.1+b1", "1.9", "1.10", "2-1", "10", "1:0"]  # fmt: skip
@@ -39,3 +39,51 @@ def test_dpkg_agrees():
             word,
             other,
         )
+
+
+STATUS = """\
+Package: one
+Description: a program
+ that does
+ .
+ little
+Depends: two (>= 1:2), three | four:any
+
+
+Package: two
+# a comment
+Conffiles:
+ /etc/two 0123
+# another one
+ /etc/more 4567
+\t
+VERSION:  2
+"""
+
+
+def test_paragraphs_end_at_blank_lines_and_values_go_on_in_indented_ones():
+    one, two, version = parse_paragraphs(STATUS)
+    assert one == {
+        "package": "one",
+        "description": "a program\nthat does\n.\nlittle",
+        "depends": "two (>= 1:2), three | four:any",
+    }
+    assert two == {"package": "two", "conffiles": "\n/etc/two 0123\n/etc/more 4567"}
+    assert version == {"version": "2"}
+
+
+def test_only_the_wanted_fields_are_read():
+    assert list(parse_paragraphs(STATUS, only=("Package", "Version"))) == [
+        {"package": "one"},
+        {"package": "two"},
+        {"version": "2"},
+    ]
+
+
+def test_no_paragraph_has_no_fields():
+    assert parse_paragraph("") == {}
+    assert list(parse_paragraphs("\n\n")) == []
+
+
+def test_names_in_a_relation():
+    assert names_in("two (>= 1:2), three | four:any,\n five(= 1), ") == ["two", "three", "four", "five"]
