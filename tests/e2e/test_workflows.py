@@ -1,6 +1,7 @@
 """The workflows' commands in order, on a repository with real commits, against the local cloud and a GitHub on loopback.
 
-One story: a pull request is planned, baked, booted and commented; it is merged and deployed; packages are upgraded at night.
+A pull request is planned, baked, booted and commented; it is merged and deployed; packages are upgraded at night. What
+one test needs of another's story is a fixture, so that each runs alone and in any order.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ WORKFLOWS = ROOT / ".github" / "workflows"
 
 class Checkout(Site):
     """A clone of the project on a runner: tools installed, `origin` beside it."""
+
+    begin = ""
+    """The first commit: what each story is made from."""
 
     def prepare(self, origin: Path) -> None:
         self.copy_project()
@@ -86,6 +90,7 @@ def site(tmp_path_factory):
         (place.home / "store").mkdir()
         (place.home / "store" / "packages").symlink_to(packages)
     place.prepare(directory / "origin.git")
+    place.begin = place.git("rev-parse", "HEAD")
     yield place
     place.run("ingot", "cloud", "down", check=False)
 
@@ -152,14 +157,35 @@ def runner(site: Site, environment: dict[str, str], **more: str) -> Runner:
     )
 
 
-def test_a_pull_request_is_planned_baked_and_booted(site):
-    site.git("checkout", "--quiet", "-b", "topic")
+@pytest.fixture(scope="module")
+def planned(site):
+    """A pull request from the branch `topic`, planned: the plan, its report and the job's summary."""
+    site.git("checkout", "--quiet", "-b", "topic", site.begin)
     site.edit(WSGI, "<h1>Ingot", "<h1>Hello from a pull request, Ingot")
     site.commit("Greet")
     jobs = runner(site, site.environment())
     jobs.job(WORKFLOWS / "pull-request.yml", "check")
     jobs.job(WORKFLOWS / "pull-request.yml", "plan")
-    plan = json.loads((site.directory / "plan.json").read_text())
+    plan = (site.directory / "plan.json").read_text()
+    summary = (site.home / "summary.md").read_text()
+    return json.loads(plan), (site.directory / "plan.html").read_text(), summary
+
+
+@pytest.fixture(scope="module")
+def deployed(site, planned):
+    """The pull request, merged and deployed: the commands that ran."""
+    site.git("checkout", "--quiet", "main")
+    site.git("merge", "--quiet", "--no-ff", "--message", "Merge", "topic")
+    site.git("push", "--quiet", "origin", "main")
+    site.run("ingot", "cloud", "up")
+    site.in_cloud("ingot", "deploy", "--bootstrap-only")
+    jobs = runner(site, site.cloud())
+    jobs.job(WORKFLOWS / "deploy.yml", "deploy")
+    return jobs.ran
+
+
+def test_a_pull_request_is_planned_baked_and_booted(planned):
+    plan, report, summary = planned
     assert plan["verdict"] == "something"
     assert plan["head"]["dirty"] == []
     # Another recipe of the project is as it was, and not baked.
@@ -176,11 +202,11 @@ def test_a_pull_request_is_planned_baked_and_booted(site):
     assert all(test["ok"] for test in boot["tests"])
     assert any("Linux version" in line for _, line in boot["lines"])
     assert {rollout["environment"] for rollout in plan["rollouts"]} == {None, "dev", "prod"}
-    assert "something changes" in (site.home / "summary.md").read_text()
-    assert "Hello from a pull request" in (site.directory / "plan.html").read_text()
+    assert "something changes" in summary
+    assert "Hello from a pull request" in report
 
 
-def test_the_plan_is_one_comment(site, served):
+def test_the_plan_is_one_comment(site, planned, served):
     github = served()
     jobs = runner(site, site.environment(), GITHUB_API_URL=github.url)
     jobs.job(WORKFLOWS / "pull-request.yml", "comment")
@@ -191,15 +217,8 @@ def test_the_plan_is_one_comment(site, served):
     shutil.rmtree(site.directory / "artifact")
 
 
-def test_a_merge_is_deployed(site):
-    site.git("checkout", "--quiet", "main")
-    site.git("merge", "--quiet", "--no-ff", "--message", "Merge", "topic")
-    site.git("push", "--quiet", "origin", "main")
-    site.run("ingot", "cloud", "up")
-    site.in_cloud("ingot", "deploy", "--bootstrap-only")
-    jobs = runner(site, site.cloud())
-    jobs.job(WORKFLOWS / "deploy.yml", "deploy")
-    assert any("verify fleet" in command for command in jobs.ran)
+def test_a_merge_is_deployed(site, deployed):
+    assert any("verify fleet" in command for command in deployed)
     status = json.loads(site.in_cloud("ingot", "status", "--json", "--stack", "IngotFleet-dev").stdout)
     code, body = fetch(status["url"])
     assert code == 200
@@ -208,7 +227,8 @@ def test_a_merge_is_deployed(site):
     (site.directory / "store.tar.zst").unlink()
 
 
-def test_what_is_deployed_is_what_a_plan_compares_with(site):
+def test_what_is_deployed_is_what_a_plan_compares_with(site, deployed):
+    site.git("checkout", "--quiet", "main")
     plan = json.loads(site.in_cloud("ingot", "plan", "--deployed", "--env", "dev", "--json").stdout)
     assert plan["against"] == "deployed"
     assert plan["verdict"] == "nothing"
@@ -220,12 +240,22 @@ def test_what_is_deployed_is_what_a_plan_compares_with(site):
     site.git("checkout", "--quiet", "--", "environments.yaml")
 
 
-def test_newer_packages_are_one_pull_request(site, served, tmp_path):
+@pytest.fixture
+def old_lock(site):
+    """The web recipe's lock on main with a version of libssl3 that is long gone, until the test ends."""
+    site.git("checkout", "--quiet", "main")
+    before = site.git("rev-parse", "HEAD")
     lock = site.directory / LOCK
     line = next(line for line in lock.read_text().splitlines() if '"name": "libssl3"' in line)
     entry = json.loads(line.strip().rstrip(","))
     site.edit(LOCK, f'"version": "{entry["version"]}"', '"version": "1.0-0old"')
     site.commit("An old lock")
+    yield
+    site.git("checkout", "--quiet", "--force", "main")
+    site.git("reset", "--quiet", "--hard", before)
+
+
+def test_newer_packages_are_one_pull_request(site, old_lock, served):
     github = served(Pulls)
     jobs = runner(site, site.environment(), GITHUB_API_URL=github.url)
     for _ in range(2):  # the second night refreshes what the first one opened
