@@ -15,7 +15,7 @@ from bench.measure import Case, Sample, interleaved
 from bench.peer_cases import Mkosi, can_boot, floors, mmdebstrap, repository
 from bench.subject import Report, Settings, Table, median, spread
 from ingot.recipe.load import load_recipe
-from ingot.recipe.lock.lockfile import load_packages_lock
+from ingot.recipe.lock.file import load_packages_lock
 
 COLD = "Ingot, cold"
 TAR = "mmdebstrap, tar only, tmpfs"

@@ -17,7 +17,7 @@ from ingot.bake.disk import gpt
 from ingot.machines.alone import booted_alone
 from ingot.machines.qemu import require_tools
 from ingot.recipe.load import load_recipe
-from ingot.recipe.lock.lockfile import load_packages_lock
+from ingot.recipe.lock.file import load_packages_lock
 
 LIMIT = 600.0  # seconds; a machine that has not answered then does not
 _POLL = 0.1

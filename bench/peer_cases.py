@@ -12,7 +12,7 @@ from bench.measure import Case, differing_blocks
 from bench.subject import ROOT
 from ingot.bake.packages.cache import package_file
 from ingot.process import run
-from ingot.recipe.lock.lockfile import Lock, LockedPackage
+from ingot.recipe.lock.file import Lock, LockedPackage
 from ingot.recipe.lock.mirrors import discover
 
 # A little less than the root partition of a 2 GiB disk has, in which the boot's measurement puts it.

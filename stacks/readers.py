@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from ingot.recipe.schema.values import wrong
+from ingot.recipe.syntax.explain import wrong
 
 Reader = Callable[[object], Any]
 

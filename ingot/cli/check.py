@@ -12,7 +12,7 @@ from ingot import paths
 from ingot.cli.options import Environment, without_slash
 from ingot.errors import InputError, Problem
 from ingot.recipe.load import environments, find_recipe, find_recipes, read_recipe
-from ingot.recipe.lock.lockfile import Lock, load_lock, problems_beside
+from ingot.recipe.lock.file import Lock, load_lock, problems_beside
 
 app = typer.Typer(add_completion=False)
 

@@ -11,7 +11,7 @@ import typer
 from ingot.cli.options import Environment, without_slash
 from ingot.errors import InputError
 from ingot.recipe.load import find_recipe, load_recipe_to_lock
-from ingot.recipe.lock.lockfile import read_lock, write_lock
+from ingot.recipe.lock.file import read_lock, write_lock
 from ingot.recipe.lock.resolve import Upgrade, moved, resolve_lock
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.syntax.document import shown
@@ -65,7 +65,7 @@ def lock(
 def _lock_ami(recipe: Recipe, packages: list[str], *, upgrade: bool) -> None:
     """Write the lock of a recipe on a base AMI."""
     from ingot.cli.lock_ami import resolve_ami
-    from ingot.recipe.lock import amilock
+    from ingot.recipe.lock import ami as ami_lock
 
     if packages:
         raise InputError(f"{recipe.name} is on a base AMI, which is locked as a whole: name no packages")
@@ -74,5 +74,5 @@ def _lock_ami(recipe: Recipe, packages: list[str], *, upgrade: bool) -> None:
         print(f"{shown(recipe.lock_path)}: nothing moved", file=sys.stderr)
         return
     write_lock(recipe, new)
-    for line in amilock.moved(old, new):
+    for line in ami_lock.moved(old, new):
         print(line)

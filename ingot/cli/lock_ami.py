@@ -6,8 +6,8 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING
 
-from ingot.recipe.lock.amilock import AmiLock, LockedAmi, source_of
-from ingot.recipe.lock.lockfile import read_ami_lock
+from ingot.recipe.lock.ami import AmiLock, LockedAmi, source_of
+from ingot.recipe.lock.file import read_ami_lock
 
 if TYPE_CHECKING:
     from ingot.recipe.schema.model import Recipe

@@ -14,8 +14,8 @@ from ingot.forge.git import Repository
 from ingot.forge.github import GitHub
 from ingot.forge.upgrade import TakenOver, Upgrade, propose, push
 from ingot.recipe.load import environments, find_recipe, find_recipes, load_recipe
-from ingot.recipe.lock import amilock
-from ingot.recipe.lock.lockfile import lock_text, read_lock
+from ingot.recipe.lock import ami as ami_lock
+from ingot.recipe.lock.file import lock_text, read_lock
 from ingot.recipe.lock.resolve import Upgrade as Moves
 from ingot.recipe.lock.resolve import moved, resolve_lock
 from ingot.recipe.schema.model import Recipe
@@ -103,4 +103,4 @@ def _newest_ami(recipe: Recipe) -> tuple[str | None, list[str]]:
         _say(f"{recipe.name}: its base AMI is looked up in AWS, and there are no credentials: it stays")
         return None, []
     old, new = resolve_ami(recipe, upgrade=True)
-    return (None, []) if new == old else (new.text(), amilock.moved(old, new))
+    return (None, []) if new == old else (new.text(), ami_lock.moved(old, new))

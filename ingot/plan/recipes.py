@@ -13,7 +13,7 @@ from ingot.errors import InputError
 from ingot.plan.reasons import Form, Reason, reasons
 from ingot.recipe.digest import canonical_form, digest_of_form, used_files
 from ingot.recipe.load import environments, find_recipes, load_recipe
-from ingot.recipe.lock.lockfile import load_lock
+from ingot.recipe.lock.file import load_lock
 from ingot.recipe.schema.model import Recipe
 
 # As git's default for renames (git-diff(1), -M): half of it the same.

@@ -9,7 +9,7 @@
 
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import find_recipe, find_recipes, load_recipe
-from ingot.recipe.lock.lockfile import load_lock
+from ingot.recipe.lock.file import load_lock
 from ingot.recipe.lock.mirrors import discover
 from ingot.recipe.lock.resolve import resolve_lock
 from ingot.recipe.plan import compile_plan

@@ -12,8 +12,8 @@ import json
 from typing import Any
 
 from ingot.errors import InputError, Problem
-from ingot.recipe.lock.amilock import AmiLock
-from ingot.recipe.lock.lockfile import Lock, load_lock
+from ingot.recipe.lock.ami import AmiLock
+from ingot.recipe.lock.file import Lock, load_lock
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.sources.files import ImageFile, expand_files
 

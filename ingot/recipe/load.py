@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from ingot.errors import InputError, Problem
 from ingot.recipe.lock.archives import read_archives
-from ingot.recipe.schema.model import Recipe
+from ingot.recipe.schema.model import Recipe, RecipeSource
 from ingot.recipe.schema.references import check_references
 from ingot.recipe.sources.files import expand_files
 from ingot.recipe.syntax.document import At, Document, pruned
@@ -55,31 +55,15 @@ def load_recipe(path: Path, environment: str | None = None) -> Recipe:
     Raises InputError that holds every problem of the recipe: form, keys, types, names, and files that are missing
     or leave the recipe's directory. Nothing but reading is done.
     """
-    recipe, problems = read_recipe(path, environment)
-    if recipe is None or problems:
-        raise InputError(f"{path}: the recipe has problems", problems=problems)
-    return recipe
+    return _whole(path, *read_recipe(path, environment))
 
 
 def read_recipe(path: Path, environment: str | None = None) -> tuple[Recipe | None, list[Problem]]:
-    """Return the recipe likewise, and every problem of it. Where there are problems, it is what is right of it, good for nothing but more checks."""
-    if path.is_dir():
-        path = path / RECIPE_FILE
-    # Absolute, so that the recipe stays readable when the working directory changes.
-    document = read_with_includes(path.absolute())
-    variables = read_variables(document, environment)
-    typed = put_in(document, variables)
-    problems = list(document.problems)
-    recipe = None if document.data is None else _validate(_spelt_where_text(document, typed), problems)
-    if recipe is not None:
-        recipe._variables = variables
-    if recipe is not None:
-        # A name that is wrong as it stands need not be declared as well.
-        known = {(problem.file, problem.line, problem.column) for problem in problems}
-        problems += [p for p in check_references(recipe) if (p.file, p.line, p.column) not in known]
-        expand_files(recipe, problems)
-        read_archives(recipe, problems)
-    return recipe, problems
+    """Return the recipe likewise, and every problem of it.
+
+    A recipe with problems is only the part of it that is right: good for more checks, and for nothing else.
+    """
+    return _read(path, environment, stands_for=environment)
 
 
 def load_recipe_to_lock(path: Path, environment: str | None = None) -> Recipe:
@@ -89,9 +73,37 @@ def load_recipe_to_lock(path: Path, environment: str | None = None) -> Recipe:
     """
     if environment is not None or None in (known := environments(path)):
         return load_recipe(path, environment)
-    recipe = load_recipe(path, known[0])
-    recipe._variables = replace(recipe._variables, environment=None)
+    return _whole(path, *_read(path, known[0], stands_for=None))
+
+
+def _whole(path: Path, recipe: Recipe | None, problems: list[Problem]) -> Recipe:
+    if recipe is None or problems:
+        raise InputError(f"{path}: the recipe has problems", problems=problems)
     return recipe
+
+
+def _read(
+    path: Path, environment: str | None, *, stands_for: str | None
+) -> tuple[Recipe | None, list[Problem]]:
+    """Read a recipe with the values of ``environment``, as that of the environment ``stands_for``."""
+    if path.is_dir():
+        path = path / RECIPE_FILE
+    # Absolute, so that the recipe stays readable when the working directory changes.
+    document = read_with_includes(path.absolute())
+    variables = read_variables(document, environment)
+    typed = put_in(document, variables)
+    problems = list(document.problems)
+    if document.data is None:
+        return None, problems
+    source = RecipeSource(_spelt_where_text(document, typed), variables, stands_for)
+    recipe = _validate(source, problems)
+    if recipe is not None:
+        # A name that is wrong as it stands need not be declared as well.
+        known = {(problem.file, problem.line, problem.column) for problem in problems}
+        problems += [p for p in check_references(recipe) if (p.file, p.line, p.column) not in known]
+        expand_files(recipe, problems)
+        read_archives(recipe, problems)
+    return recipe, problems
 
 
 def environments(path: Path) -> list[str | None]:
@@ -111,31 +123,30 @@ def _spelt_where_text(document: Document, typed: set[At]) -> Document:
     return document
 
 
-def _validate(document: Document, problems: list[Problem]) -> Recipe | None:
+def _validate(source: RecipeSource, problems: list[Problem]) -> Recipe | None:
     """Return the recipe, or what of it is right, so that the rest can be checked as well.
 
     Each round takes away the values that are wrong; when a key is missing, the mapping around it goes. The caller
     raises when there are problems: a recipe that lost a part is never used.
     """
-    first = True
+    document = source.document
+    known = {(problem.file, problem.line, problem.column) for problem in problems}
     while True:
         try:
             # JSON is the form that strict models take lists as tuples from.
-            recipe = Recipe.model_validate_json(json.dumps(document.data))
+            return Recipe.model_validate_json(
+                json.dumps(document.data), context=replace(source, document=document)
+            )
         except ValidationError as error:
-            if first:
+            if document is source.document:
                 # A value whose variable is unknown is wrong as well, but for that reason alone.
-                known = {(problem.file, problem.line, problem.column) for problem in problems}
-                new = problems_of(error, document, Recipe)
-                problems += [p for p in new if (p.file, p.line, p.column) not in known]
-            first = False
+                found = problems_of(error, document, Recipe)
+                problems += [p for p in found if (p.file, p.line, p.column) not in known]
             before, document = document.data, _without_wrong_parts(document, error)
-            # A stand-in is wrong itself where the directory's name is no name of a recipe: another round would be the same.
+            # A stand-in is wrong itself where the directory's name is no name of a recipe: another round
+            # would be the same.
             if document.data is None or document.data == before:
                 return None
-        else:
-            recipe._document = document
-            return recipe
 
 
 def _without_wrong_parts(document: Document, error: ValidationError) -> Document:

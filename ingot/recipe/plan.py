@@ -6,10 +6,10 @@ import os
 from typing import Any
 
 from ingot.recipe.digest import digest_of, used_files
-from ingot.recipe.lock.amilock import AmiLock
+from ingot.recipe.lock.ami import AmiLock
 from ingot.recipe.lock.archives import archives_of
 from ingot.recipe.lock.distribution import distribution_of
-from ingot.recipe.lock.lockfile import Lock, load_lock
+from ingot.recipe.lock.file import Lock, load_lock
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.schema.parts import Test
 

@@ -15,7 +15,7 @@ from ingot.bake.packages.cache import package_file
 from ingot.bake.packages.deb import Package, read_control
 from ingot.bake.packages.drop import is_dropped, patterns
 from ingot.errors import BakeError, Problem
-from ingot.recipe.lock.lockfile import Lock, LockedPackage
+from ingot.recipe.lock.file import Lock, LockedPackage
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.sources.files import expand_files
 

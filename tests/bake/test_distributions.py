@@ -11,7 +11,7 @@ import pytest
 
 from ingot.bake.disk import read_ext4
 from ingot.recipe.load import load_recipe
-from ingot.recipe.lock.lockfile import write_lock
+from ingot.recipe.lock.file import write_lock
 from ingot.recipe.lock.mirrors import discover
 from ingot.recipe.lock.resolve import resolve_lock
 from tests.baked import baked_store

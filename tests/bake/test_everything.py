@@ -10,7 +10,7 @@ import pytest
 from ingot.bake.disk import read_ext4
 from ingot.bake.tree.tree import Kind
 from ingot.recipe.load import load_recipe
-from ingot.recipe.lock.lockfile import write_lock
+from ingot.recipe.lock.file import write_lock
 from ingot.recipe.lock.resolve import resolve_lock
 from ingot.recipe.schema.capabilities import capability_xattr
 from tests.baked import WEB, baked_store

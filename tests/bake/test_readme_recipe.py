@@ -7,7 +7,7 @@ import re
 import pytest
 
 from ingot.recipe.load import load_recipe
-from ingot.recipe.lock.lockfile import write_lock
+from ingot.recipe.lock.file import write_lock
 from ingot.recipe.lock.resolve import resolve_lock
 from tests.baked import ROOT, baked_store
 

@@ -1,14 +1,14 @@
 """The app in the docs is one."""
 
 import re
-from pathlib import Path
 
 from aws_cdk import Stack
 from aws_cdk.assertions import Template
 
+from tests import ROOT
 from tests.constructs.recipes import write_recipe
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "constructs.md"
+PAGE = ROOT / "docs" / "constructs.md"
 
 
 def test_the_app_in_the_docs_synthesizes(project):

@@ -13,8 +13,8 @@ import pytest
 
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
+from tests import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 EXAMPLE = ROOT / "examples" / "two-fleets"
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,7 @@ import pytest
 
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lock.distribution import DPKG_ARCHITECTURE, distribution_of
-
-from .archive import Signer, stanza, write_archive
+from tests.recipe.archive import Signer, stanza, write_archive
 
 MINIMAL = """\
 name: web

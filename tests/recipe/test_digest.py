@@ -7,8 +7,7 @@ from ingot.errors import InputError
 from ingot.recipe import digest as digest_module
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
-
-from .conftest import LOCK
+from tests.recipe.conftest import LOCK
 
 
 def digest(web):

@@ -8,8 +8,7 @@ from ingot.errors import InputError
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
 from ingot.recipe.plan import compile_plan
-
-from .conftest import LOCK
+from tests.recipe.conftest import LOCK
 
 
 def plan(web):

@@ -8,9 +8,8 @@ from stacks.builder_stack import BuilderStack
 from stacks.config import Config
 from stacks.fleet_stack import FleetStack
 from stacks.recipe import load
+from tests import ROOT
 from tests.constructs.recipes import write_recipe
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture

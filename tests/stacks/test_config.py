@@ -1,5 +1,4 @@
 import re
-from pathlib import Path
 
 import pytest
 from aws_cdk import App
@@ -8,8 +7,6 @@ from aws_cdk.assertions import Template
 from ingot.errors import InputError
 from stacks.builder_stack import BuilderStack
 from stacks.config import Config
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 def read(environment=None, **context):

@@ -13,8 +13,7 @@ from ingot.errors import InputError
 from stacks.config import Config
 from stacks.environments import read_environments
 from stacks.settings import Settings
-
-ROOT = Path(__file__).parent.parent.parent
+from tests import ROOT
 
 FILE = """\
 defaults:

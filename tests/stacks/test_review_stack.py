@@ -14,10 +14,10 @@ from ruamel.yaml import YAML
 
 from ingot.constructs import ReviewRoles
 from ingot.errors import InputError
+from tests import ROOT
 from tests.stacks.everything import add_review
 from tests.stacks.readable import readable
 
-ROOT = Path(__file__).parent.parent.parent
 SNAPSHOT = Path(__file__).parent / "snapshots" / "IngotReview.yaml"
 ISSUER = "token.actions.githubusercontent.com"
 PROVIDER = f"arn:aws:iam::111122223333:oidc-provider/{ISSUER}"

@@ -9,10 +9,10 @@ from constructs import Construct
 
 from ingot.constructs.fleet import group as fleet_group
 from ingot.constructs.fleet.balancer import listen, load_balancer, target_group
+from ingot.constructs.fleet.monitoring import FleetAlarms, dashboard
 from ingot.constructs.fleet.network import check_balancer_subnets, fleet_network, subnets_for_clones
 from ingot.constructs.fleet.options import Alarms, Refresh, Scaling, Spot, WarmPool
 from ingot.constructs.fleet.session_manager import session_endpoints, session_role
-from ingot.constructs.fleet.watch import FleetAlarms, dashboard
 from ingot.constructs.image.golden_image import GoldenImage
 from ingot.constructs.instance_types import chosen_types
 from ingot.constructs.machines import closed_group

@@ -16,8 +16,8 @@ from ingot.constructs.machines import ROOT_DEVICE
 from ingot.errors import InputError
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import RECIPE_FILE, find_recipe, load_recipe
-from ingot.recipe.lock.amilock import AmiLock
-from ingot.recipe.lock.lockfile import load_lock
+from ingot.recipe.lock.ami import AmiLock
+from ingot.recipe.lock.file import load_lock
 from ingot.recipe.schema.model import Recipe
 
 # Where recipes are, from the working directory: that of cdk.json.
@@ -136,7 +136,7 @@ def _publish_command(recipe: Recipe, digest: str, stack: Stack) -> list[str]:
 
     It names the stack's region and account where the stack does: the caller's may be others, and an AMI is where it was published.
     """
-    directory, environment = recipe.directory, recipe.values.environment
+    directory, environment = recipe.directory, recipe.environment
     command = [_relative(Path(sys.executable)), "-m", "ingot.cli.main", "publish", directory.name]
     if directory.parent.absolute() != RECIPES.absolute():
         command += ["--recipes", _relative(directory.parent)]

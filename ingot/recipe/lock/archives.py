@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from ingot.errors import InputError, Problem
 from ingot.recipe.lock.openpgp import KeyFileError, fingerprints, is_armoured
 from ingot.recipe.schema.model import Recipe
-from ingot.recipe.sources.sources import Expander
+from ingot.recipe.sources.expander import Expander
 from ingot.recipe.syntax.document import At
 
 # The archives of the distributions themselves: their names are taken.

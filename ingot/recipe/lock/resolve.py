@@ -15,7 +15,7 @@ from ingot.progress import Progress, silent
 from ingot.recipe.lock.apt import AptRoot, IndexedPackage
 from ingot.recipe.lock.archives import archives_of
 from ingot.recipe.lock.distribution import DPKG_ARCHITECTURE, Distribution, distribution_of
-from ingot.recipe.lock.lockfile import (
+from ingot.recipe.lock.file import (
     Lock,
     LockedDistribution,
     LockedPackage,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import struct
 
-from ingot.recipe.schema.values import wrong
-from ingot.recipe.syntax.explain import close_to
+from ingot.recipe.syntax.explain import close_to, wrong
 
 # linux/capability.h: the number of a capability is its place here.
 NAMES = (

@@ -1,29 +1,20 @@
 """What a recipe can say: the keys of ``recipe.yaml``, their types, defaults and rules.
 
 Each key is declared once, here or in ``parts.py``; the JSON Schema, the messages of ``ingot check`` and the canonical
-form that is digested follow from it. The types of single values are in ``names.py``; rules that need other keys or the
+form that is digested follow from it. The types of single values are in ``values.py``; rules that need other keys or the
 disk are in ``references.py`` and ``files.py``.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr, WithJsonSchema
 
 from ingot.errors import InputError, Problem
-from ingot.recipe.schema.names import (
-    EnvironmentName,
-    HostName,
-    KernelParameters,
-    Locale,
-    PackageName,
-    RecipeName,
-    TimeZone,
-    VariableName,
-)
 from ingot.recipe.schema.parts import (
     App,
     AptSource,
@@ -39,12 +30,34 @@ from ingot.recipe.schema.parts import (
     Test,
     User,
 )
-from ingot.recipe.schema.values import step_from_text
+from ingot.recipe.schema.values import (
+    EnvironmentName,
+    HostName,
+    KernelParameters,
+    Locale,
+    PackageName,
+    RecipeName,
+    TimeZone,
+    VariableName,
+    step_from_text,
+)
 from ingot.recipe.syntax.document import At, Document
 from ingot.recipe.syntax.variables import Scalar, Variables
 
 # One path or a list of them. `include.py` reads and removes the key: here it is for editors and for the list of keys.
 _PATHS = {"anyOf": [{"type": "string"}, {"items": {"type": "string"}, "type": "array"}]}
+
+
+@dataclass(frozen=True)
+class RecipeSource:
+    """What a recipe was read from: the context in which its model is validated."""
+
+    document: Document
+    """The text of all its files, with the place of each value."""
+    variables: Variables
+    """The variables, with the values of the environment that the recipe was read for."""
+    environment: str | None
+    """The environment that the recipe stands for; None: all of them."""
 
 
 class Recipe(Part):
@@ -84,15 +97,33 @@ class Recipe(Part):
     )
     """Environments by name, each with the values that are its own."""
 
-    _document: Document | None = PrivateAttr(default=None)
-    _variables: Variables = PrivateAttr(default=Variables())
+    _source: RecipeSource | None = PrivateAttr(default=None)
+
+    def model_post_init(self, context: object) -> None:
+        """Keep what the recipe was read from: the validation's context, where it has one."""
+        self._source = context if isinstance(context, RecipeSource) else None
+
+    @property
+    def source(self) -> RecipeSource:
+        """What the recipe was read from."""
+        if self._source is None:
+            raise InputError(f"the recipe {self.name} was not read from a file")
+        return self._source
 
     @property
     def document(self) -> Document:
         """The text that the recipe was read from, with the place of each value."""
-        if self._document is None:
-            raise InputError(f"the recipe {self.name} was not read from a file")
-        return self._document
+        return self.source.document
+
+    @property
+    def variables_in_use(self) -> Variables:
+        """The variables, with the values of the environment that the recipe was read for."""
+        return self.source.variables
+
+    @property
+    def environment(self) -> str | None:
+        """The environment that the recipe was read for; None: no one in particular."""
+        return self.source.environment
 
     @property
     def directory(self) -> Path:
@@ -101,7 +132,7 @@ class Recipe(Part):
 
     @property
     def source_root(self) -> Path:
-        """The directory that the plan's sources are relative to: the recipe's, or one above it and what it includes."""
+        """The directory that sources are relative to: the recipe's, or one above it and what it includes."""
         places: list[At] = [("files", number, "source") for number in range(len(self.files))]
         named = [at for at in (*places, ("app", "source")) if at in self.document.values]
         directories = {self.directory, *(self.document.place(at).file.parent for at in named)}
@@ -116,20 +147,14 @@ class Recipe(Part):
     @property
     def own_lock_path(self) -> Path:
         """Where the lock of this environment alone is, if there is one."""
-        environment = self._variables.environment
-        return self.directory / ("recipe.lock" if environment is None else f"recipe.{environment}.lock")
+        name = "recipe.lock" if self.environment is None else f"recipe.{self.environment}.lock"
+        return self.directory / name
 
     @property
     def lock_command(self) -> str:
         """The command that makes the lock."""
-        environment = self._variables.environment
-        own = environment is not None and self.own_lock_path.is_file()
-        return f"ingot lock {self.name}" + (f" --env {environment}" if own else "")
-
-    @property
-    def values(self) -> Variables:
-        """The variables, with the values of the environment that the recipe was read for."""
-        return self._variables
+        own = self.environment is not None and self.own_lock_path.is_file()
+        return f"ingot lock {self.name}" + (f" --env {self.environment}" if own else "")
 
     def problem(self, at: At, found: str, expected: str, hint: str | None = None) -> Problem:
         """Return a Problem at the value ``at``, such as ``("users", 0, "uid")``."""

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ingot.recipe.schema.names import (
+from ingot.recipe.schema.values import (
     AmiId,
     AmiName,
     AmiOwner,
@@ -28,8 +28,10 @@ from ingot.recipe.schema.names import (
     Target,
     UnitName,
     XattrName,
+    exactly_one,
+    needs,
 )
-from ingot.recipe.schema.values import exactly_one, needs, wrong
+from ingot.recipe.syntax.explain import wrong
 
 
 class Part(BaseModel):

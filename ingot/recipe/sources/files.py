@@ -11,11 +11,16 @@ from collections.abc import Iterator
 
 from ingot.errors import Problem
 from ingot.recipe.schema.model import Recipe
-from ingot.recipe.sources.sources import Expander, ImageFile
-from ingot.recipe.sources.survival import find_doomed
+from ingot.recipe.schema.values import is_volatile
+from ingot.recipe.sources.expander import Expander, ImageFile
 from ingot.recipe.syntax.document import At
 
 __all__ = ["ImageFile", "expand_files"]
+
+# The system's own directories, which are links into /usr in every image.
+_MERGED = ("/bin/", "/lib/", "/lib64/", "/sbin/")
+_OWN = "/usr/lib/ingot"
+_UTC = (None, "UTC", "Etc/UTC")
 
 
 def expand_files(recipe: Recipe, problems: list[Problem]) -> list[ImageFile]:
@@ -28,7 +33,7 @@ def expand_files(recipe: Recipe, problems: list[Problem]) -> list[ImageFile]:
         found += expander.entry(entry, ("files", number))
     found.sort(key=lambda file: file.target)
     _find_clashes(recipe, found, problems)
-    find_doomed(recipe, found, problems)
+    _find_doomed(recipe, found, problems)
     return found
 
 
@@ -78,3 +83,34 @@ def _check_hard_links(recipe: Recipe, by_target: dict[str, ImageFile], problems:
             problems.append(
                 recipe.problem((*file.at, "hardlink"), f"a hard link to {what}", "the path of a file")
             )
+
+
+def _find_doomed(recipe: Recipe, files: list[ImageFile], problems: list[Problem]) -> None:
+    """Add a problem for each of the ``files`` that would be overwritten or hidden, at the target that leads there."""
+    written = dict(_written(recipe))
+    for file in files:
+        path = f"/usr{file.target}" if file.target.startswith(_MERGED) else file.target
+        hint = written.get(path)
+        if path.startswith(f"{_OWN}/") or (path == _OWN and file.kind != "directory"):
+            hint = "Ingot's own programs are there"
+        # An entry's own target of this kind is refused as a value.
+        if hint is None and is_volatile(path):
+            hint = "it is made anew at each boot; a file of tmpfiles.d(5) can have it made"
+        if hint is not None:
+            found = f"{file.target}, where no file of a recipe lasts"
+            problems.append(recipe.problem((*file.at, "target"), found, "another target", hint))
+
+
+def _written(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Yield what is written after the recipe's files, and what to do instead."""
+    yield "/etc/machine-id", "each clone makes its own"
+    yield "/etc/ingot/image.json", "Ingot writes there what the image is"
+    yield "/etc/hostname", "the key `hostname` sets it"
+    for path in ("/etc/locale.conf", "/etc/default/locale"):
+        yield path, "the key `locale` sets it"
+    if recipe.timezone not in _UTC:
+        for path in ("/etc/localtime", "/etc/timezone"):
+            yield path, "the key `timezone` sets it"
+    if recipe.base.ami is None:  # a base AMI has its own, which the recipe may replace
+        unit = "/etc/systemd/system/srv-data.mount"
+        yield "/etc/fstab", f"mount more by units of systemd.mount(5), such as {unit}"

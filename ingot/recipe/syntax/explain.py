@@ -6,7 +6,7 @@ import difflib
 import typing
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ingot.errors import Problem
 from ingot.recipe.syntax.document import At, Document
@@ -26,6 +26,12 @@ _EXPECTED = {
 
 # Keys that a message can hold: those of a recipe, not those of an environment.
 FEW = 24
+
+
+def wrong(found: str, expected: str, hint: str | None = None) -> PydanticCustomError:
+    """Return an error for a validator to raise; :func:`problems_of` shows it in these words."""
+    context: dict[str, object] = {"found": found, "expected": expected, "hint": hint}
+    return PydanticCustomError("ingot", "{found}; expected {expected}", context)
 
 
 def problems_of(

@@ -13,8 +13,8 @@ from ingot.aws.builder.publish import Work, publish_by_builder
 from ingot.aws.publish.blocks import BlockMap
 from ingot.aws.verify.readback import read_back
 from ingot.recipe.load import load_recipe
-from ingot.recipe.lock.amilock import AmiLock, LockedAmi, source_of
-from ingot.recipe.lock.lockfile import write_lock
+from ingot.recipe.lock.ami import AmiLock, LockedAmi, source_of
+from ingot.recipe.lock.file import write_lock
 from ingot.recipe.plan import compile_plan
 from tests.aws.support import holdings
 from tests.baked import WEB

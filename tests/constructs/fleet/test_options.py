@@ -9,8 +9,8 @@ from aws_cdk.assertions import Match, Template
 
 from ingot.constructs import Alarms, CloneFleet, GoldenImage, Refresh, Scaling, Spot, WarmPool
 from ingot.errors import InputError
+from tests.constructs.fleet.test_clone_fleet import one
 from tests.constructs.recipes import write_recipe
-from tests.constructs.test_clone_fleet import one
 
 CERTIFICATE = "arn:aws:acm:eu-central-1:111122223333:certificate/12345678-90ab-cdef-1234-567890abcdef"
 

@@ -5,13 +5,12 @@ import pytest
 from ingot.errors import IngotError, InputError
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
-from ingot.recipe.lock.lockfile import load_lock, lock_text, write_lock
+from ingot.recipe.lock.file import load_lock, lock_text, write_lock
 from ingot.recipe.lock.openpgp import KeyFileError, fingerprints
 from ingot.recipe.lock.resolve import resolve_lock
 from ingot.recipe.plan import compile_plan
-
-from .archive import LATER, Signer, stanza, write_flat_archive, write_suite
-from .conftest import LOCK
+from tests.recipe.archive import LATER, Signer, stanza, write_flat_archive, write_suite
+from tests.recipe.conftest import LOCK
 
 pytestmark = pytest.mark.skipif(
     not all(shutil.which(tool) for tool in ("gpg", "apt-get")),

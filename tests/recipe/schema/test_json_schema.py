@@ -1,15 +1,14 @@
 import json
 import re
-from pathlib import Path
 
 import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
 from ingot.recipe.schema.json_schema import SCHEMA_PATH, schema_text
+from tests import ROOT
 from tests.bake.test_everything import RECIPE as EVERYTHING
 
-ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "image_recipes").glob("*/recipe.yaml"))
 
 

@@ -2,9 +2,8 @@ import pytest
 
 from ingot.errors import IngotError, InputError
 from ingot.recipe.load import load_recipe
-from ingot.recipe.lock.lockfile import load_lock, lock_text, read_lock, write_lock
-
-from .conftest import LOCK
+from ingot.recipe.lock.file import load_lock, lock_text, read_lock, write_lock
+from tests.recipe.conftest import LOCK
 
 FILE = "image_recipes/web/recipe.yaml"
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ingot.errors import IngotError, InputError, Problem
-from ingot.recipe.lock.amilock import AmiLock, stale
+from ingot.recipe.lock.ami import AmiLock, stale
 from ingot.recipe.lock.archives import Archive, archives_of
 from ingot.recipe.lock.distribution import DPKG_ARCHITECTURE, Distribution, distribution_of
 from ingot.recipe.schema.model import Recipe

@@ -7,12 +7,11 @@ from ingot.bake.runtime.foreign import BINFMT
 from ingot.errors import IngotError, InputError, MissingRightError, MissingToolError
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lock.distribution import distribution_of
-from ingot.recipe.lock.lockfile import load_lock, read_lock, write_lock
+from ingot.recipe.lock.file import load_lock, read_lock, write_lock
 from ingot.recipe.lock.resolve import Upgrade, moved, resolve_lock
 from ingot.recipe.plan import compile_plan
 from ingot.store import Store
-
-from .archive import LATER, Signer, stanza
+from tests.recipe.archive import LATER, Signer, stanza
 
 pytestmark = pytest.mark.skipif(
     not all(shutil.which(tool) for tool in ("gpg", "apt-get")),

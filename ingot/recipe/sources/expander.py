@@ -229,7 +229,7 @@ class Expander:
                     "a template of UTF-8 text",
                 )
                 return
-            content = self.recipe.values.text(text, partial(self.complain_in_text, path, text))
+            content = self.recipe.variables_in_use.text(text, partial(self.complain_in_text, path, text))
             data = content.encode()
             digest = hashlib.sha256(data).hexdigest()
             yield replace(file, source=None, content=content, sha256=digest, size=len(data))
