@@ -1,1 +1,1 @@
-"""Side-by-side measurements: `make bench`. Each subject is one module; :mod:`bench.registry` lists them."""
+"""Side-by-side measurements: `make bench`. Each subject is one module; :mod:`bench.subjects` lists them."""

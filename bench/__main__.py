@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import machine, results
-from bench.registry import SUBJECTS
 from bench.subject import ROOT, Settings
+from bench.subjects import SUBJECTS
 
 RESULTS = ROOT / "bench" / "RESULTS.md"
 
@@ -52,7 +52,7 @@ def measure(subjects: list[str], *, runs: int, peers: bool) -> Iterator[tuple[st
         work = Path(directory)
         for name in subjects:
             report(f"measuring {name}")
-            module = importlib.import_module(f"bench.{name}")
+            module = importlib.import_module(f"bench.subjects.{name}")
             (work / name).mkdir()
             described = machine.describe(work)  # before it: the load is what the subject found
             settings = Settings(work / name, runs=runs, peers=peers)

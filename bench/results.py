@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from bench.registry import SUBJECTS
+from bench.subjects import SUBJECTS
 
 HEAD = """# Measured side by side
 

@@ -4,16 +4,16 @@ import sys
 
 import pytest
 
-from bench import builder, machine, results
+from bench import machine, results
 from bench.__main__ import main
 from bench.measure import BLOCK, Case, FailedRunError, differing_blocks, interleaved, measure
-from bench.registry import SUBJECTS
 from bench.subject import ROOT, Table, spread
+from bench.subjects import SUBJECTS, builder
 
 
 def test_every_subject_is_a_module_with_a_run():
     for name, what in SUBJECTS.items():
-        assert (ROOT / "bench" / f"{name}.py").is_file()
+        assert (ROOT / "bench" / "subjects" / f"{name}.py").is_file()
         assert what.endswith(".")
 
 

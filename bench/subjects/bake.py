@@ -10,10 +10,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench import tools
-from bench.ingot_cases import Ingot
 from bench.measure import Case, Sample, interleaved
-from bench.peer_cases import Mkosi, can_boot, floors, mmdebstrap, repository
 from bench.subject import Report, Settings, Table, median, spread
+from bench.subjects.ingot import Ingot
+from bench.subjects.peers import Mkosi, can_boot, floors, mmdebstrap, repository
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lock.file import load_packages_lock
 

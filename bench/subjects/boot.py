@@ -9,10 +9,10 @@ import urllib.request
 from pathlib import Path
 
 from bench import tools
-from bench.ingot_cases import Ingot
 from bench.measure import BLOCK
-from bench.peer_cases import Mkosi, can_boot, repository
 from bench.subject import Report, Settings, Table, median, spread
+from bench.subjects.ingot import Ingot
+from bench.subjects.peers import Mkosi, can_boot, repository
 from ingot.bake.disk import gpt
 from ingot.machines.alone import booted_alone
 from ingot.machines.qemu import require_tools

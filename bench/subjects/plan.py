@@ -10,9 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.ingot_cases import Ingot
 from bench.measure import Case, Sample, measure
 from bench.subject import ROOT, Report, Settings, Table, median, spread
+from bench.subjects.ingot import Ingot
 
 APP_FILE = "image_recipes/web/app/static/bench.bin"
 

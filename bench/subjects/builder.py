@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 import subprocess
 
-from bench.cdk import ACCOUNT, INGOT, REGION, cdk_cli, cloud_variables, free_port, own_environment
-from bench.ingot_cases import Ingot
 from bench.subject import ROOT, Report, Settings, Table
+from bench.subjects.cdk import ACCOUNT, INGOT, REGION, cdk_cli, cloud_variables, free_port, own_environment
+from bench.subjects.ingot import Ingot
 
 WORK = ("boot", "bake", "upload")
 LIMIT = 3600.0  # seconds

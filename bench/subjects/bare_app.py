@@ -1,4 +1,4 @@
-"""The stacks that ship, written with the CDK alone: no recipe, no settings, no Ingot. `bench/cdk.py` holds them against each other."""
+"""The stacks that ship, written with the CDK alone: no recipe, no settings, no Ingot. `bench/subjects/cdk.py` holds them against each other."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def _apps(out: Path) -> dict[str, list[str]]:
             "--context",
             "min_clones=0",
         ],
-        BARE: ["--app", f"{sys.executable} -m bench.cdk_bare", "--output", str(out / "bare")],
+        BARE: ["--app", f"{sys.executable} -m bench.subjects.bare_app", "--output", str(out / "bare")],
     }
 
 

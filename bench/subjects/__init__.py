@@ -1,8 +1,11 @@
-"""The subjects that can be measured. A new one: a module with ``run(settings, report) -> list[Table]``, and one line here."""
+"""The subjects that can be measured.
+
+To add one: a module with ``run(settings, report) -> list[Table]``, and one line here.
+"""
 
 from __future__ import annotations
 
-# subject -> what it measures; the module is bench.<subject>
+# subject -> what it measures; the module is bench.subjects.<subject>
 SUBJECTS = {
     "bake": "Baking a disk image: Ingot beside mmdebstrap, mkosi and the floors.",
     "boot": "Power-on to the first HTTP 200: Ingot's image beside mkosi's of the same packages.",
