@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Sequence, Union
+from typing import IO, Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from ingot.errors import IngotError, MissingToolError
 
@@ -90,3 +91,28 @@ def run(
     if check and done.returncode != 0:
         raise CommandError(words, done.returncode, done.stderr or done.stdout)
     return done
+
+
+def run_attached(
+    command: Sequence[Union[str, "os.PathLike[str]"]],
+    *,
+    env: Optional[Mapping[str, str]] = None,
+    cwd: Optional[Path] = None,
+    stdout: Union[int, IO[Any], None] = None,
+) -> int:
+    """Run ``command`` on the caller's terminal until it ends by itself, and return its exit status.
+
+    An interrupt reaches it too (Ctrl-C by the terminal, SIGTERM from here), and its clean-up is waited for however
+    long it takes: ``subprocess.run`` kills it a quarter of a second later, and leaves behind what it was about to
+    remove. Call it in the main thread. After Ctrl-C it raises KeyboardInterrupt.
+    """
+    words = [os.fspath(word) for word in command]
+    with subprocess.Popen(words, env=None if env is None else dict(env), stdout=stdout, cwd=cwd) as child:
+        before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            child.wait()
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, before)

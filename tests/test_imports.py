@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-GROUND = {"errors", "process", "progress", "deb822", "paths"}
+GROUND = {"errors", "interrupts", "process", "progress", "deb822", "paths"}
 # package -> what else of ours it may import
 MAY_IMPORT = {
     "recipe": {"recipe"},
@@ -20,7 +20,21 @@ MAY_IMPORT = {
     "plan": {"plan", "forge", "recipe", "store", "aws"},
     "report": {"report", "plan", "diff"},
     "constructs": {"constructs", "recipe"},
-    "cli": {"cli", "recipe", "bake", "store", "machines", "aws", "fleet", "forge", "diff", "plan", "report"},
+    "pipeline": {"pipeline", "recipe", "bake", "store", "machines", "aws", "fleet", "forge", "diff", "plan"},
+    "cli": {
+        "cli",
+        "pipeline",
+        "recipe",
+        "bake",
+        "store",
+        "machines",
+        "aws",
+        "fleet",
+        "forge",
+        "diff",
+        "plan",
+        "report",
+    },
 }
 STDLIB_ONLY_GROUND = {"errors", "process", "deb822", "progress"}
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ingot import paths
-from ingot.cli import cdk
 from ingot.cli.plan_boot import boot_changed, failures
 from ingot.cli.reporting import Reporter
 from ingot.errors import InputError, VerificationError
@@ -159,7 +158,6 @@ def _planner(
         raise InputError(
             f"no cdk.json in {project}: the plan needs the CDK app", hint="run this at the top of the project"
         )
-    environ = cdk.environment()
     store = Store()
     registry = None if clients is None else _registry(clients, report)
     planner = Planner(
@@ -167,7 +165,7 @@ def _planner(
         recipes=recipes,
         environments=(None,),
         context=context,
-        cdk=Cdk(cdk.find(environ), environ, project),
+        cdk=Cdk.of(project),
         cache=Cache(paths.home() / "plan"),
         images=Images(store, bake, registry, _differ(store), report),
         progress=report,

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ingot.cli import cdk
 from ingot.cli.reporting import Reporter
+from ingot.plan.infrastructure.cdk import environment
+from ingot.process import run_attached
 
 
 def boot_changed(plan: Mapping[str, Any], report: Reporter) -> tuple[list[dict[str, Any]], list[str]]:
@@ -46,7 +47,7 @@ def _boot(digest: str, report: Reporter) -> dict[str, Any]:
         path = Path(work) / "record.json"
         words = [sys.executable, "-m", "ingot.cli.main", "boot", digest, "--once", "--record", str(path)]
         # The plan's stdout is its own; what a boot prints is progress here.
-        status = cdk.attached(words, env=cdk.environment(), stdout=sys.stderr)
+        status = run_attached(words, env=environment(Path.cwd()), stdout=sys.stderr)
         record = _read(path)
     ended = _failed(f"`ingot boot` ended with status {status}")
     if record is None:  # it did not come as far as a machine; why stands above

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,19 +10,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingot import paths
 from ingot.cli.options import Environment, without_slash
-from ingot.cli.publishing import MODES, PACKAGES, publish_image
 from ingot.errors import IngotError, InputError
+from ingot.pipeline.publish import (
+    MODES,
+    PACKAGES,
+    RECIPES,
+    PublishOptions,
+    load_target,
+    log_file,
+    publish_recipe,
+    write_result,
+)
 
 if TYPE_CHECKING:
-    from ingot.aws.publish.image import Published
     from ingot.cli.reporting import Reporter
-    from ingot.recipe.schema.model import Recipe
 
 app = typer.Typer(add_completion=False)
-
-RECIPES = Path("image_recipes")
 
 Expected = Annotated[
     str | None, typer.Option(help="The recipe digest that is expected; another one is an error.")
@@ -82,34 +85,25 @@ def publish(
         )
     _one_of("--builder", builder, MODES)
     _one_of("--packages", packages, PACKAGES)
-    from ingot.aws.session.clients import connect, require_account
-    from ingot.aws.session.failures import translated
-    from ingot.recipe.digest import recipe_digest
+    from ingot.aws.session.clients import connect
 
-    recipe = _load(name, recipes, env)
-    found = recipe_digest(recipe)
-    if digest is not None and digest != found:
-        raise InputError(
-            f"the recipe {name} has the digest {found}; expected {digest}",
-            hint="it changed since the templates were made: run `cdk synth` again",
-        )
-    with _reporting(recipe.name, found, asset=asset) as reporter:
+    options = PublishOptions(
+        name=name,
+        digest=digest,
+        environment=env,
+        recipes=recipes,
+        account=account,
+        mode=builder,
+        builder_image=builder_image,
+        packages=packages,
+        test=not no_test,
+    )
+    target = load_target(options)
+    with _reporting(log_file(target) if asset else None) as reporter:
         clients = connect(region=region)
-        if account is not None:
-            with translated():
-                require_account(clients, account, "--account")
-        published = publish_image(
-            recipe,
-            found,
-            clients,
-            reporter,
-            test=not no_test,
-            mode=builder,
-            image=builder_image,
-            packages=packages,
-        )
+        published = publish_recipe(target, clients, options, reporter)
     if asset:
-        print(_result_file(published, clients.region))
+        print(write_result(published, clients.region))
     else:
         print(json.dumps(published.as_dict(), sort_keys=True) if as_json else published.ami_id)
 
@@ -119,21 +113,12 @@ def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
         raise InputError(f"{option} {value}: expected one of {', '.join(known)}")
 
 
-def _load(name: str, recipes: Path, env: str | None) -> Recipe:
-    from ingot.recipe.load import RECIPE_FILE, find_recipe, load_recipe
-
-    directory = Path(name)
-    given = directory if (directory / RECIPE_FILE).is_file() and len(directory.parts) > 1 else None
-    return load_recipe(given or find_recipe(recipes, name), env)
-
-
 @contextmanager
-def _reporting(recipe: str, digest: str, *, asset: bool) -> Iterator[Reporter]:
-    """Give the reporter. As an asset everything is in a log, too, the failure included, and the failure names the log."""
+def _reporting(log: Path | None) -> Iterator[Reporter]:
+    """Give the reporter. With a log, which the CDK CLI's users need, it has the failure too, and the failure names it."""
     from ingot.cli.reporting import Reporter
 
-    log = paths.store() / "records" / "logs" / f"publish-{recipe}-{digest[:12]}.log" if asset else None
-    with Reporter(log=log, terminal=asset) as reporter:
+    with Reporter(log=log, terminal=log is not None) as reporter:
         try:
             yield reporter
         except IngotError as error:
@@ -141,13 +126,3 @@ def _reporting(recipe: str, digest: str, *, asset: bool) -> Iterator[Reporter]:
                 reporter(f"failed: {error}")
                 error.message += f"\n  log: {log}"
             raise
-
-
-def _result_file(published: Published, region: str) -> Path:
-    """Write the result where the CDK CLI can upload it from, whole or not at all, and return the file."""
-    path = paths.store() / "records" / "published" / region / f"{published.recipe}-{published.digest}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(published.as_dict(), sort_keys=True) + "\n", encoding="utf-8")
-    part.replace(path)
-    return path

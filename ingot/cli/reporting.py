@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TextIO
+
+from ingot.progress import timed
 
 
 class Reporter:
@@ -19,7 +20,7 @@ class Reporter:
         """
         self._open = ExitStack()
         self._outputs: list[TextIO] = [sys.stderr]
-        self._start = time.monotonic()
+        self._timed = timed(self._write)
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
             self._outputs.append(self._open.enter_context(log.open("w", encoding="utf-8")))
@@ -37,8 +38,11 @@ class Reporter:
             self._open.close()
 
     def __call__(self, message: str) -> None:
-        """Write one line, with the seconds since the start. What cannot be written does not end the work, nor a clean-up."""
-        line = f"{time.monotonic() - self._start:7.1f} s  {message}"
+        """Write one line, with the seconds since the start."""
+        self._timed(message)
+
+    def _write(self, line: str) -> None:
+        """Write a line. What cannot be written ends neither the work nor a clean-up."""
         for output in tuple(self._outputs):
             try:
                 print(line, file=output, flush=True)

@@ -38,7 +38,6 @@ def fleet(
     """Compare what every clone of the fleet says of itself with the manifest; exit code 1 when one differs."""
     from ingot.aws.session.clients import connect
     from ingot.aws.session.failures import translated
-    from ingot.cli.publishing import manifests
     from ingot.cli.reporting import Reporter
     from ingot.fleet.verify import verify_fleet
     from ingot.store import Store
@@ -47,7 +46,7 @@ def fleet(
         verdict = verify_fleet(
             connect(),
             stack,
-            manifest_of=manifests(Store(paths.store())),
+            manifest_of=Store(paths.store()).manifest,
             progress=reporter,
             limit=timeout,
             max_age=max_age * 60,
@@ -72,7 +71,6 @@ def image(
     """Read all blocks of an AMI's snapshot back and compare them with the manifest; exit code 1 when one differs."""
     from ingot.aws.session.clients import connect
     from ingot.aws.session.failures import translated
-    from ingot.cli.publishing import manifests
     from ingot.cli.reporting import Reporter
     from ingot.fleet.image import ami_of, verify_image
     from ingot.store import Store
@@ -81,9 +79,7 @@ def image(
     digest = "" if name.startswith("ami-") else _digest(name, recipes, env)
     with Reporter() as reporter, translated():
         ami_id = name if not digest else ami_of(clients, name, digest)
-        verdict = verify_image(
-            clients, ami_id, manifest_of=manifests(Store(paths.store())), progress=reporter
-        )
+        verdict = verify_image(clients, ami_id, manifest_of=Store(paths.store()).manifest, progress=reporter)
     print(json.dumps(verdict.as_dict(), sort_keys=True) if as_json else _image_lines(verdict))
     raise typer.Exit(0 if verdict.ok else 1)
 

@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 from ingot.aws.publish import registry
 from ingot.aws.publish.publish import publish
 from ingot.aws.publish.settings import PublishSettings, clone_settings
-from ingot.cli import deploy
 from ingot.errors import IngotError, PublishError
+from ingot.pipeline import deploy
 from tests.audit.account import without
 from tests.aws.support import holdings, make_image, result_line
 
@@ -87,9 +87,9 @@ class Publisher:
 
     def deploys(self, clients):
         """What `ingot deploy` asks besides."""
-        assert deploy._has_parameter(clients, "/cdk-bootstrap/hnb659fds/version")
-        assert deploy._template(clients, "IngotBuilder")
-        assert deploy._template(clients, "IngotNothing") is None
+        assert deploy.has_parameter(clients, "/cdk-bootstrap/hnb659fds/version")
+        assert deploy.template_digest(clients, "IngotBuilder")
+        assert deploy.template_digest(clients, "IngotNothing") is None
         assert registry.lookup(clients.ssm, "web", hashlib.sha256(b"none").hexdigest()) is None
 
     def nothing_in_progress(self):

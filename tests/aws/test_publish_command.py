@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from ingot.aws.publish.registry import lookup
-from ingot.cli.publishing import publish_image
 from ingot.cli.reporting import Reporter
 from ingot.errors import InputError
+from ingot.pipeline.publish import PublishOptions, Target, publish_recipe
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
 from tests.aws.conftest import KEYS
@@ -146,5 +146,7 @@ def test_a_recipe_that_is_saved_meanwhile_is_not_published_under_its_old_digest(
         Reporter() as report,
         pytest.raises(InputError, match=r"no longer 000000000000\n  hint: run the command"),
     ):
-        publish_image(recipe, "0" * 64, direct, report, test=False, mode="host", image=None, packages="auto")
+        publish_recipe(
+            Target(recipe, "0" * 64), direct, PublishOptions("web", test=False, mode="host"), report
+        )
     assert holdings(direct) == before

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -11,8 +10,9 @@ from pathlib import Path
 import boto3
 import pytest
 
-from ingot.cli import cdk
 from ingot.cli.main import main
+from ingot.errors import InputError, MissingToolError, PublishError
+from ingot.pipeline import deploy as pipeline
 
 DIGEST = "4f" * 32
 # A cdk that records its arguments; with MAKE_STACKS it makes a stack of each name when it deploys.
@@ -41,27 +41,6 @@ if sys.argv[1] == "deploy" and "MAKE_STACKS" in os.environ:
         if name.startswith("Ingot") and name not in known:
             cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
 """
-PUBLISH = """\
-import json, os, pathlib, signal, sys, time
-here = pathlib.Path(os.environ["RECORDS"])
-with (here / "calls").open("a") as calls:
-    print(json.dumps(["publish", *sys.argv[4:]]), file=calls)
-(here / "region").write_text(os.environ["AWS_REGION"])
-def clean_up(*_):
-    time.sleep(1)  # longer than subprocess.run would let it live
-    (here / "cleaned").touch()
-    sys.exit(130)
-
-if "HANG" in os.environ:
-    signal.signal(signal.SIGINT, clean_up)
-    signal.signal(signal.SIGTERM, clean_up)
-    (here / "publishing").touch()
-    signal.pause()
-print("ami-of-no-interest")
-sys.exit(int(os.environ.get("PUBLISH_STATUS", "0")))
-"""
-
-
 # moto's server; it ends with its standard input.
 SERVER = """\
 import sys
@@ -92,9 +71,16 @@ def program(path: Path, text: str) -> Path:
     return path
 
 
-def write_assembly(directory: Path, publish: Path) -> None:
+FAILURES = {
+    1: PublishError("it failed"),
+    2: InputError("it is wrong"),
+    3: MissingToolError("tool", package="tool", needed_for="publish"),
+}
+
+
+def write_assembly(directory: Path) -> None:
     directory.mkdir()
-    command = [str(publish), "-m", "ingot.cli.main", "publish", "web", "--digest", DIGEST, "--asset"]
+    command = ["python", "-m", "ingot.cli.main", "publish", "web", "--digest", DIGEST, "--asset"]
     files = {
         DIGEST: {"source": {"executable": command}},
         "0" * 64: {"source": {"path": "IngotFleet.template.json"}},
@@ -134,8 +120,21 @@ def project(server, tmp_path, monkeypatch):
     # Before the project's own cdk, which may be on the caller's PATH.
     monkeypatch.setenv("PATH", f"{tmp_path}/node_modules/.bin:{os.environ['PATH']}")
     (tmp_path / "cdk.json").write_text("{}")
-    write_assembly(tmp_path / "cdk.out", program(tmp_path / "python", PUBLISH))
+    write_assembly(tmp_path / "cdk.out")
     monkeypatch.chdir(tmp_path)
+
+    def publish(target, clients, options, progress):
+        with (tmp_path / "calls").open("a") as calls:
+            print(json.dumps(["publish", options.name, "--digest", options.digest]), file=calls)
+        (tmp_path / "region").write_text(clients.region)
+        progress("published")
+        status = int(os.environ.get("PUBLISH_STATUS", "0"))
+        if status:
+            raise FAILURES[status]
+
+    # There is no recipe, and the digest is none.
+    monkeypatch.setattr(pipeline, "load_target", lambda options: None)
+    monkeypatch.setattr(pipeline, "publish_recipe", publish)
     # What a test that failed left behind.
     urllib.request.urlopen(urllib.request.Request(f"{server}/moto-api/reset", method="POST")).close()
     boto3.client("ssm").put_parameter(
@@ -218,6 +217,7 @@ def test_a_missing_image_is_published_after_the_builder_and_before_the_rest(proj
     out, err = capfd.readouterr()
     assert out == ""
     assert "1 image(s) to publish" in err
+    assert " s  published\n" in err
 
 
 def place(project: Path, **environments: str) -> None:
@@ -300,9 +300,10 @@ def test_context_and_further_arguments_reach_the_cdk(project):
 
 
 @pytest.mark.parametrize("status", [1, 2, 3])
-def test_a_publish_that_fails_ends_it_with_its_own_exit_code(project, monkeypatch, status):
+def test_a_publish_that_fails_ends_it_with_its_own_exit_code(project, capfd, monkeypatch, status):
     monkeypatch.setenv("PUBLISH_STATUS", str(status))
     assert deploy() == status
+    assert FAILURES[status].message in capfd.readouterr().err.splitlines()[-1 if status < 3 else -2]
     assert calls(project)[-1][0] == "publish"
 
 
@@ -358,9 +359,3 @@ def test_without_the_cdk_cli_it_is_named(project, capfd, monkeypatch):
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     assert deploy() == 3
     assert "cdk is missing on this machine" in capfd.readouterr().err
-
-
-def test_node_is_the_real_one_not_a_python_program():
-    node = shutil.which("node", path=cdk.environment()["PATH"])
-    assert node is not None
-    assert Path(node).read_bytes()[:4] == b"\x7fELF"

@@ -6,8 +6,8 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from ingot.aws.session.clients import connect
-from ingot.cli.deploy_guard import alone, wait_settled
 from ingot.errors import IngotError
+from ingot.pipeline.ongoing import alone, wait_settled
 from tests.cli.test_deploy import calls, deploy, project, server
 
 __all__ = ["project", "server"]

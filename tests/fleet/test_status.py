@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from ingot.aws.session.waiting import wait_until
-from ingot.cli import rollout_progress
 from ingot.cli.status import show
 from ingot.errors import IngotError
+from ingot.fleet.rollout import refresh_line, refreshes_reported
 from ingot.fleet.status import Clone, FleetStatus, Refresh, fleet_status
 from ingot.fleet.wait import wait_steady
 
@@ -170,7 +170,7 @@ def test_a_roll_out_is_told_while_something_else_waits(stack, clients, proxy):
         lines.append(line)
         seen.set()
 
-    with rollout_progress.told(clients, ("IngotNetwork", "IngotFleet"), progress, pause=0.01):
+    with refreshes_reported(clients, ("IngotNetwork", "IngotFleet"), progress, pause=0.01):
         assert seen.wait(120)
     assert lines == ["IngotFleet: refresh InProgress, 50 %; 1 of 1 new clones serve"]
 
@@ -180,11 +180,11 @@ def test_new_clones_that_do_not_serve_yet_are_named():
     refresh = Refresh("r", "InProgress", 0, "")
     status = replace(STEADY, desired=2, clones=(*young, replace(CLONE, version="1")), refresh=refresh)
     said = "IngotFleet: refresh InProgress, 0 %; 0 of 2 new clones serve; i-1 initial, i-2 Pending"
-    assert rollout_progress.line_of(status) == said
+    assert refresh_line(status) == said
 
 
 def test_what_cannot_be_seen_of_a_roll_out_is_not_told(clients, proxy):
     lines: list[str] = []
-    with rollout_progress.told(clients, ("IngotFleet",), lines.append, pause=0.01):
+    with refreshes_reported(clients, ("IngotFleet",), lines.append, pause=0.01):
         wait_until(lambda: proxy.seen["DescribeStacks"] > 1, "two looks", limit=120)
     assert lines == []

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ingot.aws.publish.interrupt import shielded, terminate_as_interrupt
 from ingot.aws.publish.journal import Journal, Resource
 from ingot.aws.publish.orphans import KNOWN_AFTER, PATIENCE, find_tagged, remove_all, remove_resource
 from ingot.aws.session import tags
 from ingot.aws.session.failures import AwsError, explain, hint_for, is_transient
 from ingot.aws.session.waiting import patiently
 from ingot.errors import IngotError, PublishError
+from ingot.interrupts import shielded, terminate_as_interrupt
 from ingot.progress import Progress
 
 if TYPE_CHECKING:

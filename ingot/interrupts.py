@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C end a publish as a failure does: what it made is removed first."""
+"""SIGTERM and Ctrl-C end work as a failure does: what it started is cleaned up first."""
 
 from __future__ import annotations
 

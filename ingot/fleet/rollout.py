@@ -1,4 +1,4 @@
-"""What an instance refresh does, told while the CDK CLI waits for CloudFormation, which tells nothing of it for minutes."""
+"""Progress of instance refreshes, for when the CDK CLI waits for CloudFormation, which says nothing of them for minutes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ PAUSE = 5.0  # seconds between two looks: some calls each, which AWS counts agai
 
 
 @contextmanager
-def told(
+def refreshes_reported(
     clients: Clients, stacks: tuple[str, ...], progress: Progress, *, pause: float = PAUSE
 ) -> Iterator[None]:
-    """Tell ``progress`` of the refreshes of these stacks' fleets, until the block ends. Stacks without a fleet are passed over."""
+    """Report the refreshes of these stacks' fleets until the block ends. Stacks without a fleet are passed over."""
     ended = threading.Event()
 
     def watch() -> None:
@@ -52,11 +52,11 @@ def _line(clients: Clients, stack: str) -> str | None:
     try:
         status = fleet_status(clients, stack)
     except (IngotError, ClientError, BotoCoreError):
-        return None  # no fleet yet, or not to be seen: the deployment goes on, and the CDK CLI tells its failures
-    return line_of(status)
+        return None  # no fleet yet, or not to be seen: the deployment goes on, and the CDK CLI reports its failures
+    return refresh_line(status)
 
 
-def line_of(status: FleetStatus) -> str | None:
+def refresh_line(status: FleetStatus) -> str | None:
     """Return in one line what a fleet's refresh does; None when none runs."""
     if status.refresh is None or not status.refresh.running:
         return None

@@ -1,4 +1,4 @@
-"""What ``ingot deploy`` looks at before it runs the CDK CLI: is another deployment of this app at work, here or in AWS?"""
+"""Other deployments of the same app, here or in AWS: one at a time, and each waits for what an earlier one left running."""
 
 from __future__ import annotations
 
@@ -61,27 +61,27 @@ def alone(app: Path) -> Iterator[None]:
 def wait_settled(
     clients: Clients, stacks: tuple[str, ...], *, progress: Progress, limit: float = LIMIT
 ) -> None:
-    """Wait until CloudFormation changes none of these stacks; raises IngotError when it still does after ``limit`` s."""
+    """Wait until CloudFormation changes none of these stacks; raise IngotError when it still does after ``limit`` s."""
     from ingot.aws.session.waiting import wait_until
 
     for name in stacks:
-        told = ""
+        reported = ""
 
         def settled(name: str = name) -> bool:
-            nonlocal told
+            nonlocal reported
             status = _status(clients, name)
             # A stack in review has a change set and nothing else: it waits for a deployment.
             if not status.endswith("_IN_PROGRESS") or status == "REVIEW_IN_PROGRESS":
                 return True
-            if status != told:
-                told = status
+            if status != reported:
+                reported = status
                 progress(f"the stack {name} is in {status}: an earlier deployment goes on; waiting for it")
             return False
 
         try:
             wait_until(settled, f"the stack {name}", limit=limit, longest=LONGEST_PAUSE)
         except TimeoutError as error:
-            raise IngotError(f"the stack {name} is still in {told} after {limit:.0f} s") from error
+            raise IngotError(f"the stack {name} is still in {reported} after {limit:.0f} s") from error
 
 
 def _status(clients: Clients, stack: str) -> str:
@@ -91,9 +91,9 @@ def _status(clients: Clients, stack: str) -> str:
     from ingot.aws.session.failures import code_of
 
     try:
-        found = clients.cloudformation.describe_stacks(StackName=stack)["Stacks"]
+        stacks = clients.cloudformation.describe_stacks(StackName=stack)["Stacks"]
     except ClientError as error:
         if code_of(error) == "ValidationError" and "does not exist" in str(error):
             return ""
         raise
-    return str(found[0]["StackStatus"]) if found else ""
+    return str(stacks[0]["StackStatus"]) if stacks else ""

@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class GoldenAsset:
-    """The AMI of a recipe, as an asset of a stack. ``command`` publishes it; it ends in ``--asset``."""
+    """The AMI of a recipe, as an asset of a stack. ``command`` publishes it."""
 
     stack: str
     recipe: str
@@ -19,9 +19,9 @@ class GoldenAsset:
     command: tuple[str, ...]
 
     @property
-    def publish(self) -> list[str]:
-        """The command that publishes the image and prints its AMI id."""
-        return [word for word in self.command if word != "--asset"]
+    def arguments(self) -> tuple[str, ...]:
+        """What follows ``ingot publish`` in the command."""
+        return self.command[4:]
 
 
 @dataclass(frozen=True)

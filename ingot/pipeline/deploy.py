@@ -1,0 +1,231 @@
+"""Deploying the app: publish what is missing, run ``cdk deploy``, wait until the fleets are steady."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingot.errors import IngotError, InputError
+from ingot.interrupts import terminate_as_interrupt
+from ingot.pipeline.assembly import Assembly, GoldenAsset, read_assembly
+from ingot.pipeline.names import BUILDER_STACK
+from ingot.pipeline.ongoing import InterruptedDeploymentError, alone, wait_settled
+from ingot.pipeline.publish import load_target, options_of_asset, publish_recipe
+from ingot.plan.infrastructure.cdk import Cdk
+from ingot.progress import Progress, timed
+
+if TYPE_CHECKING:
+    from ingot.aws.session.clients import Clients
+    from ingot.fleet.status import FleetStatus
+
+ASSEMBLY = Path("cdk.out")
+APPROVALS = ("never", "any-change", "broadening")
+BOOTSTRAPPED = "/cdk-bootstrap/hnb659fds/version"
+
+
+@dataclass(frozen=True)
+class DeployOptions:
+    """What to deploy of an app, and how.
+
+    ``stacks``: their names; None: all. ``context``: KEY=VALUE pairs for the CDK app. ``approval``: when the CDK CLI
+    asks before it deploys, one of APPROVALS. ``cdk_arguments`` are passed on to ``cdk deploy``. ``builder_stack``: what
+    publishing an image needs, and so is deployed before.
+    """
+
+    stacks: tuple[str, ...] | None = None
+    context: tuple[str, ...] = ()
+    approval: str = "broadening"
+    cdk_arguments: tuple[str, ...] = ()
+    builder_stack: str = BUILDER_STACK
+
+    def __post_init__(self) -> None:
+        if self.approval not in APPROVALS:
+            raise InputError(
+                f"--require-approval: found {self.approval!r}; expected never, any-change or broadening"
+            )
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What a deployment did: the stacks whose templates changed, and the fleets, all of them steady."""
+
+    changed: tuple[str, ...]
+    fleets: tuple[FleetStatus, ...] = field(default=())
+
+
+def deploy(project: Path, options: DeployOptions, progress: Progress) -> Deployment:
+    """Deploy the app in the directory ``project``, which must be the working directory: its paths count from there.
+
+    Raises InputError for the context and for what the app refuses, MissingToolError without the CDK CLI,
+    InterruptedDeploymentError for Ctrl-C while CloudFormation works, IngotError for the rest.
+    """
+    from ingot.aws.session.failures import translated
+
+    with translated(), alone(project):
+        assembly = _synthesize(project, options.context, progress)
+        stacks = _chosen(assembly, options.stacks)
+        clients = _connect(assembly, stacks)
+        _require_bootstrap(clients, assembly)
+        run = _Run(project, assembly, clients, options, progress)
+        run.publish_missing([image for image in assembly.images if image.stack in stacks])
+        changed = run.deploy(stacks, [*run.approval, *options.cdk_arguments])
+        progress(
+            f"deployed: {', '.join(changed)}"
+            if changed
+            else "nothing to deploy: the stacks are as the app says"
+        )
+        return Deployment(tuple(changed), _steady(clients, stacks, progress))
+
+
+def bootstrap(project: Path, clients: Clients, progress: Progress) -> None:
+    """Bootstrap the CDK in the account and region of ``clients``, unless that has been done."""
+    where = _environment(clients)
+    if has_parameter(clients, BOOTSTRAPPED):
+        progress(f"{where} is bootstrapped")
+        return
+    # Elsewhere than beside cdk.json: there the CDK CLI would run the app first, for nothing.
+    with tempfile.TemporaryDirectory() as elsewhere:
+        Cdk.of(project).run(["bootstrap", where], directory=Path(elsewhere))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One deployment, once it is known where to."""
+
+    project: Path
+    assembly: Assembly
+    clients: Clients
+    options: DeployOptions
+    progress: Progress
+
+    @property
+    def approval(self) -> list[str]:
+        return ["--require-approval", self.options.approval]
+
+    def publish_missing(self, images: list[GoldenAsset]) -> None:
+        """Publish what the registry does not name.
+
+        The CDK CLI leaves it out when the asset's object is in its bucket, even if the registry's parameter was
+        deleted since, and it shows nothing of a publish's progress.
+        """
+        from ingot.aws.publish.registry import find
+
+        missing = [image for image in images if find(self.clients, image.recipe, image.digest) is None]
+        builder = self.options.builder_stack
+        if missing and builder in self.assembly.stacks:
+            self.progress(f"{len(missing)} image(s) to publish; first the stack {builder}, which that needs")
+            self.deploy((builder,), ["--exclusively", *self.approval])
+        for image in missing:
+            self.progress(f"publishing {image.recipe} {image.digest[:12]}")
+            with terminate_as_interrupt():
+                options = options_of_asset(image.arguments)
+                publish_recipe(load_target(options), self.clients, options, timed(self.progress))
+
+    def deploy(self, stacks: tuple[str, ...], arguments: list[str]) -> list[str]:
+        """Run `cdk deploy` on the assembly; return the names of the stacks whose templates changed."""
+        from ingot.fleet.rollout import refreshes_reported
+
+        wait_settled(self.clients, stacks, progress=self.progress)
+        before = {name: template_digest(self.clients, name) for name in self.assembly.stacks}
+        cdk = Cdk.of(self.project, region=self.clients.region)
+        try:
+            with refreshes_reported(self.clients, stacks, self.progress):
+                cdk.run(["deploy", "--app", str(self.assembly.directory), *stacks, *arguments])
+        except KeyboardInterrupt as error:
+            raise InterruptedDeploymentError from error
+        return [name for name in self.assembly.stacks if template_digest(self.clients, name) != before[name]]
+
+
+def _synthesize(project: Path, context: tuple[str, ...], progress: Progress) -> Assembly:
+    """Run the app, which checks the recipes and the context; raise InputError with what it says is wrong with them."""
+    if not (project / "cdk.json").is_file():
+        raise InputError(
+            f"there is no cdk.json in {project}, expected the top of a CDK app",
+            hint="run this where app.py and cdk.json are",
+        )
+    check_context(context)
+    progress("checking recipes, synthesizing the stacks")
+    Cdk.of(project).synthesize(project, ASSEMBLY, context)
+    return read_assembly(ASSEMBLY)
+
+
+def check_context(context: tuple[str, ...]) -> None:
+    """Raise InputError for a word of the CDK's context that is not KEY=VALUE."""
+    for pair in context:
+        if "=" not in pair:
+            raise InputError(f"--context {pair}: found no '=', expected KEY=VALUE")
+
+
+def _chosen(assembly: Assembly, stacks: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return the names of the stacks to deploy; raise InputError when the app has no such stack."""
+    for name in stacks or ():
+        if name not in assembly.stacks:
+            raise InputError(f"there is no stack {name!r}; the app has: {', '.join(assembly.stacks)}")
+    return stacks or assembly.stacks
+
+
+def _connect(assembly: Assembly, stacks: tuple[str, ...]) -> Clients:
+    """Return the clients of the region that these stacks name, else of the caller's.
+
+    Raises InputError: they name several regions, or another account than the caller's.
+    """
+    from ingot.aws.session.clients import connect, require_account
+
+    regions, accounts = assembly.regions(stacks), assembly.accounts(stacks)
+    if len(regions) > 1 or len(accounts) > 1:
+        places = accounts if len(accounts) > 1 else regions
+        raise InputError(
+            f"the stacks are in several places: {', '.join(places)}; expected one",
+            hint="name those of one account and region: ingot deploy --stack NAME --stack NAME",
+        )
+    clients = connect(region=regions[0] if regions else None)
+    for account in accounts:
+        require_account(clients, account, f"the stack {stacks[0]}" if len(stacks) == 1 else "the app")
+    return clients
+
+
+def _environment(clients: Clients) -> str:
+    return f"aws://{clients.sts.get_caller_identity()['Account']}/{clients.region}"
+
+
+def _require_bootstrap(clients: Clients, assembly: Assembly) -> None:
+    for parameter in assembly.bootstrap:
+        if not has_parameter(clients, parameter):
+            where = _environment(clients)
+            raise IngotError(
+                f"the CDK is not bootstrapped in {where}: there is no parameter {parameter}",
+                hint=f"once per account and region, run: cdk bootstrap {where}   (or: ingot deploy --bootstrap-only)",
+            )
+
+
+def has_parameter(clients: Clients, name: str) -> bool:
+    """Whether there is an SSM parameter of this name."""
+    return bool(clients.ssm.get_parameters(Names=[name])["Parameters"])
+
+
+def template_digest(clients: Clients, stack: str) -> str | None:
+    """Return the digest of a stack's deployed template; None when there is no such stack."""
+    from botocore.exceptions import ClientError
+
+    from ingot.aws.session.failures import code_of
+
+    try:
+        body = clients.cloudformation.get_template(StackName=stack)["TemplateBody"]
+    except ClientError as error:
+        if code_of(error) == "ValidationError" and "does not exist" in str(error):
+            return None
+        raise
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _steady(clients: Clients, stacks: tuple[str, ...], progress: Progress) -> tuple[FleetStatus, ...]:
+    """Wait until the fleets of these stacks are steady; return their status."""
+    from ingot.aws.publish.settings import stack_outputs
+    from ingot.fleet.wait import wait_steady
+
+    fleets = [name for name in stacks if "AutoScalingGroupName" in (stack_outputs(clients, name) or {})]
+    return tuple(wait_steady(clients, name, progress=progress) for name in fleets)

@@ -1,0 +1,244 @@
+"""Publishing a recipe's image: baked on this machine or on a builder instance, then registered as an AMI."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from ingot import paths
+from ingot.errors import InputError, PublishError
+from ingot.pipeline.names import BUILDER_STACK
+from ingot.progress import Progress
+
+if TYPE_CHECKING:
+    from ingot.aws.publish.image import Published
+    from ingot.aws.publish.settings import PublishSettings
+    from ingot.aws.session.clients import Clients
+    from ingot.recipe.schema.model import Recipe
+    from ingot.store import Store
+
+RECIPES = Path("image_recipes")
+# The recipe of this project that a builder instance boots in the local cloud, where AWS's public images are not.
+BUILDER_RECIPE = "builder"
+AUTO = "auto"
+MODES = (AUTO, "host", "instance")
+PACKAGES = (AUTO, "bucket", "mirror")
+
+
+@dataclass(frozen=True)
+class PublishOptions:
+    """Which recipe to publish, and how.
+
+    ``name``: the recipe's name or its directory. ``digest``: the recipe digest that is expected. ``account``:
+    whose the image must be; None: whoever has the credentials. ``mode``: where to bake, one of MODES.
+    ``builder_image``: what a builder instance boots; None: what the builder's stack says. ``packages``: where it gets
+    the packages, one of PACKAGES. ``test`` False: no test clone, and the registry does not name the AMI.
+    ``builder_stack``: the stack whose outputs say how test clones and builder instances are launched.
+    """
+
+    name: str
+    digest: str | None = None
+    environment: str | None = None
+    recipes: Path = RECIPES
+    account: str | None = None
+    mode: str = AUTO
+    builder_image: str | None = None
+    packages: str = AUTO
+    test: bool = True
+    builder_stack: str = BUILDER_STACK
+
+
+@dataclass(frozen=True)
+class Target:
+    """A recipe and its digest: what is to be published."""
+
+    recipe: Recipe
+    digest: str
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reads an asset's command; what is wrong with it is bad input."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(
+            f"an asset's publish command cannot be read: {message}", hint="run `cdk synth` again"
+        )
+
+
+def options_of_asset(arguments: Sequence[str]) -> PublishOptions:
+    """Return the options in an asset's command, from the word after ``publish`` on; its region is that of the clients.
+
+    ``ingot.constructs.image.golden_image`` writes that command.
+    """
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("name")
+    parser.add_argument("--digest", required=True)
+    parser.add_argument("--env", dest="environment")
+    parser.add_argument("--recipes", type=Path, default=RECIPES)
+    parser.add_argument("--region")
+    parser.add_argument("--account")
+    parser.add_argument("--asset", action="store_true")
+    values = parser.parse_args(arguments)
+    return PublishOptions(
+        name=values.name,
+        digest=values.digest,
+        environment=values.environment,
+        recipes=values.recipes,
+        account=values.account,
+    )
+
+
+def load_target(options: PublishOptions) -> Target:
+    """Read the recipe; raise InputError when it is wrong, or has another digest than the expected one."""
+    from ingot.recipe.digest import recipe_digest
+    from ingot.recipe.load import RECIPE_FILE, find_recipe, load_recipe
+
+    directory = Path(options.name)
+    given = directory if (directory / RECIPE_FILE).is_file() and len(directory.parts) > 1 else None
+    recipe = load_recipe(given or find_recipe(options.recipes, options.name), options.environment)
+    digest = recipe_digest(recipe)
+    if options.digest is not None and options.digest != digest:
+        raise InputError(
+            f"the recipe {options.name} has the digest {digest}; expected {options.digest}",
+            hint="it changed since the templates were made: run `cdk synth` again",
+        )
+    return Target(recipe, digest)
+
+
+def publish_recipe(
+    target: Target, clients: Clients, options: PublishOptions, progress: Progress
+) -> Published:
+    """Return the published image; what is published already is found with two calls, without a bake.
+
+    Raises InputError, BakeError and PublishError. ``clients`` are of the region to publish in.
+    """
+    from ingot.aws.publish.publish import find_published, publish
+    from ingot.aws.publish.settings import PublishSettings, clone_settings
+    from ingot.aws.session.clients import require_account
+    from ingot.aws.session.failures import translated
+
+    recipe, digest = target.recipe, target.digest
+    if options.account is not None:
+        with translated():
+            require_account(clients, options.account, "--account")
+    with translated(PublishError):
+        published = find_published(clients, recipe.name, digest)
+        if published is not None:
+            progress(f"{recipe.name} {digest[:12]} is published as {published.ami_id}")
+            return published
+        # Asked before the bake: a missing stack must not cost a bake.
+        clone = clone_settings(clients, options.builder_stack) if options.test else None
+        on_instance = _on_instance(recipe, clients, options)
+    from ingot.store import Store  # brings the whole engine, which the answer above does without
+
+    store = Store(paths.store())
+    settings = PublishSettings(
+        paths.store() / "records", clone, manifest_of=store.manifest, keep_manifest=store.keep_manifest
+    )
+    if on_instance:
+        return _publish_by_builder(recipe, store, clients, settings, options, progress)
+    image = store.bake(recipe, progress)
+    if image.digest != digest:
+        raise InputError(
+            f"{recipe.name} was changed while it was published: it is {image.digest[:12]} now, "
+            f"no longer {digest[:12]}",
+            hint="run the command again",
+        )
+    with store.using(image):
+        return publish(image, clients, settings, progress)
+
+
+def write_result(published: Published, region: str) -> Path:
+    """Write the result where the CDK CLI can upload it from, whole or not at all, and return the file."""
+    path = paths.store() / "records" / "published" / region / f"{published.recipe}-{published.digest}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(published.as_dict(), sort_keys=True) + "\n", encoding="utf-8")
+    part.replace(path)
+    return path
+
+
+def log_file(target: Target) -> Path:
+    """Return where the log of a publish is kept that the CDK CLI runs unseen."""
+    return paths.store() / "records" / "logs" / f"publish-{target.recipe.name}-{target.digest[:12]}.log"
+
+
+def _on_instance(recipe: Recipe, clients: Clients, options: PublishOptions) -> bool:
+    """Whether a builder instance bakes.
+
+    A recipe on a base AMI needs one. Else the caller says, else the builder's stack; on AWS the default is an
+    instance, in the local cloud this machine.
+    """
+    from ingot.aws.publish.settings import stack_defaults
+
+    mode = options.mode
+    if recipe.base.ami is not None:
+        if mode == "host":
+            problem = recipe.problem(
+                ("base", "ami"),
+                "a base AMI with --builder host",
+                "a builder instance, which boots the base AMI",
+            )
+            raise InputError("a base AMI is baked on a builder instance", problems=[problem])
+        return True
+    if mode == AUTO and (options.test or not clients.on_this_machine):
+        mode = stack_defaults(clients, options.builder_stack).mode
+    return mode == "instance" or (mode == AUTO and not clients.on_this_machine)
+
+
+def _publish_by_builder(
+    recipe: Recipe,
+    store: Store,
+    clients: Clients,
+    settings: PublishSettings,
+    options: PublishOptions,
+    progress: Progress,
+) -> Published:
+    from ingot.aws.builder.publish import Work, publish_by_builder
+    from ingot.aws.publish.settings import builder_settings, stack_defaults
+    from ingot.aws.session.failures import translated
+    from ingot.recipe.lock.mirrors import addresses
+    from ingot.recipe.plan import compile_plan
+
+    plan = compile_plan(recipe)
+    stack = options.builder_stack
+    with translated(PublishError):
+        if "base" in plan:
+            builder = builder_settings(clients, "", stack)
+        else:
+            image = options.builder_image or (
+                BUILDER_RECIPE if clients.on_this_machine else stack_defaults(clients, stack).image
+            )
+            builder = builder_settings(clients, _image_id(clients, image, recipe.directory.parent), stack)
+    from_bucket = options.packages == "bucket" or (options.packages == AUTO and clients.on_this_machine)
+    own = "base" not in plan and from_bucket
+    work = Work(
+        plan=plan,
+        sources=recipe.source_root,
+        packages=store.fetch(plan, progress) if own else {},
+        mirrors={} if own or "base" in plan else addresses(plan),
+    )
+    return publish_by_builder(work, clients, builder, settings, progress)
+
+
+def _image_id(clients: Clients, image: str, recipes: Path) -> str:
+    """Return ``image`` if it is an AMI id or a parameter's name; for a recipe's name, the AMI that the registry holds."""
+    if image.startswith(("ami-", "/")):
+        return image
+    from ingot.aws.publish.registry import find
+    from ingot.recipe.digest import recipe_digest
+    from ingot.recipe.load import find_recipe, load_recipe
+
+    recipe = load_recipe(find_recipe(recipes, image))
+    published = find(clients, recipe.name, recipe_digest(recipe))
+    if published is None:
+        raise InputError(
+            f"the builder instance is to boot the recipe {image}, which is not published in {clients.region}",
+            hint=f"publish it, baked on this machine: ingot publish {image} --builder host",
+        )
+    return published.ami_id
