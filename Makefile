@@ -2,8 +2,8 @@
 # make down   stop everything that `make up` started; images stay in the store
 # make test   all tests, the real ones included
 # make check  linters, types and the quick tests
-# make lock   compile requirements.txt anew
-# make wheel  Ingot as a package for an app of your own, into dist/
+# make lock   compile requirements.txt from the three pyproject.toml files
+# make wheel  the wheels of ingot, ingot-machines and ingot-localcloud, into dist/
 # make runner what a hosted CI runner lacks: user namespaces, KVM
 # make bench  side-by-side measurements against peers, into bench/RESULTS.md; ONLY=bake,boot for some, RUNS=3
 
@@ -44,16 +44,16 @@ tests:
 check: setup-tests lint
 	@pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not slow"
 
+# uv knows the two other distributions as members of the workspace; their requirements are compiled, they themselves are not.
 lock:
-	@uv pip compile --quiet --generate-hashes --extra cloud --extra dev --no-header --no-annotate --python-version 3.11 --output-file requirements.txt pyproject.toml
+	@uv pip compile --quiet --generate-hashes --extra cloud --group dev --no-emit-package ingot-machines \
+	  --no-emit-package ingot-localcloud --no-header --no-annotate --python-version 3.11 --output-file requirements.txt pyproject.toml
 
 runner:
 	@tools/runner
 
-# From a copy: setuptools leaves its traces beside the sources.
 wheel: setup
-	@copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; git ls-files -z | xargs -0 cp --parents -P -t "$$copy" && \
-	  pip wheel --quiet --no-deps --wheel-dir dist "$$copy" && ls dist/*.whl
+	@uv build --quiet --wheel --all-packages --no-build-isolation --no-create-gitignore --out-dir dist && ls dist/*.whl
 
 bench: setup
 	@python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))

@@ -5,6 +5,7 @@
     IngotError                 exit 1   something failed; the message says what and what to do
     ├── InputError             exit 2   bad input: one or more problems, each with its place
     ├── MissingToolError       exit 3   a tool that this machine lacks, with the command that installs it
+    ├── MissingPackageError    exit 3   a part of Ingot that is not installed, with the command that installs it
     ├── MissingRightError      exit 3   what this machine does not let Ingot do, with the command that allows it
     ├── BakeError              exit 1   the bake failed
     │   ├── StepError          exit 1   a step of the recipe failed: its output, its line, its exit status
@@ -83,6 +84,15 @@ class MissingToolError(IngotError):
         )
         self.tool = tool
         self.package = package
+
+
+class MissingPackageError(IngotError):
+    """A Python distribution is not installed; ``install`` is the command that installs it."""
+
+    exit_code = 3
+
+    def __init__(self, what: str, *, install: str) -> None:
+        super().__init__(f"{what} is not installed", hint=f"install it with: {install}")
 
 
 class MissingRightError(IngotError):

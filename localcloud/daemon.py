@@ -1,12 +1,7 @@
-"""The local cloud as a detached process: started once, found again by its state file, ended whole.
-
-``<cloud>/cloud.json`` names the process by its pid *and* its start time (field 22 of ``/proc/PID/stat``, proc(5)), so that a
-stale file can never make us signal a stranger who got the pid.
-"""
+"""The local cloud as a detached process: started once, found by the record it writes, ended as a whole."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -15,67 +10,22 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ingot import paths
+from ingot import cloud_record, paths
+from ingot.cloud_record import CloudRecord, no_proxy, running
 from ingot.errors import CloudError
 from ingot.machines.machine import sweep
 from ingot.machines.qemu import require_tools
-from localcloud.core.environment import URL_PORT, no_proxy, url_port
-from localcloud.core.server import ADDRESS, CloudServer, remove_data
+from localcloud.core.environment import URL_PORT, url_port, variables
+from localcloud.core.server import CloudServer, remove_data
 
 DEFAULT_PORT = 5566
 START_LIMIT = 120  # seconds; importing moto takes about 5 on an idle machine
 STOP_LIMIT = 60  # seconds until SIGKILL; machines are ended within it
 POLL = 0.1  # seconds between two looks
-# Loopback needs no proxy, whatever the environment names.
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-@dataclass(frozen=True)
-class CloudRecord:
-    """What ``cloud.json`` holds."""
-
-    pid: int
-    started: int  # clock ticks since boot
-    port: int
-
-    @property
-    def endpoint(self) -> str:
-        """The address of every AWS API of this cloud."""
-        return f"http://localhost:{self.port}"
-
-    def alive(self) -> bool:
-        """Say whether the very process that wrote the record still runs."""
-        return start_time(self.pid) == self.started
-
-    def ready(self) -> bool:
-        """Say whether the cloud answers."""
-        try:
-            with DIRECT.open(f"http://{ADDRESS}:{self.port}/ingot/ready", timeout=5) as answer:
-                return bool(answer.read().decode().split() == ["ingot", str(self.pid)])
-        except (urllib.error.URLError, OSError):
-            return False
-
-
-def start_time(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot; None when it is not there or has ended."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return None
-    # The second field, the name, is in parentheses and may hold anything, even parentheses and blanks.
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else int(fields[19])
-
-
-def _file() -> Path:
-    return paths.cloud() / "cloud.json"
 
 
 def log_file() -> Path:
@@ -83,27 +33,20 @@ def log_file() -> Path:
     return paths.cloud() / "daemon.log"
 
 
-def running() -> CloudRecord | None:
-    """Return the cloud that runs, or None."""
-    try:
-        record = CloudRecord(**json.loads(_file().read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
-        return None
-    return record if record.alive() else None
-
-
-def up(port: int | None, *, progress: Callable[[str], None]) -> tuple[CloudRecord, bool]:
+def up(
+    port: int | None, *, progress: Callable[[str], None], program: str = "localcloud"
+) -> tuple[CloudRecord, bool]:
     """Make sure that the cloud runs; return its record and whether it was started now.
 
-    ``port`` None means: as it is, or DEFAULT_PORT. Raises CloudError when it cannot be started, MissingToolError when this machine
-    cannot run machines.
+    ``port`` None means: as it is, or DEFAULT_PORT. ``program`` is how hints name the command line. Raises CloudError if it
+    cannot be started, MissingToolError if this machine cannot run machines.
     """
     record = running()
     if record is not None:
         if port is not None and port != record.port:
             raise CloudError(
                 f"the local cloud already runs on port {record.port}",
-                hint="stop it first with: ingot cloud down",
+                hint=f"stop it first with: {program} down",
             )
         _wait_ready(record, lambda: record.alive())
         return record, False
@@ -112,7 +55,7 @@ def up(port: int | None, *, progress: Callable[[str], None]) -> tuple[CloudRecor
     paths.cloud().mkdir(parents=True, exist_ok=True)
     with log_file().open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "localcloud.daemon", str(port or DEFAULT_PORT)],
+            [sys.executable, "-m", "localcloud", "serve", "--port", str(port or DEFAULT_PORT)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -129,7 +72,7 @@ def up(port: int | None, *, progress: Callable[[str], None]) -> tuple[CloudRecor
             )
         return _started(process), True
     except BaseException:
-        # Also on an interrupt: who did not get a cloud shall not have one.
+        # Also on an interrupt: a caller who did not get a cloud must not have one.
         _end(process)
         raise
 
@@ -154,7 +97,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.kill()
         process.wait()
     if record is not None and record.pid == process.pid:
-        _file().unlink(missing_ok=True)
+        cloud_record.file().unlink(missing_ok=True)
 
 
 def _started(process: subprocess.Popen[bytes]) -> CloudRecord:
@@ -194,7 +137,7 @@ def down(*, progress: Callable[[str], None]) -> bool:
     """End the cloud and everything that it started; return whether it ran. Images stay in the store."""
     record = running()
     if record is None:
-        if _file().exists():  # its process was killed, and had no time to clear up
+        if cloud_record.file().exists():  # its process was killed, and had no time to clear up
             _clear_up(progress)
         return False
     progress(f"stopping the local cloud (process {record.pid})")
@@ -215,7 +158,7 @@ def _clear_up(progress: Callable[[str], None]) -> None:
     """Remove the record, the blocks and the disks of a cloud that has ended; nothing is left of one that ended by itself."""
     sweep(paths.cloud() / "machines")
     remove_data(paths.cloud(), progress)
-    _file().unlink(missing_ok=True)
+    cloud_record.file().unlink(missing_ok=True)
 
 
 def _log(line: str) -> None:
@@ -236,12 +179,7 @@ def serve(port: int) -> int:
         sys.stderr.write(f"error: {error.message} (choose another with --port or INGOT_CLOUD_PORT)\n")
         return error.exit_code
     try:
-        started = start_time(os.getpid())
-        assert started is not None  # noqa: S101 - we run
-        record = CloudRecord(os.getpid(), started, context.port)
-        part = _file().with_suffix(".part")
-        part.write_text(json.dumps(asdict(record), sort_keys=True) + "\n", encoding="utf-8")
-        part.rename(_file())
+        cloud_record.write(context.port, variables(context.port))
         _log(f"ready at {context.endpoint}")
         stop.wait()
         _log("stopping")
@@ -249,9 +187,3 @@ def serve(port: int) -> int:
         server.stop()
     _log("stopped")
     return 0
-
-
-if __name__ == "__main__":
-    status = serve(int(sys.argv[1]))
-    sys.stderr.flush()
-    os._exit(status)  # moto's and werkzeug's daemon threads must not hold up the end

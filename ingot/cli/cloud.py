@@ -1,24 +1,22 @@
-"""``ingot cloud``: start, stop and use the local cloud."""
+"""``ingot cloud``: start, stop and use the local cloud, which is a distribution of its own."""
 
 from __future__ import annotations
 
-import json
-import os
-import shlex
-import sys
+import importlib.util
 from typing import Annotated
 
 import typer
 
-from ingot.errors import CloudError
+from ingot.errors import MissingPackageError
 
+PROGRAM = "ingot cloud"
 app = typer.Typer(add_completion=False, help="Start, stop and use the local cloud.")
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr)
+@app.callback()
+def _installed() -> None:
+    if importlib.util.find_spec("localcloud") is None:
+        raise MissingPackageError("the local cloud", install="pip install 'ingot[cloud]'")
 
 
 @app.command()
@@ -29,58 +27,30 @@ def up(
     ] = None,
 ) -> None:
     """Start the local cloud and wait until it answers; do nothing when it runs."""
-    from localcloud import daemon
+    from localcloud import cli
 
-    record, started = daemon.up(port, progress=_say)
-    _say("the local cloud is up" if started else "the local cloud already runs")
-    print(record.endpoint)
+    cli.up(port, program=PROGRAM)
 
 
 @app.command()
 def down() -> None:
     """End the local cloud and all its machines. Images stay in the store."""
-    from localcloud import daemon
+    from localcloud import cli
 
-    _say("the local cloud is down" if daemon.down(progress=_say) else "the local cloud does not run")
+    cli.down()
 
 
 @app.command()
-def status(as_json: JsonOption = False) -> None:
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Say whether the local cloud runs; exit code 1 when it does not."""
-    from localcloud import daemon
+    from localcloud import cli
 
-    record = daemon.running()
-    answers = record is not None and record.ready()
-    if as_json:
-        found = (
-            {"running": False}
-            if record is None
-            else {
-                "running": answers,
-                "endpoint": record.endpoint,
-                "pid": record.pid,
-                "port": record.port,
-                "log": str(daemon.log_file()),
-            }
-        )
-        print(json.dumps(found, sort_keys=True))
-    elif record is None:
-        _say("the local cloud does not run; start it with: ingot cloud up")
-    else:
-        print(f"{record.endpoint}  process {record.pid}  " + ("ready" if answers else "does not answer"))
-    raise typer.Exit(0 if answers else 1)
+    raise typer.Exit(0 if cli.status(as_json, program=PROGRAM) else 1)
 
 
 @app.command()
 def env() -> None:
     """Print the environment in which `aws`, boto3 and `cdk` use the local cloud: eval "$(ingot cloud env)"."""
-    from localcloud import daemon
-    from localcloud.core import environment
+    from localcloud import cli
 
-    record = daemon.running()
-    if record is None:
-        raise CloudError("the local cloud does not run", hint="start it with: ingot cloud up")
-    for name in environment.UNSET:
-        print(f"unset {name}")
-    for name, value in (environment.variables(record.port) | environment.no_proxy(os.environ)).items():
-        print(f"export {name}={shlex.quote(value)}")
+    cli.env(program=PROGRAM)

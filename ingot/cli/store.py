@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from ingot import cloud_record
 from ingot.diff.words import number
 from ingot.errors import InputError
 from ingot.store import Store
@@ -117,23 +118,19 @@ def _bytes(text: str) -> int:
 
 def _in_local_cloud() -> set[str]:
     """Return the recipe digests of the AMIs in the local cloud, if it runs: its snapshots' manifests are in this store alone."""
-    from localcloud import daemon
-    from localcloud.core import environment
-
-    record = daemon.running()
+    record = cloud_record.running()
     if record is None or not record.ready():
         return set()
-    os.environ.update(environment.no_proxy(os.environ))
+    os.environ.update(cloud_record.no_proxy(os.environ))
     import boto3
 
     from ingot.aws.session import tags
     from ingot.aws.session.clients import Clients
 
-    known = environment.variables(record.port)
     session = boto3.Session(
-        aws_access_key_id=known["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=known["AWS_SECRET_ACCESS_KEY"],
-        region_name=known["AWS_REGION"],
+        aws_access_key_id=record.environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=record.environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=record.environment["AWS_REGION"],
     )
     found = Clients(session, endpoint_url=record.endpoint).ec2.describe_images(Owners=["self"])["Images"]
     return {told[tags.DIGEST] for image in found if tags.DIGEST in (told := tags.tags_of(image))}

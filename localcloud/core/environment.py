@@ -41,16 +41,3 @@ def variables(port: int) -> dict[str, str]:
         "CDK_DEFAULT_ACCOUNT": ACCOUNT,
         "CDK_DEFAULT_REGION": REGION,
     }
-
-
-def no_proxy(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that keep requests to loopback from a proxy that ``environ`` names; none when it names none.
-
-    Python reads the small name first, the CDK CLI too; others know only the large one: both get what either had.
-    """
-    if not any(environ.get(name) for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")):
-        return {}
-    had = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    names = [name.strip() for name in had.split(",") if name.strip()]
-    value = ",".join([*names, *(name for name in ("localhost", "127.0.0.1") if name not in names)])
-    return {"no_proxy": value, "NO_PROXY": value}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ingot import cloud_record
 from ingot.errors import MissingToolError
 from localcloud import daemon
 from localcloud.services.s3.bucket_policy import applies
@@ -49,10 +50,10 @@ def test_up_status_env_down(home: Path) -> None:
     env = ingot("cloud", "env").stdout
     assert f"export AWS_ENDPOINT_URL_S3=http://localhost:{port}\n" in env
     assert "unset AWS_PROFILE\n" in env
-    assert daemon.start_time(found["pid"]) is not None
+    assert cloud_record.start_time(found["pid"]) is not None
     down = ingot("cloud", "down")
     assert down.returncode == 0
-    assert daemon.start_time(found["pid"]) is None
+    assert cloud_record.start_time(found["pid"]) is None
     assert not (home / "cloud" / "cloud.json").exists()
     assert ingot("cloud", "status").returncode == 1
     assert "does not run" in ingot("cloud", "down").stderr
@@ -67,7 +68,7 @@ def test_a_taken_port_is_named(home: Path) -> None:
     assert result.returncode == 1
     assert f"port {port} of 127.0.0.1 is taken" in result.stderr
     assert "--port" in result.stderr
-    assert daemon.running() is None
+    assert cloud_record.running() is None
 
 
 def test_an_interrupted_start_leaves_no_daemon(home: Path) -> None:
@@ -96,7 +97,7 @@ def environ(process: Path) -> bytes:
 
 def test_a_killed_daemon_is_not_taken_for_a_running_one(home: Path) -> None:
     assert ingot("cloud", "up", "--port", str(free_port())).returncode == 0
-    record = daemon.running()
+    record = cloud_record.running()
     assert record is not None
     os.kill(record.pid, signal.SIGKILL)
     assert ingot("cloud", "status").returncode == 1
@@ -111,7 +112,7 @@ def test_down_removes_the_data_of_a_killed_daemon(home: Path) -> None:
     for name in ("ebs/blocks/ab", "bases", "machines/i-1"):
         (cloud / name).mkdir(parents=True, exist_ok=True)
         (cloud / name / "data").write_bytes(b"x")
-    while daemon.start_time(pid) is not None:
+    while cloud_record.start_time(pid) is not None:
         time.sleep(0.05)
     assert ingot("cloud", "down").returncode == 0
     assert [name for name in ("ebs", "bases", "machines", "cloud.json") if (cloud / name).exists()] == []
@@ -120,12 +121,12 @@ def test_down_removes_the_data_of_a_killed_daemon(home: Path) -> None:
 def test_a_stale_record_never_harms_a_stranger(home: Path) -> None:
     stranger = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
     try:
-        started = daemon.start_time(stranger.pid)
+        started = cloud_record.start_time(stranger.pid)
         assert started is not None
         state = home / "cloud" / "cloud.json"
         state.parent.mkdir(parents=True)
         state.write_text(json.dumps({"pid": stranger.pid, "started": started - 1, "port": 1}))
-        assert daemon.running() is None
+        assert cloud_record.running() is None
         assert ingot("cloud", "down").returncode == 0
         assert stranger.poll() is None
     finally:

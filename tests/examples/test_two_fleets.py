@@ -5,67 +5,34 @@ import os
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
-import aws_cdk
 import pytest
 
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
 from tests import ROOT
+from tests.distributions import build, environment, outside
 
 EXAMPLE = ROOT / "examples" / "two-fleets"
 pytestmark = pytest.mark.slow
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    outside = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
     done = subprocess.run(
-        [str(word) for word in command],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env={**outside, **environment},
+        [str(word) for word in command], cwd=cwd, capture_output=True, text=True, env=outside(**environment)
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
 
-def tracked(*paths: str) -> list[str]:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "-co", "--exclude-standard", *paths],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
-
-
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The wheel, built from a copy: setuptools leaves its traces beside the sources."""
-    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in tracked("ingot", "localcloud", "pyproject.toml", "README.md", "LICENSE"):
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, source / name)
-    run(sys.executable, "-c", f"import setuptools.build_meta as b; b.build_wheel({str(out)!r})", cwd=source)
-    [built] = out.glob("ingot-*.whl")
-    return built
-
-
-@pytest.fixture(scope="module")
-def project(wheel, tmp_path_factory):
-    """The example with a virtual environment of its own: Ingot from the wheel, what it depends on from this one."""
+def project(tmp_path_factory):
+    """The example with a virtual environment of its own: Ingot from its wheels, what it depends on from this one."""
+    wheels = build(tmp_path_factory.mktemp("wheels"))
     project = tmp_path_factory.mktemp("team") / "two-fleets"
     shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("cdk.out", ".venv"))
-    run(sys.executable, "-m", "venv", "--without-pip", ".venv", cwd=project)
-    [packages] = (project / ".venv" / "lib").glob("python*/site-packages")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(packages)
-    # Its packages are found by their directory, its .pth files (the editable Ingot among them) are not read.
-    (packages / "dependencies.pth").write_text(str(Path(aws_cdk.__file__).parent.parent))
+    environment(project / ".venv", wheels["ingot"], wheels["ingot-machines"])
     return project
 
 
@@ -75,12 +42,6 @@ def assembly(project):
     tools = f"{project / '.venv' / 'bin'}:{Path(sys.executable).parent}:{ROOT / 'node_modules' / '.bin'}:{os.environ['PATH']}"
     run("cdk", "synth", "--quiet", cwd=project, PATH=tools, CDK_DISABLE_CLI_TELEMETRY="1")
     return project / "cdk.out"
-
-
-def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel):
-    with zipfile.ZipFile(wheel) as archive:
-        names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == set(tracked("ingot", "localcloud"))
 
 
 def test_it_is_the_installed_package_that_the_app_uses(project):

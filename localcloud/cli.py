@@ -1,0 +1,121 @@
+"""The command line: ``localcloud up``, ``down``, ``status``, ``env``, ``serve``.
+
+``ingot cloud`` calls the same functions. ``program`` is how the caller's command line is named, for hints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+
+from ingot import cloud_record
+from ingot.errors import CloudError, IngotError
+from localcloud import daemon
+from localcloud.core.environment import UNSET
+
+PORT_VARIABLE = "INGOT_CLOUD_PORT"
+INTERRUPTED = 130  # 128 + SIGINT, as shells say it
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def up(port: int | None, *, program: str) -> None:
+    """Start the cloud unless it runs, wait until it answers, and print its endpoint."""
+    record, started = daemon.up(port, progress=_say, program=program)
+    _say("the local cloud is up" if started else "the local cloud already runs")
+    print(record.endpoint)
+
+
+def down() -> None:
+    """Stop the cloud and all its machines."""
+    _say("the local cloud is down" if daemon.down(progress=_say) else "the local cloud does not run")
+
+
+def status(as_json: bool, *, program: str) -> bool:
+    """Print whether and where the cloud runs; return whether it answers."""
+    record = cloud_record.running()
+    ready = record is not None and record.ready()
+    if as_json:
+        state: dict[str, object] = {"running": ready}
+        if record is not None:
+            state |= {"endpoint": record.endpoint, "pid": record.pid, "port": record.port}
+            state["log"] = str(daemon.log_file())
+        print(json.dumps(state, sort_keys=True))
+    elif record is None:
+        _say(f"the local cloud does not run; start it with: {program} up")
+    else:
+        print(f"{record.endpoint}  process {record.pid}  " + ("ready" if ready else "does not answer"))
+    return ready
+
+
+def env(*, program: str) -> None:
+    """Print the shell commands after which AWS's tools use the cloud. Raises CloudError if it does not run."""
+    record = cloud_record.running()
+    if record is None:
+        raise CloudError("the local cloud does not run", hint=f"start it with: {program} up")
+    for name in UNSET:
+        print(f"unset {name}")
+    for name, value in (record.environment | cloud_record.no_proxy(os.environ)).items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="localcloud", description="AWS on this machine: start, stop and use the local cloud."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    port = argparse.ArgumentParser(add_help=False)
+    port.add_argument(
+        "--port",
+        type=_port,
+        # A default that is text goes through `type` too.
+        default=os.environ.get(PORT_VARIABLE) or None,
+        help=f"port on 127.0.0.1 [default: {daemon.DEFAULT_PORT}; environment: {PORT_VARIABLE}]",
+    )
+    commands.add_parser(
+        "up", parents=[port], help="start it and wait until it answers; do nothing if it runs"
+    )
+    commands.add_parser("down", help="stop it and all its machines")
+    state = commands.add_parser("status", help="print whether it runs; exit code 1 if not")
+    state.add_argument("--json", action="store_true", help="print JSON")
+    commands.add_parser("env", help='print the environment for aws, boto3 and cdk: eval "$(localcloud env)"')
+    commands.add_parser("serve", parents=[port], help="run it in the foreground until Ctrl-C or SIGTERM")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0 done, 1 failed, 2 bad input, 3 a tool is missing."""
+    options = _parser().parse_args(arguments)
+    program = "localcloud"
+    try:
+        match options.command:
+            case "up":
+                up(options.port, program=program)
+            case "down":
+                down()
+            case "status":
+                sys.exit(0 if status(options.json, program=program) else 1)
+            case "env":
+                env(program=program)
+            case "serve":
+                ended = daemon.serve(options.port or daemon.DEFAULT_PORT)
+                sys.stderr.flush()
+                os._exit(ended)  # moto's and werkzeug's daemon threads must not hold up the end
+    except IngotError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
