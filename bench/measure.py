@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-BLOCK = 512 * 1024
+from ingot.blocks import BLOCK_SIZE as BLOCK
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ingot import paths
-from ingot.bake.runtime.locks import locked
+from ingot.locks import locked
 from ingot.recipe.load import load_recipe
 from ingot.store import Image, Store
 

@@ -6,7 +6,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-GROUND = {"errors", "interrupts", "process", "progress", "deb822", "paths", "cloud_record"}
+GROUND = {
+    "blocks",
+    "cloud_record",
+    "deb822",
+    "errors",
+    "files",
+    "interrupts",
+    "locks",
+    "paths",
+    "process",
+    "progress",
+}
 # package -> what else of ours it may import
 MAY_IMPORT = {
     "recipe": {"recipe"},
@@ -36,7 +47,7 @@ MAY_IMPORT = {
         "report",
     },
 }
-STDLIB_ONLY_GROUND = {"errors", "process", "deb822", "progress"}
+STDLIB_ONLY_GROUND = {"blocks", "deb822", "errors", "files", "locks", "process", "progress"}
 
 
 def imports_of(file: Path) -> set[str]:

@@ -9,11 +9,11 @@ import urllib.request
 from pathlib import Path
 
 from bench import tools
-from bench.measure import BLOCK
 from bench.subject import Report, Settings, Table, median, spread
 from bench.subjects.ingot import Ingot
 from bench.subjects.peers import Mkosi, can_boot, repository
 from ingot.bake.disk import gpt
+from ingot.blocks import BLOCK_SIZE as BLOCK
 from ingot.machines.alone import booted_alone
 from ingot.machines.qemu import require_tools
 from ingot.recipe.load import load_recipe

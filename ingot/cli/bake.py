@@ -122,13 +122,13 @@ def _check(store: Store, recipe: Recipe, report: Reporter) -> None:
 
 def compare(one: Path, other: Path) -> list[Place]:
     """Return what differs between two disks, read from the disks themselves."""
-    from ingot.bake.disk.spec import SNAPSHOT_BLOCK
+    from ingot.blocks import BLOCK_SIZE, block_count
 
     size = max(one.stat().st_size, other.stat().st_size)
     blocks = []
     with one.open("rb") as left, other.open("rb") as right:
-        for index in range(-(-size // SNAPSHOT_BLOCK)):
-            if left.read(SNAPSHOT_BLOCK) != right.read(SNAPSHOT_BLOCK):
+        for index in range(block_count(size)):
+            if left.read(BLOCK_SIZE) != right.read(BLOCK_SIZE):
                 blocks.append(index)
     if not blocks:
         return []

@@ -9,9 +9,9 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ingot.blocks import BLOCK_SIZE
 from ingot.process import require, run
 
-BLOCK_SIZE = 524288  # bytes: EBS direct APIs
 Blocks = Callable[[str], tuple[int, Mapping[int, Path]]]  # snapshot id -> (volume size, block index -> file)
 
 

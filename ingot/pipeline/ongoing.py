@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ingot import paths
 from ingot.errors import IngotError
+from ingot.locks import try_locked
 from ingot.progress import Progress
 
 if TYPE_CHECKING:
@@ -43,18 +43,12 @@ def alone(app: Path) -> Iterator[None]:
     """
     digest = hashlib.sha256(str(app.resolve()).encode()).hexdigest()[:16]
     file = paths.home() / "deploying" / f"{digest}.lock"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a+") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            handle.seek(0)
+    with try_locked(file) as held:
+        if not held:
             raise IngotError(
-                f"another deployment of this app runs (process {handle.read().strip()}); wait for it"
-            ) from None
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
+                f"another deployment of this app runs (process {file.read_text().strip()}); wait for it"
+            )
+        file.write_text(str(os.getpid()))
         yield
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ingot import paths
 from ingot.errors import InputError, PublishError
+from ingot.files import write_atomically
 from ingot.pipeline.names import BUILDER_STACK
 from ingot.progress import Progress
 
@@ -156,10 +156,7 @@ def publish_recipe(
 def write_result(published: Published, region: str) -> Path:
     """Write the result where the CDK CLI can upload it from, whole or not at all, and return the file."""
     path = paths.store() / "records" / "published" / region / f"{published.recipe}-{published.digest}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(published.as_dict(), sort_keys=True) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_atomically(path, json.dumps(published.as_dict(), sort_keys=True) + "\n")
     return path
 
 

@@ -14,9 +14,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingot.bake.runtime.locks import is_locked, locked, try_locked
 from ingot.bake.runtime.rights import remove_tree
 from ingot.errors import IngotError
+from ingot.locks import is_locked, locked, try_locked
 from ingot.progress import Progress
 from ingot.store.store import Image, Store
 
@@ -185,7 +185,7 @@ def _remove_packages(store: Store, progress: Progress) -> int:
 
 
 def _remove_locks(store: Store) -> None:
-    """Remove the files of locks that nobody holds and whose image or layer is not there; :mod:`ingot.bake.runtime.locks` bears it."""
+    """Remove the files of locks that nobody holds and whose image or layer is not there; :mod:`ingot.locks` bears it."""
     for directory, things in ((store.work, store.images), (store.layers, store.layers)):
         for lock in sorted(directory.glob("*.lock")) if directory.is_dir() else ():
             if not (things / lock.name.split(".")[0]).exists():

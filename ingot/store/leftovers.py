@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ingot.bake.packages.cache import UNFINISHED
-from ingot.bake.runtime.locks import try_locked
 from ingot.bake.runtime.rights import remove_tree
+from ingot.locks import try_locked
 
 
 def sweep(store: Path) -> None:
@@ -23,7 +23,7 @@ def sweep(store: Path) -> None:
         with try_locked(packages / "in-use.lock") as free:
             for part in packages.glob(f"??/{UNFINISHED}*") if free else ():
                 part.unlink(missing_ok=True)
-    for part in (store / "records").rglob("*.part"):  # NAME.PID.part: of a record that is being written
+    for part in (store / "records").rglob("*.part"):  # of a record that is being written: ingot.files
         if not _lives(part.suffixes[-2:-1]):
             part.unlink(missing_ok=True)
 

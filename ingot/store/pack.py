@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from ingot.bake.packages.cache import UNFINISHED
-from ingot.bake.runtime.locks import locked
 from ingot.bake.runtime.rights import own_mounts, remove_tree
 from ingot.errors import InputError
+from ingot.locks import locked
 from ingot.process import CommandError, require, run
 from ingot.progress import Progress
 from ingot.store.store import Store

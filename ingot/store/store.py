@@ -20,9 +20,10 @@ from ingot import paths
 from ingot.bake.packages.cache import package_file, unsound_packages
 from ingot.bake.runtime.engine import Worker, bake
 from ingot.bake.runtime.foreign import check_architecture
-from ingot.bake.runtime.locks import locked
 from ingot.bake.runtime.rights import KEPT, how_to_inspect, remove_tree
 from ingot.errors import BakeError, IngotError, InputError, Problem, SizeError
+from ingot.files import write_atomically
+from ingot.locks import locked
 from ingot.progress import Progress
 from ingot.recipe.load import RECIPE_FILE
 from ingot.recipe.lock.mirrors import addresses
@@ -96,11 +97,8 @@ class Store:
 
     def keep_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Keep the manifest of an image that was baked elsewhere: later publishes and verifications need it."""
-        path = self._kept_manifest(str(manifest["recipe_digest"]))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps(manifest, sort_keys=True) + "\n", encoding="utf-8")
-        part.replace(path)
+        text = json.dumps(manifest, sort_keys=True) + "\n"
+        write_atomically(self._kept_manifest(str(manifest["recipe_digest"])), text)
 
     def _kept_manifest(self, digest: str) -> Path:
         return self.root / "records" / "manifests" / digest / "manifest.json"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ingot.aws.publish.blocks import BLOCK_SIZE, ZERO_DIGEST
+from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST
 
 SECTIONS = ("os", "packages", "users", "groups", "files", "services")
 

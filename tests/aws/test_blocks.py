@@ -6,7 +6,8 @@ import hashlib
 
 import pytest
 
-from ingot.aws.publish.blocks import BLOCK_SIZE, GIB, ZERO_DIGEST, BlockMap, DiskReader
+from ingot.aws.publish.blocks import GIB, BlockMap, DiskReader
+from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST, root_digest
 from ingot.errors import PublishError
 from tests.aws.support import make_image
 
@@ -30,7 +31,7 @@ def test_a_parent_of_another_length_is_compared_in_full():
 def test_the_root_digest_counts_zero_blocks_with_their_digest():
     one = hashlib.sha256(b"1").hexdigest()
     expected = hashlib.sha256(bytes.fromhex(one) + bytes.fromhex(ZERO_DIGEST)).hexdigest()
-    assert blocks(one, None).computed_root() == expected
+    assert root_digest([one, None]) == expected
 
 
 @pytest.mark.parametrize(("size", "gib"), [(1, 1), (GIB, 1), (GIB + 1, 2), (2 * GIB, 2)])

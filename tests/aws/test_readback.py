@@ -7,9 +7,9 @@ import struct
 
 import pytest
 
-from ingot.aws.publish.blocks import BLOCK_SIZE, ZERO_DIGEST
 from ingot.aws.publish.publish import publish
 from ingot.aws.session import tags
+from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST
 from ingot.errors import InputError, PublishError, VerificationError
 from ingot.fleet.image import ami_of, verify_image
 from localcloud.services.ebs import blocks_of

@@ -2,8 +2,8 @@
 
 import hashlib
 
-from ingot.bake.instance.blocks import BLOCK_SIZE
 from ingot.bake.instance.live import read_disk
+from ingot.blocks import BLOCK_SIZE
 
 
 def test_each_block_has_its_digest_and_zeros_have_none(tmp_path):

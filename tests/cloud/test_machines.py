@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pytest
 from moto.ec2.exceptions import EC2ClientError
 
+from ingot.blocks import BLOCK_SIZE
 from ingot.machines.accelerator import choose_accelerator, runs_guests
-from ingot.machines.disk import BLOCK_SIZE, BaseDisks
+from ingot.machines.disk import BaseDisks
 from ingot.machines.machine import PROCESS, start_time, sweep
 from ingot.machines.qemu import MachineSpec, command, system_uuid
 from localcloud.core.patching import Patches

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from ingot.bake.runtime.locks import is_locked, locked, try_locked
 from ingot.errors import IngotError
+from ingot.locks import locked
 from ingot.store import Store
 from ingot.store.gc import DAY, Bounds, collect, usage
 
@@ -196,30 +196,3 @@ def test_collections_at_the_same_time_do_not_meet(store):
     assert failures == []
     assert sorted(digest for one in removed for digest in one.images) == [letter * 64 for letter in "abcdef"]
     assert sum(one.layers for one in removed) == 6
-
-
-def test_a_lock_whose_file_was_removed_is_no_lock(tmp_path):
-    file = tmp_path / "lock"
-    got = threading.Event()
-
-    def wait():
-        with locked(file, waiting=lambda: None):
-            assert is_locked(file)
-            got.set()
-
-    with try_locked(file) as free:
-        assert free
-        waiter = threading.Thread(target=wait)
-        waiter.start()
-        file.unlink()
-    waiter.join(30)
-    assert got.is_set()
-
-
-def test_a_shared_lock_is_shared_and_seen(tmp_path):
-    file = tmp_path / "lock"
-    with locked(file, waiting=pytest.fail, shared=True), locked(file, waiting=pytest.fail, shared=True):
-        assert is_locked(file)
-        with try_locked(file) as free:
-            assert not free
-    assert not is_locked(file)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ingot.bake.runtime.locks import is_locked
 from ingot.bake.runtime.rights import remove_tree
+from ingot.locks import is_locked
 from ingot.recipe.load import load_recipe
 from ingot.recipe.plan import compile_plan
 from ingot.store import Store

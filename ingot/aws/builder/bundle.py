@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from ingot.progress import Progress
 
 # What travels: standard library only, Python 3.9 (tests/test_imports.py holds that).
-ENGINE = ("__init__.py", "errors.py", "process.py", "progress.py", "deb822.py", "bake")
+ENGINE = (
+    "__init__.py",
+    "blocks.py",
+    "errors.py",
+    "files.py",
+    "locks.py",
+    "process.py",
+    "progress.py",
+    "deb822.py",
+    "bake",
+)
 UPLOADS = 8
 PACKAGES = "packages/"
 

@@ -10,16 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ingot.bake.instance.blocks import (
-    BLOCK_SIZE,
-    changed,
-    written,
-)
+from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, ZERO_DIGEST, block_count, changed, root_digest, written
 from ingot.errors import PublishError
 
 GIB = 1 << 30
-ZERO_BLOCK = bytes(BLOCK_SIZE)
-ZERO_DIGEST = hashlib.sha256(ZERO_BLOCK).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -35,12 +29,12 @@ class BlockMap:
         """Read a manifest's ``disk`` section; raise PublishError when it contradicts itself."""
         disk = manifest["disk"]
         blocks = cls(int(disk["size"]), tuple(disk["blocks"]), str(disk["root_digest"]))
-        if disk["block_size"] != BLOCK_SIZE or len(blocks.digests) != -(-blocks.size // BLOCK_SIZE):
+        if disk["block_size"] != BLOCK_SIZE or len(blocks.digests) != block_count(blocks.size):
             raise PublishError(
                 f"the manifest lists {len(blocks.digests)} blocks of {disk['block_size']} bytes for a disk of "
-                f"{blocks.size} bytes; expected {-(-blocks.size // BLOCK_SIZE)} of {BLOCK_SIZE}"
+                f"{blocks.size} bytes; expected {block_count(blocks.size)} of {BLOCK_SIZE}"
             )
-        if blocks.computed_root() != blocks.root_digest:
+        if root_digest(blocks.digests) != blocks.root_digest:
             raise PublishError(
                 "the manifest's root digest is not that of its blocks: the manifest was changed"
             )
@@ -55,10 +49,6 @@ class BlockMap:
         """Return the digest of a block, zeros or not."""
         return self.digests[index] or ZERO_DIGEST
 
-    def computed_root(self) -> str:
-        """Return the SHA-256 over the raw digests of all blocks in order (EBS's LINEAR aggregation)."""
-        return linear_digest([self.digest(index) for index in range(len(self.digests))]).hex()
-
     def written(self) -> list[int]:
         """Return the indexes of the blocks that are not all zeros."""
         return written(self.digests)
@@ -70,7 +60,7 @@ class BlockMap:
     @classmethod
     def empty(cls, size: int) -> BlockMap:
         """Return the blocks of a disk of ``size`` bytes that is not baked yet; it has no root digest."""
-        return cls(size, (None,) * -(-size // BLOCK_SIZE), "")
+        return cls(size, (None,) * block_count(size), "")
 
 
 def disk_size(head: bytes) -> int | None:
@@ -81,11 +71,6 @@ def disk_size(head: bytes) -> int | None:
     if head[512:520] != b"EFI PART":
         return None
     return (int(struct.unpack_from("<Q", head, 512 + 32)[0]) + 1) * 512
-
-
-def linear_digest(digests: list[str]) -> bytes:
-    """Return the SHA-256 over raw digests in the order given: EBS's LINEAR checksum aggregation."""
-    return hashlib.sha256(b"".join(bytes.fromhex(digest) for digest in digests)).digest()
 
 
 class DiskReader:

@@ -6,7 +6,6 @@ publish runs, so a journal that can be locked is that of a publish that died, an
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ingot.errors import PublishError
+from ingot.locks import try_locked
 
 
 @dataclass(frozen=True)
@@ -113,19 +113,13 @@ class Journal:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[TextIO | None]:
-    """Open and lock a file that is still in the directory; give None when someone else holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(
-        os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+", encoding="utf-8"
-    ) as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    """Lock and open a journal; give None when another process holds it."""
+    with try_locked(path) as held:
+        if not held:
             yield None
             return
-        # Its last owner may have deleted it between our open and our lock: such a lock protects nothing.
-        alive = path.exists() and path.stat().st_ino == os.fstat(handle.fileno()).st_ino
-        yield handle if alive else None
+        with path.open("r+", encoding="utf-8") as handle:
+            yield handle
 
 
 def _read(path: Path, handle: TextIO) -> Journal:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from ingot.aws.publish.blocks import BlockMap, DiskReader, linear_digest
+from ingot.aws.publish.blocks import BlockMap, DiskReader
 from ingot.aws.publish.image import Subject
 from ingot.aws.publish.parent import Parent
 from ingot.aws.session.clients import BLOCK_STREAMS
@@ -24,7 +24,7 @@ from ingot.aws.session.failures import code_of, is_missing
 from ingot.aws.session.retry import SETTLING, Retries, StoppedError
 from ingot.aws.session.tags import tag_list
 from ingot.aws.session.waiting import wait_until
-from ingot.bake.instance.blocks import BLOCK_SIZE, to_send
+from ingot.blocks import BLOCK_SIZE, linear_digest, to_send
 from ingot.errors import PublishError
 from ingot.progress import Progress
 

@@ -11,7 +11,7 @@ from ingot.aws.publish.blocks import GIB
 from ingot.aws.session.clients import BLOCK_STREAMS
 from ingot.aws.session.retry import Retries
 from ingot.aws.verify.readback import pages, read_block
-from ingot.bake.instance.blocks import BLOCK_SIZE
+from ingot.blocks import BLOCK_SIZE
 from ingot.errors import PublishError
 from ingot.progress import Progress
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ingot.aws.publish.blocks import ZERO_DIGEST, BlockMap, disk_size, linear_digest
+from ingot.aws.publish.blocks import BlockMap, disk_size
 from ingot.aws.session.clients import BLOCK_STREAMS
 from ingot.aws.session.retry import Retries
-from ingot.bake.instance.blocks import BLOCK_SIZE
+from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST, block_count, linear_digest
 from ingot.errors import PublishError
 from ingot.progress import Progress
 
@@ -71,7 +71,7 @@ def read_root(
     Raises PublishError when a block cannot be read, or there is no partition table.
     """
     size = _size(clients, snapshot_id, Retries(budget=100, pace=pace))
-    count = -(-size // BLOCK_SIZE)
+    count = block_count(size)
     found = _read_all(clients, snapshot_id, Retries(budget=100 + count, pace=pace), progress)
     # What an encrypted snapshot lacks reads as random data on a volume.
     absent = [index for index in range(count) if index not in found] if encrypted else []
@@ -81,7 +81,7 @@ def read_root(
 def _read(snapshot_id: str, found: Mapping[int, str], count: int, differing: list[int]) -> ReadBack:
     # Beyond the disk's end, up to the volume's last GiB, there must be nothing either.
     beyond = sorted(index for index, digest in found.items() if index >= count and digest != ZERO_DIGEST)
-    root = linear_digest([found.get(index, ZERO_DIGEST) for index in range(count)]).hex()
+    root = linear_digest(found.get(index, ZERO_DIGEST) for index in range(count)).hex()
     return ReadBack(snapshot_id, root, len(found), (*differing, *beyond))
 
 

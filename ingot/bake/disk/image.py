@@ -13,12 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
-from ingot.bake.disk.spec import SNAPSHOT_BLOCK, DiskDigest, root_digest
+from ingot.bake.disk.spec import DiskDigest
+from ingot.blocks import BLOCK_SIZE as SNAPSHOT_BLOCK
+from ingot.blocks import ZERO_BLOCK, root_digest
 from ingot.errors import BakeError
 
 # How many blocks a thread takes at once: a few, so that all cores end at the same time; not one, for a file often spans several.
 BLOCKS_PER_TASK = 8
-_ZEROS = bytes(SNAPSHOT_BLOCK)
 
 
 class Piece(NamedTuple):
@@ -177,7 +178,7 @@ def _write_block(
         else:
             view[start:stop] = memoryview(piece.content)[piece_start : piece_start + stop - start]
         number += 1
-    is_zero = block == _ZEROS
+    is_zero = block == ZERO_BLOCK
     if is_zero and lower is None:
         return None
     written = 0

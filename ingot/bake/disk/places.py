@@ -9,7 +9,7 @@ from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 from ingot.bake.disk import gpt
 from ingot.bake.disk.ext4.geometry import BLOCK, INODE_SIZE
 from ingot.bake.disk.ext4.reader import Ext4Reader, read_ext4
-from ingot.bake.disk.spec import SNAPSHOT_BLOCK
+from ingot.blocks import BLOCK_SIZE as SNAPSHOT_BLOCK
 
 TABLE, BOOT, METADATA, INODE = (
     "the partition table",

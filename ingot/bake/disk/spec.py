@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Tuple
 
+from ingot.blocks import BLOCK_SIZE as SNAPSHOT_BLOCK  # the file system has blocks of its own
 from ingot.errors import BakeError
 
-# The unit of EBS snapshots (EBS direct APIs: BlockSize), and of the digests in the manifest.
-SNAPSHOT_BLOCK = 512 * 1024
 SECTOR = 512
 MIB = 1 << 20
 GIB = 1 << 30
@@ -66,14 +64,3 @@ class DiskDigest:
     used: int
     blocks: Tuple[Optional[str], ...]
     root_digest: str
-
-
-_ZERO_BLOCK_DIGEST = hashlib.sha256(bytes(SNAPSHOT_BLOCK)).digest()
-
-
-def root_digest(blocks: Tuple[Optional[str], ...]) -> str:
-    """Return SHA-256 over the raw digests of all blocks in order, zero blocks included: the LINEAR aggregation of EBS."""
-    digest = hashlib.sha256()
-    for block in blocks:
-        digest.update(_ZERO_BLOCK_DIGEST if block is None else bytes.fromhex(block))
-    return digest.hexdigest()

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ingot.bake.disk import Ext4Reader, read_ext4
-from ingot.bake.disk.spec import SNAPSHOT_BLOCK
 from ingot.bake.hygiene import contents, identity, permissions, traces
 from ingot.bake.hygiene.view import View
 from ingot.bake.tree.index import Index, Patched
 from ingot.bake.tree.tree import Entry, Kind, decode
+from ingot.blocks import BLOCK_SIZE as SNAPSHOT_BLOCK
 
 # The checks that look at one file after the other.
 _CHECKS = {

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
-from ingot.bake.instance.blocks import to_send
 from ingot.bake.instance.bootstrap import (
     Credentials,
     RefusedError,
@@ -30,6 +29,7 @@ from ingot.bake.instance.packages import get_packages
 from ingot.bake.instance.report import Report
 from ingot.bake.instance.upload import Upload
 from ingot.bake.runtime.engine import bake, read_manifest
+from ingot.blocks import to_send
 from ingot.errors import IngotError
 
 

@@ -21,7 +21,6 @@ from ingot.bake.image.accounts import add_accounts
 from ingot.bake.image.files import place_files, targets
 from ingot.bake.image.machine import install_programs, set_locale_and_time, set_services, set_tests
 from ingot.bake.image.seal import seal
-from ingot.bake.instance.blocks import BLOCK_SIZE
 from ingot.bake.instance.live_manifest import VOLATILE, lasting, live_manifest
 from ingot.bake.instance.system_packages import install, stop_upgrades
 from ingot.bake.layers.upper import run_step, short
@@ -29,6 +28,7 @@ from ingot.bake.runtime import mounts
 from ingot.bake.runtime.chroot import Chroot
 from ingot.bake.tree.inventory import BASELINE, base_baseline
 from ingot.bake.tree.tree import hash_files, scan
+from ingot.blocks import BLOCK_SIZE
 from ingot.errors import BakeError
 from ingot.progress import Progress
 

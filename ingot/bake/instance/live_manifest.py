@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ingot.bake.disk import DiskDigest
-from ingot.bake.instance.blocks import BLOCK_SIZE, written
 from ingot.bake.instance.system_packages import installed_rpms
 from ingot.bake.tree import inventory
 from ingot.bake.tree.manifest import contents_of, manifest_text
 from ingot.bake.tree.tree import Entry
+from ingot.blocks import BLOCK_SIZE, written
 
 # What cloud-init and the base's own tools change on each clone, besides what every clone may change.
 # fmt: off

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import os
 import threading
 import time
@@ -11,11 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import List, Optional, Sequence
 
-from ingot.bake.instance.blocks import BLOCK_SIZE, Digests
 from ingot.bake.instance.bootstrap import RefusedError, Service
+from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST, Digests
 from ingot.progress import Progress
 
-ZERO_DIGEST = hashlib.sha256(bytes(BLOCK_SIZE)).hexdigest()
 STREAMS = 16  # at 20 ms a block this is 800 blocks a second: below the quota of 1,000 for an account
 SETTLING = 120.0  # seconds; EBS direct may not know a new snapshot for a while: 56 s was seen
 PAUSE = 2.0

@@ -16,8 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Mapping
 
-from ingot.bake.runtime.locks import obtain
 from ingot.bake.tree.index import Index
+from ingot.locks import obtain
 from ingot.progress import Progress
 
 if TYPE_CHECKING:

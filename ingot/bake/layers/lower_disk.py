@@ -21,9 +21,9 @@ from ingot.bake.disk import DiskSpec, Layout, More, read_ext4, write_disk
 from ingot.bake.hygiene.lower import suspects
 from ingot.bake.layers.lower import Base
 from ingot.bake.runtime.chroot import HOSTNAME
-from ingot.bake.runtime.locks import obtain, try_locked
 from ingot.bake.tree.tree import Entry
 from ingot.errors import BakeError
+from ingot.locks import obtain, try_locked
 from ingot.progress import Progress
 
 # Each is as large as the content of the layer: one for each recipe and size that uses the layer, the oldest go.

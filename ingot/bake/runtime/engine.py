@@ -43,7 +43,7 @@ def bake(
     """Bake ``plan``; ``output`` then holds disk.raw and manifest.json (:func:`read_manifest`).
 
     ``sources`` is the recipe's directory, ``packages`` where its packages are (:mod:`ingot.bake.packages.cache`), which ``fetch`` brings when they
-    are needed, ``layers`` where lower layers are kept. ``hold``: descriptors of locks (:mod:`ingot.bake.runtime.locks`) that stay held until the worker has ended, even where this process is killed.
+    are needed, ``layers`` where lower layers are kept. ``hold``: descriptors of locks (:mod:`ingot.locks`) that stay held until the worker has ended, even where this process is killed.
     ``worker``: one that was started before. Its owner ends it.
     On failure ``output`` holds nothing of the bake, unless ``keep``: then ``output/root`` is the tree as the failure left it.
     Raises BakeError, StepError, MissingToolError, MissingRightError.

@@ -8,9 +8,9 @@ from typing import AbstractSet, Any, Dict, List, Mapping, NamedTuple, Sequence
 from ingot.bake.disk import DiskDigest
 from ingot.bake.tree import inventory
 from ingot.bake.tree.tree import Entry, Kind
+from ingot.blocks import BLOCK_SIZE
 
 FORMAT = 1
-BLOCK_SIZE = 512 * 1024  # of EBS snapshots
 UNITS = "/etc/systemd/system/"
 # The state of a package of which dpkg only remembers something: dpkg(1), "Package states".
 _GONE = (" config-files", " not-installed")

@@ -13,10 +13,10 @@ from ingot.aws.session import tags
 from ingot.aws.session.clients import Clients
 from ingot.aws.session.failures import AwsError, explain, hint_for
 from ingot.aws.verify.download import download_disk
-from ingot.bake.runtime.locks import locked
 from ingot.bake.runtime.rights import remove_tree
 from ingot.diff.sides.rebuild import rebuild_manifest
 from ingot.errors import InputError
+from ingot.locks import locked
 from ingot.progress import Progress
 from ingot.store import Store
 

@@ -12,17 +12,16 @@ from typing import Any
 
 from ingot.aws.publish.blocks import disk_size
 from ingot.bake.disk import DiskDigest, Ext4Reader, read_ext4
-from ingot.bake.disk.spec import root_digest
 from ingot.bake.tree.inventory import BASELINE, LIBRARY, READ, escape
-from ingot.bake.tree.manifest import BLOCK_SIZE, contents_of, manifest_text
+from ingot.bake.tree.manifest import contents_of, manifest_text
 from ingot.bake.tree.tree import Entry, encode
+from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, root_digest
 from ingot.diff.sides.side import joined
 from ingot.errors import InputError
 
 # The manifest's parts that no disk tells: what the gate let pass, and the kernel's command line, which is inside the boot image.
 NOT_REBUILT = ("hygiene", "boot")
 _ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
-_ZEROS = bytes(BLOCK_SIZE)
 
 
 def rebuild_manifest(disk: Path, what: str, architecture: str) -> dict[str, Any]:
@@ -103,7 +102,7 @@ def _digest(disk: Path) -> DiskDigest:
         while data := file.read(BLOCK_SIZE):
             blocks.append(
                 None
-                if data == _ZEROS[: len(data)]
+                if data == ZERO_BLOCK[: len(data)]
                 else hashlib.sha256(data.ljust(BLOCK_SIZE, b"\0")).hexdigest()
             )
     used = sum(block is not None for block in blocks) * BLOCK_SIZE

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ingot.errors import IngotError, InputError, Problem
+from ingot.files import write_atomically
 from ingot.recipe.lock.ami import AmiLock, stale
 from ingot.recipe.lock.archives import Archive, archives_of
 from ingot.recipe.lock.distribution import DPKG_ARCHITECTURE, Distribution, distribution_of
@@ -198,22 +196,9 @@ def lock_text(lock: Lock) -> str:
 def write_lock(recipe: Recipe, lock: Lock | AmiLock) -> None:
     """Write the lock beside the recipe, whole or not at all; raise IngotError when it cannot be written."""
     try:
-        _replace(recipe.own_lock_path, lock.text() if isinstance(lock, AmiLock) else lock_text(lock))
+        write_atomically(recipe.own_lock_path, lock.text() if isinstance(lock, AmiLock) else lock_text(lock))
     except OSError as error:
         raise IngotError(f"{shown(recipe.own_lock_path)} cannot be written: {error.strerror}") from error
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file by way of another one beside it, so that nobody sees half of it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    new = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        new.chmod(0o644)  # mkstemp makes it private; a lock is read by all
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def _stale(recipe: Recipe, distribution: Distribution, lock: Lock, command: str) -> list[Problem]:

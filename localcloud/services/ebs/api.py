@@ -12,8 +12,8 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
+from ingot.blocks import BLOCK_SIZE
 from localcloud.core.context import CloudContext
-from localcloud.services.ebs.blocks import BLOCK_SIZE
 from localcloud.services.ebs.errors import EbsError, full, invalid
 from localcloud.services.ebs.reading import Reader
 from localcloud.services.ebs.service import EbsService

@@ -9,8 +9,6 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
-BLOCK_SIZE = 524288  # bytes; the EBS direct APIs' only block size
-
 
 class BlockFiles:
     """The directory of block files."""

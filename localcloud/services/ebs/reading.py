@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from localcloud.services.ebs.blocks import BLOCK_SIZE
+from ingot.blocks import BLOCK_SIZE
 from localcloud.services.ebs.errors import invalid
 from localcloud.services.ebs.service import EbsService
 from localcloud.services.ebs.snapshot import Block

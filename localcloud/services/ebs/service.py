@@ -15,8 +15,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from ingot.blocks import BLOCK_SIZE
 from localcloud.services.ebs import records
-from localcloud.services.ebs.blocks import BLOCK_SIZE, BlockFiles
+from localcloud.services.ebs.blocks import BlockFiles
 from localcloud.services.ebs.errors import EbsError, invalid, not_found
 from localcloud.services.ebs.snapshot import GIB, Block, DirectSnapshot, StartRequest, utc_now
 

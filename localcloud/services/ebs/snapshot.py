@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from localcloud.services.ebs.blocks import BLOCK_SIZE
+from ingot.blocks import BLOCK_SIZE
 from localcloud.services.ebs.errors import invalid
 
 # CompleteSnapshot is asynchronous: AWS answers "pending" and the snapshot completes a while later. A client that

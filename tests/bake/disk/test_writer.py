@@ -9,8 +9,9 @@ import pytest
 
 from ingot.bake.disk import DiskSpec, gpt, uki, write_disk
 from ingot.bake.disk.image import Image
-from ingot.bake.disk.spec import MIB, SNAPSHOT_BLOCK, as_written
+from ingot.bake.disk.spec import MIB, as_written
 from ingot.bake.tree.tree import Entry, Kind
+from ingot.blocks import BLOCK_SIZE as SNAPSHOT_BLOCK
 from ingot.errors import BakeError, SizeError
 from ingot.process import run
 from ingot.recipe.schema.values import parse_size

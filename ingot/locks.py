@@ -1,4 +1,4 @@
-"""Locks between processes: one bakes, the others wait and find the result. They are the kernel's (flock(2)), so a dead process has none."""
+"""Locks between processes. They are the kernel's (flock(2)): a process that dies holds none."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Callable, Iterator
 
 @contextmanager
 def locked(file: Path, *, waiting: Callable[[], None], shared: bool = False) -> Iterator[int]:
-    """Hold the lock of ``file``, with ``shared`` beside others who share it; call ``waiting`` once when it has to be waited for.
+    """Hold the lock of ``file``, with ``shared`` beside others that share it; call ``waiting`` once before waiting for it.
 
-    Gives the descriptor that holds it: a process that inherits it goes on to hold the lock when this one dies.
+    Gives the descriptor that holds it: a process that inherits it keeps holding the lock when this one dies.
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     handle = _open(file)
@@ -34,7 +34,7 @@ def locked(file: Path, *, waiting: Callable[[], None], shared: bool = False) -> 
 
 @contextmanager
 def try_locked(file: Path) -> Iterator[bool]:
-    """Hold the lock of ``file`` if nobody else does; give whether it is held now."""
+    """Hold the lock of ``file`` if nobody else does; give whether this process holds it now."""
     handle = _open(file)
     try:
         try:
@@ -48,16 +48,16 @@ def try_locked(file: Path) -> Iterator[bool]:
 
 
 def obtain(thing: Path, make: Callable[[], None], *, use: ExitStack, waiting: Callable[[], None]) -> None:
-    """See that ``thing`` is there, made by ``make`` if it is not; until ``use`` ends, nobody removes it.
+    """Make ``thing`` by calling ``make`` unless it exists; nobody removes it until ``use`` ends.
 
-    Its lock is ``thing`` with the suffix ``.lock``: those who use it share it, who makes or removes it has it alone.
+    Its lock is ``thing`` with the suffix ``.lock``: users share it, whoever makes or removes ``thing`` holds it alone.
     """
     lock = thing.with_name(f"{thing.name}.lock")
     while True:
         with ExitStack() as attempt:
             attempt.enter_context(locked(lock, waiting=waiting, shared=True))
             if thing.exists():
-                os.utime(thing)  # for the collection of garbage: when it was used last
+                os.utime(thing)  # garbage collection goes by the time of the last use
                 use.enter_context(attempt.pop_all())
                 return
         with locked(lock, waiting=waiting):
@@ -86,7 +86,7 @@ def _open(file: Path) -> int:
 
 
 def _is_there(file: Path, handle: int) -> bool:
-    """Tell whether an open file still has its name."""
+    """Tell whether an open file still has its name: its last owner may have deleted it between our open and our lock."""
     try:
         return os.path.samestat(file.stat(), os.fstat(handle))
     except FileNotFoundError:

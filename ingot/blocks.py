@@ -1,0 +1,59 @@
+"""The blocks of an EBS snapshot, and their digests: the unit in which disks are baked, published, compared and read back."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Iterable, List, Optional, Sequence
+
+# Bytes. EBS direct has no other: https://docs.aws.amazon.com/ebs/latest/userguide/ebs-accessing-snapshot.html
+BLOCK_SIZE = 512 * 1024
+ZERO_BLOCK = bytes(BLOCK_SIZE)
+ZERO_DIGEST = hashlib.sha256(ZERO_BLOCK).hexdigest()
+
+Digests = Sequence[
+    Optional[str]
+]  # the SHA-256 (hex) of each block of a disk in order, None for a block of zeros
+
+
+def block_count(size: int) -> int:
+    """Return how many blocks a disk of ``size`` bytes has; the last one may be partly used."""
+    return -(-size // BLOCK_SIZE)
+
+
+def linear_digest(digests: Iterable[str]) -> bytes:
+    """Return the SHA-256 over raw digests in the order given: EBS's LINEAR checksum aggregation."""
+    aggregate = hashlib.sha256()
+    for digest in digests:
+        aggregate.update(bytes.fromhex(digest))
+    return aggregate.digest()
+
+
+def root_digest(digests: Digests) -> str:
+    """Return the digest of a disk: the SHA-256 (hex) over the raw digests of all its blocks, zero blocks included."""
+    return linear_digest(digest or ZERO_DIGEST for digest in digests).hex()
+
+
+def written(digests: Digests) -> List[int]:
+    """Return the indexes of the blocks that are not all zeros."""
+    return [index for index, digest in enumerate(digests) if digest is not None]
+
+
+def changed(digests: Digests, before: Digests) -> List[int]:
+    """Return the indexes of the blocks that differ from ``before``, newly zeroed ones included.
+
+    Blocks beyond the end of ``before`` count as zeros there: the volume has the same size and they were never written.
+    """
+    old = [*before, *[None] * max(0, len(digests) - len(before))]
+    differing = [index for index, digest in enumerate(digests) if digest != old[index]]
+    return differing + [index for index in range(len(digests), len(before)) if before[index] is not None]
+
+
+def to_send(digests: Digests, parent: Optional[Digests], *, encrypted: bool) -> List[int]:
+    """Return the indexes of the blocks that a snapshot must be given.
+
+    A block that a child snapshot omits is its parent's.
+    A block that an encrypted snapshot without a parent omits reads back as random data.
+    """
+    if parent is not None:
+        return changed(digests, parent)
+    return list(range(len(digests))) if encrypted else written(digests)

@@ -1,0 +1,59 @@
+"""The blocks of a snapshot: digests, and which of them a snapshot must be given."""
+
+import hashlib
+
+import pytest
+
+from ingot.blocks import (
+    BLOCK_SIZE,
+    ZERO_BLOCK,
+    ZERO_DIGEST,
+    block_count,
+    changed,
+    linear_digest,
+    root_digest,
+    to_send,
+    written,
+)
+
+A, B = (hashlib.sha256(data).hexdigest() for data in (b"a", b"b"))
+
+
+def test_a_zero_block_is_one_block_of_zeros():
+    assert BLOCK_SIZE == 524288
+    assert hashlib.sha256(bytes(524288)).hexdigest() == ZERO_DIGEST
+    assert bytes(524288) == ZERO_BLOCK
+
+
+@pytest.mark.parametrize(
+    ("size", "count"), [(0, 0), (1, 1), (BLOCK_SIZE, 1), (BLOCK_SIZE + 1, 2), (2 * BLOCK_SIZE, 2)]
+)
+def test_the_last_block_may_be_partly_used(size, count):
+    assert block_count(size) == count
+
+
+def test_the_linear_digest_depends_on_the_order():
+    assert linear_digest([A, B]) == hashlib.sha256(bytes.fromhex(A + B)).digest()
+    assert linear_digest([B, A]) != linear_digest([A, B])
+
+
+def test_the_root_digest_counts_zero_blocks():
+    assert root_digest([A, None, B]) == linear_digest([A, ZERO_DIGEST, B]).hex()
+
+
+def test_changed_includes_what_became_zeros_and_what_the_other_has_beyond():
+    assert changed([A, None, None, B], [A, B]) == [1, 3]
+    assert changed([A], [A, None, B]) == [2]
+
+
+def test_a_snapshot_without_a_parent_is_given_what_is_not_zeros():
+    assert to_send([A, None, B], None, encrypted=False) == written([A, None, B]) == [0, 2]
+
+
+def test_an_encrypted_snapshot_without_a_parent_is_given_zeros_too():
+    assert to_send([A, None, B], None, encrypted=True) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_child_is_given_what_differs_from_its_parent(encrypted):
+    assert to_send([A, None, B], [A, B, B], encrypted=encrypted) == [1]
