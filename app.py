@@ -6,10 +6,9 @@ import aws_cdk as cdk
 
 from ingot.errors import IngotError
 from stacks.builder_stack import BuilderStack
-from stacks.config import Config
 from stacks.fleet_stack import FleetStack
-from stacks.recipe import load
 from stacks.review_stack import ReviewStack
+from stacks.settings.config import BUILDER_STACK, FLEET_STACK, REVIEW_STACK, Config
 
 
 def main() -> None:
@@ -17,11 +16,11 @@ def main() -> None:
     app = cdk.App(analytics_reporting=False)
     context = app.node.get_all_context()
     config = Config.read(context)
-    recipe = load(config)
-    builder = BuilderStack(app, "IngotBuilder", config=config, architecture=recipe.architecture)
-    FleetStack(app, config.stack_name("IngotFleet"), config=config, recipe=recipe, builder=builder.builder)
+    recipe = config.load_recipe()
+    shared = BuilderStack(app, BUILDER_STACK, config=config, architecture=recipe.architecture)
+    FleetStack(app, config.stack_name(FLEET_STACK), config=config, recipe=recipe, builder=shared.builder)
     if context.get("github") is not None:
-        ReviewStack(app, "IngotReview", config=config, context=context, builder=builder.builder)
+        ReviewStack(app, REVIEW_STACK, config=config, context=context, builder=shared.builder)
     app.synth()
 
 

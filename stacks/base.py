@@ -6,7 +6,7 @@ import jsii
 from aws_cdk import Environment, Fn, Stack
 from constructs import Construct
 
-from stacks.config import Config
+from stacks.settings.config import Config
 
 
 class IngotStack(Stack):

@@ -8,7 +8,7 @@ from ingot.constructs import Builder, add_builder_outputs
 from ingot.constructs.instance_types import BUILDER_DEFAULT, Architecture, chosen_types
 from ingot.constructs.outputs import BUILDER_IMAGES
 from stacks.base import IngotStack
-from stacks.config import Config
+from stacks.settings.config import Config
 
 
 class BuilderStack(IngotStack):

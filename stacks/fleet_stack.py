@@ -19,7 +19,7 @@ from ingot.constructs import (
 )
 from ingot.recipe.schema.model import Recipe
 from stacks.base import IngotStack
-from stacks.config import Config
+from stacks.settings.config import Config
 
 
 class FleetStack(IngotStack):

@@ -1,4 +1,7 @@
-"""The stack for continuous integration: the roles that GitHub Actions takes. Made where a repository is named: ``-c github=OWNER/NAME``."""
+"""The stack for continuous integration: the roles that GitHub Actions takes.
+
+Made where a repository is named: ``-c github=OWNER/NAME``.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from constructs import Construct
 from ingot.constructs import Builder, ReviewRoles
 from ingot.errors import InputError
 from stacks.base import IngotStack
-from stacks.config import Config
+from stacks.settings.config import STACKS, Config
 
 KEYS = ("github", "github_branch", "github_provider")
 
@@ -34,9 +37,10 @@ class ReviewStack(IngotStack):
                 self,
                 "Roles",
                 repository=str(given["github"]),
+                stacks=[STACKS],
                 branch=str(given.get("github_branch", "main")),
                 provider_arn=str(given["github_provider"]) if "github_provider" in given else None,
-                # A base AMI is baked by a builder instance in any case, so the setting `builder` makes no difference here.
+                # Whatever the setting `builder` says: a base AMI is baked by a builder instance in any case.
                 builder=builder,
             )
         except InputError as error:

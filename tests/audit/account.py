@@ -20,9 +20,10 @@ REGION = "us-east-1"
 
 
 def document(name: str, **words: str) -> dict[str, Any]:
-    """A policy of the docs, for the local cloud's account; ``words`` are put in the places of others."""
-    text = (POLICIES / f"{name}.json").read_text().replace("ACCOUNT", ACCOUNT)
-    for word, value in words.items():
+    """A policy of the docs, for the local cloud's account and the app's stacks; ``words`` are what else is filled in."""
+    text = (POLICIES / f"{name}.json").read_text()
+    known = {"ACCOUNT": ACCOUNT, "STACKS": "Ingot*", "BUILDER_STACK": "IngotBuilder"}
+    for word, value in {**known, **words}.items():
         text = text.replace(word, value)
     return json.loads(text)
 

@@ -76,7 +76,7 @@ def builder_stack(account, tmp_path_factory):
     from aws_cdk import App
 
     from stacks.builder_stack import BuilderStack
-    from stacks.config import Config
+    from stacks.settings.config import Config
 
     flags = json.loads((ROOT / "cdk.json").read_text())["context"]
     app = App(analytics_reporting=False, context=flags, outdir=str(tmp_path_factory.mktemp("out")))

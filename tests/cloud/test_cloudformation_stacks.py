@@ -11,9 +11,8 @@ from aws_cdk import App
 from ingot.process import run
 from ingot.recipe.digest import recipe_digest
 from stacks.builder_stack import BuilderStack
-from stacks.config import Config
 from stacks.fleet_stack import FleetStack
-from stacks.recipe import load
+from stacks.settings.config import Config
 from tests.constructs.recipes import write_recipe
 from tests.stacks.everything import EVERYTHING
 
@@ -37,7 +36,7 @@ def templates(local_cloud: LocalCloud, tmp_path: Path, monkeypatch: pytest.Monke
     def make(motd: str = "hello", **context: Any) -> dict[str, str]:
         write_recipe(tmp_path, motd=motd)
         config = Config.read({**EMPTY, **context}, environment={})
-        recipe = load(config)
+        recipe = config.load_recipe()
         name = f"/ingot/web/{recipe_digest(recipe)}"
         if not ssm.get_parameters(Names=[name])["Parameters"]:
             ssm.put_parameter(

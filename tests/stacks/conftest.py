@@ -5,9 +5,8 @@ import pytest
 from aws_cdk import App
 
 from stacks.builder_stack import BuilderStack
-from stacks.config import Config
 from stacks.fleet_stack import FleetStack
-from stacks.recipe import load
+from stacks.settings.config import Config
 from tests import ROOT
 from tests.constructs.recipes import write_recipe
 
@@ -28,7 +27,7 @@ def make_app(project):
         flags = json.loads((ROOT / "cdk.json").read_text())["context"]
         app = App(analytics_reporting=False, context=flags)
         config = Config.read(context, environment={})
-        recipe = load(config)
+        recipe = config.load_recipe()
         builder = BuilderStack(app, "IngotBuilder", config=config, architecture=recipe.architecture)
         FleetStack(
             app, config.stack_name("IngotFleet"), config=config, recipe=recipe, builder=builder.builder

@@ -3,8 +3,8 @@
 from aws_cdk import App
 
 from stacks.builder_stack import BuilderStack
-from stacks.config import Config
 from stacks.review_stack import ReviewStack
+from stacks.settings.config import Config
 
 CERTIFICATE = "arn:aws:acm:eu-central-1:111122223333:certificate/12345678-90ab-cdef-1234-567890abcdef"
 TOPIC = "arn:aws:sns:eu-central-1:111122223333:on-call"

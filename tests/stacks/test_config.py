@@ -6,7 +6,7 @@ from aws_cdk.assertions import Template
 
 from ingot.errors import InputError
 from stacks.builder_stack import BuilderStack
-from stacks.config import Config
+from stacks.settings.config import Config
 
 
 def read(environment=None, **context):

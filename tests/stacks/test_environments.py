@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from ingot.errors import InputError
-from stacks.config import Config
-from stacks.environments import read_environments
-from stacks.settings import Settings
+from stacks.settings.config import Config
+from stacks.settings.environments import read_environments
+from stacks.settings.keys import Settings
 from tests import ROOT
 
 FILE = """\

@@ -1,12 +1,13 @@
 """What the roles of continuous integration may do.
 
-``ingot/policies/`` holds the policies of docs/aws.md, which are tested action by action; here they get the stack's own account and partition.
+``ingot/policies/`` holds the policies of docs/aws.md, which are tested action by action. Their words in capitals stand
+for what each app has of its own; here the app's stacks fill them in.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -14,25 +15,32 @@ from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from ingot.constructs.builder.builder import Builder
+
 # The name that `cdk bootstrap` puts into everything that it makes, unless told otherwise.
 QUALIFIER = "hnb659fds"
-
-
-# The stacks that the documented policies speak of.
-STACKS = "stack/Ingot*/*"
+# How a policy speaks of the app's stacks.
+STACKS = "stack/STACKS/*"
 
 
 def policy(
-    scope: Construct, name: str, stacks: Sequence[str], words: Mapping[str, str] | None = None
+    scope: Construct, name: str, stacks: Sequence[str], builder: Builder | None = None
 ) -> iam.PolicyDocument:
     """Return the policy ``name`` of ingot/policies for the account of the stack around ``scope``.
 
-    ``stacks``: the names of the app's stacks, ``*`` for any rest of a name. ``words``: what stands in the places of others.
+    :param stacks: the names of the app's stacks, each perhaps with a ``*`` for the rest of a name
+    :param builder: the builder that the policy speaks of, if it speaks of one
     """
     stack = Stack.of(scope)
     text = (files("ingot") / "policies" / f"{name}.json").read_text(encoding="utf-8")
-    text = text.replace("arn:aws:", f"arn:{stack.partition}:").replace(":ACCOUNT:", f":{stack.account}:")
-    for word, value in (words or {}).items():
+    words = {"arn:aws:": f"arn:{stack.partition}:", ":ACCOUNT:": f":{stack.account}:"}
+    if builder is not None:
+        words |= {
+            "BUILDER_STACK": Stack.of(builder).stack_name,
+            "BUILDER_TEMPLATE": str(builder.launch_template.launch_template_id),
+            "BUNDLE_BUCKET": builder.bundles.bucket_name,
+        }
+    for word, value in words.items():
         text = text.replace(word, value)
     content: dict[str, Any] = json.loads(text)
     for statement in content["Statement"]:

@@ -1,4 +1,7 @@
-"""The roles that GitHub Actions takes without any stored secret: one for pull requests, which may not deploy, and one for the trunk."""
+"""The roles that GitHub Actions takes without any stored secret.
+
+One is for pull requests, which may not deploy, the other for the branch that deploys.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,9 @@ STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}\*?")
 class ReviewRoles(Construct):
     """GitHub's identity provider, and the two roles of one repository.
 
-    The subject of GitHub's token tells them apart (GitHub Docs, "OpenID Connect reference"): ``repo:OWNER/NAME:pull_request`` reads,
-    ``repo:OWNER/NAME:ref:refs/heads/BRANCH`` deploys. A pull request from a fork gets no token at all.
+    The subject of GitHub's token tells them apart (GitHub Docs, "OpenID Connect reference"):
+    ``repo:OWNER/NAME:pull_request`` reads, ``repo:OWNER/NAME:ref:refs/heads/BRANCH`` deploys. A pull request from a
+    fork gets no token at all.
     """
 
     def __init__(
@@ -36,18 +40,20 @@ class ReviewRoles(Construct):
         id_: str,
         *,
         repository: str,
+        stacks: Sequence[str],
         branch: str = "main",
         provider_arn: str | None = None,
         builder: Builder | None = None,
-        stacks: Sequence[str] = ("Ingot*",),
     ) -> None:
         """Create the roles.
 
         :param repository: OWNER/NAME on GitHub
-        :param branch: the branch whose workflows deploy
-        :param provider_arn: GitHub's identity provider, where the account has it already: there can be but one. Default: it is made here
-        :param builder: where builder instances bake; the deploying role may launch and follow them. Default: images are baked on the runner
         :param stacks: the names of the app's stacks, each perhaps with a ``*`` at its end
+        :param branch: the branch whose workflows deploy
+        :param provider_arn: GitHub's identity provider, where the account has it already: there can be but one.
+            Default: it is made here
+        :param builder: where builder instances bake; the deploying role may launch and follow them.
+            Default: images are baked on the runner
         :raises InputError: a repository, branch, ARN or name that is none
         """
         super().__init__(scope, id_)
@@ -68,19 +74,12 @@ class ReviewRoles(Construct):
             {
                 **looking,
                 "Publish": policy(self, "publish", stacks),
-                **({} if builder is None else {"Build": self._building(builder, stacks)}),
+                **({} if builder is None else {"Build": policy(self, "build", stacks, builder)}),
                 "Deploy": bootstrap_roles(self),
             },
             # A bake on a builder instance may take two; what fails after it is cleaned up with the same credentials.
             hours=4,
         )
-
-    def _building(self, builder: Builder, stacks: Sequence[str]) -> iam.PolicyDocument:
-        words = {
-            "BUILDER_TEMPLATE": str(builder.launch_template.launch_template_id),
-            "BUNDLE_BUCKET": builder.bundles.bucket_name,
-        }
-        return policy(self, "build", stacks, words)
 
     def _provider(self) -> str:
         # CloudFormation's own resource: the CDK's older construct needs a Lambda function for it.
@@ -102,8 +101,8 @@ class ReviewRoles(Construct):
         departs(
             role,
             "AwsSolutions-IAM5",
-            "ids of snapshots, AMIs and stacks are AWS's choice: conditions on the ingot:recipe tag and names narrow them; Describe calls take "
-            "no resource.",
+            "ids of snapshots, AMIs and stacks are AWS's choice: conditions on the ingot:recipe tag and names narrow them; "
+            "Describe calls take no resource.",
         )
         return role
 

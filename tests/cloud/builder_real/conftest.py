@@ -23,7 +23,7 @@ from ingot.process import run
 from ingot.recipe.load import load_recipe
 from ingot.recipe.plan import compile_plan
 from stacks.builder_stack import BuilderStack
-from stacks.config import Config
+from stacks.settings.config import Config
 from tests.baked import ROOT, WEB
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
-from stacks import readers
+from stacks.settings import readers
 
 RecipeName = Annotated[str, BeforeValidator(readers.text(r"[a-z][a-z0-9-]{0,39}", "a recipe's name"))]
 Place = Annotated[

@@ -13,8 +13,8 @@ from pydantic_core import PydanticCustomError
 from ingot.errors import InputError, Problem
 from ingot.recipe.syntax.document import At, Document, read_document
 from ingot.recipe.syntax.explain import close_to, problems_of
-from stacks import readers
-from stacks.settings import Settings
+from stacks.settings import readers
+from stacks.settings.keys import Settings
 
 ENVIRONMENTS_FILE = Path("environments.yaml")
 NAME = readers.text(

@@ -1,4 +1,7 @@
-"""One deployment's settings: of the CDK context, then of the environment, then of the file's defaults, then of the program."""
+"""One deployment's settings.
+
+In this order: the CDK context's, the environment's, the file's defaults, the program's.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,24 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ingot.constructs.image.golden_image import RECIPES
 from ingot.errors import InputError, Problem
+from ingot.recipe.load import environments, find_recipe, load_recipe
+from ingot.recipe.schema.model import Recipe
 from ingot.recipe.syntax.explain import close_to
-from stacks.environments import ENVIRONMENTS_FILE, Environments, read_environments
-from stacks.settings import Settings
+from stacks.settings.environments import ENVIRONMENTS_FILE, Environments, read_environments
+from stacks.settings.keys import Settings
 
-# Settings of the builder's stack, which environments of one account and region share: an image is baked once for all of them.
+# The names of the app's stacks; a fleet's has its environment's name behind it.
+BUILDER_STACK, FLEET_STACK, REVIEW_STACK = "IngotBuilder", "IngotFleet", "IngotReview"
+# What all of them begin with: the roles of continuous integration may deploy these stacks.
+STACKS = "Ingot*"
+# Settings of the builder's stack, which environments of one account and region share: an image is baked once for all.
 SHARED = ("builder", "builder_image", "builder_instance_type", "builder_vpc_cidr", "test_instance_type")
-HINT = "docs/environments.md lists the keys; set them in environments.yaml, with -c KEY=VALUE, or in cdk.json under context"
+HINT = (
+    "docs/environments.md lists the keys; set them in environments.yaml, with -c KEY=VALUE, "
+    "or in cdk.json under context"
+)
 
 
 class Config(Settings):
@@ -28,6 +41,15 @@ class Config(Settings):
     def stack_name(self, name: str) -> str:
         """Return a stack's name in this environment."""
         return name if self.env is None else f"{name}-{self.env}"
+
+    def load_recipe(self) -> Recipe:
+        """Return the recipe; raise InputError when it has problems, or environments but not this one.
+
+        A recipe without environments is the same image in all of them.
+        """
+        path = find_recipe(RECIPES, self.recipe)
+        differs = self.env is not None and any(environments(path))
+        return load_recipe(path, self.env if differs else None)
 
     @classmethod
     def read(
@@ -43,7 +65,7 @@ class Config(Settings):
         :param file: where environments are
         :raises InputError: every problem of the file and of the context
         """
-        environments = read_environments(file)
+        known = read_environments(file)
         name = context.get("env")
         if name is not None and not isinstance(name, str):
             raise InputError(f"context key env: found {name!r}, expected the name of an environment")
@@ -54,9 +76,9 @@ class Config(Settings):
                 "\n".join(problems),
                 hint="the CDK CLI says them in CDK_DEFAULT_ACCOUNT and CDK_DEFAULT_REGION",
             )
-        config = cls(env=name, **{**caller, **environments.of(name), **given})
-        _check_file(environments)
-        _check(config, environments, given)
+        config = cls(env=name, **{**caller, **known.of(name), **given})
+        _check_file(known)
+        _check(config, known, given)
         return config
 
 
@@ -98,7 +120,7 @@ def _check_file(environments: Environments) -> None:
 
 
 def _builders_that_differ(environments: Environments) -> list[Problem]:
-    """Return a problem for each setting of the one builder that two environments of an account and region want to differ."""
+    """Return a problem for each setting of the builder in which two environments of an account and region differ."""
     first: dict[tuple[str | None, str | None], tuple[str, Settings]] = {}
     problems = []
     for name in environments.named:
@@ -110,7 +132,7 @@ def _builders_that_differ(environments: Environments) -> list[Problem]:
                 continue
             found, expected = (
                 f"{key} {_shown(wanted)}",
-                f"{_shown(there)}, as {other} has it: they share the stack IngotBuilder",
+                f"{_shown(there)}, as {other} has it: they share the stack {BUILDER_STACK}",
             )
             hint = "set it under defaults, or give the environments an account or region of their own"
             problem = environments.problem(name, (key,), found, expected, hint)
