@@ -7,6 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 GROUND = {
+    "assembly",
     "blocks",
     "cloud_record",
     "deb822",

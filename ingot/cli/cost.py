@@ -25,6 +25,7 @@ def cost(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Sum up what the synthesized stacks cost a month while they stand there, and what publishing an image costs."""
+    from ingot.assembly import read_assembly
     from ingot.plan.cost import known_prices, monthly, once
 
     prices = known_prices()
@@ -33,10 +34,14 @@ def cost(
         if not value.replace(".", "", 1).isdigit():
             raise InputError(f"--price {pair}: expected TYPE=USD an hour, such as m7i.large=0.1008")
         prices["instance"][kind] = float(value)
-    files = sorted(assembly.glob("*.template.json"))
+    # Not the templates of stacks alone: nested stacks have templates of their own, which no artifact names.
+    directories = (
+        read_assembly(assembly).directories if (assembly / "manifest.json").is_file() else (assembly,)
+    )
+    files = [file for directory in directories for file in sorted(directory.glob("*.template.json"))]
     if not files:
         raise InputError(f"there is no template in {assembly}", hint="run: cdk synth")
-    items = monthly({file.name: json.loads(file.read_text(encoding="utf-8")) for file in files}, prices)
+    items = monthly({str(file): json.loads(file.read_text(encoding="utf-8")) for file in files}, prices)
     total = round(sum(item.usd for item in items), 2)
     publishing = once(prices)
     if as_json:

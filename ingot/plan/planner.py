@@ -11,10 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+from ingot.assembly import Stack, read_assembly
 from ingot.errors import IngotError, InputError
 from ingot.forge.git import Base, Repository
 from ingot.plan.images import ImagePlan, Images, unused
-from ingot.plan.infrastructure.assembly import Stack, read_stacks
 from ingot.plan.infrastructure.cdk import AT_ONCE, Cache, Cdk
 from ingot.plan.infrastructure.fold import images as images_of
 from ingot.plan.infrastructure.stacks import StackPlan, compare_stacks
@@ -115,11 +115,11 @@ class Planner:
             images = [
                 self._image(change, trees[change.environment], notes) for change in recipes if change.after
             ]
-            after: dict[str | None, dict[str, Stack]] = {}
+            after: dict[str | None, Mapping[str, Stack]] = {}
             stacks: list[StackPlan] = []
             for name in self.environments:
                 pending[name][0].result()
-                after[name] = read_stacks(self._assembly(work, name))
+                after[name] = read_assembly(self._assembly(work, name)).stacks
                 stacks += self._stacks(pending[name][1], after[name], work, name, notes)
             used = {name: images_of([s.template for s in found.values()]) for name, found in after.items()}
             images = [image if image.after in used[image.environment] else unused(image) for image in images]
@@ -226,7 +226,7 @@ class Planner:
                 notes.append(
                     f"the base revision has no {what}: every stack{' of it' if environment else ''} is new"
                 )
-            before = {} if base is None else read_stacks(base)
+            before = {} if base is None else dict(read_assembly(base).stacks)
         self.progress("comparing the stacks")
         return compare_stacks(self.cdk, before, after, self._assembly(work, environment), environment)
 

@@ -89,11 +89,14 @@ def write_assembly(directory: Path) -> None:
     (directory / "IngotBuilder.assets.json").write_text(json.dumps({"files": {}}))
     artifacts = {}
     for name in ("IngotBuilder", "IngotFleet"):
-        version = {"bootstrapStackVersionSsmParameter": "/cdk-bootstrap/hnb659fds/version"}
+        (directory / f"{name}.template.json").write_text(json.dumps({"Resources": {}}))
         artifacts[name] = {
             "type": "aws:cloudformation:stack",
             "environment": "aws://unknown-account/unknown-region",
-            "properties": version,
+            "properties": {
+                "templateFile": f"{name}.template.json",
+                "bootstrapStackVersionSsmParameter": "/cdk-bootstrap/hnb659fds/version",
+            },
         }
         artifacts[f"{name}.assets"] = {
             "type": "cdk:asset-manifest",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from ingot.assembly import Stack
 from ingot.aws.session.failures import code_of
-from ingot.plan.infrastructure.assembly import Stack
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
@@ -20,7 +20,7 @@ def deployed_stacks(clients: Clients, stacks: Mapping[str, Stack]) -> dict[str, 
     """Return those of ``stacks`` that are deployed, each with the template that it was deployed with, in the caller's region."""
     found = {}
     for name, stack in stacks.items():
-        template = _template(clients, name)
+        template = _template(clients, stack.name)
         if template is not None:
             found[name] = replace(stack, template=template, assets={})
     return found

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ingot.plan.infrastructure.assembly import Stack
+from ingot.assembly import Stack
 from ingot.plan.infrastructure.cdk import AT_ONCE, Cdk
 from ingot.plan.infrastructure.fold import Folded, fold
 
