@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import importlib
-import re
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -100,7 +99,6 @@ class LazyGroup(TyperGroup):
         )
 
 
-_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
 cli = typer.Typer(cls=LazyGroup, name="ingot", add_completion=False, pretty_exceptions_enable=False)
@@ -163,11 +161,9 @@ def _fault(error: OSError) -> IngotError:
 
 
 def _fail(error: IngotError) -> NoReturn:
-    from ingot.report.escape import plain
+    from ingot.cli.reporting import printable
 
-    # Names of files come from whoever wrote the recipe, and output from programs: neither may move a terminal's cursor.
-    lines = (plain(_COLOR.sub("", line)) for line in str(error).split("\n"))
-    print("" if error.exit_code == 2 else "ingot: ", "\n".join(lines), sep="", file=sys.stderr)
+    print("" if error.exit_code == 2 else "ingot: ", printable(str(error)), sep="", file=sys.stderr)
     sys.exit(error.exit_code)
 
 

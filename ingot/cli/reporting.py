@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TextIO
 
 from ingot.progress import timed
+
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def printable(text: str) -> str:
+    """Return text that cannot move a terminal's cursor.
+
+    Names of files come from whoever wrote the recipe, and output from programs.
+    """
+    from ingot.report.escape import plain
+
+    return "\n".join(plain(_COLOR.sub("", line)) for line in text.split("\n"))
 
 
 class Reporter:

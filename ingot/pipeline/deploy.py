@@ -15,7 +15,7 @@ from ingot.pipeline.assembly import Assembly, GoldenAsset, read_assembly
 from ingot.pipeline.names import BUILDER_STACK
 from ingot.pipeline.ongoing import InterruptedDeploymentError, alone, wait_settled
 from ingot.pipeline.publish import load_target, options_of_asset, publish_recipe
-from ingot.plan.infrastructure.cdk import Cdk
+from ingot.plan.infrastructure.cdk import Cdk, check_context
 from ingot.progress import Progress, timed
 
 if TYPE_CHECKING:
@@ -151,13 +151,6 @@ def _synthesize(project: Path, context: tuple[str, ...], progress: Progress) -> 
     progress("checking recipes, synthesizing the stacks")
     Cdk.of(project).synthesize(project, ASSEMBLY, context)
     return read_assembly(ASSEMBLY)
-
-
-def check_context(context: tuple[str, ...]) -> None:
-    """Raise InputError for a word of the CDK's context that is not KEY=VALUE."""
-    for pair in context:
-        if "=" not in pair:
-            raise InputError(f"--context {pair}: found no '=', expected KEY=VALUE")
 
 
 def _chosen(assembly: Assembly, stacks: tuple[str, ...] | None) -> tuple[str, ...]:

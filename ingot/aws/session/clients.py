@@ -112,6 +112,11 @@ class Clients:
         return self._session.client("elbv2", config=CONTROL, endpoint_url=self._endpoint_url)
 
 
+def has_credentials() -> bool:
+    """Whether boto3 finds credentials: of the environment, of a profile, or of the instance that this is."""
+    return boto3.Session().get_credentials() is not None
+
+
 def connect(*, region: str | None = None, endpoint_url: str | None = None) -> Clients:
     """Return the clients of ``region`` (default: AWS_REGION, else AWS_DEFAULT_REGION, else the profile's).
 

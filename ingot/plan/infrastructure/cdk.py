@@ -63,6 +63,13 @@ def _find(environ: Mapping[str, str]) -> str:
     return program
 
 
+def check_context(context: Sequence[str]) -> None:
+    """Raise InputError for a word of the CDK's context that is not KEY=VALUE."""
+    for pair in context:
+        if "=" not in pair:
+            raise InputError(f"--context {pair}: found no '=', expected KEY=VALUE")
+
+
 @dataclass(frozen=True)
 class Cdk:
     """The CDK CLI of a project. ``environ`` is what it runs in, ``project`` the directory with cdk.json and node_modules."""

@@ -5,7 +5,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ingot.cli import boot
+from ingot.pipeline import boot
 from tests.served import serving
 
 
@@ -55,7 +55,7 @@ def test_each_test_is_tried_and_a_wrong_answer_that_stays_counts(monkeypatch):
     with serving() as start:
         start(server)
         machine = Machine(server.server_port)
-        found = list(boot._outside(tests, machine, time.monotonic() + 300, said.append))
+        found = list(boot.answers_outside(tests, machine, time.monotonic() + 300, said.append))
     assert found == [
         ("health", None),
         ("slow", None),
@@ -70,7 +70,7 @@ def test_silence_is_waited_for_until_the_end(monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), App)
     server.server_close()  # nobody listens there
     begun = time.monotonic()
-    [(name, problem)] = boot._outside(
+    [(name, problem)] = boot.answers_outside(
         [{"name": "words", "http": {}}],
         Machine(server.server_port),
         begun + 1,

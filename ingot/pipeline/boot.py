@@ -1,0 +1,269 @@
+"""Booting an image alone in QEMU and running its recipe's tests against it, with a record that reports draw."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from ingot import paths
+from ingot.aws.builder.console import TEST, last_line, tail
+from ingot.errors import InputError, VerificationError
+from ingot.machines.alone import booted_alone
+from ingot.machines.machine import Machine
+from ingot.machines.qemu import CONSOLE, require_tools
+from ingot.progress import Progress
+from ingot.recipe.load import find_recipe, load_recipe
+from ingot.store import Image, Store
+
+# Seconds from power-on: a clone answers after about 20 under TCG on an idle machine, its own tests follow.
+ANSWER_LIMIT = 300.0
+# Seconds for which a wrong answer stays the same until it counts; as in the image: ingot/bake/image/rootfs/tests.pl.
+STEADY = 60.0
+SAY_EVERY = 15.0
+POLL = 0.5
+# Seconds between two looks at the console: how exact the times of its lines are.
+LOOK = 0.2
+DIGEST = re.compile(r"[0-9a-f]{64}")
+# The machine is on loopback: a proxy that the environment names has no way to it.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one test of a recipe ended: ``problem`` is None when it passed. ``where``: outside or inside."""
+
+    name: str
+    problem: str | None
+    where: str
+    at: float
+    """Seconds since power-on."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it passed."""
+        return self.problem is None
+
+    def __str__(self) -> str:
+        name = f"{self.name} (from outside)" if self.where == "outside" else self.name
+        return f"ok      {name}" if self.problem is None else f"FAILED  {name}: {self.problem}"
+
+
+class BootRecord:
+    """Watches a machine from its power-on: when each line of its console came, and when each test ended.
+
+    Use it as a context manager. Times are seconds since it was entered.
+    """
+
+    def __init__(self, image: Image, machine: Machine) -> None:
+        self.image = image
+        self.machine = machine
+        self.tests: list[Outcome] = []
+        self.lines: list[tuple[float, str]] = []
+        self._rest = b""
+        self._read = 0
+        self._start = time.monotonic()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> BootRecord:
+        self._start = time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        ended = False
+        while not ended:
+            ended = self._over.wait(LOOK)
+            self._look()
+
+    def _look(self) -> None:
+        try:
+            with (self.machine.directory / CONSOLE).open("rb") as file:
+                file.seek(self._read)
+                new = file.read()
+        except FileNotFoundError:  # it has said nothing yet
+            return
+        self._read += len(new)
+        *whole, self._rest = (self._rest + new).split(b"\n")
+        at = self._now()
+        self.lines += [(at, line.decode(errors="replace").rstrip("\r")) for line in whole]
+
+    def _now(self) -> float:
+        return round(time.monotonic() - self._start, 2)
+
+    def ended(self, name: str, problem: str | None, where: str) -> Outcome:
+        """Note that a test ended, and return its result."""
+        result = Outcome(name, problem, where, self._now())
+        self.tests.append(result)
+        return result
+
+    def content(self) -> dict[str, Any]:
+        """Return the record as JSON's types, with what the console said so far."""
+        tests = [
+            {
+                "name": test.name,
+                "ok": test.ok,
+                "at": test.at,
+                "where": test.where,
+                "detail": test.problem or "",
+            }
+            for test in self.tests
+        ]
+        return {
+            "format": 1,
+            "recipe": self.image.name,
+            "digest": self.image.digest,
+            "machine": f"QEMU, {self.machine.accelerator}",
+            "seconds": self._now(),
+            "tests": tests,
+            "lines": self.lines,
+        }
+
+    def write(self, path: Path) -> None:
+        """Write the record as JSON."""
+        path.write_text(json.dumps(self.content()) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Boot:
+    """A machine that boots an image. It has ended when the context of :func:`booted` is left."""
+
+    image: Image
+    machine: Machine
+    record: BootRecord
+
+    @property
+    def url(self) -> str:
+        """Where its port 80 is, on this machine."""
+        return f"http://127.0.0.1:{self.machine.forward(80)}/"
+
+    def wait(self) -> None:
+        """Wait until the machine ends."""
+        self.machine.wait()
+
+
+def image_to_boot(name: str, recipes: Path, environment: str | None, progress: Progress) -> Image:
+    """Return the image with that digest, or that of the recipe of that name, baked unless the store has it."""
+    if DIGEST.fullmatch(name):
+        return stored_image(name)
+    return Store().bake(load_recipe(find_recipe(recipes, name), environment), progress)
+
+
+def stored_image(digest: str) -> Image:
+    """Return an image of the store; raise InputError when it is not there."""
+    image = Store().image(digest)
+    if image is None:
+        raise InputError(
+            f"the store has no image with the recipe digest {digest}", hint="list them with: ingot store"
+        )
+    return image
+
+
+@contextmanager
+def booted(image: Image, progress: Progress, *, tests: bool = True, keep: bool = False) -> Iterator[Boot]:
+    """Boot ``image``; ``tests``: it runs its own. ``keep`` leaves the machine's disk and console where they are.
+
+    Raises MissingToolError without QEMU, CloudError when the machine does not start.
+    """
+    require_tools()
+    user_data = {"ingot": {"test": True}} if tests else None
+    with (
+        Store().using(image),
+        booted_alone(image.disk, paths.home() / "boot", user_data=user_data, keep=keep) as machine,
+    ):
+        console = machine.directory / CONSOLE
+        progress(f"{image.name} {image.digest[:12]} boots; its console: {console}")
+        with BootRecord(image, machine) as record:
+            yield Boot(image, machine, record)
+
+
+def run_tests(boot: Boot, result: Callable[[Outcome], None], progress: Progress) -> None:
+    """Run all tests of the image, and call ``result`` as each ends.
+
+    Raises VerificationError with the console's end if one failed.
+    """
+    machine, record, tests = boot.machine, boot.record, boot.image.manifest["tests"]
+    end = time.monotonic() + ANSWER_LIMIT
+    for name, problem in answers_outside([test for test in tests if "http" in test], machine, end, progress):
+        result(record.ended(name, problem, "outside"))
+    progress("waits for the tests that run inside")
+    line = _inside(machine, end + sum(float(test.get("timeout", 60)) for test in tests))
+    if line is None:
+        result(record.ended("tests inside", "no valid ingot-test line on the console", "inside"))
+    else:
+        for test in line["results"]:
+            problem = None if test["ok"] else str(test.get("detail", "failed"))
+            result(record.ended(str(test["name"]), problem, "inside"))
+    failed = {test.name for test in record.tests if not test.ok}
+    if failed:
+        end_of_console = tail(machine.console()[0].decode(errors="replace"))
+        raise VerificationError(
+            f"{len(failed)} of the image's tests failed; the end of its console:\n{end_of_console}"
+        )
+
+
+def _inside(machine: Machine, end: float) -> dict[str, Any] | None:
+    """Wait for the console line with the results of the tests inside; None when it does not come."""
+    while True:
+        ended = machine.wait(POLL)
+        line = last_line(machine.console()[0].decode(errors="replace"), TEST)
+        if line is not None or ended or time.monotonic() > end:
+            return line
+
+
+def answers_outside(
+    tests: list[dict[str, Any]], machine: Machine, end: float, progress: Progress
+) -> Iterator[tuple[str, str | None]]:
+    """Make all requests in turn; yield each test's name as soon as it passed or is given up, with what is wrong then."""
+    waiting = {test["name"]: (test["http"], "no answer", time.monotonic()) for test in tests}
+    said = time.monotonic()
+    while waiting:
+        ended = machine.wait(POLL)
+        for name, (wanted, before, since) in list(waiting.items()):
+            problem, answered = ("the machine ended", True) if ended else _ask_once(wanted, machine)
+            now = time.monotonic()
+            since = since if problem == before else now
+            waiting[name] = wanted, problem or "", since
+            if problem is None or ended or now > end or (answered and now - since > STEADY):
+                del waiting[name]
+                yield name, problem
+        if waiting and time.monotonic() - said > SAY_EVERY:
+            said = time.monotonic()
+            progress(
+                "; ".join(f"waits for the test {name!r}: {last}" for name, (_, last, _) in waiting.items())
+            )
+
+
+def _ask_once(wanted: Mapping[str, Any], machine: Machine) -> tuple[str | None, bool]:
+    """Return what is wrong, and whether the app itself answered: silence, and the error of one that starts, do not count."""
+    url = f"http://127.0.0.1:{machine.forward(int(wanted.get('port', 80)))}{wanted.get('path', '/')}"
+    try:
+        with DIRECT.open(url, timeout=10) as answer:
+            status, body = answer.status, answer.read().decode(errors="replace")
+    except urllib.error.HTTPError as error:
+        status, body = error.code, error.read().decode(errors="replace")
+    except OSError as error:  # refused, reset, silent: it is not up yet
+        return f"no answer: {error}", False
+    if status != int(wanted.get("status", 200)):
+        return (
+            f"status {status} instead of {wanted.get('status', 200)}",
+            status < HTTPStatus.INTERNAL_SERVER_ERROR,
+        )
+    contains = wanted.get("contains")
+    if contains and contains not in body:
+        return f"the answer does not contain {contains!r}", True
+    return None, True
