@@ -115,6 +115,11 @@ class Assembly:
             selected |= dict.fromkeys(keys)
         return tuple(selected)
 
+    def names(self, stacks: Iterable[str] | None = None) -> tuple[str, ...]:
+        """Return CloudFormation's names of these stacks; None: of all."""
+        keys = self.stacks if stacks is None else stacks
+        return tuple(dict.fromkeys(self.stacks[key].name for key in keys))
+
     def selectors(self, stacks: Iterable[str]) -> list[str]:
         """Return what the CDK CLI calls these stacks."""
         return [self.stacks[key].selector for key in stacks]
@@ -159,7 +164,7 @@ def _stacks(directory: Path, directories: list[Path]) -> Iterator[Stack]:
 
 
 def _names(assets: Mapping[str, Any], template: str) -> dict[str, str]:
-    """Return the names of the assets in an asset manifest, without golden images and the stack's own template."""
+    """Return the names of the assets in a manifest, without golden images and the stack's own template."""
     names = {}
     for kind in ("files", "dockerImages"):
         for digest, asset in assets.get(kind, {}).items():

@@ -19,7 +19,8 @@ def _say(message: str) -> None:
 @app.command()
 def deploy(
     stack: Annotated[
-        list[str] | None, typer.Option(help="A stack to deploy; again for more. [default: all]")
+        list[str] | None,
+        typer.Option(help="A stack to deploy, such as Fleet or Stage/Fleet; again for more. [default: all]"),
     ] = None,
     context: Annotated[
         list[str] | None, typer.Option("--context", "-c", help="KEY=VALUE for the CDK app; again for more.")

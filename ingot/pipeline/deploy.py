@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingot.assembly import Assembly, GoldenAsset, read_assembly
 from ingot.errors import IngotError, InputError
 from ingot.interrupts import terminate_as_interrupt
-from ingot.pipeline.assembly import Assembly, GoldenAsset, read_assembly
 from ingot.pipeline.names import BUILDER_STACK
 from ingot.pipeline.ongoing import InterruptedDeploymentError, alone, wait_settled
 from ingot.pipeline.publish import load_target, options_of_asset, publish_recipe
@@ -31,9 +31,9 @@ BOOTSTRAPPED = "/cdk-bootstrap/hnb659fds/version"
 class DeployOptions:
     """What to deploy of an app, and how.
 
-    ``stacks``: their names; None: all. ``context``: KEY=VALUE pairs for the CDK app. ``approval``: when the CDK CLI
-    asks before it deploys, one of APPROVALS. ``cdk_arguments`` are passed on to ``cdk deploy``. ``builder_stack``: what
-    publishing an image needs, and so is deployed before.
+    ``stacks``: their names, or ``cdk deploy``'s patterns such as ``Stage/Stack``; None: all. ``context``: KEY=VALUE
+    pairs for the CDK app. ``approval``: when the CDK CLI asks before it deploys, one of APPROVALS. ``cdk_arguments``
+    are passed on to ``cdk deploy``. ``builder_stack``: what publishing an image needs, and so is deployed before.
     """
 
     stacks: tuple[str, ...] | None = None
@@ -67,7 +67,7 @@ def deploy(project: Path, options: DeployOptions, progress: Progress) -> Deploym
 
     with translated(), alone(project):
         assembly = _synthesize(project, options.context, progress)
-        stacks = _chosen(assembly, options.stacks)
+        stacks = assembly.select(options.stacks or None)
         clients = _connect(assembly, stacks)
         _require_bootstrap(clients, assembly)
         run = _Run(project, assembly, clients, options, progress)
@@ -78,7 +78,7 @@ def deploy(project: Path, options: DeployOptions, progress: Progress) -> Deploym
             if changed
             else "nothing to deploy: the stacks are as the app says"
         )
-        return Deployment(tuple(changed), _steady(clients, stacks, progress))
+        return Deployment(tuple(changed), _steady(clients, assembly.names(stacks), progress))
 
 
 def bootstrap(project: Path, clients: Clients, progress: Progress) -> None:
@@ -129,15 +129,16 @@ class _Run:
         """Run `cdk deploy` on the assembly; return the names of the stacks whose templates changed."""
         from ingot.fleet.rollout import refreshes_reported
 
-        wait_settled(self.clients, stacks, progress=self.progress)
-        before = {name: template_digest(self.clients, name) for name in self.assembly.stacks}
+        names, selectors = self.assembly.names(stacks), self.assembly.selectors(stacks)
+        wait_settled(self.clients, names, progress=self.progress)
+        before = {name: template_digest(self.clients, name) for name in self.assembly.names()}
         cdk = Cdk.of(self.project, region=self.clients.region)
         try:
-            with refreshes_reported(self.clients, stacks, self.progress):
-                cdk.run(["deploy", "--app", str(self.assembly.directory), *stacks, *arguments])
+            with refreshes_reported(self.clients, names, self.progress):
+                cdk.run(["deploy", "--app", str(self.assembly.directory), *selectors, *arguments])
         except KeyboardInterrupt as error:
             raise InterruptedDeploymentError from error
-        return [name for name in self.assembly.stacks if template_digest(self.clients, name) != before[name]]
+        return [name for name in before if template_digest(self.clients, name) != before[name]]
 
 
 def _synthesize(project: Path, context: tuple[str, ...], progress: Progress) -> Assembly:
@@ -151,14 +152,6 @@ def _synthesize(project: Path, context: tuple[str, ...], progress: Progress) -> 
     progress("checking recipes, synthesizing the stacks")
     Cdk.of(project).synthesize(project, ASSEMBLY, context)
     return read_assembly(ASSEMBLY)
-
-
-def _chosen(assembly: Assembly, stacks: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Return the names of the stacks to deploy; raise InputError when the app has no such stack."""
-    for name in stacks or ():
-        if name not in assembly.stacks:
-            raise InputError(f"there is no stack {name!r}; the app has: {', '.join(assembly.stacks)}")
-    return stacks or assembly.stacks
 
 
 def _connect(assembly: Assembly, stacks: tuple[str, ...]) -> Clients:

@@ -223,6 +223,35 @@ def test_a_missing_image_is_published_after_the_builder_and_before_the_rest(proj
     assert " s  published\n" in err
 
 
+def move_into_stage(project: Path) -> None:
+    """Put the fleet into a stage Prod, as the CDK writes it; tests/test_assembly.py reads the CDK's own."""
+    out = project / "cdk.out"
+    stage = out / "assembly-Prod"
+    stage.mkdir()
+    for file in out.glob("IngotFleet.*"):
+        file.rename(stage / file.name)
+    artifacts = json.loads((out / "manifest.json").read_text())["artifacts"]
+    inner = {name: artifacts.pop(name) for name in ("IngotFleet", "IngotFleet.assets")}
+    inner["IngotFleet"]["displayName"] = "Prod/Fleet"
+    inner["IngotFleet"]["properties"]["stackName"] = "Prod-Fleet"
+    artifacts["assembly-Prod"] = {
+        "type": "cdk:cloud-assembly",
+        "properties": {"directoryName": stage.name, "displayName": "Prod"},
+    }
+    (stage / "manifest.json").write_text(json.dumps({"artifacts": inner}))
+    (out / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))
+
+
+@pytest.mark.parametrize("stack", ["Prod/Fleet", "Prod-Fleet", "Prod/*"])
+def test_images_of_a_stage_are_published_and_its_stacks_deployed(project, stack):
+    move_into_stage(project)
+    assert deploy("--stack", stack) == 0
+    assert calls(project)[-2:] == [
+        ["publish", "web", "--digest", DIGEST],
+        ["cdk", "deploy", "--app", "cdk.out", "Prod/Fleet", "--require-approval", "broadening"],
+    ]
+
+
 def place(project: Path, **environments: str) -> None:
     """Say where stacks are deployed to, as the CDK does."""
     file = project / "cdk.out" / "manifest.json"
