@@ -25,6 +25,8 @@ pytestmark = pytest.mark.slow
 WSGI = "image_recipes/web/app/wsgi.py"
 LOCK = "image_recipes/web/recipe.lock"
 WORKFLOWS = ROOT / ".github" / "workflows"
+# What tools/setup hashes, in its order, to see whether .venv is up to date.
+SETUP_READS = ["requirements.txt", "pyproject.toml", "localcloud/pyproject.toml", "ingot/machines/pyproject.toml"]
 
 
 class Checkout(Site):
@@ -48,7 +50,7 @@ class Checkout(Site):
     def _own_tools(self) -> None:
         """Make `make setup` find nothing to do: it must not install into the tools that all tests share."""
         for name, mark, files in (
-            (".venv", ".ingot-requirements", ["requirements.txt", "pyproject.toml"]),
+            (".venv", ".ingot-requirements", SETUP_READS),
             ("node_modules", ".ingot-lock", ["package-lock.json"]),
         ):
             (self.directory / name).unlink()
