@@ -12,8 +12,10 @@ from ingot.recipe import load_recipe
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
-    ROOT / "README.md",
+    *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted(ROOT.glob("localcloud/**/*.md")),
+    ROOT / "ingot/machines/README.md",
     *sorted(ROOT.glob("examples/*/README.md")),
 ]
 CDK = {"bootstrap", "deploy", "destroy", "diff", "synth"}
@@ -69,7 +71,8 @@ def test_an_ingot_command_in_the_docs_parses(page, words):
     needed = [p for p in command.params if p.param_type_name == "argument" and p.required]
     given = [word for word in arguments if not word.startswith("-")]
     names = ["NAME"] * max(0, len(needed) - len(given))
-    assert command.make_context(name, [*arguments, *names]).params
+    context = command.make_context(name, [*arguments, *names])
+    assert set(context.params) == {parameter.name for parameter in command.params}
 
 
 @pytest.mark.parametrize(
@@ -97,3 +100,41 @@ def test_every_link_leads_somewhere(page):
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / "docs" / "README.md").read_text()
+    linked = {(ROOT / "docs" / target).resolve() for target in re.findall(r"\]\(([^)#\s]+)", index)}
+    pages = {page for page in (ROOT / "docs").glob("*.md") if page.name != "README.md"}
+    assert pages - linked == set()
+
+
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+STATUS = re.compile(r"accepted|proposed|superseded by \[\d+\]\(\d{4}-[\w-]+\.md\)")
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.name)
+def test_a_decision_record_has_number_date_and_status_and_is_in_the_index(page):
+    head = re.match(r"# (\d+)\. (.+)\n\n- Date: (\d{4}-\d\d-\d\d)\n- Status: (.+)\n\n", page.read_text())
+    assert head is not None
+    number, title, date, status = head.groups()
+    assert page.name.startswith(f"{int(number):04}-")
+    assert STATUS.fullmatch(status)
+    row = f"| {number} | [{title}]({page.name}) | {date} | {status} |"
+    assert row in (page.parent / "README.md").read_text().splitlines()
+
+
+def test_decision_records_have_one_number_each():
+    assert [int(page.name[:4]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+
+
+LOCALCLOUD_SHOWN = [
+    words
+    for page in PAGES
+    for words in re.findall(r"(?:^|[`(])localcloud ((?:[a-z-]+ ?)*)", page.read_text(), re.M)
+]
+
+
+def test_the_commands_of_the_local_cloud_in_the_docs_exist():
+    commands = {words.split()[0] for words in LOCALCLOUD_SHOWN if words.split()}
+    assert commands == {"up", "down", "env", "status", "serve"}

@@ -26,7 +26,12 @@ WSGI = "image_recipes/web/app/wsgi.py"
 LOCK = "image_recipes/web/recipe.lock"
 WORKFLOWS = ROOT / ".github" / "workflows"
 # What tools/setup hashes, in its order, to see whether .venv is up to date.
-SETUP_READS = ["requirements.txt", "pyproject.toml", "localcloud/pyproject.toml", "ingot/machines/pyproject.toml"]
+SETUP_READS = [
+    "requirements.txt",
+    "pyproject.toml",
+    "localcloud/pyproject.toml",
+    "ingot/machines/pyproject.toml",
+]
 
 
 class Checkout(Site):
