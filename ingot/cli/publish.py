@@ -12,6 +12,7 @@ import typer
 
 from ingot.cli.options import Environment, without_slash
 from ingot.errors import IngotError, InputError
+from ingot.pipeline.names import BUILDER_STACK
 from ingot.pipeline.publish import (
     MODES,
     PACKAGES,
@@ -48,6 +49,9 @@ BuilderImage = Annotated[
     str | None,
     typer.Option(help="What the builder instance boots: an AMI id, an SSM parameter's name, or a recipe."),
 ]
+BuilderStack = Annotated[
+    str, typer.Option(help="The stack with the builder: it says how test clones and builder instances start.")
+]
 Packages = Annotated[
     str,
     typer.Option(
@@ -72,6 +76,7 @@ def publish(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     builder: Place = "auto",
     builder_image: BuilderImage = None,
+    builder_stack: BuilderStack = BUILDER_STACK,
     packages: Packages = "auto",
     env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = RECIPES,
@@ -95,6 +100,7 @@ def publish(
         account=account,
         mode=builder,
         builder_image=builder_image,
+        builder_stack=builder_stack,
         packages=packages,
         test=not no_test,
     )

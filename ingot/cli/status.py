@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingot.diff.words import number
+from ingot.pipeline.names import FLEET_STACK
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,7 +21,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def status(
-    stack: Annotated[str, typer.Option(help="The fleet's stack.")] = "IngotFleet",
+    stack: Annotated[str, typer.Option(help="The fleet's stack.")] = FLEET_STACK,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the fleet: its URL, its clones, what they were launched from, and whether they serve."""

@@ -11,6 +11,7 @@ import typer
 
 from ingot import paths
 from ingot.cli.options import Environment, without_slash
+from ingot.pipeline.names import FLEET_STACK
 
 if TYPE_CHECKING:
     from ingot.fleet.image import ImageVerdict
@@ -26,7 +27,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command()
 def fleet(
-    stack: Annotated[str, typer.Option(help="The fleet's stack.")] = "IngotFleet",
+    stack: Annotated[str, typer.Option(help="The fleet's stack.")] = FLEET_STACK,
     timeout: Annotated[
         float, typer.Option(min=0, help="Seconds to wait for clones that have not reported.")
     ] = 300,

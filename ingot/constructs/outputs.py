@@ -1,7 +1,8 @@
 """What the commands read of deployed stacks: their outputs.
 
-`ingot publish` reads those of the builder's stack, which is named IngotBuilder; `ingot status` and `ingot verify` those of a fleet's,
-``--stack NAME``. One builder, or one fleet, in a stack.
+`ingot publish` reads those of the builder's stack, ``--builder-stack NAME`` (a :class:`GoldenImage` with a builder says
+the name in the command of its asset); `ingot status` and `ingot verify` those of a fleet's, ``--stack NAME``. One builder,
+or one fleet, in a stack.
 """
 
 from __future__ import annotations

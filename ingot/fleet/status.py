@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from ingot.aws.session.clients import Clients
 
-FLEET_STACK = "IngotFleet"
 OUTPUTS = ("Url", "AutoScalingGroupName", "RecipeDigest", "RecipeName")
 # Refreshes in these states change clones: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstanceRefresh.html
 RUNNING = frozenset({"Pending", "InProgress", "Cancelling", "RollbackInProgress", "Baking"})
@@ -101,7 +100,7 @@ class FleetStatus:
         return {**asdict(self), "steady": self.steady}
 
 
-def fleet_status(clients: Clients, stack: str = FLEET_STACK) -> FleetStatus:
+def fleet_status(clients: Clients, stack: str) -> FleetStatus:
     """Look at the fleet of a stack; raises InputError when there is no such stack, IngotError when its outputs or its group are not there."""
     outputs = stack_outputs(clients, stack)
     missing = [key for key in OUTPUTS if key not in (outputs or {})]

@@ -14,7 +14,7 @@ from ingot.aws.session import tags
 from ingot.aws.session.failures import is_missing
 from ingot.aws.session.waiting import wait_until
 from ingot.fleet.report import FRESH, Report, newest
-from ingot.fleet.status import FLEET_STACK, UNKNOWN, Clone, fleet_status
+from ingot.fleet.status import UNKNOWN, Clone, fleet_status
 from ingot.progress import Progress
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class FleetVerdict:
 
 def verify_fleet(
     clients: Clients,
-    stack: str = FLEET_STACK,
+    stack: str,
     *,
     manifest_of: ManifestOf,
     progress: Progress,

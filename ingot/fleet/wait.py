@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ingot.aws.session.waiting import wait_until
 from ingot.errors import IngotError
-from ingot.fleet.status import FLEET_STACK, FleetStatus, fleet_status
+from ingot.fleet.status import FleetStatus, fleet_status
 from ingot.progress import Progress
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ LONGEST_PAUSE = 5.0
 
 def wait_steady(
     clients: Clients,
-    stack: str = FLEET_STACK,
+    stack: str,
     *,
     progress: Progress,
     limit: float = LIMIT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING
 from ingot.assembly import Assembly, GoldenAsset, read_assembly
 from ingot.errors import IngotError, InputError
 from ingot.interrupts import terminate_as_interrupt
-from ingot.pipeline.names import BUILDER_STACK
 from ingot.pipeline.ongoing import InterruptedDeploymentError, alone, wait_settled
 from ingot.pipeline.publish import load_target, options_of_asset, publish_recipe
 from ingot.plan.infrastructure.cdk import Cdk, check_context
@@ -33,14 +33,13 @@ class DeployOptions:
 
     ``stacks``: their names, or ``cdk deploy``'s patterns such as ``Stage/Stack``; None: all. ``context``: KEY=VALUE
     pairs for the CDK app. ``approval``: when the CDK CLI asks before it deploys, one of APPROVALS. ``cdk_arguments``
-    are passed on to ``cdk deploy``. ``builder_stack``: what publishing an image needs, and so is deployed before.
+    are passed on to ``cdk deploy``.
     """
 
     stacks: tuple[str, ...] | None = None
     context: tuple[str, ...] = ()
     approval: str = "broadening"
     cdk_arguments: tuple[str, ...] = ()
-    builder_stack: str = BUILDER_STACK
 
     def __post_init__(self) -> None:
         if self.approval not in APPROVALS:
@@ -115,15 +114,31 @@ class _Run:
         from ingot.aws.publish.registry import find
 
         missing = [image for image in images if find(self.clients, image.recipe, image.digest) is None]
-        builder = self.options.builder_stack
-        if missing and builder in self.assembly.stacks:
-            self.progress(f"{len(missing)} image(s) to publish; first the stack {builder}, which that needs")
-            self.deploy((builder,), ["--exclusively", *self.approval])
-        for image in missing:
+        wanted = [(image, options_of_asset(image.arguments)) for image in missing]
+        builders = self._builders((image.stack, options.builder_stack) for image, options in wanted)
+        if builders:
+            which = f"the stack {builders[0]}" if len(builders) == 1 else f"the stacks {', '.join(builders)}"
+            self.progress(f"{len(missing)} image(s) to publish; first {which}, which that needs")
+            self.deploy(builders, ["--exclusively", *self.approval])
+        for image, options in wanted:
             self.progress(f"publishing {image.recipe} {image.digest[:12]}")
             with terminate_as_interrupt():
-                options = options_of_asset(image.arguments)
                 publish_recipe(load_target(options), self.clients, options, timed(self.progress))
+
+    def _builders(self, wanted: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+        """Return the stacks of this app that have the builders of images.
+
+        ``wanted``: the stack of each image, and the name of its builder's. Of stages that share that name, the one counts that is deployed to where the
+        image's stack is.
+        """
+        stacks = self.assembly.stacks
+        found = [
+            key
+            for own, name in wanted
+            for key, stack in stacks.items()
+            if stack.name == name and (key == name or stack.environment == stacks[own].environment)
+        ]
+        return tuple(dict.fromkeys(found))
 
     def deploy(self, stacks: tuple[str, ...], arguments: list[str]) -> list[str]:
         """Run `cdk deploy` on the assembly; return the names of the stacks whose templates changed."""

@@ -82,6 +82,7 @@ def options_of_asset(arguments: Sequence[str]) -> PublishOptions:
     parser.add_argument("--recipes", type=Path, default=RECIPES)
     parser.add_argument("--region")
     parser.add_argument("--account")
+    parser.add_argument("--builder-stack", default=BUILDER_STACK)
     parser.add_argument("--asset", action="store_true")
     values = parser.parse_args(arguments)
     return PublishOptions(
@@ -90,6 +91,7 @@ def options_of_asset(arguments: Sequence[str]) -> PublishOptions:
         environment=values.environment,
         recipes=values.recipes,
         account=values.account,
+        builder_stack=values.builder_stack,
     )
 
 

@@ -39,7 +39,7 @@ class Publisher:
     def settings(self, clients):
         return PublishSettings(
             self.directory / "records",
-            replace(clone_settings(clients), limit=60.0),
+            replace(clone_settings(clients, "IngotBuilder"), limit=60.0),
             manifest_of=self.known.get,
             pace=0.01,
         )

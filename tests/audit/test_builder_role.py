@@ -61,8 +61,8 @@ class Builders:
         )
 
     def settings(self, clients):
-        builder = stack_settings.builder_settings(clients, IMAGE)
-        clone = stack_settings.clone_settings(clients)
+        builder = stack_settings.builder_settings(clients, IMAGE, "IngotBuilder")
+        clone = stack_settings.clone_settings(clients, "IngotBuilder")
         return builder, PublishSettings(self.directory / "records", clone, pace=0.01)
 
     def builds(self, clients):

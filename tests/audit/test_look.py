@@ -65,10 +65,10 @@ class Visitor:
         self.known, self.published = publisher.known, published
 
     def asks_for_the_status(self, clients):
-        assert len(fleet_status(clients).clones) == 1
+        assert len(fleet_status(clients, "IngotFleet").clones) == 1
 
     def verifies_the_fleet(self, clients):
-        verdict = verify_fleet(clients, manifest_of=self.known.get, progress=quiet, limit=0.0)
+        verdict = verify_fleet(clients, "IngotFleet", manifest_of=self.known.get, progress=quiet, limit=0.0)
         assert verdict.ok, verdict
 
     def verifies_the_image(self, clients):

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,13 @@ def store(tmp_path, proxy):
 @pytest.fixture
 def builder(direct, clone_settings):
     """The outputs of the builder's stack."""
+    with deployed(direct, clone_settings, "IngotBuilder"):
+        yield
+
+
+@contextmanager
+def deployed(direct, clone_settings, name):
+    """A stack with the outputs of a builder's."""
     outputs = {
         "TestLaunchTemplateId": clone_settings.launch_template_id,
         "SubnetIds": ",".join(clone_settings.subnet_ids),
@@ -49,15 +57,11 @@ def builder(direct, clone_settings):
         "Resources": {"P": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "x"}}},
         "Outputs": {key: {"Value": value} for key, value in outputs.items()},
     }
-    direct.cloudformation.create_stack(StackName="IngotBuilder", TemplateBody=json.dumps(template))
-    direct.cloudformation.get_waiter("stack_create_complete").wait(
-        StackName="IngotBuilder", WaiterConfig={"Delay": 1}
-    )
+    direct.cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
+    direct.cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
     yield
-    direct.cloudformation.delete_stack(StackName="IngotBuilder")
-    direct.cloudformation.get_waiter("stack_delete_complete").wait(
-        StackName="IngotBuilder", WaiterConfig={"Delay": 1}
-    )
+    direct.cloudformation.delete_stack(StackName=name)
+    direct.cloudformation.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
 
 
 @pytest.fixture
@@ -107,6 +111,16 @@ def test_without_the_builders_stack_it_says_what_to_deploy(store, ingot, direct)
     log = failed.stderr.partition("log: ")[2].split()[0]
     assert "IngotBuilder" in Path(log).read_text()
     assert holdings(direct) == {}
+
+
+def test_the_builders_stack_may_have_another_name(store, ingot, direct, clone_settings):
+    failed = ingot("publish", "web", "--builder-stack", "Images")
+    assert "stack Images, which is not deployed" in failed.stderr
+    assert "cdk deploy Images" in failed.stderr
+    with deployed(direct, clone_settings, "Images"):
+        published = ingot("publish", "web", "--builder-stack", "Images", "--digest", store.digest, "--asset")
+    assert published.returncode == 0, published.stderr
+    assert lookup(direct.ssm, "web", store.digest)
 
 
 def test_another_account_or_region_than_the_stacks_is_not_published_to(store, builder, ingot, direct):

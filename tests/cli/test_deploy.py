@@ -252,6 +252,19 @@ def test_images_of_a_stage_are_published_and_its_stacks_deployed(project, stack)
     ]
 
 
+def test_the_stack_with_the_builder_is_the_one_that_the_image_names(project):
+    file = project / "cdk.out" / "IngotFleet.assets.json"
+    manifest = json.loads(file.read_text())
+    manifest["files"][DIGEST]["source"]["executable"][5:5] = ["--builder-stack", "Images"]
+    file.write_text(json.dumps(manifest))
+    for path in (project / "cdk.out").glob("*.json"):
+        path.write_text(path.read_text().replace("IngotBuilder", "Images"))
+        path.rename(path.with_name(path.name.replace("IngotBuilder", "Images")))
+    assert deploy() == 0
+    assert [call[4] for call in calls(project) if call[:2] == ["cdk", "deploy"]] == ["Images", "Images"]
+    assert "--exclusively" in calls(project)[1]
+
+
 def place(project: Path, **environments: str) -> None:
     """Say where stacks are deployed to, as the CDK does."""
     file = project / "cdk.out" / "manifest.json"

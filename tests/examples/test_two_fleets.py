@@ -59,8 +59,8 @@ def test_the_commands_know_the_recipes(project):
 def test_two_recipes_make_two_fleets_over_one_builder(assembly):
     artifacts = json.loads((assembly / "manifest.json").read_text())["artifacts"]
     stacks = {name: value for name, value in artifacts.items() if value["type"] == "aws:cloudformation:stack"}
-    assert set(stacks) == {"IngotBuilder", "Site", "Api"}
-    assert all("IngotBuilder" in stacks[name]["dependencies"] for name in ("Site", "Api"))
+    assert set(stacks) == {"Images", "Site", "Api"}
+    assert all("Images" in stacks[name]["dependencies"] for name in ("Site", "Api"))
     for stack, recipe in (("Site", "site"), ("Api", "api")):
         template = json.loads((assembly / f"{stack}.template.json").read_text())
         digest = recipe_digest(load_recipe(EXAMPLE / "image_recipes" / recipe))
@@ -68,7 +68,7 @@ def test_two_recipes_make_two_fleets_over_one_builder(assembly):
         [machines] = [r for r in template["Resources"].values() if r["Type"] == "AWS::EC2::LaunchTemplate"]
         image = machines["Properties"]["LaunchTemplateData"]["ImageId"]
         assert image == f"{{{{resolve:ssm:/ingot/{recipe}/{digest}}}}}"
-    outputs = json.loads((assembly / "IngotBuilder.template.json").read_text())["Outputs"]
+    outputs = json.loads((assembly / "Images.template.json").read_text())["Outputs"]
     assert {"TestLaunchTemplateId", "SubnetIds"} <= set(outputs)
 
 
@@ -91,6 +91,7 @@ def test_each_image_is_published_by_the_environments_own_python(assembly):
         files = json.loads((assembly / f"{stack}.assets.json").read_text())["files"].values()
         [command] = [file["source"]["executable"] for file in files if "executable" in file["source"]]
         assert command[:5] == [".venv/bin/python3", "-m", "ingot.cli.main", "publish", recipe]
+        assert command[5:7] == ["--builder-stack", "Images"]
 
 
 def test_a_mistake_in_a_recipe_ends_the_synthesis_with_its_place(project):

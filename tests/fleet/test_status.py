@@ -105,7 +105,7 @@ def stack(direct, proxy):
 
 
 def test_the_clones_are_shown_with_what_they_were_launched_from(stack, clients):
-    status = fleet_status(clients)
+    status = fleet_status(clients, "IngotFleet")
     assert (status.url, status.recipe, status.digest, status.desired) == (
         "http://localhost:1",
         "web",
@@ -123,7 +123,7 @@ def test_the_clones_are_shown_with_what_they_were_launched_from(stack, clients):
 
 def test_a_refresh_that_runs_is_shown(stack, clients, proxy):
     proxy.answers["DescribeInstanceRefreshes"] = NO_REFRESH % REFRESH
-    status = fleet_status(clients)
+    status = fleet_status(clients, "IngotFleet")
     assert status.refresh == Refresh("08b91cf7", "InProgress", 50, "Waiting")
     assert not status.steady
 
@@ -133,12 +133,12 @@ def test_a_fleet_that_does_not_settle_is_told_with_reasons(stack, direct, client
         AutoScalingGroupName="fleet", LaunchTemplate={"LaunchTemplateName": "fleet", "Version": "2"}
     )
     with pytest.raises(IngotError, match="0 of 1 clones of version 2 serve"):
-        wait_steady(clients, progress=quiet, limit=0.5)
+        wait_steady(clients, "IngotFleet", progress=quiet, limit=0.5)
 
 
 def test_a_stack_that_is_not_deployed_is_named(direct):
     with pytest.raises(IngotError, match="IngotFleet is not deployed in us-east-1"):
-        fleet_status(direct)
+        fleet_status(direct, "IngotFleet")
 
 
 def test_a_group_of_more_than_200_clones_is_asked_for_in_parts(cloud, clients, proxy):

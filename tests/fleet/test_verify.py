@@ -115,7 +115,7 @@ def run(image, **changes):
         "progress": lambda _line: None,
         "limit": 0.5,
     }
-    return verify_fleet(None, **(settings | changes))
+    return verify_fleet(None, "IngotFleet", **(settings | changes))
 
 
 def test_a_fleet_is_good_when_all_its_clones_are(image, fleet):

@@ -40,7 +40,7 @@ def find_place(clients: Clients, settings: BuilderSettings) -> Place:
     if image is None:
         raise PublishError(
             f"the builder's image {ami_id} ({settings.image}) is gone, or not shared with this account",
-            hint="name another one: cdk deploy IngotBuilder -c builder_image=…, or ingot publish --builder-image …",
+            hint="name another one: ingot publish --builder-image …, or deploy the builder's stack with -c builder_image=…",
         )
     version = _template(clients, settings.launch_template_id)
     check_type(clients, str(version.get("InstanceType", "")), image)
@@ -84,7 +84,7 @@ def resolve_image(clients: Clients, image: str) -> str:
             raise
         raise PublishError(
             f"there is no SSM parameter {image} in {clients.region}, which should name the builder's image",
-            hint="name another one: cdk deploy IngotBuilder -c builder_image=…, or ingot publish --builder-image …",
+            hint="name another one: ingot publish --builder-image …, or deploy the builder's stack with -c builder_image=…",
         ) from error
 
 
@@ -108,9 +108,7 @@ def check_type(clients: Clients, name: str, image: Mapping[str, Any]) -> None:
         raise PublishError(f"the instance type {name} {' and '.join(lacks)}", hint=_OTHER_TYPE)
 
 
-_OTHER_TYPE = (
-    "choose a Nitro type, such as c7i.large: cdk deploy IngotBuilder -c builder_instance_type=c7i.large"
-)
+_OTHER_TYPE = "deploy the builder's stack with a Nitro type, such as -c builder_instance_type=c7i.large"
 
 
 def _lacks(info: InstanceTypeInfoTypeDef, image: Mapping[str, Any]) -> list[str]:

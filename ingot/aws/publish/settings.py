@@ -16,8 +16,6 @@ from ingot.errors import PublishError
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
 
-BUILDER_STACK = "IngotBuilder"
-
 
 @dataclass(frozen=True)
 class CloneSettings:
@@ -58,7 +56,7 @@ class StackDefaults:
     image: str
 
 
-def stack_defaults(clients: Clients, stack: str = BUILDER_STACK) -> StackDefaults:
+def stack_defaults(clients: Clients, stack: str) -> StackDefaults:
     """Read them from the builder's stack; raise PublishError when it is not deployed."""
     outputs = _outputs(clients, stack, ("TestLaunchTemplateId",))
     return StackDefaults(outputs.get("BuilderMode", "host"), outputs.get("BuilderImage", ""))
@@ -100,13 +98,13 @@ def stack_outputs(clients: Clients, stack: str) -> dict[str, str] | None:
     return {out["OutputKey"]: out["OutputValue"] for out in stacks[0].get("Outputs", [])} if stacks else None
 
 
-def clone_settings(clients: Clients, stack: str = BUILDER_STACK) -> CloneSettings:
+def clone_settings(clients: Clients, stack: str) -> CloneSettings:
     """Read how to launch test clones from the builder's stack; raise PublishError when it is not deployed."""
     outputs = _outputs(clients, stack, ("TestLaunchTemplateId", "SubnetIds"))
     return CloneSettings(outputs["TestLaunchTemplateId"], _subnets(outputs))
 
 
-def builder_settings(clients: Clients, image: str, stack: str = BUILDER_STACK) -> BuilderSettings:
+def builder_settings(clients: Clients, image: str, stack: str) -> BuilderSettings:
     """Read how to launch builders that boot ``image`` from the builder's stack; raise PublishError when it is not deployed."""
     keys = ("BuilderLaunchTemplateId", "SubnetIds", "BundleBucketName", "LogGroupName")
     outputs = _outputs(clients, stack, keys)

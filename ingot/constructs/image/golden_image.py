@@ -41,6 +41,7 @@ class GoldenImage(Construct):
         recipe: Path | str | Recipe,
         environment: str | None = None,
         builder: Builder | None = None,
+        builder_stack: str | None = None,
     ) -> None:
         """Read the recipe and add the asset.
 
@@ -48,7 +49,10 @@ class GoldenImage(Construct):
             or the recipe as ``load_recipe`` returned it
         :param environment: the environment of the recipe whose variables count. Default: none, their defaults count;
             of a recipe that is loaded: the one that it was loaded for
-        :param builder: what publishing needs to be there; its stack is deployed first. Default: it is deployed already
+        :param builder: what publishing needs to be there; its stack is deployed first. Default: it is deployed
+            already
+        :param builder_stack: the name of the stack that has the builder, where another app deploys it. Default: that of
+            ``builder``, else the one that `ingot publish` looks for by default
         :raises InputError: the recipe has problems (all are told), or ``builder`` is in the same stack
         """
         super().__init__(scope, id_)
@@ -57,9 +61,10 @@ class GoldenImage(Construct):
         stack = Stack.of(self)
         if builder is not None:
             _deploy_first(stack, builder)
+            builder_stack = builder_stack or Stack.of(builder).stack_name
         stack.synthesizer.add_file_asset(
             source_hash=self._digest,
-            executable=_publish_command(self._recipe, self._digest, stack),
+            executable=_publish_command(self._recipe, self._digest, stack, builder_stack),
             display_name=f"AMI of {self._recipe.name} {self._digest[:12]}",
         )
 
@@ -131,10 +136,11 @@ def _deploy_first(stack: Stack, builder: Builder) -> None:
     stack.add_stack_dependency(other, "publishing an image needs the builder's launch templates")
 
 
-def _publish_command(recipe: Recipe, digest: str, stack: Stack) -> list[str]:
+def _publish_command(recipe: Recipe, digest: str, stack: Stack, builder_stack: str | None) -> list[str]:
     """Return the command that the CDK CLI runs, from its own working directory, when the asset is not there yet.
 
-    It names the stack's region and account where the stack does: the caller's may be others, and an AMI is where it was published.
+    It names the stack's region and account where the stack does: the caller's may be others, and an AMI is where it
+    was published. It names the builder's stack, whose outputs it needs, since only the app knows what that is called.
     """
     directory, environment = recipe.directory, recipe.environment
     command = [_relative(Path(sys.executable)), "-m", "ingot.cli.main", "publish", directory.name]
@@ -142,8 +148,12 @@ def _publish_command(recipe: Recipe, digest: str, stack: Stack) -> list[str]:
         command += ["--recipes", _relative(directory.parent)]
     if environment is not None:
         command += ["--env", environment]
-    for option, value in (("--region", stack.region), ("--account", stack.account)):
-        if not Token.is_unresolved(value):
+    for option, value in (
+        ("--region", stack.region),
+        ("--account", stack.account),
+        ("--builder-stack", builder_stack),
+    ):
+        if value is not None and not Token.is_unresolved(value):
             command += [option, value]
     return [*command, "--digest", digest, "--asset"]
 

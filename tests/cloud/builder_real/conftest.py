@@ -58,7 +58,9 @@ def stack(clients, tmp_path_factory):
 @pytest.fixture(scope="module")
 def publish_settings(stack, clients, baked_store, tmp_path_factory):
     return PublishSettings(
-        tmp_path_factory.mktemp("records"), clone_settings(clients), manifest_of=lambda digest: None
+        tmp_path_factory.mktemp("records"),
+        clone_settings(clients, "IngotBuilder"),
+        manifest_of=lambda digest: None,
     )
 
 
@@ -99,7 +101,9 @@ def builder(clients, baked_store, publish_settings, mirror, tmp_path_factory):
     recipe.write_text(recipe.read_text().replace("files:\n", source, 1))
     image = baked_store.bake(load_recipe(recipe), lambda text: None)
     untested = PublishSettings(publish_settings.records, None)
-    return builder_settings(clients, publish(image, clients, untested, lambda text: None).ami_id)
+    return builder_settings(
+        clients, publish(image, clients, untested, lambda text: None).ami_id, "IngotBuilder"
+    )
 
 
 class Said(list):

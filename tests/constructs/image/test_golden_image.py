@@ -57,6 +57,19 @@ def test_the_image_goes_where_the_stack_goes_whoever_calls(project, env, options
     assert source["executable"][4:] == ["web", *options, "--digest", image.recipe_digest, "--asset"]
 
 
+def test_the_command_names_the_builders_stack(project, stack):
+    builder = Builder(Stack(stack.node.root, "Shared", stack_name="company-images"), "Builder")
+    GoldenImage(stack, "Image", recipe="web", builder=builder)
+    _, source = golden_asset(stack)
+    assert source["executable"][4:7] == ["web", "--builder-stack", "company-images"]
+
+
+def test_a_builder_of_another_app_is_named_as_well(project, stack):
+    GoldenImage(stack, "Image", recipe="web", builder_stack="company-images")
+    _, source = golden_asset(stack)
+    assert source["executable"][5:7] == ["--builder-stack", "company-images"]
+
+
 def test_a_recipe_elsewhere_is_named_by_its_directory(project, stack):
     directory = write_recipe(project / "team", "api")
     GoldenImage(stack, "Image", recipe=directory)
