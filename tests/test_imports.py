@@ -18,6 +18,7 @@ GROUND = {
     "paths",
     "process",
     "progress",
+    "spec",
 }
 # package -> what else of ours it may import
 MAY_IMPORT = {
@@ -48,7 +49,7 @@ MAY_IMPORT = {
         "report",
     },
 }
-STDLIB_ONLY_GROUND = {"blocks", "deb822", "errors", "files", "locks", "process", "progress"}
+STDLIB_ONLY_GROUND = {"blocks", "deb822", "errors", "files", "locks", "process", "progress", "spec"}
 
 
 def imports_of(file: Path) -> set[str]:

@@ -1,1 +1,1 @@
-"""The engine: executes a plan and writes a disk image. Standard library only, Python 3.9."""
+"""The engine: executes a bake spec and writes a disk image. Standard library only, Python 3.9."""

@@ -201,13 +201,13 @@ def _publish_by_builder(
     from ingot.aws.builder.publish import Work, publish_by_builder
     from ingot.aws.publish.settings import builder_settings, stack_defaults
     from ingot.aws.session.failures import translated
+    from ingot.recipe.compile import compile_spec
     from ingot.recipe.lock.mirrors import addresses
-    from ingot.recipe.plan import compile_plan
 
-    plan = compile_plan(recipe)
+    spec = compile_spec(recipe)
     stack = options.builder_stack
     with translated(PublishError):
-        if "base" in plan:
+        if spec.base is not None:
             builder = builder_settings(clients, "", stack)
         else:
             image = options.builder_image or (
@@ -215,12 +215,12 @@ def _publish_by_builder(
             )
             builder = builder_settings(clients, _image_id(clients, image, recipe.directory.parent), stack)
     from_bucket = options.packages == "bucket" or (options.packages == AUTO and clients.on_this_machine)
-    own = "base" not in plan and from_bucket
+    own = spec.base is None and from_bucket
     work = Work(
-        plan=plan,
+        spec=spec,
         sources=recipe.source_root,
-        packages=store.fetch(plan, progress) if own else {},
-        mirrors={} if own or "base" in plan else addresses(plan),
+        packages=store.fetch(spec, progress) if own else {},
+        mirrors={} if own or spec.base is not None else addresses(spec),
     )
     return publish_by_builder(work, clients, builder, settings, progress)
 

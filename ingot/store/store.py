@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,16 @@ from ingot import paths
 from ingot.bake.packages.cache import package_file, unsound_packages
 from ingot.bake.runtime.engine import Worker, bake
 from ingot.bake.runtime.foreign import check_architecture
+from ingot.bake.runtime.job import BakeDirectories, BakeJob
 from ingot.bake.runtime.rights import KEPT, how_to_inspect, remove_tree
 from ingot.errors import BakeError, IngotError, InputError, Problem, SizeError
 from ingot.files import write_atomically
 from ingot.locks import locked
 from ingot.progress import Progress
-from ingot.recipe.load import RECIPE_FILE
+from ingot.recipe.compile import compile_spec
 from ingot.recipe.lock.mirrors import addresses
-from ingot.recipe.plan import compile_plan
 from ingot.recipe.schema.model import Recipe
+from ingot.spec import BakeSpec
 from ingot.store.leftovers import sweep
 
 COLLECTING = "waiting: the store is being collected"
@@ -103,11 +104,11 @@ class Store:
     def _kept_manifest(self, digest: str) -> Path:
         return self.root / "records" / "manifests" / digest / "manifest.json"
 
-    def fetch(self, plan: Mapping[str, Any], progress: Progress) -> dict[str, Path]:
-        """Return the file of each package of a plan by its SHA-256, after fetching what is not here."""
+    def fetch(self, spec: BakeSpec, progress: Progress) -> dict[str, Path]:
+        """Return the file of each package of a bake spec by its SHA-256, after fetching what is missing."""
         with self._packages_in_use(progress):
-            self._complete(plan, progress)
-        return {entry["sha256"]: package_file(self.packages, entry["sha256"]) for entry in plan["packages"]}
+            self._complete(spec, progress)
+        return {p.sha256: package_file(self.packages, p.sha256) for p in spec.packages}
 
     def all_images(self) -> list[Image]:
         """Return all images, the one used last first."""
@@ -151,38 +152,35 @@ class Store:
             )
             raise InputError(found, problems=[problem])
         # The one reading of the sources: a file that is saved from now on must not come under the digest of what it was.
-        plan = compile_plan(recipe)
-        digest = plan["recipe_digest"]
+        spec = compile_spec(recipe)
+        digest = spec.recipe_digest
         if not force and (image := self.image(digest)) is not None:
             os.utime(image.directory)
             return image
-        check_architecture(plan["architecture"])  # before anything is fetched
+        check_architecture(spec.architecture)  # before anything is fetched
         with self._workspace(digest, progress) as (work, lock):
             # Another process may have finished it while this one waited.
             if not force and (image := self.image(digest)) is not None:
                 return image
-            self._bake(plan, recipe, work, lock, keep, progress, worker)
+            self._bake(spec, recipe, work, lock, keep, progress, worker)
             return self._admit(digest, work)
 
     @contextmanager
     def baked_again(self, recipe: Recipe, progress: Progress) -> Iterator[Image]:
         """Bake ``recipe`` again from nothing but the packages; give the image, which is there as long as the body runs."""
-        plan = compile_plan(recipe)
+        spec = compile_spec(recipe)
         with (
-            self._workspace(f"check-{plan['recipe_digest']}", progress) as (work, lock),
+            self._workspace(f"check-{spec.recipe_digest}", progress) as (work, lock),
             self._packages_in_use(progress) as shared,
         ):
+            directories = BakeDirectories(recipe.source_root, self.packages, work / "layers", work)
             bake(
-                plan,
-                fetch=lambda: self._complete(plan, progress),
-                sources=recipe.source_root,
-                packages=self.packages,
-                layers=work / "layers",
-                output=work,
+                BakeJob(spec, directories),
                 progress=progress,
                 hold=(lock, shared),
+                fetch=lambda: self._complete(spec, progress),
             )
-            yield Image(plan["recipe_digest"], work)
+            yield Image(spec.recipe_digest, work)
 
     @contextmanager
     def using(self, image: Image) -> Iterator[None]:
@@ -196,7 +194,7 @@ class Store:
 
     def _bake(
         self,
-        plan: Mapping[str, Any],
+        spec: BakeSpec,
         recipe: Recipe,
         work: Path,
         lock: int,
@@ -206,16 +204,12 @@ class Store:
     ) -> None:
         try:
             with self._packages_in_use(progress) as shared:
+                directories = BakeDirectories(recipe.source_root, self.packages, self.layers, work)
                 bake(
-                    _with_places(plan, recipe),
-                    fetch=lambda: self._complete(plan, progress),
-                    sources=recipe.source_root,
-                    packages=self.packages,
-                    layers=self.layers,
-                    output=work,
+                    BakeJob(_with_places(spec, recipe), directories, keep),
                     progress=progress,
-                    keep=keep,
                     hold=(lock, shared),
+                    fetch=lambda: self._complete(spec, progress),
                     worker=worker,
                 )
         except SizeError as error:
@@ -227,7 +221,7 @@ class Store:
         except BakeError as error:
             if keep and (work / "root").is_dir():
                 said = (error.hint or "").partition(KEPT)[0].rstrip()
-                how = how_to_inspect(self._keep(work / "root", plan["name"]))
+                how = how_to_inspect(self._keep(work / "root", spec.name))
                 error.hint = f"{said}\n  {how}" if said else how
             raise
 
@@ -245,13 +239,13 @@ class Store:
         with locked(self.packages / "in-use.lock", waiting=lambda: progress(COLLECTING), shared=True) as lock:
             yield lock
 
-    def _complete(self, plan: Mapping[str, Any], progress: Progress) -> None:
-        """Have all packages of a plan in the store. Raises InputError when one is missing and no mirror is known."""
-        missing = unsound_packages(plan["packages"], self.packages, progress)
+    def _complete(self, spec: BakeSpec, progress: Progress) -> None:
+        """Have all packages of a bake spec in the store. Raises InputError when one is missing and no mirror is known."""
+        missing = unsound_packages(spec.packages, self.packages, progress)
         if missing:
             from ingot.bake.packages.fetch import fetch_packages  # not for each bake
 
-            fetch_packages(missing, self.packages, addresses(plan), progress)
+            fetch_packages(missing, self.packages, addresses(spec), progress)
 
     @contextmanager
     def _workspace(self, digest: str, progress: Progress) -> Iterator[tuple[Path, int]]:
@@ -292,16 +286,16 @@ def _place(problem: Problem) -> str:
     return f"{problem.file}:{problem.line}:{problem.column}"
 
 
-def _with_places(plan: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
-    """Return the plan, with the places of its steps and units named as they are found from here: an error shall lead to them."""
+def _with_places(spec: BakeSpec, recipe: Recipe) -> BakeSpec:
+    """Return the spec with its steps and units located as seen from the current directory: errors must lead to them."""
     here = Path.cwd()
     steps = []
-    for step in plan["steps"]:
-        file = Path(os.path.normpath(recipe.directory.absolute() / step.get("file", RECIPE_FILE)))
-        steps.append({**step, "file": str(file.relative_to(here) if file.is_relative_to(here) else file)})
+    for step in spec.steps:
+        file = Path(os.path.normpath(recipe.directory.absolute() / step.file))
+        steps.append(replace(step, file=str(file.relative_to(here) if file.is_relative_to(here) else file)))
     units = {
         f"{verb} {unit}": _place(recipe.problem(("services", verb, number), unit, "a unit"))
         for verb in ("enable", "disable", "mask")
         for number, unit in enumerate(getattr(recipe.services, verb))
     }
-    return {**plan, "steps": steps, "unit_places": units}
+    return replace(spec, steps=tuple(steps), unit_places=units)

@@ -18,6 +18,7 @@ from ingot.errors import BakeError, Problem
 from ingot.recipe.lock.file import Lock, LockedPackage
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.sources.files import expand_files
+from ingot.spec import DropSpec
 
 # Package files hold three to five times their size. Where so many times their size fits, none need be read: that keeps the usual check quick.
 PLENTY = 12
@@ -44,7 +45,7 @@ def size_problem(recipe: Recipe, lock: Lock, packages: Path) -> Problem | None:
 
 def _packages_size(recipe: Recipe, lock: Lock, packages: Path, room: int) -> int:
     """Return the bytes of the packages' files: by ever closer looks, until they fit ``room`` or nothing closer is known."""
-    drop = patterns(recipe.drop.model_dump())
+    drop = patterns(DropSpec(**recipe.drop.model_dump()))
     installed = [
         p for p in lock.packages if p.role == "install" and not (recipe.drop.docs and p.name.endswith("-doc"))
     ]

@@ -20,7 +20,9 @@ from pathlib import Path
 
 from ingot.bake.instance import __main__ as program
 from ingot.bake.instance import bootstrap, report
+from ingot.spec import BakeSpec, TestSpec
 from tests.aws.support import block
+from tests.specs import bake_spec
 
 BLOCK = 524288
 SEEDS = ["a", None, *"bcdefg", None]
@@ -182,21 +184,22 @@ class StandIn:
         finally:
             builder.report.close()
 
-    def bake_live(self, plan, sources, scratch, progress):
+    def bake_live(self, spec, sources, scratch, progress):
         """Stand in for ``ingot.bake.instance.live.bake_live``, on a disk of whole GiB."""
         self.seeds = [*self.seeds, *[None] * (-len(self.seeds) % 2048)]
         self.disk = scratch / "output" / "disk.raw"
-        return self._bake(plan, self.disk.parent, progress)
+        return self._bake(spec, self.disk.parent, progress)
 
     def disk_of_root(self):
         return self.disk
 
-    def bake(self, plan, *, sources, packages, layers, output, progress):
+    def bake(self, job, *, progress):
         """Stand in for ``ingot.bake.runtime.engine.bake``."""
-        manifest = self._bake(plan, output, progress)
+        output = job.directories.output
+        manifest = self._bake(job.spec, output, progress)
         (output / "manifest.json").write_text(json.dumps(manifest))
 
-    def _bake(self, plan, output, progress):
+    def _bake(self, spec, output, progress):
         progress("baking as if")
         self.before("bake")
         output.mkdir()
@@ -212,22 +215,15 @@ class StandIn:
             "root_digest": hashlib.sha256(b"".join(digests)).hexdigest(),
             "blocks": listed,
         }
-        manifest = {key: plan[key] for key in ("name", "recipe_digest", "version", "architecture", "tests")}
+        manifest = {key: getattr(spec, key) for key in ("name", "recipe_digest", "version", "architecture")}
+        manifest["tests"] = [test.plain() for test in spec.tests]
         self.before("done")
         return {**manifest, "format": 1, "inventory": {}, "disk": disk}
 
 
-def make_plan(seeds: list[str | None], recipe: str = "web") -> dict:
-    """A plan whose digest stands for its blocks."""
+def make_spec(seeds: list[str | None], recipe: str = "web", **fields: object) -> BakeSpec:
+    """A bake spec whose digest stands for its blocks."""
     digest = hashlib.sha256(f"{recipe} {seeds}".encode()).hexdigest()
-    return {
-        "format": 1,
-        "name": recipe,
-        "recipe_digest": digest,
-        "version": digest[:12],
-        "architecture": "x86_64",
-        "root_volume": {"size": len(seeds) * BLOCK, "device": "ebs"},
-        "packages": [],
-        "files": [],
-        "tests": [{"name": "the app answers"}],
-    }
+    known = {"version": digest[:12], "root_volume_size": len(seeds) * BLOCK}
+    tests = (TestSpec("the app answers"),)
+    return bake_spec(name=recipe, recipe_digest=digest, tests=tests, **known, **fields)

@@ -11,8 +11,9 @@ import pytest
 from ingot.aws.builder.publish import Work, publish_by_builder
 from ingot.aws.publish.settings import BuilderSettings, CloneSettings, PublishSettings
 from ingot.aws.session.clients import Clients
+from ingot.spec import BaseAmiSpec
 from tests.audit.calls import refuse_what_the_model_lacks
-from tests.aws.builder_stand_in import SEEDS, MetadataService, StandIn, make_plan
+from tests.aws.builder_stand_in import SEEDS, MetadataService, StandIn, make_spec
 from tests.aws.fault_proxy import FaultProxy
 from tests.aws.support import holdings, line, result_line
 
@@ -189,14 +190,14 @@ def publish(tmp_path, clients, builder, clone_settings, stand_in, base):
     manifests = {}
 
     def run(seeds=SEEDS, *, base=None, **changed):
-        plan = make_plan(seeds) | ({} if base is None else {"base": {"us-east-1": base}, "install": []})
-        stand_in.seeds, stand_in.digest = seeds, plan["recipe_digest"]
+        spec = make_spec(seeds, base=None if base is None else {"us-east-1": BaseAmiSpec(**base)})
+        stand_in.seeds, stand_in.digest = seeds, spec.recipe_digest
         settings = PublishSettings(
             tmp_path / "records", clone_settings, manifest_of=manifests.get, pace=0.01,
             keep_manifest=lambda manifest: manifests.update({manifest["recipe_digest"]: manifest}),
         )  # fmt: skip
         chosen = BuilderSettings(**{**builder.__dict__, **changed})
-        return publish_by_builder(Work(plan, tmp_path, {}, {}), clients, chosen, settings, stand_in)
+        return publish_by_builder(Work(spec, tmp_path, {}, {}), clients, chosen, settings, stand_in)
 
     run.manifests = manifests
     return run

@@ -10,6 +10,7 @@ import pytest
 from ingot.aws.builder.base_ami import as_locked, held_against, look_up
 from ingot.cli.main import main
 from ingot.errors import InputError, PublishError
+from ingot.spec import BaseAmiSpec
 from tests.aws.conftest import KEYS
 
 ACCOUNT = "123456789012"
@@ -93,14 +94,18 @@ def test_an_ami_that_is_not_there_or_of_another_architecture_cannot_be_locked(re
         look_up(direct, {"id": slow}, "x86_64")
 
 
+def locked(clients, region, ami, architecture="x86_64"):
+    return held_against(clients, {region: BaseAmiSpec(**ami)}, architecture)
+
+
 def test_what_is_as_the_lock_says_is_taken(base, direct):
-    assert held_against(direct, {"us-east-1": base}, "x86_64") == base
+    assert locked(direct, "us-east-1", base) == BaseAmiSpec(**base)
 
 
 def test_one_that_is_gone_or_no_longer_shared(base, direct):
     direct.ec2.deregister_image(ImageId=base["id"])
     with pytest.raises(PublishError, match=r"is gone from us-east-1, or no longer shared") as caught:
-        held_against(direct, {"us-east-1": base}, "x86_64")
+        locked(direct, "us-east-1", base)
     assert "ingot lock" in str(caught.value)
 
 
@@ -113,18 +118,18 @@ def test_one_that_is_gone_or_no_longer_shared(base, direct):
 )
 def test_one_that_is_another_than_the_locks(changed, said, base, direct):
     with pytest.raises(PublishError, match=said) as caught:
-        held_against(direct, {"us-east-1": base | changed}, "x86_64")
+        locked(direct, "us-east-1", base | changed)
     assert "ingot lock" in str(caught.value)
 
 
 def test_one_of_another_architecture(base, direct):
     with pytest.raises(PublishError, match="is of x86_64; the recipe is for arm64"):
-        held_against(direct, {"us-east-1": base}, "arm64")
+        locked(direct, "us-east-1", base, "arm64")
 
 
 def test_a_region_that_the_lock_does_not_have(base, direct):
     with pytest.raises(PublishError, match="the lock has no base AMI for us-east-1; it has: eu-central-1"):
-        held_against(direct, {"eu-central-1": base}, "x86_64")
+        locked(direct, "eu-central-1", base)
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from ingot.aws.builder.base_ami import look_up
@@ -13,7 +11,8 @@ from ingot.aws.publish.registry import lookup
 from ingot.aws.session import tags
 from ingot.aws.verify.readback import read_back
 from ingot.errors import PublishError
-from tests.aws.builder_stand_in import SEEDS, make_plan
+from ingot.spec import read_spec
+from tests.aws.builder_stand_in import SEEDS, make_spec
 from tests.aws.support import holdings
 
 
@@ -201,6 +200,6 @@ def test_a_base_ami_that_is_not_the_locks_is_said_before_anything_is_made(
 def test_the_bundle_is_the_same_for_the_same_content(tmp_path):
     from ingot.aws.builder.bundle import make_bundle
 
-    plan = make_plan(SEEDS)
-    assert make_bundle(plan, tmp_path).sha256 == make_bundle(json.loads(json.dumps(plan)), tmp_path).sha256
-    assert make_bundle(plan, tmp_path, [None]).sha256 != make_bundle(plan, tmp_path).sha256
+    spec = make_spec(SEEDS)
+    assert make_bundle(spec, tmp_path).sha256 == make_bundle(read_spec(spec.text()), tmp_path).sha256
+    assert make_bundle(spec, tmp_path, [None]).sha256 != make_bundle(spec, tmp_path).sha256

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -151,7 +152,11 @@ def test_a_block_that_is_not_the_manifests_is_refused_when_the_snapshot_complete
 
 def test_a_manifest_of_another_recipe_is_refused(publish, stand_in, nothing_remains, monkeypatch):
     bake = stand_in.bake
-    monkeypatch.setattr(program, "bake", lambda plan, **how: bake({**plan, "recipe_digest": "0" * 64}, **how))
+    monkeypatch.setattr(
+        program,
+        "bake",
+        lambda job, **how: bake(replace(job, spec=replace(job.spec, recipe_digest="0" * 64)), **how),
+    )
     with pytest.raises(PublishError, match="the builder baked 0000"):
         publish()
     nothing_remains()

@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
+from ingot.recipe.compile import compile_spec
 from ingot.recipe.load import load_recipe
-from ingot.recipe.plan import compile_plan
 from tests.baked import WEB, baked_store, web_image
 
 __all__ = ["baked_store", "web_image"]
@@ -27,9 +27,9 @@ def root(tmp_path):
 
 
 @pytest.fixture
-def web_plan():
-    """The plan of image_recipes/web: a new copy for each test."""
-    return json.loads(json.dumps(compile_plan(load_recipe(WEB))))
+def web_spec():
+    """The bake spec of image_recipes/web."""
+    return compile_spec(load_recipe(WEB))
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,15 @@
 import os
+from dataclasses import replace
 
 import pytest
 
 from ingot.bake.image.accounts import add_accounts
 from ingot.errors import BakeError
+from ingot.spec import GroupSpec, UserSpec
 
 EPOCH = 20_000 * 86400 + 5
-APP = {
-    "name": "app",
-    "uid": 990,
-    "group": "app",
-    "groups": ["www-data"],
-    "home": "/srv/app",
-    "shell": "/bin/sh",
-    "comment": "The app",
-}
-GROUP = {"name": "app", "gid": 990}
+APP = UserSpec("app", 990, "app", ("www-data",), shell="/bin/sh", home="/srv/app", comment="The app")
+GROUP = GroupSpec("app", 990)
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to others")
 
 
@@ -33,18 +27,18 @@ def test_a_user_is_written_into_all_four_files(root):
 
 @needs_root
 def test_the_order_in_the_recipe_does_not_show(root):
-    groups = [{"name": "b", "gid": 1002}, {"name": "a", "gid": 1001}]
+    groups = [GroupSpec("b", 1002), GroupSpec("a", 1001)]
     add_accounts(root, groups, [], epoch=EPOCH)
     assert (root / "etc/group").read_text().splitlines()[-2:] == ["a:x:1001:", "b:x:1002:"]
 
 
 def test_what_a_package_made_is_kept_when_it_is_the_same(root):
     before = (root / "etc/group").read_text()
-    add_accounts(root, [{"name": "www-data", "gid": 33}], [], epoch=EPOCH)
+    add_accounts(root, [GroupSpec("www-data", 33)], [], epoch=EPOCH)
     assert (root / "etc/group").read_text() == before
 
 
-@pytest.mark.parametrize("group", [{"name": "www-data", "gid": 34}, {"name": "other", "gid": 33}])
+@pytest.mark.parametrize("group", [GroupSpec("www-data", 34), GroupSpec("other", 33)])
 def test_a_name_or_number_that_a_package_took_is_refused(root, group):
     with pytest.raises(BakeError, match=r"a package made group www-data \(33\)"):
         add_accounts(root, [group], [], epoch=EPOCH)
@@ -52,4 +46,4 @@ def test_a_name_or_number_that_a_package_took_is_refused(root, group):
 
 def test_a_group_that_is_not_there_is_named(root):
     with pytest.raises(BakeError, match="user app: there is no group docker"):
-        add_accounts(root, [GROUP], [{**APP, "groups": ["docker"]}], epoch=EPOCH)
+        add_accounts(root, [GROUP], [replace(APP, groups=("docker",))], epoch=EPOCH)

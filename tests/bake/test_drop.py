@@ -1,8 +1,9 @@
 import pytest
 
 from ingot.bake.packages.drop import drop_files, is_dropped, patterns
+from ingot.spec import DropSpec
 
-ALL = {"docs": True, "man": True, "locales": True, "hwdb": True}
+ALL = DropSpec(docs=True, man=True, locales=True, hwdb=True)
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ def test_documentation_goes_and_copyright_stays(path, dropped):
 
 
 def test_nothing_is_dropped_when_the_recipe_says_so():
-    assert patterns({"docs": False, "man": False, "locales": False}) == []
+    assert patterns(DropSpec()) == []
 
 
 def test_files_go_and_directories_stay(tmp_path):

@@ -7,29 +7,36 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ingot.bake.layers.lower import base_digest
+from ingot.bake.layers.lower import layer_digest
 from ingot.bake.packages.cache import package_file
 from ingot.bake.runtime.engine import bake, read_manifest
+from ingot.bake.runtime.job import BakeDirectories, BakeJob
 from ingot.cli.bake import compare, difference_text
-from ingot.errors import BakeError, StepError
+from ingot.errors import BakeError, SizeError, StepError
+from ingot.spec import AllowanceSpec, DropSpec, ServicesSpec
 from tests.bake.conftest import root_offset
 from tests.baked import ROOT, WEB
+from tests.specs import step
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="looks into root's files and mounts"),
 ]
-# Bakes PLAN of argv into argv's directory; prints the root digest.
+# Bakes the spec of argv into argv's directory; prints the root digest.
 REBAKE = """
-import json, sys
+import sys
 from pathlib import Path
 from ingot.bake.runtime.engine import bake, read_manifest
-plan, out, packages, sources = json.loads(Path(sys.argv[1]).read_text()), *map(Path, sys.argv[2:])
-bake(plan, sources=sources, packages=packages, layers=out / "layers", output=out / "out", progress=lambda text: None)
+from ingot.bake.runtime.job import BakeDirectories, BakeJob
+from ingot.spec import read_spec
+spec, out, packages, sources = read_spec(Path(sys.argv[1]).read_text()), *map(Path, sys.argv[2:])
+directories = BakeDirectories(sources, packages, out / "layers", out / "out")
+bake(BakeJob(spec, directories), progress=lambda text: None)
 manifest = read_manifest(out / "out")
 print(manifest["disk"]["root_digest"])
 """
@@ -37,12 +44,11 @@ print(manifest["disk"]["root_digest"])
 
 @pytest.fixture
 def again(web_image, baked_store, tmp_path):
-    """Bakes a plan on the layer that is there, into tmp_path/out."""
+    """Bakes a spec on the existing layer, into tmp_path/out."""
 
-    def run(plan, *, output=tmp_path / "out", progress=lambda text: None, **more):
-        bake(
-            plan, sources=WEB, packages=baked_store.packages, layers=baked_store.layers, output=output, progress=progress, **more
-        )  # fmt: skip
+    def run(spec, *, output=tmp_path / "out", progress=lambda text: None, keep=False):
+        directories = BakeDirectories(WEB, baked_store.packages, baked_store.layers, output)
+        bake(BakeJob(spec, directories, keep), progress=progress)
         return read_manifest(output)
 
     return run
@@ -52,10 +58,10 @@ def mounts():
     return Path("/proc/self/mountinfo").read_text().splitlines()
 
 
-def test_manifest_says_what_the_plan_said(web_image, web_plan):
+def test_manifest_says_what_the_spec_said(web_image, web_spec):
     manifest = web_image.manifest
-    assert manifest["recipe_digest"] == web_plan["recipe_digest"] == web_image.digest
-    locked = {(p["name"], p["version"]) for p in web_plan["packages"] if p["role"] == "install"}
+    assert manifest["recipe_digest"] == web_spec.recipe_digest == web_image.digest
+    locked = {(p.name, p.version) for p in web_spec.packages if p.role == "install"}
     assert {(p["name"], p["version"]) for p in manifest["packages"]} == locked
     files = {file["path"]: file for file in manifest["files"]}
     assert (
@@ -136,34 +142,27 @@ def test_the_inventory_names_what_was_changed(web_image, tree):
     assert found["sections"]["users"] == web_image.manifest["inventory"]["users"]
 
 
-def test_cached_layers_give_the_same_bytes_after_any_change(web_image, web_plan, again, tmp_path):
-    other = json.loads(json.dumps(web_plan))
-    other["steps"] = [
-        {"run": "rm -rf /usr/share/perl5; echo x > /etc/new; chmod 700 /etc", "line": 1, "timeout": 60}
-    ]
-    other["hygiene"] = {
-        "allow": [
-            {"finding": "unit", "path": "*", "reason": "r"},
-            {"finding": "broken-link", "path": "*", "reason": "r"},
-        ]
-    }
+def test_cached_layers_give_the_same_bytes_after_any_change(web_image, web_spec, again, tmp_path):
+    other = replace(
+        web_spec,
+        steps=(step("rm -rf /usr/share/perl5; echo x > /etc/new; chmod 700 /etc"),),
+        allowances=(AllowanceSpec("unit", "*", "r"), AllowanceSpec("broken-link", "*", "r")),
+    )
     assert again(other, output=tmp_path / "other")["disk"]["root_digest"] != web_image.root_digest
-    assert again(web_plan)["disk"]["root_digest"] == web_image.root_digest
+    assert again(web_spec)["disk"]["root_digest"] == web_image.root_digest
 
 
-def test_bakes_that_need_the_same_disk_of_the_layer_wait_for_each_other(web_plan, again, tmp_path):
-    web_plan["name"] = "twin"  # of which the layer has no disk yet
+def test_bakes_that_need_the_same_disk_of_the_layer_wait_for_each_other(web_spec, again, tmp_path):
+    twin = replace(web_spec, name="twin")  # of which the layer has no disk yet
     with ThreadPoolExecutor(2) as pool:
-        bakes = [pool.submit(again, web_plan, output=tmp_path / name) for name in "ab"]
+        bakes = [pool.submit(again, twin, output=tmp_path / name) for name in "ab"]
         assert len({bake.result()["disk"]["root_digest"] for bake in bakes}) == 1
 
 
-def test_a_step_that_writes_something_random_is_found_with_its_bytes(web_image, web_plan, again, tmp_path):
-    web_plan["steps"] = [
-        {"run": "(echo fixed; head -c 16 /dev/urandom) > /etc/random", "line": 1, "timeout": 60}
-    ]
+def test_a_step_that_writes_something_random_is_found_with_its_bytes(web_image, web_spec, again, tmp_path):
+    spec = replace(web_spec, steps=(step("(echo fixed; head -c 16 /dev/urandom) > /etc/random"),))
     for name in "ab":
-        again(web_plan, output=tmp_path / name)
+        again(spec, output=tmp_path / name)
     places = {place.what: place for place in compare(tmp_path / "a/disk.raw", tmp_path / "b/disk.raw")}
     # The image's own list of what the recipe changed has the digest of it.
     assert set(places) == {"/etc/random", "/usr/lib/ingot/baseline/image"}
@@ -172,30 +171,23 @@ def test_a_step_that_writes_something_random_is_found_with_its_bytes(web_image, 
     assert "    /etc/random: " in difference_text(list(places.values()))
 
 
-def test_a_change_of_the_app_changes_few_blocks(web_image, web_plan, again, tmp_path):
+def test_a_change_of_the_app_changes_few_blocks(web_image, web_spec, again, tmp_path):
     changed = tmp_path / "recipe"
     shutil.copytree(WEB, changed)
     (changed / "app/static/style.css").write_text("x" * 4096)
-    for file in web_plan["files"]:
-        if file["target"].endswith("style.css"):
-            file["sha256"] = hashlib.sha256(b"x" * 4096).hexdigest()
-    manifest = bake_from(changed, web_plan, again)
+    digest = hashlib.sha256(b"x" * 4096).hexdigest()
+    files = [replace(f, sha256=digest) if f.target.endswith("style.css") else f for f in web_spec.files]
+    files = [replace(f, source=str(changed / f.source)) if f.source else f for f in files]
+    manifest = again(replace(web_spec, files=tuple(files)))
     pairs = zip(web_image.manifest["disk"]["blocks"], manifest["disk"]["blocks"], strict=True)
     assert 0 < sum(old != new for old, new in pairs) <= 4
 
 
-def bake_from(sources, plan, again):
-    plan["files"] = [
-        {**f, "source": str(sources / f["source"])} if "source" in f else f for f in plan["files"]
-    ]
-    return again(plan)
-
-
-def test_a_failing_step_is_shown_with_its_line_status_and_output(web_plan, again, tmp_path):
-    web_plan["steps"] = [{"run": "echo before; echo to stderr >&2; exit 7", "line": 12, "timeout": 60}]
+def test_a_failing_step_is_shown_with_its_line_status_and_output(web_spec, again, tmp_path):
+    spec = replace(web_spec, steps=(step("echo before; echo to stderr >&2; exit 7", line=12),))
     before = mounts()
     with pytest.raises(StepError) as caught:
-        again(web_plan)
+        again(spec)
     assert "recipe.yaml:12: the step `echo before; echo to stderr >&2; exit 7` failed: exit status 7" in str(
         caught.value
     )
@@ -204,11 +196,14 @@ def test_a_failing_step_is_shown_with_its_line_status_and_output(web_plan, again
     assert mounts() == before
 
 
-def test_a_unit_that_is_not_there_is_named_with_its_place(web_plan, again):
-    web_plan["services"] = {"enable": ["apache2", "apche2"]}
-    web_plan["unit_places"] = {"enable apche2": "recipe.yaml:19:30"}
+def test_a_unit_that_is_not_there_is_named_with_its_place(web_spec, again):
+    spec = replace(
+        web_spec,
+        services=ServicesSpec(enable=("apache2", "apche2")),
+        unit_places={"enable apche2": "recipe.yaml:19:30"},
+    )
     with pytest.raises(BakeError) as caught:
-        again(web_plan)
+        again(spec)
     assert caught.value.message.startswith(
         "recipe.yaml:19:30: services: enable apache2 apche2: exit status 1\n"
     )
@@ -216,34 +211,29 @@ def test_a_unit_that_is_not_there_is_named_with_its_place(web_plan, again):
     assert caught.value.hint == "did you mean apache2?"
 
 
-def test_keep_leaves_the_root_of_a_failed_bake(web_plan, again, tmp_path):
-    web_plan["steps"] = [{"run": "echo was here > /etc/trace; false", "line": 12, "timeout": 60}]
+def test_keep_leaves_the_root_of_a_failed_bake(web_spec, again, tmp_path):
+    spec = replace(web_spec, steps=(step("echo was here > /etc/trace; false"),))
     with pytest.raises(StepError, match=f"kept in {tmp_path}/out/root"):
-        again(web_plan, keep=True)
+        again(spec, keep=True)
     assert (tmp_path / "out/root/etc/trace").read_text() == "was here\n"
 
 
-def test_a_step_that_hangs_is_ended_with_all_that_it_started(web_plan, again):
+def test_a_step_that_hangs_is_ended_with_all_that_it_started(web_spec, again):
     mark = "86399.125"
-    web_plan["steps"] = [{"run": f"sleep {mark} & sleep {mark}", "line": 12, "timeout": 1}]
+    spec = replace(web_spec, steps=(step(f"sleep {mark} & sleep {mark}", timeout=1),))
     with pytest.raises(StepError, match="no end after 1 seconds"):
-        again(web_plan)
+        again(spec)
     assert mark not in running()
 
 
-def test_what_a_step_leaves_running_ends_with_it(web_plan, again):
+def test_what_a_step_leaves_running_ends_with_it(web_spec, again):
     mark = "86398.125"
-    web_plan["steps"] = [
-        {
-            "run": f"setsid sleep {mark} >/dev/null 2>&1 </dev/null &\nuntil grep -q sleep /proc/$!/comm; do :; done",
-            "line": 12,
-            "timeout": 60,
-        }
-    ]
-    told = []
-    again(web_plan, progress=told.append)
+    waiting = "until grep -q sleep /proc/$!/comm; do :; done"
+    spec = replace(web_spec, steps=(step(f"setsid sleep {mark} >/dev/null 2>&1 </dev/null &\n{waiting}"),))
+    messages = []
+    again(spec, progress=messages.append)
     assert mark not in running()
-    assert "step 1 left processes running, which were ended: sleep" in told
+    assert "step 1 left processes running, which were ended: sleep" in messages
 
 
 def running():
@@ -257,7 +247,7 @@ TALK = (
 )
 
 
-def test_a_step_sees_nothing_of_the_builder(web_plan, again, monkeypatch):
+def test_a_step_sees_nothing_of_the_builder(web_spec, again, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     checks = [
         'test -z "${AWS_SECRET_ACCESS_KEY-}"',
@@ -270,34 +260,27 @@ def test_a_step_sees_nothing_of_the_builder(web_plan, again, monkeypatch):
         'test "$TZ $LC_ALL" = "UTC C.UTF-8"',
         "test ! -e /dev/nvme0 && test ! -e /dev/vda && test -c /dev/null",
     ]
-    web_plan["steps"] = [{"run": "\n".join(checks), "line": 1, "timeout": 60}]
-    again(web_plan)
+    again(replace(web_spec, steps=(step("\n".join(checks)),)))
 
 
-def test_a_missing_package_is_named(web_plan, baked_store, web_image, tmp_path):
+def test_a_missing_package_is_named(web_spec, baked_store, web_image, tmp_path):
     packages = tmp_path / "packages"
     shutil.copytree(baked_store.packages, packages, copy_function=os.link)
-    apache = next(package for package in web_plan["packages"] if package["name"] == "apache2")
-    package_file(packages, apache["sha256"]).unlink()
-    with pytest.raises(BakeError, match=f"package apache2 {apache['version']}".replace("+", r"\+")):
-        bake(
-            web_plan,
-            sources=WEB,
-            packages=packages,
-            layers=tmp_path / "layers",
-            output=tmp_path / "out",
-            progress=print,
-        )
+    apache = next(package for package in web_spec.packages if package.name == "apache2")
+    package_file(packages, apache.sha256).unlink()
+    directories = BakeDirectories(WEB, packages, tmp_path / "layers", tmp_path / "out")
+    with pytest.raises(BakeError, match=f"package apache2 {apache.version}".replace("+", r"\+")):
+        bake(BakeJob(web_spec, directories), progress=print)
     assert [path.suffix for path in (tmp_path / "layers").iterdir()] == [".lock"]
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_full_disk_is_a_clear_error_without_leftovers(web_plan, baked_store, web_image, tmp_path):
-    plan, small = tmp_path / "plan.json", tmp_path / "small"
-    plan.write_text(json.dumps(web_plan))
+def test_a_full_disk_is_a_clear_error_without_leftovers(web_spec, baked_store, web_image, tmp_path):
+    spec, small = tmp_path / "spec.json", tmp_path / "small"
+    spec.write_text(web_spec.text())
     small.mkdir()
     script = 'mount -t tmpfs -o size=60m small "$1"; shift; "$@"; echo "status $?"; find "$0" -not -name "*.lock" -mindepth 2'
-    bake_it = [sys.executable, "-c", REBAKE, str(plan), str(small), str(baked_store.packages), str(WEB)]
+    bake_it = [sys.executable, "-c", REBAKE, str(spec), str(small), str(baked_store.packages), str(WEB)]
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script, str(small), str(small), *bake_it],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
@@ -309,22 +292,17 @@ def test_a_full_disk_is_a_clear_error_without_leftovers(web_plan, baked_store, w
     assert done.stdout.splitlines() == ["status 1"]
 
 
-def test_content_larger_than_the_disk_is_refused(web_plan, again, tmp_path):
-    web_plan["root_volume"]["size"] = 256 << 20
-    with pytest.raises(BakeError):
-        again(web_plan)
+def test_content_larger_than_the_disk_is_refused(web_spec, again, tmp_path):
+    with pytest.raises(SizeError):
+        again(replace(web_spec, root_volume_size=256 << 20))
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_the_layer_below_is_found_by_what_it_is_made_of(web_plan):
-    digest = base_digest(web_plan)
-    for key, value in (
-        ("users", []),
-        ("files", []),
-        ("steps", []),
-        ("name", "other"),
-        ("recipe_digest", "0" * 64),
-    ):
-        assert base_digest({**web_plan, key: value}) == digest
-    for key, value in (("packages", web_plan["packages"][1:]), ("epoch", 1), ("drop", {})):
-        assert base_digest({**web_plan, key: value}) != digest
+def test_the_layer_below_is_found_by_what_it_is_made_of(web_spec):
+    digest = layer_digest(web_spec)
+    above = {"users": (), "files": (), "steps": (), "name": "other", "recipe_digest": "0" * 64}
+    for key, value in above.items():
+        assert layer_digest(replace(web_spec, **{key: value})) == digest
+    below = {"packages": web_spec.packages[1:], "epoch": 1, "drop": DropSpec()}
+    for key, value in below.items():
+        assert layer_digest(replace(web_spec, **{key: value})) != digest

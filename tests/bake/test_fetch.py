@@ -15,20 +15,14 @@ from ingot.bake.packages.cache import check_packages, package_file
 from ingot.bake.packages.fetch import fetch_packages
 from ingot.errors import BakeError
 from tests.baked import ROOT
+from tests.specs import package
 
 BODY = b"a package" * 1000
 
 
 def entry(body=BODY, name="hello", path="pool/h/hello_1~2_amd64.deb"):
     digest = hashlib.sha256(body).hexdigest()
-    return {
-        "name": name,
-        "version": "1~2",
-        "sha256": digest,
-        "size": len(body),
-        "path": path,
-        "archive": "debian",
-    }
+    return package(name, version="1~2", sha256=digest, size=len(body), path=path)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -82,15 +76,15 @@ def fetch(mirror, directory, *entries, messages=None):
 def test_a_package_is_fetched_once(mirror, tmp_path):
     mirror.answers[PATH] = [(200, BODY)]
     wanted = entry()
-    assert fetch(mirror, tmp_path, wanted) == [package_file(tmp_path, wanted["sha256"])]
+    assert fetch(mirror, tmp_path, wanted) == [package_file(tmp_path, wanted.sha256)]
     fetch(mirror, tmp_path, wanted)
     assert mirror.asked == [PATH]
-    assert package_file(tmp_path, wanted["sha256"]).read_bytes() == BODY
+    assert package_file(tmp_path, wanted.sha256).read_bytes() == BODY
 
 
 def test_a_damaged_package_in_the_store_is_fetched_again(mirror, tmp_path):
     mirror.answers[PATH] = [(200, BODY)]
-    file = package_file(tmp_path, entry()["sha256"])
+    file = package_file(tmp_path, entry().sha256)
     file.parent.mkdir()
     file.write_bytes(BODY[:-1] + b"!")
     messages = []
@@ -108,7 +102,7 @@ def test_a_mirror_that_stumbles_is_asked_again(mirror, tmp_path):
 def test_the_next_mirror_is_tried(mirror, tmp_path):
     mirror.answers[PATH] = [(200, BODY)]
     fetch_packages([entry()], tmp_path, {"debian": [mirror.url + "-gone", mirror.url]}, print)
-    assert package_file(tmp_path, entry()["sha256"]).exists()
+    assert package_file(tmp_path, entry().sha256).exists()
 
 
 @pytest.mark.parametrize(
@@ -201,6 +195,7 @@ def test_a_disk_that_is_full_says_so(mirror, tmp_path):
 import resource, signal
 from pathlib import Path
 from ingot.bake.packages.fetch import fetch_packages
+from ingot.spec import PackageSpec
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 fetch_packages([{entry()!r}], Path({str(tmp_path)!r}), {{"debian": {mirror.url!r}}}, print)

@@ -6,12 +6,16 @@ from ingot.bake.image.files import place_files
 from ingot.bake.image.machine import set_tests
 from ingot.bake.runtime.chroot import in_root
 from ingot.errors import BakeError
+from ingot.spec import FileSpec
+from tests.specs import bake_spec
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to others")
 
 
 def entry(target, **more):
-    return {"kind": "file", "target": target, "mode": "0644", "owner": "root", "group": "root", **more}
+    return FileSpec(
+        **{"kind": "file", "target": target, "mode": "0644", "owner": "root", "group": "root", **more}
+    )
 
 
 @pytest.fixture
@@ -21,7 +25,7 @@ def sources(tmp_path):
     return tmp_path / "recipe"
 
 
-def test_owner_group_and_mode_are_as_the_plan_says(root, sources):
+def test_owner_group_and_mode_are_as_the_spec_says(root, sources):
     place_files(
         root, [entry("/opt/x/tool", source="a b.conf", mode="6755", owner="www-data", group="33")], sources
     )
@@ -85,8 +89,8 @@ def test_what_cannot_be_placed_is_named(root, sources, file, message):
 
 
 def test_a_hard_link_is_another_name_of_the_file(root, sources):
-    link = {"kind": "hardlink", "target": "/a/first", "link": "/etc/shadow"}
-    to_new = {"kind": "hardlink", "target": "/etc/z", "link": "/opt/tool"}
+    link = FileSpec("hardlink", "/a/first", link="/etc/shadow")
+    to_new = FileSpec("hardlink", "/etc/z", link="/opt/tool")
     place_files(root, [to_new, link, entry("/opt/tool", source="a b.conf", mode="4750")], sources)
     assert (root / "a/first").samefile(root / "etc/shadow")
     assert (root / "etc/z").samefile(root / "opt/tool")
@@ -95,7 +99,7 @@ def test_a_hard_link_is_another_name_of_the_file(root, sources):
 
 def test_a_hard_link_to_nothing(root, sources):
     with pytest.raises(BakeError, match="/a: a hard link to /b, which is no file of the image"):
-        place_files(root, [{"kind": "hardlink", "target": "/a", "link": "/b"}], sources)
+        place_files(root, [FileSpec("hardlink", "/a", link="/b")], sources)
 
 
 def test_extended_attributes_are_set(root, sources):
@@ -124,7 +128,7 @@ def test_what_ingot_writes_follows_links_inside_the_image_alone(root, sources, t
     outside = tmp_path / "host"
     outside.mkdir()
     place_files(root, [entry("/etc/ingot", kind="symlink", link=str(outside))], sources)
-    set_tests(root, {"recipe_digest": "ab", "name": "web", "version": "1", "tests": []})
+    set_tests(root, bake_spec())
     assert list(outside.iterdir()) == []
     assert (root / str(outside)[1:] / "image.json").is_file()
 

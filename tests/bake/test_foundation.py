@@ -10,13 +10,14 @@ import pytest
 
 from ingot.bake.layers.foundation import foundation
 from ingot.bake.layers.install import _contested
-from ingot.bake.layers.lower import Base
+from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.packages import database
 from ingot.bake.packages.deb import Control, Package
 from ingot.bake.tree.index import Index
 from ingot.bake.tree.tree import Entry, Kind, hash_files, scan
 from ingot.deb822 import parse_paragraph
 from tests.baked import ROOT
+from tests.specs import package
 
 MIB = 1 << 20
 # name: (size, depends, provides)
@@ -34,14 +35,11 @@ RECIPE = {
 
 def split(packages, system=("init", "libc", "mawk")):
     """Return the names below, sorted; None when there is no layer below."""
-    entries = [
-        {"name": name, "size": size, "role": "install", "essential": name == "mawk"}
-        for name, (size, *_) in packages.items()
-    ]
-    entries.append({"name": "stub", "size": 1, "role": "tool", "essential": False})
+    entries = [package(name, size=size, essential=name == "mawk") for name, (size, *_) in packages.items()]
+    entries.append(package("stub", role="tool"))
     controls = {name: control(depends=d, provides=p) for name, (_, d, p) in packages.items()}
     found = foundation(entries, system, controls)
-    return None if found is None else sorted(entry["name"] for entry in found if entry["role"] == "install")
+    return None if found is None else sorted(entry.name for entry in found if entry.role == "install")
 
 
 def control(**fields):
@@ -73,7 +71,7 @@ def test_circles_stay_together():
     assert split(SYSTEM | circle) == sorted(SYSTEM)
 
 
-def package(name):
+def unpacked(name):
     return Package(name, "1", "all", Path(f"{name}.deb"))
 
 
@@ -85,11 +83,11 @@ def controlled(name, **members):
 def test_packages_are_entered_beside_those_that_are_there(tmp_path):
     database.create_database(tmp_path)
     first = controlled("bus", triggers="interest-noawait /usr/share/bus\ninterest cache\n")
-    database.record(tmp_path, [(package("bus"), first, ["/usr/share/bus"])])
+    database.record(tmp_path, [(unpacked("bus"), first, ["/usr/share/bus"])])
     triggers = tmp_path / "var/lib/dpkg/triggers"
     assert (triggers / "Unincorp").read_text() == ""
     more = controlled("app", triggers="interest cache\ninterest /srv\n")
-    database.record(tmp_path, [(package("app"), more, ["/usr", "/usr/share/bus", "/usr/share/bus/app"])])
+    database.record(tmp_path, [(unpacked("app"), more, ["/usr", "/usr/share/bus", "/usr/share/bus/app"])])
     assert (triggers / "File").read_text() == "/usr/share/bus bus/noawait\n/srv app\n"
     assert (triggers / "cache").read_text() == "app\nbus\n"
     # dpkg runs the triggers of what was there for the new files, and for nothing else.
@@ -110,18 +108,18 @@ def test_packages_that_hold_what_is_there_are_found(tmp_path):
         "same": ["/bin/tool"],
         "diverted": ["/usr/bin/other"],
     }
-    assert _contested(Base(tmp_path, 0), paths) == {"same", "diverted"}
+    assert _contested(LowerLayer(tmp_path, 0), paths) == {"same", "diverted"}
 
 
 GROW = """
 import json, os, shutil, sys
 from contextlib import closing
 from pathlib import Path
-from ingot.bake.layers.lower import Base
+from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.layers.trees import GrownTree, save_index
 one, two = map(Path, sys.argv[1:])
 two.mkdir()
-with closing(GrownTree(two, Base(one, 7))) as tree:
+with closing(GrownTree(two, LowerLayer(one, 7))) as tree:
     tree.mount()
     (tree.root / "first").write_text("of a try that was given up")
     tree.mount()

@@ -3,11 +3,7 @@ import json
 from ingot.bake.disk import DiskDigest
 from ingot.bake.tree.inventory import READ, STATUS
 from ingot.bake.tree.manifest import Contents, manifest_text
-
-PLAN = {
-    "name": "web", "recipe_digest": "ab" * 32, "version": "abab", "architecture": "x86_64", "epoch": 0, "packages": [], "tests": [],
-    "kernel_command_line": "",
-}  # fmt: skip
+from tests.specs import bake_spec
 
 
 def paragraph(name, state):
@@ -26,5 +22,5 @@ def test_a_package_of_which_only_configuration_is_left_is_not_installed():
     contents = dict.fromkeys(READ, b"") | {STATUS: status.encode()}
     image = Contents(contents, [], b"", [])
     disk = DiskDigest(1 << 20, 0, (), "cd" * 32)
-    manifest = json.loads(manifest_text(PLAN, image, "6.1", disk, {}))
+    manifest = json.loads(manifest_text(bake_spec(), image, "6.1", disk, {}))
     assert [package["name"] for package in manifest["packages"]] == ["held", "here"]

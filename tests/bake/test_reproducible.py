@@ -1,10 +1,10 @@
 """The same bytes wherever a bake runs: here on layers that are there, there from nothing, as somebody else, on another file system."""
 
-import json
 import os
 import shutil
 import subprocess
 import tempfile
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,7 +12,9 @@ import pytest
 
 from ingot.bake.packages.cache import package_file
 from ingot.bake.runtime.engine import bake, read_manifest
+from ingot.bake.runtime.job import BakeDirectories, BakeJob
 from tests.baked import ROOT, WEB
+from tests.specs import step
 
 pytestmark = [
     pytest.mark.slow,
@@ -22,14 +24,15 @@ USER = "nobody"  # every machine has it, and it owns nothing
 # /usr/bin/python3 and not the one of these tests: that may lie where only root may look. The engine needs no more than Python 3.9.
 PYTHON = "/usr/bin/python3"
 BAKE = """
-import json
 from pathlib import Path
 from ingot.bake.runtime.engine import bake, read_manifest
+from ingot.bake.runtime.job import BakeDirectories, BakeJob
 from ingot.bake.runtime.rights import remove_tree
+from ingot.spec import read_spec
 public, here = Path("PUBLIC"), Path.cwd() / "an other, place:with: odd  name"
 here.mkdir()
-plan = json.loads((public / "plan.json").read_text())
-bake(plan, sources=public / "recipe", packages=public / "packages", layers=here / "layers", output=here / "out", progress=str)
+directories = BakeDirectories(public / "recipe", public / "packages", here / "layers", here / "out")
+bake(BakeJob(read_spec((public / "spec.json").read_text()), directories), progress=str)
 print(read_manifest(here / "out")["disk"]["root_digest"])
 print(sorted(path.name for path in (here / "out").iterdir()))
 print(len([path for path in (here / "layers").iterdir() if path.is_dir()]))
@@ -78,8 +81,9 @@ def public(baked_store, web_image):
 
 
 @pytest.fixture
-def plan(public, web_plan):
-    """The plan of image_recipes/web with two packages more."""
+def spec(public, web_spec):
+    """The bake spec of image_recipes/web with two additional packages."""
+    packages = list(web_spec.packages)
     for name, what in PACKAGES.items():
         made = public / name
         for path, text in what["files"].items():
@@ -98,19 +102,17 @@ def plan(public, web_plan):
         target = package_file(public / "packages", digest)
         target.parent.mkdir(exist_ok=True)
         deb.rename(target)
-        like = next(p for p in web_plan["packages"] if p["name"] == "adduser")
-        entry = {"name": name, "version": "1", "sha256": digest, "size": target.stat().st_size}
-        web_plan["packages"].append({**like, **entry})
+        like = next(p for p in web_spec.packages if p.name == "adduser")
+        packages.append(replace(like, name=name, version="1", sha256=digest, size=target.stat().st_size))
     # What a step sees of the machine is the same as well: the name, which a user namespace may not write through /proc/sys.
-    web_plan["steps"].append(
-        {"run": "test $(uname -n) = ingot-bake; dpkg --verify", "line": 1, "timeout": 60}
-    )
-    (public / "plan.json").write_text(json.dumps(web_plan))
-    return web_plan
+    steps = (*web_spec.steps, step("test $(uname -n) = ingot-bake; dpkg --verify"))
+    spec = replace(web_spec, packages=tuple(packages), steps=steps)
+    (public / "spec.json").write_text(spec.text())
+    return spec
 
 
 def elsewhere(public):
-    """Bake the plan from nothing in all other circumstances: as an ordinary user where this machine lets one."""
+    """Bake the spec from nothing in all other circumstances: as an ordinary user where this machine lets one."""
     words = ["unshare", "--mount", "--uts", "taskset", "--cpu-list", "0", "sh", "-euc", HOSTILE, "sh"]
     words += [str(public), str(ROOT), str(WEB)]
     if all(shutil.which(tool) for tool in ("newuidmap", "newgidmap", "setpriv")):
@@ -124,15 +126,14 @@ def elsewhere(public):
 
 
 def test_bakes_here_on_what_is_there_and_elsewhere_from_nothing_give_the_same_bytes(
-    web_image, baked_store, plan, public, tmp_path
+    web_image, baked_store, spec, public, tmp_path
 ):
-    told = []
-    bake(
-        plan, sources=WEB, packages=public / "packages", layers=baked_store.layers, output=tmp_path, progress=told.append
-    )  # fmt: skip
+    messages = []
+    directories = BakeDirectories(WEB, public / "packages", baked_store.layers, tmp_path)
+    bake(BakeJob(spec, directories), progress=messages.append)
     manifest = read_manifest(tmp_path)
     # Here only what was added is installed, on the layer of the web image.
-    assert [text for text in told if text.startswith("unpacking")] == ["unpacking 2 packages"]
+    assert [text for text in messages if text.startswith("unpacking")] == ["unpacking 2 packages"]
     assert {p["name"] for p in manifest["packages"]} - {
         p["name"] for p in web_image.manifest["packages"]
     } == {*PACKAGES}

@@ -130,7 +130,7 @@ from pathlib import Path
 from ingot.bake.runtime.engine import bake
 from ingot.errors import MissingRightError
 try:
-    bake({}, sources=Path("s"), packages=Path("p"), layers=Path("l"), output=Path("o"), progress=print)
+    bake(None, progress=print)
 except MissingRightError as error:
     print(error)
 """

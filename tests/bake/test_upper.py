@@ -8,12 +8,13 @@ import sys
 import pytest
 
 from ingot.bake.layers.disk import disk_spec
-from ingot.bake.layers.lower import Base
+from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.layers.trees import FirstTree
 from ingot.bake.layers.upper import read_contents
 from ingot.bake.tree.inventory import READ
 from ingot.bake.tree.tree import scan
 from tests.baked import ROOT
+from tests.specs import bake_spec
 
 # acl(5) as the kernel stores it (linux/posix_acl_xattr.h): version 2, then tag, permissions and id of each entry.
 NOBODY = 0xFFFFFFFF
@@ -23,7 +24,7 @@ OVERLAY = """
 import sys
 from pathlib import Path
 from ingot.bake.tree.tree import scan
-from ingot.bake.layers.upper import Overlay
+from ingot.bake.layers.overlay import Overlay
 lower, work = map(Path, sys.argv[1:])
 overlay = Overlay(lower, work)
 overlay.mount()
@@ -90,14 +91,7 @@ def test_links_to_this_machines_files_are_followed_inside_the_image(tmp_path):
     for tool in ("bin/busybox", "usr/lib/systemd/boot/efi/linuxx64.efi.stub"):
         (layer / "tools" / tool).parent.mkdir(parents=True, exist_ok=True)
         (layer / "tools" / tool).touch()
-    plan = {
-        "name": "web",
-        "root_volume": {"size": 1 << 30},
-        "epoch": 0,
-        "architecture": "x86_64",
-        "kernel_command_line": "",
-    }
-    spec = disk_spec(plan, Base(layer, 0), root)
+    spec = disk_spec(bake_spec(), LowerLayer(layer, 0), root)
     assert spec.os_release == "the image's"
     assert spec.kernel.read_text() == "the image's"
     assert spec.kernel_version == "6.1"

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -12,13 +13,15 @@ from ingot.bake.instance.live_manifest import live_manifest
 from ingot.bake.instance.system_packages import install, installed_rpms
 from ingot.bake.tree.tree import hash_files, scan
 from ingot.errors import BakeError, StepError
+from ingot.spec import BaseAmiSpec, FileSpec, GroupSpec, ServicesSpec, TestSpec, UserSpec
+from tests.specs import bake_spec, step
 
 TOOLS = ("dnf", "rpmbuild", "createrepo_c", "busybox", "unshare")
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="mounts in a root directory"),
     pytest.mark.skipif(not all(shutil.which(tool) for tool in TOOLS), reason=f"needs {', '.join(TOOLS)}"),
 ]
-SPEC = """
+RPM_SPEC = """
 Name: {name}
 Version: {version}
 Release: 1
@@ -30,7 +33,7 @@ BuildArch: noarch
 For a test.
 %install
 mkdir -p %{{buildroot}}/usr/share/{name}
-echo {name} {version} > %{{buildroot}}/usr/share/{name}/told
+echo {name} {version} > %{{buildroot}}/usr/share/{name}/version
 %files
 /usr/share/{name}
 """
@@ -51,7 +54,7 @@ def repository(tmp_path_factory):
     top = tmp_path_factory.mktemp("rpm")
     for name, requires in (("shop", "Requires: shop-data"), ("shop-data", "")):
         spec = top / f"{name}.spec"
-        spec.write_text(SPEC.format(name=name, version="1.2", requires=requires))
+        spec.write_text(RPM_SPEC.format(name=name, version="1.2", requires=requires))
         subprocess.run(
             ["rpmbuild", "-bb", "--define", f"_topdir {top}/build", "--define", f"_rpmdir {top}/repo", spec],
             check=True,
@@ -97,19 +100,22 @@ def root(repository, tmp_path):
     return root
 
 
-def plan(**changed):
-    made = {
-        "name": "shop", "recipe_digest": "a" * 64, "version": "a" * 12, "architecture": "x86_64", "epoch": 1700000000,
-        "base": {"us-east-1": {"id": "ami-0123456789abcdef0"}}, "install": ["shop"], "packages": [],
-        "groups": [{"name": "shop", "gid": 60001}],
-        "users": [{"name": "shop", "uid": 60001, "group": "shop", "groups": [], "shell": "/sbin/nologin", "home": "/nonexistent", "comment": ""}],
-        "files": [{"kind": "file", "target": "/etc/shop.conf", "mode": "0640", "owner": "root", "group": "shop", "content": "open=1\n"}],
-        "services": {"enable": ["shop"], "disable": [], "mask": []},
-        "steps": [{"run": "cat /usr/share/shop/told > /etc/shop.version", "line": 9, "timeout": 60}],
-        "tests": [{"name": "it is there", "command": "test -e /etc/shop.conf"}], "kernel_command_line": "",
-        "timezone": "Etc/UTC", "locale": "C.UTF-8", "hostname": "from-metadata", "hygiene": {"allow": []},
-    }  # fmt: skip
-    return made | changed
+SPEC = bake_spec(
+    name="shop",
+    epoch=1700000000,
+    base={
+        "us-east-1": BaseAmiSpec(
+            "ami-0123456789abcdef0", "137112412989", "al2023", "2026-01-01T00:00:00.000Z", "/dev/xvda", 8, "uefi-preferred"
+        )
+    },
+    install=("shop",),
+    groups=(GroupSpec("shop", 60001),),
+    users=(UserSpec("shop", 60001, "shop", shell="/sbin/nologin"),),
+    files=(FileSpec("file", "/etc/shop.conf", "root", "shop", "0640", content="open=1\n"),),
+    services=ServicesSpec(enable=("shop",)),
+    steps=(step("cat /usr/share/shop/version > /etc/shop.version"),),
+    tests=(TestSpec("the configuration exists", command="test -e /etc/shop.conf"),),
+)  # fmt: skip
 
 
 def quiet(_text):
@@ -118,7 +124,7 @@ def quiet(_text):
 
 def test_packages_come_from_the_bases_own_repositories_with_what_they_require(root):
     install(["shop"], quiet, root=root)
-    assert (root / "usr/share/shop/told").read_text() == "shop 1.2\n"
+    assert (root / "usr/share/shop/version").read_text() == "shop 1.2\n"
     assert [row[:3] for row in installed_rpms(root)] == [
         ["shop", "0:1.2-1", "noarch"],
         ["shop-data", "0:1.2-1", "noarch"],
@@ -133,9 +139,9 @@ def test_a_package_that_the_repositories_lack_is_named(root):
 
 def test_the_recipe_is_put_on_the_root_and_the_root_is_sealed(root, tmp_path):
     before = hash_files(scan(root))
-    install(plan()["install"], quiet, root=root)
-    apply(plan(), root, tmp_path, quiet)
-    finish(plan(), root)
+    install(SPEC.install, quiet, root=root)
+    apply(SPEC, root, tmp_path, quiet)
+    finish(SPEC, root)
     assert (root / "etc/shop.version").read_text() == "shop 1.2\n"
     status = (root / "etc/shop.conf").stat()
     assert (status.st_mode & 0o7777, status.st_gid) == (0o640, 60001)
@@ -146,22 +152,18 @@ def test_the_recipe_is_put_on_the_root_and_the_root_is_sealed(root, tmp_path):
     assert not (root / "etc/fstab").exists()
     assert json.loads((root / "etc/ingot/image.json").read_text())["recipe"] == "shop"
     disk = (3 * 524288, [None, "b" * 64, None], "c" * 64)
-    manifest = live_manifest(plan(), root, hash_files(scan(root)), before, "6.1.0", disk, {})
+    manifest = live_manifest(SPEC, root, hash_files(scan(root)), before, "6.1.0", disk, {})
     assert [(package["name"], package["version"]) for package in manifest["packages"]] == [
         ("shop", "0:1.2-1"), ("shop-data", "0:1.2-1"),
     ]  # fmt: skip
     assert manifest["os"]["id"] == "amzn"
-    assert manifest["base"] == plan()["base"]
+    assert manifest["base"]["us-east-1"]["id"] == "ami-0123456789abcdef0"
     assert manifest["size"] == {"disk": 3 * 524288, "used": 524288}
     layers = {file["path"]: file.get("layer", 0) for file in manifest["files"]}
     assert (layers["/etc/shop.conf"], layers["/bin/busybox"]) == (1, 0)
 
 
 def test_a_step_that_fails_is_named_with_its_line(root, tmp_path):
-    wrong = plan(
-        install=[],
-        services={"enable": [], "disable": [], "mask": []},
-        steps=[{"run": "exit 3", "line": 9, "timeout": 60}],
-    )
+    wrong = replace(SPEC, install=(), services=ServicesSpec(), steps=(step("exit 3", line=9),))
     with pytest.raises(StepError, match=r"recipe.yaml:9: the step `exit 3` failed"):
         apply(wrong, root, tmp_path, quiet)

@@ -14,8 +14,8 @@ import pytest
 
 from ingot.bake.runtime.rights import remove_tree
 from ingot.locks import is_locked
+from ingot.recipe.compile import compile_spec
 from ingot.recipe.load import load_recipe
-from ingot.recipe.plan import compile_plan
 from ingot.store import Store
 from tests.baked import ROOT, WEB, baked_store, web_image
 
@@ -48,7 +48,7 @@ def store(baked_store, web_image, tmp_path):
     store = Store(tmp_path / "store")
     store.root.mkdir()
     # Not the directory itself: other workers' bakes lock files in it, and would be taken for this store's.
-    for file in baked_store.fetch(compile_plan(load_recipe(WEB)), lambda text: None).values():
+    for file in baked_store.fetch(compile_spec(load_recipe(WEB)), lambda text: None).values():
         target = store.packages / file.relative_to(baked_store.packages)
         target.parent.mkdir(parents=True, exist_ok=True)
         os.link(file, target)

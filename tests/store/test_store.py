@@ -5,14 +5,15 @@ import shutil
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ingot.bake.runtime.rights import how_to_inspect
 from ingot.errors import BakeError, InputError, SizeError
+from ingot.recipe.compile import compile_spec
 from ingot.recipe.load import load_recipe
-from ingot.recipe.plan import compile_plan
 from ingot.store import Store
 from ingot.store import store as module
 from ingot.store.gc import Bounds, collect, usage
@@ -31,15 +32,16 @@ def store(tmp_path):
 
 @pytest.fixture
 def bakes(monkeypatch):
-    """Replaces engine and fetching by ones that write a disk of 4 bytes; holds the plans that were baked."""
+    """Replaces engine and fetching by ones that write a disk of 4 bytes; holds the specs that were baked."""
     done = []
 
-    def bake(plan, *, output, layers, keep=False, **_):
-        done.append(plan)
+    def bake(job, **_):
+        output, spec = job.directories.output, job.spec
+        done.append(spec)
         (output / "disk.raw").write_bytes(b"disk")
         manifest = {
-            "name": plan["name"],
-            "package_files": [p["sha256"] for p in plan["packages"]],
+            "name": spec.name,
+            "package_files": [p.sha256 for p in spec.packages],
             "disk": {"root_digest": "d"},
         }
         (output / "manifest.json").write_text(json.dumps(manifest))
@@ -86,17 +88,17 @@ def test_a_file_that_is_saved_meanwhile_is_in_the_digest_or_not_in_the_image(sto
     sys.addaudithook(save)
     image = store.bake(recipe, quiet)
     assert opened
-    assert image.digest == bakes[0]["recipe_digest"]
+    assert image.digest == bakes[0].recipe_digest
     opened = None  # a hook cannot be taken away
 
 
 def test_two_at_a_time_bake_once(store, recipe, bakes, monkeypatch):
     began, go_on, inner = threading.Event(), threading.Event(), module.bake
 
-    def slow(plan, **places):
+    def slow(job, **more):
         began.set()
         assert go_on.wait(30)
-        return inner(plan, **places)
+        return inner(job, **more)
 
     monkeypatch.setattr(module, "bake", slow)
     results, messages = [], []
@@ -115,8 +117,8 @@ def test_two_at_a_time_bake_once(store, recipe, bakes, monkeypatch):
 
 
 def test_a_failed_bake_leaves_nothing(store, recipe, bakes, monkeypatch):
-    def fail(plan, *, output, **_):
-        (output / "disk.raw").write_bytes(b"half")
+    def fail(job, **_):
+        (job.directories.output / "disk.raw").write_bytes(b"half")
         raise BakeError("no luck")
 
     monkeypatch.setattr(module, "bake", fail)
@@ -127,8 +129,9 @@ def test_a_failed_bake_leaves_nothing(store, recipe, bakes, monkeypatch):
 
 
 def test_keep_moves_the_root_where_the_message_says(store, recipe, bakes, monkeypatch):
-    def fail(plan, *, output, keep, **_):
-        assert keep
+    def fail(job, **_):
+        assert job.keep
+        output = job.directories.output
         (output / "root").mkdir()
         raise BakeError("no luck", hint=f"steps run as root\n  the root directory is kept in {output}/root")
 
@@ -163,11 +166,11 @@ def test_the_command_that_enters_a_kept_root_works(tmp_path):
 
 def test_a_failing_step_is_placed_in_the_recipe_as_it_is_found_from_here(store, recipe, bakes):
     store.bake(recipe, quiet)
-    assert {step["file"] for step in bakes[0]["steps"]} == {"image_recipes/web/recipe.yaml"}
+    assert {step.file for step in bakes[0].steps} == {"image_recipes/web/recipe.yaml"}
 
 
 def test_a_size_too_small_has_its_place_in_the_recipe(store, recipe, bakes, monkeypatch):
-    def fail(plan, **_):
+    def fail(job, **_):
         raise SizeError("size 1GiB, needs at least 1434MiB", hint="raise it")
 
     monkeypatch.setattr(module, "bake", fail)
@@ -233,6 +236,6 @@ def test_a_mirror_that_is_named_wrong_is_bad_input_when_something_must_be_fetche
     monkeypatch.setenv("INGOT_MIRROR", "garbage")
     said = []
     with pytest.raises(InputError, match="INGOT_MIRROR is 'garbage'; expected one URL"):
-        store.fetch(compile_plan(recipe), said.append)
-    assert store.fetch({**compile_plan(recipe), "packages": []}, said.append) == {}
+        store.fetch(compile_spec(recipe), said.append)
+    assert store.fetch(replace(compile_spec(recipe), packages=()), said.append) == {}
     assert said == []

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import FilterTypeDef, ImageTypeDef
 
     from ingot.aws.session.clients import Clients
+    from ingot.spec import BaseAmiSpec
 
 Ami = dict[str, Any]
 
@@ -100,7 +101,7 @@ def _unfit(image: ImageTypeDef, architecture: str) -> str | None:
     return None
 
 
-def held_against(clients: Clients, base: Mapping[str, Ami], architecture: str) -> Ami:
+def held_against(clients: Clients, base: Mapping[str, BaseAmiSpec], architecture: str) -> BaseAmiSpec:
     """Return the lock's AMI for the clients' region after a look at it; raise PublishError when it is not what the lock says."""
     locked = base.get(clients.region)
     move = "run: ingot lock NAME --upgrade, with the recipe's name"
@@ -111,24 +112,24 @@ def held_against(clients: Clients, base: Mapping[str, Ami], architecture: str) -
             hint=f"run: AWS_REGION={clients.region} ingot lock NAME, with the recipe's name",
         )
     # Not by the owner: whose it is now is what is asked.
-    image = _describe(clients, locked["id"], None)
+    image = _describe(clients, locked.id, None)
     if image is None:
         raise PublishError(
-            f"the base AMI {locked['id']} ({locked['name']}, of {locked['owner']}) is gone from {clients.region}, or no longer "
+            f"the base AMI {locked.id} ({locked.name}, of {locked.owner}) is gone from {clients.region}, or no longer "
             "shared with this account",
             hint=move,
         )
-    if image["OwnerId"] != locked["owner"]:
+    if image["OwnerId"] != locked.owner:
         raise PublishError(
-            f"the base AMI {locked['id']} belongs to {image['OwnerId']}; the lock says {locked['owner']}",
+            f"the base AMI {locked.id} belongs to {image['OwnerId']}; the lock says {locked.owner}",
             hint=f"find out why before anything is built on it; then {move}",
         )
-    if image["Name"] != locked["name"]:
+    if image["Name"] != locked.name:
         raise PublishError(
-            f"the base AMI {locked['id']} has the name {image['Name']}; the lock says {locked['name']}",
+            f"the base AMI {locked.id} has the name {image['Name']}; the lock says {locked.name}",
             hint=move,
         )
     problem = _unfit(image, architecture)
     if problem:
-        raise PublishError(f"the base AMI {locked['id']} {problem}", hint=move)
-    return dict(locked)
+        raise PublishError(f"the base AMI {locked.id} {problem}", hint=move)
+    return locked

@@ -1,4 +1,4 @@
-"""The bundle of a builder: plan, sources and engine in one archive, named by its digest, the same bytes for the same content."""
+"""The bundle of a builder: bake spec, sources and engine in one archive, named by its digest, the same bytes for the same content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ingot
 from ingot.errors import InputError
@@ -19,17 +19,19 @@ from ingot.errors import InputError
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
     from ingot.progress import Progress
+    from ingot.spec import BakeSpec
 
 # What travels: standard library only, Python 3.9 (tests/test_imports.py holds that).
 ENGINE = (
     "__init__.py",
     "blocks.py",
+    "deb822.py",
     "errors.py",
     "files.py",
     "locks.py",
     "process.py",
     "progress.py",
-    "deb822.py",
+    "spec.py",
     "bake",
 )
 UPLOADS = 8
@@ -49,15 +51,15 @@ class Bundle:
         return f"bundles/{self.sha256}.tar.gz"
 
 
-def make_bundle(plan: Mapping[str, Any], sources: Path, parent: Sequence[str | None] | None = None) -> Bundle:
-    """Pack a plan, the files of ``sources`` (the recipe's directory) that it uses, the engine, and the parent's block digests."""
+def make_bundle(spec: BakeSpec, sources: Path, parent: Sequence[str | None] | None = None) -> Bundle:
+    """Pack a bake spec, the files of ``sources`` (the recipe's directory) that it uses, the engine, and the parent's block digests."""
     packed = io.BytesIO()
     # No name and no time in the header: gzip(1).
     with (
         gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=6, mtime=0) as compressed,
         tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
-        for name, content in _members(plan, sources, parent):
+        for name, content in _members(spec, sources, parent):
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(content), 0o644
             archive.addfile(member, io.BytesIO(content))
@@ -66,12 +68,12 @@ def make_bundle(plan: Mapping[str, Any], sources: Path, parent: Sequence[str | N
 
 
 def _members(
-    plan: Mapping[str, Any], sources: Path, parent: Sequence[str | None] | None
+    spec: BakeSpec, sources: Path, parent: Sequence[str | None] | None
 ) -> Iterator[tuple[str, bytes]]:
-    yield "plan.json", json.dumps(plan, sort_keys=True).encode()
+    yield "spec.json", spec.text().encode()
     if parent is not None:
         yield "parent.json", json.dumps(list(parent)).encode()
-    used = {file["source"]: file["sha256"] for file in plan["files"] if file.get("source") is not None}
+    used = {file.source: file.sha256 for file in spec.files if file.source is not None}
     for name in sorted(used):
         content = (sources / name).read_bytes()
         if hashlib.sha256(content).hexdigest() != used[name]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ingot.aws.publish.settings import BuilderSettings
     from ingot.aws.session.clients import Clients
+    from ingot.spec import BaseAmiSpec
 
 
 @dataclass(frozen=True)
@@ -48,19 +49,19 @@ def find_place(clients: Clients, settings: BuilderSettings) -> Place:
     return Place(ami_id, subnets, _mappings(version, str(image.get("RootDeviceName", TEMPLATE_ROOT))))
 
 
-def find_base_place(clients: Clients, settings: BuilderSettings, base: Mapping[str, Any], gib: int) -> Place:
+def find_base_place(clients: Clients, settings: BuilderSettings, base: BaseAmiSpec, gib: int) -> Place:
     """Return what to launch for a recipe on the base AMI ``base`` (as its lock has it), with a root volume of ``gib`` GiB.
 
     Raises PublishError for a volume that is smaller than the base's, and for a type or subnets that cannot do it.
     """
-    if gib < int(base["root_size"]):
+    if gib < base.root_size:
         raise PublishError(
-            f"root_volume.size is {gib} GiB; the base AMI {base['id']} needs {base['root_size']} GiB",
-            hint=f"write root_volume: {{size: {base['root_size']}GiB}} in recipe.yaml",
+            f"root_volume.size is {gib} GiB; the base AMI {base.id} needs {base.root_size} GiB",
+            hint=f"write root_volume: {{size: {base.root_size}GiB}} in recipe.yaml",
         )
-    image = ami.describe(clients, base["id"])
+    image = ami.describe(clients, base.id)
     if image is None:
-        raise PublishError(f"the base AMI {base['id']} is gone")
+        raise PublishError(f"the base AMI {base.id} is gone")
     version = _template(clients, settings.launch_template_id)
     check_type(clients, str(version.get("InstanceType", "")), image)
     subnets = with_a_way_out(clients, settings.subnet_ids)
@@ -70,7 +71,7 @@ def find_base_place(clients: Clients, settings: BuilderSettings, base: Mapping[s
         "DeleteOnTermination": True,
         "Encrypted": True,
     }
-    return Place(base["id"], subnets, root_mappings(base["root_device"], root))
+    return Place(base.id, subnets, root_mappings(base.root_device, root))
 
 
 def resolve_image(clients: Clients, image: str) -> str:

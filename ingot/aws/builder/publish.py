@@ -1,4 +1,4 @@
-"""Plan to published AMI by a builder instance: it bakes and sends the blocks, everything else is done from here.
+"""Bake spec to published AMI by a builder instance: it bakes and sends the blocks, everything else is done from here.
 
 The builder gets a pending snapshot and may do nothing but fill it: it makes no AMI, and what it filled in is checked by EBS against
 the manifest when the snapshot completes (docs/decisions/0004-builder-instance.md).
@@ -36,6 +36,7 @@ from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
+    from ingot.spec import BakeSpec
 
 
 NOT_BIT_FOR_BIT = "its packages are those of the day, so the image cannot be made again bit for bit"
@@ -43,12 +44,12 @@ NOT_BIT_FOR_BIT = "its packages are those of the day, so the image cannot be mad
 
 @dataclass(frozen=True)
 class Work:
-    """What a builder is to bake: a plan, the directory that its sources are relative to, where its packages come from.
+    """What a builder is to bake: a spec, the directory that its sources are relative to, where its packages come from.
 
     ``packages``: files by SHA-256 that are put into the bucket; ``mirrors``: base URLs by archive, for the rest.
     """
 
-    plan: Mapping[str, Any]
+    spec: BakeSpec
     sources: Path
     packages: Mapping[str, Path]
     mirrors: Mapping[str, Sequence[str]]
@@ -61,7 +62,7 @@ def publish_by_builder(
 
     Raises PublishError with the end of the builder's log; then nothing is left: no instance, snapshot or AMI.
     """
-    subject = Subject.announced(work.plan)
+    subject = Subject.announced(work.spec)
     with publishing(subject, clients, settings, progress) as (journal, found):
         if found is not None:
             return found
@@ -125,12 +126,12 @@ def _place(
     work: Work, subject: Subject, clients: Clients, builder: BuilderSettings, progress: Progress
 ) -> tuple[Place, Subject]:
     """Return what to launch and where, and the subject with what it inherits of a base AMI."""
-    if "base" not in work.plan:
+    if work.spec.base is None:
         return find_place(clients, builder), subject
-    base = held_against(clients, work.plan["base"], subject.architecture)
+    base = held_against(clients, work.spec.base, subject.architecture)
     place = find_base_place(clients, builder, base, subject.blocks.gib)
-    progress(f"on the base AMI {base['id']} ({base['name']}): {NOT_BIT_FOR_BIT}")
-    return place, replace(subject, root_device=base["root_device"], boot_mode=base["boot_mode"])
+    progress(f"on the base AMI {base.id} ({base.name}): {NOT_BIT_FOR_BIT}")
+    return place, replace(subject, root_device=base.root_device, boot_mode=base.boot_mode)
 
 
 def _launch(
@@ -157,7 +158,7 @@ def _job(
     publish_id: str,
     progress: Progress,
 ) -> Job:
-    bundle = make_bundle(work.plan, work.sources, started.parent.blocks.digests if started.parent else None)
+    bundle = make_bundle(work.spec, work.sources, started.parent.blocks.digests if started.parent else None)
     upload_bundle(clients, builder.bucket, bundle, progress)
     return Job(
         region=clients.region,
@@ -169,7 +170,7 @@ def _job(
         encrypted=started.encrypted,
         manifest=f"results/{publish_id}/manifest.json.gz",
         mirrors=work.mirrors,
-        live="base" in work.plan,
+        live=work.spec.base is not None,
     )
 
 

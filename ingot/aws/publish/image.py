@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ingot.aws.publish.blocks import GIB, BlockMap
 from ingot.aws.session import tags
+from ingot.spec import BakeSpec
 
 
 class DiskImage(Protocol):
@@ -77,18 +78,18 @@ class Subject:
         )
 
     @classmethod
-    def announced(cls, plan: Mapping[str, Any]) -> Subject:
-        """Read them from the plan of an image that is not baked yet: its blocks are unknown, so it has no root digest.
+    def announced(cls, spec: BakeSpec) -> Subject:
+        """Read them from the bake spec of an image that is not baked yet: its blocks are unknown, so it has no root digest.
 
         What is made on a base AMI is a whole volume: its size is rounded up to GiB.
         """
-        size = int(plan["root_volume"]["size"])
+        size = spec.root_volume_size
         return cls(
-            recipe=str(plan["name"]),
-            digest=str(plan["recipe_digest"]),
-            version=str(plan["version"]),
-            architecture=str(plan["architecture"]),
-            blocks=BlockMap.empty(-(-size // GIB) * GIB if "base" in plan else size),
+            recipe=spec.name,
+            digest=spec.recipe_digest,
+            version=spec.version,
+            architecture=spec.architecture,
+            blocks=BlockMap.empty(-(-size // GIB) * GIB if spec.base is not None else size),
             manifest={},
         )
 

@@ -4,7 +4,8 @@ A check is a function that takes a :class:`~ingot.bake.hygiene.view.View` of the
 """
 
 from ingot.bake.hygiene.finding import NAMES, Finding
-from ingot.bake.hygiene.gate import Report, enforce, examine
+from ingot.bake.hygiene.gate import HygieneReport, enforce, examine
 from ingot.bake.hygiene.lower import Known
+from ingot.bake.hygiene.view import Declared
 
-__all__ = ["NAMES", "Finding", "Known", "Report", "enforce", "examine"]
+__all__ = ["NAMES", "Declared", "Finding", "HygieneReport", "Known", "enforce", "examine"]

@@ -10,12 +10,12 @@ from ingot.bake.disk import read_ext4
 from ingot.bake.hygiene import accounts, contents, identity, links, permissions, traces, units
 from ingot.bake.hygiene.finding import Finding
 from ingot.bake.hygiene.lower import Known, changed_view
-from ingot.bake.hygiene.view import View
+from ingot.bake.hygiene.view import Declared, View
 from ingot.bake.tree.tree import Entry
 from ingot.errors import BakeError
 from ingot.progress import Progress
+from ingot.spec import AllowanceSpec
 
-Allowance = Mapping[str, str]
 CHECKS: Tuple[Callable[[View], Iterator[Finding]], ...] = (
     identity.check,
     accounts.check,
@@ -29,54 +29,54 @@ CHECKS: Tuple[Callable[[View], Iterator[Finding]], ...] = (
 SHOWN = 100
 
 
-class Report(NamedTuple):
+class HygieneReport(NamedTuple):
     """What the gate found: ``findings`` block the image, ``allowed`` are those that the recipe allows, ``unused`` allows nothing."""
 
     findings: List[Finding]
-    allowed: List[Tuple[Finding, Allowance]]
-    unused: List[Allowance]
+    allowed: List[Tuple[Finding, AllowanceSpec]]
+    unused: List[AllowanceSpec]
 
     def plain(self) -> Dict[str, Any]:
         """Return it as the manifest has it."""
         return {
             "findings": [finding._asdict() for finding in self.findings],
             "allowed": [
-                {"finding": finding.name, "path": finding.path, "found": finding.reason, "reason": allowance["reason"]}
+                {"finding": finding.name, "path": finding.path, "found": finding.reason, "reason": allowance.reason}
                 for finding, allowance in self.allowed
             ],
-            "unused": [dict(allowance) for allowance in self.unused],
+            "unused": [dict(vars(allowance)) for allowance in self.unused],
         }  # fmt: skip
 
 
 def examine(
     disk: Path,
-    plan: Mapping[str, Any],
+    declared: Declared,
     *,
     traces: Sequence[str] = (),
     shipped: Optional[Mapping[str, Entry]] = None,
     known: Optional[Known] = None,
-) -> Report:
-    """Examine the raw disk ``disk`` that was made of ``plan``; nothing is written, nothing mounted.
+) -> HygieneReport:
+    """Examine the raw disk ``disk`` of a recipe that says what is ``declared``; nothing is written, nothing mounted.
 
     ``traces`` are words of the builder that no file may hold, such as its host name. ``shipped`` are the entries of the packages'
     layer with their digests, by path. ``known``: the disk that this one is a changed copy of; what is still the same there is not
     looked at again. Raises BakeError when the disk cannot be read.
     """
     with read_ext4(disk) as reader:
-        view = changed_view(reader, plan, traces, known) if known is not None else None
+        view = changed_view(reader, declared, traces, known) if known is not None else None
         if view is None:
-            view = View(reader, plan, traces, shipped)
+            view = View(reader, declared, traces, shipped)
         return judge(view)
 
 
-def judge(view: View) -> Report:
-    """Let all checks look at ``view``; part what they find by what its plan allows."""
+def judge(view: View) -> HygieneReport:
+    """Let all checks look at ``view``; part what they find by what the recipe allows."""
     found = sorted({finding for check in CHECKS for finding in check(view)})
-    return _sift(found, view.plan.get("hygiene", {}).get("allow", ()))
+    return _sift(found, view.declared.allowances)
 
 
-def _sift(found: Sequence[Finding], allow: Sequence[Allowance]) -> Report:
-    report = Report([], [], [])
+def _sift(found: Sequence[Finding], allow: Sequence[AllowanceSpec]) -> HygieneReport:
+    report = HygieneReport([], [], [])
     used = set()
     for finding in found:
         matching = [number for number, allowance in enumerate(allow) if _allows(allowance, finding)]
@@ -89,16 +89,16 @@ def _sift(found: Sequence[Finding], allow: Sequence[Allowance]) -> Report:
     return report
 
 
-def _allows(allowance: Allowance, finding: Finding) -> bool:
+def _allows(allowance: AllowanceSpec, finding: Finding) -> bool:
     # A bracket is itself, as in the paths that messages suggest: frameworks name pages [id].js.
-    pattern = allowance["path"].replace("[", "[[]")
-    return allowance["finding"] == finding.name and fnmatchcase(finding.path, pattern)
+    pattern = allowance.path.replace("[", "[[]")
+    return allowance.finding == finding.name and fnmatchcase(finding.path, pattern)
 
 
-def enforce(report: Report, progress: Progress) -> None:
+def enforce(report: HygieneReport, progress: Progress) -> None:
     """Raise BakeError that lists all findings when there is one; say what allowances were of no use."""
     for allowance in report.unused:
-        progress(f"hygiene.allow: nothing is found for {allowance['finding']} {allowance['path']}: remove it")
+        progress(f"hygiene.allow: nothing is found for {allowance.finding} {allowance.path}: remove it")
     if not report.findings:
         return
     count = len(report.findings)

@@ -81,12 +81,12 @@ def _machine_ids(view: View) -> Iterator[Finding]:
 
 
 def _names(view: View) -> Iterator[Finding]:
-    policy = view.plan.get("hostname") or "from-metadata"
+    policy = view.declared.hostname
     found = view.lines("/etc/hostname")
     wanted = [] if policy == "from-metadata" else [policy]
-    if found not in (wanted, []) and "/etc/hostname" not in view.declared:
+    if found not in (wanted, []) and "/etc/hostname" not in view.declared.files:
         yield Finding("builder-trace", "/etc/hostname", f"it names {found[0]!r}; the recipe says {policy!r}")
-    if "/etc/hosts" in view.declared:
+    if "/etc/hosts" in view.declared.files:
         return
     for line in view.lines("/etc/hosts"):
         if _OWN_ADDRESSES.fullmatch(line.split()[0]) is None:
@@ -97,7 +97,7 @@ def _names(view: View) -> Iterator[Finding]:
 def _resolver(view: View) -> Iterator[Finding]:
     path = "/etc/resolv.conf"
     entry = view.entries.get(path)
-    if entry is None or path in view.declared:
+    if entry is None or path in view.declared.files:
         return
     if entry.kind is Kind.FILE and entry.size:
         yield Finding("builder-trace", path, "it is a file: a clone would ask the builder's name servers")

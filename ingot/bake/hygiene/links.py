@@ -14,7 +14,7 @@ from ingot.bake.tree.tree import Entry, Kind
 
 def check(view: View) -> Iterator[Finding]:
     """Yield the broken links in /etc. Those that enable units are the units' affair; those to what the recipe drops are meant so."""
-    dropped = patterns(view.plan.get("drop", {}))
+    dropped = patterns(view.declared.drop)
     for entry in view.below("/etc"):
         if entry.kind is not Kind.SYMLINK or is_enablement(entry) or view.resolve(entry.path) is not None:
             continue

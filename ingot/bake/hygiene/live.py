@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Sequence
 
 from ingot.bake.hygiene.gate import enforce, judge
-from ingot.bake.hygiene.view import View
+from ingot.bake.hygiene.view import Declared, View
 from ingot.bake.runtime.chroot import in_root
 from ingot.bake.tree.inventory import file_line
 from ingot.bake.tree.tree import Entry, sort_entries
@@ -32,7 +32,7 @@ class TreeReader:
 def enforce_tree(
     root: Path,
     entries: Sequence[Entry],
-    plan: Mapping[str, Any],
+    declared: Declared,
     before: Sequence[Entry],
     progress: Progress,
 ) -> Dict[str, Any]:
@@ -44,7 +44,7 @@ def enforce_tree(
     shipped = {entry.path: entry for entry in before}
     lines = {path: file_line(entry) for path, entry in shipped.items()}
     changed = [entry.path for entry in entries if lines.get(entry.path) != file_line(entry)]
-    view = View(TreeReader(root, entries), plan, (), shipped, changed=frozenset(changed))
+    view = View(TreeReader(root, entries), declared, (), shipped, changed=frozenset(changed))
     report = judge(view)
     enforce(report, progress)
     return report.plain()

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ingot.bake.disk import Ext4Reader, read_ext4
 from ingot.bake.hygiene import contents, identity, permissions, traces
-from ingot.bake.hygiene.view import View
+from ingot.bake.hygiene.view import Declared, View
 from ingot.bake.tree.index import Index, Patched
 from ingot.bake.tree.tree import Entry, Kind, decode
 from ingot.blocks import BLOCK_SIZE as SNAPSHOT_BLOCK
@@ -44,7 +44,7 @@ def suspects(disk: Path, index: Index, words: Sequence[str]) -> Dict[str, List[s
     All else is: a package's unchanged file, or one in which the check finds nothing. ``words`` are those that no file may hold.
     """
     with read_ext4(disk) as reader:
-        view = View(reader, {}, words, index, is_lower=True)
+        view = View(reader, Declared(), words, index, is_lower=True)
         found = {name: {finding.path for finding in check(view)} for name, check in _CHECKS.items()}
         caches = tuple(f"{cache}/" for cache in traces.CACHES)
         for path, entry in view.entries.items():
@@ -62,7 +62,7 @@ def suspects(disk: Path, index: Index, words: Sequence[str]) -> Dict[str, List[s
 
 
 def changed_view(
-    reader: Ext4Reader, plan: Mapping[str, Any], words: Sequence[str], known: Known
+    reader: Ext4Reader, declared: Declared, words: Sequence[str], known: Known
 ) -> Optional[View]:
     """Return the view of a changed disk in which only what changed is in doubt; None when all of it is."""
     numbers = known.tree.numbers
@@ -79,7 +79,7 @@ def changed_view(
     doubtful = {
         name: fresh | {path for path in paths if path in entries} for name, paths in known.suspects.items()
     }
-    return View(reader, plan, words, known.tree, entries=entries, doubtful=doubtful)
+    return View(reader, declared, words, known.tree, entries=entries, doubtful=doubtful)
 
 
 def _changes(

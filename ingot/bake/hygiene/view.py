@@ -1,14 +1,14 @@
-"""A finished disk as the checks see it: its files, the packages that own them, and the plan that it was made of."""
+"""A finished disk as the checks see it: its files, the packages that own them, and what its recipe declares."""
 
 from __future__ import annotations
 
 import hashlib
 import posixpath
 import re
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import (
     AbstractSet,
-    Any,
     Callable,
     Dict,
     FrozenSet,
@@ -23,6 +23,7 @@ from typing import (
 
 from ingot.bake.tree.inventory import BASELINE, STATUS, VOLATILE, escape
 from ingot.bake.tree.tree import Entry, Kind, Tree, decode, encode
+from ingot.spec import AllowanceSpec, BakeSpec, DropSpec
 
 _INFO = "/var/lib/dpkg/info/"
 # As many links as the kernel follows: path_resolution(7).
@@ -45,6 +46,24 @@ class Reader(Protocol):
         """Return the content of a regular file."""
 
 
+@dataclass(frozen=True)
+class Declared:
+    """What a recipe declares that the checks compare a disk with; by default that of a recipe that declares nothing.
+
+    ``files`` are the paths that the recipe puts into the image.
+    """
+
+    hostname: str = "from-metadata"
+    files: FrozenSet[str] = frozenset()
+    drop: DropSpec = field(default_factory=DropSpec)
+    allowances: Tuple[AllowanceSpec, ...] = ()
+
+    @classmethod
+    def of(cls, spec: BakeSpec) -> "Declared":
+        """Return what the recipe of ``spec`` declares."""
+        return cls(spec.hostname, frozenset(file.target for file in spec.files), spec.drop, spec.allowances)
+
+
 class View:
     """The disk that ``reader`` has open.
 
@@ -57,7 +76,7 @@ class View:
     def __init__(
         self,
         reader: Reader,
-        plan: Mapping[str, Any],
+        declared: Declared = Declared(),
         traces: Sequence[str] = (),
         shipped: Optional[Mapping[str, Entry]] = None,
         *,
@@ -67,7 +86,7 @@ class View:
         changed: Optional[AbstractSet[str]] = None,
     ) -> None:
         self._reader = reader
-        self.plan = plan
+        self.declared = declared
         self.traces = tuple(traces)
         self.shipped = shipped or {}
         self.entries = Tree(reader.entries(hashes=False)) if entries is None else entries
@@ -160,11 +179,6 @@ class View:
         named = {row[5] for row in rows if len(row) > 5 and row[5] not in ("", "/", "/nonexistent")}
         made = {path for path in self.entries.below("/home") if path.count("/") == 2}
         return frozenset(named | made | {"/root"})
-
-    @cached_property
-    def declared(self) -> FrozenSet[str]:
-        """The paths of the files that the recipe names."""
-        return frozenset(str(file["target"]) for file in self.plan.get("files", ()))
 
     def is_packaged(self, path: str, content: bytes) -> bool:
         """Tell whether ``content`` of the file ``path`` is what an installed package brought there."""

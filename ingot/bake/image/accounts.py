@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Dict, List, Sequence
 
 from ingot.bake.runtime.chroot import in_root
 from ingot.errors import BakeError
+from ingot.spec import GroupSpec, UserSpec
 
 FILES = ("passwd", "group", "shadow", "gshadow")
 
@@ -37,9 +38,7 @@ def ids(root: Path, name: str) -> Dict[str, int]:
     return {row[0]: int(row[2]) for row in _read(root, name)}
 
 
-def add_accounts(
-    root: Path, groups: Sequence[Mapping[str, Any]], users: Sequence[Mapping[str, Any]], *, epoch: int
-) -> None:
+def add_accounts(root: Path, groups: Sequence[GroupSpec], users: Sequence[UserSpec], *, epoch: int) -> None:
     """Add the recipe's groups and users, sorted by name; make the home directories.
 
     One that a package made already is kept when its number is the same. Raises BakeError otherwise.
@@ -47,14 +46,14 @@ def add_accounts(
     if not groups and not users:
         return
     tables = {name: _read(root, name) for name in FILES}
-    for group in sorted(groups, key=lambda group: str(group["name"])):
+    for group in sorted(groups, key=lambda group: group.name):
         _add_group(tables, group)
-    for user in sorted(users, key=lambda user: str(user["name"])):
+    for user in sorted(users, key=lambda user: user.name):
         _add_user(tables, user, day=epoch // 86400)
     for name in FILES:
         _write(root, name, tables[name])
-    for user in sorted(users, key=lambda user: str(user["home"])):
-        _make_home(root, user, gid=ids(root, "group")[user["group"]])
+    for user in sorted(users, key=lambda user: user.home):
+        _make_home(root, user, gid=ids(root, "group")[user.group])
 
 
 def _taken(rows: List[List[str]], kind: str, name: str, number: int) -> bool:
@@ -70,22 +69,19 @@ def _taken(rows: List[List[str]], kind: str, name: str, number: int) -> bool:
     return False
 
 
-def _add_group(tables: Dict[str, List[List[str]]], group: Mapping[str, Any]) -> None:
-    name, gid = str(group["name"]), int(group["gid"])
-    if not _taken(tables["group"], "group", name, gid):
-        tables["group"].append([name, "x", str(gid), ""])
-        tables["gshadow"].append([name, "!", "", ""])
+def _add_group(tables: Dict[str, List[List[str]]], group: GroupSpec) -> None:
+    if not _taken(tables["group"], "group", group.name, group.gid):
+        tables["group"].append([group.name, "x", str(group.gid), ""])
+        tables["gshadow"].append([group.name, "!", "", ""])
 
 
-def _add_user(tables: Dict[str, List[List[str]]], user: Mapping[str, Any], *, day: int) -> None:
-    name, uid = str(user["name"]), int(user["uid"])
-    gid = _row(tables["group"], str(user["group"]), name)[2]
-    if not _taken(tables["passwd"], "user", name, uid):
-        comment, home, shell = (str(user.get(key) or "") for key in ("comment", "home", "shell"))
-        row = [name, "x", str(uid), gid, comment, home or "/nonexistent", shell or "/usr/sbin/nologin"]
-        tables["passwd"].append(row)
+def _add_user(tables: Dict[str, List[List[str]]], user: UserSpec, *, day: int) -> None:
+    name = user.name
+    gid = _row(tables["group"], user.group, name)[2]
+    if not _taken(tables["passwd"], "user", name, user.uid):
+        tables["passwd"].append([name, "x", str(user.uid), gid, user.comment, user.home, user.shell])
         tables["shadow"].append([name, "!", str(day), "0", "99999", "7", "", "", ""])
-    for other in sorted(user.get("groups") or ()):
+    for other in sorted(user.groups):
         for table in ("group", "gshadow"):
             members = _row(tables[table], other, name)
             names = [member for member in members[3].split(",") if member]
@@ -102,12 +98,11 @@ def _row(rows: List[List[str]], group: str, user: str) -> List[str]:
     )
 
 
-def _make_home(root: Path, user: Mapping[str, Any], *, gid: int) -> None:
-    home = str(user.get("home") or "/nonexistent")
-    place = in_root(root, home)
-    if home == "/nonexistent" or place.exists():
+def _make_home(root: Path, user: UserSpec, *, gid: int) -> None:
+    place = in_root(root, user.home)
+    if user.home == "/nonexistent" or place.exists():
         return
     place.parent.mkdir(parents=True, exist_ok=True)
     place.mkdir()
-    os.chown(place, int(user["uid"]), gid)
+    os.chown(place, user.uid, gid)
     place.chmod(0o700)  # as Debian's adduser makes them: DIR_MODE, adduser.conf(5)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, List, Mapping, Sequence
+from typing import List, Mapping, Sequence
 
 from ingot.bake.runtime.chroot import Chroot, CommandFailedError, in_root
 from ingot.bake.tree.inventory import BASELINE, LIBRARY, VOLATILE, escape_text
 from ingot.errors import BakeError
+from ingot.spec import BakeSpec, ServicesSpec, TestSpec
 
 NOWHERE: Mapping[str, str] = MappingProxyType({})
 SOURCES = Path(__file__).parent / "rootfs"
@@ -112,43 +113,37 @@ def install_programs(chroot: Chroot, volatile: Sequence[str]) -> None:
     _disable(chroot)
 
 
-def set_identity(root: Path, plan: Mapping[str, Any], root_partition: str) -> None:
+def set_identity(root: Path, spec: BakeSpec, root_partition: str) -> None:
     """Write what the image is, how it finds its root volume, and which tests prove it."""
-    set_tests(root, plan)
+    set_tests(root, spec)
     write(root, "/etc/fstab", f"PARTUUID={root_partition} / ext4 defaults,x-systemd.growfs 0 1\n")
 
 
-def set_tests(root: Path, plan: Mapping[str, Any]) -> None:
+def set_tests(root: Path, spec: BakeSpec) -> None:
     """Write what the image is, and which tests prove it."""
-    identity = {"digest": plan["recipe_digest"], "recipe": plan["name"], "version": plan["version"]}
+    identity = {"digest": spec.recipe_digest, "recipe": spec.name, "version": spec.version}
     lines = ",\n".join(f'  "{key}": "{value}"' for key, value in sorted(identity.items()))
     write(root, "/etc/ingot/image.json", f"{{\n{lines}\n}}\n")
-    write(root, f"{LIBRARY}/tests", "".join(_test_line(test) for test in plan["tests"]))
+    write(root, f"{LIBRARY}/tests", "".join(_test_line(test) for test in spec.tests))
 
 
-def _test_line(test: Mapping[str, Any]) -> str:
+def _test_line(test: TestSpec) -> str:
     """Return a test as the runner in the image reads it: kind, name, key=value …, tabs between them."""
-    if "http" in test:
-        http = test["http"]
-        wanted = {key: http.get(key) or default for key, default in HTTP_DEFAULTS.items()}
-        kind = "http"
-    elif "service" in test:
-        kind, wanted = "service", {"unit": test["service"]}
+    if test.http is not None:
+        http = test.http
+        kind, wanted = "http", [f"path={http.path}", f"status={http.status}"]
+        wanted += [f"contains={http.contains or ''}", f"port={http.port}"]
+    elif test.service is not None:
+        kind, wanted = "service", [f"unit={test.service}"]
     else:
-        kind, wanted = "command", {"run": test["command"]}
-    return (
-        "\t".join([kind, escape_text(test["name"]), *(escape_text(f"{k}={v}") for k, v in wanted.items())])
-        + "\n"
-    )
+        kind, wanted = "command", [f"run={test.command}"]
+    return "\t".join([kind, *map(escape_text, (test.name, *wanted))]) + "\n"
 
 
-HTTP_DEFAULTS: Mapping[str, Any] = {"path": "/", "status": 200, "contains": "", "port": 80}
-
-
-def set_locale_and_time(chroot: Chroot, plan: Mapping[str, Any]) -> None:
+def set_locale_and_time(chroot: Chroot, spec: BakeSpec) -> None:
     """Set time zone, locale and host name as the recipe says. Raises BakeError when a package is missing for it."""
     root = chroot.root
-    zone = plan.get("timezone") or "UTC"
+    zone = spec.timezone
     if zone not in ("UTC", "Etc/UTC"):
         if not (root / "usr/share/zoneinfo" / zone).is_file():
             raise BakeError(
@@ -158,11 +153,10 @@ def set_locale_and_time(chroot: Chroot, plan: Mapping[str, Any]) -> None:
         (root / "etc/localtime").unlink(missing_ok=True)
         (root / "etc/localtime").symlink_to(f"/usr/share/zoneinfo/{zone}")
         write(root, "/etc/timezone", f"{zone}\n")
-    _set_locale(root, plan.get("locale") or "C.UTF-8")
-    hostname = plan.get("hostname") or "from-metadata"
+    _set_locale(root, spec.locale)
     (root / "etc/hostname").unlink(missing_ok=True)
-    if hostname != "from-metadata":
-        write(root, "/etc/hostname", f"{hostname}\n")
+    if spec.hostname != "from-metadata":
+        write(root, "/etc/hostname", f"{spec.hostname}\n")
 
 
 def _set_locale(root: Path, locale: str) -> None:
@@ -174,15 +168,13 @@ def _set_locale(root: Path, locale: str) -> None:
     older.symlink_to("../locale.conf")
 
 
-def set_services(
-    chroot: Chroot, services: Mapping[str, Sequence[str]], places: Mapping[str, str] = NOWHERE
-) -> None:
+def set_services(chroot: Chroot, services: ServicesSpec, places: Mapping[str, str] = NOWHERE) -> None:
     """Enable, disable and mask units with the image's own systemctl. Raises BakeError with its words.
 
     ``places``: where the recipe names a unit, ``enable apache2`` → ``recipe.yaml:19:21``.
     """
     for verb in ("enable", "disable", "mask"):
-        units = sorted(services.get(verb) or ())
+        units = sorted(getattr(services, verb))
         if units:
             try:
                 _systemctl(chroot, verb, units)

@@ -1,6 +1,6 @@
 """The work of a builder instance: packages, bake, blocks, manifest. ``python -m ingot.bake.instance JOB DIRECTORY``.
 
-The job is JSON, as ``ingot.aws.builder.job`` writes it; the directory holds the unpacked bundle: ``plan.json``, ``sources/``, ``parent.json``
+The job is JSON, as ``ingot.aws.builder.job`` writes it; the directory holds the unpacked bundle: ``spec.json``, ``sources/``, ``parent.json``
 where the snapshot has a parent, and this package.
 """
 
@@ -29,8 +29,10 @@ from ingot.bake.instance.packages import get_packages
 from ingot.bake.instance.report import Report
 from ingot.bake.instance.upload import Upload
 from ingot.bake.runtime.engine import bake, read_manifest
+from ingot.bake.runtime.job import BakeDirectories, BakeJob
 from ingot.blocks import to_send
 from ingot.errors import IngotError
+from ingot.spec import BakeSpec, read_spec
 
 
 class Builder:
@@ -51,19 +53,19 @@ class Builder:
         """Do the job, with a line for each step; the last one says where the manifest is."""
         times = {"start": time.time()}
         self.report("start", f"the builder is up; {self._machine()}", uptime=_uptime())
-        plan = json.loads((self.directory / "plan.json").read_text(encoding="utf-8"))
+        spec = read_spec((self.directory / "spec.json").read_text(encoding="utf-8"))
         s3 = self._service("s3")
         packages = self.directory / "packages"
         fetched = partial(self.report, "fetch")
-        get_packages(s3, self.job["bucket"], plan["packages"], packages, self.job["mirrors"], fetched)
+        get_packages(s3, self.job["bucket"], spec.packages, packages, self.job["mirrors"], fetched)
         times["fetched"] = time.time()
-        if "base" in plan:
+        if spec.base is not None:
             manifest = bake_live(
-                plan, self.directory / "sources", self.directory, partial(self.report, "bake")
+                spec, self.directory / "sources", self.directory, partial(self.report, "bake")
             )
             disk = disk_of_root()
         else:
-            manifest = self._bake(plan, packages)
+            manifest = self._bake(spec, packages)
             disk = self.output / "disk.raw"
         times["baked"] = time.time()
         sent = self._send(manifest["disk"]["blocks"], disk)
@@ -84,15 +86,11 @@ class Builder:
             seconds=_spans(times),
         )
 
-    def _bake(self, plan: Mapping[str, Any], packages: Path) -> Dict[str, Any]:
-        bake(
-            plan,
-            sources=self.directory / "sources",
-            packages=packages,
-            layers=self.directory / "layers",
-            output=self.output,
-            progress=partial(self.report, "bake"),
+    def _bake(self, spec: BakeSpec, packages: Path) -> Dict[str, Any]:
+        directories = BakeDirectories(
+            self.directory / "sources", packages, self.directory / "layers", self.output
         )
+        bake(BakeJob(spec, directories), progress=partial(self.report, "bake"))
         return read_manifest(self.output)
 
     def _send(self, blocks: List[Optional[str]], disk: Path) -> int:

@@ -14,11 +14,12 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
+from ingot.bake.hygiene import Declared
 from ingot.bake.hygiene.live import enforce_tree
 from ingot.bake.image.accounts import add_accounts
-from ingot.bake.image.files import place_files, targets
+from ingot.bake.image.files import place_files
 from ingot.bake.image.machine import install_programs, set_locale_and_time, set_services, set_tests
 from ingot.bake.image.seal import seal
 from ingot.bake.instance.live_manifest import VOLATILE, lasting, live_manifest
@@ -31,13 +32,14 @@ from ingot.bake.tree.tree import hash_files, scan
 from ingot.blocks import BLOCK_SIZE
 from ingot.errors import BakeError
 from ingot.progress import Progress
+from ingot.spec import BakeSpec
 
 READ_ONLY_LIMIT = 60.0  # seconds in which the kernel must have made the root read-only
 READERS = 4
 BLKFLSBUF = 0x1261  # ioctl(2): write and forget what is cached of a block device; linux/fs.h
 
 
-def bake_live(plan: Mapping[str, Any], sources: Path, scratch: Path, progress: Progress) -> Dict[str, Any]:
+def bake_live(spec: BakeSpec, sources: Path, scratch: Path, progress: Progress) -> Dict[str, Any]:
     """Put the recipe on this machine's root, seal it, make it read-only; return the manifest, whose blocks are those of the disk.
 
     ``scratch`` must not lie on the root file system. Nothing can be written to the root any more after this. Raises BakeError.
@@ -48,42 +50,41 @@ def bake_live(plan: Mapping[str, Any], sources: Path, scratch: Path, progress: P
     stop_upgrades()
     progress("taking the base's inventory")
     before = hash_files(scan(root, live=True), live=True)
-    install(plan["install"], progress)
-    apply(plan, root, sources, progress)
+    install(spec.install, progress)
+    apply(spec, root, sources, progress)
     quiet_logs()
     progress("sealing")
-    finish(plan, root)
+    finish(spec, root)
     make_read_only(progress)
     entries = hash_files(scan(root))
-    hygiene = enforce_tree(root, entries, plan, before, progress)
+    hygiene = enforce_tree(root, entries, Declared.of(spec), before, progress)
     device = disk_of_root()
     progress(f"reading {device}")
-    return live_manifest(plan, root, entries, before, os.uname().release, read_disk(device), hygiene)
+    return live_manifest(spec, root, entries, before, os.uname().release, read_disk(device), hygiene)
 
 
-def apply(plan: Mapping[str, Any], root: Path, sources: Path, progress: Progress) -> None:
+def apply(spec: BakeSpec, root: Path, sources: Path, progress: Progress) -> None:
     """Put onto ``root`` what the recipe says: accounts, files, settings, steps, services, and Ingot's own programs."""
-    epoch = int(plan["epoch"])
-    chroot = Chroot(root, epoch=epoch, online=True)
+    chroot = Chroot(root, epoch=spec.epoch, online=True)
     progress("applying the recipe")
-    add_accounts(root, plan["groups"], plan["users"], epoch=epoch)
-    place_files(root, plan["files"], sources)
+    add_accounts(root, spec.groups, spec.users, epoch=spec.epoch)
+    place_files(root, spec.files, sources)
     chroot.mount()
     try:
         install_programs(chroot, VOLATILE)
-        set_tests(root, plan)
-        set_locale_and_time(chroot, plan)
-        for number, step in enumerate(plan["steps"], 1):
-            progress(f"step {number} of {len(plan['steps'])}: {short(step['run'])}")
+        set_tests(root, spec)
+        set_locale_and_time(chroot, spec)
+        for number, step in enumerate(spec.steps, 1):
+            progress(f"step {number} of {len(spec.steps)}: {short(step.run)}")
             run_step(chroot, step)
-        set_services(chroot, plan["services"])
+        set_services(chroot, spec.services)
     finally:
         chroot.unmount()
 
 
-def finish(plan: Mapping[str, Any], root: Path) -> None:
+def finish(spec: BakeSpec, root: Path) -> None:
     """Seal the tree, and leave in it the list of what it holds, by which a clone names what differs."""
-    seal(root, epoch=int(plan["epoch"]), declared=targets(plan))
+    seal(root, epoch=spec.epoch, declared=[file.target for file in spec.files])
     baseline = root / BASELINE[1:]
     baseline.mkdir(parents=True, exist_ok=True)
     (baseline / "image").write_bytes(b"")

@@ -12,6 +12,7 @@ from ingot.bake.tree import inventory
 from ingot.bake.tree.manifest import contents_of, manifest_text
 from ingot.bake.tree.tree import Entry
 from ingot.blocks import BLOCK_SIZE, written
+from ingot.spec import BakeSpec
 
 # What cloud-init and the base's own tools change on each clone, besides what every clone may change.
 # fmt: off
@@ -34,7 +35,7 @@ def lasting(entries: Sequence[Entry]) -> List[Entry]:
 
 
 def live_manifest(
-    plan: Mapping[str, Any],
+    spec: BakeSpec,
     root: Path,
     entries: Sequence[Entry],
     before: Sequence[Entry],
@@ -51,7 +52,7 @@ def live_manifest(
         files_text=inventory.files_text(lasting(entries))
     )
     digest = DiskDigest(size, len(written(blocks)) * BLOCK_SIZE, tuple(blocks), root_digest)
-    manifest: Dict[str, Any] = json.loads(manifest_text(plan, image, kernel, digest, hygiene))
+    manifest: Dict[str, Any] = json.loads(manifest_text(spec, image, kernel, digest, hygiene))
     rpms = [
         {
             "name": name,
@@ -64,7 +65,11 @@ def live_manifest(
             installed_rpms(root) if not contents[inventory.STATUS] else []
         )
     ]
-    return {**manifest, "packages": manifest["packages"] or rpms, "base": plan["base"]}
+    return {
+        **manifest,
+        "packages": manifest["packages"] or rpms,
+        "base": {region: dict(vars(ami)) for region, ami in (spec.base or {}).items()},
+    }
 
 
 def _read(root: Path, path: str) -> bytes:

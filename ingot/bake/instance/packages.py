@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Iterable, Mapping
+from typing import Iterable
 
 from ingot.bake.instance.bootstrap import RefusedError, Service
 from ingot.bake.packages.cache import package_file
 from ingot.bake.packages.fetch import Mirrors, fetch_packages
 from ingot.progress import Progress
+from ingot.spec import PackageSpec
 
 STREAMS = 8
 
@@ -17,7 +18,7 @@ STREAMS = 8
 def get_packages(
     s3: Service,
     bucket: str,
-    entries: Iterable[Mapping[str, Any]],
+    entries: Iterable[PackageSpec],
     directory: Path,
     mirrors: Mirrors,
     progress: Progress,
@@ -27,15 +28,15 @@ def get_packages(
     if not wanted:
         return
 
-    def get(entry: Mapping[str, Any]) -> int:
+    def get(package: PackageSpec) -> int:
         try:
-            data = s3.call("GET", f"/{bucket}/packages/{entry['sha256']}")
+            data = s3.call("GET", f"/{bucket}/packages/{package.sha256}")
         except RefusedError as error:
             # S3 says 403 for what is not there to a role that may not list.
             if error.status in (403, 404):
                 return 0
             raise
-        file = package_file(directory, entry["sha256"])
+        file = package_file(directory, package.sha256)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
         return len(data)

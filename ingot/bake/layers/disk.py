@@ -5,18 +5,19 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, List, Mapping, Optional, Tuple
+from typing import List, Mapping, Optional, Tuple
 
 from ingot.bake.disk import DiskDigest, DiskSpec, Lower, More, read_ext4, update_disk
-from ingot.bake.layers.lower import Base
+from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.layers.lower_disk import LowerDisk, copy_disk, disk_key, lower_disk
 from ingot.bake.runtime.chroot import in_root
 from ingot.bake.tree.tree import Changes, Entry, Kind
 from ingot.errors import BakeError
 from ingot.progress import Progress
+from ingot.spec import BakeSpec
 
 STUBS = {"x86_64": "linuxx64.efi.stub", "arm64": "linuxaa64.efi.stub"}
-# Of what lies below these, the boot image is made.
+# The boot image is made of what is below these.
 _BOOT = ("/boot/vmlinuz-", "/usr/lib/modules/")
 
 
@@ -24,9 +25,9 @@ class DiskCopy:
     """Prepares ``target``. It is begun at once, on the guess that the recipe leaves the kernel alone, which it nearly always does."""
 
     def __init__(
-        self, plan: Mapping[str, Any], base: Base, target: Path, progress: Progress, use: ExitStack
+        self, spec: BakeSpec, layer: LowerLayer, target: Path, progress: Progress, use: ExitStack
     ) -> None:
-        self._plan, self._base, self._target, self._progress, self._use = plan, base, target, progress, use
+        self._spec, self._layer, self._target, self._progress, self._use = spec, layer, target, progress, use
         self._pool = ThreadPoolExecutor(1)
         self._guess: "Future[Tuple[str, LowerDisk]]" = self._pool.submit(self._begin)
 
@@ -37,7 +38,7 @@ class DiskCopy:
     def take(self, spec: DiskSpec, changes: Changes) -> LowerDisk:
         """Return the lower disk for ``spec`` and for what ``changes`` need, once it is copied. Raises BakeError."""
         more = _more(changes)
-        key = disk_key(self._base, spec, more.inodes, _boot(changes))
+        key = disk_key(self._layer, spec, more.inodes, _boot(changes))
         # What went wrong with the guess goes wrong below as well, now that all is known that makes the message right.
         if self._guess.exception() is None and self._guess.result()[0] == key:
             return self._guess.result()[1]
@@ -46,22 +47,22 @@ class DiskCopy:
 
     def update(self, spec: DiskSpec, lower: LowerDisk, changes: Changes) -> DiskDigest:
         """Write ``changes`` on the copy of ``lower``; return the digests of the disk. Raises BakeError."""
-        index = self._base.index
+        index = self._layer.index
         with read_ext4(lower.disk) as reader:
             below = Lower(lower.layout, reader, index.numbers, lambda path: _entry(index, path))
             return update_disk(spec, below, lower.disk, lower.blocks, changes, self._target)
 
     def _begin(self) -> Tuple[str, LowerDisk]:
-        spec = disk_spec(self._plan, self._base, self._base.root)
+        spec = disk_spec(self._spec, self._layer, self._layer.root)
         more = More()
-        key = disk_key(self._base, spec, more.inodes, ())
+        key = disk_key(self._layer, spec, more.inodes, ())
         disk = self._prepare(spec, key, more)
         # Last: as a rule the recipe's programs run by now. Sooner, it would keep the interpreter from starting them.
-        self._base.index.prepare()
+        self._layer.index.prepare()
         return key, disk
 
     def _prepare(self, spec: DiskSpec, key: str, more: More) -> LowerDisk:
-        disk = lower_disk(self._base, spec, key, more, self._progress, self._use)
+        disk = lower_disk(self._layer, spec, key, more, self._progress, self._use)
         copy_disk(disk.disk, self._target)
         return disk
 
@@ -84,8 +85,8 @@ def _boot(changes: Changes) -> List[Tuple[str, Optional[str]]]:
     return found + [(e.path, e.sha256 or e.link) for e in changes.entries if e.path.startswith(_BOOT)]
 
 
-def disk_spec(plan: Mapping[str, Any], base: Base, root: Path) -> DiskSpec:
-    """Return what the disk of ``plan`` shall be, with the kernel in ``root``. Raises BakeError when the tree lacks something for it.
+def disk_spec(spec: BakeSpec, layer: LowerLayer, root: Path) -> DiskSpec:
+    """Return the disk to write for ``spec``, with the kernel in ``root``. Raises BakeError when the tree lacks something for it.
 
     Links are followed inside the root: what they name on this machine is no part of the image.
     """
@@ -96,15 +97,15 @@ def disk_spec(plan: Mapping[str, Any], base: Base, root: Path) -> DiskSpec:
             f"/usr/lib/modules/{kernel} is a link in the image", hint="the modules must be a directory there"
         )
     return DiskSpec(
-        name=plan["name"],
-        size=int(plan["root_volume"]["size"]),
-        epoch=int(plan["epoch"]),
-        architecture=plan["architecture"],
+        name=spec.name,
+        size=spec.root_volume_size,
+        epoch=spec.epoch,
+        architecture=spec.architecture,
         kernel=in_root(root, f"/boot/vmlinuz-{kernel}", follow=True),
         modules=modules,
-        stub=_tool(base, f"usr/lib/systemd/boot/efi/{STUBS[plan['architecture']]}", "systemd-boot-efi"),
-        busybox=_tool(base, "bin/busybox", "busybox-static"),
-        command_line=plan["kernel_command_line"],
+        stub=_tool(layer, f"usr/lib/systemd/boot/efi/{STUBS[spec.architecture]}", "systemd-boot-efi"),
+        busybox=_tool(layer, "bin/busybox", "busybox-static"),
+        command_line=spec.kernel_command_line,
         os_release=in_root(root, "/etc/os-release", follow=True).read_text(encoding="utf-8"),
     )
 
@@ -119,10 +120,10 @@ def kernel_version(root: Path) -> str:
     return found[0]
 
 
-def _tool(base: Base, path: str, package: str) -> Path:
+def _tool(layer: LowerLayer, path: str, package: str) -> Path:
     for candidate in (path, f"usr/{path}"):
-        if (base.tools / candidate).is_file():
-            return base.tools / candidate
+        if (layer.tools / candidate).is_file():
+            return layer.tools / candidate
     raise BakeError(
         f"/{path} is not among the bake's own tools", hint=f"the lock must hold {package} as a tool"
     )

@@ -6,36 +6,36 @@ again only what weighs as little as that package. Which packages those are depen
 
 from __future__ import annotations
 
-from typing import Any, Collection, Dict, Iterable, List, Mapping, Optional, Sequence, Set
+from typing import Collection, Dict, Iterable, List, Mapping, Optional, Sequence, Set
 
 from ingot.bake.packages.deb import Control
 from ingot.deb822 import names_in
+from ingot.spec import PackageSpec
 
-Entries = Sequence[Mapping[str, Any]]
-# Bytes of package files. A package belongs to the first class whose weight it reaches, together with all that it needs: a run-time of a language
-# and what is written in it, a usual server, a tool.
+# Bytes of package files. A package belongs to the first class whose weight it reaches together with all that it needs: the
+# run-time of a language and what is written in it, an ordinary server, a tool.
 WEIGHTS = (8 << 20, 1 << 20, 0)
 
 
 def foundation(
-    packages: Entries, system: Collection[str], controls: Mapping[str, Control]
-) -> Optional[List[Mapping[str, Any]]]:
+    packages: Sequence[PackageSpec], system: Collection[str], controls: Mapping[str, Control]
+) -> Optional[List[PackageSpec]]:
     """Return those of a lock's ``packages`` that the layer below has; None when there is none: then all are installed at once.
 
     ``system`` names the packages of every image; ``controls`` has all that are installed.
     """
-    sizes = {p["name"]: int(p["size"]) for p in packages if p["role"] == "install"}
+    sizes = {p.name: p.size for p in packages if p.role == "install"}
     if not system or not sizes.keys() >= set(system):
         return None
     needs = _needs(sizes, controls)
-    essential = {p["name"] for p in packages if p["essential"] and p["role"] == "install"}
+    essential = {p.name for p in packages if p.essential and p.role == "install"}
     below = _closure([*essential, *system], needs)
     added = sizes.keys() - below
     if not added:
         return None
     classes = _classes(added, needs, sizes)
     last = max(classes.values())
-    return [p for p in packages if p["name"] not in added or classes[p["name"]] < last]
+    return [p for p in packages if p.name not in added or classes[p.name] < last]
 
 
 def _classes(

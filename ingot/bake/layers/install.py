@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple
+from typing import Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
 from ingot.bake.image.machine import install_machine
 from ingot.bake.image.seal import seal
-from ingot.bake.layers.lower import Base
+from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.layers.trees import AnyTree, FirstTree, GrownTree, save_index
 from ingot.bake.packages import configure, database, drop
 from ingot.bake.packages.cache import package_file
@@ -20,6 +21,7 @@ from ingot.bake.runtime.chroot import Chroot, in_root
 from ingot.bake.tree.inventory import BASELINE, base_baseline
 from ingot.bake.tree.tree import Entry, Kind
 from ingot.progress import Progress
+from ingot.spec import BakeSpec
 
 
 class _ContestedError(Exception):
@@ -30,75 +32,71 @@ class _ContestedError(Exception):
         self.names = names
 
 
-def read_controls(plan: Mapping[str, Any], packages: Path) -> Dict[str, Control]:
-    """Return the control part of each package of ``plan`` that is installed, by name. Raises BakeError."""
-    chosen = _packages(plan, packages, "install")
+def read_controls(spec: BakeSpec, packages: Path) -> Dict[str, Control]:
+    """Return the control part of each package of ``spec`` that is installed, by name. Raises BakeError."""
+    chosen = _packages(spec, packages, "install")
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         return dict(zip((p.name for p in chosen), pool.map(read_control, chosen)))  # noqa: B905 - not in Python 3.9
 
 
-def install(
-    plan: Mapping[str, Any],
-    below: Optional[Base],
-    controls: Mapping[str, Control],
-    packages: Path,
-    layer: Path,
-    progress: Progress,
-) -> None:
-    """Make the lower layer of ``plan`` in the directory ``layer``: tree, tools, index. Raises BakeError.
+@dataclass(frozen=True)
+class Installation:
+    """The making of the lower layer of ``spec`` in ``directory``.
 
-    ``below`` is the layer that it stands on, which has some of the packages; None when it stands on nothing.
+    ``below`` is the layer that it stands on, which has some of the packages; None when it stands on nothing. ``controls``: those of
+    :func:`read_controls`, for at least the packages of ``spec``; ``packages`` is the directory of package files.
     """
-    epoch = int(plan["epoch"])
-    layer.mkdir(parents=True)
-    _unpack_tools(_packages(plan, packages, "tool"), layer / "tools")
-    new = [p for p in _packages(plan, packages, "install") if below is None or p.name not in installed(below)]
-    count = f"{len(new)} packages" if len(new) != 1 else "1 package"
-    progress(f"unpacking {count}")
-    with closing(
-        FirstTree(layer, plan["architecture"]) if below is None else GrownTree(layer, below)
-    ) as tree:
-        _install(tree, plan, below, new, controls, layer, progress)
-        progress("taking the inventory of the packages")
-        baseline = tree.root / BASELINE[1:] / "base"
-        text = base_baseline(tree.entries())
-        baseline.write_bytes(text)
-        baseline.chmod(0o644)
-        save_index(tree.entries(), layer, epoch)
-        tree.finish()
 
+    spec: BakeSpec
+    below: Optional[LowerLayer]
+    controls: Mapping[str, Control]
+    packages: Path
+    directory: Path
+    progress: Progress
 
-def _install(
-    tree: AnyTree,
-    plan: Mapping[str, Any],
-    below: Optional[Base],
-    new: List[Package],
-    controls: Mapping[str, Control],
-    layer: Path,
-    progress: Progress,
-) -> None:
-    """Unpack and configure the packages ``new``; seal the tree."""
-    root, epoch, dropped = tree.root, int(plan["epoch"]), drop.patterns(plan["drop"])
-    chosen, by_dpkg = _unpack_on(tree, below, new, controls, dropped)
-    chroot = Chroot(root, epoch=epoch)
-    chroot.mount()
-    try:
-        progress("configuring the packages")
-        configure.drop_options(root, dropped)
-        configure.run_preinsts(chroot, chosen)
-        configure.unpack_by_dpkg(chroot, by_dpkg)
-        configure.configure_all(chroot)
-        if below is None:
-            make_locale(chroot, layer / "tools", plan)
-        install_machine(chroot, epoch=epoch)
-    finally:
-        chroot.unmount()
-    seal(root, epoch=epoch)
+    def run(self) -> None:
+        """Make tree, tools and index. Raises BakeError."""
+        spec, below, directory = self.spec, self.below, self.directory
+        directory.mkdir(parents=True)
+        _unpack_tools(_packages(spec, self.packages, "tool"), directory / "tools")
+        present = set() if below is None else installed(below)
+        new = [p for p in _packages(spec, self.packages, "install") if p.name not in present]
+        self.progress(f"unpacking {len(new)} packages" if len(new) != 1 else "unpacking 1 package")
+        with closing(
+            FirstTree(directory, spec.architecture) if below is None else GrownTree(directory, below)
+        ) as tree:
+            self._install(tree, new)
+            self.progress("taking the inventory of the packages")
+            baseline = tree.root / BASELINE[1:] / "base"
+            text = base_baseline(tree.entries())
+            baseline.write_bytes(text)
+            baseline.chmod(0o644)
+            save_index(tree.entries(), directory, spec.epoch)
+            tree.finish()
+
+    def _install(self, tree: AnyTree, new: List[Package]) -> None:
+        """Unpack and configure the packages ``new``; seal the tree."""
+        epoch, root, dropped = self.spec.epoch, tree.root, drop.patterns(self.spec.drop)
+        chosen, by_dpkg = _unpack_on(tree, self.below, new, self.controls, dropped)
+        chroot = Chroot(root, epoch=epoch)
+        chroot.mount()
+        try:
+            self.progress("configuring the packages")
+            configure.drop_options(root, dropped)
+            configure.run_preinsts(chroot, chosen)
+            configure.unpack_by_dpkg(chroot, by_dpkg)
+            configure.configure_all(chroot)
+            if self.below is None:
+                make_locale(chroot, self.directory / "tools", self.spec.locale)
+            install_machine(chroot, epoch=epoch)
+        finally:
+            chroot.unmount()
+        seal(root, epoch=epoch)
 
 
 def _unpack_on(
     tree: AnyTree,
-    below: Optional[Base],
+    below: Optional[LowerLayer],
     packages: List[Package],
     controls: Mapping[str, Control],
     dropped: List[str],
@@ -108,30 +106,24 @@ def _unpack_on(
     try:
         return _unpack(packages, controls, tree.root, dropped, below)
     except _ContestedError as contested:
-        tree.mount()  # anew: what they held has hidden what was there
+        tree.mount()  # from the start: what they held has hidden files of the layer below
         mine = [package for package in packages if package.name not in contested.names]
         theirs = [package for package in packages if package.name in contested.names]
         chosen, by_dpkg = _unpack(mine, controls, tree.root, dropped, below)
         return chosen, sorted([*by_dpkg, *theirs], key=lambda package: package.name)
 
 
-def installed(below: Base) -> Set[str]:
+def installed(below: LowerLayer) -> Set[str]:
     """Return the names of the packages that a layer has."""
     status = (below.root / database.ADMIN / "status").read_text(encoding="utf-8", errors="surrogateescape")
     return {line.split()[1] for line in status.splitlines() if line.startswith("Package:")}
 
 
-def _packages(plan: Mapping[str, Any], directory: Path, role: str) -> List[Package]:
+def _packages(spec: BakeSpec, directory: Path, role: str) -> List[Package]:
     return [
-        Package(
-            p["name"],
-            p["version"],
-            p["architecture"],
-            package_file(directory, p["sha256"]),
-            bool(p["essential"]),
-        )
-        for p in plan["packages"]
-        if p["role"] == role
+        Package(p.name, p.version, p.architecture, package_file(directory, p.sha256), p.essential)
+        for p in spec.packages
+        if p.role == role
     ]
 
 
@@ -146,7 +138,7 @@ def _unpack(
     controls: Mapping[str, Control],
     root: Path,
     dropped: List[str],
-    below: Optional[Base],
+    below: Optional[LowerLayer],
 ) -> Tuple[List[Tuple[Package, Control]], List[Package]]:
     """Unpack all packages, as many at a time as there are processors, and enter them in dpkg's database.
 
@@ -171,7 +163,7 @@ def _unpack(
     return [(package, controls[package.name]) for package in mine], sorted(by_dpkg, key=lambda p: p.name)
 
 
-def _contested(below: Base, paths: Mapping[str, List[str]]) -> Set[str]:
+def _contested(below: LowerLayer, paths: Mapping[str, List[str]]) -> Set[str]:
     """Return the names of the packages of which ``paths`` hold something that the layer below has, or that a package there diverts."""
     diverted = database.diverted(below.root)
     parents: Dict[str, str] = {}
@@ -188,7 +180,7 @@ def _contested(below: Base, paths: Mapping[str, List[str]]) -> Set[str]:
     return found
 
 
-def _is_directory(below: Base, entry: Entry) -> bool:
+def _is_directory(below: LowerLayer, entry: Entry) -> bool:
     """Tell whether an entry is a directory, or a link to one: both are followed, as by dpkg."""
     if entry.kind is not Kind.SYMLINK:
         return entry.kind is Kind.DIRECTORY

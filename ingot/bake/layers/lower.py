@@ -1,8 +1,9 @@
-"""The lower layer: the locked packages, installed and sealed. It is found by the digest of what it is made of.
+"""Finding and making lower layers: the locked packages, installed and sealed, under the digest of what they are made of.
 
-A layer is a directory ``layers/<digest>`` with ``root`` (the tree), ``tools`` (packages of the role "tool", extracted only),
-``index`` (what is in the tree, with digests) and ``disks`` (the disks with this layer alone that upper layers are put on). It is made aside and renamed, so one that is there is whole.
-It may stand on another layer with fewer packages (:mod:`ingot.bake.layers.foundation`), of which it is independent once it is made: their trees share files.
+A layer is a directory ``layers/<digest>`` with ``root`` (the tree), ``tools`` (packages of the role "tool", only extracted),
+``index`` (what is in the tree, with digests) and ``disks`` (the disks with this layer alone that upper layers are put on). It is
+made aside and renamed, so every layer that exists is whole. It may stand on another layer with fewer packages
+(:mod:`ingot.bake.layers.foundation`), of which it is independent once it is made: their trees share files.
 """
 
 from __future__ import annotations
@@ -11,60 +12,31 @@ import hashlib
 import json
 import shutil
 from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Mapping
+from typing import TYPE_CHECKING, Callable, Mapping
 
-from ingot.bake.tree.index import Index
+from ingot.bake.layers.layer import LowerLayer
 from ingot.locks import obtain
 from ingot.progress import Progress
+from ingot.spec import BakeSpec
 
 if TYPE_CHECKING:
     from ingot.bake.packages.deb import Control
 
-# The packages of the engine whose code decides what a lower layer holds.
+# What of the engine decides what a lower layer holds.
 MAKERS = ("runtime", "packages", "layers", "tree", "image")
 
 
-@dataclass(frozen=True)
-class Base:
-    """A lower layer that is there: its directory; ``epoch``: the time of all its files, Unix seconds."""
-
-    directory: Path
-    epoch: int
-
-    @cached_property
-    def index(self) -> Index:
-        """What is in the tree."""
-        return Index.load(self.directory / "index", self.root, self.epoch)
-
-    @property
-    def root(self) -> Path:
-        """The tree."""
-        return self.directory / "root"
-
-    @property
-    def tools(self) -> Path:
-        """The tree of the packages that the bake itself uses."""
-        return self.directory / "tools"
-
-    @property
-    def disks(self) -> Path:
-        """Where disks with this layer alone are kept (:mod:`ingot.bake.layers.lower_disk`)."""
-        return self.directory / "disks"
-
-
-def base_digest(plan: Mapping[str, Any]) -> str:
-    """Return the digest of all that makes a plan's lower layer: packages, what is dropped, the locale, the time, the engine's own code."""
-    packages = sorted((p["name"], p["role"], p["sha256"]) for p in plan["packages"])
+def layer_digest(spec: BakeSpec) -> str:
+    """Return the digest of all that makes a spec's lower layer: packages, what is dropped, locale, time, the engine's code."""
     inputs = {
-        "packages": packages,
-        "drop": plan["drop"],
-        "locale": plan.get("locale"),
-        "epoch": plan["epoch"],
-        "architecture": plan["architecture"],
-        "system": sorted(plan.get("system", ())),
+        "packages": sorted((p.name, p.role, p.sha256) for p in spec.packages),
+        "drop": vars(spec.drop),
+        "locale": spec.locale,
+        "epoch": spec.epoch,
+        "architecture": spec.architecture,
+        "system": sorted(spec.system),
         "engine": _engine_digest(),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
@@ -82,71 +54,60 @@ def _engine_digest() -> str:
     return digest.hexdigest()
 
 
-def base_layer(
-    plan: Mapping[str, Any],
-    packages: Path,
-    layers: Path,
-    progress: Progress,
-    use: ExitStack,
-    fetch: Callable[[], None] = lambda: None,
-) -> Base:
-    """Return the lower layer of ``plan``, made from ``packages`` if ``layers`` does not hold it; it stays until ``use`` ends.
+@dataclass(frozen=True)
+class LayerStore:
+    """The directory ``layers`` that keeps lower layers, and ``packages``, of which they are made.
 
-    ``fetch`` brings the packages when they are needed. Raises BakeError.
+    ``fetch`` downloads the packages when they are needed.
     """
 
-    def make(layer: Path) -> None:
-        # It takes more modules than all the rest of a bake: they are for layers that are made.
-        from ingot.bake.layers.install import read_controls
-        from ingot.bake.packages.cache import check_packages
+    layers: Path
+    packages: Path
+    progress: Progress
+    fetch: Callable[[], None] = lambda: None
 
-        fetch()
-        check_packages(plan["packages"], packages, progress)
-        _make(plan, read_controls(plan, packages), packages, layer, progress)
+    def lower_layer(self, spec: BakeSpec, use: ExitStack) -> LowerLayer:
+        """Return the lower layer of ``spec``, made if it is not kept yet; it stays until ``use`` ends. Raises BakeError."""
 
-    return _obtain(plan, layers, make, progress, use)
+        def make(directory: Path) -> None:
+            # It takes more modules than all the rest of a bake, and most bakes find their layer.
+            from ingot.bake.layers.install import read_controls
+            from ingot.bake.packages.cache import check_packages
 
+            self.fetch()
+            check_packages(spec.packages, self.packages, self.progress)
+            self._make(spec, read_controls(spec, self.packages), directory)
 
-def _obtain(
-    plan: Mapping[str, Any], layers: Path, make: Callable[[Path], None], progress: Progress, use: ExitStack
-) -> Base:
-    layer = layers / base_digest(plan)
+        return self._obtain(spec, make, use)
 
-    def make_aside() -> None:
-        unfinished = layer.with_name(f"{layer.name}.tmp")
-        if unfinished.exists():  # of a bake that was killed: the lock is ours now
-            shutil.rmtree(unfinished)
-        try:
-            make(unfinished)
-            unfinished.rename(layer)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+    def _obtain(self, spec: BakeSpec, make: Callable[[Path], None], use: ExitStack) -> LowerLayer:
+        directory = self.layers / layer_digest(spec)
 
-    obtain(layer, make_aside, use=use, waiting=lambda: progress("waiting: another bake makes the same layer"))
-    return Base(layer, int(plan["epoch"]))
+        def make_aside() -> None:
+            unfinished = directory.with_name(f"{directory.name}.tmp")
+            if unfinished.exists():  # of a bake that was killed: the lock is ours now
+                shutil.rmtree(unfinished)
+            try:
+                make(unfinished)
+                unfinished.rename(directory)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
 
+        def waiting() -> None:
+            self.progress("waiting: another bake makes the same layer")
 
-def _make(
-    plan: Mapping[str, Any],
-    controls: Mapping[str, "Control"],
-    packages: Path,
-    layer: Path,
-    progress: Progress,
-) -> None:
-    """Make a layer, after the one that it stands on: the same ones in the same order, whatever is there already."""
-    from ingot.bake.layers.foundation import foundation
-    from ingot.bake.layers.install import install
+        obtain(directory, make_aside, use=use, waiting=waiting)
+        return LowerLayer(directory, spec.epoch)
 
-    fewer = foundation(plan["packages"], plan.get("system", ()), controls)
-    with ExitStack() as use:
-        below = None
-        if fewer is not None:
-            lower = {**plan, "packages": fewer}
-            below = _obtain(
-                lower,
-                layer.parent,
-                lambda place: _make(lower, controls, packages, place, progress),
-                progress,
-                use,
-            )
-        install(plan, below, controls, packages, layer, progress)
+    def _make(self, spec: BakeSpec, controls: Mapping[str, "Control"], directory: Path) -> None:
+        """Make a layer, after the one that it stands on: the same layers in the same order, whatever is kept already."""
+        from ingot.bake.layers.foundation import foundation
+        from ingot.bake.layers.install import Installation
+
+        fewer = foundation(spec.packages, spec.system, controls)
+        with ExitStack() as use:
+            below = None
+            if fewer is not None:
+                lower = replace(spec, packages=tuple(fewer))
+                below = self._obtain(lower, lambda aside: self._make(lower, controls, aside), use)
+            Installation(spec, below, controls, self.packages, directory, self.progress).run()

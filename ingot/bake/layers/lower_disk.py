@@ -19,7 +19,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ingot.bake.disk import DiskSpec, Layout, More, read_ext4, write_disk
 from ingot.bake.hygiene.lower import suspects
-from ingot.bake.layers.lower import Base
+from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.runtime.chroot import HOSTNAME
 from ingot.bake.tree.tree import Entry
 from ingot.errors import BakeError
@@ -34,7 +34,7 @@ _PIECE = 64 << 20
 
 @dataclass(frozen=True)
 class LowerDisk:
-    """A disk with the lower layer alone: its file, its blocks' digests, its layout, and for each check of the gate the paths in doubt."""
+    """A disk with the lower layer alone: its file, its blocks' digests, its layout, the paths that each check must examine."""
 
     disk: Path
     blocks: Tuple[Optional[str], ...]
@@ -42,13 +42,15 @@ class LowerDisk:
     suspects: Mapping[str, Sequence[str]]
 
 
-def disk_key(base: Base, spec: DiskSpec, inodes: int, boot: Sequence[Tuple[str, Optional[str]]]) -> str:
+def disk_key(
+    layer: LowerLayer, spec: DiskSpec, inodes: int, boot: Sequence[Tuple[str, Optional[str]]]
+) -> str:
     """Return the digest of what makes a lower layer's disk.
 
     ``boot``: path and digest of what the recipe changed of kernel and modules, of which the boot image is made.
     """
     inputs = {
-        "layer": base.directory.name,
+        "layer": layer.directory.name,
         "name": spec.name,
         "size": spec.size,
         "epoch": spec.epoch,
@@ -75,14 +77,14 @@ def _code_digest() -> str:
 
 
 def lower_disk(
-    base: Base, spec: DiskSpec, key: str, more: More, progress: Progress, use: ExitStack
+    layer: LowerLayer, spec: DiskSpec, key: str, more: More, progress: Progress, use: ExitStack
 ) -> LowerDisk:
-    """Return the disk ``key`` of the layer ``base``, written if it is not there; it stays until ``use`` ends. Raises BakeError."""
-    place = base.disks / key
+    """Return the disk ``key`` of ``layer``, written if it is not kept yet; it stays until ``use`` ends. Raises BakeError."""
+    place = layer.disks / key
 
     def make() -> None:
-        _make(base, spec, place, more, progress)
-        remove_oldest(base.disks, key)
+        _make(layer, spec, place, more, progress)
+        remove_oldest(layer.disks, key)
 
     obtain(place, make, use=use, waiting=lambda: progress("waiting: another bake writes the same disk"))
     state: Dict[str, Any] = pickle.loads((place / "state").read_bytes())  # noqa: S301 - the store is trusted
@@ -90,20 +92,20 @@ def lower_disk(
     return LowerDisk(place / "disk.raw", tuple(state["blocks"]), layout, state["suspects"])
 
 
-def _make(base: Base, spec: DiskSpec, place: Path, more: More, progress: Progress) -> None:
+def _make(layer: LowerLayer, spec: DiskSpec, place: Path, more: More, progress: Progress) -> None:
     unfinished = place.with_name(f"{place.name}.tmp")
     if unfinished.exists():  # of a bake that was killed: the lock is ours now
         shutil.rmtree(unfinished)
     unfinished.mkdir(parents=True)
     try:
         disk = unfinished / "disk.raw"
-        digest, layout = write_disk(spec, list(base.index.values()), disk, progress, more=more)
+        digest, layout = write_disk(spec, list(layer.index.values()), disk, progress, more=more)
         progress("examining the disk of the packages")
-        _prove(base, disk, spec.epoch)
+        _prove(layer, disk, spec.epoch)
         state = {
             "blocks": digest.blocks,
             "layout": asdict(layout),
-            "suspects": suspects(disk, base.index, [HOSTNAME]),
+            "suspects": suspects(disk, layer.index, [HOSTNAME]),
         }
         (unfinished / "state").write_bytes(pickle.dumps(state, protocol=4))
         unfinished.rename(place)
@@ -111,15 +113,15 @@ def _make(base: Base, spec: DiskSpec, place: Path, more: More, progress: Progres
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _prove(base: Base, disk: Path, epoch: int) -> None:
+def _prove(layer: LowerLayer, disk: Path, epoch: int) -> None:
     """Read the disk back: what bakes take from the layer's index must be what is on it."""
     with read_ext4(disk) as reader:
         found = {entry.path: entry for entry in reader.entries()}
     for path, entry in found.items():
-        known = base.index.get(path)
+        known = layer.index.get(path)
         if path != "/lost+found" and (known is None or _plain(known) != _plain(entry)):
             raise BakeError(f"{path} is not on the disk as it is in the layer: this is a defect of Ingot")
-    if len(found) - ("/lost+found" in found) != len(base.index) - ("/lost+found" in base.index):
+    if len(found) - ("/lost+found" in found) != len(layer.index) - ("/lost+found" in layer.index):
         raise BakeError("the disk does not hold all of the layer: this is a defect of Ingot")
 
 

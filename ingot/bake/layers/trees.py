@@ -1,4 +1,4 @@
-"""The trees that packages are installed in: an empty one, or one that stands on a layer that is there."""
+"""The trees that packages are installed in: an empty one, or one that stands on an existing layer."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Optional, Tuple, Union
 
-from ingot.bake.layers.lower import Base
-from ingot.bake.layers.upper import Overlay, make_bare
+from ingot.bake.layers.layer import LowerLayer
+from ingot.bake.layers.overlay import Overlay, make_bare
 from ingot.bake.packages import database
 from ingot.bake.tree.index import Index
 from ingot.bake.tree.tree import (
@@ -67,7 +67,7 @@ class GrownTree:
     Its files are hard links of those below it. Nobody writes into the trees of layers, so neither notices.
     """
 
-    def __init__(self, layer: Path, below: Base) -> None:
+    def __init__(self, layer: Path, below: LowerLayer) -> None:
         self._below = below
         self._target = layer / "root"
         self._work = layer / "work"
@@ -149,7 +149,7 @@ def _move(source: bytes, target: bytes) -> None:
     try:
         os.rename(source, target)  # noqa: PTH104 - bytes: names may be no UTF-8
     except OSError as error:
-        if error.errno != errno.EXDEV:  # the changes lie in memory (Overlay.mount)
+        if error.errno != errno.EXDEV:  # the changes are in memory (Overlay.mount)
             raise
         run(["cp", "--archive", "--no-target-directory", decode(source), decode(target)])
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Iterable, List, Mapping
+from typing import Iterable, List, Mapping
 
 from ingot.bake.runtime.chroot import in_root
+from ingot.spec import DropSpec
 
 # Patterns in dpkg's path-exclude and path-include form (dpkg(1)): "*" matches "/" too; the last one that matches decides.
 # All of them are below these: thousands of other paths need no look.
@@ -28,9 +29,9 @@ _PATTERNS: Mapping[str, List[str]] = {
 }
 
 
-def patterns(drop: Mapping[str, Any]) -> List[str]:
-    """Return the lines for dpkg's configuration of what a plan's ``drop`` says."""
-    return [line for key, lines in _PATTERNS.items() if drop.get(key) for line in lines]
+def patterns(drop: DropSpec) -> List[str]:
+    """Return the lines of dpkg's configuration for ``drop``."""
+    return [line for key, lines in _PATTERNS.items() if getattr(drop, key) for line in lines]
 
 
 def is_dropped(path: str, lines: Iterable[str]) -> bool:

@@ -14,22 +14,12 @@ import urllib.parse
 import urllib.request
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import (
-    Any,
-    BinaryIO,
-    Iterable,
-    List,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Sequence,
-    Tuple,
-    Union,
-)
+from typing import BinaryIO, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from ingot.bake.packages.cache import PIECE, UNFINISHED, package_file, unsound_packages
 from ingot.errors import BakeError
 from ingot.progress import Progress
+from ingot.spec import PackageSpec
 
 Mirrors = Mapping[str, Union[str, Sequence[str]]]
 
@@ -42,27 +32,28 @@ SLOWEST = 32 * 1024  # bytes in a second: a quarter of a 1 Mbit/s line
 
 
 def fetch_packages(
-    entries: Iterable[Mapping[str, Any]], directory: Path, mirrors: Mirrors, progress: Progress
+    packages: Iterable[PackageSpec], directory: Path, mirrors: Mirrors, progress: Progress
 ) -> List[Path]:
-    """Make sure that ``directory`` holds every package of the lock's ``entries``; return their files in that order.
+    """Make sure that ``directory`` holds all ``packages``; return their files in that order.
 
-    What is there is checked against its digest and fetched again when it is damaged. ``mirrors`` maps an entry's ``archive`` to one
-    base URL or to several, which are tried in turn. Raises BakeError naming the first package that cannot be had.
+    Files that exist are checked against their digest and fetched again when they are damaged. ``mirrors`` maps a package's
+    ``archive`` to one base URL or to several, which are tried in turn. Raises BakeError that names the first package that cannot
+    be fetched.
     """
-    wanted = list(entries)
+    wanted = list(packages)
     missing = unsound_packages(wanted, directory, progress)
     if missing:
-        total = sum(int(entry["size"]) for entry in missing)
+        total = sum(package.size for package in missing)
         progress(f"fetching {len(missing)} packages ({total / 1e6:.0f} MB)")
         _fetch_all(missing, directory, mirrors)
-    return [package_file(directory, entry["sha256"]) for entry in wanted]
+    return [package_file(directory, package.sha256) for package in wanted]
 
 
-def _fetch_all(entries: Sequence[Mapping[str, Any]], directory: Path, mirrors: Mirrors) -> None:
-    """Fetch packages; the first failure ends it all, and of those that came together the first in the order of ``entries`` is raised."""
+def _fetch_all(packages: Sequence[PackageSpec], directory: Path, mirrors: Mirrors) -> None:
+    """Fetch packages. The first failure ends it all; of failures at the same time, the first in the order of ``packages`` is raised."""
     given_up = threading.Event()
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        futures = [pool.submit(_fetch, entry, directory, mirrors, given_up) for entry in entries]
+        futures = [pool.submit(_fetch, package, directory, mirrors, given_up) for package in packages]
         try:
             ended = wait(futures, return_when=FIRST_EXCEPTION).done
         finally:
@@ -92,28 +83,28 @@ class _GivenUpError(Exception):
     """Another package could not be had: this one is not wanted any more."""
 
 
-def _fetch(entry: Mapping[str, Any], directory: Path, mirrors: Mirrors, given_up: threading.Event) -> None:
+def _fetch(package: PackageSpec, directory: Path, mirrors: Mirrors, given_up: threading.Event) -> None:
     """Fetch one package from the first mirror that has it."""
-    bases = mirrors.get(entry["archive"], ())
+    bases = mirrors.get(package.archive, ())
     failures: List[_Failure] = []
     for base in [bases] if isinstance(bases, str) else bases:
-        url = f"{base.rstrip('/')}/{urllib.parse.quote(entry['path'])}"
-        failure = _fetch_from(url, entry, package_file(directory, entry["sha256"]), given_up)
+        url = f"{base.rstrip('/')}/{urllib.parse.quote(package.path)}"
+        failure = _fetch_from(url, package, package_file(directory, package.sha256), given_up)
         if failure is None:
             return
         failures.append(failure._replace(said=f"{url}: {failure.said}"))
     reason = (
         "\n    ".join(failure.said for failure in failures)
-        or f"no mirror is known for the archive {entry['archive']}"
+        or f"no mirror is known for the archive {package.archive}"
     )
     # That a version is gone needs another step than a mirror that is not there at all: the first is said when one mirror said so.
     kinds = {failure.kind for failure in failures}
     hint = next((_HINTS[kind] for kind in (GONE, SILENT) if kind in kinds), _HINTS[WRONG])
-    raise BakeError(f"package {entry['name']} {entry['version']} cannot be had\n    {reason}", hint=hint)
+    raise BakeError(f"package {package.name} {package.version} cannot be had\n    {reason}", hint=hint)
 
 
 def _fetch_from(
-    url: str, entry: Mapping[str, Any], target: Path, given_up: threading.Event
+    url: str, package: PackageSpec, target: Path, given_up: threading.Event
 ) -> Optional[_Failure]:
     """Fetch ``url`` into ``target``; return what went wrong, or None. Failures that may pass are tried again."""
     failure = _Failure("")
@@ -121,7 +112,7 @@ def _fetch_from(
         if given_up.wait(attempt):  # a busy mirror needs a moment: 1 s, then 2 s
             raise _GivenUpError
         try:
-            said = _download(url, entry, target, given_up)
+            said = _download(url, package, target, given_up)
             return None if said is None else _Failure(said)
         except urllib.error.HTTPError as error:
             gone = error.code in (404, 410)
@@ -136,18 +127,18 @@ def _fetch_from(
     return failure._replace(said=f"{failure.said} ({TRIES} tries)")
 
 
-def _download(url: str, entry: Mapping[str, Any], target: Path, given_up: threading.Event) -> Optional[str]:
+def _download(url: str, package: PackageSpec, target: Path, given_up: threading.Event) -> Optional[str]:
     """Write the body of ``url`` to ``target`` if it is the package; return what is wrong with it, or None."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with urllib.request.urlopen(url, timeout=TIMEOUT) as response:  # noqa: S310 - the mirrors are ours to choose
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=UNFINISHED)
         try:
             with os.fdopen(handle, "wb") as file:
-                size, sha256 = _receive(response, file, int(entry["size"]), given_up)
-            if sha256 != entry["sha256"]:
+                size, sha256 = _receive(response, file, package.size, given_up)
+            if sha256 != package.sha256:
                 kind = response.headers.get("Content-Type", "data")
-                came = f"{size} bytes of {kind}" if size <= int(entry["size"]) else "more than that"
-                return f"not the locked package (SHA-256 {entry['sha256']}, {entry['size']} bytes): {came}"
+                came = f"{size} bytes of {kind}" if size <= package.size else "more than that"
+                return f"not the locked package (SHA-256 {package.sha256}, {package.size} bytes): {came}"
             Path(name).chmod(0o644)
             Path(name).replace(target)
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import shutil
 from pathlib import Path
-from typing import Any, Dict, Mapping
+from typing import Dict
 
 from ingot.bake.runtime.chroot import Chroot
 from ingot.errors import BakeError
@@ -15,12 +15,11 @@ BUILT_IN = ("C", "POSIX", "C.UTF-8", "C.utf8")
 I18N = "usr/share/i18n"
 
 
-def make_locale(chroot: Chroot, tools: Path, plan: Mapping[str, Any]) -> None:
-    """Compile the plan's locale into /usr/lib/locale; ``tools`` holds the package locales, extracted.
+def make_locale(chroot: Chroot, tools: Path, locale: str) -> None:
+    """Compile ``locale`` into /usr/lib/locale; ``tools`` holds the package locales, extracted.
 
     Raises BakeError when there is no such locale or it cannot be compiled.
     """
-    locale = plan.get("locale") or "C.UTF-8"
     if locale in BUILT_IN:
         return
     supported = _supported(tools / I18N / "SUPPORTED")
@@ -43,7 +42,7 @@ def _supported(file: Path) -> Dict[str, str]:
     if not file.is_file():
         raise BakeError(
             "the package locales is not among the bake's own tools",
-            hint="make the lock anew with `ingot lock`",
+            hint="make the lock again with `ingot lock`",
         )
     rows = (line.split() for line in file.read_text().splitlines() if not line.startswith("#"))
     return {row[0]: row[1] for row in rows if len(row) == 2}

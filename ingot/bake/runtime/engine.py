@@ -1,4 +1,4 @@
-"""The engine: executes a plan. The work is done by a process with mounts of its own (:mod:`ingot.bake.runtime.worker`)."""
+"""The engine: executes a bake spec. The work is done by a process with its own mounts (:mod:`ingot.bake.runtime.worker`)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import ingot
 from ingot import errors
 from ingot.bake.runtime.foreign import check_architecture
+from ingot.bake.runtime.job import BakeJob
 from ingot.bake.runtime.rights import check_rights, own_mounts
 from ingot.errors import BakeError, IngotError
 from ingot.process import require
@@ -28,35 +29,28 @@ def read_manifest(output: Path) -> Dict[str, Any]:
 
 
 def bake(
-    plan: Mapping[str, Any],
+    job: BakeJob,
     *,
-    sources: Path,
-    packages: Path,
-    layers: Path,
-    output: Path,
     progress: Progress,
-    keep: bool = False,
     hold: Sequence[int] = (),
     fetch: Callable[[], None] = lambda: None,
     worker: Optional["Worker"] = None,
 ) -> None:
-    """Bake ``plan``; ``output`` then holds disk.raw and manifest.json (:func:`read_manifest`).
+    """Bake; the job's ``output`` then holds disk.raw and manifest.json (:func:`read_manifest`).
 
-    ``sources`` is the recipe's directory, ``packages`` where its packages are (:mod:`ingot.bake.packages.cache`), which ``fetch`` brings when they
-    are needed, ``layers`` where lower layers are kept. ``hold``: descriptors of locks (:mod:`ingot.locks`) that stay held until the worker has ended, even where this process is killed.
-    ``worker``: one that was started before. Its owner ends it.
-    On failure ``output`` holds nothing of the bake, unless ``keep``: then ``output/root`` is the tree as the failure left it.
-    Raises BakeError, StepError, MissingToolError, MissingRightError.
+    ``fetch`` downloads the packages when they are needed. ``hold``: descriptors of locks (:mod:`ingot.locks`) that stay
+    held until the worker has ended, even if this process is killed. ``worker``: one that was started before; its owner ends it.
+    After a failure ``output`` holds nothing of the bake, unless the job says ``keep``: then ``output/root`` is the tree as the
+    failure left it. Raises BakeError, StepError, MissingToolError, MissingRightError.
     """
     for tool in ("dpkg-deb", "tar"):
         require(tool, needed_for="bake")
     if os.geteuid() != 0:
         check_rights()  # beforehand: some machines let the worker hang instead of fail
-    check_architecture(plan["architecture"])
-    output.mkdir(parents=True, exist_ok=True)
-    layers.mkdir(parents=True, exist_ok=True)
-    places = {"sources": sources, "packages": packages, "layers": layers, "output": output}
-    job = {"plan": plan, "keep": keep, **{name: str(path.absolute()) for name, path in places.items()}}
+    check_architecture(job.spec.architecture)
+    output = job.directories.output
+    for directory in (output, job.directories.layers):
+        directory.mkdir(parents=True, exist_ok=True)
     try:
         if worker is not None:
             worker.run(job, hold, progress, fetch)
@@ -70,15 +64,18 @@ def bake(
 
 
 def _command() -> List[str]:
-    # The worker is the first process of a namespace of its own: however it ends, all that it started ends with it. It needs no network, and
-    # what it runs in the image gets none.
+    # The worker is the first process of its own namespace: however it ends, everything that it started ends with it. It needs no
+    # network, and what it runs in the image gets none.
     spaces = ["--uts", "--net", "--pid", "--fork", "--kill-child=SIGKILL"]
-    # -S: it needs the standard library alone, and starts the sooner.
+    # -S: it needs only the standard library, and starts faster without the site packages.
     return [*own_mounts(), *spaces, sys.executable, "-S", "-m", "ingot.bake.runtime.worker"]
 
 
 class Worker:
-    """The process that bakes. It can be started before it is known what to bake: then it is ready when that is. At the end it has ended."""
+    """The process that bakes. It can be started before it is known what to bake, so that it is ready by then.
+
+    A context manager: when it exits, the process has ended.
+    """
 
     def __init__(self) -> None:
         self._trouble = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - __exit__
@@ -106,17 +103,14 @@ class Worker:
             self._process.stdout.close()
         self._trouble.close()
 
-    def run(
-        self, job: Mapping[str, Any], hold: Sequence[int], progress: Progress, fetch: Callable[[], None]
-    ) -> None:
+    def run(self, job: BakeJob, hold: Sequence[int], progress: Progress, fetch: Callable[[], None]) -> None:
         """Have one job done, pass its progress on, raise its error."""
         self._busy = True
-        with suppress(
-            BrokenPipeError, ConnectionResetError
-        ):  # it has ended already: its status and its last words say why
+        # If it has ended already, its status and its last words say why.
+        with suppress(BrokenPipeError, ConnectionResetError):
             # A first byte with the locks' descriptors, which the process then holds as well: unix(7).
             socket.send_fds(self._channel, [b"\n"], list(hold))
-            self._channel.sendall(json.dumps(job).encode() + b"\n")
+            self._channel.sendall(job.text().encode() + b"\n")
         failure = self._hear(progress, fetch)
         self._channel.shutdown(socket.SHUT_WR)
         status = self._process.wait()

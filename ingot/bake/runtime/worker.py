@@ -1,6 +1,6 @@
 """The bake itself, in a process with mounts of its own: ``python -m ingot.bake.runtime.worker``.
 
-:mod:`ingot.bake.runtime.engine` starts it. stdin is a socket: the first byte brings the descriptors of locks, which stay open; the line after it is the job, JSON with the plan and the directories; then stdin stays open as
+:mod:`ingot.bake.runtime.engine` starts it. stdin is a socket: the first byte brings the descriptors of locks, which stay open; the line after it is the job, a :class:`~ingot.bake.runtime.job.BakeJob`; then stdin stays open as
 long as the engine lives: at its end the work is given up and cleaned away. Every line on stdout is one JSON object:
 ``{"progress": text}``, ``{"need": "packages"}`` (a line on stdin says that they are there), and at the end ``{"error": {…}}`` or ``{"done": true}``.
 """
@@ -20,18 +20,22 @@ import sys
 import threading
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, Dict, Mapping, Sequence
+from typing import Any, Sequence
 
-from ingot.bake.hygiene import Known, enforce, examine
+from ingot.bake.hygiene import Declared, Known, enforce, examine
 from ingot.bake.image.machine import UNITS
 from ingot.bake.layers.disk import DiskCopy, disk_spec
-from ingot.bake.layers.lower import Base, base_layer
-from ingot.bake.layers.upper import Overlay, apply_recipe, collect, keep_root, read_contents
+from ingot.bake.layers.layer import LowerLayer
+from ingot.bake.layers.lower import LayerStore
+from ingot.bake.layers.overlay import Overlay
+from ingot.bake.layers.upper import apply_recipe, collect, keep_root, read_contents
 from ingot.bake.runtime.chroot import HOSTNAME
+from ingot.bake.runtime.job import BakeJob, read_job
 from ingot.bake.runtime.rights import KEPT
 from ingot.bake.tree.inventory import READ
 from ingot.bake.tree.manifest import Contents, manifest_text
 from ingot.errors import MAKE_ROOM, IngotError
+from ingot.spec import BakeSpec
 
 SIOCSIFFLAGS = 0x8914  # linux/sockios.h
 IFF_UP = 1  # linux/if.h
@@ -48,31 +52,31 @@ def progress(text: str) -> None:
     say(progress=text)
 
 
-def work(job: Mapping[str, Any]) -> None:
+def work(job: BakeJob) -> None:
     """Bake: make or find the lower layer, put the recipe on it, write disk and manifest into the output directory."""
-    plan, output = job["plan"], Path(job["output"])
+    spec, places = job.spec, job.directories
+    output = places.output
     with ExitStack() as use:
         try:
-            base = base_layer(
-                plan, Path(job["packages"]), Path(job["layers"]), progress, use, _ask_for_packages
-            )
+            layers = LayerStore(places.layers, places.packages, progress, _ask_for_packages)
+            layer = layers.lower_layer(spec, use)
         except IngotError as error:
-            if job["keep"]:
+            if job.keep:
                 _add_hint(
                     error, "nothing is kept: it failed before there was a root directory for the recipe"
                 )
             raise
-        disk = use.enter_context(closing(DiskCopy(plan, base, output / "disk.raw", progress, use)))
+        disk = use.enter_context(closing(DiskCopy(spec, layer, output / "disk.raw", progress, use)))
         directory = output / "work"
         directory.mkdir()
-        overlay = Overlay(base.root, directory)
+        overlay = Overlay(layer.root, directory)
         try:
             overlay.mount()
             try:
-                apply_recipe(overlay, plan, Path(job["sources"]), progress)
-                _write(plan, base, overlay, disk, output)
+                apply_recipe(overlay, spec, places.sources, progress)
+                _write(spec, layer, overlay, disk, output)
             except IngotError as error:
-                if job["keep"]:
+                if job.keep:
                     _add_hint(error, f"{KEPT} {keep_root(overlay, output)}")
                 raise
         finally:
@@ -84,21 +88,23 @@ def _add_hint(error: IngotError, text: str) -> None:
     error.hint = text if error.hint is None else f"{error.hint}\n  {text}"
 
 
-def _write(plan: Mapping[str, Any], base: Base, overlay: Overlay, disk: DiskCopy, output: Path) -> None:
-    changes = collect(base, overlay, int(plan["epoch"]))
+def _write(spec: BakeSpec, layer: LowerLayer, overlay: Overlay, disk: DiskCopy, output: Path) -> None:
+    changes = collect(layer, overlay, spec.epoch)
     contents = read_contents(overlay.root, READ)
     progress("writing the disk")
-    spec = disk_spec(plan, base, overlay.root)
-    lower = disk.take(spec, changes)
-    digest = disk.update(spec, lower, changes)
+    volume = disk_spec(spec, layer, overlay.root)
+    lower = disk.take(volume, changes)
+    digest = disk.update(volume, lower, changes)
     progress("examining the disk")
-    known = Known(lower.disk, lower.blocks, digest.blocks, base.index, lower.suspects)
-    report = examine(output / "disk.raw", plan, traces=[HOSTNAME], shipped=base.index, known=known)
+    known = Known(lower.disk, lower.blocks, digest.blocks, layer.index, lower.suspects)
+    report = examine(
+        output / "disk.raw", Declared.of(spec), traces=[HOSTNAME], shipped=layer.index, known=known
+    )
     enforce(report, progress)
-    lines, text = base.index.lines(changes)
-    image = Contents(contents, lines, text, base.index.links(changes, UNITS))
+    lines, text = layer.index.lines(changes)
+    image = Contents(contents, lines, text, layer.index.links(changes, UNITS))
     (output / "manifest.json").write_text(
-        manifest_text(plan, image, spec.kernel_version, digest, report.plain())
+        manifest_text(spec, image, volume.kernel_version, digest, report.plain())
     )
 
 
@@ -145,11 +151,11 @@ def main() -> int:
     socket.sethostname(HOSTNAME)  # in a UTS namespace of its own; each program of the image gets a copy
     _loopback_up()
     _locks = _take_locks()
-    job: Dict[str, Any] = json.loads(sys.stdin.readline())
+    text = sys.stdin.readline()
     signal.signal(signal.SIGTERM, _give_up)
     threading.Thread(target=_watch_engine, daemon=True).start()
     try:
-        work(job)
+        work(read_job(text))
         say(done=True)
     except GivenUpError:
         return 1

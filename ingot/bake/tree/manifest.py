@@ -9,6 +9,7 @@ from ingot.bake.disk import DiskDigest
 from ingot.bake.tree import inventory
 from ingot.bake.tree.tree import Entry, Kind
 from ingot.blocks import BLOCK_SIZE
+from ingot.spec import BakeSpec, PackageSpec
 
 FORMAT = 1
 UNITS = "/etc/systemd/system/"
@@ -17,29 +18,29 @@ _GONE = (" config-files", " not-installed")
 
 
 def manifest_text(
-    plan: Mapping[str, Any], image: "Contents", kernel: str, disk: DiskDigest, hygiene: Mapping[str, Any]
+    spec: BakeSpec, image: "Contents", kernel: str, disk: DiskDigest, hygiene: Mapping[str, Any]
 ) -> str:
     """Return the manifest of an image as JSON with sorted keys; sizes are bytes."""
     contents = image.contents
     fields = {
         "format": FORMAT,
-        "name": plan["name"],
-        "recipe_digest": plan["recipe_digest"],
-        "version": plan["version"],
-        "architecture": plan["architecture"],
-        "epoch": plan["epoch"],
+        "name": spec.name,
+        "recipe_digest": spec.recipe_digest,
+        "version": spec.version,
+        "architecture": spec.architecture,
+        "epoch": spec.epoch,
         "os": _os(contents["/etc/os-release"].decode(), kernel),
-        "packages": _packages(contents[inventory.STATUS], plan["packages"]),
+        "packages": _packages(contents[inventory.STATUS], spec.packages),
         # Which files of the store it was made of.
-        "package_files": sorted(package["sha256"] for package in plan["packages"]),
+        "package_files": sorted(package.sha256 for package in spec.packages),
         "users": _users(contents["/etc/passwd"].decode()),
         "groups": _groups(contents["/etc/group"].decode()),
         "services": _services(image.links),
         "inventory": inventory.sections(image.files_text, image.links, contents, kernel),
-        "tests": list(plan["tests"]),
+        "tests": [test.plain() for test in spec.tests],
         # What the gate found, and what of it the recipe allows.
         "hygiene": dict(hygiene),
-        "boot": {"mode": "uefi", "kernel_command_line": plan["kernel_command_line"]},
+        "boot": {"mode": "uefi", "kernel_command_line": spec.kernel_command_line},
         "size": {"disk": disk.size, "used": disk.used},
         "disk": {
             "size": disk.size,
@@ -90,9 +91,9 @@ def _os(text: str, kernel: str) -> Dict[str, str]:
     return {**{key: values.get(name, "").strip("\"'") for key, name in names.items()}, "kernel": kernel}
 
 
-def _packages(status: bytes, locked: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
+def _packages(status: bytes, locked: Sequence[PackageSpec]) -> List[Dict[str, Any]]:
     """Return the installed packages; ``sha256`` names the file of the store that a package came from, ``source`` its source package."""
-    files = {(p["name"], p["version"], p["architecture"]): p["sha256"] for p in locked}
+    files = {(p.name, p.version, p.architecture): p.sha256 for p in locked}
     found: List[Dict[str, Any]] = []
     for paragraph in inventory.installed(status):
         if paragraph.get("status", "").endswith(_GONE):

@@ -18,6 +18,7 @@ from ingot.bake.tree.tree import Entry, encode
 from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, root_digest
 from ingot.diff.sides.side import joined
 from ingot.errors import InputError
+from ingot.spec import BakeSpec, HttpSpec, TestSpec
 
 # The manifest's parts that no disk tells: what the gate let pass, and the kernel's command line, which is inside the boot image.
 NOT_REBUILT = ("hygiene", "boot")
@@ -36,14 +37,14 @@ def rebuild_manifest(disk: Path, what: str, architecture: str) -> dict[str, Any]
         missing = [path for path in (*READ, "/etc/ingot/image.json") if path not in links]
         if missing:
             raise InputError(f"{what} is no image of Ingot: it has no {missing[0]}")
-        plan = _plan(reader, architecture)
+        spec = _spec(reader, architecture)
         contents = {path: reader.read(joined(path, links[path] or path)) for path in READ}
         changed = _changed(entries, reader.read(f"{BASELINE}/image"))
     kernels = sorted(
         path.removeprefix("/boot/vmlinuz-") for path in links if path.startswith("/boot/vmlinuz-")
     )
     image = contents_of(entries, changed, contents)
-    text = manifest_text(plan, image, kernels[0] if kernels else "unknown", _digest(disk), {})
+    text = manifest_text(spec, image, kernels[0] if kernels else "unknown", _digest(disk), {})
     manifest = json.loads(text)
     return {**{key: value for key, value in manifest.items() if key not in NOT_REBUILT}, "boot": {}}
 
@@ -56,38 +57,34 @@ def _true_size(disk: Path, what: str) -> int:
     return size
 
 
-def _plan(reader: Ext4Reader, architecture: str) -> dict[str, Any]:
-    """Return what a manifest takes from the plan of the bake, as far as the image says it."""
+def _spec(reader: Ext4Reader, architecture: str) -> BakeSpec:
+    """Return what a manifest takes from the bake spec, as far as the image says it."""
     identity = json.loads(reader.read("/etc/ingot/image.json"))
-    return {
-        "name": identity["recipe"],
-        "recipe_digest": identity["digest"],
-        "version": identity["version"],
-        "architecture": architecture,
-        "epoch": 0,
-        "packages": [],
-        "tests": [_test(line) for line in reader.read(f"{LIBRARY}/tests").decode().splitlines()],
-        "kernel_command_line": "",
-    }
+    return BakeSpec(
+        name=identity["recipe"],
+        recipe_digest=identity["digest"],
+        version=identity["version"],
+        architecture=architecture,
+        epoch=0,
+        root_volume_size=0,
+        tests=tuple(_test(line) for line in reader.read(f"{LIBRARY}/tests").decode().splitlines()),
+    )
 
 
-def _test(line: str) -> dict[str, Any]:
+def _test(line: str) -> TestSpec:
     """Return a test of the line that ingot.bake.image.machine writes."""
     kind, name, *pairs = (
         _ESCAPED.sub(lambda match: chr(int(match[1], 16)), word) for word in line.split("\t")
     )
     values = dict(pair.split("=", 1) for pair in pairs)
     if kind == "http":
-        http: dict[str, Any] = {
-            "path": values["path"],
-            "status": int(values["status"]),
-            "port": int(values["port"]),
-        }
-        return {
-            "name": name,
-            "http": {**http, **({"contains": values["contains"]} if values["contains"] else {})},
-        }
-    return {"name": name, kind: values["unit" if kind == "service" else "run"]}
+        contains = values["contains"] or None
+        return TestSpec(
+            name, http=HttpSpec(values["path"], int(values["status"]), contains, int(values["port"]))
+        )
+    if kind == "service":
+        return TestSpec(name, service=values["unit"])
+    return TestSpec(name, command=values["run"])
 
 
 def _changed(entries: Sequence[Entry], baseline: bytes) -> set[str]:

@@ -21,11 +21,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from ingot.deb822 import parse_paragraphs
 from ingot.errors import InputError
 from ingot.process import require, run
+from ingot.spec import BakeSpec
 
 ARCHIVES = {"debian": ("debian", "debian-security"), "ubuntu": ("ubuntu",)}
 _SOURCE = re.compile(r"^deb\s+(?:\[[^]]*\]\s*)?(\S+)\s+(\S+)")
@@ -52,14 +52,14 @@ def discover(distribution: Mapping[str, str], *, etc: Path = Path("/etc/apt")) -
     return {archive: found[archive] for archive in archives}
 
 
-def addresses(plan: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return where a plan's packages may be fetched from: for each archive its mirror, then the snapshot archive.
+def addresses(spec: BakeSpec) -> dict[str, list[str]]:
+    """Return where a spec's packages may be fetched from: for each archive its mirror, then the snapshot archive.
 
     Raises InputError when no mirror is known, or ``INGOT_SNAPSHOT`` is not as it should be.
     """
-    snapshot = _snapshot(int(plan["indexed"]))
-    mirrors = discover(plan["distribution"])
-    mirrors |= own_archives({source["archive"]: source["uri"] for source in plan.get("apt_sources", ())})
+    snapshot = None if spec.indexed is None else _snapshot(spec.indexed)
+    mirrors = {} if spec.distribution is None else discover(vars(spec.distribution))
+    mirrors |= own_archives({source.archive: source.uri for source in spec.apt_sources})
     if snapshot is None:
         return {name: [url] for name, url in mirrors.items()}
     return {name: [url, snapshot.replace("{archive}", name)] for name, url in mirrors.items()}

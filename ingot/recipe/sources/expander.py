@@ -22,7 +22,7 @@ from ingot.recipe.syntax.document import At, shown
 # What editors, interpreters and version control leave beside a source, never part of an image.
 IGNORED_NAMES = frozenset({"__pycache__", ".git", ".DS_Store", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
 IGNORED_SUFFIXES = (".pyc", ".swp", "~")
-# Bytes. A template travels inside the plan as text; what is larger is data.
+# Bytes. A template travels inside the bake spec as text; what is larger is data.
 MAX_TEMPLATE = 1 << 20
 
 
@@ -48,7 +48,7 @@ class ImageFile:
     """Names and values in hex, sorted."""
 
     def plain(self) -> dict[str, Any]:
-        """Return it as the plan's JSON; keys that do not apply are left out."""
+        """Return it as JSON; keys that do not apply are left out."""
         keys = ("kind", "target", "owner", "group", "mode", "source", "content", "link", "sha256", "size")
         plain = {key: value for key in keys if (value := getattr(self, key)) is not None}
         return {**plain, "xattrs": dict(self.xattrs)} if self.xattrs else plain

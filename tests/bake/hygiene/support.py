@@ -1,14 +1,14 @@
 """A small disk that is clean, on which each test plants what it is about."""
 
 import hashlib
-import json
 import struct
 
-from ingot.bake.hygiene import examine
+from ingot.bake.hygiene import Declared, examine
 from ingot.bake.tree.tree import Entry, Kind, Tree, sort_entries
+from ingot.spec import DropSpec
 from tests.bake.disk.helpers import EPOCH, data_file, make_disk, tree
 
-PLAN = {"hostname": "from-metadata", "files": [], "drop": {"docs": True, "man": True, "locales": True}}
+DECLARED = Declared(drop=DropSpec(docs=True, man=True, locales=True))
 TOOL = b"\x7fELF\0 a program"
 # Put together here, so that no file of the repository looks as if it held a secret.
 ARMOUR = "PRIVATE" + " KEY-----"
@@ -69,10 +69,9 @@ def clean():
     ]  # fmt: skip
 
 
-def report(directory, *planted, plan=None, traces=(), shipped=None):
+def report(directory, *planted, declared=DECLARED, traces=(), shipped=None):
     """Write the clean disk with ``planted`` on it and let the gate look at it."""
     base = clean()
     entries = {entry.path: entry for entry in [*base, *planted]}
     disk, _ = make_disk(directory, sort_entries(tree(*entries.values())))
-    made = json.loads(json.dumps({**PLAN, **(plan or {})}))
-    return examine(disk, made, traces=traces, shipped=Tree(base if shipped is None else shipped))
+    return examine(disk, declared, traces=traces, shipped=Tree(base if shipped is None else shipped))

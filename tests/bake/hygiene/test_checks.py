@@ -2,12 +2,12 @@
 
 import pytest
 
-from ingot.bake.hygiene import NAMES
+from ingot.bake.hygiene import NAMES, Declared
 from ingot.bake.tree.inventory import BASELINE
 from ingot.bake.tree.tree import Entry, Kind
 from tests.bake.disk.helpers import EPOCH
 
-from .support import ARMOUR, CAPABILITY, KEY, TOOL, clean, link, report, service, text
+from .support import ARMOUR, CAPABILITY, DECLARED, KEY, TOOL, clean, link, report, service, text
 
 AWS_KEY = "AKIA" + "Q3EGTNVXEJ5ZWAUY"
 AWS_SECRET = "wJalrXUtnFEMI/K7MDENG+" + "bPxRfiCYz3xW0q5v1K"
@@ -202,19 +202,21 @@ def test_words_of_the_builder_are_found_as_words(tmp_path):
 
 
 def test_what_the_recipe_says_is_no_trace(tmp_path):
-    plan = {"hostname": "web", "files": [{"target": "/etc/hosts"}, {"target": "/etc/resolv.conf"}]}
+    declared = Declared(
+        hostname="web", files=frozenset({"/etc/hosts", "/etc/resolv.conf"}), drop=DECLARED.drop
+    )
     planted = [
         text("/etc/hostname", "web\n"),
         text("/etc/hosts", "10.0.0.7 db\n"),
         text("/etc/resolv.conf", "nameserver 10.0.0.2\n"),
     ]
-    assert found(report(tmp_path, *planted, plan=plan)) == []
+    assert found(report(tmp_path, *planted, declared=declared)) == []
 
 
 def test_links_to_what_is_not_dropped_are_broken(tmp_path):
     new = link("/etc/alternatives/ex.1.gz", "/usr/share/man/man1/ex.1.gz")
     assert found(report(tmp_path, new)) == []
-    assert found(report(tmp_path, new, plan={"drop": {}})) == ["broken-link /etc/alternatives/ex.1.gz"]
+    assert found(report(tmp_path, new, declared=Declared())) == ["broken-link /etc/alternatives/ex.1.gz"]
 
 
 def test_a_packages_link_that_led_nowhere_from_the_start_is_its_own_affair(tmp_path):

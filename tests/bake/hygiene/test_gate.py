@@ -1,15 +1,18 @@
+from dataclasses import replace
+
 import pytest
 
 from ingot.bake.hygiene import enforce
 from ingot.errors import BakeError
+from ingot.spec import AllowanceSpec
 
-from .support import KEY, report, text
+from .support import DECLARED, KEY, report, text
 
 KEYS = [text("/srv/web/a.key", KEY), text("/srv/web/b.key", KEY), text("/var/log/x.log", "x")]
 
 
 def allow(*entries):
-    return {"hygiene": {"allow": [{"finding": f, "path": p, "reason": r} for f, p, r in entries]}}
+    return replace(DECLARED, allowances=tuple(AllowanceSpec(*entry) for entry in entries))
 
 
 def test_all_findings_are_in_the_error(tmp_path):
@@ -26,8 +29,8 @@ def test_all_findings_are_in_the_error(tmp_path):
 
 
 def test_what_is_allowed_is_recorded_with_its_reason(tmp_path):
-    plan = allow(("private-key", "/srv/*.key", "for tests"), ("log", "/var/log/x.log", "an example"))
-    made = report(tmp_path, *KEYS, plan=plan)
+    declared = allow(("private-key", "/srv/*.key", "for tests"), ("log", "/var/log/x.log", "an example"))
+    made = report(tmp_path, *KEYS, declared=declared)
     enforce(made, print)
     assert made.plain() == {
         "findings": [],
@@ -41,25 +44,25 @@ def test_what_is_allowed_is_recorded_with_its_reason(tmp_path):
 
 
 def test_an_allowance_is_for_its_finding_and_path_alone(tmp_path):
-    plan = allow(("log", "/srv/*.key", "wrong finding"), ("private-key", "/srv/web/b.*", "one"))
-    made = report(tmp_path, *KEYS, plan=plan)
+    declared = allow(("log", "/srv/*.key", "wrong finding"), ("private-key", "/srv/web/b.*", "one"))
+    made = report(tmp_path, *KEYS, declared=declared)
     assert [finding.path for finding in made.findings] == ["/var/log/x.log", "/srv/web/a.key"]
 
 
 def test_a_bracket_in_a_path_is_one(tmp_path):
     page = text("/srv/pages/[id].js", KEY)
-    made = report(tmp_path, page, plan=allow(("private-key", "/srv/pages/[id].js", "an example")))
+    made = report(tmp_path, page, declared=allow(("private-key", "/srv/pages/[id].js", "an example")))
     assert (made.findings, made.unused) == ([], [])
     made = report(
         tmp_path,
         text("/srv/pages/i.js", KEY),
-        plan=allow(("private-key", "/srv/pages/[id].js", "an example")),
+        declared=allow(("private-key", "/srv/pages/[id].js", "an example")),
     )
     assert len(made.findings) == 1
 
 
 def test_an_allowance_of_no_use_is_reported(tmp_path):
-    made = report(tmp_path, plan=allow(("log", "/var/log/*", "why")))
+    made = report(tmp_path, declared=allow(("log", "/var/log/*", "why")))
     messages = []
     enforce(made, messages.append)
     assert messages == ["hygiene.allow: nothing is found for log /var/log/*: remove it"]

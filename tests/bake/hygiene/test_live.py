@@ -10,7 +10,7 @@ from ingot.bake.tree.inventory import BASELINE
 from ingot.bake.tree.tree import hash_files, scan
 from ingot.errors import BakeError
 
-from .support import KEY, PLAN
+from .support import DECLARED, KEY
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the files must be root's")
 
@@ -38,7 +38,7 @@ def base(tmp_path):
 
 def test_what_the_recipe_left_alone_is_the_bases_own_affair(base):
     root, before = base
-    report = enforce_tree(root, hash_files(scan(root)), PLAN, before, print)
+    report = enforce_tree(root, hash_files(scan(root)), DECLARED, before, print)
     assert report["findings"] == []
 
 
@@ -46,4 +46,4 @@ def test_a_packages_file_that_the_recipe_overwrites_is_searched(base):
     root, before = base
     (root / "etc/default/app").write_text(KEY)
     with pytest.raises(BakeError, match=r"private-key /etc/default/app"):
-        enforce_tree(root, hash_files(scan(root)), PLAN, before, print)
+        enforce_tree(root, hash_files(scan(root)), DECLARED, before, print)

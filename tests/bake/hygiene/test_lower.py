@@ -1,7 +1,5 @@
 """The gate that looks only at what changed finds what the gate that looks at all finds."""
 
-import json
-
 import pytest
 
 from ingot.bake.hygiene import Known, examine
@@ -9,7 +7,7 @@ from ingot.bake.hygiene.lower import suspects
 from ingot.bake.tree.index import Index
 from ingot.bake.tree.tree import Entry, Kind, Tree, hash_files
 from tests.bake.disk.helpers import EPOCH, laid_over, make_disk, tree
-from tests.bake.hygiene.support import CAPABILITY, KEY, PLAN, TOOL, clean, link, service, text
+from tests.bake.hygiene.support import CAPABILITY, DECLARED, KEY, TOOL, clean, link, service, text
 
 # What packages may bring that is clean or not, as the recipe has it.
 SHIPPED = [
@@ -84,8 +82,7 @@ def test_it_finds_the_same(lower, tmp_path, case):
     disk, digest = make_disk(tmp_path, entries, upper=upper)
     blocks = make_disk(tmp_path, entries, name="again")[1].blocks
     known = Known(before, blocks, digest.blocks, index, doubtful)
-    plan = json.loads(json.dumps(PLAN))
     shipped = Tree(entries)
-    whole = examine(disk, plan, traces=["builder-7"], shipped=shipped)
-    assert examine(disk, plan, traces=["builder-7"], shipped=shipped, known=known) == whole
+    whole = examine(disk, DECLARED, traces=["builder-7"], shipped=shipped)
+    assert examine(disk, DECLARED, traces=["builder-7"], shipped=shipped, known=known) == whole
     assert bool(whole.findings) == (case != "all that was wrong is gone"), whole.findings

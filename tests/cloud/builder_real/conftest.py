@@ -20,8 +20,8 @@ from ingot.aws.publish.settings import PublishSettings, builder_settings, clone_
 from ingot.aws.session.clients import Clients
 from ingot.machines.qemu import GATEWAY
 from ingot.process import run
+from ingot.recipe.compile import compile_spec
 from ingot.recipe.load import load_recipe
-from ingot.recipe.plan import compile_plan
 from stacks.builder_stack import BuilderStack
 from stacks.settings.config import Config
 from tests.baked import ROOT, WEB
@@ -69,7 +69,7 @@ def mirror(baked_store, tmp_path_factory):
     """The address of an apt repository, as guests reach it, with the packages that the web recipe locks."""
     directory = tmp_path_factory.mktemp("mirror")
     index = []
-    files = baked_store.fetch(compile_plan(load_recipe(WEB)), lambda text: None)
+    files = baked_store.fetch(compile_spec(load_recipe(WEB)), lambda text: None)
     for sha256, file in files.items():
         (directory / f"{sha256}.deb").symlink_to(file)
         control = run(["dpkg-deb", "--field", str(file)]).stdout.strip()

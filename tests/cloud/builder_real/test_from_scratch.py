@@ -8,8 +8,8 @@ import pytest
 
 from ingot.aws.builder.publish import Work, publish_by_builder
 from ingot.errors import PublishError
+from ingot.recipe.compile import compile_spec
 from ingot.recipe.load import load_recipe
-from ingot.recipe.plan import compile_plan
 from tests.aws.support import holdings
 from tests.baked import WEB
 from tests.cloud.builder_real.conftest import Said
@@ -24,8 +24,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def work(baked_store):
     recipe = load_recipe(WEB)
-    plan = compile_plan(recipe)
-    return Work(plan, recipe.source_root, baked_store.fetch(plan, lambda text: None), {})
+    spec = compile_spec(recipe)
+    return Work(spec, recipe.source_root, baked_store.fetch(spec, lambda text: None), {})
 
 
 def test_a_builder_whose_machine_dies_leaves_nothing(world, clients, builder, publish_settings, work):
@@ -52,7 +52,7 @@ def test_a_builder_bakes_the_same_disk_and_its_clone_serves(
     progress = Said()
     published = publish_by_builder(work, clients, builder, publish_settings, progress)
     assert published.root_digest == baked_store.bake(load_recipe(WEB), lambda text: None).root_digest
-    tests = len(work.plan["tests"])
+    tests = len(work.spec.tests)
     assert any(re.fullmatch(rf"test clone i-\w+ passed {tests} tests.*", text) for text in progress)
     assert [text for text in progress if text.startswith("launch to AMI")]
     assert "instances" not in holdings(clients)

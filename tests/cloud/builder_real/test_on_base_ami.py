@@ -12,10 +12,10 @@ from ingot.aws.builder.base_ami import look_up
 from ingot.aws.builder.publish import Work, publish_by_builder
 from ingot.aws.publish.blocks import BlockMap
 from ingot.aws.verify.readback import read_back
+from ingot.recipe.compile import compile_spec
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lock.ami import AmiLock, LockedAmi, source_of
 from ingot.recipe.lock.file import write_lock
-from ingot.recipe.plan import compile_plan
 from tests.aws.support import holdings
 from tests.baked import WEB
 from tests.cloud.builder_real.conftest import Said
@@ -53,12 +53,12 @@ def test_a_builder_bakes_on_a_base_ami_and_its_clone_serves(
 ):
     kept = {}
     settings = replace(publish_settings, keep_manifest=kept.update)
-    work = Work(compile_plan(on_base), on_base.source_root, {}, {})
+    work = Work(compile_spec(on_base), on_base.source_root, {}, {})
     progress = Said()
     published = publish_by_builder(work, clients, builder, settings, progress)
     apt = "builder: bake: apt installs apache2 libapache2-mod-wsgi-py3"
     assert apt in progress
-    tests = len(work.plan["tests"])
+    tests = len(work.spec.tests)
     assert any(re.fullmatch(rf"test clone i-\w+ passed {tests} tests.*", text) for text in progress)
     assert kept["base"]["us-east-1"]["id"] == builder.image
     assert kept["os"]["id"] == "debian"

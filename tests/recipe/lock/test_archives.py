@@ -3,12 +3,13 @@ import shutil
 import pytest
 
 from ingot.errors import IngotError, InputError
+from ingot.recipe.compile import compile_spec
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lock.file import load_lock, lock_text, write_lock
 from ingot.recipe.lock.openpgp import KeyFileError, fingerprints
 from ingot.recipe.lock.resolve import resolve_lock
-from ingot.recipe.plan import compile_plan
+from ingot.spec import AptSourceSpec
 from tests.recipe.archive import LATER, Signer, stanza, write_flat_archive, write_suite
 from tests.recipe.conftest import LOCK
 
@@ -62,8 +63,8 @@ def test_its_packages_are_locked_like_the_rest(web, archive, extra, other):
 def test_the_bake_knows_where_its_packages_are(web, archive, extra):
     archive([stanza("apache2")])
     lock(web)
-    plan = compile_plan(load_recipe(web.file))
-    assert plan["apt_sources"] == [{"archive": "extra", "uri": f"file://{extra}"}]
+    spec = compile_spec(load_recipe(web.file))
+    assert spec.apt_sources == (AptSourceSpec("extra", f"file://{extra}"),)
 
 
 def test_the_distributions_own_version_counts_unless_the_other_is_newer(web, archive, extra, other):

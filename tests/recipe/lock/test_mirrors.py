@@ -2,6 +2,8 @@ import pytest
 
 from ingot.errors import InputError
 from ingot.recipe.lock.mirrors import addresses, discover
+from ingot.spec import AptSourceSpec, DistributionSpec
+from tests.specs import bake_spec
 
 DEBIAN = {"id": "debian", "suite": "bookworm"}
 
@@ -88,24 +90,24 @@ def test_what_mmdebstrap_uses_is_the_last_resort(tmp_path, monkeypatch):
     }
 
 
-PLAN = {
-    "distribution": DEBIAN,
-    "epoch": 1700000000,
-    "indexed": 1769860800,
-    "apt_sources": [{"archive": "extra", "uri": "https://e.example/d"}],
-}
+SPEC = bake_spec(
+    distribution=DistributionSpec(**DEBIAN),
+    epoch=1700000000,
+    indexed=1769860800,
+    apt_sources=(AptSourceSpec("extra", "https://e.example/d"),),
+)
 SNAPSHOT = "https://snap.example/archive/{archive}/{date}/"
 
 
 def test_a_bake_asks_the_mirrors_and_then_the_snapshot_archive(monkeypatch):
     monkeypatch.setenv("INGOT_MIRROR", "http://m.example/debian")
-    assert addresses(PLAN) == {
+    assert addresses(SPEC) == {
         "debian": ["http://m.example/debian"],
         "debian-security": ["http://m.example/debian-security"],
         "extra": ["https://e.example/d"],
     }
     monkeypatch.setenv("INGOT_SNAPSHOT", SNAPSHOT)
-    assert addresses(PLAN)["debian-security"] == [
+    assert addresses(SPEC)["debian-security"] == [
         "http://m.example/debian-security",
         "https://snap.example/archive/debian-security/20260131T120000Z",
     ]
@@ -117,4 +119,4 @@ def test_a_bake_asks_the_mirrors_and_then_the_snapshot_archive(monkeypatch):
 def test_a_snapshot_archive_that_is_wrong(monkeypatch, text):
     monkeypatch.setenv("INGOT_SNAPSHOT", text)
     with pytest.raises(InputError, match=r"expected a URL with \{archive\} and \{date\} in it"):
-        addresses(PLAN)
+        addresses(SPEC)

@@ -5,11 +5,11 @@ import pytest
 
 from ingot.bake.runtime.foreign import BINFMT
 from ingot.errors import IngotError, InputError, MissingRightError, MissingToolError
+from ingot.recipe.compile import compile_spec
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lock.distribution import distribution_of
 from ingot.recipe.lock.file import load_lock, read_lock, write_lock
 from ingot.recipe.lock.resolve import Upgrade, moved, resolve_lock
-from ingot.recipe.plan import compile_plan
 from ingot.store import Store
 from tests.recipe.archive import LATER, Signer, stanza
 
@@ -97,7 +97,7 @@ def test_a_package_more_leaves_the_files_their_date(web, archive):
     assert new.epoch == old.epoch
     assert new.index_date() > old.epoch
     write_lock(load_recipe(web.file), new)
-    assert compile_plan(load_recipe(web.file))["indexed"] == new.index_date()
+    assert compile_spec(load_recipe(web.file)).indexed == new.index_date()
 
 
 def test_a_version_that_is_gone_moves(web, archive):
@@ -144,7 +144,7 @@ def test_arm64_is_locked_and_planned_and_its_bake_refused_here(web, archive, tmp
     assert made.architecture == "arm64"
     assert "linux-image-cloud-arm64" in made.versions()
     write_lock(recipe, made)
-    assert compile_plan(recipe)["architecture"] == "arm64"
+    assert compile_spec(recipe).architecture == "arm64"
     if platform.machine() != "aarch64" and not list(BINFMT.glob("*aarch64*")):
         with pytest.raises(MissingRightError, match="which this machine"):
             Store(tmp_path / "store").bake(recipe, print)

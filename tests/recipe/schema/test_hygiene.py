@@ -4,9 +4,10 @@ import pytest
 
 from ingot.bake.hygiene import NAMES
 from ingot.errors import InputError
+from ingot.recipe.compile import compile_spec
 from ingot.recipe.load import load_recipe
-from ingot.recipe.plan import compile_plan
 from ingot.recipe.schema.parts import FindingName
+from ingot.spec import AllowanceSpec
 
 ALLOW = (
     'hygiene: {allow: [{finding: private-key, path: "/etc/ssl/private/*.key", reason: for tests}]}\nsteps:'
@@ -17,12 +18,12 @@ def test_recipes_know_the_findings_of_the_gate():
     assert get_args(FindingName) == NAMES
 
 
-def test_the_plan_says_what_is_allowed(web):
-    assert compile_plan(load_recipe(web.file))["hygiene"] == {"allow": []}
+def test_the_spec_says_what_is_allowed(web):
+    assert compile_spec(load_recipe(web.file)).allowances == ()
     web.replace("steps:", ALLOW)
-    assert compile_plan(load_recipe(web.file))["hygiene"] == {
-        "allow": [{"finding": "private-key", "path": "/etc/ssl/private/*.key", "reason": "for tests"}]
-    }
+    assert compile_spec(load_recipe(web.file)).allowances == (
+        AllowanceSpec("private-key", "/etc/ssl/private/*.key", "for tests"),
+    )
 
 
 @pytest.mark.parametrize(

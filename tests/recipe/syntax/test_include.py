@@ -1,9 +1,9 @@
 import pytest
 
 from ingot.errors import InputError
+from ingot.recipe.compile import compile_spec
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import environments, load_recipe
-from ingot.recipe.plan import compile_plan
 
 FILE = "image_recipes/web/recipe.yaml"
 COMMON = """\
@@ -71,10 +71,10 @@ def test_a_base_is_one_choice(web, common):
 
 def test_sources_are_relative_to_the_file_that_names_them(web, common):
     recipe = load_recipe(web.file)
-    files = {file["target"]: file for file in compile_plan(recipe_locked(web, recipe))["files"]}
+    files = {file.target: file for file in compile_spec(recipe_locked(web, recipe)).files}
     for target, text in (("/etc/motd", "hello\n"), ("/etc/site.conf", "x\n")):
-        assert (recipe.source_root / files[target]["source"]).read_text() == text
-        assert ".." not in files[target]["source"]
+        assert (recipe.source_root / files[target].source).read_text() == text
+        assert ".." not in files[target].source
 
 
 def recipe_locked(web, recipe):
@@ -83,8 +83,8 @@ def recipe_locked(web, recipe):
 
 
 def test_steps_are_found_in_their_file(web, common):
-    steps = compile_plan(recipe_locked(web, load_recipe(web.file)))["steps"]
-    assert [(step["file"], step["line"]) for step in steps] == [
+    steps = compile_spec(recipe_locked(web, load_recipe(web.file))).steps
+    assert [(step.file, step.line) for step in steps] == [
         ("../common/recipe.yaml", 9),
         ("recipe.yaml", 12),
         ("recipe.yaml", 13),

@@ -3,9 +3,9 @@ import hashlib
 import pytest
 
 from ingot.errors import InputError
+from ingot.recipe.compile import compile_spec
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import environments, load_recipe
-from ingot.recipe.plan import compile_plan
 
 FILE = "image_recipes/web/recipe.yaml"
 VARIABLES = """\
@@ -67,19 +67,19 @@ def test_values_are_in_the_digest_by_what_they_change(varied):
 def test_a_template_takes_values(varied):
     (varied.path / "files" / "site.conf").write_text("Say ${greeting}\n$${HOME} $1\n")
     varied.replace("target: /etc/site.conf", "target: /etc/site.conf, template: true")
-    plan = compile_plan(load_recipe(varied.file, "prod"))
-    [made] = [file for file in plan["files"] if file["target"] == "/etc/site.conf"]
+    spec = compile_spec(load_recipe(varied.file, "prod"))
+    [file] = [file for file in spec.files if file.target == "/etc/site.conf"]
     text = "Say hi\n${HOME} $1\n"
-    assert made["content"] == text
-    assert "source" not in made
-    assert (made["mode"], made["size"]) == ("0644", len(text))
-    assert made["sha256"] == hashlib.sha256(text.encode()).hexdigest()
+    assert file.content == text
+    assert file.source is None
+    assert (file.mode, file.size) == ("0644", len(text))
+    assert file.sha256 == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_a_file_that_is_no_template_is_left_alone(varied):
     (varied.path / "files" / "site.conf").write_text("${greeting} ${nothing}\n")
-    [made] = [f for f in compile_plan(load_recipe(varied.file))["files"] if f["target"] == "/etc/site.conf"]
-    assert made["source"] == "files/site.conf"
+    [file] = [f for f in compile_spec(load_recipe(varied.file)).files if f.target == "/etc/site.conf"]
+    assert file.source == "files/site.conf"
 
 
 def test_unknown_variables_of_a_template_are_named_with_their_places(varied):

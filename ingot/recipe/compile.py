@@ -1,0 +1,107 @@
+"""Compiles a locked recipe into the bake spec, which the engine executes."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ingot.recipe.digest import digest_of, used_files
+from ingot.recipe.lock.ami import AmiLock
+from ingot.recipe.lock.archives import archives_of
+from ingot.recipe.lock.distribution import distribution_of
+from ingot.recipe.lock.file import Lock, load_lock
+from ingot.recipe.schema.model import Recipe
+from ingot.recipe.schema.parts import Test
+from ingot.recipe.sources.expander import ImageFile
+from ingot.spec import (
+    AllowanceSpec,
+    AptSourceSpec,
+    BakeSpec,
+    BaseAmiSpec,
+    DistributionSpec,
+    DropSpec,
+    FileSpec,
+    GroupSpec,
+    HttpSpec,
+    PackageSpec,
+    ServicesSpec,
+    StepSpec,
+    TestSpec,
+    UserSpec,
+)
+
+# For EC2's serial console and NVMe root volumes (EC2 user guide, "Amazon EBS volumes and NVMe": the I/O timeout is
+# set to its maximum; "net.ifnames=0" keeps the first interface eth0 on every instance type).
+KERNEL_COMMAND_LINE = "console=tty0 console=ttyS0,115200n8 net.ifnames=0 nvme_core.io_timeout=4294967295"
+# While Linux starts, it measures the timer interrupt against the clock and panics when interrupts are late, as they can be in a
+# machine that is emulated on a busy host. Under KVM it skips this by itself: kernel-parameters.txt and arch/x86/kernel/kvm.c.
+KERNEL_PARAMETERS_OF = {"x86_64": " no_timer_check"}
+# A version for people: enough of the digest to be unique among the images that one ever sees.
+VERSION_LENGTH = 12
+
+
+def compile_spec(recipe: Recipe) -> BakeSpec:
+    """Return the bake spec of a recipe. Raises InputError when the lock is missing or stale, or a file is missing."""
+    lock = load_lock(recipe)
+    files = used_files(recipe)
+    digest = digest_of(recipe, lock, files)
+    return BakeSpec(
+        name=recipe.name,
+        recipe_digest=digest,
+        version=digest[:VERSION_LENGTH],
+        architecture=recipe.architecture,
+        epoch=lock.epoch,
+        root_volume_size=recipe.root_volume.size,
+        apt_sources=tuple(AptSourceSpec(archive.name, archive.uri) for archive in archives_of(recipe)),
+        groups=tuple(GroupSpec(group.name, group.gid) for group in recipe.groups),
+        users=tuple(UserSpec(**user.model_dump()) for user in recipe.users),
+        files=tuple(_file(file) for file in files),
+        services=ServicesSpec(**recipe.services.model_dump()),
+        steps=_steps(recipe),
+        tests=tuple(_test(test) for test in recipe.tests),
+        kernel_command_line=_command_line(recipe),
+        timezone=recipe.timezone,
+        locale=recipe.locale,
+        hostname=recipe.hostname,
+        drop=DropSpec(**recipe.drop.model_dump()),
+        allowances=tuple(AllowanceSpec(**allowance.model_dump()) for allowance in recipe.hygiene.allow),
+        **_origin(recipe, lock),
+    )
+
+
+def _origin(recipe: Recipe, lock: Lock | AmiLock) -> dict[str, Any]:
+    """Return what the image is made from, as fields of the spec."""
+    if isinstance(lock, AmiLock):
+        base = {region: BaseAmiSpec(**ami.model_dump()) for region, ami in lock.ami.items()}
+        return {"base": base, "install": tuple(sorted(recipe.packages))}
+    return {
+        "distribution": DistributionSpec(lock.distribution.id, lock.distribution.suite),
+        "indexed": lock.index_date(),
+        "packages": tuple(PackageSpec(**package.model_dump()) for package in lock.packages),
+        "system": tuple(sorted(distribution_of(recipe).base_packages)),
+    }
+
+
+def _command_line(recipe: Recipe) -> str:
+    of_architecture = KERNEL_PARAMETERS_OF.get(recipe.architecture, "")
+    return f"{KERNEL_COMMAND_LINE}{of_architecture} {recipe.kernel_command_line}".strip()
+
+
+def _file(file: ImageFile) -> FileSpec:
+    fields = {name: value for name, value in vars(file).items() if name not in ("at", "xattrs")}
+    return FileSpec(**fields, xattrs=dict(file.xattrs))
+
+
+def _steps(recipe: Recipe) -> tuple[StepSpec, ...]:
+    """Return the steps, each with its file and line for the message when it fails."""
+    steps = []
+    for number, step in enumerate(recipe.steps):
+        place = recipe.document.place(("steps", number))
+        file = os.path.relpath(place.file, recipe.directory)
+        steps.append(StepSpec(step.run, step.timeout, place.line, file))
+    return tuple(steps)
+
+
+def _test(test: Test) -> TestSpec:
+    http = None if test.http is None else HttpSpec(**test.http.model_dump())
+    return TestSpec(test.name, http, test.service, test.command)

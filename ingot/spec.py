@@ -1,0 +1,263 @@
+"""The bake spec: all that the engine must know to bake an image, as one typed value.
+
+:mod:`ingot.recipe.compile` makes it from a locked recipe. It travels as JSON to the worker process and, as ``spec.json``, to
+builder instances, so this module needs the standard library alone and runs on Python 3.9. The one writer is :meth:`BakeSpec.text`,
+the one reader :func:`read_spec`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from ingot.errors import BakeError
+
+# Raised when an engine could misread what an older or newer Ingot wrote.
+SPEC_FORMAT = 2
+
+
+@dataclass(frozen=True)
+class DistributionSpec:
+    """The release that the packages are of: ``debian`` or ``ubuntu``, and its suite."""
+
+    id: str
+    suite: str
+
+
+@dataclass(frozen=True)
+class PackageSpec:
+    """One package file. ``path`` is relative to the root of ``archive``; ``size`` counts its bytes.
+
+    ``role``: ``install`` for what the image has, ``tool`` for what only the bake uses.
+    """
+
+    name: str
+    version: str
+    architecture: str
+    sha256: str
+    size: int
+    path: str
+    archive: str
+    suite: str
+    essential: bool
+    role: str
+
+
+@dataclass(frozen=True)
+class AptSourceSpec:
+    """An archive of the recipe's own."""
+
+    archive: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class BaseAmiSpec:
+    """The base AMI of one region. ``owner`` is an account id, ``root_size`` GiB."""
+
+    id: str
+    owner: str
+    name: str
+    created: str
+    root_device: str
+    root_size: int
+    boot_mode: str
+
+
+@dataclass(frozen=True)
+class GroupSpec:
+    """A group of the image."""
+
+    name: str
+    gid: int
+
+
+@dataclass(frozen=True)
+class UserSpec:
+    """A user of the image. ``group`` is the primary group, ``groups`` are further ones."""
+
+    name: str
+    uid: int
+    group: str
+    groups: Tuple[str, ...] = ()
+    shell: str = "/usr/sbin/nologin"
+    home: str = "/nonexistent"
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class FileSpec:
+    """One name in the image. ``kind``: ``file``, ``directory``, ``symlink`` or ``hardlink``.
+
+    A file has a ``content``, or a ``source`` relative to the directory of the sources; ``sha256`` and ``size`` are the content's.
+    A symbolic link leads to ``link``; a hard link is another name of the file ``link``. ``mode`` is octal; ``xattrs`` maps names
+    to values in hex.
+    """
+
+    kind: str
+    target: str
+    owner: Optional[str] = None
+    group: Optional[str] = None
+    mode: Optional[str] = None
+    source: Optional[str] = None
+    content: Optional[str] = None
+    link: Optional[str] = None
+    sha256: Optional[str] = None
+    size: Optional[int] = None
+    xattrs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ServicesSpec:
+    """Units to enable, disable and mask."""
+
+    enable: Tuple[str, ...] = ()
+    disable: Tuple[str, ...] = ()
+    mask: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StepSpec:
+    """A shell command of the recipe. ``file`` and ``line`` say where it is, for messages; ``timeout`` is in seconds."""
+
+    run: str
+    timeout: int
+    line: int
+    file: str = "recipe.yaml"
+
+
+@dataclass(frozen=True)
+class HttpSpec:
+    """An HTTP request to a clone, and the answer that is expected."""
+
+    path: str = "/"
+    status: int = 200
+    contains: Optional[str] = None
+    port: int = 80
+
+
+@dataclass(frozen=True)
+class TestSpec:
+    """A test that a clone must pass: exactly one of an HTTP request, a unit that is active, a command that exits with 0."""
+
+    name: str
+    http: Optional[HttpSpec] = None
+    service: Optional[str] = None
+    command: Optional[str] = None
+
+    __test__ = False  # pytest: not a test class
+
+    def plain(self) -> Dict[str, Any]:
+        """Return it as the manifest has it: keys that do not apply are left out."""
+        plain: Dict[str, Any] = {key: value for key, value in vars(self).items() if value is not None}
+        if self.http is not None:
+            plain["http"] = {key: value for key, value in vars(self.http).items() if value is not None}
+        return plain
+
+
+@dataclass(frozen=True)
+class DropSpec:
+    """What of the packages is left out of the image."""
+
+    docs: bool = False
+    man: bool = False
+    locales: bool = False
+    hwdb: bool = False
+
+
+@dataclass(frozen=True)
+class AllowanceSpec:
+    """A finding of the hygiene gate that may be in the image, and why."""
+
+    finding: str
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class BakeSpec:
+    """A whole bake spec. ``epoch`` is Unix seconds, the time of every file; ``root_volume_size`` is in bytes.
+
+    From scratch: ``distribution``, ``packages``, ``system`` (the names of the packages of every image) and ``indexed`` (the date of
+    the index that has all packages). On a base AMI: ``base`` is the AMI by region, ``install`` names the packages that its own
+    package manager installs. ``unit_places``: where the recipe names a unit, ``enable apache2`` → ``recipe.yaml:19:21``.
+    """
+
+    name: str
+    recipe_digest: str
+    version: str
+    architecture: str
+    epoch: int
+    root_volume_size: int
+    distribution: Optional[DistributionSpec] = None
+    indexed: Optional[int] = None
+    packages: Tuple[PackageSpec, ...] = ()
+    system: Tuple[str, ...] = ()
+    apt_sources: Tuple[AptSourceSpec, ...] = ()
+    base: Optional[Mapping[str, BaseAmiSpec]] = None
+    install: Tuple[str, ...] = ()
+    groups: Tuple[GroupSpec, ...] = ()
+    users: Tuple[UserSpec, ...] = ()
+    files: Tuple[FileSpec, ...] = ()
+    services: ServicesSpec = ServicesSpec()
+    steps: Tuple[StepSpec, ...] = ()
+    tests: Tuple[TestSpec, ...] = ()
+    kernel_command_line: str = ""
+    timezone: str = "Etc/UTC"
+    locale: str = "C.UTF-8"
+    hostname: str = "from-metadata"
+    drop: DropSpec = DropSpec()
+    allowances: Tuple[AllowanceSpec, ...] = ()
+    unit_places: Mapping[str, str] = field(default_factory=dict)
+    format: int = SPEC_FORMAT
+
+    def text(self) -> str:
+        """Return it as JSON, the same text for the same value."""
+        return as_json(self)
+
+
+def as_json(value: object) -> str:
+    """Return a dataclass as JSON: objects with sorted keys, tuples as lists, paths as text."""
+    return json.dumps(value, default=_plain, sort_keys=True)
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, PurePath) else vars(value)
+
+
+def read_spec(text: str) -> BakeSpec:
+    """Return the bake spec that :meth:`BakeSpec.text` wrote. Raises BakeError for one of another format."""
+    return spec_from_json(json.loads(text))
+
+
+def spec_from_json(value: Mapping[str, Any]) -> BakeSpec:
+    """Return the bake spec of parsed JSON. Raises BakeError for one of another format."""
+    if value.get("format") != SPEC_FORMAT:
+        raise BakeError(
+            f"the bake spec has format {value.get('format')}; this version of Ingot reads format {SPEC_FORMAT}",
+            hint="make and bake it with the same version of Ingot",
+        )
+    parts: Dict[str, Any] = {
+        "distribution": None if value["distribution"] is None else DistributionSpec(**value["distribution"]),
+        "packages": tuple(PackageSpec(**package) for package in value["packages"]),
+        "apt_sources": tuple(AptSourceSpec(**source) for source in value["apt_sources"]),
+        "base": None
+        if value["base"] is None
+        else {region: BaseAmiSpec(**ami) for region, ami in value["base"].items()},
+        "groups": tuple(GroupSpec(**group) for group in value["groups"]),
+        "users": tuple(UserSpec(**{**user, "groups": tuple(user["groups"])}) for user in value["users"]),
+        "files": tuple(FileSpec(**file) for file in value["files"]),
+        "services": ServicesSpec(**{verb: tuple(units) for verb, units in value["services"].items()}),
+        "steps": tuple(StepSpec(**step) for step in value["steps"]),
+        "tests": tuple(
+            TestSpec(**{**test, "http": None if test["http"] is None else HttpSpec(**test["http"])})
+            for test in value["tests"]
+        ),
+        "drop": DropSpec(**value["drop"]),
+        "allowances": tuple(AllowanceSpec(**allowance) for allowance in value["allowances"]),
+        "system": tuple(value["system"]),
+        "install": tuple(value["install"]),
+    }
+    return BakeSpec(**{**value, **parts})
