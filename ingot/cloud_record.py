@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ingot import paths
+from ingot.files import write_atomically
 
 # Loopback needs no proxy, whatever the environment names.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -77,9 +78,7 @@ def write(port: int, environment: Mapping[str, str]) -> CloudRecord:
     started = start_time(os.getpid())
     assert started is not None  # noqa: S101 - we run
     record = CloudRecord(os.getpid(), started, port, dict(environment))
-    part = file().with_suffix(".part")
-    part.write_text(json.dumps(asdict(record), sort_keys=True) + "\n", encoding="utf-8")
-    part.rename(file())
+    write_atomically(file(), json.dumps(asdict(record), sort_keys=True) + "\n")
     return record
 
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 WSGI = "image_recipes/web/app/wsgi.py"
 LOCK = "image_recipes/web/recipe.lock"
-WORKFLOWS = ROOT / ".github" / "workflows"
+WORKFLOWS = ROOT / "examples" / "workflows"
 # What tools/setup hashes, in its order, to see whether .venv is up to date.
 SETUP_READS = [
     "requirements.txt",

@@ -15,7 +15,9 @@ from tests.e2e.runner import Runner
 from tests.review.test_comment_github import GitHub
 
 ROOT = Path(__file__).parent.parent.parent
-WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+FOR_USERS = ROOT / "examples" / "workflows"
+CI = ROOT / ".github" / "workflows" / "ci.yml"
+WORKFLOWS = [*sorted(FOR_USERS.glob("*.yml")), CI]
 
 
 def load(path):
@@ -36,8 +38,23 @@ def actionlint(*files):
     return subprocess.run([found, "-no-color", *files], capture_output=True, text=True, check=False)
 
 
-def test_there_are_three():
-    assert [path.name for path in WORKFLOWS] == ["deploy.yml", "lock.yml", "pull-request.yml"]
+def test_three_are_for_users_and_one_tests_this_repository():
+    assert sorted(path.name for path in FOR_USERS.glob("*.yml")) == [
+        "deploy.yml",
+        "lock.yml",
+        "pull-request.yml",
+    ]
+    assert list(CI.parent.iterdir()) == [CI]
+
+
+def test_ci_runs_all_tests_with_no_rights_but_to_read():
+    [job] = load(CI)["jobs"].values()
+    assert [step["run"] for step in job["steps"] if "run" in step] == [
+        "make setup-tests",
+        "make runner",
+        "make test",
+    ]
+    assert job["permissions"] == {"contents": "read"}
 
 
 def test_actionlint_finds_nothing():
@@ -46,7 +63,7 @@ def test_actionlint_finds_nothing():
 
 
 def test_actionlint_would_find_something(tmp_path):
-    text = (ROOT / ".github" / "workflows" / "pull-request.yml").read_text()
+    text = (FOR_USERS / "pull-request.yml").read_text()
     broken = tmp_path / "broken.yml"
     broken.write_text(
         text.replace("needs: plan", "needs: plans").replace('"$NUMBER"', "${{ github.head_ref }}")
@@ -116,7 +133,7 @@ def test_a_push_that_cannot_be_planned_replaces_the_comment(serve):
         actions={"actions/checkout": lambda _: None},
         skipped=("make setup",),
     )
-    runner.job(ROOT / ".github" / "workflows" / "pull-request.yml", "comment")
+    runner.job(FOR_USERS / "pull-request.yml", "comment")
     [comment] = github.comments
     assert "this push could not be planned" in comment["body"]
     assert "(https://github.example/o/r/actions/runs/5)" in comment["body"]
