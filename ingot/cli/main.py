@@ -77,15 +77,6 @@ class LazyGroup(TyperGroup):
         _without_values(command)
         return command
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line. What a bake has to wait for begins before that; it ends with ``ctx``."""
-        if args[:1] == ["bake"] and "--help" not in args:
-            from ingot.cli.bake import start_worker
-
-            worker = start_worker()
-            ctx.obj = worker and ctx.with_resource(worker)
-        return super().parse_args(ctx, args)
-
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help from the table above, without importing the commands."""
         formatter.write_usage("ingot", "COMMAND [OPTIONS] …")

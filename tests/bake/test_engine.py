@@ -16,8 +16,8 @@ from ingot.bake.layers.lower import layer_digest
 from ingot.bake.packages.cache import package_file
 from ingot.bake.runtime.engine import bake, read_manifest
 from ingot.bake.runtime.job import BakeDirectories, BakeJob
-from ingot.cli.bake import compare, difference_text
 from ingot.errors import BakeError, SizeError, StepError
+from ingot.pipeline.bake import compare, difference_text
 from ingot.spec import AllowanceSpec, DropSpec, ServicesSpec
 from tests.bake.conftest import root_offset
 from tests.baked import ROOT, WEB

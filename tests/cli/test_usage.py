@@ -142,7 +142,7 @@ sys.exit("a child process is left")
 )
 @pytest.mark.parametrize("path", [os.environ["PATH"], "/nowhere"])
 def test_a_bake_that_does_not_come_about(tmp_path, path, arguments, code):
-    """Its process starts before the command line is read: it ends, and that it could not start says nothing of the command line."""
+    """No process is left, and that the worker could not start says nothing of the command line."""
     environment = {**os.environ, "INGOT_HOME": str(tmp_path / "home"), "PATH": path}
     ended = subprocess.run(
         [sys.executable, "-c", BAKE, *arguments],

@@ -1,0 +1,150 @@
+"""Baking recipes: which of them this machine can bake, and the proof that two bakes give the same bytes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingot.errors import IngotError, VerificationError
+from ingot.progress import Progress
+
+if TYPE_CHECKING:
+    from ingot.bake.disk.places import Place
+    from ingot.bake.runtime.engine import Worker
+    from ingot.recipe.schema.model import Recipe
+    from ingot.store import Image, Store
+
+# How many files, and how much else, an error names: a step that changes all would fill the screen.
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class BakeOptions:
+    """What to bake. ``name`` None: every recipe in ``recipes`` but those on base AMIs, which builder instances bake.
+
+    ``force`` bakes although the store has the image; ``check`` bakes again from the packages alone and compares every
+    byte; ``keep`` leaves the root directory of a bake that fails.
+    """
+
+    name: str | None
+    environment: str | None = None
+    recipes: Path = Path("image_recipes")
+    force: bool = False
+    check: bool = False
+    keep: bool = False
+
+
+def bake(options: BakeOptions, progress: Progress) -> Iterator[tuple[Recipe, Image]]:
+    """Bake each recipe, unless the store has its image, and yield it with its image.
+
+    Raises InputError for a recipe, BakeError for a bake, VerificationError when two bakes differ.
+    """
+    # First of all: what is imported and read below takes as long as the process that bakes takes to start.
+    with _started_worker() as worker:
+        from ingot.store import Store
+
+        store = Store()
+        for recipe in _recipes(options, progress):
+            image = store.bake(recipe, progress, force=options.force, keep=options.keep, worker=worker)
+            worker = None  # it does one job
+            progress(f"{recipe.name} {image.digest[:12]} is in {image.directory}")
+            if options.check:
+                _check(store, recipe, progress)
+            yield recipe, image
+
+
+@contextmanager
+def _started_worker() -> Iterator[Worker | None]:
+    """Start the process of the first bake; it ends with the context.
+
+    None for an ordinary user, whose worker needs a look at the machine first, and where it cannot start: the bake says
+    why, if it comes to that.
+    """
+    if os.geteuid() != 0:
+        yield None
+        return
+    from ingot.bake.runtime.engine import Worker
+
+    try:
+        worker = Worker()
+    except (IngotError, OSError):
+        yield None
+        return
+    with worker:
+        yield worker
+
+
+def _recipes(options: BakeOptions, progress: Progress) -> list[Recipe]:
+    """Return the recipe that is named, else all that this machine can bake.
+
+    A recipe that does not know the environment is the same in each.
+    """
+    from ingot.recipe.load import environments, find_recipe, find_recipes, load_recipe
+
+    env = options.environment
+    if options.name is not None:
+        return [load_recipe(find_recipe(options.recipes, options.name), env)]
+    recipes = []
+    for name, path in find_recipes(options.recipes).items():
+        known = environments(path)
+        if env not in known and None not in known:
+            progress(f"{name} is left out: it has the environments {', '.join(map(str, known))} only")
+            continue
+        recipe = load_recipe(path, env if env in known else None)
+        if recipe.base.ami is None:
+            recipes.append(recipe)
+        else:
+            progress(f"{name} is left out: a builder instance bakes it, on its base AMI")
+    return recipes
+
+
+def _check(store: Store, recipe: Recipe, progress: Progress) -> None:
+    """Bake again, cold, and compare every byte; raise VerificationError that names the files and places that differ."""
+    image = store.bake(recipe, progress)
+    with store.using(image), store.baked_again(recipe, progress) as again:
+        progress("comparing the disks")
+        places = compare(image.disk, again.disk)
+    if places:
+        raise VerificationError(
+            f"two bakes of the same recipe differ:\n{difference_text(places)}",
+            hint="a step that writes a time, a random value or the order of a directory does this; let it not",
+        )
+    progress(f"baked twice, every byte is the same: root digest {image.root_digest}")
+
+
+def compare(one: Path, other: Path) -> list[Place]:
+    """Return what differs between two disks, read from the disks themselves."""
+    from ingot.blocks import BLOCK_SIZE, block_count
+
+    size = max(one.stat().st_size, other.stat().st_size)
+    blocks = []
+    with one.open("rb") as left, other.open("rb") as right:
+        for index in range(block_count(size)):
+            if left.read(BLOCK_SIZE) != right.read(BLOCK_SIZE):
+                blocks.append(index)
+    if not blocks:
+        return []
+    # It reads file systems: a bake that is not checked need not wait for that to be imported.
+    from ingot.bake.disk.places import differences
+
+    return differences(one, other, blocks)
+
+
+def difference_text(places: list[Place]) -> str:
+    """Return the places for people, files first: the rest follows from them."""
+    files = [place for place in places if place.what.startswith("/")]
+    rest = [place for place in places if not place.what.startswith("/")]
+    lines = [
+        f"    {place.what}: {place.differing} bytes, the first at byte {place.inside} of it, byte {place.offset} of the disk"
+        for place in files[:SHOWN]
+    ]
+    lines += [
+        f"    {place.what}: {place.differing} bytes, the first at byte {place.offset} of the disk"
+        for place in rest[:SHOWN]
+    ]
+    left_out = max(0, len(files) - SHOWN) + max(0, len(rest) - SHOWN)
+    return "\n".join([*lines, *([f"    and {left_out} more"] if left_out else [])])
