@@ -117,3 +117,27 @@ def test_only_the_command_line_prints_or_exits():
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in ("print", "exit", "quit"), f"{file}:{node.lineno}"
+
+
+def test_only_the_cloud_command_imports_the_local_cloud():
+    importers = {
+        str(file.relative_to(ROOT))
+        for file in [*(ROOT / "ingot").rglob("*.py"), *(ROOT / "stacks").rglob("*.py"), ROOT / "app.py"]
+        if any(name.split(".")[0] == "localcloud" for name in imports_of(file))
+    }
+    assert importers == {"ingot/cli/cloud.py"}
+
+
+def test_the_local_cloud_imports_machines_and_foundations_only():
+    for file in (ROOT / "localcloud").rglob("*.py"):
+        beyond = ours(file) - {"machines"} - GROUND
+        assert not beyond, f"{file.relative_to(ROOT)} imports {sorted(beyond)}"
+
+
+def test_the_architecture_names_every_package():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    for package in MAY_IMPORT:
+        assert f"\n  {package}/ " in page, package
+    for package in (ROOT / "ingot" / "bake").iterdir():
+        if (package / "__init__.py").exists():
+            assert f"\n    {package.name}/ " in page, package.name
