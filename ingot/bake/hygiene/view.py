@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import posixpath
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,14 +21,14 @@ from typing import (
 )
 
 from ingot.bake.tree.inventory import BASELINE, STATUS, VOLATILE, escape
+from ingot.bake.tree.links import TooManyLinksError, resolve_links
 from ingot.bake.tree.tree import Entry, Kind, Tree, decode, encode
 from ingot.spec import AllowanceSpec, BakeSpec, DropSpec
 
 _INFO = "/var/lib/dpkg/info/"
-# As many links as the kernel follows: path_resolution(7).
-_LINKS = 40
 # Filled at each boot: what a link into them names cannot be told from a disk.
 RUNTIME = ("/dev", "/proc", "/run", "/sys")
+_BELOW_RUNTIME = tuple(f"{top}/" for top in RUNTIME)
 # The image's own list does not say what was changed there.
 _VOLATILE = tuple(f"{top}/" for top in VOLATILE)
 # A line of the field Conffiles of dpkg's status file: the path and the digest that the package brought.
@@ -148,29 +147,17 @@ class View:
 
         What a link into a directory of :data:`RUNTIME` names is taken to be there.
         """
-        parts = [part for part in path.split("/") if part][::-1]
-        at, links = "", 0
-        while parts:
-            part = parts.pop()
-            if part == ".":
-                continue
-            if part == "..":
-                at = posixpath.dirname(at).rstrip("/")
-                continue
-            at = f"{at}/{part}"
-            if at in RUNTIME:
-                return posixpath.join(at, *reversed(parts))
-            entry = self.entries.get(at)
-            if entry is None:
-                return None
-            if entry.kind is Kind.SYMLINK:
-                links += 1
-                if links > _LINKS:
-                    return None
-                target = entry.link or ""
-                parts += [piece for piece in target.split("/") if piece][::-1]
-                at = "" if target.startswith("/") else posixpath.dirname(at).rstrip("/")
-        return at or "/"
+        try:
+            return resolve_links(path, self._target)
+        except (KeyError, TooManyLinksError):
+            return None
+
+    def _target(self, path: str) -> Optional[str]:
+        """Return the target of the link ``path``, None for what is no link. Raises KeyError when nothing is there."""
+        if path in RUNTIME or path.startswith(_BELOW_RUNTIME):
+            return None
+        entry = self.entries[path]
+        return entry.link if entry.kind is Kind.SYMLINK else None
 
     @cached_property
     def homes(self) -> FrozenSet[str]:

@@ -13,10 +13,10 @@ from typing import Any
 from ingot.aws.publish.blocks import disk_size
 from ingot.bake.disk import DiskDigest, Ext4Reader, read_ext4
 from ingot.bake.tree.inventory import BASELINE, LIBRARY, READ, escape
+from ingot.bake.tree.links import resolve_links
 from ingot.bake.tree.manifest import contents_of, manifest_text
 from ingot.bake.tree.tree import Entry, encode
 from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, root_digest
-from ingot.diff.sides.side import joined
 from ingot.errors import InputError
 from ingot.spec import BakeSpec, HttpSpec, TestSpec
 
@@ -38,7 +38,7 @@ def rebuild_manifest(disk: Path, what: str, architecture: str) -> dict[str, Any]
         if missing:
             raise InputError(f"{what} is no image of Ingot: it has no {missing[0]}")
         spec = _spec(reader, architecture)
-        contents = {path: reader.read(joined(path, links[path] or path)) for path in READ}
+        contents = {path: reader.read(resolve_links(path, links.get)) for path in READ}
         changed = _changed(entries, reader.read(f"{BASELINE}/image"))
     kernels = sorted(
         path.removeprefix("/boot/vmlinuz-") for path in links if path.startswith("/boot/vmlinuz-")

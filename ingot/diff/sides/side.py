@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ingot.bake.disk import read_ext4
+from ingot.bake.tree.links import TooManyLinksError, resolve_links
 from ingot.errors import InputError
 
 # What this version can read: ingot.bake.tree.manifest.FORMAT.
@@ -100,19 +101,14 @@ class Side:
 
     def follow(self, path: str) -> str:
         """Return where ``path`` leads: symbolic links are followed, in its directories as well, as /lib is one where /usr is merged."""
-        done, links = "", 0
-        rest = path.split("/")[:0:-1]
-        while rest:
-            done = joined(f"{done}/.", rest.pop())
-            file = self.files.get(done)
-            if file is None or file["type"] != "symlink":
-                continue
-            links += 1
-            if links > 40:  # the kernel follows no more: path_resolution(7)
-                break
-            rest += joined(done, str(file["link"])).split("/")[:0:-1]
-            done = ""
-        return "/".join([done, *reversed(rest)])
+        try:
+            return resolve_links(path, self._target)
+        except TooManyLinksError:
+            return path
+
+    def _target(self, path: str) -> str | None:
+        file = self.files.get(path)
+        return str(file["link"]) if file is not None and file["type"] == "symlink" else None
 
     def below(self, directory: str) -> list[str]:
         """Return the paths of all that lies below ``directory``, sorted."""
@@ -128,7 +124,7 @@ class Side:
     def owners(self) -> dict[str, str]:
         """Which package brought a path: dpkg's own lists, with the links of a merged /usr followed. Nothing without a disk."""
         moved = {
-            f"{path}/": joined(path, str(file["link"])) + "/"
+            f"{path}/": self.follow(path) + "/"
             for path, file in self.files.items()
             if file["type"] == "symlink" and path.count("/") == 1
         }
@@ -141,14 +137,3 @@ class Side:
                 top = line[: line.find("/", 1) + 1]
                 owners[moved[top] + line[len(top) :] if top in moved else line] = package
         return owners
-
-
-def joined(link: str, target: str) -> str:
-    """Return the absolute path that the target of ``link`` names, dots resolved."""
-    parts: list[str] = [] if target.startswith("/") else link.split("/")[1:-1]
-    for part in target.split("/"):
-        if part == "..":
-            parts = parts[:-1]
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/" + "/".join(parts)

@@ -3,14 +3,13 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from ingot.bake.runtime.engine import Worker
+from tests import ROOT
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts as root")
-ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture

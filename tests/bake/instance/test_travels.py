@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
+from tests import ROOT
+
 OLDEST = next(
     (str(path) for path in sorted(Path.home().glob(".pyenv/versions/3.9.*/bin/python"))),
     shutil.which("python3.9"),
