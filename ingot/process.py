@@ -26,6 +26,7 @@ PACKAGE_OF: Dict[str, str] = {
     "qemu-system-x86_64": "qemu-system-x86",
     "qemu-img": "qemu-utils",
     "git": "git",
+    "gpg": "gpg",
     "gpgv": "gpgv",
     "newgidmap": "uidmap",
     "newuidmap": "uidmap",

@@ -40,6 +40,12 @@ class Signer:
         ]
         subprocess.run([*command, *arguments], check=True, capture_output=True)
 
+    def fingerprint(self) -> str:
+        """The fingerprint of the key, as gpg lists it."""
+        command = ["gpg", "--homedir", str(self.home), "--batch", "--list-keys", "--with-colons"]
+        listing = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return next(line.split(":")[9] for line in listing.splitlines() if line.startswith("fpr"))
+
     def clear_sign(self, text: str, output: Path) -> None:
         plain = self.home / "plain"
         plain.write_text(text)

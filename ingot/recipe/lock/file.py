@@ -247,13 +247,13 @@ def _lacking(recipe: Recipe, lock: Lock) -> list[Problem]:
     ]
 
 
-def locked_archive(archive: Archive) -> LockedArchive:
+def locked_archive(archive: Archive, fingerprints: tuple[str, ...]) -> LockedArchive:
     """Return what a lock says of an archive: not where it is, which its packages' hashes make irrelevant."""
     return LockedArchive(
         name=archive.name,
         suite=archive.suite,
         components=archive.components,
-        fingerprints=archive.fingerprints,
+        fingerprints=fingerprints,
         key_sha256=archive.key_sha256,
     )
 
@@ -262,7 +262,8 @@ def _stale_archives(recipe: Recipe, lock: Lock, command: str) -> list[Problem]:
     archives = archives_of(recipe)
     found = []
     for number, archive in enumerate(archives):
-        if locked_archive(archive) in lock.archives:
+        # The fingerprints follow from the key file, which the lock has the hash of.
+        if any(locked_archive(archive, other.fingerprints) == other for other in lock.archives):
             continue
         known = any(other.name == archive.name for other in lock.archives)
         what = f"the archive {archive.name!r}, which the lock " + ("has otherwise" if known else "lacks")

@@ -13,7 +13,7 @@ from ingot.errors import IngotError, InputError, MissingToolError, Problem
 from ingot.process import CommandError
 from ingot.progress import Progress, silent
 from ingot.recipe.lock.apt import AptRoot, IndexedPackage
-from ingot.recipe.lock.archives import archives_of
+from ingot.recipe.lock.archives import archives_of, fingerprints
 from ingot.recipe.lock.distribution import DPKG_ARCHITECTURE, Distribution, distribution_of
 from ingot.recipe.lock.file import (
     Lock,
@@ -93,6 +93,7 @@ def resolve_lock(
     distribution = distribution_of(recipe)
     old = read_lock(recipe)
     archives = archives_of(recipe)
+    keyed = tuple(locked_archive(archive, fingerprints(recipe, archive)) for archive in archives)
     keyring = _keyring(distribution, keyring)
     if mirrors is None:
         mirrors = {**own_archives({a.name: a.uri for a in archives}), **discover(distribution.plain())}
@@ -105,7 +106,7 @@ def resolve_lock(
         count = len(recipe.packages)
         progress(f"resolving {count} package{'' if count == 1 else 's'} and the base")
         lock = _resolve(recipe, distribution, apt, index, _kept(old, distribution, index, upgrade))
-        lock = lock.model_copy(update={"archives": tuple(map(locked_archive, archives))})
+        lock = lock.model_copy(update={"archives": keyed})
     return _dated(lock, old, upgrade)
 
 

@@ -1,13 +1,15 @@
+import base64
 import shutil
+from pathlib import Path
 
 import pytest
 
-from ingot.errors import IngotError, InputError
+from ingot.errors import IngotError, InputError, MissingToolError
 from ingot.recipe.compile import compile_spec
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
+from ingot.recipe.lock.archives import archives_of, fingerprints
 from ingot.recipe.lock.file import load_lock, lock_text, write_lock
-from ingot.recipe.lock.openpgp import KeyFileError, fingerprints
 from ingot.recipe.lock.resolve import resolve_lock
 from ingot.spec import AptSourceSpec
 from tests.recipe.archive import LATER, Signer, stanza, write_flat_archive, write_suite
@@ -54,7 +56,7 @@ def test_its_packages_are_locked_like_the_rest(web, archive, extra, other):
     assert tool.path == "pool/main/t/tool/tool_1.0_amd64.deb"
     [locked] = made.archives
     assert (locked.name, locked.suite, locked.components) == ("extra", "stable", ("main",))
-    assert locked.fingerprints == tuple(fingerprints(other.keyring.read_bytes()))
+    assert locked.fingerprints == (other.fingerprint(),)
     assert made.epoch == 1700000000 + 86400  # the newest date of all indexes
     assert load_lock(load_recipe(web.file)) == made
     assert str(extra) not in lock_text(made)
@@ -97,7 +99,7 @@ def test_an_archive_without_components(web, archive, extra, other):
 def test_a_key_in_text_form(web, archive, extra, other):
     other.gpg("--armor", "--output", str(web.path / "files" / "extra.gpg"), "--export")
     archive([stanza("apache2")])
-    assert lock(web).archives[0].fingerprints == tuple(fingerprints(other.keyring.read_bytes()))
+    assert lock(web).archives[0].fingerprints == (other.fingerprint(),)
 
 
 def test_the_distributions_key_does_not_sign_for_it(web, archive, extra, signer):
@@ -217,11 +219,67 @@ def test_two_sources_of_one_host_need_names(web, other):
     load_recipe(web.file)
 
 
-def test_a_secret_key_is_refused(other, tmp_path):
-    other.gpg("--output", str(tmp_path / "secret"), "--export-secret-keys")
-    with pytest.raises(KeyFileError, match="a secret key"):
-        fingerprints((tmp_path / "secret").read_bytes())
-    armoured = b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nAAAA\n-----END PGP PUBLIC KEY BLOCK-----\n"
-    for data in (b"", b"text", other.keyring.read_bytes()[:40], armoured):
-        with pytest.raises(KeyFileError):
-            fingerprints(data)
+@pytest.fixture
+def keyed(web):
+    """Give the recipe an archive whose key file has this content."""
+
+    def write(data):
+        key = web.path / "files" / "extra.gpg"
+        if not key.exists():
+            web.replace("steps:", f"apt_sources: [{SOURCE}]\nsteps:")
+        key.write_bytes(data)
+        return load_recipe(web.file)
+
+    return write
+
+
+def fingerprints_of(recipe):
+    [archive] = archives_of(recipe)
+    return fingerprints(recipe, archive)
+
+
+# Two keys, the first with a subkey, whose own fingerprint does not count.
+KEYS = Path(__file__).parent / "keys" / "two-archives.asc"
+FINGERPRINTS = ("59EC7BBAB0A90E097DAC8B777E6DA96716699346", "B85F56099A192389FB4E3648849B996B01A3A877")
+
+
+def test_the_fingerprints_are_those_of_the_primary_keys(keyed):
+    assert fingerprints_of(keyed(KEYS.read_bytes())) == FINGERPRINTS
+    lines = KEYS.read_text().split("\n\n", 1)[1].splitlines()
+    binary = base64.b64decode("".join(line for line in lines if not line.startswith(("=", "-"))))
+    assert fingerprints_of(keyed(binary)) == FINGERPRINTS
+
+
+def test_a_secret_key_is_refused(keyed, other, tmp_path):
+    for form in ("--armor", "--no-armor"):
+        other.gpg(form, "--output", str(tmp_path / "secret"), "--export-secret-keys")
+        with pytest.raises(
+            InputError, match=r"files/extra\.gpg: a secret key; expected the OpenPGP public key"
+        ):
+            keyed((tmp_path / "secret").read_bytes())
+
+
+@pytest.mark.parametrize("data", [b"", b"text", b"\x00"])
+def test_what_is_no_key_is_refused_when_the_recipe_is_read(keyed, data):
+    with pytest.raises(InputError, match=r"recipe\.yaml:10:\d+: files/extra\.gpg: no OpenPGP key"):
+        keyed(data)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "armour without a key"])
+def test_a_damaged_key_is_found_when_it_is_locked(keyed, other, damage):
+    armour = b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nAAAA\n-----END PGP PUBLIC KEY BLOCK-----\n"
+    recipe = keyed(other.keyring.read_bytes()[:40] if damage == "cut off" else armour)
+    with pytest.raises(InputError, match=r"recipe\.yaml:10:\d+: extra\.gpg: no OpenPGP public key"):
+        fingerprints_of(recipe)
+
+
+def test_only_a_lock_needs_gpg(web, archive, extra, monkeypatch):
+    archive([stanza("apache2")])
+    lock(web)
+    digest = recipe_digest(load_recipe(web.file))
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr("ingot.process.shutil.which", lambda *_, **__: None)
+    assert recipe_digest(load_recipe(web.file)) == digest
+    with pytest.raises(MissingToolError, match="apt-get install gpg") as caught:
+        lock(web)
+    assert caught.value.exit_code == 3
