@@ -18,6 +18,7 @@ GROUND = {
     "paths",
     "process",
     "progress",
+    "quantities",
     "spec",
 }
 # package -> what else of ours it may import

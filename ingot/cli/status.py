@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingot.diff.words import number
 from ingot.pipeline.names import FLEET_STACK
+from ingot.quantities import number
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 
 from ingot import cloud_record
-from ingot.diff.words import number
 from ingot.errors import InputError
+from ingot.quantities import number
 from ingot.store import Store
 from ingot.store.gc import Bounds, collect, usage
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ingot.diff import dangers
-from ingot.diff.accounts import Change, compare_named, compare_services, compare_values
 from ingot.diff.blocks import Blocks, compare_blocks
-from ingot.diff.files.files import FileChange, compare_files
+from ingot.diff.changes import Change, compare_named, compare_services, compare_values
+from ingot.diff.files.changes import FileChange, compare_files
 from ingot.diff.files.secrets import Mask, masked
-from ingot.diff.files.texts import with_texts
-from ingot.diff.packages.changelogs import with_changelogs
-from ingot.diff.packages.packages import PackageChange, compare_packages
+from ingot.diff.files.text import with_texts
+from ingot.diff.packages.changelog import with_changelogs
+from ingot.diff.packages.changes import PackageChange, compare_packages
 from ingot.diff.ports import listening_ports
 from ingot.diff.sides.side import Side
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ingot.diff.accounts import ADDED, REMOVED, Change
-from ingot.diff.files.capabilities import capability, capability_names
-from ingot.diff.files.files import RECIPE, FileChange
-from ingot.diff.packages.packages import DOWNGRADED, PackageChange
+from ingot.diff.changes import ADDED, REMOVED, Change
+from ingot.diff.files.changes import RECIPE, FileChange, capability
+from ingot.diff.packages.changes import DOWNGRADED, PackageChange
 from ingot.diff.ports import Port
+from ingot.recipe.schema.capabilities import capability_names
 
 # Who may do what is decided there. A change that an upgraded package brings is the package's; one of the recipe's is called out.
 _SENSITIVE = re.compile(

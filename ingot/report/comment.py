@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from ingot.diff.words import number
 from ingot.errors import InputError
 from ingot.plan.infrastructure.stacks import IMPACTS
+from ingot.quantities import number
 from ingot.report.escape import code, fenced, fitting, plain, shortened
 from ingot.report.markdown import render_markdown
 from ingot.report.plan_text import (

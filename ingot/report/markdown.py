@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import inf
 
-from ingot.diff.accounts import Change
+from ingot.diff.changes import Change
 from ingot.diff.compare import ImageDiff
-from ingot.diff.files.files import PACKAGE, RECIPE, FileChange
-from ingot.diff.words import number, size
+from ingot.diff.files.changes import PACKAGE, RECIPE, FileChange
+from ingot.quantities import number, size
 from ingot.report.escape import code, fenced, fitting, markdown, plain, shortened
 from ingot.report.summary import PackageGroup, bookkeeping, by_package, counted, counts, group_packages, title
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ingot.diff.accounts import Change
 from ingot.diff.blocks import Blocks
+from ingot.diff.changes import Change
 from ingot.diff.compare import FORMAT, ImageDiff
-from ingot.diff.files.files import BOOKKEEPING, PACKAGE, RECIPE, FileChange
-from ingot.diff.files.text import TextDiff
-from ingot.diff.packages.changelog import Changelog, ChangelogEntry
-from ingot.diff.packages.packages import PackageChange
+from ingot.diff.files.changes import BOOKKEEPING, PACKAGE, RECIPE, FileChange, TextDiff
+from ingot.diff.packages.changes import Changelog, ChangelogEntry, PackageChange
 from ingot.errors import InputError
 from ingot.report.escape import shortened
 from ingot.report.summary import SIGNS

@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingot.diff.accounts import Change
+from ingot.diff.changes import ADDED, REMOVED, Change
 from ingot.diff.compare import ImageDiff
-from ingot.diff.files.files import BOOKKEEPING, FileChange
-from ingot.diff.packages.changelog import Changelog
-from ingot.diff.packages.packages import ADDED, REMOVED, PackageChange
+from ingot.diff.files.changes import BOOKKEEPING, FileChange
+from ingot.diff.packages.changes import Changelog, PackageChange
 
 SIGNS = {
     "added": "+", "removed": "-", "changed": "~", "upgraded": "↑", "downgraded": "↓", "rebuilt": "~",

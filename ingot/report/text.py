@@ -5,10 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
-from ingot.diff.accounts import Change
+from ingot.diff.changes import Change
 from ingot.diff.compare import ImageDiff
-from ingot.diff.files.files import BOOKKEEPING, PACKAGE, RECIPE, FileChange
-from ingot.diff.words import number, size
+from ingot.diff.files.changes import BOOKKEEPING, PACKAGE, RECIPE, FileChange
+from ingot.quantities import number, size
 from ingot.report.escape import plain
 from ingot.report.summary import (
     SIGNS,

@@ -3,60 +3,87 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import subprocess
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ingot.deb822 import compare_versions
+from ingot.diff.packages.changes import DOWNGRADED, UPGRADED, Changelog, ChangelogEntry, PackageChange
+from ingot.diff.sides.side import Side
 from ingot.process import require
 
 # deb-changelog(5): "package (version) distributions; metadata", then indented lines, then the trailer " -- name <mail>  date".
 _HEAD = re.compile(r"^\S+ \(([^()\s]+)\) ([^;]*);")
 _TRAILER = re.compile(r"^ -- .*>  (.+)$")
-_CVE = re.compile(r"\bCVE-\d{4}-\d{4,}\b")
 # Bytes of entries of one package that are kept: years of a package's history are of no use in a review.
 LARGEST = 32 * 1024
 # Native packages name it without ".Debian"; binary-only rebuilds carry their own entry in a file beside it.
 NAMES = ("changelog.Debian.gz", "changelog.gz", "changelog.Debian")
 
 
-@dataclass(frozen=True)
-class ChangelogEntry:
-    """One version's entry. ``date`` is RFC 5322 text, as the entry has it."""
+def with_changelogs(
+    changes: Sequence[PackageChange], before: Side, after: Side, packages: Path | None
+) -> list[PackageChange]:
+    """Return ``changes`` with the entries between the versions.
 
-    version: str
-    distribution: str
-    date: str
-    text: str
+    They are read from the disk of the newer version, or, where the image leaves documentation out, from the package's file below
+    ``packages``. Packages of one source share their changelog: the smallest file is read.
+    """
+    moved: dict[tuple[str, str | None, str | None], list[PackageChange]] = {}
+    for change in changes:
+        if change.change in (UPGRADED, DOWNGRADED):
+            moved.setdefault(_source(change), []).append(change)
+
+    def find(group: list[PackageChange]) -> Changelog | None:
+        return _from_image(group, before, after) or _from_packages(group, packages)
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        found = dict(zip(moved, pool.map(find, moved.values()), strict=True))
+    return [replace(change, changelog=found.get(_source(change))) for change in changes]
 
 
-@dataclass(frozen=True)
-class Changelog:
-    """The entries between two versions, newest first. ``origin`` is `image` or `package`; ``left_out`` counts what was too much."""
+def _source(change: PackageChange) -> tuple[str, str | None, str | None]:
+    return str((change.after or change.before or {}).get("source", change.name)), *change.versions
 
-    entries: tuple[ChangelogEntry, ...]
-    origin: str
-    left_out: int
 
-    @property
-    def cves(self) -> tuple[str, ...]:
-        """The vulnerabilities that the entries name, the newest first."""
-        found = {cve for entry in self.entries for cve in _CVE.findall(entry.text)}
-        return tuple(sorted(found, key=lambda cve: [-int(part) for part in cve.split("-")[1:]]))
+def _ends(change: PackageChange) -> tuple[str, str]:
+    """Return the older and the newer version."""
+    before, after = change.versions
+    pair = (str(before), str(after))
+    return pair if change.change == UPGRADED else (pair[1], pair[0])
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as JSON's types."""
-        return {
-            "origin": self.origin,
-            "cves": list(self.cves),
-            "left_out": self.left_out,
-            "entries": [vars(entry) for entry in self.entries],
-        }
+
+def _from_image(group: Sequence[PackageChange], before: Side, after: Side) -> Changelog | None:
+    for change in group:
+        side = after if change.change == UPGRADED else before
+        name = change.name.partition(":")[0]
+        for file in NAMES:
+            content = side.read(side.follow(f"/usr/share/doc/{name}/{file}"))
+            if content and (found := between(decompressed(content), *_ends(change), "image")):
+                return found
+    return None
+
+
+def _from_packages(group: Sequence[PackageChange], packages: Path | None) -> Changelog | None:
+    files = []
+    for change in group:
+        newer = (change.after if change.change == UPGRADED else change.before) or {}
+        digest = newer.get("sha256")
+        if packages is not None and digest:
+            file = packages / digest[:2] / f"{digest}.deb"
+            if file.is_file():
+                files.append((file.stat().st_size, file))
+    names = [change.name.partition(":")[0] for change in group]
+    for _, file in sorted(files):
+        if found := between(read_from_package(file, names), *_ends(group[0]), "package"):
+            return found
+    return None
 
 
 def between(text: str, older: str, newer: str, origin: str) -> Changelog | None:

@@ -55,6 +55,18 @@ def capability_xattr(text: str) -> bytes:
     return struct.pack("<IIIII", magic, *low, *high)
 
 
+def capability_names(attribute: str) -> str:
+    """Return the names of the permitted capabilities of the extended attribute (in hex); itself where it has none."""
+    data = bytes.fromhex(attribute)
+    if len(data) < 12:
+        return attribute
+    low = struct.unpack_from("<I", data, 4)[0]
+    high = struct.unpack_from("<I", data, 12)[0] if len(data) >= 20 else 0
+    bits = low | high << 32
+    names = [name for number, name in enumerate(NAMES) if bits >> number & 1]
+    return ", ".join(names) or attribute
+
+
 def _number(name: str) -> int:
     if name not in NAMES:
         raise wrong(f"the capability {name!r}", "one of capabilities(7)", close_to(name, NAMES))

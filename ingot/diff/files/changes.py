@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingot.bake.tree.tree import encode
-from ingot.diff.accounts import ADDED, CHANGED, REMOVED
-from ingot.diff.files.capabilities import ATTRIBUTE, capability, capability_names
-from ingot.diff.files.text import TextDiff
-from ingot.diff.packages.packages import PackageChange
+from ingot.diff.changes import ADDED, CHANGED, REMOVED
+from ingot.diff.packages.changes import PackageChange
 from ingot.diff.sides.side import Side
-from ingot.diff.words import size
+from ingot.quantities import size
+from ingot.recipe.schema.capabilities import XATTR, capability_names
 
 File = Mapping[str, Any]
 # Where a change comes from. Bookkeeping follows from the others: lists, caches, digests of the image itself.
@@ -25,6 +24,21 @@ _IMAGE_BOOKS = frozenset(
 _KEPT_BOOKS = (
     "/usr/lib/ingot/baseline", "/var/cache", "/var/lib/apt", "/var/lib/dpkg", "/var/lib/systemd", "/var/lib/ucf", "/var/log",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TextDiff:
+    """The lines of a unified diff without its file names. ``note`` says why there are none, or which are left out."""
+
+    lines: tuple[str, ...]
+    added: int = 0
+    removed: int = 0
+    masked: int = 0
+    note: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON's types."""
+        return {**vars(self), "lines": list(self.lines)}
 
 
 @dataclass(frozen=True)
@@ -101,6 +115,11 @@ def _plain(file: File | None, owner: str | None) -> dict[str, Any] | None:
     }
 
 
+def capability(file: File | None) -> str:
+    """Return a file's capabilities as hex of the attribute, "" without."""
+    return "" if file is None else str(file.get("xattrs", {}).get(XATTR, ""))
+
+
 def _owner(side: Side, file: File | None) -> str | None:
     if file is None:
         return None
@@ -147,7 +166,7 @@ def _aspects(old: File | None, new: File | None) -> tuple[str, ...] | None:
         found.append("link")
     if capability(old) != capability(new):
         found.append("capabilities")
-    if {**old.get("xattrs", {}), ATTRIBUTE: ""} != {**new.get("xattrs", {}), ATTRIBUTE: ""}:
+    if {**old.get("xattrs", {}), XATTR: ""} != {**new.get("xattrs", {}), XATTR: ""}:
         found.append("attributes")
     return tuple(found) or None
 

@@ -9,12 +9,47 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingot.deb822 import compare_versions
-from ingot.diff.packages.changelog import Changelog
+from ingot.diff.changes import ADDED, REMOVED
 
 Package = Mapping[str, Any]
 # What of a name says its version: linux-image-6.1.0-50-cloud-amd64 is followed by linux-image-6.1.0-56-cloud-amd64.
 _NUMBERS = re.compile(r"\d[\d.-]*")
-ADDED, REMOVED, UPGRADED, DOWNGRADED, REBUILT = "added", "removed", "upgraded", "downgraded", "rebuilt"
+UPGRADED, DOWNGRADED, REBUILT = "upgraded", "downgraded", "rebuilt"
+_CVE = re.compile(r"\bCVE-\d{4}-\d{4,}\b")
+
+
+@dataclass(frozen=True)
+class ChangelogEntry:
+    """One version's entry. ``date`` is RFC 5322 text, as the entry has it."""
+
+    version: str
+    distribution: str
+    date: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Changelog:
+    """The entries between two versions, newest first. ``origin`` is `image` or `package`; ``left_out`` counts what was too much."""
+
+    entries: tuple[ChangelogEntry, ...]
+    origin: str
+    left_out: int
+
+    @property
+    def cves(self) -> tuple[str, ...]:
+        """The vulnerabilities that the entries name, the newest first."""
+        found = {cve for entry in self.entries for cve in _CVE.findall(entry.text)}
+        return tuple(sorted(found, key=lambda cve: [-int(part) for part in cve.split("-")[1:]]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON's types."""
+        return {
+            "origin": self.origin,
+            "cves": list(self.cves),
+            "left_out": self.left_out,
+            "entries": [vars(entry) for entry in self.entries],
+        }
 
 
 @dataclass(frozen=True)
