@@ -12,12 +12,11 @@ from ingot.cli.comment import github
 from ingot.cli.options import without_slash
 from ingot.forge.git import Repository
 from ingot.forge.github import GitHub
-from ingot.forge.upgrade import TakenOver, Upgrade, propose, push
+from ingot.forge.upgrade import LockUpgrade, TakenOver, propose, push
 from ingot.recipe.load import environments, find_recipe, find_recipes, load_recipe
 from ingot.recipe.lock import ami as ami_lock
 from ingot.recipe.lock.file import lock_text, read_lock
-from ingot.recipe.lock.resolve import Upgrade as Moves
-from ingot.recipe.lock.resolve import moved, resolve_lock
+from ingot.recipe.lock.resolve import Upgrade, moved, resolve_lock
 from ingot.recipe.schema.model import Recipe
 
 app = typer.Typer(add_completion=False)
@@ -54,7 +53,7 @@ def upgrade(
             _propose(found, commit, target, base)
 
 
-def _propose(found: Upgrade, commit: str, target: GitHub, base: str) -> None:
+def _propose(found: LockUpgrade, commit: str, target: GitHub, base: str) -> None:
     try:
         if not push(found, commit):
             _say(f"{found.name}: {found.branch} is as it should be")
@@ -69,7 +68,7 @@ def _say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def _upgrade(name: str, path: Path) -> Upgrade:
+def _upgrade(name: str, path: Path) -> LockUpgrade:
     """Return what moves in the locks of a recipe: its own, and those of its environments that have one. Nothing is written."""
     locks: dict[Path, str] = {}
     lines: list[str] = []
@@ -83,13 +82,13 @@ def _upgrade(name: str, path: Path) -> Upgrade:
         if text is not None:
             locks[recipe.lock_path] = text
             lines += [line for line in found if line not in lines]
-    return Upgrade(name, locks, tuple(lines))
+    return LockUpgrade(name, locks, tuple(lines))
 
 
 def _newest_packages(recipe: Recipe) -> tuple[str | None, list[str]]:
     """Return the text of the recipe's lock with the newest packages, and what moves; None when nothing does."""
     old = read_lock(recipe)
-    new = resolve_lock(recipe, upgrade=Moves(everything=True), progress=_say)
+    new = resolve_lock(recipe, upgrade=Upgrade(everything=True), progress=_say)
     return (None, []) if new == old else (lock_text(new), moved(old, new))
 
 

@@ -1,11 +1,11 @@
-"""Revisions of the project: which one is the base, what is uncommitted, and a revision's files in a directory of their own."""
+"""Runs git: the project's revisions, what is uncommitted, and a revision's files in a directory."""
 
 from __future__ import annotations
 
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from ingot.errors import InputError
 from ingot.process import CommandError, require, run
 
 _UPDATE = "git submodule update --init --recursive"
-# The mode of a submodule in a tree, and what a hook sets that would lead git to another repository than the one asked about.
+# The mode of a submodule in a tree, and what a hook sets that leads git to the hook's repository.
 _SUBMODULE = "160000"
 _PLACES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 # Tried in this order where no base is named: what a pull request will be merged into.
@@ -22,7 +22,7 @@ TRUNKS = ("origin/main", "main", "origin/master", "master")
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseRevision:
     """The revision that a plan compares with. ``how`` says why it is this one."""
 
     commit: str
@@ -38,10 +38,13 @@ class Repository:
 
     @classmethod
     def around(cls, project: Path) -> Repository:
-        """Return the repository that ``project`` lies in. Raises InputError when there is none, MissingToolError without git."""
+        """Return the repository that ``project`` lies in.
+
+        Raises InputError when there is none, MissingToolError without git.
+        """
         require("git", needed_for="compare revisions")
         try:
-            prefix = _git(project, "rev-parse", "--show-prefix").strip("\n")
+            prefix = git(project, "rev-parse", "--show-prefix").strip("\n")
         except CommandError as error:
             # git refuses a foreign user's repository with its own good advice; that is not "no repository".
             said = error.output.strip()
@@ -54,7 +57,7 @@ class Repository:
     def commit(self, revision: str) -> str:
         """Return the commit id of a revision; raise InputError when it does not exist here."""
         try:
-            return _git(
+            return git(
                 self.project, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
             ).strip()
         except CommandError as error:
@@ -62,18 +65,18 @@ class Repository:
                 f"there is no revision {revision!r} in this repository", hint=self._fetch_hint(revision)
             ) from error
 
-    def base(self, named: str | None) -> Base:
-        """Return the named revision, else where HEAD left the trunk. Raises InputError when there is no such."""
+    def base(self, named: str | None) -> BaseRevision:
+        """Return the named revision, else where HEAD left the trunk.
+
+        Raises InputError when there is no such.
+        """
         if named is not None:
-            return Base(self.commit(named), named)
+            return BaseRevision(self.commit(named), named)
         head = self.commit("HEAD")
         for trunk in TRUNKS:
-            done = run(
-                [*_command(self.project), "merge-base", "HEAD", f"refs/{_kind(trunk)}/{trunk}"], check=False
-            )
-            if done.returncode == 0:
-                commit = done.stdout.strip()
-                return Base(
+            commit = _asked(self.project, "merge-base", "HEAD", f"refs/{_kind(trunk)}/{trunk}")
+            if commit is not None:
+                return BaseRevision(
                     commit, f"HEAD, which is in {trunk}" if commit == head else f"where HEAD left {trunk}"
                 )
         raise InputError(
@@ -82,65 +85,62 @@ class Repository:
         )
 
     def dirty(self) -> list[str]:
-        """Return the project's files that differ from HEAD or that git does not know yet, as paths below the project."""
-        text = _git(
+        """Return the project's files that differ from HEAD or are untracked, as paths below the project."""
+        text = git(
             self.project, "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--", "."
         )
         paths = [entry[3:] for entry in text.split("\0") if entry]
         return sorted(path.removeprefix(self.prefix) for path in paths)
 
     def tree(self, commit: str) -> str | None:
-        """Return git's hash of the project's files at a commit; None where the project's directory did not exist."""
+        """Return git's hash of the project's files at a commit; None where its directory did not exist."""
         where = f"{commit}:{self.prefix}" if self.prefix else f"{commit}^{{tree}}"
-        done = run([*_command(self.project), "rev-parse", "--verify", "--quiet", where], check=False)
-        return done.stdout.strip() or None
+        return _asked(self.project, "rev-parse", "--verify", "--quiet", where)
 
     @contextmanager
     def checked_out(self, commit: str, lacks: Callable[[str], None] | None = None) -> Iterator[Path]:
         """Yield a directory with the project's files at ``commit``: a worktree, which goes at the end.
 
-        Submodules are filled from those of the working tree. ``lacks`` gets a sentence on each whose revision is not here; without it
-        that raises InputError.
+        Submodules are filled from those of the working tree. ``lacks`` gets a sentence on each whose revision
+        is not here; without it that raises InputError.
         """
         with tempfile.TemporaryDirectory(prefix="ingot-base-") as above:
             worktree = Path(above) / "tree"
-            _git(self.project, "worktree", "add", "--quiet", "--detach", str(worktree), commit)
+            git(self.project, "worktree", "add", "--quiet", "--detach", str(worktree), commit)
             try:
-                top = Path(_git(self.project, "rev-parse", "--show-toplevel").strip("\n"))
+                top = Path(git(self.project, "rev-parse", "--show-toplevel").strip("\n"))
                 for sentence in _fill_submodules(top, commit, worktree):
                     if lacks is None:
                         raise InputError(sentence, hint=f"fetch it: {_UPDATE}")
                     lacks(sentence)
                 yield worktree / self.prefix
             finally:
-                _git(self.project, "worktree", "remove", "--force", str(worktree))
+                git(self.project, "worktree", "remove", "--force", str(worktree))
 
     def _fetch_hint(self, revision: str) -> str:
-        shallow = _git(self.project, "rev-parse", "--is-shallow-repository").strip() == "true"
+        shallow = git(self.project, "rev-parse", "--is-shallow-repository").strip() == "true"
         if shallow:
             return "this clone is shallow; run: git fetch --unshallow   (in GitHub Actions: fetch-depth: 0)"
         return f"fetch it first: git fetch origin {revision.removeprefix('origin/')}"
 
 
 def _fill_submodules(repository: Path, commit: str, target: Path) -> Iterator[str]:
-    """Put the files of a commit's submodules, and of theirs, below ``target``; yield a sentence on each that cannot be had.
+    """Put the files of a commit's submodules, and of theirs, below ``target``; yield a sentence on each that lacks.
 
     Their repositories are those of the working tree: nothing is fetched, and nothing of them changes.
     """
-    environ = {name: value for name, value in os.environ.items() if name not in _PLACES}
-    command = [*_command(repository), "ls-tree", "-r", "-z", "--full-tree", commit]
-    listed = run(command, env=environ).stdout.split("\0")
+    listed = git(repository, "ls-tree", "-r", "-z", "--full-tree", commit, other=True).split("\0")
     for kind, _, sha, path in (re.split("[ \t]", entry, maxsplit=3) for entry in listed if entry):
         if kind != _SUBMODULE:
             continue
         source = repository / path
         index = target.parent / "index"
-        environ["GIT_INDEX_FILE"] = str(index)
+        environ = {"GIT_INDEX_FILE": str(index)}
         try:
             if not (source / ".git").exists():
                 raise FileNotFoundError
-            run([*_command(source), "read-tree", sha], env=environ)
-            run([*_command(source), "checkout-index", "--all", f"--prefix={target / path}/"], env=environ)
+            git(source, "read-tree", sha, environ=environ, other=True)
+            git(source, "checkout-index", "--all", f"--prefix={target / path}/", environ=environ, other=True)
         except (CommandError, FileNotFoundError):
             yield f"the submodule {path} is not here at {sha[:12]}, the revision that {commit[:12]} has"
             continue
@@ -150,14 +150,31 @@ def _fill_submodules(repository: Path, commit: str, target: Path) -> Iterator[st
 
 
 def _kind(trunk: str) -> str:
-    """Return where git keeps a branch of that name: a tag or file of the same name must not be taken for it."""
+    """Return where git keeps a branch of that name: a tag or file of that name must not be taken for it."""
     return "remotes" if trunk.startswith("origin/") else "heads"
 
 
-def _command(directory: Path) -> list[str]:
-    # Hooks are for people who check out; they must not run for a look at another revision.
-    return ["git", "-C", str(directory), "-c", f"core.hooksPath={os.devnull}", "-c", "core.quotePath=false"]
+def git(
+    directory: Path,
+    *words: str,
+    environ: Mapping[str, str] | None = None,
+    text: str | None = None,
+    other: bool = False,
+) -> str:
+    """Run git in ``directory`` and return what it prints; raise CommandError when it fails.
+
+    ``environ`` is added to the environment, ``text`` is git's input. ``other``: the directory may be in
+    another repository than the one whose hook runs this. Hooks do not run: they are for people who check out.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not (other and name in _PLACES)}
+    settings = ["-c", f"core.hooksPath={os.devnull}", "-c", "core.quotePath=false"]
+    command = ["git", "-C", str(directory), *settings, *words]
+    return run(command, input=text, env={**inherited, "LC_ALL": "C", **(environ or {})}).stdout
 
 
-def _git(directory: Path, *arguments: str) -> str:
-    return run([*_command(directory), *arguments], env={**os.environ, "LC_ALL": "C"}).stdout
+def _asked(directory: Path, *words: str) -> str | None:
+    """Return the line that git answers; None when it says no."""
+    try:
+        return git(directory, *words).strip()
+    except CommandError:
+        return None

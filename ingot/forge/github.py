@@ -37,7 +37,10 @@ class GitHub:
             raise InputError(f"the repository {self.repository!r}; expected OWNER/NAME")
 
     def call(self, method: str, path: str, body: dict[str, str] | None = None) -> Any:  # noqa: ANN401 - JSON
-        """Return what GitHub answers to a request below the repository. Raises IngotError with what it refuses and why."""
+        """Return what GitHub answers to a request below the repository.
+
+        Raises IngotError with what it refuses and why.
+        """
         request = urllib.request.Request(  # noqa: S310 - the address is the caller's own
             f"{self.server.rstrip('/')}/repos/{self.repository}/{path}",
             method=method,
@@ -83,8 +86,8 @@ class PullRequest:
     def comment(self, body: str, marker: str) -> str:
         """Write the comment, in place of the one before if there is one; return its URL.
 
-        The one before is the first of ``author`` that begins with ``marker``: anybody can write the marker, and another's comment is never
-        overwritten. Raises IngotError with what GitHub says.
+        The one before is the first of ``author`` that begins with ``marker``: anybody can write the marker,
+        and another's comment is never overwritten. Raises IngotError with what GitHub says.
         """
         known = next((found for found in self._comments() if self._is_ours(found, marker)), None)
         if known is None:

@@ -1,4 +1,4 @@
-"""Proposes newer packages: one branch and one pull request for each recipe, refreshed as long as it is open."""
+"""Proposes newer packages: one branch and one pull request a recipe, refreshed as long as it is open."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingot.errors import IngotError
+from ingot.forge.git import git
 from ingot.forge.github import GitHub
-from ingot.process import CommandError, run
+from ingot.process import CommandError
 from ingot.report.escape import fenced
 
 # Characters of a pull request's body; GitHub's limit is that of comments.
@@ -24,8 +25,11 @@ class TakenOver(IngotError):  # noqa: N818 - no failure: somebody went on with t
 
 
 @dataclass(frozen=True)
-class Upgrade:
-    """A recipe whose locks move. ``locks``: the new text of each lock file; ``moved``: the lines that `ingot lock` prints."""
+class LockUpgrade:
+    """A recipe whose locks move.
+
+    ``locks``: the new text of each lock file; ``moved``: the lines that `ingot lock` prints.
+    """
 
     name: str
     locks: Mapping[Path, str]
@@ -62,11 +66,11 @@ def _is_ami(line: str) -> bool:
     return " ami-" in line
 
 
-def push(upgrade: Upgrade, base: str, remote: str = "origin") -> bool:
-    """Commit the locks alone, on top of the commit ``base``, and push them to the upgrade's branch; return whether that is new there.
+def push(upgrade: LockUpgrade, base: str, remote: str = "origin") -> bool:
+    """Commit the locks alone, on top of the commit ``base``, and push them to the upgrade's branch.
 
-    Neither the working tree, nor the index, nor any local branch is touched. Raises TakenOver where the branch has a commit that is not
-    Ingot's, IngotError with what git says.
+    Returns whether that is new there. The working tree, the index and all local branches stay as they are.
+    Raises TakenOver where the branch has a commit that is not Ingot's, IngotError with what git says.
     """
     root = Path(_git(next(iter(upgrade.locks)).parent, "rev-parse", "--show-toplevel").strip())
     tree = _tree(root, base, upgrade.locks)
@@ -76,7 +80,7 @@ def push(upgrade: Upgrade, base: str, remote: str = "origin") -> bool:
         _check_ours(root, tip[0], upgrade.branch)
         if _git(root, "rev-parse", f"{tip[0]}^{{tree}}", f"{tip[0]}^").split() == [tree, base]:
             return False
-    commit = _git(root, *AUTHOR, "commit-tree", tree, "-p", base, "-m", upgrade.title).strip()
+    commit = _git(root, "commit-tree", tree, "-p", base, "-m", upgrade.title).strip()
     target = f"{commit}:refs/heads/{upgrade.branch}"
     # Only what was there when it was looked at gives way: not what somebody pushed meanwhile.
     lease = f"--force-with-lease=refs/heads/{upgrade.branch}:{tip[0] if tip else ''}"
@@ -101,7 +105,8 @@ def _tree(root: Path, base: str, locks: Mapping[Path, str]) -> str:
 
 def _check_ours(root: Path, tip: str, branch: str) -> None:
     """Raise TakenOver unless the branch ends with a commit as :func:`push` makes it."""
-    # A commit on top has another author, an amended or rebased one another committer, and a merge two parents.
+    # A commit on top has another author, an amended or rebased one another committer, and a merge two
+    # parents.
     author, committer, *parents = _git(root, "log", "-1", "--format=%ae%n%ce%n%P", tip).split()
     if (author, committer, len(parents)) != (EMAIL, EMAIL, 1):
         raise TakenOver(
@@ -113,16 +118,18 @@ def _check_ours(root: Path, tip: str, branch: str) -> None:
 def _git(
     directory: Path, *words: str, environ: Mapping[str, str] | None = None, text: str | None = None
 ) -> str:
+    """Run git as Ingot, who commits and pushes; raise IngotError with what it says when it fails."""
     try:
-        done = run(["git", "-C", str(directory), *words], input=text, env={**os.environ, **(environ or {})})
+        return git(directory, *AUTHOR, *words, environ=environ, text=text)
     except CommandError as error:
-        command = next(word for word in words if word not in AUTHOR)
-        raise IngotError(f"git {command} failed: {error.output.strip()}") from error
-    return done.stdout
+        raise IngotError(f"git {words[0]} failed: {error.output.strip()}") from error
 
 
-def propose(upgrade: Upgrade, github: GitHub, base_branch: str) -> str:
-    """Open the upgrade's pull request, or refresh the one that is open; return its URL. Raises IngotError with what GitHub says."""
+def propose(upgrade: LockUpgrade, github: GitHub, base_branch: str) -> str:
+    """Open the upgrade's pull request, or refresh the one that is open; return its URL.
+
+    Raises IngotError with what GitHub says.
+    """
     owner = github.repository.split("/")[0]
     found = github.call("GET", f"pulls?state=open&head={owner}:{upgrade.branch}&base={base_branch}")
     content = {"title": upgrade.title, "body": upgrade.body}

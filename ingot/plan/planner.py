@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ingot.assembly import Stack, read_assembly
 from ingot.errors import IngotError, InputError
-from ingot.forge.git import Base, Repository
+from ingot.forge.git import BaseRevision, Repository
 from ingot.plan.images import ImagePlan, Images, unused
 from ingot.plan.infrastructure.cdk import AT_ONCE, Cache, Cdk
 from ingot.plan.infrastructure.fold import images as images_of
@@ -35,7 +35,7 @@ Deployed = Callable[[Mapping[str, Stack]], dict[str, Stack]]
 class Plan:
     """Everything that a merge would do. ``notes``: what could not be compared, and what is peculiar about this comparison."""
 
-    base: Base
+    base: BaseRevision
     head: str
     dirty: tuple[str, ...]
     deployed: bool
@@ -156,7 +156,7 @@ class Planner:
         self,
         threads: ThreadPoolExecutor,
         before: Path,
-        base: Base,
+        base: BaseRevision,
         work: Path,
         environment: str | None,
         notes: list[str],

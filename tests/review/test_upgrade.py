@@ -6,7 +6,7 @@ import pytest
 
 from ingot.errors import IngotError
 from ingot.forge.github import GitHub
-from ingot.forge.upgrade import TakenOver, Upgrade, propose, push
+from ingot.forge.upgrade import LockUpgrade, TakenOver, propose, push
 from tests.review.test_comment_github import GitHub as Server
 from tests.review.test_comment_github import Handler
 
@@ -44,7 +44,7 @@ def remote(project, tmp_path):
 
 
 def upgrade(project, text="new\n", moved=("  openssl 3.0-1 -> 3.0-2",)):
-    return Upgrade("web", {project.recipe / "recipe.lock": text}, tuple(moved))
+    return LockUpgrade("web", {project.recipe / "recipe.lock": text}, tuple(moved))
 
 
 def seen(remote, *words):
@@ -122,11 +122,11 @@ def test_one_pull_request_is_opened_and_refreshed(project, server):
 
 
 def test_a_body_that_is_too_long_says_how_much_is_left():
-    body = Upgrade("web", {}, [f"+ package-{number} 1.0" for number in range(10_000)]).body
+    body = LockUpgrade("web", {}, [f"+ package-{number} 1.0" for number in range(10_000)]).body
     assert len(body) < 65_536
     assert "more, in the diff of the lock" in body
 
 
 def test_names_of_packages_make_no_markup():
-    body = Upgrade("web", {}, ["+ ``` @everyone 1", "+ </details><b> 1"]).body
+    body = LockUpgrade("web", {}, ["+ ``` @everyone 1", "+ </details><b> 1"]).body
     assert "````\n+ ``` @everyone 1\n" in body
