@@ -14,24 +14,28 @@ REGION = "us-east-1"
 InstanceRefresh = Callable[[str, Mapping[str, Any]], None]
 
 
-class Part(Protocol):
-    """A part of the local cloud that has something to end: machines, threads, listeners."""
+class Stoppable(Protocol):
+    """Something that a part of the cloud started: machines, threads, listeners."""
 
     def stop(self) -> None:
-        """End everything that the part started. Called once, in the reverse order of the starts."""
+        """End it. Called once, in the reverse order of the starts."""
 
 
 @dataclass
 class Hooks:
-    """What one part of the cloud offers to the others. A part sets its hook in its ``install``.
+    """What one part of the cloud offers to the others. A part sets its hooks when it is installed.
 
     ``instance_refresh(group_name, policy)``: CloudFormation calls it after it updated an Auto Scaling group whose
-    ``UpdatePolicy`` has ``AutoScalingInstanceRefresh`` (the policy is that mapping); it returns when the refresh is done.
+    ``UpdatePolicy`` has ``AutoScalingInstanceRefresh`` (the policy is that mapping); it returns when the refresh is
+    done.
     """
 
     instance_refresh: InstanceRefresh | None = None
     # (instance id, TCP port) -> where on this machine the instance's port is reached; None when it does not run.
     machine_address: Callable[[str, int], tuple[str, int] | None] | None = None
+    # A completed snapshot's volume size in bytes and the file of each of its 512 KiB blocks. A block that is not in the
+    # mapping is all zeros. Raises CloudError for a snapshot that is not there.
+    blocks_of: Callable[[str], tuple[int, dict[int, Path]]] | None = None
     # Called upon every change of an instance's or a target's state; each returns at once.
     listeners: list[Callable[[], None]] = field(default_factory=list)
 

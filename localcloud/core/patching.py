@@ -1,30 +1,60 @@
-"""Replaces methods of moto and puts them back."""
+"""The one way in which the local cloud changes moto: every replacement is recorded, and all of them can be undone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 from localcloud.core.moto_types import Moto
 
+_ABSENT = object()
+
 
 class Patches:
-    """The methods of moto that one part of the cloud replaces, so that its ``stop`` can put them back."""
+    """What a running cloud replaced in moto and in the environment.
+
+    Replacements stack: whoever replaces a method that was replaced before gets the earlier replacement as the original.
+    """
 
     def __init__(self) -> None:
-        self._originals: list[tuple[Any, str, Any]] = []
+        self._undo: list[Callable[[], None]] = []
 
     def replace(self, owner: Moto, name: str, make: Callable[[Any], Any]) -> None:
         """Set ``owner.name`` to what ``make`` returns for the original (None when there is none)."""
-        original = getattr(owner, name, None)
-        self._originals.append((owner, name, vars(owner).get(name)))
-        setattr(owner, name, make(original))
+        replacement = make(getattr(owner, name, None))
+        own = vars(owner).get(name, _ABSENT)
+        # Deleting an attribute that was inherited brings the inherited one back.
+        self._undo.append(
+            (lambda: delattr(owner, name)) if own is _ABSENT else (lambda: setattr(owner, name, own))
+        )
+        setattr(owner, name, replacement)
+
+    def add(self, owner: Moto, **attributes: object) -> None:
+        """Set attributes that need no original: moto lacks them, or they do all of the work themselves."""
+        for name, method in attributes.items():
+            self.replace(owner, name, _constant(method))
+
+    def set_item(self, mapping: MutableMapping[str, Any], key: str, value: object) -> None:
+        """Set one item of a mapping."""
+        before = mapping.get(key, _ABSENT)
+        self._undo.append(
+            (lambda: mapping.__delitem__(key))
+            if before is _ABSENT
+            else (lambda: mapping.__setitem__(key, before))
+        )
+        mapping[key] = value
+
+    def set_environment(self, variables: Mapping[str, str]) -> None:
+        """Set variables of this process's environment."""
+        for name, value in variables.items():
+            self.set_item(os.environ, name, value)
 
     def undo(self) -> None:
         """Put everything back, the newest replacement first."""
-        while self._originals:
-            owner, name, original = self._originals.pop()
-            if original is None:
-                delattr(owner, name)  # it was inherited, or was not there at all
-            else:
-                setattr(owner, name, original)
+        while self._undo:
+            self._undo.pop()()
+
+
+def _constant(value: object) -> Callable[[Any], Any]:
+    return lambda _original: value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import shutil
@@ -12,15 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingot.errors import CloudError
-from localcloud.core.context import ACCOUNT, REGION, CloudContext, Part
+from localcloud.core.context import ACCOUNT, REGION, CloudContext, Stoppable
 from localcloud.core.moto_types import Moto
+from localcloud.core.patching import Patches
 
 if TYPE_CHECKING:
     from localcloud.core.permissions import Guard
 
 ADDRESS = "127.0.0.1"
-# Parts with threads or machines of their own, in the order of their starts.
-PARTS = ("ec2", "autoscaling", "elbv2")
 # moto reads these when it is imported: no AMIs that nobody can boot, no launch from an AMI that does not exist, and
 # AWS's managed policies (the CDK's bootstrap stack attaches some).
 MOTO_ENVIRONMENT = {
@@ -31,13 +29,21 @@ MOTO_ENVIRONMENT = {
 
 
 class CloudServer:
-    """A local cloud in this process: ``start`` returns when it answers, ``stop`` when everything of it has ended."""
+    """A local cloud in this process: ``start`` returns when it answers, ``stop`` when everything of it has ended.
 
-    def __init__(self, directory: Path, port: int, *, log: Callable[[str], None]) -> None:
+    ``machines``: whether instances are machines that run; without them they are records, and so are load balancers.
+    A process has at most one running cloud: moto's records belong to the process.
+    """
+
+    def __init__(
+        self, directory: Path, port: int, *, log: Callable[[str], None], machines: bool = True
+    ) -> None:
         self.directory = directory
         self.requested_port = port
         self.log = log
-        self._parts: list[Part] = []
+        self.machines = machines
+        self._patches = Patches()
+        self._running: list[Stoppable] = []
         self._server: Any = None
         self._thread: threading.Thread | None = None
         self.context: CloudContext | None = None
@@ -50,18 +56,13 @@ class CloudServer:
 
     def start(self) -> CloudContext:
         """Bind the port, install all parts and serve in a thread. Raises CloudError when the port is taken."""
-        os.environ.update(MOTO_ENVIRONMENT)
-        from localcloud.core.permissions import Guard
-        from localcloud.services.ebs.api import signed_for
-
-        self._server = _bind(self.requested_port)
-        os.environ["MOTO_PORT"] = str(self.port)
-        self.directory.mkdir(parents=True, exist_ok=True)
-        context = CloudContext(self.directory, self.port, ACCOUNT, REGION, self.log)
+        self._patches.set_environment(MOTO_ENVIRONMENT)
         try:
-            self.guard = Guard(context)
-            self._server.app = self.guard.wrap(_application(context), signed_for)
-            self._install(context)
+            self._server = _bind(self.requested_port)
+            self._patches.set_environment({"MOTO_PORT": str(self.port)})
+            self.directory.mkdir(parents=True, exist_ok=True)
+            context = CloudContext(self.directory, self.port, ACCOUNT, REGION, self.log)
+            self._server.app = self._application(context)
         except BaseException:
             self.stop()
             raise
@@ -70,15 +71,46 @@ class CloudServer:
         self.context = context
         return context
 
-    def _install(self, context: CloudContext) -> None:
-        for name in PARTS:
-            module = importlib.import_module(f"localcloud.services.{name}")
-            self._parts.append(module.install(context))
+    def _application(self, context: CloudContext) -> Callable[..., Iterable[bytes]]:
+        """Install what replaces moto's own and return the WSGI application of the whole cloud."""
+        # moto is imported here and not above: it reads its environment then, and takes seconds.
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+        from localcloud.core.permissions import Guard
+        from localcloud.services import ebs
+        from localcloud.services.ebs.api import EbsApi, signed_for
+        from localcloud.services.installation import Installation, steps
+
+        installation = Installation(self._patches, context, ebs.start(context))
+        for step in steps(machines=self.machines):
+            started = step.run(installation)
+            if started is not None:
+                self._running.append(started)
+        ebs_api = EbsApi(context, installation.ebs)
+        moto_app = DomainDispatcherApplication(create_backend_app)
+
+        def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            if environ.get("PATH_INFO") == "/ingot/ready":
+                start_response("200 OK", [("Content-Type", "text/plain")])
+                return [f"ingot {os.getpid()}\n".encode()]
+            if signed_for(environ)[0] == "ebs":
+                return ebs_api(environ, start_response)
+            answer: Iterable[bytes] = moto_app(environ, start_response)
+            return answer
+
+        self.guard = Guard(context)
+        return self.guard.wrap(application, signed_for)
+
+    def reset(self) -> None:
+        """Forget all that moto holds, as if the cloud had just been started. Snapshots' blocks stay until ``stop``."""
+        from moto.moto_api._internal.models import moto_api_backend
+
+        moto_api_backend.reset()
 
     def stop(self) -> None:
-        """End the parts in the reverse order of their starts, then the server."""
-        while self._parts:
-            part = self._parts.pop()
+        """End everything in the reverse order of the starts, then the server; leave moto as it was before ``start``."""
+        while self._running:
+            part = self._running.pop()
             try:
                 part.stop()
             except Exception as error:  # noqa: BLE001 - the others must be stopped all the same
@@ -89,6 +121,7 @@ class CloudServer:
             self._thread = None
         if self._server is not None:
             self._server.server_close()
+        self._patches.undo()
         remove_data(self.directory, self.log)
 
 
@@ -129,32 +162,3 @@ def port_taken(port: int) -> CloudError:
 def _not_ready(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     start_response("503 Service Unavailable", [("Content-Type", "text/plain")])
     return [b"the local cloud is starting\n"]
-
-
-def _application(context: CloudContext) -> Callable[..., Iterable[bytes]]:
-    """Install what replaces moto's own and return the WSGI application of the whole cloud."""
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-
-    from localcloud.services import cloudformation, ebs
-    from localcloud.services.ebs.api import signed_for
-    from localcloud.services.ec2 import filters, launch_templates, refusals
-    from localcloud.services.s3 import bucket_policy
-
-    bucket_policy.install()
-    refusals.install()
-    filters.install()
-    launch_templates.install()
-    cloudformation.install(context)
-    ebs_api = ebs.install(context)
-    moto_app = DomainDispatcherApplication(create_backend_app)
-
-    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ.get("PATH_INFO") == "/ingot/ready":
-            start_response("200 OK", [("Content-Type", "text/plain")])
-            return [f"ingot {os.getpid()}\n".encode()]
-        if signed_for(environ)[0] == "ebs":
-            return ebs_api(environ, start_response)
-        answer: Iterable[bytes] = moto_app(environ, start_response)
-        return answer
-
-    return application

@@ -9,55 +9,38 @@ import pytest
 from ingot.aws.session.clients import Clients
 from localcloud.core import server
 from localcloud.core.environment import ACCESS_KEY
-from localcloud.services.ec2 import refusals
-from localcloud.services.ec2.launch import resolve
 from tests.audit.account import REGION, Account
 from tests.aws.fault_proxy import FaultProxy
 from tests.stacks.conftest import ROOT, make_app, project  # noqa: F401 - fixtures
 
 
-def launching(original):
-    """RunInstances as with machines, which put launch template and AMI together as AWS does, without any."""
-
-    def run_instances(backend, image_id, *args, **kwargs):
-        image, kwargs = resolve(backend, image_id, kwargs)
-        return original(backend, image.id, *args, **kwargs)
-
-    return run_instances
-
-
 @pytest.fixture(scope="module")
 def enforcing(tmp_path_factory):
     """A cloud without machines whose guard judges every request but root's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(server, "PARTS", ())
-        patch.setattr(refusals, "_LAUNCH", launching(refusals._LAUNCH))
-        cloud = server.CloudServer(tmp_path_factory.mktemp("cloud"), 0, log=lambda _line: None)
-        context = cloud.start()
-        keys = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": "secret", "region_name": REGION}
-        session = boto3.Session(**keys)
-        proxy = FaultProxy(f"http://127.0.0.1:{context.port}")
-        proxy.asks_first = True
-        root = Clients(session, endpoint_url=context.endpoint)
-        cloud.guard.enforcing = True
-        try:
-            yield (
-                Account(
-                    root,
-                    Clients(session, endpoint_url=proxy.url),
-                    cloud.guard,
-                    session.client("iam", endpoint_url=context.endpoint),
-                    session.client("sts", endpoint_url=context.endpoint),
-                    proxy.url,
-                ),
-                proxy,
-            )
-        finally:
-            proxy.close()
-            cloud.stop()
-            from moto.moto_api._internal.models import moto_api_backend
-
-            moto_api_backend.reset()
+    cloud = server.CloudServer(tmp_path_factory.mktemp("cloud"), 0, log=lambda _line: None, machines=False)
+    context = cloud.start()
+    keys = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": "secret", "region_name": REGION}
+    session = boto3.Session(**keys)
+    proxy = FaultProxy(f"http://127.0.0.1:{context.port}")
+    proxy.asks_first = True
+    root = Clients(session, endpoint_url=context.endpoint)
+    cloud.guard.enforcing = True
+    try:
+        yield (
+            Account(
+                root,
+                Clients(session, endpoint_url=proxy.url),
+                cloud.guard,
+                session.client("iam", endpoint_url=context.endpoint),
+                session.client("sts", endpoint_url=context.endpoint),
+                proxy.url,
+            ),
+            proxy,
+        )
+    finally:
+        proxy.close()
+        cloud.reset()
+        cloud.stop()
 
 
 @pytest.fixture(scope="module")

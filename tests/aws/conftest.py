@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import urllib.request
-
 import boto3
 import pytest
 
@@ -21,23 +18,29 @@ KEYS = {"aws_access_key_id": "INGOTTEST", "aws_secret_access_key": "secret", "re
 
 
 @pytest.fixture(scope="module")
-def running_cloud(tmp_path_factory):
+def running_server(tmp_path_factory):
     """The local cloud's control plane; its clones have no machines: the tests say what their consoles hold."""
     from localcloud.core import server
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(server, "PARTS", ())
         # 1,500 managed policies that nothing here attaches would be read again for each test.
         patch.setitem(server.MOTO_ENVIRONMENT, "MOTO_IAM_LOAD_MANAGED_POLICIES", "false")
-        running = server.CloudServer(tmp_path_factory.mktemp("cloud"), 0, log=lambda _line: None)
-        context = running.start()
-        yield context
+        running = server.CloudServer(
+            tmp_path_factory.mktemp("cloud"), 0, log=lambda _line: None, machines=False
+        )
+        running.start()
+        yield running
         running.stop()
     # moto keeps its state, policies included, in the process: the next module's cloud must find it whole.
-    from moto.moto_api._internal.models import moto_api_backend
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.MOTO_ENVIRONMENT.items():
+            patch.setenv(name, value)
+        running.reset()
 
-    os.environ.update(server.MOTO_ENVIRONMENT)
-    moto_api_backend.reset()
+
+@pytest.fixture(scope="module")
+def running_cloud(running_server):
+    return running_server.context
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +63,16 @@ def session_proxied(running_proxy):
 
 
 @pytest.fixture
-def cloud(running_cloud):
+def cloud(running_server):
     """The local cloud with nothing in it."""
-    reset = urllib.request.Request(f"{running_cloud.endpoint}/moto-api/reset", method="POST")
-    urllib.request.urlopen(reset).close()
-    return running_cloud
+    running_server.reset()
+    return running_server.context
+
+
+@pytest.fixture
+def blocks_of(cloud):
+    """A function that returns a snapshot's size and the file of each of its blocks."""
+    return cloud.hooks.blocks_of
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 from ingot.aws.publish.publish import publish
 from ingot.aws.publish.registry import find, lookup, parameter_name
 from ingot.errors import PublishError
-from localcloud.services.ebs import blocks_of
 from tests.aws.support import holdings, make_image
 
 
@@ -17,21 +16,24 @@ def quiet(_message):
     """Progress that nobody reads."""
 
 
-def stored(published):
-    """The blocks of a snapshot as the local cloud has them on disk."""
-    _, paths = blocks_of(published.snapshot_id)
-    return {index: path.read_bytes() for index, path in paths.items()}
+@pytest.fixture
+def assert_equals(blocks_of):
+    """A function that compares a published snapshot, as the local cloud has it on disk, with the image."""
+
+    def check(published, image):
+        _, paths = blocks_of(published.snapshot_id)
+        stored = {index: path.read_bytes() for index, path in paths.items()}
+        disk = image.disk.read_bytes()
+        for index in range(len(image.manifest["disk"]["blocks"])):
+            expected = disk[index * 524288 : (index + 1) * 524288]
+            assert stored.get(index, bytes(524288)) == expected, f"block {index}"
+
+    return check
 
 
-def assert_equals(published, image):
-    found = stored(published)
-    disk = image.disk.read_bytes()
-    for index in range(len(image.manifest["disk"]["blocks"])):
-        expected = disk[index * 524288 : (index + 1) * 524288]
-        assert found.get(index, bytes(524288)) == expected, f"block {index}"
-
-
-def test_an_image_becomes_an_ami_that_the_registry_names(tmp_path, clients, direct, settings, passing):
+def test_an_image_becomes_an_ami_that_the_registry_names(
+    tmp_path, clients, direct, settings, passing, assert_equals
+):
     image = passing(make_image(tmp_path, ["a", None, "b", "c", None]))
     published = publish(image, clients, settings, quiet)
     assert lookup(direct.ssm, "web", image.digest) == published.ami_id
@@ -78,7 +80,9 @@ def test_what_is_published_is_not_published_again(tmp_path, clients, proxy, sett
     }
 
 
-def test_a_child_sends_changed_and_newly_zeroed_blocks_only(tmp_path, clients, proxy, settings, passing):
+def test_a_child_sends_changed_and_newly_zeroed_blocks_only(
+    tmp_path, clients, proxy, settings, passing, assert_equals
+):
     old = passing(make_image(tmp_path, ["a", "b", "c", None, None], name="old"))
     publish(old, clients, settings, quiet)
     new = passing(make_image(tmp_path, ["a", None, "C", None, "d"], name="new"))
@@ -88,7 +92,9 @@ def test_a_child_sends_changed_and_newly_zeroed_blocks_only(tmp_path, clients, p
     assert_equals(published, new)
 
 
-def test_a_parent_whose_manifest_is_unknown_here_is_no_parent(tmp_path, clients, settings, passing, known):
+def test_a_parent_whose_manifest_is_unknown_here_is_no_parent(
+    tmp_path, clients, settings, passing, known, assert_equals
+):
     publish(passing(make_image(tmp_path, ["a", "b", "c"], name="old")), clients, settings, quiet)
     known.clear()
     new = passing(make_image(tmp_path, ["a", None, "c"], name="new"))
@@ -104,7 +110,7 @@ def test_of_several_parents_the_closest_is_taken(tmp_path, clients, settings, pa
     assert publish(back, clients, settings, quiet).blocks_sent == 1
 
 
-def test_a_refused_parent_costs_a_full_upload(tmp_path, clients, proxy, settings, passing):
+def test_a_refused_parent_costs_a_full_upload(tmp_path, clients, proxy, settings, passing, assert_equals):
     publish(passing(make_image(tmp_path, ["a", "b", "c"], name="old")), clients, settings, quiet)
     new = passing(make_image(tmp_path, ["a", "b", "d"], name="new"))
     proxy.fail("StartSnapshot", code="ValidationException", times=1)
@@ -113,7 +119,9 @@ def test_a_refused_parent_costs_a_full_upload(tmp_path, clients, proxy, settings
     assert_equals(published, new)
 
 
-def test_where_the_account_encrypts_zeros_are_written_too(tmp_path, clients, direct, settings, passing):
+def test_where_the_account_encrypts_zeros_are_written_too(
+    tmp_path, clients, direct, settings, passing, assert_equals
+):
     publish(passing(make_image(tmp_path, ["a", None, "b"], name="plain")), clients, settings, quiet)
     direct.ec2.enable_ebs_encryption_by_default()
     image = passing(make_image(tmp_path, ["a", None, "c"], name="secret"))
@@ -198,7 +206,9 @@ def test_of_two_machines_the_first_to_finish_wins(tmp_path, clients, direct, pro
     }
 
 
-def test_an_image_with_the_same_blocks_as_its_parent_sends_none(tmp_path, clients, settings, passing):
+def test_an_image_with_the_same_blocks_as_its_parent_sends_none(
+    tmp_path, clients, settings, passing, assert_equals
+):
     old = passing(make_image(tmp_path, ["a", None], name="old"))
     publish(old, clients, settings, quiet)
     digest = "f" * 64

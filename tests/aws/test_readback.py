@@ -12,7 +12,6 @@ from ingot.aws.session import tags
 from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST
 from ingot.errors import InputError, PublishError, VerificationError
 from ingot.fleet.image import ami_of, verify_image
-from localcloud.services.ebs import blocks_of
 from tests.aws.support import make_image
 
 
@@ -35,7 +34,7 @@ def test_a_published_image_reads_back_bit_for_bit(image, clients, settings, know
 
 
 @pytest.mark.parametrize("index", [0, 3])
-def test_one_flipped_bit_is_found_and_its_block_named(index, image, clients, settings, known):
+def test_one_flipped_bit_is_found_and_its_block_named(index, image, clients, settings, known, blocks_of):
     published = publish(image, clients, settings, quiet)
     _, paths = blocks_of(published.snapshot_id)
     data = bytearray(paths[index].read_bytes())
@@ -92,7 +91,7 @@ def with_table(image):
     return image
 
 
-def test_without_the_manifest_the_tag_says_what_the_root_digest_is(image, clients, settings):
+def test_without_the_manifest_the_tag_says_what_the_root_digest_is(image, clients, settings, blocks_of):
     published = publish(with_table(image), clients, settings, quiet)
 
     def verdict():

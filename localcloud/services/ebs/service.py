@@ -16,6 +16,7 @@ from random import Random
 from typing import Any
 
 from ingot.blocks import BLOCK_SIZE
+from ingot.errors import CloudError
 from localcloud.services.ebs import records
 from localcloud.services.ebs.blocks import BlockFiles
 from localcloud.services.ebs.errors import EbsError, invalid, not_found
@@ -220,6 +221,13 @@ class EbsService:
                     noise.write_bytes(Random(snapshot_id).randbytes(BLOCK_SIZE))  # noqa: S311 - noise, not a key
                 paths = {index: paths.get(index, noise) for index in range(snapshot.block_count)}
             return snapshot.volume_size * GIB, paths
+
+    def files_of(self, snapshot_id: str) -> tuple[int, dict[int, Path]]:
+        """Do what ``blocks_of`` does for callers that are no clients of the API; raises CloudError."""
+        try:
+            return self.blocks_of(snapshot_id)
+        except EbsError as error:
+            raise CloudError(error.message) from error
 
     def _noise(self, snapshot_id: str) -> Path:
         return self.directory / "snapshots" / f"{snapshot_id}.noise"

@@ -1,33 +1,47 @@
-"""EC2 instances as QEMU machines, booted from the blocks of the AMI's snapshot."""
+"""EC2: what moto lacks of it, and instances as QEMU machines that boot from the blocks of the AMI's snapshot.
+
+The way of a launch: ``client_tokens`` (one request, one launch) → ``launch`` (request, template and AMI resolved once)
+→ moto's record → ``instances`` (the machine).
+"""
 
 from __future__ import annotations
 
+from ingot.machines.pool import MachinePool
 from localcloud.core.context import CloudContext
+from localcloud.core.patching import Patches
+from localcloud.services.ebs.service import EbsService
+from localcloud.services.ec2 import (
+    client_tokens,
+    filters,
+    image_lifecycle,
+    images,
+    launch,
+    launch_templates,
+    tags,
+)
+from localcloud.services.ec2.instances import InstanceMachines
 
 
-class Machines:
-    """The installed part: what to put back and to end."""
-
-    def __init__(self, context: CloudContext) -> None:
-        # moto reads its settings when it is imported, and that is slow: not before a cloud is made.
-        from ingot.machines.pool import MachinePool
-        from localcloud.core.patching import Patches
-        from localcloud.services import ebs
-        from localcloud.services.ec2.instances import InstanceMachines
-        from localcloud.services.ec2.moto_hooks import replace
-
-        self.pool = MachinePool(context.directory, ebs.blocks_of, log=context.log)
-        self.instances = InstanceMachines(self.pool, log=context.log, changed=context.hooks.changed)
-        self._patches = Patches()
-        replace(self._patches, self.instances)
-        context.hooks.machine_address = self.instances.address
-
-    def stop(self) -> None:
-        """End all machines; none is left when this returns."""
-        self._patches.undo()
-        self.pool.stop()
+def install(patches: Patches, ebs: EbsService) -> None:
+    """Close the gaps of moto's EC2 that have nothing to do with machines."""
+    tags.install(patches)
+    filters.install(patches)
+    launch_templates.install(patches)
+    images.install(patches, ebs)
+    image_lifecycle.install(patches)
+    client_tokens.install(patches)
 
 
-def install(context: CloudContext) -> Machines:
-    """Put machines behind the instances of the cloud."""
-    return Machines(context)
+def install_launches(patches: Patches) -> None:
+    """Resolve and check launches, and boot nothing."""
+    launch.install(patches, None)
+
+
+def install_machines(patches: Patches, context: CloudContext, ebs: EbsService) -> MachinePool:
+    """Put a machine behind each instance; return the pool, whose ``stop`` ends them all."""
+    pool = MachinePool(context.directory, ebs.files_of, log=context.log)
+    machines = InstanceMachines(pool, context)
+    machines.install(patches)
+    launch.install(patches, machines)
+    context.hooks.machine_address = machines.address
+    return pool

@@ -1,4 +1,6 @@
-"""Filters of EC2's Describe calls: a name that the call does not know is refused, which moto passes over or answers with a page of HTML.
+"""Filters of EC2's Describe calls: a name that the call does not know is refused.
+
+moto passes over such a name, or answers with a page of HTML.
 
 The names are those that the API reference lists, as botocore carries it. Sources: EC2 API reference, the Filters of each call
 and "Error codes"; EC2 user guide, "List and filter your resources" (at most 200 values).
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +18,7 @@ from moto.core.utils import get_service_model
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses._base_response import EC2BaseResponse
 
-from localcloud.core.moto_types import Moto
+from localcloud.core.patching import Patches
 
 MOST_VALUES = 200
 # Of older API references; EC2 still takes them.
@@ -26,22 +28,28 @@ UNLISTED = {
     "DescribeNetworkInterfaces": ("group-name",),
     "DescribeVpcs": ("cidr-block", "cidrBlock"),
 }
-_FILTERS: Callable[[Moto], dict[str, Any]] = EC2BaseResponse._filters_from_querystring
 _LISTED = re.compile(r"<li>\s*<p>\s*<code>([^<]+)</code>")
 _LETTER = re.compile(r"-([a-z])")
 _ALSO = re.compile(r"You can also use ((?:<code>[^<]+</code>(?: or |, )?)+) as the filter name")
 
 
-def install() -> None:
+def install(patches: Patches) -> None:
     """Put the rules before moto's own reading of filters."""
-    EC2BaseResponse._filters_from_querystring = _filters
+    patches.replace(
+        EC2BaseResponse,
+        "_filters_from_querystring",
+        lambda original: lambda handler: _checked(handler._get_action(), original(handler)),
+    )
 
 
-def _filters(handler: Moto) -> dict[str, Any]:
-    """Return the filters of a request. Raises EC2ClientError for a name that the call does not know, and for too many values."""
-    known = _names(handler._get_action())
+def _checked(operation: str, filters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the filters of a request under the names that are listed.
+
+    Raises EC2ClientError for a name that the call does not know, and for too many values.
+    """
+    known = _names(operation)
     found = {}
-    for name, values in _FILTERS(handler).items():
+    for name, values in filters.items():
         if len(values) > MOST_VALUES:
             raise EC2ClientError(
                 "FilterLimitExceeded",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import ipaddress
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,18 +12,23 @@ from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.instances import Instance as MotoInstance
 from moto.ec2.models.instances import StateReason
+from moto.ec2.responses.general import General
 
 from ingot.errors import CloudError, IngotError
 from ingot.machines.machine import Machine
 from ingot.machines.pool import MachinePool
-from ingot.machines.qemu import MachineSpec
-from localcloud.core.moto_types import Moto
-from localcloud.services.ec2.launch import resolve, template_data
-from localcloud.services.ec2.sizes import instance_type, local_size
-from localcloud.services.ec2.view import metadata_of
+from ingot.machines.qemu import NETWORK, MachineSpec
+from localcloud.core.context import CloudContext
+from localcloud.core.moto_types import Instance, Moto
+from localcloud.core.patching import Patches
+from localcloud.services.ec2.instance_types import local_size
+from localcloud.services.ec2.launch import Launch
+from localcloud.services.ec2.metadata import metadata_of
 
 GIB = 1 << 30
+REACHABLE = ipaddress.ip_network(NETWORK)
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 NO_SNAPSHOT = (
     "Client.InvalidSnapshot.NotFound",
@@ -37,36 +43,44 @@ BY_GUEST = (
 
 
 class InstanceMachines:
-    """The machine of each instance. moto's records hold the states; this class moves them."""
+    """The machine of each instance: the hypervisor. moto's records hold the states; this class moves them."""
 
-    def __init__(self, pool: MachinePool, *, log: Callable[[str], None], changed: Callable[[], None]) -> None:
+    def __init__(self, pool: MachinePool, context: CloudContext) -> None:
         self._pool = pool
-        self._log = log
-        self._changed = changed
-        self._machines: dict[str, tuple[Moto, Machine]] = {}
+        self._port = context.port
+        self._log = context.log
+        self._changed = context.hooks.changed
+        self._machines: dict[str, tuple[Instance, Machine]] = {}
         self._settled: set[str] = set()
         self._lock = threading.RLock()
-        # moto's own ends of an instance's life; `install` sets them.
-        self.moto_stop: Callable[[Moto], Any] = lambda instance: instance.stop()
-        self.moto_terminate: Callable[[Moto], Any] = lambda instance: instance.terminate()
+        # moto's own ends of an instance's life; `install` keeps them.
+        self.moto_stop: Callable[[Instance], Any]
+        self.moto_terminate: Callable[[Instance], Any]
 
-    def run(
-        self, original: Callable[..., Moto], backend: Moto, image_id: str, *args: Moto, **kwargs: Moto
-    ) -> Moto:
-        """RunInstances: what AWS would refuse is refused, everything else boots in the background."""
-        image, kwargs = resolve(backend, image_id, kwargs)
-        reservation = original(backend, image.id, *args, **kwargs)
-        profile = template_data(backend, kwargs).get("IamInstanceProfile") or {}
-        for instance in reservation.instances:
-            if profile and not (
-                kwargs.get("iam_instance_profile_name") or kwargs.get("iam_instance_profile_arn")
-            ):
-                backend.associate_iam_instance_profile(instance.id, profile.get("Name"), profile.get("Arn"))
-            self._set(instance, "pending")
-            self._in_background(self._create, instance, image)
-        return reservation
+    def install(self, patches: Patches) -> None:
+        """Replace what moto only pretends: state changes, status checks, console output."""
+        self.moto_stop, self.moto_terminate = MotoInstance.stop, MotoInstance.terminate
+        patches.add(
+            MotoInstance,
+            start=lambda instance: self.start(instance),
+            stop=lambda instance: self.stop(instance),
+            terminate=lambda instance: self.terminate(instance),
+            reboot=lambda instance: self.reboot(instance),
+            instance_status=property(self.status),
+            system_status=property(self.status),
+        )
+        patches.add(General, get_console_output=lambda handler: self.console_output(handler))
 
-    def _in_background(self, work: Callable[..., None], *args: Moto) -> None:
+    def check(self, launch: Launch) -> None:
+        """Raise EC2ClientError for a launch that AWS would take and this machine cannot run."""
+        check_runnable(launch)
+
+    def boot(self, instance: Instance, launch: Launch) -> None:
+        """Boot the machine of a new instance in the background."""
+        self._set(instance, "pending")
+        self._in_background(self._create, instance, launch)
+
+    def _in_background(self, work: Callable[..., None], *args: Any) -> None:  # noqa: ANN401 - what the work takes
         def guarded() -> None:
             try:
                 work(*args)
@@ -75,12 +89,9 @@ class InstanceMachines:
 
         threading.Thread(target=guarded, name=f"{work.__name__} {args[0].id}", daemon=True).start()
 
-    def _create(self, instance: Moto, image: Moto) -> None:
-        root: dict[str, Any] = next(
-            (m["Ebs"] for m in image.block_device_mappings if m["DeviceName"] == image.root_device_name), {}
-        )
+    def _create(self, instance: Instance, launch: Launch) -> None:
         try:
-            base = self._pool.bases.base(root.get("SnapshotId", ""))
+            base = self._pool.bases.base(launch.root_snapshot)
         except CloudError as error:
             self._fail(instance, NO_SNAPSHOT[0], f"{NO_SNAPSHOT[1]}: {error.message}")
             return
@@ -88,24 +99,22 @@ class InstanceMachines:
             self._fail(instance, ON_LAUNCH[0], f"{ON_LAUNCH[1]}: {error}")
             return
         with self._lock:  # it may have been terminated meanwhile
-            volume = instance.block_device_mapping.get(image.root_device_name)
+            volume = instance.block_device_mapping.get(launch.image.root_device_name)
             if volume is None or instance.state != "pending":
                 return
-        kind = instance_type(instance.instance_type)
-        assert kind is not None  # noqa: S101 - `resolve` refuses unknown types
-        memory, cpus = local_size(kind, self._pool.accelerator)
+        memory, cpus = local_size(launch.type, self._pool.accelerator)
         nic = instance.nics[0]
         spec = MachineSpec(
             instance.id, memory, cpus, instance.private_ip, nic.mac_address, base,
             int(volume.size) * GIB, volume.volume_id,
             outbound=_may_go_out(instance),
-            uefi=image.boot_mode in ("uefi", "uefi-preferred") and "uefi" in kind.boot_modes,
+            uefi=launch.boots_uefi,
         )  # fmt: skip
-        machine = self._pool.create(spec, metadata_of(instance), self._exited)
+        machine = self._pool.create(spec, metadata_of(instance, self._port), self._exited)
         self._machines[instance.id] = (instance, machine)
         self._boot(instance, machine)
 
-    def _boot(self, instance: Moto, machine: Machine) -> None:
+    def _boot(self, instance: Instance, machine: Machine) -> None:
         try:
             self._pool.start(
                 machine,
@@ -120,7 +129,7 @@ class InstanceMachines:
             self._settled.add(instance.id)
         self._changed()
 
-    def _runs(self, instance: Moto, machine: Machine) -> None:
+    def _runs(self, instance: Instance, machine: Machine) -> None:
         """Note that a machine was started; it may have ended since, before there was an instance to stop.
 
         An instance that was terminated while its machine was being started found nothing to end: the machine ends here.
@@ -134,14 +143,14 @@ class InstanceMachines:
         if not machine.running:
             self._exited(machine, machine.cause)
 
-    def _fail(self, instance: Moto, code: str, message: str) -> None:
+    def _fail(self, instance: Instance, code: str, message: str) -> None:
         self._log(f"machines: {instance.id} did not start: {message}")
         with self._lock:
             if instance.state == "pending":
                 self._terminated(instance, code, message)
 
-    def _terminated(self, instance: Moto, code: str, message: str) -> None:
-        # Before as well: nobody shall see the state without its reason while moto removes what belongs to it.
+    def _terminated(self, instance: Instance, code: str, message: str) -> None:
+        # Before as well: nobody may see the state without its reason while moto removes what belongs to it.
         instance.state_reason = StateReason(message, code)
         self.moto_terminate(instance)
         instance.state_reason = StateReason(message, code)
@@ -150,7 +159,7 @@ class InstanceMachines:
             known[1].discard_disk()
         self._changed()
 
-    def _set(self, instance: Moto, state: str) -> None:
+    def _set(self, instance: Instance, state: str) -> None:
         instance._state.name, instance._state.code = state, CODES[state]
         self._changed()
 
@@ -172,7 +181,7 @@ class InstanceMachines:
             instance.state_reason = StateReason(message, code)
             self._set(instance, "stopped")
 
-    def start(self, instance: Moto) -> Moto:
+    def start(self, instance: Instance) -> Moto:
         """StartInstances."""
         before = copy.copy(instance._state)
         known = self._machines.get(instance.id)
@@ -187,7 +196,7 @@ class InstanceMachines:
         self._in_background(self._boot, instance, known[1])
         return before
 
-    def stop(self, instance: Moto) -> Moto:
+    def stop(self, instance: Instance) -> Moto:
         """StopInstances: the power button, and some seconds later the power."""
         before = copy.copy(instance._state)
         if instance.state in ("stopping", "stopped"):
@@ -198,14 +207,14 @@ class InstanceMachines:
         self._in_background(self._finish_stop, instance)
         return before
 
-    def _finish_stop(self, instance: Moto) -> None:
+    def _finish_stop(self, instance: Instance) -> None:
         self._machines[instance.id][1].shut_down()
         with self._lock:
             if instance.state == "stopping":
                 self.moto_stop(instance)
         self._changed()
 
-    def terminate(self, instance: Moto) -> Moto:
+    def terminate(self, instance: Instance) -> Moto:
         """TerminateInstances."""
         before = copy.copy(instance._state)
         with self._lock:
@@ -215,7 +224,7 @@ class InstanceMachines:
         self._in_background(self._finish_terminate, instance)
         return before
 
-    def _finish_terminate(self, instance: Moto) -> None:
+    def _finish_terminate(self, instance: Instance) -> None:
         known = self._machines.get(instance.id)
         if known:
             known[1].shut_down()
@@ -225,14 +234,14 @@ class InstanceMachines:
             known[1].discard_disk()
         self._changed()
 
-    def reboot(self, instance: Moto) -> None:
+    def reboot(self, instance: Instance) -> None:
         """RebootInstances."""
         known = self._machines.get(instance.id)
         if known is None or instance.state != "running":
             raise _incorrect_state(instance, "rebooted")
         known[1].reset()
 
-    def status(self, instance: Moto) -> dict[str, Any]:
+    def status(self, instance: Instance) -> dict[str, Any]:
         """DescribeInstanceStatus: ``initializing`` until the machine has come to rest after its start."""
         if instance.state != "running":
             return {"Status": "not-applicable"}
@@ -261,14 +270,31 @@ class InstanceMachines:
             return None
 
 
-def _incorrect_state(instance: Moto, action: str) -> EC2ClientError:
+def check_runnable(launch: Launch) -> None:
+    """Raise EC2ClientError for a launch that AWS would take and this machine cannot run."""
+    if launch.image.architecture not in ("x86_64", "i386"):
+        raise EC2ClientError(
+            "InsufficientInstanceCapacity",
+            f"The local cloud runs x86_64 machines only; '{launch.type.name}' with an AMI for "
+            f"{launch.image.architecture} needs AWS.",
+        )
+    block = ipaddress.ip_network(launch.subnet.cidr_block)
+    if not block.subnet_of(REACHABLE):  # type: ignore[arg-type]  # both are IPv4
+        raise EC2ClientError(
+            "Unsupported",
+            f"The local cloud gives a machine its private address only inside {NETWORK}, for example in "
+            f"172.20.0.0/16; subnet {launch.subnet.id} is {block}.",
+        )
+
+
+def _incorrect_state(instance: Instance, action: str) -> EC2ClientError:
     return EC2ClientError(
         "IncorrectInstanceState",
         f"The instance '{instance.id}' is not in a state from which it can be {action}: it is {instance.state}.",
     )
 
 
-def _may_go_out(instance: Moto) -> bool:
+def _may_go_out(instance: Instance) -> bool:
     """Say whether a security group of the instance lets it open connections to the whole Internet."""
     groups = list(instance.nics[0].group_set) or list(instance.security_groups)
     return any(rule.ip_range.get("CidrIp") == "0.0.0.0/0" for group in groups for rule in group.egress_rules)

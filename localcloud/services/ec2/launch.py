@@ -1,47 +1,119 @@
-"""What a launch is made of: the request, the launch template and the AMI put together, and what AWS refuses.
+"""What a launch is made of: the request, the launch template and the AMI put together once, and what AWS refuses.
 
-moto takes only some of a launch template's keys, and launches anything on anything. Source: EC2 API reference, RunInstances and
-"Error codes"; messages as EC2 words them.
+moto takes only some of a launch template's keys, and launches anything on anything. Source: EC2 API reference, RunInstances
+and "Error codes"; messages as EC2 words them.
 """
 
 from __future__ import annotations
 
 import copy
-import ipaddress
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from moto.ec2.exceptions import EC2ClientError, InvalidAMIIdError
 from moto.ec2.models.instance_types import INSTANCE_TYPES
+from moto.ec2.models.instances import InstanceBackend
+from moto.ec2.responses.instances import InstanceResponse
 from moto.iam.models import iam_backends
 
-from ingot.machines.qemu import NETWORK
-from localcloud.core.moto_types import Moto
-from localcloud.services.ec2.sizes import instance_type
-
-REACHABLE = ipaddress.ip_network(NETWORK)
+from localcloud.core.moto_types import Device, Image, Instance, Moto, Reservation, Subnet
+from localcloud.core.patching import Patches
+from localcloud.services.ec2.instance_types import InstanceType, instance_type
 
 
-def resolve(backend: Moto, image_id: str | None, kwargs: dict[str, Any]) -> tuple[Moto, dict[str, Any]]:
-    """Return the AMI and the arguments for moto's run_instances with everything filled in.
+@dataclass(frozen=True)
+class Launch:
+    """A launch with everything filled in. ``arguments`` are those of moto's ``run_instances``."""
 
-    ``kwargs`` are those of moto's ``run_instances``. Raises EC2ClientError for what AWS would refuse.
+    image: Image
+    type: InstanceType
+    subnet: Subnet
+    devices: list[Device]
+    profile: Mapping[
+        str, str
+    ]  # the launch template's instance profile: Name or Arn; the request's is in arguments
+    arguments: dict[str, Any]
+
+    @property
+    def root_snapshot(self) -> str:
+        """The snapshot that the root volume is made of; empty when there is none."""
+        root = next((d for d in self.devices if d["DeviceName"] == self.image.root_device_name), None)
+        return str((root or {}).get("Ebs", {}).get("SnapshotId") or "")
+
+    @property
+    def boots_uefi(self) -> bool:
+        """Whether the instance boots by UEFI: the AMI wants it, and the type can."""
+        return self.image.boot_mode in ("uefi", "uefi-preferred") and "uefi" in self.type.boot_modes
+
+
+class Hypervisor(Protocol):
+    """What runs the instances that moto writes down."""
+
+    def check(self, launch: Launch) -> None:
+        """Raise EC2ClientError for a launch that AWS would take and this machine cannot run."""
+
+    def boot(self, instance: Instance, launch: Launch) -> None:
+        """Boot a new instance; returns at once."""
+
+
+def install(patches: Patches, hypervisor: Hypervisor | None) -> None:
+    """Resolve and check RunInstances, and the launches of Auto Scaling; without a hypervisor nothing boots."""
+
+    def resolving(original: Callable[..., Reservation]) -> Callable[..., Reservation]:
+        def run_instances(backend: Moto, image_id: str | None, *rest: Moto, **arguments: Moto) -> Reservation:
+            launch = resolve(backend, image_id, arguments)
+            if hypervisor is not None:
+                hypervisor.check(launch)
+            reservation = original(backend, launch.image.id, *rest, **launch.arguments)
+            for instance in reservation.instances:
+                _attach_profile(backend, instance, launch)
+                if hypervisor is not None:
+                    hypervisor.boot(instance, launch)
+            return reservation
+
+        return run_instances
+
+    patches.replace(InstanceBackend, "run_instances", resolving)
+    # moto asks each mapping of a request for a size or a snapshot; EC2 takes them from the AMI where it has the device.
+    patches.add(InstanceResponse, _validate_block_device_mapping=staticmethod(lambda _mapping: None))
+
+
+def resolve(backend: Moto, image_id: str | None, arguments: Mapping[str, Any]) -> Launch:
+    """Put a launch together. Raises EC2ClientError for what AWS would refuse.
+
+    ``arguments``: those that moto's ``run_instances`` gets from the request; the template fills in what they leave open.
     """
-    data = template_data(backend, kwargs)
+    given = dict(arguments)
+    data = template_data(backend, given)
     image = find_image(backend, image_id or data.get("ImageId"))
-    if kwargs.get("is_instance_type_default", True) and data.get("InstanceType"):
-        kwargs |= {"instance_type": data["InstanceType"], "is_instance_type_default": False}
-    refuse(image, kwargs.get("instance_type", "m1.small"))
-    kwargs["metadata_options"] = metadata_options(image, data, kwargs.get("metadata_options"))
-    kwargs["block_device_mappings"] = mappings(image, data, kwargs.get("block_device_mappings"))
-    if not kwargs.get("nics") and not kwargs.get("subnet_id") and data.get("NetworkInterfaces"):
-        kwargs["nics"] = data["NetworkInterfaces"]
-    kwargs["instance_initiated_shutdown_behavior"] = kwargs.get(
+    if given.get("is_instance_type_default", True) and data.get("InstanceType"):
+        given |= {"instance_type": data["InstanceType"], "is_instance_type_default": False}
+    kind = fitting_type(image, given.get("instance_type", "m1.small"))
+    given["metadata_options"] = metadata_options(image, data, given.get("metadata_options"))
+    devices = mappings(image, data, given.get("block_device_mappings"))
+    given["block_device_mappings"] = devices
+    if not given.get("nics") and not given.get("subnet_id") and data.get("NetworkInterfaces"):
+        given["nics"] = data["NetworkInterfaces"]
+    given["instance_initiated_shutdown_behavior"] = given.get(
         "instance_initiated_shutdown_behavior"
     ) or data.get("InstanceInitiatedShutdownBehavior")
-    _refuse_small(backend, kwargs["block_device_mappings"])
-    _refuse_unknown(backend, data, kwargs.get("key_name") or data.get("KeyName"))
-    _place(backend, kwargs)
-    return image, kwargs
+    _refuse_small(backend, devices)
+    _refuse_unknown(backend, data, given.get("key_name") or data.get("KeyName"))
+    subnet = _place(backend, given)
+    _refuse_two_networks(backend, data, given)
+    return Launch(image, kind, subnet, devices, data.get("IamInstanceProfile") or {}, given)
+
+
+def _attach_profile(backend: Moto, instance: Instance, launch: Launch) -> None:
+    """Give an instance the launch template's profile; moto gives it that of the request."""
+    asked = launch.arguments.get("iam_instance_profile_name") or launch.arguments.get(
+        "iam_instance_profile_arn"
+    )
+    if launch.profile and not asked:
+        backend.associate_iam_instance_profile(
+            instance.id, launch.profile.get("Name"), launch.profile.get("Arn")
+        )
 
 
 def _refuse_small(backend: Moto, devices: list[dict[str, Any]]) -> None:
@@ -75,7 +147,7 @@ def _profile_exists(backend: Moto, field: str, value: str) -> bool:
     return any(value == (known.arn if field == "Arn" else known.name) for known in profiles)
 
 
-def template_data(backend: Moto, kwargs: dict[str, Any]) -> dict[str, Any]:
+def template_data(backend: Moto, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the data of the launch template's version that the launch names; nothing when it names none.
 
     A copy, through and through: what a launch fills in is not the template's.
@@ -85,11 +157,11 @@ def template_data(backend: Moto, kwargs: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-def find_image(backend: Moto, image_id: str | None) -> Moto:
+def find_image(backend: Moto, image_id: str | None) -> Image:
     """Return the AMI; raises what AWS says to one that is missing, unknown, deregistered, pending or disabled."""
     if not image_id:
         raise EC2ClientError("MissingParameter", "The request must contain the parameter ImageId")
-    image = backend.amis.get(image_id)
+    image: Image | None = backend.amis.get(image_id)
     if image is None and image_id not in backend.deleted_amis:
         raise InvalidAMIIdError([image_id])
     if image is None or image.state != "available":
@@ -100,8 +172,8 @@ def find_image(backend: Moto, image_id: str | None) -> Moto:
     return image
 
 
-def refuse(image: Moto, type_name: str) -> None:
-    """Raise EC2ClientError where the AMI and the instance type do not fit together."""
+def fitting_type(image: Image, type_name: str) -> InstanceType:
+    """Return the instance type. Raises EC2ClientError for an unknown one, and where the AMI does not fit it."""
     kind = instance_type(type_name)
     if kind is None:
         raise EC2ClientError("InvalidParameterValue", f"Invalid value '{type_name}' for InstanceType.")
@@ -132,15 +204,14 @@ def refuse(image: Moto, type_name: str) -> None:
             f"Enhanced networking with the Elastic Network Adapter (ENA) is required for the '{type_name}' instance type. "
             "Ensure that you are using an AMI that is enabled for ENA.",
         )
-    if image.architecture not in ("x86_64", "i386"):
-        raise EC2ClientError(
-            "InsufficientInstanceCapacity",
-            f"The local cloud runs x86_64 machines only; '{type_name}' with an AMI for {image.architecture} needs AWS.",
-        )
+    return kind
 
 
-def _place(backend: Moto, kwargs: dict[str, Any]) -> None:
-    """Choose a default subnet where the launch names none (moto would fall back to EC2-Classic); check its addresses."""
+def _place(backend: Moto, kwargs: dict[str, Any]) -> Subnet:
+    """Return the subnet; a default one, put into the arguments, where the launch names none.
+
+    moto would fall back to EC2-Classic.
+    """
     nics: list[dict[str, Any]] = kwargs.get("nics") or []
     subnet_id = kwargs.get("subnet_id") or next((nic["SubnetId"] for nic in nics if "SubnetId" in nic), None)
     if not subnet_id:
@@ -153,16 +224,26 @@ def _place(backend: Moto, kwargs: dict[str, Any]) -> None:
             nics[0]["SubnetId"] = subnet_id
         else:
             kwargs["subnet_id"] = subnet_id
-    block = ipaddress.ip_network(backend.get_subnet(subnet_id).cidr_block)
-    if not block.subnet_of(REACHABLE):  # type: ignore[arg-type]  # both are IPv4
-        raise EC2ClientError(
-            "Unsupported",
-            f"The local cloud gives a machine its private address only inside {NETWORK}, for example in 172.20.0.0/16; subnet "
-            f"{subnet_id} is {block}.",
-        )
+    subnet: Subnet = backend.get_subnet(subnet_id)
+    return subnet
 
 
-def metadata_options(image: Moto, data: dict[str, Any], asked: dict[str, Any] | None) -> dict[str, Any]:
+def _refuse_two_networks(backend: Moto, data: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raise EC2ClientError when a security group of the launch is of another VPC than its subnet."""
+    alone = {"Groups": given.get("security_group_ids") or data.get("SecurityGroupIds")}
+    for nic in given.get("nics") or data.get("NetworkInterfaces") or [alone]:
+        subnet_id = nic.get("SubnetId") or given.get("subnet_id")
+        subnet = backend.get_subnet(subnet_id) if subnet_id else None
+        for named in nic.get("Groups") or []:
+            group = backend.get_security_group_from_id(named) if isinstance(named, str) else named
+            if subnet is not None and group is not None and group.vpc_id != subnet.vpc_id:
+                raise EC2ClientError(
+                    "InvalidParameter",
+                    f"Security group {group.id} and subnet {subnet.id} belong to different networks.",
+                )
+
+
+def metadata_options(image: Image, data: dict[str, Any], asked: dict[str, Any] | None) -> dict[str, Any]:
     """Return the metadata options: the request's, then the template's, then what the AMI's ImdsSupport implies.
 
     An AMI with ImdsSupport v2.0 makes HttpTokens required and the hop limit 2 unless the launch says otherwise.
@@ -175,12 +256,13 @@ def metadata_options(image: Moto, data: dict[str, Any], asked: dict[str, Any] | 
     return implied | dict(data.get("MetadataOptions") or {}) | dict(asked or {})
 
 
-def mappings(image: Moto, data: dict[str, Any], asked: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+def mappings(image: Image, data: dict[str, Any], asked: list[Device] | None) -> list[Device]:
     """Return the block device mappings: each device of the AMI, overlaid by the template's and the request's keys.
 
-    A device that the AMI does not have is a volume more: raises EC2ClientError when nothing says what is on it or how large it is.
+    A device that the AMI does not have is an additional volume: raises EC2ClientError when nothing says what is on it or
+    how large it is.
     """
-    devices: dict[str, dict[str, Any]] = {}
+    devices: dict[str, Device] = {}
     for source in (image.block_device_mappings, data.get("BlockDeviceMappings") or [], asked or []):
         for mapping in source:
             name = mapping["DeviceName"]

@@ -11,21 +11,24 @@ from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError, InvalidLaunchTemplateVersionNotFound
-from moto.ec2.models.launch_templates import LaunchTemplate
+from moto.ec2.models.launch_templates import LaunchTemplate as MotoTemplate
 from moto.ec2.responses.launch_templates import LaunchTemplates
 
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import LaunchTemplate, LaunchTemplateVersion, Moto
+from localcloud.core.patching import Patches
 
 PAGE = 200  # the most that MaxResults may ask for
-_GET_VERSION: Callable[[Moto, Moto], Moto] = LaunchTemplate.get_version
 
 
-def install() -> None:
+def install(patches: Patches) -> None:
     """Put these operations in the place of moto's."""
-    LaunchTemplate.get_version = _get_version
-    LaunchTemplates.describe_launch_templates = _describe_templates
-    LaunchTemplates.describe_launch_template_versions = _describe_versions
-    LaunchTemplates.delete_launch_template_versions = _delete_versions
+    patches.replace(MotoTemplate, "get_version", _without_deleted)
+    patches.add(
+        LaunchTemplates,
+        describe_launch_templates=_describe_templates,
+        describe_launch_template_versions=_describe_versions,
+        delete_launch_template_versions=_delete_versions,
+    )
 
 
 def _page(handler: Moto, found: list[Any]) -> tuple[list[Any], str | None]:
@@ -122,7 +125,7 @@ def _delete_versions(handler: Moto) -> ActionResult:
     )
 
 
-def _undeletable(template: Moto, number: int) -> dict[str, str] | None:
+def _undeletable(template: LaunchTemplate, number: int) -> dict[str, str] | None:
     try:
         version = template.get_version(number)
     except InvalidLaunchTemplateVersionNotFound:
@@ -133,12 +136,15 @@ def _undeletable(template: Moto, number: int) -> dict[str, str] | None:
     return None
 
 
-def _is_deleted(version: Moto) -> bool:
+def _is_deleted(version: LaunchTemplateVersion) -> bool:
     return bool(getattr(version, "ingot_deleted", False))
 
 
-def _get_version(template: Moto, number: Moto) -> Moto:
-    version = _GET_VERSION(template, number)
-    if _is_deleted(version):
-        raise InvalidLaunchTemplateVersionNotFound(template_id=template.id, version=number)
-    return version
+def _without_deleted(original: Callable[..., LaunchTemplateVersion]) -> Callable[..., LaunchTemplateVersion]:
+    def get_version(template: LaunchTemplate, number: Moto) -> LaunchTemplateVersion:
+        version = original(template, number)
+        if _is_deleted(version):
+            raise InvalidLaunchTemplateVersionNotFound(template_id=template.id, version=number)
+        return version
+
+    return get_version

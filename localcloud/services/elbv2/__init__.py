@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from localcloud.core.context import CloudContext
+from localcloud.core.patching import Patches
+from localcloud.services.elbv2 import validation
+from localcloud.services.elbv2.control import Control
+from localcloud.services.elbv2.fronts import BalancerLoop
 
 
-class Balancer:
-    """The installed part: what to close and to put back."""
-
-    def __init__(self, context: CloudContext) -> None:
-        from localcloud.core.patching import Patches
-        from localcloud.services.elbv2.control import Control, replace
-
-        self.control = Control(context)
-        self._patches = Patches()
-        replace(self._patches, self.control)
-
-    def stop(self) -> None:
-        """Close all ports; nothing listens when this returns."""
-        self._patches.undo()
-        self.control.loop.stop()
+def install(patches: Patches) -> None:
+    """Refuse what Elastic Load Balancing refuses."""
+    validation.install(patches)
 
 
-def install(context: CloudContext) -> Balancer:
-    """Put a real load balancer behind moto's."""
-    return Balancer(context)
+def install_balancers(patches: Patches, context: CloudContext) -> BalancerLoop:
+    """Put a running load balancer behind each of moto's; return the loop, whose ``stop`` closes all ports."""
+    control = Control(context)
+    control.install(patches)
+    return control.loop

@@ -44,6 +44,10 @@ class Control:
         self._groups: dict[str, TargetGroup] = {}
         self.loop = BalancerLoop(self.resolve, changed=context.hooks.changed, log=context.log)
 
+    def install(self, patches: Patches) -> None:
+        """Replace what moto's load balancers only write down."""
+        _replace(patches, self)
+
     # -- data for the data plane
 
     def resolve(self, target_id: str, port: int, group: str) -> tuple[str, int] | None:
@@ -238,8 +242,7 @@ def _refused(request: web.BaseRequest) -> web.Response:
     return web.Response(status=503)
 
 
-def replace(patches: Patches, control: Control) -> None:
-    """Replace what moto's load balancers only write down."""
+def _replace(patches: Patches, control: Control) -> None:
     patches.replace(
         ELBv2Backend, "create_load_balancer", lambda original: _creating_balancer(original, control)
     )

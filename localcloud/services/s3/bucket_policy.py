@@ -14,6 +14,7 @@ from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.s3.models import FakeBucket
 
 from localcloud.core.moto_types import Moto
+from localcloud.core.patching import Patches
 
 SECURE = {"aws:securetransport": "true"}
 
@@ -29,7 +30,7 @@ def applies(statement: dict[str, Any]) -> bool:
     return True
 
 
-def install() -> None:
+def install(patches: Patches) -> None:
     """Make moto's buckets look at the conditions."""
 
     def get_permission(self: Moto, action: str, resource: str) -> Moto:
@@ -41,4 +42,4 @@ def install() -> None:
         enforced = {**document, "Statement": [statement for statement in listed if applies(statement)]}
         return IAMPolicy(json.dumps(enforced)).is_action_permitted(action, resource)
 
-    FakeBucket.get_permission = get_permission
+    patches.add(FakeBucket, get_permission=get_permission)

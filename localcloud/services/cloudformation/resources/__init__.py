@@ -5,38 +5,53 @@ from __future__ import annotations
 from localcloud.services.cloudformation.errors import CfnError
 from localcloud.services.cloudformation.resources import (
     autoscaling,
-    endpoints,
     iam,
-    identity_provider,
-    launch_template,
     load_balancing,
-    network,
     observability,
-    records,
-    scaling,
-    security_groups,
     storage,
 )
-from localcloud.services.cloudformation.resources.base import ResourceType
+from localcloud.services.cloudformation.resources.base import (
+    Attributes,
+    Created,
+    Env,
+    Properties,
+    ResourceType,
+)
+from localcloud.services.cloudformation.resources.ec2 import (
+    endpoints,
+    launch_templates,
+    network,
+    security_groups,
+)
+
+
+def _create_record(env: Env, properties: Properties) -> Created:
+    name = env.name()
+    return Created(name, {"Arn": f"arn:aws:cloudformation:{env.region}:{env.context.account}:record/{name}"})
+
+
+def _update_record(env: Env, physical_id: str, old: Properties, new: Properties) -> Attributes:
+    return {"Arn": f"arn:aws:cloudformation:{env.region}:{env.context.account}:record/{physical_id}"}
+
+
+# A type that is recorded and nothing more: what it does on AWS has no effect here.
+RECORD = ResourceType(_create_record, _update_record)
 
 TYPES: dict[str, ResourceType] = {
     name: kind
     for module in (
-        autoscaling,
-        endpoints,
-        iam,
-        identity_provider,
-        launch_template,
-        load_balancing,
         network,
-        observability,
-        records,
-        scaling,
         security_groups,
+        endpoints,
+        launch_templates,
+        autoscaling,
+        iam,
+        load_balancing,
+        observability,
         storage,
     )
     for name, kind in module.TYPES.items()
-}
+} | {"AWS::CDK::Metadata": RECORD, "AWS::CloudFormation::WaitConditionHandle": RECORD}
 
 
 def known_type(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Roles, instance profiles and policies."""
+"""Roles, instance profiles, policies and OpenID Connect providers (what continuous integration signs in by)."""
 
 from __future__ import annotations
 
@@ -185,6 +185,50 @@ def _delete_managed(env: Env, arn: str, properties: Properties) -> None:
     env.call("iam", "delete_policy", PolicyArn=arn)
 
 
+# -- OpenID Connect provider
+
+# moto wants one; AWS finds it by itself: https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateOpenIDConnectProvider.html
+THUMBPRINT = "0" * 40
+
+
+def _create_provider(env: Env, properties: Properties) -> Created:
+    arn = env.call(
+        "iam",
+        "create_open_id_connect_provider",
+        Url=properties["Url"],
+        ClientIDList=properties.get("ClientIdList") or [],
+        ThumbprintList=properties.get("ThumbprintList") or [THUMBPRINT],
+        Tags=env.tag_list(properties, own=False),
+    )["OpenIDConnectProviderArn"]
+    return Created(arn, {"Arn": arn})
+
+
+def _update_provider(env: Env, arn: str, old: Properties, new: Properties) -> Attributes:
+    before, after = (set(properties.get("ClientIdList") or []) for properties in (old, new))
+    for client in sorted(after - before):
+        env.call(
+            "iam", "add_client_id_to_open_id_connect_provider", OpenIDConnectProviderArn=arn, ClientID=client
+        )
+    for client in sorted(before - after):
+        env.call(
+            "iam",
+            "remove_client_id_from_open_id_connect_provider",
+            OpenIDConnectProviderArn=arn,
+            ClientID=client,
+        )
+    env.call(
+        "iam",
+        "update_open_id_connect_provider_thumbprint",
+        OpenIDConnectProviderArn=arn,
+        ThumbprintList=new.get("ThumbprintList") or [THUMBPRINT],
+    )
+    return {"Arn": arn}
+
+
+def _delete_provider(env: Env, arn: str, properties: Properties) -> None:
+    env.call("iam", "delete_open_id_connect_provider", OpenIDConnectProviderArn=arn)
+
+
 TYPES = {
     "AWS::IAM::Role": ResourceType(_create_role, _update_role, _delete_role, frozenset({"RoleName", "Path"})),
     "AWS::IAM::InstanceProfile": ResourceType(
@@ -192,4 +236,7 @@ TYPES = {
     ),
     "AWS::IAM::Policy": ResourceType(_create_inline, _update_inline, _delete_inline),
     "AWS::IAM::ManagedPolicy": ResourceType(_create_managed, None, _delete_managed),
+    "AWS::IAM::OIDCProvider": ResourceType(
+        _create_provider, _update_provider, _delete_provider, frozenset({"Url"})
+    ),
 }

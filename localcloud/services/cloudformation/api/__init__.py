@@ -1,0 +1,1 @@
+"""CloudFormation's actions, in moto's request and response machinery."""

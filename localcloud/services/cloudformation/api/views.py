@@ -1,0 +1,156 @@
+"""Stacks, resources, events and change sets in the form of the API's answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from localcloud.services.cloudformation.engine import model
+from localcloud.services.cloudformation.template.parameters import Parameter
+from localcloud.services.cloudformation.template.parsing import Template
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _parameters(parameters: Mapping[str, Parameter]) -> list[dict[str, Any]]:
+    return [
+        _given(
+            {
+                "ParameterKey": name,
+                "ParameterValue": "****" if parameter.no_echo else parameter.given,
+                "ResolvedValue": parameter.resolved,
+            }
+        )
+        for name, parameter in parameters.items()
+    ]
+
+
+def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def stack(stack: model.Stack) -> dict[str, Any]:
+    """Return a stack for DescribeStacks and ListStacks."""
+    desired = stack.desired
+    outputs = [
+        _given(
+            {"OutputKey": o.key, "OutputValue": o.value, "Description": o.description, "ExportName": o.export}
+        )
+        for o in stack.outputs
+    ]
+    return _given(
+        {
+            "StackId": stack.id,
+            "StackName": stack.name,
+            "ChangeSetId": stack.change_set_id,
+            "Description": desired.template.get("Description") if desired else None,
+            "TemplateDescription": desired.template.get("Description") if desired else None,
+            "Parameters": _parameters(desired.parameters) if desired else [],
+            "CreationTime": stack.created,
+            "DeletionTime": stack.deleted,
+            "LastUpdatedTime": stack.updated,
+            "RollbackConfiguration": {},
+            "StackStatus": stack.status,
+            "StackStatusReason": stack.reason,
+            "DisableRollback": False,
+            "NotificationARNs": [],
+            "Capabilities": list(stack.capabilities),
+            "Outputs": outputs,
+            "RoleARN": stack.role_arn,
+            "Tags": _tags(desired.tags) if desired else [],
+            "EnableTerminationProtection": stack.termination_protection,
+            "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"},
+        }
+    )
+
+
+def event(stack: model.Stack, event: model.Event) -> dict[str, Any]:
+    """Return an event for DescribeStackEvents."""
+    return _given(
+        {
+            "StackId": stack.id,
+            "StackName": stack.name,
+            "EventId": event.event_id,
+            "OperationId": event.operation_id,
+            "LogicalResourceId": event.logical_id,
+            "PhysicalResourceId": event.physical_id,
+            "ResourceType": event.type,
+            "Timestamp": event.time,
+            "ResourceStatus": event.status,
+            "ResourceStatusReason": event.reason,
+            "ClientRequestToken": event.token,
+        }
+    )
+
+
+def resource(stack: model.Stack, resource: model.Resource) -> dict[str, Any]:
+    """Return a resource for DescribeStackResources, DescribeStackResource and ListStackResources."""
+    return _given(
+        {
+            "StackId": stack.id,
+            "StackName": stack.name,
+            "LogicalResourceId": resource.logical_id,
+            "PhysicalResourceId": resource.physical_id,
+            "ResourceType": resource.type,
+            "ResourceStatus": resource.status,
+            "ResourceStatusReason": resource.reason,
+            "Timestamp": resource.changed,
+            "LastUpdatedTimestamp": resource.changed,
+            "DriftInformation": {"StackResourceDriftStatus": "NOT_CHECKED"},
+        }
+    )
+
+
+def change_set(change_set: model.ChangeSet) -> dict[str, Any]:
+    """Return a change set for DescribeChangeSet and ListChangeSets."""
+    return _given(
+        {
+            "ChangeSetName": change_set.name,
+            "ChangeSetId": change_set.id,
+            "StackId": change_set.stack.id,
+            "StackName": change_set.stack.name,
+            "Description": change_set.description,
+            "Parameters": _parameters(change_set.desired.parameters),
+            "CreationTime": change_set.created,
+            "ExecutionStatus": change_set.execution,
+            "Status": change_set.status,
+            "StatusReason": change_set.reason,
+            "NotificationARNs": [],
+            "RollbackConfiguration": {},
+            "Capabilities": list(change_set.capabilities),
+            "Tags": _tags(change_set.desired.tags),
+            "Changes": change_set.changes,
+            "OnStackFailure": change_set.on_failure,
+        }
+    )
+
+
+def summary(template: Template) -> dict[str, Any]:
+    """Return what GetTemplateSummary says of a template."""
+    parameters = [
+        _given(
+            {
+                "ParameterKey": name,
+                "DefaultValue": None if "Default" not in slot else str(slot["Default"]),
+                "ParameterType": slot.get("Type", "String"),
+                "NoEcho": slot.get("NoEcho") in (True, "true"),
+                "Description": slot.get("Description"),
+                "ParameterConstraints": {"AllowedValues": [str(v) for v in slot.get("AllowedValues", [])]},
+            }
+        )
+        for name, slot in (template.get("Parameters") or {}).items()
+    ]
+    types = [node["Type"] for node in template["Resources"].values()]
+    iam = any(kind.startswith("AWS::IAM::") for kind in types)
+    return _given(
+        {
+            "Parameters": parameters,
+            "Description": template.get("Description"),
+            "Capabilities": ["CAPABILITY_NAMED_IAM"] if iam else [],
+            "ResourceTypes": types,
+            "Version": template.get("AWSTemplateFormatVersion"),
+            "DeclaredTransforms": [],
+        }
+    )

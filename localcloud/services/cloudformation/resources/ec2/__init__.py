@@ -1,0 +1,1 @@
+"""EC2: networks, security groups, ways out of a network, launch templates."""

@@ -1,0 +1,1 @@
+"""What a template says: its text, intrinsic functions, references, parameters and properties."""

@@ -1,0 +1,96 @@
+"""What Elastic Load Balancing refuses and moto takes.
+
+Source: Elastic Load Balancing API reference, CreateListener and ModifyListener ("DuplicateListener"), CreateLoadBalancer,
+DeleteLoadBalancer.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+
+from moto.elbv2.exceptions import DuplicateListenerError, ELBClientError
+from moto.elbv2.models import ELBv2Backend
+
+from localcloud.core.moto_types import LoadBalancer, Moto
+from localcloud.core.patching import Patches
+
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?")
+
+
+def install(patches: Patches) -> None:
+    """Put the checks before moto's own methods."""
+    patches.replace(ELBv2Backend, "create_listener", _creating_listener)
+    patches.replace(ELBv2Backend, "modify_listener", _modifying_listener)
+    patches.replace(ELBv2Backend, "create_load_balancer", _creating_balancer)
+    patches.replace(ELBv2Backend, "delete_load_balancer", _deleting_balancer)
+
+
+def _creating_listener(original: Callable[..., Moto]) -> Callable[..., Moto]:
+    def create(
+        backend: Moto, load_balancer_arn: str, protocol: str, port: str, *rest: Moto, **named: Moto
+    ) -> Moto:
+        """CreateListener: a load balancer has one listener for a port."""
+        _check_free(backend.load_balancers.get(load_balancer_arn), port)
+        return original(backend, load_balancer_arn, protocol, port, *rest, **named)
+
+    return create
+
+
+def _modifying_listener(original: Callable[..., Moto]) -> Callable[..., Moto]:
+    def modify(backend: Moto, arn: str, port: str | None = None, *rest: Moto, **named: Moto) -> Moto:
+        """ModifyListener: it cannot move to another one's port."""
+        for balancer in backend.load_balancers.values():
+            if arn in balancer.listeners and port is not None:
+                _check_free(balancer, port, but=arn)
+        return original(backend, arn, port, *rest, **named)
+
+    return modify
+
+
+def _check_free(balancer: LoadBalancer | None, port: str, *, but: str = "") -> None:
+    listeners = {} if balancer is None else balancer.listeners
+    if any(str(other.port) == str(port) for arn, other in listeners.items() if arn != but):
+        raise DuplicateListenerError()
+
+
+def _creating_balancer(original: Callable[..., Moto]) -> Callable[..., Moto]:
+    signature = inspect.signature(original)
+
+    def create(backend: Moto, *rest: Moto, **named: Moto) -> Moto:
+        """CreateLoadBalancer: a name has its form; an application load balancer needs two zones at least."""
+        given = signature.bind(backend, *rest, **named).arguments
+        name = str(given.get("name") or "")
+        if not NAME.fullmatch(name) or name.startswith("internal-"):
+            raise ELBClientError(
+                "ValidationError",
+                f"The load balancer name '{name}' must have 1 to 32 letters, digits and hyphens, must not begin or end "
+                "with a hyphen, and must not begin with 'internal-'",
+            )
+        if (given.get("loadbalancer_type") or "application") == "application":
+            mapped = [mapping["SubnetId"] for mapping in given.get("subnet_mappings") or []]
+            ids = [*(given.get("subnet_ids") or []), *mapped]
+            zones = {backend.ec2_backend.get_subnet(subnet_id).availability_zone for subnet_id in ids}
+            if len(zones) == 1:
+                raise ELBClientError(
+                    "ValidationError",
+                    "At least two subnets in two different Availability Zones must be specified",
+                )
+        return original(backend, *rest, **named)
+
+    return create
+
+
+def _deleting_balancer(original: Callable[..., Moto]) -> Callable[..., Moto]:
+    def delete(backend: Moto, arn: str) -> Moto:
+        """DeleteLoadBalancer: not while deletion protection is on."""
+        balancer: LoadBalancer | None = backend.load_balancers.get(arn)
+        if balancer is not None and str(balancer.attrs.get("deletion_protection.enabled")).lower() == "true":
+            raise ELBClientError(
+                "OperationNotPermitted",
+                f"Load balancer '{arn}' cannot be deleted because deletion protection is enabled",
+            )
+        return original(backend, arn)
+
+    return delete

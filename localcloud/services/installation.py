@@ -1,0 +1,94 @@
+"""The one place that says what the local cloud changes in moto, in which order, and why in that order.
+
+Replacements of one method stack, the later one outside: it runs first and calls the earlier one. All of them are undone
+when the cloud stops (:class:`localcloud.core.patching.Patches`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from localcloud.core.context import CloudContext, Stoppable
+from localcloud.core.patching import Patches
+from localcloud.services import autoscaling, ec2, elbv2
+from localcloud.services.cloudformation.api import actions as cloudformation
+from localcloud.services.ebs.service import EbsService
+from localcloud.services.s3 import bucket_policy
+from localcloud.services.ssm import parameters
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What a step may use."""
+
+    patches: Patches
+    context: CloudContext
+    ebs: EbsService
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step. ``run`` returns what has to be ended before the cloud stops, or None."""
+
+    name: str
+    run: Callable[[Installation], Stoppable | None]
+    why: str
+
+
+CONTROL_PLANE = (
+    Step(
+        "s3: bucket policies",
+        lambda i: bucket_policy.install(i.patches),
+        "moto enforces policies without their conditions; depends on nothing",
+    ),
+    Step(
+        "ssm: parameters",
+        lambda i: parameters.install(i.patches),
+        "AllowedPattern; depends on nothing",
+    ),
+    Step(
+        "ec2: checks, templates, images",
+        lambda i: ec2.install(i.patches, i.ebs),
+        "after EBS, whose blocks DeleteSnapshot frees; before machines: a request that EC2 refuses must not reach them",
+    ),
+    Step(
+        "elbv2: checks",
+        lambda i: elbv2.install(i.patches),
+        "before the balancers, which wrap the same methods: they open a port only after the checks have passed",
+    ),
+    Step(
+        "cloudformation",
+        lambda i: cloudformation.install(i.patches, i.context),
+        "replaces moto's routes, which the server reads with the first request; it calls the other services as a client",
+    ),
+)
+RECORDED_LAUNCHES = (
+    Step(
+        "ec2: launches",
+        lambda i: ec2.install_launches(i.patches),
+        "instances of a cloud without machines are checked like others and stay records",
+    ),
+)
+MACHINES = (
+    Step(
+        "ec2: machines",
+        lambda i: ec2.install_machines(i.patches, i.context, i.ebs),
+        "first of what runs, so last to stop: no machine may be left when the cloud has stopped",
+    ),
+    Step(
+        "autoscaling",
+        lambda i: autoscaling.install(i.patches, i.context),
+        "after machines, which it launches; stops before them, so that it replaces none of those that end",
+    ),
+    Step(
+        "elbv2: balancers",
+        lambda i: elbv2.install_balancers(i.patches, i.context),
+        "after the checks and machines, to whose ports it connects; its ports close first",
+    ),
+)
+
+
+def steps(*, machines: bool) -> tuple[Step, ...]:
+    """Return all steps in their order."""
+    return CONTROL_PLANE + (MACHINES if machines else RECORDED_LAUNCHES)
