@@ -168,7 +168,12 @@ def _log(line: str) -> None:
 
 
 def serve(port: int) -> int:
-    """Run the cloud in this process until SIGTERM or SIGINT; the daemon's main function."""
+    """Run the cloud in this process until SIGTERM or SIGINT; return the exit code. The daemon's main function."""
+    other = running()
+    if other is not None:
+        sys.stderr.write(f"error: the local cloud already runs on port {other.port}\n")
+        return 1
+    paths.cloud().mkdir(parents=True, exist_ok=True)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

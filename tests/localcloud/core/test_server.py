@@ -57,6 +57,50 @@ def test_up_status_env_down(home: Path) -> None:
     assert "does not run" in ingot("cloud", "down").stderr
 
 
+def localcloud(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "localcloud", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **more})
+
+
+def test_localcloud_is_the_same_cloud_as_ingot_cloud(home: Path) -> None:
+    up = localcloud("up", INGOT_CLOUD_PORT=str(free_port()))
+    assert up.returncode == 0, up.stderr
+    assert ingot("cloud", "status", "--json").stdout == localcloud("status", "--json").stdout
+    assert ingot("cloud", "env").stdout == localcloud("env").stdout
+    again = localcloud("up", "--port", str(free_port()))
+    assert again.returncode == 1
+    assert again.stderr.endswith("\n  hint: stop it first with: localcloud down\n")
+    second = localcloud("serve", "--port", str(free_port()))
+    assert second.returncode == 1
+    assert second.stderr.startswith("error: the local cloud already runs on port ")
+    assert localcloud("down").returncode == 0
+    status = localcloud("status")
+    assert (status.returncode, status.stdout) == (1, "")
+    assert status.stderr == "the local cloud does not run; start it with: localcloud up\n"
+    env = localcloud("env")
+    assert (env.returncode, env.stdout) == (1, "")
+    assert env.stderr == "localcloud: the local cloud does not run\n  hint: start it with: localcloud up\n"
+
+
+def test_the_local_cloud_runs_in_the_foreground(home: Path) -> None:
+    command = [sys.executable, "-m", "localcloud", "serve", "--port", str(free_port())]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as serving:
+        assert serving.stderr is not None
+        assert any("ready at http://localhost:" in line for line in serving.stderr)
+        assert localcloud("status").returncode == 0
+        serving.terminate()
+        assert serving.stderr.read().rstrip().endswith("stopped")
+    assert serving.returncode == 0
+    assert localcloud("status").returncode == 1
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "80a", ""])
+def test_localcloud_refuses_a_port_that_is_none(port: str, home: Path) -> None:
+    done = localcloud("up", "--port", port)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{port!r} is not a port from 1 to 65535" in done.stderr
+
+
 def test_a_taken_port_is_named(home: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
