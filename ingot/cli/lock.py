@@ -10,10 +10,8 @@ import typer
 
 from ingot.cli.options import Environment, without_slash
 from ingot.errors import InputError
+from ingot.pipeline.lock import lock as resolve
 from ingot.recipe.load import find_recipe, load_recipe_to_lock
-from ingot.recipe.lock.file import read_lock, write_lock
-from ingot.recipe.lock.resolve import Upgrade, moved, resolve_lock
-from ingot.recipe.schema.model import Recipe
 from ingot.recipe.syntax.document import shown
 
 app = typer.Typer(add_completion=False)
@@ -43,36 +41,18 @@ def lock(
             hint=f"ingot lock {name} --upgrade {' '.join(packages)}",
         )
     recipe = load_recipe_to_lock(find_recipe(recipes, name), env)
-    if recipe.base.ami is not None:
-        _lock_ami(recipe, packages or [], upgrade=upgrade)
-        return
-    old = read_lock(recipe)
-    new = resolve_lock(
+    locking = resolve(
         recipe,
-        upgrade=Upgrade(everything=upgrade and not packages, packages=frozenset(packages or ())),
-        progress=lambda message: print(message, file=sys.stderr),
+        lambda message: print(message, file=sys.stderr),
+        upgrade=upgrade,
+        packages=packages or [],
     )
-    if new == old and recipe.own_lock_path.is_file():
+    if not locking.changes:
         print(f"{shown(recipe.lock_path)}: nothing moved", file=sys.stderr)
         return
-    write_lock(recipe, new)
-    for line in moved(old, new):
+    locking.write()
+    for line in locking.moved:
         print(line)
-    count = sum(1 for package in new.packages if package.role == "install")
-    print(f"{shown(recipe.lock_path)}: {count} packages, epoch {new.epoch}", file=sys.stderr)
-
-
-def _lock_ami(recipe: Recipe, packages: list[str], *, upgrade: bool) -> None:
-    """Write the lock of a recipe on a base AMI."""
-    from ingot.cli.lock_ami import resolve_ami
-    from ingot.recipe.lock import ami as ami_lock
-
-    if packages:
-        raise InputError(f"{recipe.name} is on a base AMI, which is locked as a whole: name no packages")
-    old, new = resolve_ami(recipe, upgrade=upgrade)
-    if new == old and recipe.own_lock_path.is_file():
-        print(f"{shown(recipe.lock_path)}: nothing moved", file=sys.stderr)
-        return
-    write_lock(recipe, new)
-    for line in ami_lock.moved(old, new):
-        print(line)
+    if locking.packages is not None:
+        summary = f"{locking.packages} packages, epoch {locking.new.epoch}"
+        print(f"{shown(recipe.lock_path)}: {summary}", file=sys.stderr)

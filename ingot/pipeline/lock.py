@@ -1,0 +1,124 @@
+"""Locking recipes: packages from their distribution's index, a base AMI from AWS; and what a newer lock would move."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingot.errors import InputError
+from ingot.forge.upgrade import LockUpgrade
+from ingot.progress import Progress
+from ingot.recipe.load import environments, load_recipe
+from ingot.recipe.lock import ami as ami_lock
+from ingot.recipe.lock.ami import AmiLock, LockedAmi, source_of
+from ingot.recipe.lock.file import lock_text, read_ami_lock, read_lock, write_lock
+from ingot.recipe.lock.resolve import Upgrade, moved, resolve_lock
+
+if TYPE_CHECKING:
+    from ingot.recipe.lock.file import Lock
+    from ingot.recipe.schema.model import Recipe
+
+
+@dataclass(frozen=True)
+class Locking:
+    """The old lock of a recipe, the new one, and a line for each package or AMI that moves from one to the other."""
+
+    recipe: Recipe
+    old: Lock | AmiLock | None
+    new: Lock | AmiLock
+    moved: Sequence[str]
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is something to write."""
+        return self.new != self.old or not self.recipe.own_lock_path.is_file()
+
+    @property
+    def text(self) -> str:
+        """What the new lock file holds."""
+        return self.new.text() if isinstance(self.new, AmiLock) else lock_text(self.new)
+
+    @property
+    def packages(self) -> int | None:
+        """How many packages the new lock installs; None when it is of a base AMI."""
+        if isinstance(self.new, AmiLock):
+            return None
+        return sum(1 for package in self.new.packages if package.role == "install")
+
+    def write(self) -> None:
+        """Write the new lock."""
+        write_lock(self.recipe, self.new)
+
+
+def lock(
+    recipe: Recipe, progress: Progress, *, upgrade: bool = False, packages: Sequence[str] = ()
+) -> Locking:
+    """Resolve the lock of a recipe; nothing is written.
+
+    What is locked stays, unless ``upgrade``: then everything may move, or only ``packages``. Raises InputError.
+    """
+    if recipe.base.ami is not None:
+        if packages:
+            raise InputError(f"{recipe.name} is on a base AMI, which is locked as a whole: name no packages")
+        return _lock_ami(recipe, upgrade=upgrade)
+    moves = Upgrade(everything=upgrade and not packages, packages=frozenset(packages))
+    old = read_lock(recipe)
+    new = resolve_lock(recipe, upgrade=moves, progress=progress)
+    return Locking(recipe, old, new, moved(old, new))
+
+
+def newest(name: str, path: Path, progress: Progress) -> LockUpgrade:
+    """Return what moves in the newest locks of a recipe: its own, and those of its environments that have one.
+
+    Nothing is written. A base AMI stays where there are no AWS credentials.
+    """
+    from ingot.aws.session.clients import has_credentials
+
+    locks: dict[Path, str] = {}
+    lines: list[str] = []
+    seen = set()
+    for environment in environments(path):
+        recipe = load_recipe(path, environment)
+        if recipe.lock_path in seen:
+            continue
+        seen.add(recipe.lock_path)
+        if recipe.base.ami is not None and not has_credentials():
+            progress(
+                f"{recipe.name}: its base AMI is looked up in AWS, and there are no credentials: it stays"
+            )
+            continue
+        locking = lock(recipe, progress, upgrade=True)
+        if locking.new != locking.old:
+            locks[recipe.lock_path] = locking.text
+            lines += [line for line in locking.moved if line not in lines]
+    return LockUpgrade(name, locks, tuple(lines))
+
+
+def _lock_ami(recipe: Recipe, *, upgrade: bool) -> Locking:
+    """Look up the AMI of the current region, if the lock lacks it, or with ``upgrade``.
+
+    AMIs of other regions stay, unless the recipe asks for another one.
+    """
+    from ingot.aws.builder.base_ami import look_up
+    from ingot.aws.session.clients import connect
+    from ingot.aws.session.failures import translated
+
+    old = read_ami_lock(recipe)
+    same = old is not None and old.source == source_of(recipe) and old.architecture == recipe.architecture
+    kept = dict(old.ami) if same and old is not None else {}
+    with translated():
+        clients = connect()
+        if upgrade or clients.region not in kept:
+            ami = look_up(clients, json.loads(source_of(recipe)), recipe.architecture)
+            kept[clients.region] = LockedAmi.model_validate(ami)
+    epoch = max(_seconds(ami.created) for ami in kept.values())
+    new = AmiLock(format=1, architecture=recipe.architecture, source=source_of(recipe), epoch=epoch, ami=kept)
+    return Locking(recipe, old, new, ami_lock.moved(old, new))
+
+
+def _seconds(created: str) -> int:
+    return int(dt.datetime.fromisoformat(created.replace("Z", "+00:00")).timestamp())
