@@ -12,7 +12,8 @@ from ingot.cli.options import Environment, without_slash
 from ingot.cli.reporting import Reporter
 from ingot.interrupts import terminate_as_interrupt
 from ingot.machines.qemu import require_tools
-from ingot.pipeline.boot import booted, image_to_boot, run_tests
+from ingot.pipeline.boot import booted, run_tests
+from ingot.pipeline.images import baked_image
 
 app = typer.Typer(add_completion=False)
 
@@ -42,7 +43,7 @@ def boot(
     """Boot an image alone in QEMU and run the recipe's tests against it. Prints its URL and each test's result."""
     require_tools()  # before a bake
     with Reporter() as report, terminate_as_interrupt():
-        image = image_to_boot(name, recipes, env, report)
+        image = baked_image(name, recipes, env, report)
         with booted(image, report, tests=not no_tests, keep=keep) as machine:
             print(machine.url, flush=True)
             try:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ingot.cli.options import without_slash
+from ingot.cli.reporting import Reporter
 from ingot.errors import InputError
+from ingot.pipeline.diff import DiffOptions, read_boots
+from ingot.pipeline.diff import diff as compare
 from ingot.report.render import render_markdown, render_report, render_text
 
 if TYPE_CHECKING:
     from ingot.diff.compare import ImageDiff
-    from ingot.diff.sides.fetch import Registry
-    from ingot.diff.sides.find import Finder, Found
 
 app = typer.Typer(add_completion=False)
 
@@ -56,64 +57,26 @@ def diff(
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
 ) -> None:
     """Show what differs between two images; exit code 0 when they are the same, 1 when they differ."""
-    from ingot.cli.reporting import Reporter
-    from ingot.diff.compare import image_diff
-    from ingot.diff.sides.find import Finder
-    from ingot.store import Store
-
     if as_markdown + as_json + as_html > 1:
         raise InputError("--markdown, --json and --html exclude each other")
-    boots = _boots(boot or [])
+    boots = read_boots(boot or [])
     if boots and not as_html:
         raise InputError("--boot goes with --html")
-    store = Store()
-    with (
-        Reporter() as report,
-        Finder(store, recipes, _registry, report, may_bake=bake, environment=environment) as finder,
-    ):
-        one, other = (_find(finder, word, recipe) for word in (before, after))
-        found = image_diff(
-            one.manifest,
-            other.manifest,
-            before_disk=one.disk,
-            after_disk=other.disk,
-            packages=store.packages if changelogs else None,
-        )
+    options = DiffOptions(
+        before, after, recipe, environment, bake=bake, changelogs=changelogs, recipes=recipes
+    )
+    with Reporter() as report:
+        result = compare(options, report)
     if as_html:
-        print(render_report({**found.to_json(), "boots": boots}))
+        print(render_report({**result.to_json(), "boots": boots}))
     else:
-        print(_rendered(found, as_markdown=as_markdown, as_json=as_json, everything=everything))
-    raise typer.Exit(0 if found.empty else 1)
+        print(_rendered(result, as_markdown=as_markdown, as_json=as_json, everything=everything))
+    raise typer.Exit(0 if result.empty else 1)
 
 
-def _find(finder: Finder, word: str, recipe: str | None) -> Found:
-    return finder.find(word) if recipe is None else finder.at_revision(word, recipe)
-
-
-def _registry() -> Registry:
-    from ingot.aws.session.clients import connect
-    from ingot.diff.sides.fetch import Registry
-
-    return Registry(connect())
-
-
-def _boots(files: list[Path]) -> list[dict[str, Any]]:
-    """Return records of boots. Raises InputError for a file that is none."""
-    records = []
-    for file in files:
-        try:
-            record = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{file} is no record of a boot: {error}") from error
-        if not isinstance(record, dict) or record.get("format") != 1:
-            raise InputError(f"{file} is no record of a boot", hint="make one with: ingot boot --record FILE")
-        records.append(record)
-    return records
-
-
-def _rendered(found: ImageDiff, *, as_markdown: bool, as_json: bool, everything: bool) -> str:
+def _rendered(result: ImageDiff, *, as_markdown: bool, as_json: bool, everything: bool) -> str:
     if as_json:
-        return json.dumps(found.to_json(), sort_keys=True)
+        return json.dumps(result.to_json(), sort_keys=True)
     if as_markdown:
-        return render_markdown(found)
-    return render_text(found, color=sys.stdout.isatty(), everything=everything)
+        return render_markdown(result)
+    return render_text(result, color=sys.stdout.isatty(), everything=everything)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingot.cli.options import without_slash
-from ingot.errors import InputError
 
 if TYPE_CHECKING:
     from ingot.aws.prune.plan import PrunePlan
@@ -38,41 +37,25 @@ def prune(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Remove images that nothing uses: AMI, snapshots, registry entry. Without --yes, only say what would go."""
-    from ingot.aws.prune.plan import Rules, plan_prune
+    from ingot.aws.prune.plan import Rules
     from ingot.aws.prune.prune import prune as remove
     from ingot.aws.session.clients import connect
     from ingot.aws.session.failures import translated
     from ingot.cli.reporting import Reporter
+    from ingot.pipeline.prune import plan as make_plan
 
     clients = connect()
     rules = Rules(keep, dt.timedelta(days=min_age), versions, tuple(recipes or ()))
-    with translated():
-        plan = plan_prune(clients, rules, dt.datetime.now(dt.UTC))
-        _check_names(rules.recipes, plan.recipes, clients.region)
-        if not yes:
-            print(json.dumps(plan.as_dict(), sort_keys=True) if as_json else _shown(plan))
-            return
-        with Reporter() as reporter:
-            done = remove(clients, plan, reporter)
-    print(json.dumps(done.as_dict(), sort_keys=True) if as_json else _told(done))
+    plan = make_plan(clients, rules, RECIPES)
+    if not yes:
+        print(json.dumps(plan.as_dict(), sort_keys=True) if as_json else _shown(plan))
+        return
+    with Reporter() as reporter, translated():
+        done = remove(clients, plan, reporter)
+    print(json.dumps(done.as_dict(), sort_keys=True) if as_json else _summary(done))
     for what, why in done.stayed:
         print(f"ingot: {what} stays: {why}", file=sys.stderr)
     raise typer.Exit(1 if done.stayed else 0)
-
-
-def _check_names(names: tuple[str, ...], published: tuple[str, ...], region: str) -> None:
-    """Raise InputError for a name that is no recipe's: neither the project has it, nor the account something of it."""
-    from ingot.recipe.load import find_recipes
-    from ingot.recipe.syntax.explain import close_to
-
-    # It may be called outside of a project, and for a recipe that was deleted.
-    known = sorted({*published, *(find_recipes(RECIPES) if RECIPES.is_dir() else ())})
-    for name in names:
-        if name not in known:
-            raise InputError(
-                f"no recipe {name!r} in {RECIPES}, and no image of one in {region}; there is: {', '.join(known) or 'none'}",
-                hint=close_to(name, known),
-            )
 
 
 def _shown(plan: PrunePlan) -> str:
@@ -93,7 +76,7 @@ def _shown(plan: PrunePlan) -> str:
     return "\n".join([*lines, end])
 
 
-def _told(done: Pruned) -> str:
+def _summary(done: Pruned) -> str:
     lines = [f"{ami_id}  came into use and stays: {why}" for ami_id, why in done.spared]
     lines.append(
         f"removed {len(done.images)} images, {len(done.snapshots)} snapshots, {len(done.versions)} launch template versions"

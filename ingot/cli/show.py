@@ -11,9 +11,8 @@ import typer
 
 from ingot.cli.options import Environment, without_slash
 from ingot.errors import InputError
-from ingot.recipe.digest import recipe_digest
-from ingot.recipe.load import find_recipes, load_recipe
-from ingot.store import Image, Store
+from ingot.pipeline.images import known_image
+from ingot.store import Image
 
 app = typer.Typer(add_completion=False)
 
@@ -47,7 +46,7 @@ def show(
         raise InputError("--packages, --tree and --sbom exclude each other")
     if depth is not None and not tree:
         raise InputError("--depth goes with --tree")
-    image = _find(what, recipes, env)
+    image = known_image(what, recipes, env)
     if sbom:
         from ingot.store.sbom import sbom as make
 
@@ -62,19 +61,6 @@ def show(
         from ingot.cli.show_text import summary
 
         print(summary(image))
-
-
-def _find(what: str, recipes: Path, env: str | None) -> Image:
-    known = find_recipes(recipes) if recipes.is_dir() else {}
-    if what not in known:
-        return Store().find(what)
-    recipe = load_recipe(known[what], env)
-    digest = recipe_digest(recipe)
-    image = Store().known(digest)
-    if image is None:
-        how = f"run `ingot {'bake' if recipe.base.ami is None else 'publish'} {what}`"
-        raise InputError(f"{what} {digest[:12]} is not baked yet", hint=how)
-    return image
 
 
 def _packages(image: Image, *, as_json: bool) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingot import paths
 from ingot.cli.options import Environment, without_slash
 from ingot.pipeline.names import FLEET_STACK
 
@@ -38,20 +37,11 @@ def fleet(
 ) -> None:
     """Compare what every clone of the fleet says of itself with the manifest; exit code 1 when one differs."""
     from ingot.aws.session.clients import connect
-    from ingot.aws.session.failures import translated
     from ingot.cli.reporting import Reporter
-    from ingot.fleet.verify import verify_fleet
-    from ingot.store import Store
+    from ingot.pipeline.verify import verify_stack
 
-    with Reporter() as reporter, translated():
-        verdict = verify_fleet(
-            connect(),
-            stack,
-            manifest_of=Store(paths.store()).manifest,
-            progress=reporter,
-            limit=timeout,
-            max_age=max_age * 60,
-        )
+    with Reporter() as reporter:
+        verdict = verify_stack(connect(), stack, reporter, limit=timeout, max_age=max_age * 60)
     if as_json:
         print(json.dumps(verdict.as_dict(), sort_keys=True))
     else:
@@ -71,25 +61,13 @@ def image(
 ) -> None:
     """Read all blocks of an AMI's snapshot back and compare them with the manifest; exit code 1 when one differs."""
     from ingot.aws.session.clients import connect
-    from ingot.aws.session.failures import translated
     from ingot.cli.reporting import Reporter
-    from ingot.fleet.image import ami_of, verify_image
-    from ingot.store import Store
+    from ingot.pipeline.verify import verify_published
 
-    clients = connect()
-    digest = "" if name.startswith("ami-") else _digest(name, recipes, env)
-    with Reporter() as reporter, translated():
-        ami_id = name if not digest else ami_of(clients, name, digest)
-        verdict = verify_image(clients, ami_id, manifest_of=Store(paths.store()).manifest, progress=reporter)
+    with Reporter() as reporter:
+        verdict = verify_published(connect(), name, recipes, env, reporter)
     print(json.dumps(verdict.as_dict(), sort_keys=True) if as_json else _image_lines(verdict))
     raise typer.Exit(0 if verdict.ok else 1)
-
-
-def _digest(name: str, recipes: Path, env: str | None) -> str:
-    from ingot.recipe.digest import recipe_digest
-    from ingot.recipe.load import find_recipe, load_recipe
-
-    return recipe_digest(load_recipe(find_recipe(recipes, name), env))
 
 
 def _clone_line(clone: CloneVerdict) -> str:

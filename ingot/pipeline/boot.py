@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 import time
 import urllib.error
@@ -17,12 +16,11 @@ from typing import Any
 
 from ingot import paths
 from ingot.aws.builder.console import TEST, last_line, tail
-from ingot.errors import InputError, VerificationError
+from ingot.errors import VerificationError
 from ingot.machines.alone import booted_alone
 from ingot.machines.machine import Machine
 from ingot.machines.qemu import CONSOLE, require_tools
 from ingot.progress import Progress
-from ingot.recipe.load import find_recipe, load_recipe
 from ingot.store import Image, Store
 
 # Seconds from power-on: a clone answers after about 20 under TCG on an idle machine, its own tests follow.
@@ -33,7 +31,6 @@ SAY_EVERY = 15.0
 POLL = 0.5
 # Seconds between two looks at the console: how exact the times of its lines are.
 LOOK = 0.2
-DIGEST = re.compile(r"[0-9a-f]{64}")
 # The machine is on loopback: a proxy that the environment names has no way to it.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -154,23 +151,6 @@ class Boot:
     def wait(self) -> None:
         """Wait until the machine ends."""
         self.machine.wait()
-
-
-def image_to_boot(name: str, recipes: Path, environment: str | None, progress: Progress) -> Image:
-    """Return the image with that digest, or that of the recipe of that name, baked unless the store has it."""
-    if DIGEST.fullmatch(name):
-        return stored_image(name)
-    return Store().bake(load_recipe(find_recipe(recipes, name), environment), progress)
-
-
-def stored_image(digest: str) -> Image:
-    """Return an image of the store; raise InputError when it is not there."""
-    image = Store().image(digest)
-    if image is None:
-        raise InputError(
-            f"the store has no image with the recipe digest {digest}", hint="list them with: ingot store"
-        )
-    return image
 
 
 @contextmanager

@@ -168,7 +168,8 @@ def boot_image(digest: str, progress: Progress, output: Progress) -> Record:
     Of a boot that breaks off, the tests so far may all have passed: its record has one more, which failed.
     """
     from ingot.interrupts import terminate_as_interrupt
-    from ingot.pipeline.boot import booted, run_tests, stored_image
+    from ingot.pipeline.boot import booted, run_tests
+    from ingot.pipeline.images import stored_image
 
     progress(f"booting {digest:.12} for its tests")
     record: Record | None = None

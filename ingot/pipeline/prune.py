@@ -1,0 +1,38 @@
+"""Which old images to retire: the plan of a prune, once the recipes that it names are known to exist."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingot.errors import InputError
+
+if TYPE_CHECKING:
+    from ingot.aws.prune.plan import PrunePlan, Rules
+    from ingot.aws.session.clients import Clients
+
+
+def plan(clients: Clients, rules: Rules, recipes: Path) -> PrunePlan:
+    """Return what would go and what stays; nothing is changed.
+
+    Raises InputError for a name that is no recipe's: neither the directory ``recipes`` has it, nor the account
+    something of it.
+    """
+    from ingot.aws.prune.plan import plan_prune
+    from ingot.aws.session.failures import translated
+    from ingot.recipe.load import find_recipes
+    from ingot.recipe.syntax.explain import close_to
+
+    with translated():
+        result = plan_prune(clients, rules, dt.datetime.now(dt.UTC))
+    # It may be called outside of a project, and for a recipe that was deleted.
+    known = sorted({*result.recipes, *(find_recipes(recipes) if recipes.is_dir() else ())})
+    for name in rules.recipes:
+        if name not in known:
+            raise InputError(
+                f"no recipe {name!r} in {recipes}, and no image of one in {clients.region}; "
+                f"there is: {', '.join(known) or 'none'}",
+                hint=close_to(name, known),
+            )
+    return result

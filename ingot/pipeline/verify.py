@@ -1,0 +1,52 @@
+"""Verifying: what clones say of themselves, and the blocks of an AMI, held against the manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingot.progress import Progress
+
+if TYPE_CHECKING:
+    from ingot.aws.session.clients import Clients
+    from ingot.fleet.image import ImageVerdict
+    from ingot.fleet.verify import FleetVerdict
+
+
+def verify_stack(
+    clients: Clients, stack: str, progress: Progress, *, limit: float, max_age: float
+) -> FleetVerdict:
+    """Compare what every clone of a stack's fleet says of itself with the manifest of its image.
+
+    Waits ``limit`` seconds for clones that have not reported; a report that is older than ``max_age`` seconds proves
+    nothing.
+    """
+    from ingot.aws.session.failures import translated
+    from ingot.fleet.verify import verify_fleet
+    from ingot.store import Store
+
+    with translated():
+        return verify_fleet(
+            clients, stack, manifest_of=Store().manifest, progress=progress, limit=limit, max_age=max_age
+        )
+
+
+def verify_published(
+    clients: Clients, name: str, recipes: Path, environment: str | None, progress: Progress
+) -> ImageVerdict:
+    """Read all blocks of an AMI's snapshot and compare them with the manifest.
+
+    ``name``: an AMI's id, or a recipe whose AMI the registry names.
+    """
+    from ingot.aws.session.failures import translated
+    from ingot.fleet.image import ami_of, verify_image
+    from ingot.recipe.digest import recipe_digest
+    from ingot.recipe.load import find_recipe, load_recipe
+    from ingot.store import Store
+
+    digest = None
+    if not name.startswith("ami-"):
+        digest = recipe_digest(load_recipe(find_recipe(recipes, name), environment))
+    with translated():
+        ami_id = name if digest is None else ami_of(clients, name, digest)
+        return verify_image(clients, ami_id, manifest_of=Store().manifest, progress=progress)
