@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# The inventory: what is in this clone, as digests, one line on the console. Reads only. ingot/bake/tree/inventory.py computes
+# The inventory: what is in this clone, as digests, one line on the console. Reads only. ingot/bake/inventory.py computes
 # the same texts from the tree of a bake; a test holds the two together.
 use strict;
 use warnings;
