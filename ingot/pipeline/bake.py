@@ -13,7 +13,7 @@ from ingot.errors import IngotError, VerificationError
 from ingot.progress import Progress
 
 if TYPE_CHECKING:
-    from ingot.bake.disk.places import Place
+    from ingot.bake.disk.differences import Difference
     from ingot.bake.runtime.engine import Worker
     from ingot.recipe.schema.model import Recipe
     from ingot.store import Image, Store
@@ -116,7 +116,7 @@ def _check(store: Store, recipe: Recipe, progress: Progress) -> None:
     progress(f"baked twice, every byte is the same: root digest {image.root_digest}")
 
 
-def compare(one: Path, other: Path) -> list[Place]:
+def compare(one: Path, other: Path) -> list[Difference]:
     """Return what differs between two disks, read from the disks themselves."""
     from ingot.blocks import BLOCK_SIZE, block_count
 
@@ -129,22 +129,22 @@ def compare(one: Path, other: Path) -> list[Place]:
     if not blocks:
         return []
     # It reads file systems: a bake that is not checked need not wait for that to be imported.
-    from ingot.bake.disk.places import differences
+    from ingot.bake.disk.differences import differences
 
     return differences(one, other, blocks)
 
 
-def difference_text(places: list[Place]) -> str:
-    """Return the places for people, files first: the rest follows from them."""
-    files = [place for place in places if place.what.startswith("/")]
-    rest = [place for place in places if not place.what.startswith("/")]
+def difference_text(found: list[Difference]) -> str:
+    """Return the differences for people, files first: the rest follows from them."""
+    files = [difference for difference in found if difference.what.startswith("/")]
+    rest = [difference for difference in found if not difference.what.startswith("/")]
     lines = [
-        f"    {place.what}: {place.differing} bytes, the first at byte {place.inside} of it, byte {place.offset} of the disk"
-        for place in files[:SHOWN]
+        f"    {difference.what}: {difference.differing} bytes, the first at byte {difference.inside} of it, byte {difference.offset} of the disk"
+        for difference in files[:SHOWN]
     ]
     lines += [
-        f"    {place.what}: {place.differing} bytes, the first at byte {place.offset} of the disk"
-        for place in rest[:SHOWN]
+        f"    {difference.what}: {difference.differing} bytes, the first at byte {difference.offset} of the disk"
+        for difference in rest[:SHOWN]
     ]
     left_out = max(0, len(files) - SHOWN) + max(0, len(rest) - SHOWN)
     return "\n".join([*lines, *([f"    and {left_out} more"] if left_out else [])])

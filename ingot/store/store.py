@@ -18,8 +18,7 @@ from typing import Any
 
 from ingot import paths
 from ingot.bake.packages.cache import package_file, unsound_packages
-from ingot.bake.runtime.engine import Worker, bake
-from ingot.bake.runtime.foreign import check_architecture
+from ingot.bake.runtime.engine import Worker, bake, check_architecture
 from ingot.bake.runtime.job import BakeDirectories, BakeJob
 from ingot.bake.runtime.rights import KEPT, how_to_inspect, remove_tree
 from ingot.errors import BakeError, IngotError, InputError, Problem, SizeError

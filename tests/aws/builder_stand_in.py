@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ingot.bake.instance import __main__ as program
-from ingot.bake.instance import bootstrap, report
+from ingot.bake.instance import bootstrap, log
 from ingot.spec import BakeSpec, TestSpec
 from tests.aws.support import block
 from tests.specs import bake_spec
@@ -130,7 +130,7 @@ class StandIn:
         patch.setenv("INGOT_CONSOLE", "")  # put back at the end; each instance sets its own
         patch.setattr(bootstrap, "METADATA", self.service.url)
         patch.setattr(bootstrap.Service, "_once", self._powered(bootstrap.Service._once))
-        patch.setattr(report, "DELAY", 0.01)
+        patch.setattr(log, "DELAY", 0.01)
         patch.setattr(program, "bake", self.bake)
         patch.setattr(program, "bake_live", self.bake_live)
         patch.setattr(program, "disk_of_root", self.disk_of_root)
@@ -182,7 +182,7 @@ class StandIn:
         except Exception as error:  # noqa: BLE001 - as the program's main does
             builder.failed(error)
         finally:
-            builder.report.close()
+            builder.log.close()
 
     def bake_live(self, spec, sources, scratch, progress):
         """Stand in for ``ingot.bake.instance.live.bake_live``, on a disk of whole GiB."""

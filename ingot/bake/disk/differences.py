@@ -20,7 +20,7 @@ TABLE, BOOT, METADATA, INODE = (
 _HEAD = 17 * 1024
 
 
-class Place(NamedTuple):
+class Difference(NamedTuple):
     """A thing of which bytes differ: a file's path, or words for what is no file. ``offset`` and ``inside`` count in bytes, from the
     start of the disk and of the thing; ``differing`` is how many bytes differ.
     """
@@ -31,12 +31,12 @@ class Place(NamedTuple):
     differing: int
 
 
-def differences(one: Path, other: Path, blocks: Sequence[int]) -> List[Place]:
+def differences(one: Path, other: Path, blocks: Sequence[int]) -> List[Difference]:
     """Return what differs between two disks in the blocks of 512 KiB with these indexes, in the order of the bytes.
 
     Names and places of files are those on ``one``. Raises BakeError when a disk cannot be read.
     """
-    found: Dict[str, Place] = {}
+    found: Dict[str, Difference] = {}
     with read_ext4(one) as reader, one.open("rb") as left, other.open("rb") as right:
         spans = sorted(_spans(reader))
         starts = [span.start for span in spans]
@@ -48,8 +48,8 @@ def differences(one: Path, other: Path, blocks: Sequence[int]) -> List[Place]:
             for at, first, count in _pieces(pair[0], pair[1]):
                 offset = index * SNAPSHOT_BLOCK + at
                 what, inside = _owner(spans, starts, offset)
-                place = found.get(what) or Place(what, offset + first, inside + first, 0)
-                found[what] = place._replace(differing=place.differing + count)
+                difference = found.get(what) or Difference(what, offset + first, inside + first, 0)
+                found[what] = difference._replace(differing=difference.differing + count)
     return list(found.values())
 
 

@@ -107,8 +107,8 @@ def _write_blocks(
         reader = _Reader()
         try:
             for index in indexes:
-                there = lower if blocks[index] is not None else None
-                blocks[index] = _write_block(target, index, pieces, ends, reader, there)
+                below = lower if blocks[index] is not None else None
+                blocks[index] = _write_block(target, index, pieces, ends, reader, below)
         finally:
             reader.close()
 

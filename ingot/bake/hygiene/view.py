@@ -164,8 +164,8 @@ class View:
         """The home directories of all users that passwd(5) names, and what lies below /home."""
         rows = [line.split(":") for line in self.lines("/etc/passwd")]
         named = {row[5] for row in rows if len(row) > 5 and row[5] not in ("", "/", "/nonexistent")}
-        made = {path for path in self.entries.below("/home") if path.count("/") == 2}
-        return frozenset(named | made | {"/root"})
+        directories = {path for path in self.entries.below("/home") if path.count("/") == 2}
+        return frozenset(named | directories | {"/root"})
 
     def is_packaged(self, path: str, content: bytes) -> bool:
         """Tell whether ``content`` of the file ``path`` is what an installed package brought there."""

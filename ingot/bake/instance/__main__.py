@@ -11,9 +11,10 @@ import hashlib
 import json
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 from ingot.bake.instance.bootstrap import (
     Credentials,
@@ -21,18 +22,22 @@ from ingot.bake.instance.bootstrap import (
     Service,
     UnreachableError,
     console,
+    log_line,
     metadata,
-    told,
 )
 from ingot.bake.instance.live import bake_live, disk_of_root
-from ingot.bake.instance.packages import get_packages
-from ingot.bake.instance.report import Report
+from ingot.bake.instance.log import BuilderLog
 from ingot.bake.instance.upload import Upload
+from ingot.bake.packages.cache import package_file
+from ingot.bake.packages.fetch import Mirrors, fetch_packages
 from ingot.bake.runtime.engine import bake, read_manifest
 from ingot.bake.runtime.job import BakeDirectories, BakeJob
 from ingot.blocks import to_send
 from ingot.errors import IngotError
-from ingot.spec import BakeSpec, read_spec
+from ingot.progress import Progress
+from ingot.spec import BakeSpec, PackageSpec, read_spec
+
+STREAMS = 8  # connections to S3
 
 
 class Builder:
@@ -44,7 +49,7 @@ class Builder:
         self.output = directory / "output"
         self._credentials = Credentials()
         stream = metadata("meta-data/instance-id") or "unknown-instance"
-        self.report = Report(self._service("logs"), job["log_group"], stream)
+        self.log = BuilderLog(self._service("logs"), job["log_group"], stream)
 
     def _service(self, name: str) -> Service:
         return Service(name, self.job["region"], self._credentials)
@@ -52,17 +57,15 @@ class Builder:
     def run(self) -> None:
         """Do the job, with a line for each step; the last one says where the manifest is."""
         times = {"start": time.time()}
-        self.report("start", f"the builder is up; {self._machine()}", uptime=_uptime())
+        self.log("start", f"the builder is up; {self._machine()}", uptime=_uptime())
         spec = read_spec((self.directory / "spec.json").read_text(encoding="utf-8"))
         s3 = self._service("s3")
         packages = self.directory / "packages"
-        fetched = partial(self.report, "fetch")
-        get_packages(s3, self.job["bucket"], spec.packages, packages, self.job["mirrors"], fetched)
+        fetched = partial(self.log, "fetch")
+        _get_packages(s3, self.job["bucket"], spec.packages, packages, self.job["mirrors"], fetched)
         times["fetched"] = time.time()
         if spec.base is not None:
-            manifest = bake_live(
-                spec, self.directory / "sources", self.directory, partial(self.report, "bake")
-            )
+            manifest = bake_live(spec, self.directory / "sources", self.directory, partial(self.log, "bake"))
             disk = disk_of_root()
         else:
             manifest = self._bake(spec, packages)
@@ -78,7 +81,7 @@ class Builder:
             {"content-type": "application/gzip"},
             packed,
         )
-        self.report(
+        self.log(
             "done",
             f"root digest {manifest['disk']['root_digest']}",
             manifest_sha256=hashlib.sha256(text).hexdigest(),
@@ -90,7 +93,7 @@ class Builder:
         directories = BakeDirectories(
             self.directory / "sources", packages, self.directory / "layers", self.output
         )
-        bake(BakeJob(spec, directories), progress=partial(self.report, "bake"))
+        bake(BakeJob(spec, directories), progress=partial(self.log, "bake"))
         return read_manifest(self.output)
 
     def _send(self, blocks: List[Optional[str]], disk: Path) -> int:
@@ -98,8 +101,8 @@ class Builder:
         if (self.directory / "parent.json").exists():
             parent = json.loads((self.directory / "parent.json").read_text(encoding="utf-8"))
         indexes = to_send(blocks, parent, encrypted=bool(self.job["encrypted"]))
-        self.report("upload", f"{len(indexes)} of {len(blocks)} blocks travel")
-        progress = partial(self.report, "upload")
+        self.log("upload", f"{len(indexes)} of {len(blocks)} blocks travel")
+        progress = partial(self.log, "upload")
         return Upload(self._service("ebs"), self.job["snapshot"], disk, blocks, indexes, progress).run()
 
     def _machine(self) -> str:
@@ -112,7 +115,40 @@ class Builder:
         message = error.message if isinstance(error, IngotError) else f"{type(error).__name__}: {error}"
         if isinstance(error, (RefusedError, UnreachableError)):
             message = str(error)
-        self.report("failed", message[-4000:], hint=hint)
+        self.log("failed", message[-4000:], hint=hint)
+
+
+def _get_packages(
+    s3: Service,
+    bucket: str,
+    entries: Iterable[PackageSpec],
+    directory: Path,
+    mirrors: Mirrors,
+    progress: Progress,
+) -> None:
+    """Bring every package into ``directory`` and check each against its SHA-256. Raises BakeError for one that cannot be had."""
+    wanted = list(entries)
+    if not wanted:
+        return
+
+    def get(package: PackageSpec) -> int:
+        try:
+            data = s3.call("GET", f"/{bucket}/packages/{package.sha256}")
+        except RefusedError as error:
+            # S3 says 403 for what is not there to a role that may not list.
+            if error.status in (403, 404):
+                return 0
+            raise
+        file = package_file(directory, package.sha256)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+        return len(data)
+
+    with ThreadPoolExecutor(STREAMS) as pool:
+        sizes = list(pool.map(get, wanted))
+    had = sum(1 for size in sizes if size)
+    progress(f"{had} of {len(wanted)} packages are in the bucket ({sum(sizes) / 1e6:.0f} MB)")
+    fetch_packages(wanted, directory, mirrors, progress)
 
 
 def _uptime() -> float:
@@ -133,15 +169,15 @@ def main() -> int:
     try:
         builder = Builder(json.loads(sys.argv[1]), Path(sys.argv[2]))
     except Exception as error:  # noqa: BLE001 - as below; without a builder there is no log yet, only the console
-        console(told(1, "failed", f"the builder cannot begin: {type(error).__name__}: {error}"))
+        console(log_line(1, "failed", f"the builder cannot begin: {type(error).__name__}: {error}"))
         return 1
     try:
         builder.run()
-    except Exception as error:  # noqa: BLE001 - whatever it is, it has to be told: nobody sees this machine
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must be reported: nobody sees this machine
         builder.failed(error)
         return 1
     finally:
-        builder.report.close()
+        builder.log.close()
     return 0
 
 

@@ -74,7 +74,7 @@ def metadata(path: str) -> Optional[str]:
 
 
 class Credentials:
-    """The temporary credentials of the instance's role, asked for anew before they end."""
+    """The temporary credentials of the instance's role, asked for again before they expire."""
 
     def __init__(self) -> None:
         self._held: Optional[Dict[str, str]] = None
@@ -192,11 +192,11 @@ class Service:
         text = "\n".join(
             ["AWS4-HMAC-SHA256", when, scope, hashlib.sha256("\n".join(lines).encode()).hexdigest()]
         )
-        made = ("AWS4" + secret).encode()
+        signature = ("AWS4" + secret).encode()
         for part in (*scope.split("/"), text):
-            made = hmac.new(made, part.encode(), hashlib.sha256).digest()
+            signature = hmac.new(signature, part.encode(), hashlib.sha256).digest()
         lower["authorization"] = "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s" % (
-            key, scope, names, made.hex(),
+            key, scope, names, signature.hex(),
         )  # fmt: skip
         return lower
 
@@ -208,7 +208,7 @@ def console(line: str) -> None:
         file.write("\r\n%s\r\n" % line)
 
 
-def told(number: int, stage: str, text: str, **more: Any) -> str:  # noqa: ANN401 - any JSON
+def log_line(number: int, stage: str, text: str, **more: Any) -> str:  # noqa: ANN401 - any JSON
     """Return a line of a builder's report: JSON, and the start of its SHA-256, by which a torn line is known."""
     value = dict(more, n=number, stage=stage, text=text)
     line = json.dumps(value, sort_keys=True, separators=(",", ":"))
@@ -227,8 +227,8 @@ def main() -> int:
             raise UnreachableError("the bundle has SHA-256 %s, expected %s" % (found, job["bundle_sha256"]))
         with tarfile.open(fileobj=io.BytesIO(data)) as bundle:
             bundle.extractall(directory)  # noqa: S202 - its SHA-256 is the one that we were told
-    except Exception as error:  # noqa: BLE001 - whatever it is, it has to be told: nobody sees this machine
-        console(told(1, "failed", "the bundle cannot be had: %s" % error))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must be reported: nobody sees this machine
+        console(log_line(1, "failed", "the bundle cannot be had: %s" % error))
         return 1
     environ = dict(os.environ, PYTHONPATH=directory, PYTHONDONTWRITEBYTECODE="1")
     return subprocess.call(

@@ -8,28 +8,31 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import stat
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ingot.bake.disk import DiskDigest
 from ingot.bake.hygiene import Declared
 from ingot.bake.hygiene.live import enforce_tree
 from ingot.bake.image.accounts import add_accounts
 from ingot.bake.image.files import place_files
 from ingot.bake.image.machine import install_programs, set_locale_and_time, set_services, set_tests
 from ingot.bake.image.seal import seal
-from ingot.bake.instance.live_manifest import VOLATILE, lasting, live_manifest
-from ingot.bake.instance.system_packages import install, stop_upgrades
+from ingot.bake.instance.system_packages import install, installed_rpms, stop_upgrades
 from ingot.bake.layers.upper import run_step, short
 from ingot.bake.runtime import mounts
 from ingot.bake.runtime.chroot import Chroot
+from ingot.bake.tree import inventory
 from ingot.bake.tree.inventory import BASELINE, base_baseline
-from ingot.bake.tree.tree import hash_files, scan
-from ingot.blocks import BLOCK_SIZE
+from ingot.bake.tree.manifest import contents_of, manifest_text
+from ingot.bake.tree.tree import Entry, hash_files, scan
+from ingot.blocks import BLOCK_SIZE, written
 from ingot.errors import BakeError
 from ingot.progress import Progress
 from ingot.spec import BakeSpec
@@ -37,6 +40,14 @@ from ingot.spec import BakeSpec
 READ_ONLY_LIMIT = 60.0  # seconds in which the kernel must have made the root read-only
 READERS = 4
 BLKFLSBUF = 0x1261  # ioctl(2): write and forget what is cached of a block device; linux/fs.h
+# What cloud-init and the base's own tools change on each clone, besides what every clone may change.
+# fmt: off
+VOLATILE = (
+    *inventory.VOLATILE,
+    "/boot", "/etc/cloud", "/etc/fstab", "/etc/hosts", "/etc/machine-info", "/etc/netplan", "/etc/network", "/etc/ssh", "/etc/sudoers.d",
+    "/etc/sysconfig", "/home", "/root/.ssh", "/var/lib/cloud", "/var/lib/chrony", "/var/lib/amazon", "/var/lib/dnf", "/var/lib/misc", "/var/lib/NetworkManager",
+)
+# fmt: on
 
 
 def bake_live(spec: BakeSpec, sources: Path, scratch: Path, progress: Progress) -> Dict[str, Any]:
@@ -162,3 +173,57 @@ def read_disk(device: Path) -> "Tuple[int, List[Optional[str]], str]":
 def power_off() -> None:
     """Cut the power: nothing can be written any more that a clean shutdown would have to."""
     Path("/proc/sysrq-trigger").write_text("o")
+
+
+def is_volatile(path: str) -> bool:
+    """Tell whether a clone of a base AMI may change ``path``."""
+    return any(path == top or path.startswith(f"{top}/") for top in VOLATILE)
+
+
+def lasting(entries: Sequence[Entry]) -> List[Entry]:
+    """Return the entries that no clone changes."""
+    return [entry for entry in entries if not is_volatile(entry.path)]
+
+
+def live_manifest(
+    spec: BakeSpec,
+    root: Path,
+    entries: Sequence[Entry],
+    before: Sequence[Entry],
+    kernel: str,
+    disk: "Tuple[int, List[Optional[str]], str]",
+    hygiene: Mapping[str, Any],
+) -> Dict[str, Any]:
+    """Return the manifest. Its key ``base`` says that the image cannot be made again bit for bit, and from which AMIs it was made."""
+    size, blocks, root_digest = disk
+    was = {entry.path: inventory.file_line(entry) for entry in before}
+    changed = {entry.path for entry in entries if was.get(entry.path) != inventory.file_line(entry)}
+    contents = {path: _read(root, path) for path in inventory.READ}
+    image = contents_of(entries, changed, contents)._replace(
+        files_text=inventory.files_text(lasting(entries))
+    )
+    digest = DiskDigest(size, len(written(blocks)) * BLOCK_SIZE, tuple(blocks), root_digest)
+    manifest: Dict[str, Any] = json.loads(manifest_text(spec, image, kernel, digest, hygiene))
+    rpms = [
+        {
+            "name": name,
+            "version": version,
+            "architecture": architecture,
+            "installed_kib": int(kib),
+            "source": name,
+        }
+        for name, version, architecture, kib in (
+            installed_rpms(root) if not contents[inventory.STATUS] else []
+        )
+    ]
+    return {
+        **manifest,
+        "packages": manifest["packages"] or rpms,
+        "base": {region: dict(vars(ami)) for region, ami in (spec.base or {}).items()},
+    }
+
+
+def _read(root: Path, path: str) -> bytes:
+    """Return a file of the tree; nothing for dpkg's database where rpm keeps the books."""
+    file = root / path[1:]
+    return file.read_bytes() if file.exists() or path != inventory.STATUS else b""

@@ -1,4 +1,4 @@
-"""What a builder says: each line to its console and to CloudWatch Logs, numbered, so that a reader of both takes each once."""
+"""A builder's log: each line goes to its console and to CloudWatch Logs, numbered, so that a reader of both takes each once."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ import threading
 import time
 from typing import Any, Dict, List, Optional
 
-from ingot.bake.instance.bootstrap import RefusedError, Service, UnreachableError, console, told
+from ingot.bake.instance.bootstrap import RefusedError, Service, UnreachableError, console, log_line
 
 TARGET = "Logs_20140328"
 BATCH = 1000  # events of one PutLogEvents; the API takes 10,000 and 1 MiB
 DELAY = 1.0  # seconds in which lines are gathered: PutLogEvents is limited to some calls a second
-ATTEMPTS = (
-    3  # the console has every line as well: a log that cannot be written must not hold the bake up for long
-)
+# The console has every line as well: a log that cannot be written must not hold the bake up for long.
+ATTEMPTS = 3
 
 
-class Report:
+class BuilderLog:
     """Takes lines. ``close`` sends what is left to the log."""
 
     def __init__(self, logs: Service, group: str, stream: str) -> None:
@@ -34,7 +33,7 @@ class Report:
         """Write one line."""
         with self._lock:
             self._number += 1
-            line = told(self._number, stage, text, **more)
+            line = log_line(self._number, stage, text, **more)
             console(line)
         self._waiting.put({"timestamp": int(time.time() * 1000), "message": line})
 

@@ -78,14 +78,14 @@ def _by_apt(names: Sequence[str], progress: Progress) -> None:
 @contextmanager
 def _no_starts() -> Iterator[None]:
     """Keep packages from starting their services here (Debian's invoke-rc.d(8) asks this program)."""
-    there = POLICY.exists()
-    if not there:
+    has_policy = POLICY.exists()
+    if not has_policy:
         POLICY.write_text("#!/bin/sh\nexit 101\n")
         POLICY.chmod(0o755)
     try:
         yield
     finally:
-        if not there:
+        if not has_policy:
             POLICY.unlink()
 
 

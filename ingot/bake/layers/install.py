@@ -173,8 +173,8 @@ def _contested(below: LowerLayer, paths: Mapping[str, List[str]]) -> Set[str]:
             parent, _, last = path.rpartition("/")
             if parent not in parents:
                 parents[parent] = str(in_root(below.root, f"{parent}/x"))[len(str(below.root)) : -len("/x")]
-            there = below.index.get(f"{parents[parent]}/{last}")
-            if path in diverted or (there is not None and not _is_directory(below, there)):
+            entry = below.index.get(f"{parents[parent]}/{last}")
+            if path in diverted or (entry is not None and not _is_directory(below, entry)):
                 found.add(name)
                 break
     return found

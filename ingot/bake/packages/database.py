@@ -102,8 +102,8 @@ def _write_triggers(root: Path, triggers: Dict[str, Set[str]]) -> None:
             of_files += [f"{name} {package}" for package in sorted(interested)]
         else:
             known = directory / name
-            there = known.read_text().splitlines() if known.exists() else []
-            known.write_text("".join(f"{package}\n" for package in sorted({*there, *interested})))
+            recorded = known.read_text().splitlines() if known.exists() else []
+            known.write_text("".join(f"{package}\n" for package in sorted({*recorded, *interested})))
     (directory / "File").write_text("".join(f"{line}\n" for line in of_files))
 
 

@@ -8,8 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from ingot.bake.instance.live import apply, finish
-from ingot.bake.instance.live_manifest import live_manifest
+from ingot.bake.instance.live import apply, finish, live_manifest
 from ingot.bake.instance.system_packages import install, installed_rpms
 from ingot.bake.tree.tree import hash_files, scan
 from ingot.errors import BakeError, StepError

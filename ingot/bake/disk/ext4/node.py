@@ -100,11 +100,11 @@ def first_upper_inode(following: int) -> int:
 
 def whole_tree(entries: Sequence[Entry], epoch: int) -> List[Entry]:
     """Return ``entries`` (sorted) with the root and lost+found, which every file system has."""
-    there = {entry.path for entry in entries}
+    known = {entry.path for entry in entries}
     missing = [
         Entry(path, Kind.DIRECTORY, mode, mtime=epoch)
         for path, mode in (("/", 0o755), ("/lost+found", 0o700))
-        if path not in there
+        if path not in known
     ]
     return sort_entries([*missing, *entries]) if missing else list(entries)
 
