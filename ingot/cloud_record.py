@@ -1,7 +1,7 @@
 """Where the local cloud of this machine runs: what it writes for whoever wants to use it.
 
-``<cloud>/cloud.json`` names its process by pid *and* start time (field 22 of ``/proc/PID/stat``, proc(5)), so that a stale file
-never makes us signal a stranger who got the pid.
+``<cloud>/cloud.json`` names its process by pid *and* start time (field 22 of ``/proc/PID/stat``, proc(5)), so
+that a stale file never makes us signal a stranger who got the pid.
 """
 
 from __future__ import annotations
@@ -83,9 +83,10 @@ def write(port: int, environment: Mapping[str, str]) -> CloudRecord:
 
 
 def no_proxy(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that keep requests to loopback from a proxy that ``environ`` names; none if it names none.
+    """Return the variables that keep requests to loopback from a proxy that ``environ`` names, if it names one.
 
-    Python reads the lower-case name first, and so does the CDK CLI; others know only the upper-case one: both get the value of either.
+    Python reads the lower-case name first, and so does the CDK CLI; others know only the upper-case one: both
+    get the value of either.
     """
     if not any(environ.get(name) for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")):
         return {}

@@ -55,7 +55,10 @@ def status(as_json: bool, *, program: str) -> bool:
 
 
 def env(*, program: str) -> None:
-    """Print the shell commands after which AWS's tools use the cloud. Raises CloudError if it does not run."""
+    """Print the shell commands after which AWS's tools use the cloud.
+
+    Raises CloudError if it does not run.
+    """
     record = cloud_record.running()
     if record is None:
         raise CloudError("the local cloud does not run", hint=f"start it with: {program} up")

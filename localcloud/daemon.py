@@ -38,8 +38,8 @@ def up(
 ) -> tuple[CloudRecord, bool]:
     """Make sure that the cloud runs; return its record and whether it was started now.
 
-    ``port`` None means: as it is, or DEFAULT_PORT. ``program`` is how hints name the command line. Raises CloudError if it
-    cannot be started, MissingToolError if this machine cannot run machines.
+    ``port`` None means: as it is, or DEFAULT_PORT. ``program`` is how hints name the command line. Raises
+    CloudError if it cannot be started, MissingToolError if this machine cannot run machines.
     """
     record = running()
     if record is not None:
@@ -88,7 +88,7 @@ def _is_free(port: int) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a daemon that was just started, and take away its record: its own, not that of another that was quicker."""
+    """End a daemon that was just started, and remove its record, not that of another that was quicker."""
     record = running()
     process.terminate()
     try:
@@ -155,7 +155,10 @@ def down(*, progress: Callable[[str], None]) -> bool:
 
 
 def _clear_up(progress: Callable[[str], None]) -> None:
-    """Remove the record, the blocks and the disks of a cloud that has ended; nothing is left of one that ended by itself."""
+    """Remove the record, the blocks and the disks of a cloud that has ended.
+
+    One that ended by itself has left nothing.
+    """
     sweep(paths.cloud() / "machines")
     remove_data(paths.cloud(), progress)
     cloud_record.file().unlink(missing_ok=True)
@@ -168,7 +171,10 @@ def _log(line: str) -> None:
 
 
 def serve(port: int) -> int:
-    """Run the cloud in this process until SIGTERM or SIGINT; return the exit code. The daemon's main function."""
+    """Run the cloud in this process until SIGTERM or SIGINT; return the exit code.
+
+    The daemon's main function.
+    """
     other = running()
     if other is not None:
         sys.stderr.write(f"error: the local cloud already runs on port {other.port}\n")

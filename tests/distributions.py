@@ -10,6 +10,7 @@ import aws_cdk
 
 from tests import ROOT
 
+UV = Path(sys.executable).parent / "uv"
 NAMES = ("ingot", "ingot-localcloud", "ingot-machines")
 # Imported by every Python of an environment: what it names cannot be imported there.
 BLOCKER = """
@@ -38,7 +39,7 @@ def tracked(*paths: str) -> set[str]:
 
 def build(out: Path) -> dict[str, Path]:
     """Build the wheels as `make wheel` does: distribution → file."""
-    command = [f"{Path(sys.executable).parent}/uv", "build", "--quiet", "--wheel", "--all-packages"]
+    command = [UV, "build", "--quiet", "--wheel", "--all-packages"]
     done = subprocess.run(
         [*command, "--no-build-isolation", "--python", sys.executable, "--out-dir", out],
         cwd=ROOT,
@@ -66,10 +67,18 @@ def environment(directory: Path, *wheels: Path, blocked: tuple[str, ...] = ()) -
     command = [sys.executable, "-m", "venv", "--without-pip", directory]
     subprocess.run(command, check=True, capture_output=True)
     [packages] = (directory / "lib").glob("python*/site-packages")
-    for wheel in wheels:
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(packages)
-    # This directory's packages are found by its path; its own .pth files, the editable Ingot among them, are not read.
+    install = [
+        UV,
+        "pip",
+        "install",
+        "--quiet",
+        "--offline",
+        "--no-deps",
+        "--python",
+        directory / "bin" / "python",
+    ]
+    subprocess.run([*install, *wheels], check=True, capture_output=True)
+    # This directory's packages are found by its path. Its .pth files are not read: no editable Ingot.
     (packages / "dependencies.pth").write_text(str(Path(aws_cdk.__file__).parent.parent))
     if blocked:
         (packages / "blocker.py").write_text(BLOCKER.format(blocked=set(blocked)))

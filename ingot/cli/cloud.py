@@ -50,7 +50,10 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
 @app.command()
 def env() -> None:
-    """Print the environment in which `aws`, boto3 and `cdk` use the local cloud: eval "$(ingot cloud env)"."""
+    """Print the environment in which `aws`, boto3 and `cdk` use the local cloud.
+
+    For a shell: eval "$(ingot cloud env)".
+    """
     from localcloud import cli
 
     cli.env(program=PROGRAM)

@@ -87,7 +87,10 @@ def gc(
 
 @app.command()
 def pack(archive: Annotated[Path, typer.Argument(help="The file to write; .tar.zst compresses it.")]) -> None:
-    """Write packages, layers and images to one file: a cache that another machine unpacks. Prints its size."""
+    """Write packages, layers and images to one file: a cache that another machine unpacks.
+
+    Prints its size.
+    """
     from ingot.store.pack import pack as write
 
     size = write(Store(), archive, lambda text: print(text, file=sys.stderr, flush=True))
@@ -117,7 +120,10 @@ def _bytes(text: str) -> int:
 
 
 def _in_local_cloud() -> set[str]:
-    """Return the recipe digests of the AMIs in the local cloud, if it runs: its snapshots' manifests are in this store alone."""
+    """Return the recipe digests of the AMIs in the local cloud, if it runs.
+
+    Its snapshots' manifests are in this store alone.
+    """
     record = cloud_record.running()
     if record is None or not record.ready():
         return set()

@@ -1,4 +1,4 @@
-"""Chooses the files of the wheel `ingot-machines`: this package, and the foundations in the directory above it."""
+"""Chooses the files of the wheel `ingot-machines`: this package, and the foundations in the one above it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 class MachinesHook(BuildHookInterface[Any]):
     """Adds the package and what pyproject.toml names as `foundations` to the wheel.
 
-    Hatch's own `force-include` would do, but it also copies the files into the site-packages of an editable install, where the
-    copies would hide the sources.
+    Hatch's own `force-include` would do, but it also copies the files into the site-packages of an editable
+    install, where the copies would hide the sources.
     """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""The workflows' commands in order, on a repository with real commits, against the local cloud and a GitHub on loopback.
+"""The workflows' commands in order, on real commits, against the local cloud and a GitHub on loopback.
 
-A pull request is planned, baked, booted and commented; it is merged and deployed; packages are upgraded at night. What
-one test needs of another's story is a fixture, so that each runs alone and in any order.
+A pull request is planned, baked, booted and commented; it is merged and deployed; packages are upgraded at
+night. What one test needs of another's story is a fixture, so that each runs alone and in any order.
 """
 
 from __future__ import annotations
@@ -81,7 +81,10 @@ class Checkout(Site):
         (self.directory / name).write_text(text.replace(old, new, 1))
 
     def cloud(self) -> dict[str, str]:
-        """Return the environment of a shell that uses the local cloud: what a role's credentials are on GitHub."""
+        """Return the environment of a shell that uses the local cloud.
+
+        On GitHub, a role's credentials are in its place.
+        """
         shown = self.run("bash", "-c", 'eval "$(ingot cloud env)" && env -0').stdout
         return dict(entry.split("=", 1) for entry in shown.split("\0") if entry)
 
@@ -267,7 +270,8 @@ def test_newer_packages_are_one_pull_request(site, old_lock, served):
     jobs = runner(site, site.environment(), GITHUB_API_URL=github.url)
     for _ in range(2):  # the second night refreshes what the first one opened
         jobs.job(WORKFLOWS / "lock.yml", "lock")
-    # Another recipe's packages may have moved since its lock was committed: that is a pull request of its own.
+    # Another recipe's packages may have moved since its lock was committed: it gets its own pull
+    # request.
     assert len({pull["head"] for pull in github.comments}) == len(github.comments)
     [pull] = [pull for pull in github.comments if pull["head"] == "ingot/lock-web"]
     assert pull["base"] == "main"

@@ -28,7 +28,10 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.Compl
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """The example with a virtual environment of its own: Ingot from its wheels, what it depends on from this one."""
+    """The example with a virtual environment of its own.
+
+    Ingot is installed from its wheels; its dependencies come from this environment.
+    """
     wheels = build(tmp_path_factory.mktemp("wheels"))
     project = tmp_path_factory.mktemp("team") / "two-fleets"
     shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("cdk.out", ".venv"))

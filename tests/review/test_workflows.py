@@ -1,4 +1,7 @@
-"""The workflows: what actionlint says, and what must hold for their rights. tests/e2e/test_workflows.py runs their commands."""
+"""The workflows: what actionlint says, and what must hold for their rights.
+
+Their commands are run by tests/e2e/test_workflows.py.
+"""
 
 import os
 import re
