@@ -5,6 +5,9 @@ import signal
 
 import pytest
 
+from tests.project import Project
+from tests.served import serving
+
 # What tells programs how a terminal looks: typer colours its help in GitHub's runners, and reads this when it is imported.
 for name in ("COLUMNS", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "TERMINAL_WIDTH"):
     os.environ.pop(name, None)
@@ -30,3 +33,44 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(
             key=lambda item: min((p for name, p in places.items() if name in item.nodeid), default=len(LONG))
         )
+
+
+CREDENTIALS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A committed project as the working directory, a data directory of its own, and no credentials."""
+    for name in CREDENTIALS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("INGOT_HOME", str(tmp_path / "home"))
+    directory = tmp_path / "project"
+    directory.mkdir()
+    project = Project(directory)
+    project.fill()
+    monkeypatch.chdir(directory)
+    return project
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Return a function that lets a server of http.server answer until the test ends."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving() as start:
+
+        def served(server):
+            start(server)
+            return server
+
+        yield served

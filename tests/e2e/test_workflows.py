@@ -16,8 +16,7 @@ import pytest
 
 from tests.e2e.runner import Runner
 from tests.e2e.site import ROOT, Site, fetch
-from tests.review.test_comment_github import GitHub
-from tests.review.test_upgrade import Pulls
+from tests.forge.server import GitHub, Pulls
 from tests.served import serving
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ from ingot.errors import CloudError
 from ingot.pipeline import boot, images
 from ingot.pipeline.plan import boot_changed, boot_image, failures
 from ingot.progress import silent
-from tests.review import plans
+from tests.plan import plans
 
 DIGEST = plans.AFTER
 GOOD = {"name": "it answers", "ok": True, "at": 1.0, "detail": ""}

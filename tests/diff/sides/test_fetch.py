@@ -14,10 +14,10 @@ from ingot.diff.sides.fetch import Registry
 from ingot.diff.sides.find import Finder
 from ingot.errors import InputError
 from ingot.store import Store
-from tests.aws.conftest import cloud, direct, running_cloud, session_clients
-from tests.review.disks import make_image, text
+from tests.aws.conftest import cloud, direct, running_cloud, running_server, session_clients
+from tests.diff.disks import make_image, text
 
-__all__ = ["cloud", "direct", "running_cloud", "session_clients"]
+__all__ = ["cloud", "direct", "running_cloud", "running_server", "session_clients"]
 BLOCK = 524288
 
 
@@ -120,7 +120,7 @@ def test_an_ami_of_somebody_else(direct, finder, image):
 
 def test_a_disk_that_is_no_image(direct, finder, image, tmp_path):
     from tests.bake.disk.helpers import make_disk, tree
-    from tests.review.disks import DiskImage
+    from tests.diff.disks import DiskImage
 
     disk, written = make_disk(tmp_path, tree(text("/etc/hosts")), name="foreign")
     manifest = {

@@ -5,7 +5,7 @@ import pytest
 from ingot.diff.compare import image_diff
 from ingot.report.escape import code, fenced, markdown, plain
 from ingot.report.render import render_markdown, render_text
-from tests.review.support import file, manifest, package
+from tests.diff.manifests import file, manifest, package
 
 HOSTILE = "/srv/\x1b[31m\u202eevil</script><b>@team #1 `x` | \udcff\n"
 

@@ -7,26 +7,8 @@ import pytest
 from ingot.errors import IngotError
 from ingot.forge.github import GitHub
 from ingot.forge.upgrade import LockUpgrade, TakenOver, propose, push
-from tests.review.test_comment_github import GitHub as Server
-from tests.review.test_comment_github import Handler
-
-
-class Pulls(Handler):
-    """Pull requests, as far as they are asked for; ``comments`` of the server holds them."""
-
-    def do_GET(self):  # noqa: N802 - the name that http.server calls
-        self.reply(200, [pull for pull in self.server.comments if f":{pull['head']}&" in self.path])
-
-    def do_POST(self):  # noqa: N802 - the name that http.server calls
-        self.server.comments.append(
-            self.content() | {"number": len(self.server.comments) + 1, "html_url": "https://g/1"}
-        )
-        self.reply(201, self.server.comments[-1])
-
-    def do_PATCH(self):  # noqa: N802 - the name that http.server calls
-        pull = self.server.comments[int(self.path.rsplit("/", 1)[1]) - 1]
-        pull.update(self.content())
-        self.reply(200, pull)
+from tests.forge.server import GitHub as Server
+from tests.forge.server import Pulls
 
 
 @pytest.fixture

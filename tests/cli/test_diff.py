@@ -10,7 +10,7 @@ from ingot.cli.main import main
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
 from ingot.store import Store
-from tests.review.disks import make_image, text
+from tests.diff.disks import make_image, text
 
 
 def diff(*arguments):

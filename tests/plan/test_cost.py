@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 from ingot.cli.cost import app
 from ingot.errors import InputError
 from ingot.plan.cost import Item, known_prices, monthly, once
+from tests import ROOT
 from tests.stacks.conftest import make_app, project  # noqa: F401 - fixtures
 from tests.stacks.everything import EVERYTHING
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "cost.md"
+PAGE = ROOT / "docs" / "cost.md"
 PRICES = known_prices()
 # Heading of a table in the page -> the settings that it is of.
 TABLES = {

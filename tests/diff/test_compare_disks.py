@@ -10,7 +10,7 @@ from ingot.bake.tree.tree import Entry, Kind
 from ingot.diff.compare import image_diff
 from ingot.errors import BakeError
 from tests.bake.disk.helpers import EPOCH, data_file
-from tests.review.disks import link, make_image, status, text
+from tests.diff.disks import link, make_image, status, text
 
 APACHE = (
     link(

@@ -14,10 +14,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from ingot.report.comment import MARKER
+from tests import ROOT
 from tests.e2e.runner import Runner
-from tests.review.test_comment_github import GitHub
+from tests.forge.server import GitHub
 
-ROOT = Path(__file__).parent.parent.parent
 FOR_USERS = ROOT / "examples" / "workflows"
 CI = ROOT / ".github" / "workflows" / "ci.yml"
 WORKFLOWS = [*sorted(FOR_USERS.glob("*.yml")), CI]

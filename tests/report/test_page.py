@@ -7,8 +7,8 @@ import pytest
 
 from ingot.diff.compare import image_diff
 from ingot.report.render import render_report
-from tests.review.browser import DESK, PHONE, chromium, opened
-from tests.review.support import file, manifest, package
+from tests.diff.manifests import file, manifest, package
+from tests.report.browser import DESK, PHONE, chromium, opened
 
 __all__ = ["chromium"]
 

@@ -12,8 +12,8 @@ from ingot.diff.compare import image_diff
 from ingot.errors import InputError
 from ingot.report.comment import LIMIT, MARKER, render_comment
 from ingot.report.reading import image_diff_from_json
-from tests.review import plans
-from tests.review.support import file, manifest, package
+from tests.diff.manifests import file, manifest, package
+from tests.plan import plans
 
 # What a pull request may try, wherever it can choose a name.
 HOSTILE = [

@@ -4,7 +4,7 @@ import pytest
 
 from ingot.diff.compare import image_diff
 from ingot.errors import InputError
-from tests.review.support import file, manifest, package, user
+from tests.diff.manifests import file, manifest, package, user
 
 SUDO = {"name": "sudo", "gid": 27, "members": []}
 
