@@ -26,7 +26,15 @@ def test_each_recipe_points_at_the_schema_and_keeps_it(recipe):
 
 
 @pytest.mark.parametrize(
-    "change", [{"packges": []}, {"base": {}}, {"root_volume": {"size": "2GB"}}, {"steps": [3]}, {"name": "A"}]
+    "change",
+    [
+        {"packges": []},
+        {"base": {}},
+        {"base": {"ami": {"id": "ami-0123456789abcdef0", "ssm": "/x"}}},
+        {"root_volume": {"size": "2GB"}},
+        {"steps": [3]},
+        {"name": "A"},
+    ],
 )
 def test_the_schema_refuses_what_the_model_refuses(change):
     recipe = {
