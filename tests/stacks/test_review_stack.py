@@ -55,7 +55,7 @@ def actions(statement):
 
 def test_the_credentials_of_a_deployment_last_as_long_as_its_job_may(project):
     """A bake on a builder instance may take two hours, and what fails at its end has to be cleaned up with the same credentials."""
-    [job] = YAML(typ="safe").load(ROOT / ".github" / "workflows" / "deploy.yml")["jobs"].values()
+    [job] = YAML(typ="safe").load(ROOT / "examples" / "workflows" / "deploy.yml")["jobs"].values()
     [asked] = [step["with"] for step in job["steps"] if "role-to-assume" in step.get("with", {})]
     made = template(project)
     assert role(made, "publishes and deploys")["MaxSessionDuration"] == asked["role-duration-seconds"]

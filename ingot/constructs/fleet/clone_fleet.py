@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from aws_cdk import Duration, Tags
-from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from ingot.constructs.fleet import group as fleet_group
 from ingot.constructs.fleet.balancer import listen, load_balancer, target_group
+from ingot.constructs.fleet.group import (
+    GroupOptions,
+    Machine,
+    Size,
+    clone_group,
+    follow_load,
+    keep_warm,
+    launch_template,
+    update_policy,
+)
 from ingot.constructs.fleet.monitoring import FleetAlarms, dashboard
 from ingot.constructs.fleet.network import check_balancer_subnets, fleet_network, subnets_for_clones
 from ingot.constructs.fleet.options import Alarms, Refresh, Scaling, Spot, WarmPool
@@ -95,7 +103,7 @@ class CloneFleet(Construct):
         """Create the fleet; the class says what each option means."""
         super().__init__(scope, id_)
         self.image = image
-        size = fleet_group.Size(min_clones, desired_clones, max_clones)
+        size = Size(min_clones, desired_clones, max_clones)
         types = chosen_types(self.node.path, instance_type, image.recipe.architecture, more_instance_types)
         size.check(self.node.path)
         self._check(spot, warm_pool, volume_initialization_rate, certificate_arn, domain_name)
@@ -103,44 +111,54 @@ class CloneFleet(Construct):
         self.vpc = vpc or fleet_network(self, cidr=vpc_cidr, egress=egress, zones=zones)
         check_balancer_subnets(self, self.vpc, internet_facing=internet_facing)
         self.clone_subnets = clone_subnets or subnets_for_clones(self, self.vpc, egress=egress)
-        self._machines(types[0], egress, session_manager, volume_initialization_rate, detailed_monitoring)
-        if session_manager and not egress:
-            self._reach_session_manager(own=vpc is None)
-
-        self._balance(internet_facing, access_logs, health_path, deregistration_delay)
-        self._listen(certificate_arn, domain_name)
-
-        self.alarms = FleetAlarms(self, "Alarms", self.load_balancer, self.targets, grace, alarms or Alarms())
-        policy = fleet_group.update_policy(refresh, self.alarms.all)
-        self._group(types, spot, size, grace, policy, metrics=show_dashboard)
-        self._follow_load(size, scaling or Scaling(), refresh)
-        if warm_pool is not None:
-            fleet_group.keep_warm(self.group, warm_pool)
-        if show_dashboard:
-            self._show()
-        Tags.of(self).add("ingot:recipe", image.recipe.name)
-
-    def _machines(
-        self, instance_type: str, outbound: bool, sessions: bool, rate: int | None, monitoring: bool
-    ) -> None:
-        """Make the launch template, the clones' security group and their role, if they have one."""
         self.clones = closed_group(
             self,
             "CloneGroup",
             vpc=self.vpc,
             description="Clones: only the load balancer comes in",
-            outbound=outbound,
+            outbound=egress,
         )
-        self.role = session_role(self) if sessions else None
-        self.launch_template = fleet_group.launch_template(
+        self.role = session_role(self) if session_manager else None
+        machine = Machine(types[0], volume_initialization_rate, detailed_monitoring)
+        self.launch_template = launch_template(self, image, machine, group=self.clones, role=self.role)
+        if session_manager and not egress:
+            self._reach_session_manager(own=vpc is None)
+
+        self.load_balancer = load_balancer(
+            self, vpc=self.vpc, internet_facing=internet_facing, access_logs=access_logs
+        )
+        delay = deregistration_delay or Duration.seconds(15)
+        self.targets = target_group(self, vpc=self.vpc, health_path=health_path, delay=delay)
+        listen(self.load_balancer, self.targets, certificate_arn)
+        host = domain_name or self.load_balancer.load_balancer_dns_name
+        self.url = f"{'http' if certificate_arn is None else 'https'}://{host}"
+
+        self.alarms = FleetAlarms(self, "Alarms", self.load_balancer, self.targets, grace, alarms or Alarms())
+        self.group = clone_group(
             self,
-            image=self.image,
-            instance_type=instance_type,
-            group=self.clones,
-            role=self.role,
-            initialization_rate=rate,
-            detailed_monitoring=monitoring,
+            self.launch_template,
+            GroupOptions(
+                name=f"ingot-{image.recipe.name}",
+                vpc=self.vpc,
+                subnets=self.clone_subnets,
+                size=size,
+                types=tuple(types),
+                spot=spot,
+                health_grace=grace,
+                update_policy=update_policy(refresh, self.alarms.all),
+                metrics=show_dashboard,
+            ),
         )
+        self._serve()
+        if size.minimum != size.maximum:
+            balanced = f"{self.load_balancer.load_balancer_full_name}/{self.targets.target_group_full_name}"
+            follow_load(self.group, scaling or Scaling(), refresh.warm_up, balanced)
+        if warm_pool is not None:
+            keep_warm(self.group, warm_pool)
+        if show_dashboard:
+            title = f"{image.recipe.name}: alarms"
+            dashboard(self, title, self.load_balancer, self.targets, self.group, self.alarms.all)
+        Tags.of(self).add("ingot:recipe", image.recipe.name)
 
     def _reach_session_manager(self, *, own: bool) -> None:
         """Let clones without a way out reach Systems Manager: in their own VPC by endpoints, else as the VPC provides."""
@@ -149,68 +167,14 @@ class CloneFleet(Construct):
         else:
             self.clones.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "Session Manager's endpoints")
 
-    def _balance(
-        self,
-        internet_facing: bool,
-        access_logs: Duration | None,
-        health_path: str,
-        delay: Duration | None,
-    ) -> None:
-        """Make the load balancer and its target group."""
-        self.load_balancer = load_balancer(
-            self, vpc=self.vpc, internet_facing=internet_facing, access_logs=access_logs
-        )
-        self.targets = target_group(
-            self, vpc=self.vpc, health_path=health_path, delay=delay or Duration.seconds(15)
-        )
-
-    def _listen(self, certificate_arn: str | None, domain_name: str | None) -> None:
-        listen(self.load_balancer, self.targets, certificate_arn)
-        host = domain_name or self.load_balancer.load_balancer_dns_name
-        self.url = f"{'http' if certificate_arn is None else 'https'}://{host}"
-
-    def _group(
-        self,
-        types: list[str],
-        spot: Spot | None,
-        size: fleet_group.Size,
-        grace: Duration,
-        policy: autoscaling.UpdatePolicy,
-        *,
-        metrics: bool,
-    ) -> None:
-        """Make the group behind the load balancer."""
-        mixed = None
-        if len(types) > 1 or spot is not None:
-            mixed = fleet_group.mixed_instances(self.launch_template, types, spot)
-        self.group = fleet_group.clone_group(
-            self,
-            name=f"ingot-{self.image.recipe.name}",
-            vpc=self.vpc,
-            subnets=self.clone_subnets,
-            template=self.launch_template,
-            mixed=mixed,
-            size=size,
-            health_grace=grace,
-            policy=policy,
-            rebalance=spot is not None,
-            metrics=metrics,
-        )
+    def _serve(self) -> None:
+        """Put the group behind the load balancer."""
         self.group.attach_to_application_target_group(self.targets)
-        # Clones that start before there is a listener would count as unhealthy. (The group alone waits: its policies do by themselves.)
+        # Clones that start before there is a listener would count as unhealthy. Only the group waits: its policies do
+        # by themselves.
         resource = self.group.node.default_child
         assert resource is not None  # noqa: S101 - what the construct is made of
         resource.node.add_dependency(self.targets.load_balancer_attached)
-
-    def _follow_load(self, size: fleet_group.Size, scaling: Scaling, refresh: Refresh) -> None:
-        if size.minimum == size.maximum:
-            return
-        label = f"{self.load_balancer.load_balancer_full_name}/{self.targets.target_group_full_name}"
-        fleet_group.follow_load(self.group, scaling, refresh.warm_up, label)
-
-    def _show(self) -> None:
-        title = f"{self.image.recipe.name}: alarms"
-        dashboard(self, title, self.load_balancer, self.targets, self.group, self.alarms.all)
 
     def _check(
         self,
@@ -223,10 +187,16 @@ class CloneFleet(Construct):
         """Raise InputError for options that exclude each other or are out of bounds."""
         problem = None
         if spot is not None and warm_pool is not None:
-            problem = "a warm pool and Spot capacity; expected one of them: EC2 Auto Scaling keeps no Spot instances warm"
+            problem = (
+                "a warm pool and Spot capacity; expected one of them: "
+                "EC2 Auto Scaling keeps no Spot instances warm"
+            )
         elif rate is not None and not 100 <= rate <= 300:
             problem = f"volume_initialization_rate {rate}; expected 100 to 300 MiB/s"
         elif domain_name is not None and certificate_arn is None:
-            problem = f"domain_name {domain_name} without certificate_arn; expected both, the name being the certificate's"
+            problem = (
+                f"domain_name {domain_name} without certificate_arn; expected both, "
+                "the name being the certificate's"
+            )
         if problem is not None:
             raise InputError(f"{self.node.path}: {problem}")

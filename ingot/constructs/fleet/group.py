@@ -35,40 +35,60 @@ class Size:
         wanted = self.minimum if self.desired is None else self.desired
         if not 0 <= self.minimum <= wanted <= self.maximum:
             raise InputError(
-                f"{where}: min {self.minimum}, desired {wanted}, max {self.maximum} clones; expected 0 <= min <= desired <= max"
+                f"{where}: min {self.minimum}, desired {wanted}, max {self.maximum} clones; "
+                "expected 0 <= min <= desired <= max"
             )
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What each clone is launched with, besides its image."""
+
+    instance_type: str
+    volume_initialization_rate: int | None
+    """MiB/s, 100 to 300."""
+    detailed_monitoring: bool
+
+
+@dataclass(frozen=True)
+class GroupOptions:
+    """Where a group of clones is, what it is made of, and how it is replaced."""
+
+    name: str
+    vpc: ec2.IVpc
+    subnets: ec2.SubnetSelection
+    size: Size
+    types: tuple[str, ...]
+    """Instance types, the preferred one first."""
+    spot: Spot | None
+    health_grace: Duration
+    update_policy: autoscaling.UpdatePolicy
+    metrics: bool
+
+
 def launch_template(
-    scope: Construct,
-    *,
-    image: GoldenImage,
-    instance_type: str,
-    group: ec2.SecurityGroup,
-    role: iam.Role | None,
-    initialization_rate: int | None,
-    detailed_monitoring: bool,
+    scope: Construct, image: GoldenImage, machine: Machine, *, group: ec2.SecurityGroup, role: iam.Role | None
 ) -> ec2.LaunchTemplate:
     """Return what clones are launched from: no key pair, no user data, IMDSv2 alone."""
     template = ec2.LaunchTemplate(
         scope,
         "Clone",
         machine_image=image,
-        instance_type=ec2.InstanceType(instance_type),
+        instance_type=ec2.InstanceType(machine.instance_type),
         security_group=group,
         role=role,
         block_devices=[
             root_volume(
                 size=image.recipe.root_volume.size,
-                initialization_rate=initialization_rate,
+                initialization_rate=machine.volume_initialization_rate,
                 device=image.root_device,
             )
         ],
-        detailed_monitoring=detailed_monitoring or None,
+        detailed_monitoring=machine.detailed_monitoring or None,
         require_imdsv2=True,
         http_put_response_hop_limit=1,
     )
-    # The CDK writes the image's empty user data down; without the key a clone's metadata says that there is none.
+    # The CDK writes the image's empty user data; without the key, a clone's metadata says that there is none.
     cfn = template.node.default_child
     assert isinstance(cfn, ec2.CfnLaunchTemplate)  # noqa: S101 - what the construct is made of
     cfn.add_property_deletion_override("LaunchTemplateData.UserData")
@@ -76,10 +96,10 @@ def launch_template(
     return template
 
 
-def mixed_instances(
-    template: ec2.LaunchTemplate, types: list[str], spot: Spot | None
+def _mixed_instances(
+    template: ec2.LaunchTemplate, types: tuple[str, ...], spot: Spot | None
 ) -> autoscaling.MixedInstancesPolicy:
-    """Return the policy of a group of several instance types, or with Spot capacity; the first type is preferred."""
+    """Return the policy of a group of several instance types, or with Spot capacity."""
     overrides = [
         autoscaling.LaunchTemplateOverrides(instance_type=ec2.InstanceType(name))
         for name in types[:MOST_TYPES]
@@ -114,48 +134,42 @@ def update_policy(refresh: Refresh, alarms: list[cloudwatch.Alarm]) -> autoscali
 
 
 def clone_group(
-    scope: Construct,
-    *,
-    name: str,
-    vpc: ec2.IVpc,
-    subnets: ec2.SubnetSelection,
-    template: ec2.LaunchTemplate,
-    mixed: autoscaling.MixedInstancesPolicy | None,
-    size: Size,
-    health_grace: Duration,
-    policy: autoscaling.UpdatePolicy,
-    rebalance: bool,
-    metrics: bool,
+    scope: Construct, template: ec2.LaunchTemplate, options: GroupOptions
 ) -> autoscaling.AutoScalingGroup:
     """Return the group; a clone is well when EC2 and the load balancer say so."""
+    mixed = None
+    if len(options.types) > 1 or options.spot is not None:
+        mixed = _mixed_instances(template, options.types, options.spot)
     group = autoscaling.AutoScalingGroup(
         scope,
         "Group",
-        vpc=vpc,
-        vpc_subnets=subnets,
+        vpc=options.vpc,
+        vpc_subnets=options.subnets,
         launch_template=None if mixed else template,
         mixed_instances_policy=mixed,
-        min_capacity=size.minimum,
-        max_capacity=size.maximum,
-        desired_capacity=size.desired,
-        capacity_rebalance=rebalance or None,
-        group_metrics=[autoscaling.GroupMetrics.all()] if metrics else None,
+        min_capacity=options.size.minimum,
+        max_capacity=options.size.maximum,
+        desired_capacity=options.size.desired,
+        capacity_rebalance=options.spot is not None or None,
+        group_metrics=[autoscaling.GroupMetrics.all()] if options.metrics else None,
         health_checks=autoscaling.HealthChecks.with_additional_checks(
-            additional_types=[autoscaling.AdditionalHealthCheckType.ELB], grace_period=health_grace
+            additional_types=[autoscaling.AdditionalHealthCheckType.ELB], grace_period=options.health_grace
         ),
-        update_policy=policy,
+        update_policy=options.update_policy,
     )
-    Tags.of(group).add("Name", name)
+    Tags.of(group).add("Name", options.name)
     if mixed is not None:
         departs(
             group,
             "CdkNagValidationFailure",
-            "The rule AwsSolutions-EC26 looks for the launch template beside the mixed instances policy; its volumes are encrypted.",
+            "The rule AwsSolutions-EC26 looks for the launch template beside the mixed instances policy; "
+            "its volumes are encrypted.",
         )
     departs(
         group,
         "AwsSolutions-AS3",
-        "Replacing clones is routine; who wants to be told subscribes to the alarms or to the group's EventBridge events.",
+        "Replacing clones is routine; who wants to be told subscribes to the alarms or to the group's "
+        "EventBridge events.",
     )
     return group
 

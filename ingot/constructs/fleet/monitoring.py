@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from aws_cdk import Aws, Duration, Stack
@@ -16,6 +17,16 @@ from ingot.constructs.fleet.options import Alarms
 NAMESPACE, SCALING = "AWS/ApplicationELB", "AWS/AutoScaling"
 # "CloudWatch metrics for your Application Load Balancer", ELB user guide.
 CLONE_ERRORS, BALANCER_ERRORS = "HTTPCode_Target_5XX_Count", "HTTPCode_ELB_5XX_Count"
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """When an alarm fires: ``threshold`` reached in each of so many minutes."""
+
+    metric: str
+    statistic: str
+    threshold: float
+    minutes: int
 
 
 class FleetAlarms(Construct):
@@ -38,37 +49,28 @@ class FleetAlarms(Construct):
         of_targets = {**of_balancer, "TargetGroup": targets.target_group_full_name}
         self._topics = list(settings.topics)
         self.errors = self._alarm(
-            "Errors", "Clones answer with 5xx", CLONE_ERRORS, of_targets, "Sum", settings.errors, 2
+            "Errors", "Clones answer with 5xx", _Rule(CLONE_ERRORS, "Sum", settings.errors, 2), of_targets
         )
         self.balancer_errors = self._alarm(
             "BalancerErrors",
             "The load balancer answers with 5xx: no clone does",
-            BALANCER_ERRORS,
+            _Rule(BALANCER_ERRORS, "Sum", settings.errors, 2),
             of_balancer,
-            "Sum",
-            settings.errors,
-            2,
         )
         # A clone that boots fails its checks, and may do so for as long as its grace lasts.
         minutes = max(5, math.ceil(health_grace.to_seconds() / 60))
         self.unhealthy = self._alarm(
             "Unhealthy",
             f"A clone fails the load balancer's health check for {minutes} minutes",
-            "UnHealthyHostCount",
+            _Rule("UnHealthyHostCount", "Maximum", 1, minutes),
             of_targets,
-            "Maximum",
-            1,
-            minutes,
         )
         latency = settings.latency or Duration.seconds(1)
         self.latency = self._alarm(
             "Latency",
             "One answer in twenty takes too long",
-            "TargetResponseTime",
+            _Rule("TargetResponseTime", "p95", latency.to_milliseconds() / 1000, 3),
             of_targets,
-            "p95",
-            latency.to_milliseconds() / 1000,
-            3,
         )
 
     @property
@@ -76,29 +78,20 @@ class FleetAlarms(Construct):
         """All the alarms."""
         return [self.errors, self.balancer_errors, self.unhealthy, self.latency]
 
-    def _alarm(
-        self,
-        id_: str,
-        description: str,
-        metric: str,
-        dimensions: dict[str, str],
-        statistic: str,
-        threshold: float,
-        minutes: int,
-    ) -> cloudwatch.Alarm:
+    def _alarm(self, id_: str, description: str, rule: _Rule, dimensions: dict[str, str]) -> cloudwatch.Alarm:
         alarm = cloudwatch.Alarm(
             self,
             id_,
             alarm_description=description,
             metric=cloudwatch.Metric(
                 namespace=NAMESPACE,
-                metric_name=metric,
+                metric_name=rule.metric,
                 dimensions_map=dimensions,
-                statistic=statistic,
+                statistic=rule.statistic,
                 period=Duration.minutes(1),
             ),
-            threshold=threshold,
-            evaluation_periods=minutes,
+            threshold=rule.threshold,
+            evaluation_periods=rule.minutes,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
         cfn = alarm.node.default_child
