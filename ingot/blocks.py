@@ -1,4 +1,4 @@
-"""The blocks of an EBS snapshot, and their digests: the unit in which disks are baked, published, compared and read back."""
+"""The blocks of an EBS snapshot and their digests: the unit in which disks are baked, sent and compared."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def linear_digest(digests: Iterable[str]) -> bytes:
 
 
 def root_digest(digests: Digests) -> str:
-    """Return the digest of a disk: the SHA-256 (hex) over the raw digests of all its blocks, zero blocks included."""
+    """Return the digest of a disk: the SHA-256 (hex) over the raw digests of all its blocks in order."""
     return linear_digest(digest or ZERO_DIGEST for digest in digests).hex()
 
 
@@ -41,7 +41,8 @@ def written(digests: Digests) -> List[int]:
 def changed(digests: Digests, before: Digests) -> List[int]:
     """Return the indexes of the blocks that differ from ``before``, newly zeroed ones included.
 
-    Blocks beyond the end of ``before`` count as zeros there: the volume has the same size and they were never written.
+    Blocks beyond the end of ``before`` count as zeros there: the volume has the same size and they were never
+    written.
     """
     old = [*before, *[None] * max(0, len(digests) - len(before))]
     differing = [index for index, digest in enumerate(digests) if digest != old[index]]

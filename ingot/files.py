@@ -11,10 +11,12 @@ from typing import Iterator, Union
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give an empty file beside ``path`` to write; it takes the name ``path`` when the body ends without an error.
+    """Give an empty file beside ``path`` to write; it takes the name ``path`` when the body ends without an
+    error.
 
     Until then ``path`` stays as it is, and after an error nothing is left of the other file. Its name is
-    ``.NAME.RANDOM.PID.part``: whoever finds one whose process has ended may remove it (:mod:`ingot.store.leftovers`).
+    ``.NAME.RANDOM.PID.part``: whoever finds one whose process has ended may remove it
+    (:mod:`ingot.store.leftovers`).
     """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=f".{os.getpid()}.part")
     os.close(handle)
@@ -29,8 +31,8 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_atomically(path: Path, content: Union[str, bytes], *, mode: int = 0o644) -> None:
     """Write a file whole or not at all, over an older one if there is one; text is UTF-8.
 
-    Its directory is created when it does not exist. It is not synced to the disk: after a power failure the file may be
-    the old one. What must survive that (the journal of a publish) syncs by itself.
+    Its directory is created when it does not exist. It is not synced to the disk: after a power failure the
+    file may be the old one. What must survive that (the journal of a publish) syncs by itself.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as unfinished:

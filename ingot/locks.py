@@ -11,7 +11,8 @@ from typing import Callable, Iterator
 
 @contextmanager
 def locked(file: Path, *, waiting: Callable[[], None], shared: bool = False) -> Iterator[int]:
-    """Hold the lock of ``file``, with ``shared`` beside others that share it; call ``waiting`` once before waiting for it.
+    """Hold the lock of ``file``, with ``shared`` beside others that share it; call ``waiting`` once before
+    waiting for it.
 
     Gives the descriptor that holds it: a process that inherits it keeps holding the lock when this one dies.
     """
@@ -50,7 +51,8 @@ def try_locked(file: Path) -> Iterator[bool]:
 def obtain(thing: Path, make: Callable[[], None], *, use: ExitStack, waiting: Callable[[], None]) -> None:
     """Make ``thing`` by calling ``make`` unless it exists; nobody removes it until ``use`` ends.
 
-    Its lock is ``thing`` with the suffix ``.lock``: users share it, whoever makes or removes ``thing`` holds it alone.
+    Its lock is ``thing`` with the suffix ``.lock``: users share it, whoever makes or removes ``thing`` holds
+    it alone.
     """
     lock = thing.with_name(f"{thing.name}.lock")
     while True:
@@ -86,7 +88,7 @@ def _open(file: Path) -> int:
 
 
 def _is_there(file: Path, handle: int) -> bool:
-    """Tell whether an open file still has its name: its last owner may have deleted it between our open and our lock."""
+    """Tell whether an open file still has its name: its last owner may have deleted it before our lock."""
     try:
         return os.path.samestat(file.stat(), os.fstat(handle))
     except FileNotFoundError:

@@ -20,6 +20,7 @@ GROUND = {
     "progress",
     "quantities",
     "spec",
+    "retry",
 }
 # package -> what else of ours it may import
 MAY_IMPORT = {
@@ -50,7 +51,7 @@ MAY_IMPORT = {
         "report",
     },
 }
-STDLIB_ONLY_GROUND = {"blocks", "deb822", "errors", "files", "locks", "process", "progress", "spec"}
+STDLIB_ONLY_GROUND = {"blocks", "deb822", "errors", "files", "locks", "process", "progress", "retry", "spec"}
 
 
 def imports_of(file: Path) -> set[str]:
@@ -142,3 +143,28 @@ def test_the_architecture_names_every_package():
     for package in (ROOT / "ingot" / "bake").iterdir():
         if (package / "__init__.py").exists():
             assert f"\n    {package.name}/ " in page, package.name
+
+
+# Within ingot/aws: package -> what else of ingot/aws it may import.
+AWS_MAY_IMPORT = {
+    "session": set(),
+    "registry": {"session"},
+    "instances": {"session"},
+    "publish": {"instances", "registry", "session"},
+    "builder": {"publish", "instances", "registry", "session"},
+    "verify": {"publish", "registry", "session"},
+    "prune": {"publish", "registry", "session"},
+}
+
+
+@pytest.mark.parametrize("package", AWS_MAY_IMPORT)
+def test_packages_of_aws_import_one_way(package):
+    for file in (ROOT / "ingot" / "aws" / package).rglob("*.py"):
+        used = {name.split(".")[2] for name in imports_of(file) if name.startswith("ingot.aws.")}
+        beyond = used - AWS_MAY_IMPORT[package] - {package}
+        assert not beyond, f"{file.relative_to(ROOT)} imports {sorted(beyond)}"
+
+
+def test_every_package_of_aws_has_a_rule():
+    packages = {path.parent.name for path in (ROOT / "ingot" / "aws").glob("*/__init__.py")}
+    assert packages == set(AWS_MAY_IMPORT)

@@ -13,7 +13,7 @@ from ingot.cli.options import Environment, without_slash
 from ingot.pipeline.names import FLEET_STACK
 
 if TYPE_CHECKING:
-    from ingot.fleet.image import ImageVerdict
+    from ingot.aws.verify.image import ImageVerdict
     from ingot.fleet.verify import CloneVerdict
 
 app = typer.Typer(add_completion=False, help="Compare clones or a published image with the manifest.")

@@ -1,4 +1,7 @@
-"""Progress of instance refreshes, for when the CDK CLI waits for CloudFormation, which says nothing of them for minutes."""
+"""Following a roll-out: the refreshes while CloudFormation waits for them, then until the fleet is steady.
+
+The CDK CLI waits for CloudFormation, which says nothing of instance refreshes for minutes.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,10 @@ if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
     from ingot.fleet.status import FleetStatus
 
+# Seconds. CloudFormation has waited for the refresh already; what is left is health checks, at the longest a
+# replaced clone's boot.
+LIMIT = 900.0
+LONGEST_PAUSE = 5.0
 PAUSE = 5.0  # seconds between two looks: some calls each, which AWS counts against the account's rate
 
 
@@ -20,7 +27,10 @@ PAUSE = 5.0  # seconds between two looks: some calls each, which AWS counts agai
 def refreshes_reported(
     clients: Clients, stacks: tuple[str, ...], progress: Progress, *, pause: float = PAUSE
 ) -> Iterator[None]:
-    """Report the refreshes of these stacks' fleets until the block ends. Stacks without a fleet are passed over."""
+    """Report the refreshes of these stacks' fleets until the block ends.
+
+    Stacks without a fleet are passed over.
+    """
     ended = threading.Event()
 
     def watch() -> None:
@@ -74,3 +84,40 @@ def _clones(status: FleetStatus) -> str:
         if not clone.serves
     )
     return f"{serving} of {status.desired} new clones serve" + (f"; {waiting}" if waiting else "")
+
+
+def wait_steady(
+    clients: Clients,
+    stack: str,
+    *,
+    progress: Progress,
+    limit: float = LIMIT,
+) -> FleetStatus:
+    """Wait until the fleet is steady and return its status.
+
+    Raises IngotError with the reasons when it is not in ``limit`` s.
+    """
+    from ingot.aws.session.waiting import wait_until
+    from ingot.errors import IngotError
+    from ingot.fleet.status import fleet_status
+
+    status = fleet_status(clients, stack)
+    reported = ""
+
+    def steady() -> bool:
+        nonlocal status, reported
+        status = fleet_status(clients, stack)
+        reasons = "; ".join(status.reasons())
+        if reasons and reasons != reported:
+            reported = reasons
+            progress(f"waiting for the fleet: {reasons}")
+        return not reasons
+
+    try:
+        wait_until(steady, f"the fleet of {stack}", limit=limit, longest=LONGEST_PAUSE)
+    except TimeoutError as error:
+        reasons = "\n".join(f"  {reason}" for reason in status.reasons())
+        refresh = status.refresh
+        why = f"\n  the last refresh {refresh.status}: {refresh.reason}" if refresh and refresh.reason else ""
+        raise IngotError(f"the fleet of {stack} did not settle in {limit:.0f} s:\n{reasons}{why}") from error
+    return status

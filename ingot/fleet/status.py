@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ingot.aws.publish.settings import stack_outputs
 from ingot.aws.session import tags
+from ingot.aws.session.stacks import stack_outputs
 from ingot.errors import IngotError, InputError
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
 
 OUTPUTS = ("Url", "AutoScalingGroupName", "RecipeDigest", "RecipeName")
-# Refreshes in these states change clones: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstanceRefresh.html
+# Refreshes in these states change clones:
+# https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstanceRefresh.html
 RUNNING = frozenset({"Pending", "InProgress", "Cancelling", "RollbackInProgress", "Baking"})
 UNKNOWN = "unknown"
 # The most values that a filter takes: EC2 API reference, "Filter" ("up to 200 filter values").
@@ -26,10 +27,12 @@ FILTER_VALUES = 200
 
 @dataclass(frozen=True)
 class Clone:
-    """One instance of the group. ``health`` is that of the load balancer's target; ``digest`` and ``inventory`` come from the AMI's tags.
+    """One instance of the group.
 
-    ``launched``: when EC2 started it, Unix seconds; None when EC2 does not know it. ``inventory``: the digests of what its image holds, by
-    section; empty when the AMI does not say. ``host``: the host name that EC2 gives it, without its domain.
+    ``health`` is that of the load balancer's target; ``digest`` and ``inventory`` come from the AMI's tags.
+    ``launched``: when EC2 started it, Unix seconds; None when EC2 does not know it. ``inventory``: the
+    digests of what its image holds, by section; empty when the AMI does not say. ``host``: the host name that
+    EC2 gives it, without its domain.
     """
 
     instance_id: str
@@ -50,7 +53,7 @@ class Clone:
 
 
 @dataclass(frozen=True)
-class Refresh:
+class InstanceRefresh:
     """The group's newest instance refresh; ``percentage`` of clones that are replaced."""
 
     id: str
@@ -76,11 +79,11 @@ class FleetStatus:
     desired: int
     version: str
     clones: tuple[Clone, ...]
-    refresh: Refresh | None
+    refresh: InstanceRefresh | None
 
     @property
     def steady(self) -> bool:
-        """Whether there is nothing to wait for: all clones wanted are there, newest, serving, and no refresh runs."""
+        """Whether there is nothing to wait for: all clones are newest and serve, and no refresh runs."""
         return not self.reasons()
 
     def reasons(self) -> list[str]:
@@ -101,7 +104,10 @@ class FleetStatus:
 
 
 def fleet_status(clients: Clients, stack: str) -> FleetStatus:
-    """Look at the fleet of a stack; raises InputError when there is no such stack, IngotError when its outputs or its group are not there."""
+    """Look at the fleet of a stack.
+
+    Raises InputError when there is no such stack, IngotError when it lacks its outputs or its group.
+    """
     outputs = stack_outputs(clients, stack)
     missing = [key for key in OUTPUTS if key not in (outputs or {})]
     if outputs is None or missing:
@@ -152,7 +158,7 @@ def _clones(clients: Clients, group: AutoScalingGroupTypeDef) -> tuple[Clone, ..
     members = group["Instances"]
     health = _target_health(clients, group.get("TargetGroupARNs", []))
     instances = _instances(clients, [member["InstanceId"] for member in members])
-    told = _tags_of_images(clients, {instance["ImageId"] for instance in instances.values()})
+    tags_of_images = _tags_of_images(clients, {instance["ImageId"] for instance in instances.values()})
     clones = []
     for member in members:
         identifier = member["InstanceId"]
@@ -167,10 +173,10 @@ def _clones(clients: Clients, group: AutoScalingGroupTypeDef) -> tuple[Clone, ..
                 version=member.get("LaunchTemplate", {}).get("Version", UNKNOWN),
                 lifecycle=member["LifecycleState"],
                 health=health.get(identifier, fallback),
-                recipe=told.get(ami_id, {}).get(tags.RECIPE, UNKNOWN),
-                digest=told.get(ami_id, {}).get(tags.DIGEST, UNKNOWN),
+                recipe=tags_of_images.get(ami_id, {}).get(tags.RECIPE, UNKNOWN),
+                digest=tags_of_images.get(ami_id, {}).get(tags.DIGEST, UNKNOWN),
                 launched=None if instance is None else instance["LaunchTime"].timestamp(),
-                inventory=tags.inventory_of(told.get(ami_id, {})),
+                inventory=tags.inventory_of(tags_of_images.get(ami_id, {})),
                 host=(instance or {}).get("PrivateDnsName", "").partition(".")[0] or UNKNOWN,
             )
         )
@@ -181,15 +187,18 @@ def _target_health(clients: Clients, target_groups: Iterable[str]) -> dict[str, 
     """Return each target's state; the worst one when an instance is in several target groups."""
     health: dict[str, str] = {}
     for arn in target_groups:
-        for told in clients.elbv2.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]:
-            state = str(told["TargetHealth"]["State"])
-            if health.get(told["Target"]["Id"], "healthy") == "healthy":
-                health[told["Target"]["Id"]] = state
+        for target in clients.elbv2.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]:
+            identifier, state = target["Target"]["Id"], str(target["TargetHealth"]["State"])
+            if health.get(identifier, "healthy") == "healthy":
+                health[identifier] = state
     return health
 
 
 def _instances(clients: Clients, instance_ids: list[str]) -> dict[str, InstanceTypeDef]:
-    """Return the instances as EC2 describes them, by id. Asked by a filter: an id that EC2 just forgot is no error then."""
+    """Return the instances as EC2 describes them, by id.
+
+    Asked by a filter: an id that EC2 just forgot is no error then.
+    """
     found: dict[str, InstanceTypeDef] = {}
     pages = clients.ec2.get_paginator("describe_instances")
     for start in range(0, len(instance_ids), FILTER_VALUES):
@@ -207,10 +216,10 @@ def _tags_of_images(clients: Clients, ami_ids: set[str]) -> dict[str, dict[str, 
     return {image["ImageId"]: tags.tags_of(image) for image in filters["Images"]}
 
 
-def _newest_refresh(clients: Clients, group: str) -> Refresh | None:
+def _newest_refresh(clients: Clients, group: str) -> InstanceRefresh | None:
     found = clients.autoscaling.describe_instance_refreshes(AutoScalingGroupName=group, MaxRecords=1)
     for refresh in found["InstanceRefreshes"]:
-        return Refresh(
+        return InstanceRefresh(
             id=refresh["InstanceRefreshId"],
             status=refresh["Status"],
             percentage=refresh.get("PercentageComplete", 0),

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from ingot.aws.builder import console
+from ingot.aws.instances import console
+from ingot.aws.registry.published import ManifestOf
 from ingot.aws.session import tags
 from ingot.aws.session.failures import is_missing
 from ingot.aws.session.waiting import wait_until
-from ingot.fleet.report import FRESH, Report, newest
+from ingot.fleet.inventory import FRESH, CloneInventory, newest
 from ingot.fleet.status import UNKNOWN, Clone, fleet_status
 from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
 
-ManifestOf = Callable[[str], Mapping[str, Any] | None]
 LONGEST_PAUSE = 5.0
 
 
@@ -28,8 +28,8 @@ LONGEST_PAUSE = 5.0
 class CloneVerdict:
     """What one clone said of itself, judged. ``problem`` is "" when nothing is wrong.
 
-    ``sections``: the inventory's sections that differ from the manifest. ``differs``: the paths that the clone names. ``age``: seconds since
-    its inventory was made; None when there is none, or nothing tells.
+    ``sections``: the inventory's sections that differ from the manifest. ``differs``: the paths that the
+    clone names. ``age``: seconds since its inventory was made; None when there is none, or it is not known.
     """
 
     instance_id: str
@@ -76,9 +76,10 @@ def verify_fleet(
 ) -> FleetVerdict:
     """Compare every clone's newest inventory with what its AMI's image holds.
 
-    What it holds, the manifest of the recipe digest says that the AMI is tagged with, or, where ``manifest_of`` has none, the AMI's own
-    tags. Waits at most ``limit`` seconds for clones whose newest inventory is absent or older than ``max_age`` seconds. What is wrong with one
-    clone does not keep the others from being judged. Raises IngotError when there is no fleet.
+    The manifest of the recipe digest that the AMI is tagged with says what it holds, or, where
+    ``manifest_of`` has none, the AMI's own tags. Waits at most ``limit`` seconds for clones whose newest
+    inventory is absent or older than ``max_age`` seconds. What is wrong with one clone does not keep the
+    others from being judged. Raises IngotError when there is no fleet.
     """
     status = fleet_status(clients, stack)
     clones = [clone for clone in status.clones if not clone.lifecycle.startswith("Terminat")]
@@ -109,35 +110,36 @@ def _unknown(clone: Clone) -> str:
     if clone.digest == UNKNOWN:
         return f"{clone.ami_id} has no tag ingot:digest: not an image of Ingot"
     return (
-        f"the manifest of {clone.recipe} {clone.digest[:12]} is not in this machine's store, and {clone.ami_id} has no tags {tags.INVENTORY}*; "
-        f"check out the commit of that digest and run `ingot bake {clone.recipe}`: the same recipe gives the same image"
+        f"the manifest of {clone.recipe} {clone.digest[:12]} is not in this machine's store, "
+        f"and {clone.ami_id} has no tags {tags.INVENTORY}*; check out the commit of that digest "
+        f"and run `ingot bake {clone.recipe}`: the same recipe gives the same image"
     )
 
 
 def _collect(
     clients: Clients, clones: list[Clone], progress: Progress, limit: float, max_age: float
 ) -> dict[str, str]:
-    """Read the consoles until every clone's newest inventory is fresh, at most ``limit`` seconds; return each clone's console."""
+    """Return the consoles by clone, once every newest inventory is fresh or ``limit`` seconds are over."""
     consoles = {clone.instance_id: "" for clone in clones}
     awaited = list(clones)
-    told = ""
+    reported = ""
 
     def complete() -> bool:
-        nonlocal told
+        nonlocal reported
         for clone in tuple(awaited):
             consoles[clone.instance_id] = _console(clients, clone.instance_id)
             if not _is_late(clone, consoles[clone.instance_id], max_age):
                 awaited.remove(clone)
         line = f"waiting for the inventory of {', '.join(clone.instance_id for clone in awaited)}"
-        if awaited and line != told:
-            told = line
+        if awaited and line != reported:
+            reported = line
             progress(line)
         return not awaited
 
     try:
         wait_until(complete, "the clones' inventories", limit=limit, longest=LONGEST_PAUSE)
     except TimeoutError:
-        # Who is silent is part of the verdict; the others are judged all the same.
+        # A silent clone is part of the verdict; the others are judged all the same.
         progress("some clones did not report in time")
     return consoles
 
@@ -152,51 +154,51 @@ def _console(clients: Clients, instance_id: str) -> str:
 
 
 def _is_late(clone: Clone, text: str, max_age: float) -> bool:
-    """Tell whether a better word of the clone may come: it said nothing in this boot, or too long ago."""
-    said = newest(text)
-    if said is None:
+    """Tell whether a newer inventory may come: there is none of this boot, or it is too old."""
+    line = newest(text)
+    if line is None:
         return True
     try:
-        return _age(clone, Report.of(said)) > max_age
-    except ValueError:  # no waiting makes a newer image of it
+        return _age(clone, CloneInventory.of(line)) > max_age
+    except ValueError:  # waiting does not change what the image says
         return False
 
 
-def _age(clone: Clone, report: Report) -> float:
-    return report.age(launched=clone.launched, now=time.time())
+def _age(clone: Clone, inventory: CloneInventory) -> float:
+    return inventory.age(launched=clone.launched, now=time.time())
 
 
 def judge(
     clone: Clone, expected: Mapping[str, str], text: str, *, limit: float, max_age: float = FRESH
 ) -> CloneVerdict:
-    """Hold the newest inventory on a clone's console, ``text``, against the digests of the sections that it must have."""
+    """Compare the newest inventory on a clone's console, ``text``, with its image's sections."""
 
-    def verdict(**found: Any) -> CloneVerdict:  # noqa: ANN401 - the fields of CloneVerdict
-        return CloneVerdict(clone.instance_id, clone.ami_id, clone.digest, **found)
+    def verdict(**fields: Any) -> CloneVerdict:  # noqa: ANN401 - the fields of CloneVerdict
+        return CloneVerdict(clone.instance_id, clone.ami_id, clone.digest, **fields)
 
-    said = newest(text)
-    if said is None:
+    line = newest(text)
+    if line is None:
         end = console.tail(text, 10)
         return verdict(problem=f"no inventory on its console within {limit:.0f} s; the console ends:\n{end}")
     try:
-        report = Report.of(said)
+        inventory = CloneInventory.of(line)
     except ValueError as error:
         return verdict(problem=f"its inventory is not understood: {error}")
-    if report.digest != clone.digest:
+    if inventory.digest != clone.digest:
         return verdict(
-            problem=f"it says that its recipe digest is {report.digest}; its AMI's is {clone.digest}"
+            problem=f"it says that its recipe digest is {inventory.digest}; its AMI's is {clone.digest}"
         )
     differing = tuple(
         sorted(
             name
-            for name in expected.keys() | report.sections.keys()
-            if report.sections.get(name) != expected.get(name)
+            for name in expected.keys() | inventory.sections.keys()
+            if inventory.sections.get(name) != expected.get(name)
         )
     )
-    age = _age(clone, report)
+    age = _age(clone, inventory)
     return verdict(
         sections=differing,
-        differs=report.differs,
+        differs=inventory.differs,
         age=None if age == float("inf") else round(age),
         problem=_too_old(age, max_age) if age > max_age else "",
     )
@@ -214,5 +216,6 @@ def _too_old(age: float, max_age: float) -> str:
 def _stale(verdict: CloneVerdict, digest: str) -> CloneVerdict:
     return replace(
         verdict,
-        problem=f"it equals its own manifest, but the stack asks for recipe digest {digest[:12]}: is a refresh running?",
+        problem=f"it equals its own manifest, but the stack asks for recipe digest {digest[:12]}: "
+        "is a refresh running?",
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ingot import paths
-from ingot.aws.builder.console import TEST, last_line, tail
+from ingot.aws.instances.console import TEST, last_line, tail
 from ingot.errors import VerificationError
 from ingot.machines.alone import booted_alone
 from ingot.machines.machine import Machine

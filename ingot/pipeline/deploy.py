@@ -111,7 +111,7 @@ class _Run:
         The CDK CLI leaves it out when the asset's object is in its bucket, even if the registry's parameter was
         deleted since, and it shows nothing of a publish's progress.
         """
-        from ingot.aws.publish.registry import find
+        from ingot.aws.registry.published import find
 
         missing = [image for image in images if find(self.clients, image.recipe, image.digest) is None]
         wanted = [(image, options_of_asset(image.arguments)) for image in missing]
@@ -225,8 +225,8 @@ def template_digest(clients: Clients, stack: str) -> str | None:
 
 def _steady(clients: Clients, stacks: tuple[str, ...], progress: Progress) -> tuple[FleetStatus, ...]:
     """Wait until the fleets of these stacks are steady; return their status."""
-    from ingot.aws.publish.settings import stack_outputs
-    from ingot.fleet.wait import wait_steady
+    from ingot.aws.session.stacks import stack_outputs
+    from ingot.fleet.rollout import wait_steady
 
     fleets = [name for name in stacks if "AutoScalingGroupName" in (stack_outputs(clients, name) or {})]
     return tuple(wait_steady(clients, name, progress=progress) for name in fleets)

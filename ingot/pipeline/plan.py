@@ -143,7 +143,7 @@ def _clients(progress: Progress, *, required: bool) -> Clients | None:
 
 def _registry(clients: Clients, progress: Progress) -> Registry:
     """Return the question to the registry. Where it cannot be asked, that is reported, and it is not asked again."""
-    from ingot.aws.publish.registry import find
+    from ingot.aws.registry.published import find
     from ingot.aws.session.failures import AwsError, explain
 
     silent: list[str] = []

@@ -16,8 +16,8 @@ from ingot.pipeline.names import BUILDER_STACK
 from ingot.progress import Progress
 
 if TYPE_CHECKING:
-    from ingot.aws.publish.image import Published
     from ingot.aws.publish.settings import PublishSettings
+    from ingot.aws.registry.published import Published
     from ingot.aws.session.clients import Clients
     from ingot.recipe.schema.model import Recipe
     from ingot.store import Store
@@ -173,7 +173,7 @@ def _on_instance(recipe: Recipe, clients: Clients, options: PublishOptions) -> b
     A recipe on a base AMI needs one. Else the caller says, else the builder's stack; on AWS the default is an
     instance, in the local cloud this machine.
     """
-    from ingot.aws.publish.settings import stack_defaults
+    from ingot.aws.builder.settings import stack_defaults
 
     mode = options.mode
     if recipe.base.ami is not None:
@@ -199,7 +199,7 @@ def _publish_by_builder(
     progress: Progress,
 ) -> Published:
     from ingot.aws.builder.publish import Work, publish_by_builder
-    from ingot.aws.publish.settings import builder_settings, stack_defaults
+    from ingot.aws.builder.settings import builder_settings, stack_defaults
     from ingot.aws.session.failures import translated
     from ingot.recipe.compile import compile_spec
     from ingot.recipe.lock.mirrors import addresses
@@ -229,7 +229,7 @@ def _image_id(clients: Clients, image: str, recipes: Path) -> str:
     """Return ``image`` if it is an AMI id or a parameter's name; for a recipe's name, the AMI that the registry holds."""
     if image.startswith(("ami-", "/")):
         return image
-    from ingot.aws.publish.registry import find
+    from ingot.aws.registry.published import find
     from ingot.recipe.digest import recipe_digest
     from ingot.recipe.load import find_recipe, load_recipe
 

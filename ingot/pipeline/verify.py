@@ -9,7 +9,7 @@ from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
-    from ingot.fleet.image import ImageVerdict
+    from ingot.aws.verify.image import ImageVerdict
     from ingot.fleet.verify import FleetVerdict
 
 
@@ -39,7 +39,7 @@ def verify_published(
     ``name``: an AMI's id, or a recipe whose AMI the registry names.
     """
     from ingot.aws.session.failures import translated
-    from ingot.fleet.image import ami_of, verify_image
+    from ingot.aws.verify.image import ami_of, verify_image
     from ingot.recipe.digest import recipe_digest
     from ingot.recipe.load import find_recipe, load_recipe
     from ingot.store import Store

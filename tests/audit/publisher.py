@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from botocore.exceptions import ClientError
 
-from ingot.aws.publish import registry
 from ingot.aws.publish.publish import publish
 from ingot.aws.publish.settings import PublishSettings, clone_settings
+from ingot.aws.registry import entries
 from ingot.errors import IngotError, PublishError
 from ingot.pipeline import deploy
 from tests.audit.account import without
@@ -90,7 +90,7 @@ class Publisher:
         assert deploy.has_parameter(clients, "/cdk-bootstrap/hnb659fds/version")
         assert deploy.template_digest(clients, "IngotBuilder")
         assert deploy.template_digest(clients, "IngotNothing") is None
-        assert registry.lookup(clients.ssm, "web", hashlib.sha256(b"none").hexdigest()) is None
+        assert entries.lookup(clients.ssm, "web", hashlib.sha256(b"none").hexdigest()) is None
 
     def nothing_in_progress(self):
         for image in self.account.root.ec2.describe_images(Owners=["self"])["Images"]:

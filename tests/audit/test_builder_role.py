@@ -9,14 +9,15 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ingot.aws.builder.publish import Work, publish_by_builder
-from ingot.aws.publish import settings as stack_settings
-from ingot.aws.publish.settings import PublishSettings
+from ingot.aws.builder.settings import builder_settings
+from ingot.aws.publish.settings import PublishSettings, clone_settings
 from ingot.aws.session.failures import DENIED, code_of
+from ingot.aws.session.stacks import stack_outputs
 from ingot.errors import IngotError, PublishError
 from localcloud.core.permissions.policy import allowed
 from tests.audit.account import actions, document, narrowed, widened, without
 from tests.audit.publisher import fails_without, sweep
-from tests.aws.builder_stand_in import MetadataService, StandIn, make_spec
+from tests.aws.builder_stand_in import MetadataService, StandIn, make_plan
 from tests.aws.support import line
 
 pytestmark = pytest.mark.slow
@@ -30,7 +31,7 @@ class Builders:
 
     def __init__(self, account, stand_in, service, directory):
         self.account, self.stand_in, self.service, self.directory = account, stand_in, service, directory
-        self.outputs = stack_settings.stack_outputs(account.root, "IngotBuilder")
+        self.outputs = stack_outputs(account.root, "IngotBuilder")
         [role] = [
             resource["PhysicalResourceId"]
             for resource in account.root.cloudformation.describe_stack_resources(StackName="IngotBuilder")[
@@ -61,19 +62,19 @@ class Builders:
         )
 
     def settings(self, clients):
-        builder = stack_settings.builder_settings(clients, IMAGE, "IngotBuilder")
-        clone = stack_settings.clone_settings(clients, "IngotBuilder")
+        builder = builder_settings(clients, IMAGE, "IngotBuilder")
+        clone = clone_settings(clients, "IngotBuilder")
         return builder, PublishSettings(self.directory / "records", clone, pace=0.01)
 
     def builds(self, clients):
         """What a builder says is read from its log alone: its console is mute, as on EC2 for the first minutes."""
         builder, settings = self.settings(clients)
         seeds = ["a", None, str(next(NUMBERS))]
-        spec = make_spec(seeds)
-        self.stand_in.seeds, self.stand_in.digest = seeds, spec.recipe_digest
+        plan = make_plan(seeds)
+        self.stand_in.seeds, self.stand_in.digest = seeds, plan["recipe_digest"]
         package = self.directory / "package.deb"
-        package.write_bytes(spec.recipe_digest.encode())
-        work = Work(spec, self.directory, {"ab" * 32: package}, {})
+        package.write_bytes(plan["recipe_digest"].encode())
+        work = Work(plan, self.directory, {"ab" * 32: package}, {})
         try:
             publish_by_builder(work, clients, builder, settings, self.stand_in)
         finally:
@@ -82,7 +83,7 @@ class Builders:
     def finds_no_way_out(self, clients):
         builder, settings = self.settings(clients)
         closed = replace(builder, subnet_ids=(self.isolated,))
-        work = Work(make_spec(["a", str(next(NUMBERS))]), self.directory, {}, {})
+        work = Work(make_plan(["a", str(next(NUMBERS))]), self.directory, {}, {})
         with pytest.raises(PublishError, match="no subnet of the builder's stack has a way out"):
             publish_by_builder(work, clients, closed, settings, self.stand_in)
 

@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from ingot.aws.publish.ami import as_published
+from ingot.aws.registry.published import as_published
 from ingot.aws.session.failures import DENIED, code_of
 from localcloud.core.permissions.policy import allowed
 from tests.audit.account import actions, document, narrowed, widened

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingot.fleet.image import verify_image
+from ingot.aws.verify.image import verify_image
 from ingot.fleet.status import fleet_status
 from ingot.fleet.verify import verify_fleet
 from tests.audit.account import actions, document
@@ -72,7 +72,7 @@ class Visitor:
         assert verdict.ok, verdict
 
     def verifies_the_image(self, clients):
-        from ingot.fleet.image import ami_of
+        from ingot.aws.verify.image import ami_of
 
         ami_id = ami_of(clients, self.published.recipe, self.published.digest)
         assert verify_image(clients, ami_id, manifest_of=self.known.get, progress=quiet).ok

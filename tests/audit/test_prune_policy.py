@@ -13,7 +13,7 @@ from ingot.aws.session.failures import DENIED, code_of
 from localcloud.core.permissions.policy import allowed
 from tests.audit.account import actions, document, narrowed, widened
 from tests.audit.publisher import fails_without, quiet
-from tests.aws.prune_account import Account
+from tests.aws.prune.account import Account
 from tests.aws.test_prune import LATER
 
 POLICY = document("prune")

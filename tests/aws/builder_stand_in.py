@@ -1,6 +1,8 @@
-"""A builder instance without a machine: its real program runs in a thread; only the bake is replaced, by a few blocks.
+"""A builder instance without a machine: its real program runs in a thread; only the bake is replaced, by a
+few blocks.
 
-The program finds credentials and addresses where an instance does, at a metadata service. Its console is a file.
+The program finds credentials and addresses where an instance does, at a metadata service. Its console is a
+file.
 """
 
 from __future__ import annotations
@@ -88,7 +90,8 @@ class PowerOffError(BaseException):
 class StandIn:
     """Builders without machines. ``seeds``: the blocks of the disk that the next one bakes, None for zeros.
 
-    ``before``: called with the name of a stage (start, bake, done) when it begins; it may raise, or end the instance.
+    ``before``: called with the name of a stage (start, bake, done) when it begins; it may raise, or end the
+    instance.
     """
 
     def __init__(self, directory: Path, direct, service: MetadataService) -> None:

@@ -6,7 +6,8 @@ import boto3
 import pytest
 
 from ingot.aws.builder.publish import Work, publish_by_builder
-from ingot.aws.publish.settings import BuilderSettings, CloneSettings, PublishSettings
+from ingot.aws.builder.settings import BuilderSettings
+from ingot.aws.publish.settings import CloneSettings, PublishSettings
 from ingot.aws.session.clients import Clients
 from ingot.spec import BaseAmiSpec
 from tests.audit.calls import refuse_what_the_model_lacks
@@ -19,7 +20,7 @@ KEYS = {"aws_access_key_id": "INGOTTEST", "aws_secret_access_key": "secret", "re
 
 @pytest.fixture(scope="module")
 def running_server(tmp_path_factory):
-    """The local cloud's control plane; its clones have no machines: the tests say what their consoles hold."""
+    """The local cloud's control plane. Clones have no machines: tests say what their consoles hold."""
     from localcloud.core import server
 
     with pytest.MonkeyPatch.context() as patch:

@@ -29,8 +29,8 @@ HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 class Fault:
     """How an operation fails: with an answer (``code``, ``status``), or without one.
 
-    ``after`` calls pass first, then ``times`` fail (None: all). ``lost``: the endpoint does the work, but its answer is lost.
-    ``then`` is called before the fault shows.
+    ``after`` calls pass first, then ``times`` fail (None: all). ``lost``: the endpoint does the work, but its
+    answer is lost. ``then`` is called before the fault shows.
     """
 
     operation: str
@@ -45,8 +45,8 @@ class Fault:
 class FaultProxy:
     """Listens on loopback. ``seen`` counts the operations.
 
-    ``console`` answers GetConsoleOutput by instance id; ``answers`` holds the XML with which other operations are answered.
-    ``asks_first``: only when the endpoint does not refuse them for want of a permission.
+    ``console`` answers GetConsoleOutput by instance id; ``answers`` holds the XML with which other operations
+    are answered. ``asks_first``: only when the endpoint does not refuse them for want of a permission.
     """
 
     def __init__(self, endpoint: str) -> None:

@@ -31,7 +31,7 @@ def block(seed: str) -> bytes:
 def make_image(
     directory: Path, contents: list[str | None], *, recipe: str = "web", name: str = "disk"
 ) -> SmallImage:
-    """Write a disk with one block for each seed, None for zeros; the digest stands for recipe and contents."""
+    """Write a disk with one block for each seed, None for zeros; the digest covers recipe and contents."""
     data = [bytes(BLOCK_SIZE) if seed is None else block(seed) for seed in contents]
     disk = directory / f"{name}.raw"
     disk.write_bytes(b"".join(data))

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from ingot.aws.builder.console import INVENTORY, PANIC, TEST, last_line, tail
+from ingot.aws.instances.console import INVENTORY, PANIC, TEST, last_line, tail
 from ingot.machines.alone import booted_alone
 from tests.bake.test_distributions import baked, ubuntu_keyring
 from tests.baked import baked_store

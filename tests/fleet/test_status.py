@@ -1,4 +1,4 @@
-"""The fleet's status against a group, launch templates and target groups of the local cloud's control plane."""
+"""The fleet's status, by a group, launch templates and target groups of the local cloud."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import pytest
 from ingot.aws.session.waiting import wait_until
 from ingot.cli.status import show
 from ingot.errors import IngotError
-from ingot.fleet.rollout import refresh_line, refreshes_reported
-from ingot.fleet.status import Clone, FleetStatus, Refresh, fleet_status
-from ingot.fleet.wait import wait_steady
+from ingot.fleet.rollout import refresh_line, refreshes_reported, wait_steady
+from ingot.fleet.status import Clone, FleetStatus, InstanceRefresh, fleet_status
 
 DIGEST = "ab" * 32
 CLONE = Clone("i-1", "ami-1", "2", "InService", "healthy", "web", DIGEST)
@@ -26,7 +25,7 @@ def quiet(_message):
 
 def test_a_fleet_with_all_clones_newest_and_healthy_is_steady():
     assert STEADY.steady
-    assert replace(STEADY, refresh=Refresh("r", "Successful", 100, "")).steady
+    assert replace(STEADY, refresh=InstanceRefresh("r", "Successful", 100, "")).steady
 
 
 @pytest.mark.parametrize(
@@ -39,8 +38,8 @@ def test_a_fleet_with_all_clones_newest_and_healthy_is_steady():
             {"clones": (CLONE, replace(CLONE, instance_id="i-2", lifecycle="Terminating"))},
             "i-2 version 2 Terminating healthy",
         ),
-        ({"refresh": Refresh("r", "InProgress", 50, "")}, "refresh InProgress, 50 %"),
-        ({"refresh": Refresh("r", "RollbackInProgress", 50, "")}, "refresh RollbackInProgress, 50 %"),
+        ({"refresh": InstanceRefresh("r", "InProgress", 50, "")}, "refresh InProgress, 50 %"),
+        ({"refresh": InstanceRefresh("r", "RollbackInProgress", 50, "")}, "refresh RollbackInProgress, 50 %"),
     ],
 )
 def test_what_a_fleet_waits_for_is_named(changed, reason):
@@ -124,7 +123,7 @@ def test_the_clones_are_shown_with_what_they_were_launched_from(stack, clients):
 def test_a_refresh_that_runs_is_shown(stack, clients, proxy):
     proxy.answers["DescribeInstanceRefreshes"] = NO_REFRESH % REFRESH
     status = fleet_status(clients, "IngotFleet")
-    assert status.refresh == Refresh("08b91cf7", "InProgress", 50, "Waiting")
+    assert status.refresh == InstanceRefresh("08b91cf7", "InProgress", 50, "Waiting")
     assert not status.steady
 
 
@@ -177,7 +176,7 @@ def test_a_roll_out_is_told_while_something_else_waits(stack, clients, proxy):
 
 def test_new_clones_that_do_not_serve_yet_are_named():
     young = (replace(CLONE, health="initial"), replace(CLONE, instance_id="i-2", lifecycle="Pending"))
-    refresh = Refresh("r", "InProgress", 0, "")
+    refresh = InstanceRefresh("r", "InProgress", 0, "")
     status = replace(STEADY, desired=2, clones=(*young, replace(CLONE, version="1")), refresh=refresh)
     said = "IngotFleet: refresh InProgress, 0 %; 0 of 2 new clones serve; i-1 initial, i-2 Pending"
     assert refresh_line(status) == said

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ingot.aws.builder import console
+from ingot.aws.instances import console
 from ingot.fleet import verify
 from ingot.fleet.status import Clone, FleetStatus
 from ingot.fleet.verify import judge, verify_fleet

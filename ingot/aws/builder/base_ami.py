@@ -1,11 +1,14 @@
-"""Base AMIs: looked up for a lock, and held against it before a builder boots one. Every look-up names the owner."""
+"""Base AMIs: looked up for a lock, and held against it before a builder boots one.
+
+Every look-up names the owner.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ingot.aws.builder.checks import resolve_image
+from ingot.aws.builder.placement import resolve_image
 from ingot.aws.session.failures import code_of, is_missing
 from ingot.errors import InputError, PublishError
 
@@ -21,8 +24,8 @@ Ami = dict[str, Any]
 def look_up(clients: Clients, source: Mapping[str, str], architecture: str) -> Ami:
     """Return what a recipe's ``base: {ami: …}`` is in the clients' region, as a lock has it.
 
-    ``source`` has one of the keys ``id``, ``ssm``, ``name``, and perhaps ``owner``. Raises InputError: no such AMI, not shared with
-    this account, of another architecture or owner.
+    ``source`` has one of the keys ``id``, ``ssm``, ``name``, and perhaps ``owner``. Raises InputError: no
+    such AMI, not shared with this account, of another architecture or owner.
     """
     image = _newest(clients, source, architecture) if "name" in source else _one(clients, source)
     problem = _unfit(image, architecture)
@@ -46,7 +49,8 @@ def as_locked(image: ImageTypeDef) -> Ami:
         "created": image["CreationDate"],
         "root_device": root,
         "root_size": max([1, *sizes]),
-        # What EC2 takes where an AMI names none: EC2 user guide, "Instance launch behavior with Amazon EC2 boot modes".
+        # What EC2 takes where an AMI names none: EC2 user guide, "Instance launch behavior with Amazon EC2
+        # boot modes".
         "boot_mode": image.get("BootMode", "uefi" if image["Architecture"] == "arm64" else "legacy-bios"),
     }
 
@@ -60,7 +64,8 @@ def _newest(clients: Clients, source: Mapping[str, str], architecture: str) -> I
     images = clients.ec2.describe_images(Owners=[source["owner"]], Filters=filters)["Images"]
     if not images:
         raise InputError(
-            f"{source['owner']} has no {architecture} AMI of the name {source['name']} in {clients.region} that this account may use",
+            f"{source['owner']} has no {architecture} AMI of the name {source['name']} in {clients.region} "
+            "that this account may use",
             hint="is it the right owner, and is the AMI shared with this account?",
         )
     return max(images, key=lambda image: (image["CreationDate"], image["ImageId"]))
@@ -102,7 +107,7 @@ def _unfit(image: ImageTypeDef, architecture: str) -> str | None:
 
 
 def held_against(clients: Clients, base: Mapping[str, BaseAmiSpec], architecture: str) -> BaseAmiSpec:
-    """Return the lock's AMI for the clients' region after a look at it; raise PublishError when it is not what the lock says."""
+    """Return the lock's AMI for the clients' region; raise PublishError when it is not what the lock says."""
     locked = base.get(clients.region)
     move = "run: ingot lock NAME --upgrade, with the recipe's name"
     if locked is None:
@@ -115,8 +120,8 @@ def held_against(clients: Clients, base: Mapping[str, BaseAmiSpec], architecture
     image = _describe(clients, locked.id, None)
     if image is None:
         raise PublishError(
-            f"the base AMI {locked.id} ({locked.name}, of {locked.owner}) is gone from {clients.region}, or no longer "
-            "shared with this account",
+            f"the base AMI {locked.id} ({locked.name}, of {locked.owner}) is gone from {clients.region}, "
+            "or no longer shared with this account",
             hint=move,
         )
     if image["OwnerId"] != locked.owner:

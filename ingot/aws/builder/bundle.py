@@ -1,4 +1,4 @@
-"""The bundle of a builder: bake spec, sources and engine in one archive, named by its digest, the same bytes for the same content."""
+"""The bundle of a builder: bake spec, sources and engine in one archive that is named by its digest."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ ENGINE = (
     "locks.py",
     "process.py",
     "progress.py",
+    "retry.py",
     "spec.py",
     "bake",
 )
@@ -52,7 +53,10 @@ class Bundle:
 
 
 def make_bundle(spec: BakeSpec, sources: Path, parent: Sequence[str | None] | None = None) -> Bundle:
-    """Pack a bake spec, the files of ``sources`` (the recipe's directory) that it uses, the engine, and the parent's block digests."""
+    """Pack a bake spec, the files of ``sources`` that it uses, the engine, and the parent's block digests.
+
+    The same content gives the same bytes.
+    """
     packed = io.BytesIO()
     # No name and no time in the header: gzip(1).
     with (
@@ -98,10 +102,10 @@ def upload_bundle(clients: Clients, bucket: str, bundle: Bundle, progress: Progr
 
 def upload_packages(clients: Clients, bucket: str, files: Mapping[str, Path], progress: Progress) -> None:
     """Put packages (SHA-256 in hex: file) into the bucket where they are not there yet."""
-    there: set[str] = set()
+    present: set[str] = set()
     for page in clients.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PACKAGES):
-        there.update(item["Key"].removeprefix(PACKAGES) for item in page.get("Contents", []))
-    missing = sorted(files.keys() - there)
+        present.update(item["Key"].removeprefix(PACKAGES) for item in page.get("Contents", []))
+    missing = sorted(files.keys() - present)
 
     def put(sha256: str) -> int:
         data = files[sha256].read_bytes()

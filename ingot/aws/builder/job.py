@@ -1,4 +1,4 @@
-"""The job of a builder and its user data: the script that sets the machine's end, fetches the bundle and runs it."""
+"""A builder's job and its user data: a script that sets the machine's end, fetches the bundle and runs it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ DIRECTORY = "/var/lib/ingot-builder"
 # In memory: the root of a builder that booted a base AMI becomes the image, and is read-only in the end.
 LIVE_DIRECTORY = "/run/ingot-builder"
 
-# No word of it may depend on the distribution: cloud-init and our own builder image run it alike. The machine terminates when it
-# powers off (InstanceInitiatedShutdownBehavior).
+# No word of it may depend on the distribution: cloud-init and our own builder image run it alike. The machine
+# terminates when it powers off (InstanceInitiatedShutdownBehavior).
 SCRIPT = """\
 #!/bin/bash
 # First of all this builder's end, whatever happens below.
@@ -33,7 +33,11 @@ systemctl poweroff
 
 @dataclass(frozen=True)
 class Job:
-    """What a builder is told. ``manifest`` is the key under which it leaves the manifest, gzipped; ``live``: its own root becomes the image."""
+    """What a builder is told.
+
+    ``manifest`` is the key under which it leaves the manifest, gzipped; ``live``: its own root becomes the
+    image.
+    """
 
     region: str
     bucket: str
@@ -47,7 +51,10 @@ class Job:
     live: bool = False
 
     def user_data(self, *, limit: float) -> str:
-        """Return the user data; ``limit`` in seconds is when the machine ends itself. Raises PublishError when it is too long."""
+        """Return the user data; ``limit`` in seconds is when the machine ends itself.
+
+        Raises PublishError when it is too long.
+        """
         bootstrap = (Path(ingot.__file__).parent / "bake" / "instance" / "bootstrap.py").read_text(
             encoding="utf-8"
         )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from ingot.aws.builder import console
-from ingot.aws.builder.instance import instance_state
-from ingot.aws.publish.settings import BuilderSettings
+from ingot.aws.builder.settings import BuilderSettings
+from ingot.aws.instances import console
+from ingot.aws.instances.launch import instance_state
 from ingot.aws.session.failures import DENIED, code_of, is_missing
 from ingot.aws.session.waiting import wait_until
 from ingot.errors import PublishError
@@ -19,7 +19,8 @@ from ingot.progress import Progress
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
 
-# Seconds between two looks at the log, and at the console: EC2 throttles GetConsoleOutput earlier than most calls.
+# Seconds between two looks at the log, and at the console: EC2 throttles GetConsoleOutput earlier than most
+# calls.
 LOOK_EVERY = 2.0
 CONSOLE_EVERY = 10.0
 END = ("done", "failed")
@@ -27,7 +28,7 @@ ENDED = ("stopping", "stopped", "shutting-down", "terminated")
 
 
 @dataclass
-class Watch:
+class BuilderWatch:
     """What is known of a builder. ``lines``: what it said, by number."""
 
     clients: Clients
@@ -67,7 +68,10 @@ class Watch:
         raise self._failure(f"the builder {self.instance_id} is {self.state}{why}; it ended{at}")
 
     def _over(self) -> bool:
-        """Look; say whether there is nothing more to wait for. Raises PublishError for one that is silent too long."""
+        """Look; say whether there is nothing more to wait for.
+
+        Raises PublishError for one that is silent too long.
+        """
         self.state, self.reason = instance_state(self.clients, self.instance_id)
         # Read after the state: a builder that ended may have written its last line just before.
         ended = self.state in ENDED
@@ -87,7 +91,8 @@ class Watch:
         if not self.lines and silent > self.settings.boot_limit:
             raise self._failure(
                 f"the builder {self.instance_id} never reported within {self.settings.boot_limit:.0f} s",
-                "does its image run user data (cloud-init) and have python3? does its subnet lead to S3 and to CloudWatch Logs?",
+                "does its image run user data (cloud-init) and have python3? "
+                "does its subnet lead to S3 and to CloudWatch Logs?",
             )
         if silent > self.settings.silence_limit:
             raise self._failure(f"the builder {self.instance_id} has been silent for {silent:.0f} s")
@@ -125,11 +130,9 @@ class Watch:
 
     def _failure(self, message: str, hint: str | None = None) -> PublishError:
         self.console_text = self.console_text or _console(self.clients, self.instance_id)
-        said = [f"    {line.get('stage')}: {line.get('text')}" for _, line in sorted(self.lines.items())][
-            -15:
-        ]
-        end = "\n".join(said) if said else console.tail(self.console_text)
-        what = "log" if said else "console"
+        lines = [f"    {line.get('stage')}: {line.get('text')}" for _, line in sorted(self.lines.items())]
+        end = "\n".join(lines[-15:]) if lines else console.tail(self.console_text)
+        what = "log" if lines else "console"
         return PublishError(f"{message}\n  the end of its {what}:\n{end}", hint=hint)
 
 
@@ -137,4 +140,4 @@ def _console(clients: Clients, instance_id: str) -> str:
     try:
         return console.read_console(clients, instance_id)
     except ClientError:
-        return ""  # the failure that is being told matters more
+        return ""  # the failure that is being reported matters more

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ingot.aws.prune.uses import TemplateVersion, Uses, find_uses, shared_with
-from ingot.aws.publish.orphans import OLD
+from ingot.aws.publish.cleanup.leftovers import OLD
 from ingot.aws.session import tags
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from ingot.aws.session.clients import Clients
 
-# Clones' volumes have the recipe's tag, too, and whoever backs them up may copy it: what a publish made has all three.
+# Clones' volumes have the recipe's tag, too, and whoever backs them up may copy it: what a publish made has
+# all three.
 OURS = (tags.RECIPE, tags.DIGEST, tags.PUBLISH_ID)
 OF_INGOT: list[FilterTypeDef] = [{"Name": "tag-key", "Values": [tags.PUBLISH_ID]}]
 
@@ -26,8 +27,9 @@ OF_INGOT: list[FilterTypeDef] = [{"Name": "tag-key", "Values": [tags.PUBLISH_ID]
 class Rules:
     """What stays whether it is used or not.
 
-    ``keep``: the newest images of each recipe that the registry names. ``min_age``: what is younger. ``versions``: how many of the newest
-    versions of each launch template of a fleet; None: all. ``recipes``: look at these alone; empty: at all.
+    ``keep``: the newest images of each recipe that the registry names. ``min_age``: what is younger.
+    ``versions``: how many of the newest versions of each launch template of a fleet; None: all. ``recipes``:
+    look at these alone; empty: at all.
     """
 
     keep: int = 5
@@ -103,9 +105,11 @@ def plan_prune(clients: Clients, rules: Rules, now: dt.datetime) -> PrunePlan:
             key=lambda one: (one.recipe, one.made),
         )
     )
-    shots = _own_snapshots(clients)
-    recipes = {tags.tags_of(thing)[tags.RECIPE] for thing in (*images, *shots)}
-    return PrunePlan(judged, tuple(_orphans(shots, everything, rules, now)), versions, tuple(sorted(recipes)))
+    snapshots = _own_snapshots(clients)
+    recipes = {tags.tags_of(thing)[tags.RECIPE] for thing in (*images, *snapshots)}
+    return PrunePlan(
+        judged, tuple(_orphans(snapshots, everything, rules, now)), versions, tuple(sorted(recipes))
+    )
 
 
 def own_images(clients: Clients) -> list[ImageTypeDef]:
@@ -115,16 +119,16 @@ def own_images(clients: Clients) -> list[ImageTypeDef]:
 
 def _all_images(clients: Clients) -> list[ImageTypeDef]:
     """Return the account's AMIs, Ingot's or not: any of them may stand on a snapshot of Ingot's."""
-    found: list[ImageTypeDef] = []
+    images: list[ImageTypeDef] = []
     pages = clients.ec2.get_paginator("describe_images")
     for page in pages.paginate(Owners=["self"], IncludeDisabled=True, IncludeDeprecated=True):
-        found.extend(page["Images"])
-    return found
+        images.extend(page["Images"])
+    return images
 
 
 def _is_ours(thing: Mapping[str, Any]) -> bool:
-    told = tags.tags_of(thing)
-    return all(told.get(key) for key in OURS)
+    values = tags.tags_of(thing)
+    return all(values.get(key) for key in OURS)
 
 
 def _recipe(image: Mapping[str, Any]) -> str:
@@ -153,7 +157,7 @@ def _newest(clients: Clients, images: Sequence[ImageTypeDef], keep: int) -> froz
 
 
 def _superfluous(uses: Uses, rules: Rules) -> tuple[TemplateVersion, ...]:
-    """Return the versions of fleets' launch templates that are not among the newest, and that nothing names."""
+    """Return the versions of fleets' launch templates that are neither among the newest nor named."""
     if rules.versions is None:
         return ()
     of_template: dict[str, list[TemplateVersion]] = defaultdict(list)
@@ -178,13 +182,13 @@ def _judged(
     rules: Rules,
     now: dt.datetime,
 ) -> Judged:
-    told = tags.tags_of(image)
+    values = tags.tags_of(image)
     reasons = list(reasons_of(image["ImageId"], uses, going))
     if image["ImageId"] in newest:
-        reasons.append(f"one of the newest {rules.keep} of {told[tags.RECIPE]}")
+        reasons.append(f"one of the newest {rules.keep} of {values[tags.RECIPE]}")
     if now - made_at(image) < rules.min_age:
         reasons.append(f"younger than {rules.min_age.days} days")
-    if told.get(tags.STATE) == tags.IN_PROGRESS:
+    if values.get(tags.STATE) == tags.IN_PROGRESS:
         reasons.append("is being published, or was left by a publish that died: the next publish removes it")
     if str(image.get("DeregistrationProtection", "")).startswith("enabled"):
         reasons.append("is protected from deregistration")
@@ -193,8 +197,8 @@ def _judged(
         reasons.append(f"is shared with {shared}")
     return Judged(
         image["ImageId"],
-        told.get(tags.RECIPE, ""),
-        told.get(tags.DIGEST, ""),
+        values.get(tags.RECIPE, ""),
+        values.get(tags.DIGEST, ""),
         made_at(image),
         tuple(_snapshots_of(image)),
         tuple(reasons),
@@ -219,23 +223,23 @@ def _own_snapshots(clients: Clients) -> list[SnapshotTypeDef]:
     """Return the account's snapshots of Ingot."""
     pages = clients.ec2.get_paginator("describe_snapshots")
     return [
-        shot
+        snapshot
         for page in pages.paginate(OwnerIds=["self"], Filters=OF_INGOT)
-        for shot in page["Snapshots"]
-        if _is_ours(shot)
+        for snapshot in page["Snapshots"]
+        if _is_ours(snapshot)
     ]
 
 
 def _orphans(
-    shots: Sequence[SnapshotTypeDef], images: Sequence[ImageTypeDef], rules: Rules, now: dt.datetime
+    snapshots: Sequence[SnapshotTypeDef], images: Sequence[ImageTypeDef], rules: Rules, now: dt.datetime
 ) -> Iterator[str]:
     """Give the snapshots of Ingot that no AMI uses: someone deregistered it and left them."""
-    used = {snapshot for image in images for snapshot in _snapshots_of(image)}
-    for shot in shots:
-        told = tags.tags_of(shot)
-        if rules.recipes and told[tags.RECIPE] not in rules.recipes:
+    used = {snapshot_id for image in images for snapshot_id in _snapshots_of(image)}
+    for snapshot in snapshots:
+        values = tags.tags_of(snapshot)
+        if rules.recipes and values[tags.RECIPE] not in rules.recipes:
             continue
         # One in progress has no AMI yet; what a dead publish left, the next publish removes.
-        old = now - shot["StartTime"] >= max(rules.min_age, OLD)
-        if shot["SnapshotId"] not in used and old and told.get(tags.STATE) != tags.IN_PROGRESS:
-            yield shot["SnapshotId"]
+        old = now - snapshot["StartTime"] >= max(rules.min_age, OLD)
+        if snapshot["SnapshotId"] not in used and old and values.get(tags.STATE) != tags.IN_PROGRESS:
+            yield snapshot["SnapshotId"]

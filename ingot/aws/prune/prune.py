@@ -1,4 +1,4 @@
-"""Retiring old images: deprecated, out of the registry, disabled, looked at again, deregistered with their snapshots."""
+"""Removing old images: out of the registry, disabled, checked again, deregistered with their snapshots."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from ingot.aws.prune.plan import Judged, PrunePlan, own_images, reasons_of
 from ingot.aws.prune.uses import TemplateVersion, find_uses
-from ingot.aws.publish import registry
+from ingot.aws.registry import entries
 from ingot.aws.session.failures import AwsError, explain, is_missing
 from ingot.progress import Progress
 
@@ -27,7 +27,10 @@ AT_ONCE = 200  # versions that one DeleteLaunchTemplateVersions takes
 
 @dataclass
 class Pruned:
-    """What a prune did. ``stayed``: what it could not remove, and why; ``spared``: AMIs that came into use meanwhile."""
+    """What a prune did.
+
+    ``stayed``: what it could not remove, and why; ``spared``: AMIs that came into use meanwhile.
+    """
 
     images: list[str] = field(default_factory=list)
     snapshots: list[str] = field(default_factory=list)
@@ -45,10 +48,12 @@ class Pruned:
 
 
 def prune(clients: Clients, plan: PrunePlan, progress: Progress) -> Pruned:
-    """Remove what the plan says. What fails for one thing does not keep the rest from being removed; it is in ``stayed``.
+    """Remove what the plan says. What fails for one thing does not keep the rest from being removed; it is in
+    ``stayed``.
 
-    An AMI is disabled first: from then on nothing can be launched from it. Then all uses are looked at once more, and who came into use
-    meanwhile is enabled again. An interrupted prune leaves AMIs disabled at worst; the next one goes on with them.
+    An AMI is disabled first: from then on nothing can be launched from it. Then all uses are looked at once
+    more, and who came into use meanwhile is enabled again. An interrupted prune leaves AMIs disabled at
+    worst; the next one goes on with them.
     """
     done = Pruned()
     _delete_versions(clients, plan.versions, done, progress)
@@ -101,10 +106,13 @@ def _delete_some(
 
 
 def _disable(clients: Clients, image: Judged, progress: Progress) -> None:
-    """Deprecate the AMI, take it out of the registry, disable it: in this order nobody is sent to an AMI that cannot be launched."""
+    """Deprecate the AMI, take it out of the registry, disable it.
+
+    In this order nobody is sent to an AMI that cannot be launched.
+    """
     at = dt.datetime.now(dt.UTC) + SOON
     clients.ec2.enable_image_deprecation(ImageId=image.ami_id, DeprecateAt=at)
-    registry.remove(clients, image.recipe, image.digest, image.ami_id)
+    entries.remove(clients, image.recipe, image.digest, image.ami_id)
     clients.ec2.disable_image(ImageId=image.ami_id)
     progress(f"disabled {image.ami_id} ({image.recipe} {image.digest[:12]})")
 
@@ -115,7 +123,7 @@ def _unused(clients: Clients, disabled: Sequence[Judged], done: Pruned, progress
         return []
     try:
         uses = find_uses(clients)
-        there = {image["ImageId"] for image in own_images(clients)}
+        remaining = {image["ImageId"] for image in own_images(clients)}
     except AwsError as error:
         done.stayed.extend(
             (image.ami_id, f"disabled, not deregistered: {explain(error)}") for image in disabled
@@ -128,7 +136,7 @@ def _unused(clients: Clients, disabled: Sequence[Judged], done: Pruned, progress
             _attempt(image.ami_id, done, partial(_restore, clients, image))
             done.spared.append((image.ami_id, "; ".join(reasons)))
             progress(f"{image.ami_id} came into use and stays: {reasons[0]}")
-        elif image.ami_id in there:
+        elif image.ami_id in remaining:
             unused.append(image)
     return unused
 
@@ -137,7 +145,7 @@ def _restore(clients: Clients, image: Judged) -> None:
     """Undo `_disable`."""
     clients.ec2.enable_image(ImageId=image.ami_id)
     clients.ec2.disable_image_deprecation(ImageId=image.ami_id)
-    registry.put(clients, image.recipe, image.digest, image.digest[:12], image.ami_id)
+    entries.put(clients, image.recipe, image.digest, image.digest[:12], image.ami_id)
 
 
 def _deregister(clients: Clients, image: Judged, done: Pruned, progress: Progress) -> None:
@@ -145,12 +153,12 @@ def _deregister(clients: Clients, image: Judged, done: Pruned, progress: Progres
     answer = clients.ec2.deregister_image(ImageId=image.ami_id, DeleteAssociatedSnapshots=True)
     done.images.append(image.ami_id)
     progress(f"deregistered {image.ami_id}")
-    told = {
+    return_codes = {
         result.get("SnapshotId", ""): result.get("ReturnCode", "")
         for result in answer.get("DeleteSnapshotResults", [])
     }
     for snapshot in image.snapshots:
-        code = str(told.get(snapshot, ""))
+        code = str(return_codes.get(snapshot, ""))
         if code == "success":
             done.snapshots.append(snapshot)
         elif code != "skipped":

@@ -1,4 +1,5 @@
-"""Who uses an AMI: instances, launch template versions, Auto Scaling groups, launch configurations, other accounts.
+"""Who uses an AMI: instances, launch template versions, Auto Scaling groups, launch configurations, other
+accounts.
 
 Asked for the whole account and region, whoever made it. What cannot be asked is an error, never "nobody".
 """
@@ -30,7 +31,10 @@ ALIVE = ["pending", "running", "stopping", "stopped"]
 
 @dataclass(frozen=True)
 class TemplateVersion:
-    """A version of a launch template. ``ours``: the template bears the tag ingot:recipe; ``ami_id`` "" when it names none."""
+    """A version of a launch template.
+
+    ``ours``: the template bears the tag ingot:recipe; ``ami_id`` "" when it names none.
+    """
 
     template_id: str
     template_name: str
@@ -47,7 +51,10 @@ class TemplateVersion:
 
 @dataclass(frozen=True)
 class Uses:
-    """All uses in an account and region. ``by_ami``: AMI id -> who uses it, in words, launch template versions left out."""
+    """All uses in an account and region.
+
+    ``by_ami``: AMI id -> who uses it, in words, launch template versions left out.
+    """
 
     versions: tuple[TemplateVersion, ...]
     by_ami: Mapping[str, tuple[str, ...]]
@@ -62,10 +69,10 @@ def find_uses(clients: Clients) -> Uses:
     wanted: set[tuple[str, int]] = set()
     for instance in _instances(clients):
         by_ami[instance["ImageId"]].append(f"instance {instance['InstanceId']} ({instance['State']['Name']})")
-        told = tags.tags_of(instance)
-        number = told.get("aws:ec2launchtemplate:version", "")
+        values = tags.tags_of(instance)
+        number = values.get("aws:ec2launchtemplate:version", "")
         if number.isdigit():
-            wanted.add((told.get("aws:ec2launchtemplate:id", ""), int(number)))
+            wanted.add((values.get("aws:ec2launchtemplate:id", ""), int(number)))
     for name, specification in _group_templates(clients):
         for version in versions:
             if _names(specification, version):
@@ -108,7 +115,7 @@ def _versions(clients: Clients) -> Iterator[TemplateVersion]:
 
 
 def _resolved(clients: Clients, image: str) -> str:
-    """Return the AMI that a launch template means, where it names an SSM parameter; "" where there is no such parameter."""
+    """Return the AMI that a launch template means by an SSM parameter; "" when there is no such parameter."""
     if not image.startswith(ALIAS) or image.startswith(PUBLIC_ALIASES):
         return image
     try:
@@ -162,7 +169,10 @@ def _names(specification: Mapping[str, Any], version: TemplateVersion) -> bool:
 
 
 def shared_with(clients: Clients, image: ImageTypeDef) -> str:
-    """Say whom an AMI is shared with; "" for nobody. What other accounts run of it cannot be seen from here."""
+    """Say whom an AMI is shared with; "" for nobody.
+
+    What other accounts run of it cannot be seen from here.
+    """
     if image.get("Public"):
         return "everybody"
     answer = clients.ec2.describe_image_attribute(ImageId=image["ImageId"], Attribute="launchPermission")

@@ -1,1 +1,1 @@
-"""From a disk image to a published AMI: snapshot, AMI, test clone, registry; and nothing left behind on failure."""
+"""From a disk image to a published AMI: snapshot, AMI, test clone, registry."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, ZERO_DIGEST, block_count, changed, root_digest, written
+from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, ZERO_DIGEST, block_count, changed, root_digest
 from ingot.errors import PublishError
 
 GIB = 1 << 30
@@ -18,7 +18,7 @@ GIB = 1 << 30
 
 @dataclass(frozen=True)
 class BlockMap:
-    """The SHA-256 (hex) of each 512 KiB block of a disk in order, None for a block of zeros; ``size`` in bytes."""
+    """The blocks of a disk of ``size`` bytes: the SHA-256 (hex) of each in order, None for zeros."""
 
     size: int
     digests: tuple[str | None, ...]
@@ -48,10 +48,6 @@ class BlockMap:
     def digest(self, index: int) -> str:
         """Return the digest of a block, zeros or not."""
         return self.digests[index] or ZERO_DIGEST
-
-    def written(self) -> list[int]:
-        """Return the indexes of the blocks that are not all zeros."""
-        return written(self.digests)
 
     def changed_since(self, parent: BlockMap) -> list[int]:
         """Return the indexes of the blocks that differ from the parent's, newly zeroed ones included."""
@@ -93,19 +89,19 @@ class DiskReader:
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)
 
-    def read(self, index: int) -> tuple[bytes, bytes]:
-        """Return a block, padded with zeros to 512 KiB, and its raw SHA-256.
+    def read(self, index: int) -> tuple[bytes, str]:
+        """Return a block, padded with zeros to 512 KiB, and its SHA-256 in hex.
 
         Raises PublishError when the data is not what the manifest says: the disk was changed after the bake.
         """
         if index >= len(self._blocks.digests):
-            return ZERO_BLOCK, bytes.fromhex(ZERO_DIGEST)
+            return ZERO_BLOCK, ZERO_DIGEST
         data = os.pread(self._descriptor, BLOCK_SIZE, index * BLOCK_SIZE).ljust(BLOCK_SIZE, b"\0")
-        found, expected = hashlib.sha256(data).hexdigest(), self._blocks.digest(index)
-        if found != expected:
+        digest, expected = hashlib.sha256(data).hexdigest(), self._blocks.digest(index)
+        if digest != expected:
             raise PublishError(
-                f"block {index} of {self._path} has SHA-256 {found}, its manifest says {expected}: "
+                f"block {index} of {self._path} has SHA-256 {digest}, its manifest says {expected}: "
                 "the disk was changed after the bake",
                 hint="remove the image from the store and bake it again",
             )
-        return data, bytes.fromhex(found)
+        return data, digest

@@ -1,4 +1,4 @@
-"""What a publish needs of a baked image, and where it is to be published."""
+"""What a publish needs of a baked image."""
 
 from __future__ import annotations
 
@@ -29,30 +29,8 @@ class DiskImage(Protocol):
 
 
 @dataclass(frozen=True)
-class Published:
-    """A published image. ``reused``: the AMI was there before; ``blocks_sent`` is then 0."""
-
-    ami_id: str
-    snapshot_id: str
-    recipe: str
-    digest: str
-    root_digest: str
-    blocks_sent: int = 0
-    reused: bool = False
-
-    def as_dict(self) -> dict[str, str]:
-        """Return what scripts and the CDK asset need."""
-        return {
-            "ami": self.ami_id,
-            "snapshot": self.snapshot_id,
-            "digest": self.digest,
-            "root_digest": self.root_digest,
-        }
-
-
-@dataclass(frozen=True)
 class Subject:
-    """The image that is being published: the facts of its manifest that AWS gets to see."""
+    """The image that is being published: what AWS learns of its manifest."""
 
     recipe: str
     digest: str
@@ -79,9 +57,10 @@ class Subject:
 
     @classmethod
     def announced(cls, spec: BakeSpec) -> Subject:
-        """Read them from the bake spec of an image that is not baked yet: its blocks are unknown, so it has no root digest.
+        """Read them from the bake spec of an image that is not baked yet: its blocks are unknown, so it has no
+        root digest.
 
-        What is made on a base AMI is a whole volume: its size is rounded up to GiB.
+        An image on a base AMI is a whole volume: its size is rounded up to GiB.
         """
         size = spec.root_volume_size
         return cls(
@@ -94,11 +73,11 @@ class Subject:
         )
 
     def ami_name(self, publish_id: str) -> str:
-        """Return the AMI's name. It has to be unique in an account and region, where several machines may publish one digest."""
+        """Return the AMI's name: unique, even when two machines publish one digest."""
         return f"ingot/{self.recipe}/{self.version}/{publish_id[:12]}"
 
     def tags(self, publish_id: str) -> dict[str, str]:
-        """Return the tags of everything that this publish makes."""
+        """Return the tags of every resource of this publish."""
         known = {tags.ROOT_DIGEST: self.blocks.root_digest} if self.blocks.root_digest else {}
         return {
             "Name": f"ingot {self.recipe} {self.version}",

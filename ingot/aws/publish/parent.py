@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ingot.aws.publish.blocks import BlockMap
 from ingot.aws.publish.image import Subject
+from ingot.aws.registry.published import ManifestOf
 from ingot.aws.session import tags
 from ingot.errors import PublishError
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 # How many of the recipe's newest snapshots are looked at: the best parent is nearly always the newest one,
 # but after a roll-back it is an older one.
 CANDIDATES = 5
-ManifestOf = Callable[[str], Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Parent:
 
 
 def find_parent(clients: Clients, subject: Subject, manifest_of: ManifestOf) -> Parent | None:
-    """Return the published snapshot of the same recipe that has the most blocks in common; None when none will do."""
+    """Return the recipe's published snapshot that has the most blocks in common; None when none will do."""
     parents = candidates(clients, subject, manifest_of)
     return min(parents, key=lambda parent: len(subject.blocks.changed_since(parent.blocks)), default=None)
 
@@ -39,20 +38,21 @@ def find_parent(clients: Clients, subject: Subject, manifest_of: ManifestOf) -> 
 def candidates(clients: Clients, subject: Subject, manifest_of: ManifestOf) -> list[Parent]:
     """Return published snapshots of the same recipe that will do as a parent, the newest first.
 
-    One will do when it is complete, of the same volume size, of an encryption that a child may inherit (where the account encrypts
-    by default an unencrypted parent is refused), and when ``manifest_of`` its recipe digest knows its blocks.
+    One will do when it is complete, of the same volume size, of an encryption that a child may inherit (where
+    the account encrypts by default an unencrypted parent is refused), and when ``manifest_of`` its recipe
+    digest knows its blocks.
     """
     wanted = {tags.RECIPE: subject.recipe, tags.STATE: tags.PUBLISHED}
-    found: list[SnapshotTypeDef] = []
+    snapshots: list[SnapshotTypeDef] = []
     pages = clients.ec2.get_paginator("describe_snapshots")
     for page in pages.paginate(OwnerIds=["self"], Filters=tags.tag_filters(wanted)):
-        found.extend(page["Snapshots"])
-    if not found:
+        snapshots.extend(page["Snapshots"])
+    if not snapshots:
         return []
     encrypts = bool(clients.ec2.get_ebs_encryption_by_default().get("EbsEncryptionByDefault", False))
     fitting = [
         shot
-        for shot in sorted(found, key=lambda shot: shot["StartTime"], reverse=True)
+        for shot in sorted(snapshots, key=lambda shot: shot["StartTime"], reverse=True)
         if shot["State"] == "completed"
         and shot["VolumeSize"] == subject.blocks.gib
         and shot.get("StorageTier", "standard") == "standard"
@@ -63,9 +63,9 @@ def candidates(clients: Clients, subject: Subject, manifest_of: ManifestOf) -> l
 
 
 def _parent(shot: SnapshotTypeDef, manifest_of: ManifestOf) -> Parent | None:
-    """Return a snapshot with its blocks; None when its manifest is unknown here, or is not that of these blocks."""
-    told = tags.tags_of(shot)
-    manifest = manifest_of(told.get(tags.DIGEST, ""))
+    """Return a snapshot with its blocks; None when its manifest is unknown, or describes other blocks."""
+    values = tags.tags_of(shot)
+    manifest = manifest_of(values.get(tags.DIGEST, ""))
     if manifest is None:
         return None
     try:
@@ -73,6 +73,6 @@ def _parent(shot: SnapshotTypeDef, manifest_of: ManifestOf) -> Parent | None:
     except PublishError:
         # A damaged manifest of an old image costs a full upload, not the publish.
         return None
-    if blocks.root_digest != told.get(tags.ROOT_DIGEST):
+    if blocks.root_digest != values.get(tags.ROOT_DIGEST):
         return None
     return Parent(shot["SnapshotId"], blocks)

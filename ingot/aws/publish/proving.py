@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ingot.aws.builder import console
-from ingot.aws.builder.instance import instance_state
-from ingot.aws.builder.launch import TEMPLATE_ROOT, launch, root_mappings
-from ingot.aws.publish import ami
+from ingot.aws.instances import console
+from ingot.aws.instances.launch import TEMPLATE_ROOT, Launch, instance_state, launch, root_mappings
+from ingot.aws.publish.cleanup.attempt import Attempt
 from ingot.aws.publish.image import Subject
+from ingot.aws.publish.publication import Publication
 from ingot.aws.publish.settings import CloneSettings
+from ingot.aws.registry import amis
 from ingot.aws.session.waiting import wait_until
 from ingot.errors import PublishError
 from ingot.progress import Progress
@@ -23,44 +24,84 @@ if TYPE_CHECKING:
 
 # As in the launch template: ingot/constructs/machines.py.
 ROOT_VOLUME: EbsBlockDeviceTypeDef = {"VolumeType": "gp3", "DeleteOnTermination": True, "Encrypted": True}
-# Seconds that a clone lives beyond its limit: then it powers off by itself, which terminates it, if nobody is there to do it.
+# Seconds that a clone lives beyond its limit. Then it powers off, which terminates it: whoever launched it
+# may be gone.
 GRACE = 900
 # Seconds between two looks at the console; EC2 throttles GetConsoleOutput earlier than most calls.
 LOOK_EVERY = 5.0
 REPORT_EVERY = 15.0
 
 
-def launch_clone(
-    clients: Clients, subject: Subject, ami_id: str, settings: CloneSettings, publish_id: str
-) -> str:
+def prove(publication: Publication, attempt: Attempt, ami_id: str, clone: CloneSettings) -> None:
+    """Launch a test clone of the AMI and wait until it passes the recipe's tests; it is terminated in any
+    case.
+
+    Raises PublishError unless every test passed on this very image: the clone's result says otherwise, it
+    died, or the settings' limit is over.
+    """
+    clients, subject, progress = publication.clients, publication.subject, publication.progress
+    instance_id = _launch(clients, subject, ami_id, clone, attempt.publish_id)
+    attempt.record("instance", instance_id)
+    progress(f"test clone {instance_id} launched")
+    # On a failure the attempt terminates the clone, before the AMI that it was launched from goes.
+    console_text = _CloneWatch(clients, instance_id, clone, progress).follow()
+    _judge(subject, instance_id, console_text)
+    _compare_inventory(subject, instance_id, console_text)
+    progress(
+        f"test clone {instance_id} passed {len(subject.manifest.get('tests', []))} tests; terminating it"
+    )
+    attempt.release_instances()
+
+
+def _launch(clients: Clients, subject: Subject, ami_id: str, settings: CloneSettings, publish_id: str) -> str:
     """Launch a clone in the first subnet that has room; return its instance id."""
-    # Of the AMI itself: one on a base AMI has the base's root device, and one that is adopted was not registered here.
-    image = ami.describe(clients, ami_id)
+    # Of the AMI itself: one on a base AMI has the base's root device, and one that is adopted was not
+    # registered here.
+    image = amis.describe(clients, ami_id)
     device = TEMPLATE_ROOT if image is None else image.get("RootDeviceName", TEMPLATE_ROOT)
-    return launch(
-        clients,
+    request = Launch(
         template_id=settings.launch_template_id,
         ami_id=ami_id,
         subnet_ids=settings.subnet_ids,
         user_data=json.dumps({"ingot": {"test": True, "end": int(settings.limit) + GRACE}}),
-        told=subject.tags(publish_id) | {"Name": f"ingot test of {subject.recipe} {subject.version}"},
+        tag_values=subject.tags(publish_id) | {"Name": f"ingot test of {subject.recipe} {subject.version}"},
         token=publish_id,
         mappings=() if device == TEMPLATE_ROOT else root_mappings(device, ROOT_VOLUME),
     )
+    return launch(clients, request)
 
 
 @dataclass
-class _Watch:
-    """What was last seen of the clone."""
+class _CloneWatch:
+    """A look at the clone, again and again, and what was last seen of it."""
 
     clients: Clients
     instance_id: str
+    settings: CloneSettings
+    progress: Progress
     text: str = ""
     state: str = "pending"
     reason: str = ""
+    _reported: float = 0.0
 
-    def said(self) -> bool:
-        """Look; say whether there is nothing more to wait for: the result is there, or the clone is dead."""
+    def follow(self) -> str:
+        """Wait for the tests' result; return the console that has it. Raises PublishError when none comes."""
+        what = f"the tests' result from {self.instance_id}"
+        try:
+            wait_until(self._ended, what, limit=self.settings.limit, longest=LOOK_EVERY, tick=self._report)
+        except TimeoutError as error:
+            raise _failure(f"the test clone {self.instance_id} did not report: {error}", self.text) from error
+        if console.last_line(self.text, console.TEST) is None:
+            if console.PANIC in self.text:
+                raise _failure(f"the kernel of the test clone {self.instance_id} panicked", self.text)
+            why = f" ({self.reason})" if self.reason else ""
+            raise _failure(
+                f"the test clone {self.instance_id} is {self.state}{why} and never reported", self.text
+            )
+        return self.text
+
+    def _ended(self) -> bool:
+        """Look; tell whether there is nothing more to wait for: the result arrived, or the clone is dead."""
         self.state, self.reason = instance_state(self.clients, self.instance_id)
         # Read after the state: a clone that ended may have written its last line just before.
         self.text = console.read_console(self.clients, self.instance_id) or self.text
@@ -70,46 +111,16 @@ class _Watch:
             or self.state not in ("pending", "running")
         )
 
-
-def await_verdict(
-    clients: Clients, subject: Subject, instance_id: str, settings: CloneSettings, progress: Progress
-) -> None:
-    """Wait for the clone's result; raise PublishError unless every test passed on this very image.
-
-    The wait ends with the result, with the clone's death, or after the settings' limit.
-    """
-    watch = _Watch(clients, instance_id)
-    reported = 0.0
-
-    def tick(waited: float) -> None:
-        nonlocal reported
-        if waited - reported >= REPORT_EVERY:
-            reported = waited
-            last = console.tail(watch.text, 1).strip()[:100]
-            progress(f"test clone {instance_id}: {watch.state} for {waited:.0f} s: {last}")
-
-    try:
-        wait_until(
-            watch.said,
-            f"the tests' result from {instance_id}",
-            limit=settings.limit,
-            longest=LOOK_EVERY,
-            tick=tick,
-        )
-    except TimeoutError as error:
-        raise _failure(f"the test clone {instance_id} did not report: {error}", watch.text) from error
-    result = console.last_line(watch.text, console.TEST)
-    if result is None:
-        if console.PANIC in watch.text:
-            raise _failure(f"the kernel of the test clone {instance_id} panicked", watch.text)
-        why = f" ({watch.reason})" if watch.reason else ""
-        raise _failure(f"the test clone {instance_id} is {watch.state}{why} and never reported", watch.text)
-    _judge(subject, instance_id, result, watch.text)
-    _compare_inventory(subject, instance_id, watch.text)
+    def _report(self, waited: float) -> None:
+        if waited - self._reported >= REPORT_EVERY:
+            self._reported = waited
+            last = console.tail(self.text, 1).strip()[:100]
+            self.progress(f"test clone {self.instance_id}: {self.state} for {waited:.0f} s: {last}")
 
 
-def _judge(subject: Subject, instance_id: str, result: dict[str, Any], text: str) -> None:
+def _judge(subject: Subject, instance_id: str, text: str) -> None:
     """Raise PublishError unless the result is of this image and all its tests passed."""
+    result = console.last_line(text, console.TEST) or {}
     if result.get("digest") != subject.digest:
         raise _failure(f"{instance_id} says it is {result.get('digest')}; expected {subject.digest}", text)
     results = [entry for entry in result.get("results", []) if isinstance(entry, dict)]
@@ -134,8 +145,8 @@ def _compare_inventory(subject: Subject, instance_id: str, text: str) -> None:
     if inventory is None:
         return
     expected = subject.manifest.get("inventory", {})
-    found = inventory.get("sections", {})
-    differing = sorted(name for name in expected if found.get(name) != expected[name])
+    sections = inventory.get("sections", {})
+    differing = sorted(name for name in expected if sections.get(name) != expected[name])
     if differing:
         paths = "".join(f"\n  {path}" for path in inventory.get("differs", []))
         raise _failure(f"{instance_id} differs from its manifest in: {', '.join(differing)}{paths}", text)

@@ -27,19 +27,22 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_sts import STSClient
 
-# How many blocks travel at a time, to and from EBS. Memory: about three copies of 512 KiB for each. 32 streams at
-# 20 ms a block are 1,600 blocks/s, above the quota of 1,000 PutSnapshotBlock requests a second for an account.
+# How many blocks travel at a time, to and from EBS. Memory: about three copies of 512 KiB for each. 32
+# streams at 20 ms a block are 1,600 blocks/s, above the quota of 1,000 PutSnapshotBlock requests a second for
+# an account.
 BLOCK_STREAMS = 32
 
-# Control-plane calls: botocore's standard retries (backoff with jitter, throttling and 5xx), five attempts in all.
+# Control-plane calls: botocore's standard retries (backoff with jitter, throttling and 5xx), five attempts in
+# all.
 CONTROL = Config(
     connect_timeout=10,
     read_timeout=60,
     retries={"mode": "standard", "total_max_attempts": 5},
     user_agent_extra="ingot",
 )
-# Blocks: one attempt each; `ingot.aws.session.retry` does the rest, with one budget for the whole transfer. Retries inside
-# retries, without short timeouts, are what stalled coldsnap's uploads (its issues 362 and 437).
+# Blocks: one attempt each; `ingot.aws.session.retry` does the rest, with one budget for the whole transfer.
+# Retries inside retries, without short timeouts, are what stalled coldsnap's uploads (its issues 362 and
+# 437).
 BLOCKS = Config(
     connect_timeout=5,
     read_timeout=20,
@@ -120,8 +123,8 @@ def has_credentials() -> bool:
 def connect(*, region: str | None = None, endpoint_url: str | None = None) -> Clients:
     """Return the clients of ``region`` (default: AWS_REGION, else AWS_DEFAULT_REGION, else the profile's).
 
-    boto3 does not read AWS_REGION. The aws and cdk commands do, and before the others: all must mean the same region.
-    Raises InputError when none is named: nothing has been asked by then.
+    boto3 does not read AWS_REGION. The aws and cdk commands do, and before the others: all must mean the same
+    region. Raises InputError when none is named: nothing has been asked by then.
     """
     session = boto3.Session(region_name=region or os.environ.get("AWS_REGION") or None)
     if session.region_name is None:
@@ -132,7 +135,7 @@ def connect(*, region: str | None = None, endpoint_url: str | None = None) -> Cl
 
 
 def require_account(clients: Clients, account: str, who: str) -> None:
-    """Raise InputError unless the credentials are of ``account``, which ``who`` names; botocore's errors when AWS does not say."""
+    """Raise InputError unless the credentials belong to ``account``, which ``who`` names."""
     found = clients.sts.get_caller_identity()["Account"]
     if found != account:
         raise InputError(

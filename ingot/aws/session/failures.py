@@ -45,7 +45,7 @@ AwsError = (ClientError, BotoCoreError)
 
 
 def code_of(error: BaseException) -> str:
-    """Return AWS's error code, such as ``InvalidSnapshot.NotFound``; "" for an error that is not AWS's answer."""
+    """Return AWS's error code, such as ``InvalidSnapshot.NotFound``; "" for an error without an answer."""
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 

@@ -14,7 +14,8 @@ ACTION_OF = {"ListObjectsV2": "ListBucket"}
 
 
 def statement_for(operation: str, directory: Path = POLICIES) -> str | None:
-    """Return the statements, as JSON, that allow an operation such as ``RunInstances`` with what we do with it.
+    """Return the statements, as JSON, that allow an operation such as ``RunInstances`` with what we do with
+    it.
 
     None when no policy has it.
     """

@@ -1,4 +1,4 @@
-"""The tags on every resource that a publish makes: by them it is found again, and by them it is cleaned up."""
+"""The tags on every resource of a publish: it is found and cleaned up by them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ RECIPE = "ingot:recipe"
 DIGEST = "ingot:digest"
 VERSION = "ingot:version"
 ROOT_DIGEST = "ingot:root-digest"
-# One tag for each section of the inventory, its digest: 256 characters, the longest value of a tag, hold no six of them. With them any machine
-# can judge a clone, whether it ever baked the image or not, and they come and go with the AMI.
+# One tag for each section of the inventory, its digest: the longest value of a tag, 256 characters, does not
+# hold all six. With them any machine can judge a clone, whether it ever baked the image or not, and they come
+# and go with the AMI.
 INVENTORY = "ingot:inventory:"
 PUBLISH_ID = "ingot:publish-id"
 STATE = "ingot:state"
@@ -46,6 +47,6 @@ def inventory_tags(sections: Mapping[str, str]) -> dict[str, str]:
     return {f"{INVENTORY}{section}": digest for section, digest in sections.items()}
 
 
-def inventory_of(told: Mapping[str, str]) -> dict[str, str]:
+def inventory_of(values: Mapping[str, str]) -> dict[str, str]:
     """Return the digests of the inventory's sections from an AMI's tags; empty when they are not there."""
-    return {key.removeprefix(INVENTORY): value for key, value in told.items() if key.startswith(INVENTORY)}
+    return {key.removeprefix(INVENTORY): value for key, value in values.items() if key.startswith(INVENTORY)}

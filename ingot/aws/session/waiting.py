@@ -1,4 +1,7 @@
-"""Waiting for a condition, with growing pauses and a limit. What AWS or the network could not answer for now is asked again."""
+"""Waiting for a condition, with growing pauses and a limit.
+
+What AWS or the network cannot answer now is asked again.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ingot.aws.session.failures import AwsError, explain, is_transient
-
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 10.0
+from ingot.retry import POLLING
 
 T = TypeVar("T")
 
@@ -19,16 +20,17 @@ def wait_until(
     what: str,
     *,
     limit: float,
-    longest: float = LONGEST_PAUSE,
+    longest: float = POLLING.longest,
     tick: Callable[[float], None] | None = None,
 ) -> float:
     """Ask ``condition`` until it holds, at most ``limit`` seconds; return how many seconds that took.
 
-    The pauses grow from 0.2 s to ``longest``. ``tick`` is called with the seconds waited before each pause. A condition that AWS throttled, or
-    that the network broke, is asked again: what is waited for goes on. Raises TimeoutError, and all other errors of ``condition``.
+    The pauses grow to ``longest`` seconds. ``tick`` is called with the seconds waited before each pause. A
+    condition that AWS throttles, or that the network breaks, is asked again: what is waited for goes on.
+    Raises TimeoutError, and all other errors of ``condition``.
     """
     start = time.monotonic()
-    pause = FIRST_PAUSE
+    looks = 0
     while True:
         failure: Exception | None = None
         try:
@@ -44,16 +46,17 @@ def wait_until(
             raise TimeoutError(f"waited {waited:.0f} s for {what}{last}") from failure
         if tick is not None:
             tick(waited)
-        time.sleep(min(pause, limit - waited))
-        pause = min(longest, pause * 1.5)
+        looks += 1
+        time.sleep(min(longest, POLLING.limit(looks), limit - waited))
 
 
 def patiently(request: Callable[[], T], until: float) -> T:
-    """Return the answer of ``request``; one that AWS throttled, or that the network broke, is asked again ``until`` (s, monotonic).
+    """Return the answer of ``request``; repeat it ``until`` (s, monotonic) while AWS throttles it or the
+    network fails.
 
     Raises the error of the last try.
     """
-    pause = FIRST_PAUSE
+    failures = 0
     while True:
         try:
             return request()
@@ -61,5 +64,5 @@ def patiently(request: Callable[[], T], until: float) -> T:
             left = until - time.monotonic()
             if not is_transient(error) or left <= 0:
                 raise
-            time.sleep(min(pause, left))
-            pause = min(LONGEST_PAUSE, pause * 1.5)
+            failures += 1
+            time.sleep(min(POLLING.limit(failures), left))

@@ -1,1 +1,1 @@
-"""Reading a published snapshot back."""
+"""Reading a published snapshot back, and comparing it with what was baked."""

@@ -25,9 +25,9 @@ from ingot.bake.instance.bootstrap import (
     log_line,
     metadata,
 )
+from ingot.bake.instance.ebs import PendingSnapshot
 from ingot.bake.instance.live import bake_live, disk_of_root
 from ingot.bake.instance.log import BuilderLog
-from ingot.bake.instance.upload import Upload
 from ingot.bake.packages.cache import package_file
 from ingot.bake.packages.fetch import Mirrors, fetch_packages
 from ingot.bake.runtime.engine import bake, read_manifest
@@ -102,8 +102,8 @@ class Builder:
             parent = json.loads((self.directory / "parent.json").read_text(encoding="utf-8"))
         indexes = to_send(blocks, parent, encrypted=bool(self.job["encrypted"]))
         self.log("upload", f"{len(indexes)} of {len(blocks)} blocks travel")
-        progress = partial(self.log, "upload")
-        return Upload(self._service("ebs"), self.job["snapshot"], disk, blocks, indexes, progress).run()
+        snapshot = PendingSnapshot(self._service("ebs"), self.job["snapshot"])
+        return snapshot.fill(disk, blocks, indexes, partial(self.log, "upload"))
 
     def _machine(self) -> str:
         kind = metadata("meta-data/instance-type") or "unknown type"

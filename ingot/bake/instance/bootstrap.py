@@ -26,10 +26,12 @@ from typing import Any, Dict, Optional, Tuple
 
 METADATA = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or "http://169.254.169.254"
 EMPTY = hashlib.sha256(b"").hexdigest()
-ATTEMPTS = 8
 TIMEOUT = 20.0  # seconds without a byte
 ROLE_LIMIT = 60.0  # seconds
+# The one retry loop that is not of ingot/retry.py: user data holds this file alone. Eight attempts with full jitter outlast
+# half a minute of throttling.
 AGAIN = (429, 500, 502, 503, 504)
+ATTEMPTS = 8
 THROTTLED = ("Throttl", "SlowDown", "RequestLimitExceeded", "TooManyRequests")
 
 

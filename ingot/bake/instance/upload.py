@@ -1,107 +1,83 @@
-"""Writes blocks of a disk into a pending snapshot by EBS direct's PutSnapshotBlock."""
+"""The upload of blocks into a pending snapshot, whoever does it: a builder instance or the machine that
+publishes.
+
+Which requests carry the blocks is the caller's: boto3's on the machine that publishes, hand-signed ones on a
+builder, which has the standard library alone.
+"""
 
 from __future__ import annotations
 
-import base64
-import os
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import List, Optional, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Callable, Dict, Iterator, List, Sequence, Tuple
 
-from ingot.bake.instance.bootstrap import RefusedError, Service
-from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST, Digests
+from ingot.blocks import BLOCK_SIZE
 from ingot.progress import Progress
+from ingot.retry import Retries, StoppedError
 
-STREAMS = 16  # at 20 ms a block this is 800 blocks a second: below the quota of 1,000 for an account
-SETTLING = 120.0  # seconds; EBS direct may not know a new snapshot for a while: 56 s was seen
-PAUSE = 2.0
-REPORT_EVERY = 5.0
+# Seconds between two lines of progress.
+REPORT_EVERY = 2.0
 
 
+@dataclass
 class Upload:
-    """The upload of some blocks by a few threads, each with a connection of its own."""
+    """The upload of the blocks ``indexes`` by ``streams`` threads. Each holds one block at a time: that
+    bounds the memory.
 
-    def __init__(
-        self,
-        ebs: Service,
-        snapshot_id: str,
-        disk: Path,
-        digests: Digests,
-        indexes: Sequence[int],
-        progress: Progress,
-    ) -> None:
-        self._ebs = ebs
-        self._snapshot_id = snapshot_id
-        self._path = disk
-        self._digests = digests
-        self._indexes = list(indexes)
-        self._progress = progress
-        self._next = iter(self._indexes)
-        self._lock = threading.Lock()
-        self._sent = 0
-        self._reported = time.monotonic()
-        self._settled_by = time.monotonic() + SETTLING
-        self._failure: Optional[BaseException] = None
+    ``read`` returns a block and its SHA-256 in hex; ``put`` (index, data, SHA-256) sends one. Both are called
+    by several threads. ``retries``: how ``put`` is repeated.
+    """
 
-    def run(self) -> int:
-        """Send all; return how many. The first failure ends all threads and is raised."""
-        disk = os.open(self._path, os.O_RDONLY)
+    indexes: Sequence[int]
+    read: Callable[[int], Tuple[bytes, str]]
+    put: Callable[[int, bytes, str], object]
+    retries: Retries
+    streams: int
+    progress: Progress
+    _digests: Dict[int, str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(self) -> List[str]:
+        """Send all blocks; return their digests in the order of the indexes.
+
+        The first failure ends all threads and is raised.
+        """
+        remaining = iter(self.indexes)
+        streams = min(self.streams, max(1, len(self.indexes)))
+        with ThreadPoolExecutor(streams, thread_name_prefix="blocks") as pool:
+            try:
+                working = {pool.submit(self._work, remaining) for _ in range(streams)}
+                while working:
+                    done, working = wait(working, timeout=REPORT_EVERY, return_when=FIRST_EXCEPTION)
+                    for worker in done:
+                        worker.result()
+                    self.progress(self._share())
+            finally:
+                self.retries.stop.set()
+        self.retries.stop.clear()
+        return [self._digests[index] for index in self.indexes]
+
+    def _work(self, remaining: Iterator[int]) -> None:
+        """Send block after block until there is none left, or until another thread failed."""
         try:
-            with ThreadPoolExecutor(STREAMS) as pool:
-                for future in [pool.submit(self._work, disk) for _ in range(STREAMS)]:
-                    future.result()
-        finally:
-            os.close(disk)
-        if self._failure is not None:
-            raise self._failure
-        return self._sent
-
-    def _work(self, disk: int) -> None:
-        try:
-            while self._failure is None:
+            while not self.retries.stop.is_set():
                 with self._lock:
-                    index = next(self._next, None)
+                    index = next(remaining, None)
                 if index is None:
                     return
-                self._put(disk, index)
-                self._count()
-        except Exception as error:  # noqa: BLE001 - it is raised by `run`
-            self._failure = self._failure or error
+                data, digest = self.read(index)
+                self.retries.call(lambda: self.put(index, data, digest), f"write block {index}")  # noqa: B023
+                self._digests[index] = digest
+        except StoppedError:
+            return  # the thread that failed says why
+        except BaseException:
+            self.retries.stop.set()
+            raise
 
-    def _put(self, disk: int, index: int) -> None:
-        known = self._digests[index] if index < len(self._digests) else None
-        digest = known or ZERO_DIGEST
-        data = os.pread(disk, BLOCK_SIZE, index * BLOCK_SIZE).ljust(BLOCK_SIZE, b"\0")
-        # Its digest is from when it was written; EBS refuses data that has another one.
-        headers = {
-            "x-amz-data-length": str(BLOCK_SIZE),
-            "x-amz-checksum": base64.b64encode(bytes.fromhex(digest)).decode(),
-            "x-amz-checksum-algorithm": "SHA256",
-            "content-type": "application/octet-stream",
-        }
-        path = f"/snapshots/{self._snapshot_id}/blocks/{index}"
-        while True:
-            try:
-                self._ebs.call("PUT", path, headers, data, digest)
-            except RefusedError as error:
-                if error.status != 404 or time.monotonic() > self._settled_by:
-                    raise
-                time.sleep(PAUSE)
-            else:
-                return
-
-    def _count(self) -> None:
-        with self._lock:
-            self._sent += 1
-            now = time.monotonic()
-            due = now - self._reported >= REPORT_EVERY or self._sent == len(self._indexes)
-            if due:
-                self._reported = now
-        if due:
-            self._progress(_share(self._sent, self._indexes))
-
-
-def _share(sent: int, indexes: List[int]) -> str:
-    return f"{sent} of {len(indexes)} blocks sent ({sent * BLOCK_SIZE // 2**20} of {len(indexes) * BLOCK_SIZE // 2**20} MiB)"
+    def _share(self) -> str:
+        sent, total = len(self._digests), len(self.indexes)
+        if total == 0:
+            return "no block differs from the parent's"
+        mib = (sent * BLOCK_SIZE // 2**20, total * BLOCK_SIZE // 2**20)
+        return f"{sent} of {total} blocks sent ({mib[0]} of {mib[1]} MiB)"

@@ -19,12 +19,12 @@ from typing import BinaryIO, Iterable, List, Mapping, NamedTuple, Optional, Sequ
 from ingot.bake.packages.cache import PIECE, UNFINISHED, package_file, unsound_packages
 from ingot.errors import BakeError
 from ingot.progress import Progress
+from ingot.retry import MIRROR
 from ingot.spec import PackageSpec
 
 Mirrors = Mapping[str, Union[str, Sequence[str]]]
 
 CONNECTIONS = 4  # a mirror gains nothing from more: apt itself uses one for each host
-TRIES = 3
 TIMEOUT = 30.0  # seconds without a byte, as apt's Acquire::http::Timeout
 # A mirror that sends a byte now and then would hold the bake for ever: a package has this long, and its size at this rate on top.
 PATIENCE = 60.0  # seconds
@@ -108,8 +108,8 @@ def _fetch_from(
 ) -> Optional[_Failure]:
     """Fetch ``url`` into ``target``; return what went wrong, or None. Failures that may pass are tried again."""
     failure = _Failure("")
-    for attempt in range(TRIES):
-        if given_up.wait(attempt):  # a busy mirror needs a moment: 1 s, then 2 s
+    for failures in range(MIRROR.attempts):
+        if given_up.wait(MIRROR.limit(failures)):
             raise _GivenUpError
         try:
             said = _download(url, package, target, given_up)
@@ -124,7 +124,7 @@ def _fetch_from(
             failure = _Failure(str(error.reason), GONE if gone else SILENT)
         except (TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException) as error:
             failure = _Failure(str(error) or type(error).__name__)
-    return failure._replace(said=f"{failure.said} ({TRIES} tries)")
+    return failure._replace(said=f"{failure.said} ({MIRROR.attempts} tries)")
 
 
 def _download(url: str, package: PackageSpec, target: Path, given_up: threading.Event) -> Optional[str]:

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingot.aws.publish import ami
+from ingot.aws.registry import amis
 from ingot.aws.session import tags
 from ingot.aws.session.clients import Clients
 from ingot.aws.session.failures import AwsError, explain, hint_for
-from ingot.aws.verify.download import download_disk
+from ingot.aws.verify.reading import download_disk
 from ingot.bake.runtime.rights import remove_tree
 from ingot.diff.sides.rebuild import rebuild_manifest
 from ingot.errors import InputError
@@ -54,13 +54,13 @@ class Registry:
     def digests(self, ami_id: str) -> tuple[str, str]:
         """Return an AMI's recipe digest and root digest, from its tags. Raises InputError for what is no image of Ingot."""
         with _asked(self.region):
-            image = ami.describe(self._clients, ami_id)
+            image = amis.describe(self._clients, ami_id)
         if image is None:
             raise InputError(
                 f"there is no AMI {ami_id} in {self.region}", hint="is it in another region or account?"
             )
         told = tags.tags_of(image)
-        if tags.DIGEST not in told or not ami.snapshot_of(image):
+        if tags.DIGEST not in told or not amis.snapshot_of(image):
             raise InputError(f"{ami_id} has no tag {tags.DIGEST}, or no snapshot: not an image of Ingot")
         return told[tags.DIGEST], told.get(tags.ROOT_DIGEST, "")
 
@@ -68,7 +68,7 @@ class Registry:
     def fetched(self, ami_id: str, store: Store, progress: Progress) -> Iterator[tuple[dict[str, Any], Path]]:
         """Yield the manifest and the disk of an AMI; both go at the end. Raises PublishError when a block cannot be read."""
         with _asked(self.region):
-            image = ami.describe(self._clients, ami_id)
+            image = amis.describe(self._clients, ami_id)
         if image is None:
             raise InputError(f"there is no AMI {ami_id} in {self.region}")
         # A place of this process's own: two that fetch the same images in another order must not wait for each other.
@@ -81,7 +81,7 @@ class Registry:
             try:
                 disk = work / "disk.raw"
                 progress(f"fetching {ami_id}")
-                download_disk(self._clients, ami.snapshot_of(image), disk, progress)
+                download_disk(self._clients, amis.snapshot_of(image), disk, progress)
                 yield rebuild_manifest(disk, ami_id, str(image["Architecture"])), disk
             finally:
                 remove_tree(work)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ingot.fleet.report import Report
+from ingot.fleet.inventory import CloneInventory
 from ingot.recipe.schema.capabilities import capability_xattr
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="needs a network of its own")]
@@ -183,7 +183,9 @@ def test_a_capability_given_by_hand_is_named(inside, tree):
 
 def test_the_inventory_says_when_it_was_made(inside, web_image):
     begun = time.time()
-    reports = [Report.of(report(inside("", "/usr/lib/ingot/inventory"), "ingot-inventory")) for _ in range(2)]
+    reports = [
+        CloneInventory.of(report(inside("", "/usr/lib/ingot/inventory"), "ingot-inventory")) for _ in range(2)
+    ]
     assert [found.sequence for found in reports] == [1, 2]
     assert {found.boot for found in reports} == {Path("/proc/sys/kernel/random/boot_id").read_text().strip()}
     assert begun - 1 <= reports[0].time <= reports[1].time <= time.time()

@@ -13,7 +13,7 @@ import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from ingot.aws.builder.console import BUILDER, last_line
+from ingot.aws.instances.console import BUILDER, last_line
 from ingot.bake.instance import __main__ as builder
 from ingot.bake.instance import bootstrap
 from tests.aws.builder_stand_in import CREDENTIALS, MetadataService

@@ -15,8 +15,9 @@ import boto3
 import pytest
 from aws_cdk import App
 
+from ingot.aws.builder.settings import builder_settings
 from ingot.aws.publish.publish import publish
-from ingot.aws.publish.settings import PublishSettings, builder_settings, clone_settings
+from ingot.aws.publish.settings import PublishSettings, clone_settings
 from ingot.aws.session.clients import Clients
 from ingot.machines.qemu import GATEWAY
 from ingot.process import run

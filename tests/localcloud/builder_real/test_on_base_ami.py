@@ -11,7 +11,7 @@ import pytest
 from ingot.aws.builder.base_ami import look_up
 from ingot.aws.builder.publish import Work, publish_by_builder
 from ingot.aws.publish.blocks import BlockMap
-from ingot.aws.verify.readback import read_back
+from ingot.aws.verify.image import read_back
 from ingot.recipe.compile import compile_spec
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lock.ami import AmiLock, LockedAmi, source_of

@@ -1,0 +1,189 @@
+"""Removing what publishes made: by their journals, by the tags on the resources, and after a crash by age.
+
+The order is the reverse of creation: an instance uses the AMI, the AMI uses the snapshot.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingot.aws.publish.cleanup.journal import Journal, PublishTarget, Resource, dead_journals
+from ingot.aws.registry import amis, entries
+from ingot.aws.session import tags
+from ingot.aws.session.failures import AwsError, explain, is_missing
+from ingot.aws.session.waiting import patiently, wait_until
+from ingot.errors import PublishError
+from ingot.progress import Progress
+from ingot.retry import POLLING
+
+if TYPE_CHECKING:
+    from ingot.aws.session.clients import Clients
+
+ORDER = ("parameter", "instance", "image", "snapshot")
+# No publish takes so long: its snapshot cancels itself after an hour without a block, its test clone has a
+# time limit. What is still in progress then was left by a machine whose journal is not here.
+OLD = dt.timedelta(hours=6)
+# Seconds for which a clean-up waits out throttling and outages. Nobody can interrupt it meanwhile; the next
+# publish removes what stays.
+PATIENCE = 120.0
+# Seconds after which EC2 knows an instance that it launched; it is eventually consistent.
+KNOWN_AFTER = 120.0
+# Seconds
+TERMINATION_LIMIT = 600.0
+
+
+def find_tagged(clients: Clients, wanted: dict[str, str]) -> list[tuple[Resource, dt.datetime]]:
+    """Return the instances, images and snapshots with all of these tags, and their creation times."""
+    filters = tags.tag_filters(wanted)
+    resources: list[tuple[Resource, dt.datetime]] = []
+    for answer in clients.ec2.get_paginator("describe_instances").paginate(Filters=filters):
+        for reservation in answer["Reservations"]:
+            for instance in reservation["Instances"]:
+                if instance["State"]["Name"] not in ("terminated", "shutting-down"):
+                    resources.append((Resource("instance", instance["InstanceId"]), instance["LaunchTime"]))
+    for image in clients.ec2.describe_images(Owners=["self"], Filters=filters)["Images"]:
+        created = dt.datetime.fromisoformat(image["CreationDate"].replace("Z", "+00:00"))
+        resources.append((Resource("image", image["ImageId"]), created))
+    for page in clients.ec2.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=filters):
+        resources.extend((Resource("snapshot", s["SnapshotId"]), s["StartTime"]) for s in page["Snapshots"])
+    return resources
+
+
+def remove_resource(clients: Clients, resource: Resource, *, until: float, known_by: float) -> None:
+    """Remove one resource and wait until it is gone; one that is gone already is fine.
+
+    ``until`` (s, monotonic) throttling and outages are waited out. Before ``known_by`` (Unix seconds) an
+    instance that EC2 does not know is taken for one that it does not know yet. Raises botocore's errors, and
+    TimeoutError for an instance that takes too long.
+    """
+    if resource.kind == "instance":
+        _terminate(clients, resource.id, until, known_by)
+    else:
+        patiently(lambda: _remove(clients, resource), until)
+
+
+def _terminate(clients: Clients, instance_id: str, until: float, known_by: float) -> None:
+    looks = 0
+    while True:
+        try:
+            patiently(lambda: clients.ec2.terminate_instances(InstanceIds=[instance_id]), until)
+            break
+        except AwsError as error:
+            if not is_missing(error):
+                raise
+            if time.time() >= known_by:
+                return
+            looks += 1
+            time.sleep(POLLING.limit(looks))
+    wait_until(
+        lambda: _state(clients, instance_id, known_by) == "terminated",
+        f"{instance_id} to terminate",
+        limit=TERMINATION_LIMIT,
+    )
+
+
+def _remove(clients: Clients, resource: Resource) -> None:
+    try:
+        if resource.kind == "image":
+            clients.ec2.deregister_image(ImageId=resource.id)
+        elif resource.kind == "snapshot":
+            clients.ec2.delete_snapshot(SnapshotId=resource.id)
+        elif resource.kind == "parameter":
+            entries.remove_entry(clients, resource.id)
+        else:
+            raise ValueError(f"a {resource.kind} is nothing that a publish makes")
+    except AwsError as error:
+        if not is_missing(error):
+            raise
+
+
+def _state(clients: Clients, instance_id: str, known_by: float) -> str:
+    try:
+        answer = clients.ec2.describe_instances(InstanceIds=[instance_id])
+    except AwsError as error:
+        if is_missing(error):
+            return "terminated" if time.time() >= known_by else "pending"
+        raise
+    return answer["Reservations"][0]["Instances"][0]["State"]["Name"]
+
+
+def remove_all(
+    clients: Clients, resources: Iterable[Resource], removed: Callable[[Resource], None], *, known_by: float
+) -> list[tuple[Resource, str]]:
+    """Remove resources, users before what they use; call ``removed`` for each. Return what stayed, and why.
+
+    One that cannot be removed does not keep the rest from being removed; but while the registry may name an
+    AMI, it and its snapshot stay. ``known_by``: see `remove_resource`.
+    """
+    until = time.monotonic() + PATIENCE
+    stayed: list[tuple[Resource, str]] = []
+    for resource in sorted(dict.fromkeys(resources), key=lambda r: ORDER.index(r.kind)):
+        if resource.kind in ("image", "snapshot") and any(left.kind == "parameter" for left, _ in stayed):
+            stayed.append((resource, "the registry may name it"))
+            continue
+        try:
+            remove_resource(clients, resource, until=until, known_by=known_by)
+        except (*AwsError, TimeoutError) as error:
+            stayed.append((resource, explain(error)))
+        else:
+            removed(resource)
+    return stayed
+
+
+def sweep(clients: Clients, own: Journal, directory: Path, target: PublishTarget, progress: Progress) -> None:
+    """Remove what dead publishes of this recipe left: by their journals, by their tags, and by age.
+
+    A publish is dead when its journal can be locked (the caller locked ``own``). Resources in progress
+    without a journal here are another machine's: they are left alone until no publish can take so long any
+    more.
+    """
+    if own.publish_id:
+        _finish_off(clients, own, progress)
+    for journal in dead_journals(directory, target):
+        _finish_off(clients, journal, progress)
+        journal.remove()
+    now = dt.datetime.now(dt.UTC)
+    wanted = {tags.RECIPE: target.recipe, tags.STATE: tags.IN_PROGRESS}
+    old = [resource for resource, created in find_tagged(clients, wanted) if now - created > OLD]
+    _remove_dead(clients, old, progress, known_by=0.0)
+
+
+def _finish_off(clients: Clients, journal: Journal, progress: Progress) -> None:
+    """Remove the resources of a dead publish, but keep an AMI and a snapshot that had passed their tests."""
+    tagged: list[Resource] = []
+    if journal.publish_id:
+        # Killed between AWS's answer and our note: only the tags know of such a resource.
+        wanted = {tags.PUBLISH_ID: journal.publish_id, tags.STATE: tags.IN_PROGRESS}
+        tagged = [resource for resource, _ in find_tagged(clients, wanted)]
+    noted = [resource for resource in journal.resources if not _settled(clients, resource)]
+    _remove_dead(clients, [*noted, *tagged], progress, known_by=journal.written + KNOWN_AFTER)
+
+
+def _settled(clients: Clients, resource: Resource) -> bool:
+    """Tell whether a resource passed its tests, by its tags, or is gone: it is not to be removed then."""
+    if resource.kind == "image":
+        image = amis.describe(clients, resource.id)
+        return image is None or tags.tags_of(image).get(tags.STATE, tags.IN_PROGRESS) != tags.IN_PROGRESS
+    if resource.kind == "snapshot":
+        filters = tags.tag_filters({tags.STATE: tags.IN_PROGRESS})
+        filters.append({"Name": "snapshot-id", "Values": [resource.id]})
+        return not clients.ec2.describe_snapshots(OwnerIds=["self"], Filters=filters)["Snapshots"]
+    # A registry entry is the last thing that a publish makes: it stands on its own, and is judged whenever it
+    # is read.
+    return resource.kind == "parameter"
+
+
+def _remove_dead(clients: Clients, resources: list[Resource], progress: Progress, *, known_by: float) -> None:
+    stayed = remove_all(
+        clients,
+        resources,
+        lambda resource: progress(f"removed {resource.kind} {resource.id} of a publish that died"),
+        known_by=known_by,
+    )
+    if stayed:
+        lines = "\n".join(f"  {resource.kind} {resource.id}: {why}" for resource, why in stayed)
+        raise PublishError(f"what an earlier publish left behind cannot be removed:\n{lines}")

@@ -1,0 +1,191 @@
+"""Is a published AMI, bit for bit, the disk that was baked? Its snapshot is read back, block by block."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ingot.aws.publish.blocks import BlockMap, disk_size
+from ingot.aws.registry import amis, entries
+from ingot.aws.registry.published import ManifestOf
+from ingot.aws.session import tags
+from ingot.aws.session.clients import BLOCK_STREAMS
+from ingot.aws.session.retry import block_retries
+from ingot.aws.verify.reading import pages, read_block
+from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST, block_count, root_digest
+from ingot.errors import InputError, PublishError, VerificationError
+from ingot.progress import Progress
+from ingot.retry import Retries
+
+if TYPE_CHECKING:
+    from mypy_boto3_ebs.type_defs import BlockTypeDef
+
+    from ingot.aws.session.clients import Clients
+
+
+@dataclass(frozen=True)
+class ReadBack:
+    """What was read: the root digest, how many blocks, and those that differ from the manifest, in order."""
+
+    snapshot_id: str
+    root_digest: str
+    blocks_read: int
+    differing: tuple[int, ...]
+
+    def equals(self, blocks: BlockMap) -> bool:
+        """Say whether the snapshot is, bit for bit, the disk of the manifest."""
+        return not self.differing and self.root_digest == blocks.root_digest
+
+
+def read_back(
+    clients: Clients,
+    snapshot_id: str,
+    blocks: BlockMap,
+    *,
+    encrypted: bool,
+    progress: Progress,
+    pace: float = 1.0,
+) -> ReadBack:
+    """Read every block that the snapshot has and compare it with the manifest.
+
+    A block that it lacks is zeros, except in an encrypted snapshot, where it would read as random data on a
+    volume. Raises PublishError when a block cannot be read.
+    """
+    retries = block_retries(100 + len(blocks.digests), pace=pace)
+    digests = _read_all(clients, snapshot_id, retries, progress)
+    absent = "" if encrypted else ZERO_DIGEST
+    count = len(blocks.digests)
+    differing = [index for index in range(count) if digests.get(index, absent) != blocks.digest(index)]
+    return _read(snapshot_id, digests, count, differing)
+
+
+def read_root(
+    clients: Clients, snapshot_id: str, *, encrypted: bool, progress: Progress, pace: float = 1.0
+) -> ReadBack:
+    """Read every block that the snapshot has, for its root digest alone: where the manifest is not at hand.
+
+    The partition table says how large the disk is. ``differing`` holds the blocks that would not be zeros on
+    a volume and should be. Raises PublishError when a block cannot be read, or there is no partition table.
+    """
+    size = _size(clients, snapshot_id, block_retries(100, pace=pace))
+    count = block_count(size)
+    digests = _read_all(clients, snapshot_id, block_retries(100 + count, pace=pace), progress)
+    # What an encrypted snapshot lacks reads as random data on a volume.
+    absent = [index for index in range(count) if index not in digests] if encrypted else []
+    return _read(snapshot_id, digests, count, absent)
+
+
+def _read(snapshot_id: str, digests: Mapping[int, str], count: int, differing: list[int]) -> ReadBack:
+    # Beyond the disk's end, up to the volume's last GiB, there must be nothing either.
+    beyond = sorted(index for index, digest in digests.items() if index >= count and digest != ZERO_DIGEST)
+    root = root_digest([digests.get(index) for index in range(count)])
+    return ReadBack(snapshot_id, root, len(digests), (*differing, *beyond))
+
+
+def _read_all(clients: Clients, snapshot_id: str, retries: Retries, progress: Progress) -> dict[int, str]:
+    """Return the digest of each block that the snapshot has."""
+    digests: dict[int, str] = {}
+    with ThreadPoolExecutor(max_workers=BLOCK_STREAMS, thread_name_prefix="blocks") as pool:
+        for page in pages(clients, snapshot_id, retries):
+            read = pool.map(lambda block: _digest(clients, snapshot_id, block, retries), page)
+            digests.update(zip((block["BlockIndex"] for block in page), read, strict=True))
+            progress(f"{len(digests)} blocks read ({len(digests) * BLOCK_SIZE // 2**20} MiB)")
+    return digests
+
+
+def _size(clients: Clients, snapshot_id: str, retries: Retries) -> int:
+    """Return the size of the snapshot's disk in bytes, as its partition table says."""
+    first = next(pages(clients, snapshot_id, retries), [])
+    head = (
+        read_block(clients, snapshot_id, first[0], retries) if first and not first[0]["BlockIndex"] else b""
+    )
+    size = disk_size(head)
+    if size is None:
+        raise PublishError(f"{snapshot_id} has no partition table: not a disk of Ingot")
+    return size
+
+
+def _digest(clients: Clients, snapshot_id: str, block: BlockTypeDef, retries: Retries) -> str:
+    """Return the SHA-256 (hex) of a block as it was read."""
+    return hashlib.sha256(read_block(clients, snapshot_id, block, retries)).hexdigest()
+
+
+@dataclass(frozen=True)
+class ImageVerdict:
+    """What was read back from an AMI's snapshot, and what the manifest says."""
+
+    ami_id: str
+    digest: str
+    expected_root: str
+    read: ReadBack
+    ok: bool
+    by_manifest: bool = True
+    """False: the manifest is not at hand, and the AMI's own tag says what the root digest should be."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as JSON's types; all differing blocks."""
+        return {
+            "ami": self.ami_id,
+            "snapshot": self.read.snapshot_id,
+            "digest": self.digest,
+            "ok": self.ok,
+            "root_digest": self.read.root_digest,
+            "expected_root_digest": self.expected_root,
+            "expected_by": "manifest" if self.by_manifest else "tag",
+            "blocks_read": self.read.blocks_read,
+            "differing_blocks": list(self.read.differing),
+        }
+
+
+def verify_image(
+    clients: Clients, ami_id: str, *, manifest_of: ManifestOf, progress: Progress
+) -> ImageVerdict:
+    """Read all blocks of an AMI's snapshot and compare them with the manifest of its recipe digest.
+
+    Where ``manifest_of`` has none, the root digest must be that of the AMI's tag; which blocks differ is not
+    known then. Raises InputError when there is no such AMI, VerificationError when neither says what it
+    should be.
+    """
+    image = amis.describe(clients, ami_id)
+    if image is None:
+        raise InputError(f"there is no AMI {ami_id} in {clients.region}")
+    values = tags.tags_of(image)
+    snapshot_id = amis.snapshot_of(image)
+    if tags.DIGEST not in values or not snapshot_id:
+        raise VerificationError(f"{ami_id} has no tag {tags.DIGEST}, or no snapshot: not an image of Ingot")
+    manifest = manifest_of(values[tags.DIGEST])
+    snapshot = clients.ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"][0]
+    encrypted = snapshot.get("Encrypted", False)
+    if manifest is None and (root := values.get(tags.ROOT_DIGEST)):
+        progress("the manifest is not on this machine: the AMI's tag says what its root digest should be")
+        read = read_root(clients, snapshot_id, encrypted=encrypted, progress=progress)
+        ok = not read.differing and read.root_digest == root
+        return ImageVerdict(ami_id, values[tags.DIGEST], root, read, ok, by_manifest=False)
+    if manifest is None:
+        recipe = values.get(tags.RECIPE, "its recipe")
+        raise VerificationError(
+            f"the manifest of {recipe} {values[tags.DIGEST][:12]} is not in this machine's store, "
+            f"and {ami_id} has no tag {tags.ROOT_DIGEST}",
+            hint=f"check out the commit of that digest and run `ingot bake {recipe}`: "
+            "the same recipe gives the same image",
+        )
+    blocks = BlockMap.of(manifest)
+    read = read_back(clients, snapshot_id, blocks, encrypted=encrypted, progress=progress)
+    return ImageVerdict(ami_id, values[tags.DIGEST], blocks.root_digest, read, read.equals(blocks))
+
+
+def ami_of(clients: Clients, recipe: str, digest: str) -> str:
+    """Return the AMI that the registry names for a recipe digest.
+
+    Raises VerificationError when it names none.
+    """
+    ami_id = entries.lookup(clients.ssm, recipe, digest)
+    if ami_id is None:
+        raise VerificationError(
+            f"{recipe} {digest[:12]} is not published in {clients.region}",
+            hint=f"publish it: ingot publish {recipe}",
+        )
+    return ami_id
