@@ -37,10 +37,10 @@ def bake(
     """Bake a recipe into a disk image, unless the store has it. Prints the recipe digest; with --all one line for each, NAME DIGEST."""
     if (name is None) != everything:
         raise InputError(
-            "ingot bake: found neither NAME nor --all"
+            "error: missing argument 'NAME', or --all"
             if name is None
-            else f"ingot bake: found {name} and --all",
-            hint="expected one of them: `ingot bake web`, or `ingot bake --all`",
+            else f"error: {name} and --all exclude each other",
+            hint="`ingot bake web`, or `ingot bake --all`",
         )
     options = BakeOptions(name, env, recipes, force=force, check=check, keep=keep)
     with Reporter() as report:

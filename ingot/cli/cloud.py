@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from ingot.cli.usage import Group
 from ingot.errors import MissingPackageError
 
 PROGRAM = "ingot cloud"
-app = typer.Typer(add_completion=False, help="Start, stop and use the local cloud.")
+app = typer.Typer(cls=Group, add_completion=False, help="Start, stop and use the local cloud.")
 
 
 @app.callback()

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
 from ingot import paths
+from ingot.cli.usage import Group, usage_error
 from ingot.errors import MAKE_ROOM, IngotError
 
 # Each command is a module of ingot.cli with a Typer app of the name `app`. It is imported when it is called: `ingot bake`
@@ -60,7 +60,7 @@ def _without_values(command: Any) -> None:
         _without_values(below)
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(Group):
     """A group whose commands are imported when they are asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -109,9 +109,7 @@ def main(arguments: list[str] | None = None) -> None:
     except IngotError as error:
         _fail(error)
     except typer.TyperException as error:
-        from ingot.cli.usage import in_our_words
-
-        _fail(in_our_words(error, words[0] if words[0] in COMMANDS else ""))
+        _fail(usage_error(error, words[0] if words[0] in COMMANDS else ""))
     except typer.Abort:
         _fail(IngotError("aborted"))
     except OSError as error:

@@ -13,12 +13,14 @@ from typing import Annotated
 import typer
 
 from ingot import cloud_record
+from ingot.cli.usage import Group
 from ingot.errors import InputError
 from ingot.quantities import number
 from ingot.store import Store
 from ingot.store.gc import Bounds, collect, usage
 
 app = typer.Typer(
+    cls=Group,
     add_completion=False,
     help="Look after the store of packages, layers and images.",
     invoke_without_command=True,

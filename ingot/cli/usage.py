@@ -1,91 +1,55 @@
-"""A command line that is written wrong, in the words of all bad input: place, found, expected, hint."""
+"""Commands and options that are written wrong: `error: …` and `hint: …`, from what Typer's exceptions carry."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import typer
-from pydantic import ValidationError
 from typer.core import TyperArgument, TyperGroup
 
 from ingot.errors import InputError
-from ingot.recipe.syntax.explain import close_to
-from ingot.report.escape import plain
-
-_COMMAND = re.compile(r"No such command '(.*?)'\.", re.DOTALL)
-_EXTRA = re.compile(r"Got unexpected extra argument\(?s?\)? \((.*)\)", re.DOTALL)
-_OPTION = re.compile(r"Option '(.*?)' (requires an argument|does not take a value)", re.DOTALL)
 
 
-def in_our_words(error: typer.TyperException, command: str) -> InputError:
-    """Return what Typer says of a command line as an InputError. Typer's own classes are private: their attributes tell them apart.
+class Group(TyperGroup):
+    """Commands below a command; one that is not there is answered with the nearest that is."""
 
-    ``command`` is the command's name, which Typer itself does not know of an option that lacks its value.
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is named; raise InputError when there is none of that name."""
+        names = self.list_commands(ctx)
+        if args[0] not in names:
+            raise InputError(
+                f"error: unknown command {args[0]!r}", hint=_nearest(args[0], names) or _more(ctx)
+            )
+        return super().resolve_command(ctx, args)
+
+
+def usage_error(error: typer.TyperException, command: str) -> InputError:
+    """Return what Typer says of a command line as an InputError.
+
+    Typer's own classes are private, so attributes tell them apart. ``command`` is the command's name, which Typer does
+    not know of an option that lacks its value.
     """
     context: Any = getattr(error, "ctx", None)
-    if context is None:
-        path, near = f"ingot {command}".strip(), None
-        found, expected = _option(error.format_message())
-    else:
-        path = context.command_path
-        found, expected, near = _found(error, context)
-    return InputError(
-        f"{plain(path)}: found {plain(found)}; expected {expected}",
-        hint=near or f"`{plain(path)} --help` says more",
-    )
+    parameter: Any = getattr(error, "param", None)
+    hint = f"`ingot {command} --help` says more" if context is None else _more(context)
+    message = error.format_message()
+    if hasattr(error, "possibilities"):  # NoSuchOption
+        message = f"unknown option {getattr(error, 'option_name', '')!r}"
+        hint = (
+            _nearest(getattr(error, "option_name", ""), getattr(error, "possibilities", None) or []) or hint
+        )
+    elif hasattr(error, "param_type") and isinstance(parameter, TyperArgument):  # MissingParameter
+        message = f"missing argument {str(parameter.metavar or parameter.name).upper()!r}"
+        hint = f"{parameter.help} {hint}" if parameter.help else hint
+    return InputError(f"error: {message[:1].lower()}{message[1:].rstrip('.')}", hint=hint)
 
 
-def _found(error: typer.TyperException, context: Any) -> tuple[str, str, str | None]:
-    """Return what was found, what was expected, and the nearest word to what was found, if one is near."""
-    said, parameter = error.format_message(), getattr(error, "param", None)
-    if parameter is not None and said.startswith("Missing"):
-        name = _name(parameter)
-        return f"no {name}", f"{name}: {parameter.help}" if parameter.help else f"a {name}", None
-    if parameter is not None:
-        # "Input should be a valid integer, unable to parse string as an integer"
-        return _value(error, parameter), _sentence(str(getattr(error, "message", said))), None
-    if hasattr(error, "possibilities"):
-        option = str(getattr(error, "option_name", ""))
-        options = [word for known in context.command.params for word in known.opts]
-        return f"the option {option}", "one that it has", close_to(option, options)
-    if isinstance(context.command, TyperGroup):
-        names = context.command.list_commands(context)
-        match = _COMMAND.match(said)
-        found = f"the command {match[1]!r}" if match else "no command"
-        return found, f"one of {', '.join(names)}", close_to(match[1], names) if match else None
-    if match := _EXTRA.match(said):
-        names = [_name(known) for known in context.command.params if isinstance(known, TyperArgument)]
-        return f"the word {match[1]!r}", f"{' '.join(names)} and no more" if names else "options alone", None
-    return *_option(said), None
+def _more(context: Any) -> str:
+    return f"`{context.command_path} --help` says more"
 
 
-def _option(said: str) -> tuple[str, str]:
-    """Return what was found and expected of an option that lacks its value, or has one too many."""
-    match = _OPTION.match(said)
-    if match is None:
-        return _sentence(said), "what its help says"
-    lacks = match[2].startswith("requires")
-    return (
-        f"{match[1]} {'without' if lacks else 'with'} a value",
-        f"{match[1]}{' and a value' if lacks else ' alone'}",
-    )
+def _nearest(word: str, known: list[str]) -> str | None:
+    import difflib  # only for a mistake
 
-
-def _name(parameter: Any) -> str:
-    """Return a parameter as its help names it."""
-    if isinstance(parameter, TyperArgument):
-        return str(parameter.metavar or parameter.name).upper()
-    return str(parameter.opts[-1])
-
-
-def _value(error: typer.TyperException, parameter: Any) -> str:
-    """Return a parameter with the value that it was given, where pydantic says which."""
-    wrong = error.__cause__
-    given = wrong.errors()[0]["input"] if isinstance(wrong, ValidationError) else None
-    return _name(parameter) if given is None else f"{_name(parameter)} {given!r}"
-
-
-def _sentence(said: str) -> str:
-    """Return Typer's words without its lead and its full stop."""
-    return said.removeprefix("Input should be ").partition(", unable to parse")[0].rstrip(".")
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else None

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingot.cli.options import Environment, without_slash
+from ingot.cli.usage import Group
 from ingot.pipeline.names import FLEET_STACK
 
 if TYPE_CHECKING:
     from ingot.aws.verify.image import ImageVerdict
     from ingot.fleet.verify import CloneVerdict
 
-app = typer.Typer(add_completion=False, help="Compare clones or a published image with the manifest.")
+app = typer.Typer(
+    cls=Group, add_completion=False, help="Compare clones or a published image with the manifest."
+)
 
 # How many differing blocks are named; --json has all.
 NAMED_BLOCKS = 10

@@ -1,4 +1,4 @@
-"""What the command line says of a command that is written wrong: the same form as of any other bad input, exit code 2."""
+"""What the command line says of a command that is written wrong: `error: …`, `hint: …`, exit code 2."""
 
 import os
 import subprocess
@@ -29,63 +29,67 @@ def said(capsys, monkeypatch, tmp_path):
     [
         (
             ["bake"],
-            "ingot bake: found neither NAME nor --all\n  hint: expected one of them: `ingot bake web`, or `ingot bake --all`\n",
-        ),
-        (
-            ["diff", "x"],
-            "ingot diff: found no B; expected B: The image after, named in the same ways.\n"
-            "  hint: `ingot diff --help` says more\n",
+            "error: missing argument 'NAME', or --all\n  hint: `ingot bake web`, or `ingot bake --all`\n",
         ),
         (
             ["bake", "web", "--all"],
-            "ingot bake: found web and --all\n  hint: expected one of them: `ingot bake web`, or `ingot bake --all`\n",
+            "error: web and --all exclude each other\n  hint: `ingot bake web`, or `ingot bake --all`\n",
+        ),
+        (
+            ["diff", "x"],
+            "error: missing argument 'B'\n"
+            "  hint: The image after, named in the same ways. `ingot diff --help` says more\n",
         ),
         (
             ["boot"],
-            "ingot boot: found no NAME; expected NAME: The recipe, or the recipe digest of an image in the store.\n  hint: `ingot boot --help` says more\n",
+            "error: missing argument 'NAME'\n"
+            "  hint: The recipe, or the recipe digest of an image in the store. `ingot boot --help` says more\n",
         ),
         (
             ["bake", "web", "more"],
-            "ingot bake: found the word 'more'; expected NAME and no more\n  hint: `ingot bake --help` says more\n",
+            "error: got unexpected extra argument(s) (more)\n  hint: `ingot bake --help` says more\n",
         ),
         (
             ["show", "web", "--dept", "3"],
-            "ingot show: found the option --dept; expected one that it has\n  hint: did you mean --depth?\n",
+            "error: unknown option '--dept'\n  hint: did you mean '--depth'?\n",
         ),
         (
             ["show", "web", "--zzz"],
-            "ingot show: found the option --zzz; expected one that it has\n  hint: `ingot show --help` says more\n",
+            "error: unknown option '--zzz'\n  hint: `ingot show --help` says more\n",
         ),
         (
             ["show", "web", "--tree", "--depth", "x"],
-            "ingot show: found --depth 'x'; expected a valid integer\n  hint: `ingot show --help` says more\n",
+            "error: invalid value for '--depth': Input should be a valid integer, unable to parse string as an integer\n"
+            "  hint: `ingot show --help` says more\n",
         ),
         (
             ["show", "web", "--tree", "--depth", "0"],
-            "ingot show: found --depth '0'; expected greater than or equal to 1\n"
+            "error: invalid value for '--depth': Input should be greater than or equal to 1\n"
             "  hint: `ingot show --help` says more\n",
         ),
         (
             ["show", "web", "--depth"],
-            "ingot show: found --depth without a value; expected --depth and a value\n"
-            "  hint: `ingot show --help` says more\n",
+            "error: option '--depth' requires an argument\n  hint: `ingot show --help` says more\n",
         ),
         (
             ["show", "web", "--tree=3"],
-            "ingot show: found --tree with a value; expected --tree alone\n  hint: `ingot show --help` says more\n",
+            "error: option '--tree' does not take a value\n  hint: `ingot show --help` says more\n",
         ),
         (
             ["bkae"],
-            "ingot: found the command 'bkae'; expected one of check, lock, digest, bake, boot, show, diff, plan, comment, "
-            "upgrade, publish, deploy, verify, status, cost, prune, cloud, store\n  hint: did you mean bake?\n",
+            "error: unknown command 'bkae'\n  hint: did you mean 'bake'?\n",
+        ),
+        (
+            ["zzz"],
+            "error: unknown command 'zzz'\n  hint: `ingot --help` says more\n",
         ),
         (
             ["verify", "flet"],
-            "ingot verify: found the command 'flet'; expected one of fleet, image\n  hint: did you mean fleet?\n",
+            "error: unknown command 'flet'\n  hint: did you mean 'fleet'?\n",
         ),
         (
             ["verify"],
-            "ingot verify: found no command; expected one of fleet, image\n  hint: `ingot verify --help` says more\n",
+            "error: missing command\n  hint: `ingot verify --help` says more\n",
         ),
     ],
 )
