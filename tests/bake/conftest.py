@@ -1,11 +1,14 @@
 import json
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from ingot.recipe.compile import compile_spec
 from ingot.recipe.load import load_recipe
+from tests.bake.ordinary import USER
 from tests.baked import WEB, baked_store, web_image
 
 __all__ = ["baked_store", "web_image"]
@@ -24,6 +27,18 @@ def root(tmp_path):
     (root / "etc/shadow").chmod(0o640)
     (root / "etc/gshadow").write_text("root:*::\nwww-data:*::\n")
     return root
+
+
+@pytest.fixture
+def public():
+    """A directory that the ordinary user may use: pytest's own are root's alone."""
+    place = Path(tempfile.mkdtemp(prefix="ingot-user-"))
+    for path in (place, *(place / name for name in ("code", "home"))):
+        path.mkdir(exist_ok=True)
+        path.chmod(0o755)
+    shutil.chown(place / "home", USER)
+    yield place
+    shutil.rmtree(place)
 
 
 @pytest.fixture

@@ -1,19 +1,21 @@
-"""A root directory in which programs run apart from this machine: own mounts, processes, host name, no network.
+"""A root directory in which programs run apart from this machine (:mod:`ingot.bake.runtime.sandbox`).
 
-The mounts live in the mount namespace of the calling process, which the engine makes private
-(:mod:`ingot.bake.runtime.worker`): when that process ends, however it ends, the kernel takes every mount away.
+Its mounts are in the mount namespace of the calling process, which the engine makes private
+(:mod:`ingot.bake.runtime.worker`): when that process ends, however it ends, the kernel removes every mount.
 """
 
 from __future__ import annotations
 
+import io
 import os
-import subprocess
+import select
+import time
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ingot.bake.runtime import mounts
+from ingot.bake.runtime.sandbox import Child, Program, SpawnError, spawner
 from ingot.errors import BakeError
-from ingot.process import require
 
 # What a program in the root sees of the builder's environment: nothing. Everything that could make two bakes differ is fixed.
 ENVIRONMENT: Dict[str, str] = {
@@ -50,10 +52,10 @@ for process in /proc/[0-9]*; do
 done
 exit $status
 """
-# For a network namespace of the command's own. A missing `ip` is no error: most packages need no loopback interface.
-LOOPBACK = "if command -v ip >/dev/null; then ip link set lo up; fi"
 # Seconds. No package's scripts take as long; one that waits for something that cannot come must not hold the bake for ever.
 LONGEST = 3600.0
+# Bytes that are kept of what a program prints.
+MOST_OUTPUT = 4 << 20
 
 
 class Chroot:
@@ -73,6 +75,8 @@ class Chroot:
     def mount(self) -> None:
         """Mount /dev, /run and /tmp: what is written there is no part of the image."""
         for name in ("dev", "run", "tmp", "proc"):
+            if (self.root / name).is_symlink():
+                raise BakeError(f"/{name} is a link in the image", hint="it must be a directory there")
             (self.root / name).mkdir(exist_ok=True)
         self._tmpfs("dev", "mode=755")
         self._tmpfs("run", "mode=755")
@@ -113,51 +117,49 @@ class Chroot:
         ``what`` names the command in errors. All processes that it leaves behind end with it, and are named in :attr:`left`. Raises
         BakeError (:class:`CommandFailedError`) for an exit status other than 0 and after ``timeout`` seconds.
         """
-        # fmt: off
-        words: List[str] = [
-            require("unshare", needed_for="run programs in the image's root directory"),
-            "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--ipc", "--uts", *(["--net"] if self.online else []),
-            f"--root={self.root}", "--wd=/", "--mount-proc",
-            "/bin/sh", "-c", f"{LOOPBACK}\n{ENTRY}" if self.online else ENTRY, "sh", *command,
-        ]
-        # fmt: on
-        names, told = os.pipe()
-        with os.fdopen(names, encoding="utf-8", errors="replace") as left:
+        words = ["/bin/sh", "-c", ENTRY, "sh", *command]
+        program = Program(self.root, words, {**self.environment, **(env or {})}, online=self.online)
+        names, remaining = os.pipe()
+        output, written = os.pipe()
+        with os.fdopen(names, encoding="utf-8", errors="replace") as left, os.fdopen(output, "rb", 0) as file:
             try:
-                process = self._start(words, env or {}, told)
+                child = spawner().run(program, written, remaining)
             finally:
-                os.close(told)
-            output = self._await(process, timeout, what)
+                os.close(written)
+                os.close(remaining)
+            with child:  # whatever happens meanwhile, it has ended afterwards
+                text, ended = _read(file, timeout)
+                if not ended:
+                    child.kill()
+                    _read(file, LONGEST)
+                    raise CommandFailedError(what, f"no end after {timeout:g} seconds", text)
+                status = _wait(child, what)
             self.left = left.read().split("\n")[:-1]
-        if process.returncode != 0:
-            raise CommandFailedError(what, _status(process.returncode), output)
-        return output
+        if status != 0:
+            raise CommandFailedError(what, _status(status), text)
+        return text
 
-    def _start(self, words: List[str], env: Mapping[str, str], told: int) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            words,
-            stdin=told,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**self.environment, **env},
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
 
-    def _await(self, process: "subprocess.Popen[str]", timeout: float, what: str) -> str:
-        """Return what a process printed, when it has ended; end it after ``timeout`` seconds, and when the bake is interrupted."""
-        try:
-            output, _ = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()  # the namespace's first process dies with it, and all others with that one
-            output, _ = process.communicate()
-            raise CommandFailedError(what, f"no end after {timeout:g} seconds", output) from None
-        except BaseException:  # the bake was interrupted
-            process.kill()
-            process.communicate()
-            raise
-        return output
+def _read(file: "io.FileIO", timeout: float) -> Tuple[str, bool]:
+    """Return what a program printed, the end of it where that is much, and whether it ended within ``timeout`` seconds."""
+    end = time.monotonic() + timeout
+    output = bytearray()
+    while True:
+        ready, _, _ = select.select([file], [], [], max(0.0, end - time.monotonic()))
+        piece = file.read(1 << 16) if ready else b""
+        output += piece or b""
+        if len(output) > 2 * MOST_OUTPUT:
+            del output[:-MOST_OUTPUT]
+        if not piece:
+            text = output.decode("utf-8", errors="replace")
+            return text.replace("\r\n", "\n").replace("\r", "\n"), bool(ready)
+
+
+def _wait(child: Child, what: str) -> int:
+    try:
+        return int(child.result()["status"])
+    except SpawnError as error:
+        raise BakeError(f"{what}: it cannot be started: {error}") from error
 
 
 class CommandFailedError(BakeError):

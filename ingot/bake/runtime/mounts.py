@@ -1,4 +1,4 @@
-"""mount(2) and umount2(2), called directly: a bake mounts a dozen times, and a program for each takes longer than all of them.
+"""mount(2), umount2(2) and pivot_root(2), called directly: a program for each mount takes longer than all of them.
 
 Standard library only, Python 3.9. The numbers are those of linux/mount.h. Failures are CommandError in the words of mount(8), so that
 they are explained like those of any other command.
@@ -16,10 +16,12 @@ from ingot.process import CommandError
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
 MS_NOATIME, MS_NODIRATIME, MS_RELATIME = 1024, 2048, 1 << 21
+MS_REC, MS_PRIVATE = 1 << 14, 1 << 18
 MNT_DETACH = 2
 UMOUNT_NOFOLLOW = 8
 # What statvfs(3) says of a mount, in the words of mount(2). A user namespace may not take any of them off.
 _KEPT = (
+    (os.ST_RDONLY, MS_RDONLY),
     (os.ST_NOSUID, MS_NOSUID),
     (os.ST_NODEV, MS_NODEV),
     (os.ST_NOEXEC, MS_NOEXEC),
@@ -37,9 +39,37 @@ def bind(source: Path, target: Path) -> None:
 
 def make_read_only(target: Path) -> None:
     """Let nobody write by the mount ``target``; other mounts of the same file system stay as they are. Raises CommandError."""
-    has = os.statvfs(target).f_flag
-    kept = sum(flag for said, flag in _KEPT if has & said)
-    _mount("none", target, None, MS_REMOUNT | MS_BIND | MS_RDONLY | kept, "")
+    _restrict(target, MS_RDONLY)
+
+
+def make_private() -> None:
+    """Let no mount of this namespace show in another one from now on, nor the other way round. Raises CommandError."""
+    _mount("none", Path("/"), None, MS_REC | MS_PRIVATE, "")
+
+
+def enter(root: Path) -> None:
+    """Make ``root``, with what is mounted below it and a /proc, the root of this mount namespace. Raises CommandError.
+
+    Nothing else stays visible. /proc is that of this process's PID namespace.
+    Device files that are in the tree itself lead to no device; those that are mounted below it do.
+    """
+    _mount(str(root), root, None, MS_BIND | MS_REC, "")
+    os.chdir(root)
+    here = Path(".")  # noqa: PTH201 - a path of mount(2)'s
+    _restrict(here, MS_NODEV)
+    mount_proc(
+        here / "proc"
+    )  # before the machine's own is gone: a user namespace may only mount what it sees already
+    # The old root is then mounted upon the new one, until it is unmounted: pivot_root(2), "pivot_root(".", ".")".
+    if _libc.pivot_root(b".", b".") != 0:
+        raise _error("pivot_root", "", root)
+    _unmount(b".", MNT_DETACH)
+    os.chdir("/")
+
+
+def mount_proc(target: Path) -> None:
+    """Mount /proc of this process's PID namespace. Raises CommandError."""
+    _mount("proc", target, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "")
 
 
 def mount(kind: str, target: Path, options: str, *, nosuid: bool = False) -> None:
@@ -57,6 +87,18 @@ def detach(target: Path) -> None:
     """Unmount as :func:`unmount` does; what is in use goes from sight now, and for good when it is free. Raises CommandError."""
     for place in _below(target):
         _unmount(place, MNT_DETACH)
+
+
+def make_part_of_proc_read_only(target: Path) -> None:
+    """Let nobody write by the mount ``target``, a part of what :func:`mount_proc` has mounted. Raises CommandError."""
+    _mount("none", target, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "")
+
+
+def _restrict(target: Path, flag: int) -> None:
+    """Set a flag of a mount, and keep the others."""
+    has = os.statvfs(target).f_flag
+    kept = sum(flag for said, flag in _KEPT if has & said)
+    _mount("none", target, None, MS_REMOUNT | MS_BIND | flag | kept, "")
 
 
 def _mount(source: str, target: Path, kind: Optional[str], flags: int, options: str) -> None:

@@ -8,14 +8,12 @@ long as the engine lives: at its end the work is given up and cleaned away. Ever
 from __future__ import annotations
 
 import errno
-import fcntl
 import gc
 import json
 import os
 import shutil
 import signal
 import socket
-import struct
 import sys
 import threading
 from contextlib import ExitStack, closing
@@ -32,13 +30,11 @@ from ingot.bake.layers.upper import apply_recipe, collect, keep_root, read_conte
 from ingot.bake.runtime.chroot import HOSTNAME
 from ingot.bake.runtime.job import BakeJob, read_job
 from ingot.bake.runtime.rights import KEPT
+from ingot.bake.runtime.sandbox import loopback_up, spawner
 from ingot.bake.tree.inventory import READ
 from ingot.bake.tree.manifest import Contents, manifest_text
 from ingot.errors import MAKE_ROOM, IngotError
 from ingot.spec import BakeSpec
-
-SIOCSIFFLAGS = 0x8914  # linux/sockios.h
-IFF_UP = 1  # linux/if.h
 
 
 def say(**message: Any) -> None:  # noqa: ANN401 - any JSON
@@ -132,12 +128,6 @@ def _watch_engine() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _loopback_up() -> None:
-    """Let the programs of the image reach each other by the loopback interface of this process's network namespace: netdevice(7)."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
-
-
 def _take_locks() -> Sequence[int]:
     """Receive the descriptors that come with the job: who has them holds the locks."""
     with socket.socket(fileno=os.dup(0)) as channel:
@@ -149,7 +139,8 @@ def main() -> int:
     """Do the job that stdin names."""
     os.umask(0o022)
     socket.sethostname(HOSTNAME)  # in a UTS namespace of its own; each program of the image gets a copy
-    _loopback_up()
+    loopback_up()
+    spawner()  # while there is one thread and no descriptor but the engine's
     _locks = _take_locks()
     text = sys.stdin.readline()
     signal.signal(signal.SIGTERM, _give_up)

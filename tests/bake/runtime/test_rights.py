@@ -3,22 +3,13 @@
 import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from ingot.bake.runtime.rights import TOO_FEW, check_rights, explain, remove_tree
+from tests.bake.ordinary import PYTHON, USER, as_user, needs_root
 from tests.baked import ROOT
-
-USER = "nobody"  # every machine has it, and it owns nothing
-NEEDED = ("newuidmap", "newgidmap", "setpriv", "unshare")
-needs_root = pytest.mark.skipif(
-    os.geteuid() != 0 or any(shutil.which(tool) is None for tool in NEEDED),
-    reason="becomes an ordinary user; needs root, uidmap and util-linux",
-)
-# /usr/bin/python3 and not the one of these tests: that may lie where only root may look. The engine needs no more than Python 3.9.
-PYTHON = "/usr/bin/python3"
 
 
 @pytest.fixture
@@ -95,32 +86,6 @@ def test_remove_tree_takes_files_links_and_nothing(tmp_path):
     for name in ("link", "file", "absent"):
         remove_tree(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
-
-
-@pytest.fixture
-def public():
-    """A directory that the ordinary user may use: pytest's own are root's alone."""
-    place = Path(tempfile.mkdtemp(prefix="ingot-rights-"))
-    for path in (place, *(place / name for name in ("code", "home"))):
-        path.mkdir(exist_ok=True)
-        path.chmod(0o755)
-    shutil.chown(place / "home", USER)
-    yield place
-    shutil.rmtree(place)
-
-
-def as_user(public, code, *, ids=f"{USER}:300000:65536\n"):
-    """Run Python as the ordinary user, in a mount namespace where /etc/subuid and subgid say ``ids``."""
-    (public / "ids").write_text(ids)
-    (public / "ids").chmod(0o644)
-    binds = [(public / "ids", "/etc/subuid"), (public / "ids", "/etc/subgid"), (ROOT, public / "code")]
-    mounts = "".join(f"mount --bind '{source}' '{target}'\n" for source, target in binds)
-    command = ["unshare", "--mount", "sh", "-euc", f'{mounts}exec "$@"', "sh"]
-    command += ["setpriv", f"--reuid={USER}", "--regid=nogroup", "--clear-groups", PYTHON, "-c", code]
-    environment = {"PATH": os.defpath, "PYTHONPATH": str(public / "code"), "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run(
-        command, cwd=public / "home", env=environment, capture_output=True, text=True, check=False
-    )
 
 
 @needs_root
