@@ -1,0 +1,49 @@
+"""`ingot store gc` beside a local cloud, which it finds without importing it."""
+
+import json
+
+import pytest
+
+from ingot import cloud_record
+from ingot.aws.session import tags
+from ingot.cli.main import main
+from ingot.store import Store
+from tests.localcloud.conftest import running_cloud
+
+PUBLISHED, OTHER = "a" * 64, "b" * 64
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("INGOT_HOME", str(tmp_path))
+    for digest in (PUBLISHED, OTHER):
+        directory = Store().images / digest
+        directory.mkdir(parents=True)
+        (directory / "disk.raw").write_bytes(b"x")
+        manifest = {"name": "web", "size": {"used": 1}, "package_files": []}
+        (directory / "manifest.json").write_text(json.dumps(manifest))
+    return tmp_path
+
+
+def collect() -> set[str]:
+    """Remove all images that nothing needs; return the digests of those that are left."""
+    with pytest.raises(SystemExit) as ended:
+        main(["store", "gc", "--images", "0"])
+    assert ended.value.code == 0
+    return {path.name for path in Store().images.iterdir()}
+
+
+def test_images_of_the_local_clouds_amis_stay(home, monkeypatch):
+    with running_cloud(home / "cloud", machines=False) as cloud:
+        image = cloud.image("web")
+        cloud.client("ec2").create_tags(Resources=[image], Tags=[{"Key": tags.DIGEST, "Value": PUBLISHED}])
+        cloud_record.write(cloud.context.port, cloud.variables)
+        # Loopback is reached past a proxy; nobody listens on this one.
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.setenv(name, "")
+        assert collect() == {PUBLISHED}
+
+
+def test_without_a_local_cloud_none_stays(home):
+    assert collect() == set()
