@@ -138,3 +138,11 @@ LOCALCLOUD_SHOWN = [
 def test_the_commands_of_the_local_cloud_in_the_docs_exist():
     commands = {words.split()[0] for words in LOCALCLOUD_SHOWN if words.split()}
     assert commands == {"up", "down", "env", "status", "serve"}
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.parent.parent.name == "localcloud"], ids=lambda page: page.name
+)
+def test_the_modules_that_the_local_clouds_pages_name_exist(page):
+    for name in re.findall(r"`((?:core|services)/[a-z0-9_/]+(?:\.py)?)`", page.read_text()):
+        assert (ROOT / "localcloud" / name).exists(), f"{page.name} names {name}"
