@@ -7,7 +7,8 @@ from typing import Iterator, Pattern, Tuple
 
 from ingot.bake.hygiene.finding import Finding
 from ingot.bake.hygiene.view import View
-from ingot.bake.tree.tree import Kind
+from ingot.bake.image.identity import HOST_ID, IDENTITIES, POPULARITY_CONTEST, names_of_kept, pattern
+from ingot.bake.tree.tree import Entry, Kind
 
 # File systems and programs that keep an id of the machine: machine-id(5).
 _MACHINE_IDS = ("/etc/machine-id", "/var/lib/dbus/machine-id")
@@ -41,6 +42,14 @@ _FILES: Tuple[Tuple[str, Pattern[str], str], ...] = tuple(
         ),
     )
 )
+# What the packages' layer is sealed of, and a recipe has made in the image.
+_IDENTITIES = tuple((one, pattern(one), names_of_kept(one)) for one in IDENTITIES)
+# Files that only some may read, that maintainer scripts make, and that are the same after each installation: accounts without
+# passwords (the gate looks at those), the configuration of PostgreSQL, MariaDB's account without a password, and root's own profile.
+_REPEATABLE = re.compile(
+    r"/etc/g?shadow-?|/etc/postgresql/[^/]+/[^/]+/pg_(hba|ident)\.conf|/etc/mysql/debian\.cnf"
+    r"|/root/\.(bashrc|profile)|/var/cache/debconf/passwords\.dat|/var/lib/(dpkg|apt|ucf|systemd)/.*"
+)
 # Whatever a clone's resolver writes: systemd-resolved(8).
 _RESOLVERS = re.compile(r"(/|(\.\./)+)run/systemd/resolve/(stub-)?resolv\.conf")
 # Loopback, multicast of IPv6, and 127.0.1.1, which Debian's installer gives the host name.
@@ -56,6 +65,7 @@ def check(view: View) -> Iterator[Finding]:
             yield Finding("authorized-key", path, f"who has one of {len(view.lines(path))} keys may log in")
         for name, reason in _named(path):
             yield Finding(name, path, reason)
+        yield from _of_each_clone(view, entry)
     yield from _names(view)
     yield from _resolver(view)
 
@@ -71,6 +81,40 @@ def _named(path: str) -> Iterator[Tuple[str, str]]:
         for name, pattern, reason in _FILES:
             if pattern.fullmatch(path):
                 yield name, reason
+
+
+def _of_each_clone(view: View, entry: Entry) -> Iterator[Finding]:
+    """Yield what an installation made once for one machine, and what looks as if it were that."""
+    path = entry.path
+    if entry.kind is not Kind.FILE or path in view.declared.files:
+        return
+    for one, expression, kept in _IDENTITIES:
+        if expression.fullmatch(path) and not kept.fullmatch(path.rpartition("/")[2]):
+            yield Finding("clone-identity", path, f"all clones would have {one.what} of {one.package}")
+            return
+    if path == f"/{POPULARITY_CONTEST}" and HOST_ID.search(view.read(path)):
+        yield Finding("clone-identity", path, "all clones would have the host id of popularity-contest")
+    elif path in view.shipped and _is_private(view, entry) and not view.is_owned(path):
+        yield Finding(
+            "install-secret",
+            path,
+            f"no package brought it, mode {entry.mode:04o} keeps it from others: what an installation makes is equal on all clones",
+        )
+
+
+def _is_private(view: View, entry: Entry) -> bool:
+    """Tell whether not every user may read a file: by its own mode, or by that of a directory above it."""
+    if _REPEATABLE.fullmatch(entry.path):
+        return False
+    if not entry.mode & 0o004:
+        return True
+    above = entry.path.rpartition("/")[0]
+    while above:
+        directory = view.entries.get(above)
+        if directory is not None and not directory.mode & 0o001:
+            return True
+        above = above.rpartition("/")[0]
+    return False
 
 
 def _machine_ids(view: View) -> Iterator[Finding]:

@@ -172,6 +172,16 @@ class View:
         known = self._owned.get(path)
         return known is not None and hashlib.md5(content).hexdigest() == known  # noqa: S324 - dpkg's format
 
+    def is_owned(self, path: str) -> bool:
+        """Tell whether an installed package brought a file of this name, whatever its content is."""
+        return path in self._owned or path in self._listed
+
+    @cached_property
+    def _listed(self) -> FrozenSet[str]:
+        """The paths of dpkg's own lists: not every package comes with md5sums, and none with those of its configuration."""
+        lists = [entry.path for entry in self.below(_INFO.rstrip("/")) if entry.path.endswith(".list")]
+        return frozenset(self._real(line) for name in lists for line in decode(self.read(name)).splitlines())
+
     def is_untouched(self, path: str) -> bool:
         """Tell, without reading it, whether the file is a package's and the recipe has not changed it.
 

@@ -21,10 +21,13 @@ UNIT_PATH = (UNITS, "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
 STATIC = {
     "Ingot.pm": (f"{LIBRARY}/Ingot.pm", 0o644),
     "announce.pl": (f"{LIBRARY}/announce", 0o755),
+    "identity.sh": (f"{LIBRARY}/identity", 0o755),
     "inventory.pl": (f"{LIBRARY}/inventory", 0o755),
     "metadata.pl": (f"{LIBRARY}/metadata", 0o755),
     "tests.pl": (f"{LIBRARY}/tests.run", 0o755),
     "ingot-announce.service": ("/usr/lib/systemd/system/ingot-announce.service", 0o644),
+    "ingot-identity.service": ("/usr/lib/systemd/system/ingot-identity.service", 0o644),
+    "postgresql-order.conf": ("/usr/lib/systemd/system/postgresql@.service.d/ingot.conf", 0o644),
     "ingot-inventory.service": ("/usr/lib/systemd/system/ingot-inventory.service", 0o644),
     "ingot-inventory.timer": ("/usr/lib/systemd/system/ingot-inventory.timer", 0o644),
     "ingot-metadata.service": ("/usr/lib/systemd/system/ingot-metadata.service", 0o644),
@@ -36,6 +39,7 @@ STATIC = {
 }
 ENABLED = (
     "ingot-announce.service",
+    "ingot-identity.service",
     "ingot-inventory.service",
     "ingot-inventory.timer",
     "ingot-metadata.service",
@@ -46,9 +50,12 @@ ENABLED = (
 PROGRAMS = (
     "Ingot.pm",
     "announce.pl",
+    "identity.sh",
     "inventory.pl",
     "tests.pl",
     "ingot-announce.service",
+    "ingot-identity.service",
+    "postgresql-order.conf",
     "ingot-inventory.service",
     "ingot-inventory.timer",
     "ingot-tests.service",

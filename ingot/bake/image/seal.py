@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import AbstractSet, Iterable, List, Tuple
 
+from ingot.bake.image import identity
 from ingot.bake.runtime.chroot import in_root, inside
 from ingot.errors import BakeError
 
@@ -53,6 +54,30 @@ def seal(root: Path, *, epoch: int, declared: Iterable[str] = ()) -> None:
     for shadow in _found(root, "etc/shadow"):
         _fix_shadow(in_root(root, inside(root, shadow), follow=True), day=epoch // 86400)
     _fix_resolver(root, kept)
+
+
+def seal_identities(root: Path) -> None:
+    """Remove from a tree of packages what each clone must have of its own (:mod:`ingot.bake.image.identity`).
+
+    The recipe's own changes come later: what it makes of these is its own, and the hygiene gate asks why it is there.
+    """
+    for one in identity.IDENTITIES:
+        names = identity.names_of_kept(one)
+        for glob in one.removed:
+            for path in _found(root, glob):
+                if not names.fullmatch(path.name):
+                    _remove(path)
+    for directory in _found(root, identity.CERTIFICATES):
+        for path in sorted(directory.iterdir()):
+            if path.is_symlink() and os.readlink(path) == identity.SNAKEOIL:  # noqa: PTH115 - a name, as it stands
+                path.unlink()
+    for name, expression, instead in (
+        (identity.POPULARITY_CONTEST, identity.HOST_ID, b""),
+        (identity.POPULARITY_CRON, identity.CRON_TIME, identity.FIXED_TIME),
+    ):
+        for file in _found(root, name):
+            if file.is_file() and not file.is_symlink():
+                file.write_bytes(expression.sub(instead, file.read_bytes()))
 
 
 def _found(root: Path, pattern: str) -> List[Path]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
 from ingot.bake.image.machine import install_machine
-from ingot.bake.image.seal import seal
+from ingot.bake.image.seal import seal, seal_identities
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.layers.trees import AnyTree, FirstTree, GrownTree, save_index
 from ingot.bake.packages import configure, database, drop
@@ -91,6 +91,7 @@ class Installation:
             install_machine(chroot, epoch=epoch)
         finally:
             chroot.unmount()
+        seal_identities(root)
         seal(root, epoch=epoch)
 
 

@@ -25,6 +25,12 @@ VOLATILE = (
     "/etc/resolv.conf", "/lost+found", "/proc", "/run", "/sys", "/tmp", BASELINE, "/var/.updated", "/var/backups",
     "/var/cache", "/var/lib/apt", "/var/lib/dbus", "/var/lib/dhcp", "/var/lib/logrotate", "/var/lib/private",
     "/var/lib/systemd", "/var/log", "/var/spool", "/var/tmp",
+    # Each clone's own: ingot/bake/image/identity.py.
+    "/etc/bind/rndc.key", "/etc/fake-hwclock.data", "/etc/iscsi/initiatorname.iscsi", "/etc/nvme/hostid", "/etc/nvme/hostnqn",
+    "/etc/popularity-contest.conf", "/etc/ssl/certs/ssl-cert-snakeoil.pem", "/etc/ssl/private/ssl-cert-snakeoil.key",
+    "/etc/ssh/ssh_host_dsa_key", "/etc/ssh/ssh_host_dsa_key.pub", "/etc/ssh/ssh_host_ecdsa_key", "/etc/ssh/ssh_host_ecdsa_key.pub",
+    "/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_ed25519_key.pub", "/etc/ssh/ssh_host_rsa_key", "/etc/ssh/ssh_host_rsa_key.pub",
+    "/var/lib/mysql", "/var/lib/postgresql", "/var/lib/rabbitmq",
 )
 # fmt: on
 CAPABILITY = "security.capability"

@@ -220,8 +220,8 @@ class Drop(Part):
 
 # The names of findings of the hygiene gate (ingot.bake.hygiene; a test compares them: recipes do not import the engine).
 FindingName = Literal[
-    "authorized-key", "broken-link", "builder-trace", "cache", "credential", "history", "host-key", "lease", "log",
-    "machine-id", "password-hash", "private-key", "random-seed", "setuid", "unit", "world-writable",
+    "authorized-key", "broken-link", "builder-trace", "cache", "clone-identity", "credential", "history", "host-key",
+    "install-secret", "lease", "log", "machine-id", "password-hash", "private-key", "random-seed", "setuid", "unit", "world-writable",
 ]  # fmt: skip
 
 

@@ -17,6 +17,9 @@ ENABLING = "/etc/systemd/system/multi-user.target.wants"
 PLANTED = {
     "a machine id": ([text("/etc/machine-id", "0123456789abcdef" * 2 + "\n")], ["machine-id /etc/machine-id"]),
     "one of D-Bus": ([text("/var/lib/dbus/machine-id", "ab" * 16)], ["machine-id /var/lib/dbus/machine-id"]),
+    "an id of an installation": (
+        [text("/etc/nvme/hostid", "27fd377c")], ["clone-identity /etc/nvme/hostid"],
+    ),
     "a host key": ([text("/etc/ssh/ssh_host_ed25519_key.pub", "ssh-ed25519 AAAA")], ["host-key /etc/ssh/ssh_host_ed25519_key.pub"]),
     "an authorized key": ([text("/srv/web/.ssh/authorized_keys", "ssh-ed25519 AAAA")], ["authorized-key /srv/web/.ssh/authorized_keys"]),
     "an authorized key behind a link": (
@@ -185,7 +188,8 @@ def test_units_that_systemd_takes_pass(tmp_path):
 
 
 def test_every_finding_is_tested():
-    assert {one.split()[0] for _, expected in PLANTED.values() for one in expected} == set(NAMES)
+    planted = {one.split()[0] for _, expected in PLANTED.values() for one in expected}
+    assert planted | {"install-secret"} == set(NAMES)  # that one is of the packages' layer: below
 
 
 def test_no_reason_tells_the_secret(tmp_path):
@@ -241,3 +245,37 @@ def test_with_the_list_of_changes_a_changed_file_of_a_package_is_searched(tmp_pa
     changed = text("/usr/share/tests/example.key", KEY + "# other\n")
     named = text(f"{BASELINE}/image", "/usr/share/tests/example.key\tf\t0644\t0\t0\t1\tx\n")
     assert found(report(tmp_path, changed, named)) == ["private-key /usr/share/tests/example.key"]
+
+
+def test_what_an_installation_made_for_one_machine_is_found_by_name(tmp_path):
+    key = text("/etc/bind/rndc.key", "secret", mode=0o640)
+    [finding] = report(tmp_path, key).findings
+    assert finding == (
+        "clone-identity",
+        "/etc/bind/rndc.key",
+        "all clones would have the key of rndc of bind9",
+    )
+    assert report(tmp_path, text("/etc/bind/rndc.key", mode=0o640)).findings == []
+
+
+def test_a_secret_that_no_package_brought_is_found_in_the_layer_of_the_packages(tmp_path):
+    key = text("/etc/munge/munge.key", "random", mode=0o400)
+    [finding] = report(tmp_path, key, shipped=[*clean(), key]).findings
+    assert (finding.name, finding.path) == ("install-secret", "/etc/munge/munge.key")
+    # What the recipe made is its own business: contents are searched for keys and passwords all the same.
+    assert report(tmp_path, key).findings == []
+    public = text("/etc/munge/readme", "all may read it")
+    assert report(tmp_path, public, shipped=[*clean(), public]).findings == []
+
+
+def test_a_secret_in_a_closed_directory_is_found_in_the_layer_of_the_packages(tmp_path):
+    closed = Entry("/var/lib/app", Kind.DIRECTORY, 0o700, mtime=EPOCH)
+    key = text("/var/lib/app/token", "random")
+    [finding] = report(tmp_path, closed, key, shipped=[*clean(), closed, key]).findings
+    assert (finding.name, finding.path) == ("install-secret", "/var/lib/app/token")
+
+
+def test_a_private_file_that_a_package_brought_is_no_finding(tmp_path):
+    known = text("/etc/sudoers", "root ALL=(ALL) ALL", mode=0o440)
+    listed = text("/var/lib/dpkg/info/sudo.list", "/.\n/etc\n/etc/sudoers\n")
+    assert report(tmp_path, known, listed, shipped=[*clean(), known]).findings == []
