@@ -12,8 +12,9 @@ from stacks.settings.config import Config
 class IngotStack(Stack):
     """A stack over the first availability zones of its region, as CloudFormation finds them.
 
-    The CDK would look zones up when it knows the account, and keep the answer in cdk.context.json, where it goes stale.
-    Overriding this property is the way that its documentation names ("availabilityZones" of Stack).
+    The CDK would look zones up when it knows the account, and keep the answer in cdk.context.json, where it
+    goes stale. Overriding this property is the way that its documentation names ("availabilityZones" of
+    Stack).
     """
 
     def __init__(self, scope: Construct, id_: str, *, config: Config, description: str) -> None:

@@ -32,7 +32,10 @@ class BuilderStack(IngotStack):
 
 
 def _builder_type(config: Config, architecture: Architecture) -> str:
-    """Return the type of builder instances, which run the image's own programs; raise InputError for one of another architecture."""
+    """Return the type of builder instances, which run the image's own programs.
+
+    Raise InputError for one of another architecture.
+    """
     return chosen_types(
         "builder_instance_type", config.builder_instance_type, architecture, default=BUILDER_DEFAULT
     )[0]

@@ -24,7 +24,10 @@ class ReviewStack(IngotStack):
     def __init__(
         self, scope: Construct, id_: str, *, config: Config, context: Mapping[str, object], builder: Builder
     ) -> None:
-        """Create the roles of ``context["github"]``. Raises InputError for a context key that is not what it should be."""
+        """Create the roles of ``context["github"]``.
+
+        Raises InputError for a context key that is not what it should be.
+        """
         super().__init__(
             scope, id_, config=config, description="Ingot: what GitHub Actions may do in this account"
         )

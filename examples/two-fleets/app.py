@@ -20,7 +20,8 @@ def main() -> None:
     """Create the builder's stack and a stack for each fleet, write the cloud assembly."""
     app = cdk.App(analytics_reporting=False)
 
-    # `ingot publish` looks for the outputs of this stack; images that know their builder say what it is called.
+    # `ingot publish` looks for the outputs of this stack; images that know their builder say what it is
+    # called.
     shared = cdk.Stack(app, "Images")
     builder = Builder(shared, "Builder")
     add_builder_outputs(builder)

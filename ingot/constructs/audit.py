@@ -1,7 +1,7 @@
 """Reasons, where they belong: beside the resource that departs from a rule of cdk-nag.
 
-cdk-nag reads the metadata key ``cdk_nag`` of a resource. Writing it directly keeps cdk-nag a tool of the tests, so that who
-uses these constructs need not install it. (Format: cdk-nag's README, "Suppressing rules".)
+cdk-nag reads the metadata key ``cdk_nag`` of a resource. Writing it directly keeps cdk-nag a tool of the
+tests, which users of these constructs need not install. (Format: cdk-nag's README, "Suppressing rules".)
 """
 
 from __future__ import annotations

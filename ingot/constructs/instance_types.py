@@ -1,7 +1,8 @@
-"""What the name of an EC2 instance type says: its processor's architecture, and whether an image of Ingot boots on it.
+"""What an EC2 instance type's name says: its architecture, and whether an image of Ingot boots on it.
 
-Source: "Amazon EC2 instance type naming conventions" (EC2 instance types guide): after the generation's digits, g stands for an AWS
-Graviton processor; "Instances built on the AWS Nitro System" for what boots by UEFI from an NVMe disk.
+Source: "Amazon EC2 instance type naming conventions" (EC2 instance types guide): after the generation's
+digits, g stands for an AWS Graviton processor; "Instances built on the AWS Nitro System" for what boots by
+UEFI from an NVMe disk.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ DEFAULT: Mapping[Architecture, str] = {"x86_64": "t3.small", "arm64": "t4g.small
 BUILDER_DEFAULT: Mapping[Architecture, str] = {"x86_64": "c7i.large", "arm64": "c7g.large"}
 # Arm processors whose names do not follow the rule.
 _ARM_FAMILIES = frozenset({"a1", "p6e-gb200", "p6e-gb300"})
-# Families of the Xen hypervisor: no NVMe root disk, no UEFI. The list is closed: no new ones have been made since 2017.
+# Families of the Xen hypervisor: no NVMe root disk, no UEFI. The list is closed: no new ones have been made
+# since 2017.
 _XEN_FAMILIES = frozenset(
     [
         "t1",
@@ -68,18 +70,21 @@ def chosen_types(
 ) -> list[str]:
     """Return the instance types: ``first``, by default the architecture's, and ``more``.
 
-    Raises InputError that names ``where`` for a type of another architecture, and for one that cannot boot the image.
+    Raises InputError that names ``where`` for a type of another architecture, and for one that cannot boot
+    the image.
     """
     types = [first or default[architecture], *more]
     for name in types:
         if (found := architecture_of(name)) != architecture:
             raise InputError(
-                f"{where}: {name} is an {found} machine; expected one for the recipe's architecture, {architecture}",
+                f"{where}: {name} is an {found} machine; expected one for the recipe's architecture, "
+                f"{architecture}",
                 hint=f"such as {default[architecture]}, or set architecture: {found} in the recipe",
             )
         if name.partition(".")[0] in _XEN_FAMILIES and not name.endswith(".metal"):
             raise InputError(
-                f"{where}: {name} boots neither by UEFI nor from an NVMe disk; expected a Nitro instance type",
+                f"{where}: {name} boots neither by UEFI nor from an NVMe disk; expected a Nitro instance "
+                "type",
                 hint=f"any current family is one, such as {default[architecture]}",
             )
     return types

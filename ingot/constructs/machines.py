@@ -8,8 +8,9 @@ from constructs import Construct
 
 from ingot.errors import InputError
 
-# The name of the root device in every AMI that Ingot makes from scratch: what Debian's and Amazon's own AMIs use; one on a base AMI
-# has the base's. On Nitro the machine sees an NVMe disk all the same; the name only ties the AMI's mapping and the template's together.
+# The name of the root device in every AMI that Ingot makes from scratch: what Debian's and Amazon's own AMIs
+# use; one on a base AMI has the base's. On Nitro the machine sees an NVMe disk all the same; the name only
+# ties the AMI's mapping and the template's together.
 ROOT_DEVICE = "/dev/xvda"
 
 GIB = 1 << 30
@@ -18,10 +19,11 @@ GIB = 1 << 30
 def root_volume(
     *, size: int | None = None, initialization_rate: int | None = None, device: str = ROOT_DEVICE
 ) -> ec2.BlockDevice:
-    """Return the root disk: gp3, encrypted, gone with its machine; ``size`` in bytes, default: the snapshot's.
+    """Return the root disk: gp3, encrypted, deleted with its machine.
 
-    EBS counts in GiB: a part of one is rounded up. ``initialization_rate``: MiB/s, 100 to 300. ``device``: the AMI's root device; a
-    mapping of another name would be a second, blank volume.
+    ``size`` is in bytes, by default the snapshot's. EBS counts in GiB: a part of one is rounded up.
+    ``initialization_rate``: MiB/s, 100 to 300. ``device``: the AMI's root device; a mapping of another name
+    would be a second, blank volume.
     """
     return ec2.BlockDevice(
         device_name=device,
@@ -44,8 +46,8 @@ def closed_group(
 ) -> ec2.SecurityGroup:
     """Return a security group that lets nothing in; ``outbound`` says whether everything may go out.
 
-    The metadata service, Amazon's DNS and its time source are reached in any case: security groups do not filter them
-    (Amazon VPC User Guide, "Control traffic to your AWS resources using security groups").
+    The metadata service, Amazon's DNS and its time source are reached in any case: security groups do not
+    filter them (Amazon VPC User Guide, "Control traffic to your AWS resources using security groups").
     """
     return ec2.SecurityGroup(
         scope, id_, vpc=vpc, description=description, allow_all_outbound=outbound, disable_inline_rules=False
@@ -55,15 +57,19 @@ def closed_group(
 def cidr_network(
     scope: Construct, id_: str, *, cidr: str, subnets: list[ec2.SubnetConfiguration], nat: int, zones: int = 2
 ) -> ec2.Vpc:
-    """Return a VPC over two availability zones, or as many as are wanted; raise InputError where the stack knows fewer.
+    """Return a VPC over two availability zones, or as many as are wanted; raise InputError where the stack
+    knows fewer.
 
-    The default security group is left as it is: nothing of ours uses it, and emptying it takes a Lambda function.
+    The default security group is left as it is: nothing of ours uses it, and emptying it takes a Lambda
+    function.
     """
     known = len(Stack.of(scope).availability_zones)
     if not 2 <= zones <= known:
         raise InputError(
-            f"{scope.node.path}: {zones} zones; expected two at least, and at most {known}, which the stack knows",
-            hint="a stack without a region knows two, unless it overrides availability_zones as stacks/base.py does",
+            f"{scope.node.path}: {zones} zones; expected two at least, and at most {known}, which the stack "
+            "knows",
+            hint="a stack without a region knows two, unless it overrides availability_zones "
+            "as stacks/base.py does",
         )
     return ec2.Vpc(
         scope,
@@ -77,7 +83,10 @@ def cidr_network(
 
 
 def arn(scope: Construct, service: str, resource: str, *, account: str | None = None) -> str:
-    """Return an ARN in the stack's partition and region; ``account`` may be empty, as snapshots and AMIs need it."""
+    """Return an ARN in the stack's partition and region.
+
+    ``account`` may be empty, as snapshots and AMIs need it.
+    """
     stack = Stack.of(scope)
     owner = stack.account if account is None else account
     return f"arn:{stack.partition}:{service}:{stack.region}:{owner}:{resource}"

@@ -1,8 +1,8 @@
 """What the commands read of deployed stacks: their outputs.
 
-`ingot publish` reads those of the builder's stack, ``--builder-stack NAME`` (a :class:`GoldenImage` with a builder says
-the name in the command of its asset); `ingot status` and `ingot verify` those of a fleet's, ``--stack NAME``. One builder,
-or one fleet, in a stack.
+`ingot publish` reads those of the builder's stack, ``--builder-stack NAME`` (a :class:`GoldenImage` with a
+builder says the name in the command of its asset); `ingot status` and `ingot verify` those of a fleet's,
+``--stack NAME``. One builder, or one fleet, in a stack.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from ingot.constructs.builder.builder import Builder
 from ingot.constructs.fleet.clone_fleet import CloneFleet
 from ingot.constructs.instance_types import Architecture
 
-# Debian's own AMIs, newest release; they run user data and have python3. (Debian wiki, "Amazon EC2 Image: Bookworm", SSM parameters)
+# Debian's own AMIs, newest release; they run user data and have python3. (Debian wiki, "Amazon EC2 Image:
+# Bookworm", SSM parameters)
 BUILDER_IMAGES: Mapping[Architecture, str] = {
     "x86_64": "/aws/service/debian/release/12/latest/amd64",
     "arm64": "/aws/service/debian/release/12/latest/arm64",
@@ -26,8 +27,8 @@ BUILDER_IMAGE = BUILDER_IMAGES["x86_64"]
 def add_builder_outputs(builder: Builder, *, mode: str = "auto", image: str = BUILDER_IMAGE) -> None:
     """Add what publishing needs to the outputs of the builder's stack.
 
-    ``mode``: where images are baked: instance, host, or auto, which is instance on AWS and host on the local cloud. ``image``: what
-    builder instances boot, an AMI's id or an SSM parameter that names one.
+    ``mode``: where images are baked: instance, host, or auto, which is instance on AWS and host on the local
+    cloud. ``image``: what builder instances boot, an AMI's id or an SSM parameter that names one.
     """
     _add(
         Stack.of(builder),

@@ -1,8 +1,8 @@
 """The recipe digest: the identity of an image.
 
-SHA-256 over the canonical form of the recipe, its lock, and every file that it uses: target, owner, mode, content.
-Spelling does not count (order of keys, comments, blanks, a default that is written out), nor does the directory, a
-file's time, or the umask; everything that can change a byte of the image does.
+SHA-256 over the canonical form of the recipe, its lock, and every file that it uses: target, owner, mode,
+content. Spelling does not count (order of keys, comments, blanks, a default that is written out), nor does
+the directory, a file's time, or the umask; everything that can change a byte of the image does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ ENGINE_FORMAT = 11
 
 
 def recipe_digest(recipe: Recipe) -> str:
-    """Return the digest in hex. Raises InputError when the lock or a file is missing, or the lock is stale."""
+    """Return the digest in hex.
+
+    Raises InputError when the lock or a file is missing, or the lock is stale.
+    """
     return digest_of(recipe, load_lock(recipe), used_files(recipe))
 
 
@@ -37,7 +40,7 @@ def used_files(recipe: Recipe) -> list[ImageFile]:
 
 
 def canonical_form(recipe: Recipe, lock: Lock | AmiLock, files: list[ImageFile]) -> dict[str, Any]:
-    """Return all that the digest is made of, as plain JSON data, and where it comes from: two recipes differ where these do."""
+    """Return all that the digest is made of as plain JSON data: two recipes differ where these do."""
     return {
         "engine_format": ENGINE_FORMAT,
         "recipe": recipe.canonical(),
@@ -54,8 +57,8 @@ def digest_of(recipe: Recipe, lock: Lock | AmiLock, files: list[ImageFile]) -> s
 def digest_of_form(form: dict[str, Any]) -> str:
     """Return the digest of a canonical form.
 
-    What ``app`` and ``files`` come to is digested file by file. Where a content lies in the project is no part of it, so
-    that a recipe may be taken apart into files that it includes, and stay the same image.
+    What ``app`` and ``files`` come to is digested file by file. Where a content lies in the project is no
+    part of it, so that a recipe may be taken apart into files that it includes, and stay the same image.
     """
     # Of apt sources the lock has what counts: keys, and every package's hash.
     elsewhere = ("app", "apt_sources", "files")

@@ -31,7 +31,7 @@ __all__ = [
 
 
 def find_recipes(root: Path) -> dict[str, Path]:
-    """Return the recipes below ``root`` (the directory ``image_recipes``): name of the directory → recipe.yaml."""
+    """Return the recipes below ``root`` (``image_recipes``): name of the directory → recipe.yaml."""
     if not root.is_dir():
         raise InputError(
             f"no directory {root}: recipes are in image_recipes/NAME/recipe.yaml",
@@ -50,10 +50,11 @@ def find_recipe(root: Path, name: str) -> Path:
 
 
 def load_recipe(path: Path, environment: str | None = None) -> Recipe:
-    """Return the recipe at ``path`` (recipe.yaml or its directory), its variables as ``environment`` sets them.
+    """Return the recipe at ``path`` (recipe.yaml or its directory), its variables as ``environment`` sets
+    them.
 
-    Raises InputError that holds every problem of the recipe: form, keys, types, names, and files that are missing
-    or leave the recipe's directory. Nothing but reading is done.
+    Raises InputError that holds every problem of the recipe: form, keys, types, names, and files that are
+    missing or leave the recipe's directory. Nothing but reading is done.
     """
     return _whole(path, *read_recipe(path, environment))
 
@@ -126,8 +127,8 @@ def _spelt_where_text(document: Document, typed: set[At]) -> Document:
 def _validate(source: RecipeSource, problems: list[Problem]) -> Recipe | None:
     """Return the recipe, or what of it is right, so that the rest can be checked as well.
 
-    Each round takes away the values that are wrong; when a key is missing, the mapping around it goes. The caller
-    raises when there are problems: a recipe that lost a part is never used.
+    Each round takes away the values that are wrong; when a key is missing, the mapping around it goes. The
+    caller raises when there are problems: a recipe that lost a part is never used.
     """
     document = source.document
     known = {(problem.file, problem.line, problem.column) for problem in problems}
@@ -150,7 +151,7 @@ def _validate(source: RecipeSource, problems: list[Problem]) -> Recipe | None:
 
 
 def _without_wrong_parts(document: Document, error: ValidationError) -> Document:
-    """Return the document without what the error names, and with stand-ins for the keys that every recipe needs."""
+    """Return the document without what the error names, with stand-ins for the keys that are required."""
     instead: dict[At, str] = {}
     wrong: set[At] = set()
     for details in error.errors(include_url=False):
@@ -170,7 +171,7 @@ def _without_wrong_parts(document: Document, error: ValidationError) -> Document
 
 
 def _wrong_part(document: Document, details: ErrorDetails) -> At:
-    """Return the value that an error is about: for a missing key the mapping, for a short form the whole of it."""
+    """Return the value that an error is about: for a missing key the mapping, for a short form all of it."""
     at: At = tuple(details["loc"])
     while at not in document.values:
         at = at[:-1]

@@ -25,7 +25,8 @@ from stacks.settings.keys import Settings
 BUILDER_STACK, FLEET_STACK, REVIEW_STACK = "IngotBuilder", "IngotFleet", "IngotReview"
 # What all of them begin with: the roles of continuous integration may deploy these stacks.
 STACKS = "Ingot*"
-# Settings of the builder's stack, which environments of one account and region share: an image is baked once for all.
+# Settings of the builder's stack, which environments of one account and region share: an image is baked once
+# for all.
 SHARED = ("builder", "builder_image", "builder_instance_type", "builder_vpc_cidr", "test_instance_type")
 HINT = (
     "docs/environments.md lists the keys; set them in environments.yaml, with -c KEY=VALUE, "
@@ -83,11 +84,15 @@ class Config(Settings):
 
 
 def _given(context: Mapping[str, object]) -> dict[str, Any]:
-    """Return the settings of the context; raise InputError with every problem, a key that is nearly right included."""
+    """Return the settings of the context.
+
+    Raise InputError with every problem, a key that is nearly right included.
+    """
     known = Settings.model_fields
     given = {key: value for key, value in context.items() if key in known and value is not None}
     problems = _problems_of(given, "context key {}")
-    # The CDK's own keys have other characters, and other tools may have keys of their own: only near misses are mistakes.
+    # The CDK's own keys have other characters, and other tools may have keys of their own: only near misses
+    # are mistakes.
     for key in context:
         if key not in known and key != "env" and re.fullmatch(r"[a-z_]+", key) and close_to(key, known):
             problems.append(f"context key {key}: there is none of this name; {close_to(key, known)}")
@@ -107,7 +112,7 @@ def _problems_of(values: Mapping[str, object], place: str) -> list[str]:
 
 
 def _check_file(environments: Environments) -> None:
-    """Check each environment of the file as a whole, so that a mistake in one is found when another is deployed."""
+    """Check every environment of the file, so that a mistake in one is found when another is deployed."""
     problems = []
     for name in environments.named:
         settings = Settings.model_validate(environments.of(name))
@@ -120,7 +125,7 @@ def _check_file(environments: Environments) -> None:
 
 
 def _builders_that_differ(environments: Environments) -> list[Problem]:
-    """Return a problem for each setting of the builder in which two environments of an account and region differ."""
+    """Return a problem for each setting of the shared builder in which two environments differ."""
     first: dict[tuple[str | None, str | None], tuple[str, Settings]] = {}
     problems = []
     for name in environments.named:
@@ -148,7 +153,10 @@ def _shown(value: object) -> str:
 
 
 def _check(config: Config, environments: Environments, given: Mapping[str, object]) -> None:
-    """Check the settings together, the context's among them; raise InputError where they contradict each other."""
+    """Check the settings together, the context's among them.
+
+    Raise InputError where they contradict each other.
+    """
     lines = []
     for keys, found, expected in contradictions(config):
         own = None if set(keys) & set(given) else environments.problem(config.env, keys, found, expected)
@@ -188,7 +196,7 @@ def contradictions(settings: Settings) -> list[tuple[tuple[str, ...], str, str]]
 
 
 def _vpc_rules(settings: Settings) -> list[tuple[bool, tuple[str, ...], str, str]]:
-    """Return the rules of a VPC that is given: whether each holds, its keys, what was found, what was expected."""
+    """Return the rules of a given VPC: whether each holds, its keys, what was found, what was expected."""
     zones, public, clones = (
         len(ids) for ids in (settings.vpc_zones, settings.public_subnets, settings.clone_subnets)
     )

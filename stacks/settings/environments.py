@@ -25,7 +25,10 @@ SECTIONS = ("defaults", "environments")
 
 @dataclass(frozen=True)
 class Environments:
-    """The file: settings as they are written there. ``document`` knows their places; None where there is no file."""
+    """The file: settings as they are written there.
+
+    ``document`` knows their places; None where there is no file.
+    """
 
     path: Path
     document: Document | None = None
@@ -33,7 +36,10 @@ class Environments:
     named: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def of(self, name: str | None) -> dict[str, Any]:
-        """Return the settings of an environment, the defaults included; raise InputError when there is none of the name."""
+        """Return the settings of an environment, the defaults included.
+
+        Raise InputError when there is none of the name.
+        """
         if name is None:
             return dict(self.defaults)
         if self.document is None:
@@ -43,7 +49,8 @@ class Environments:
             )
         if name not in self.named:
             raise InputError(
-                f"there is no environment {name!r} in {self.path}; there is: {', '.join(self.named) or 'none'}",
+                f"there is no environment {name!r} in {self.path}; there is: "
+                f"{', '.join(self.named) or 'none'}",
                 hint=close_to(name, self.named),
             )
         return {**self.defaults, **self.named[name]}
@@ -51,7 +58,10 @@ class Environments:
     def problem(
         self, name: str | None, keys: tuple[str, ...], found: str, expected: str, hint: str | None = None
     ) -> Problem | None:
-        """Return a Problem at the first of ``keys`` that the file sets for this environment; None when it sets none of them."""
+        """Return a Problem at the first of ``keys`` that the file sets for this environment.
+
+        None when it sets none of them.
+        """
         if self.document is None:
             return None
         own: list[At] = [] if name is None else [("environments", name, key) for key in keys]
@@ -81,7 +91,10 @@ def read_environments(path: Path = ENVIRONMENTS_FILE) -> Environments:
 
 
 def _sections(document: Document, problems: list[Problem]) -> list[tuple[At, dict[str, Any]]]:
-    """Return the place and the data of each section; a section without a line of its own is an empty mapping."""
+    """Return the place and the data of each section.
+
+    A section without a line of its own is an empty mapping.
+    """
     data = document.data
     if not isinstance(data, dict):
         problems.append(document.problem((), "no mapping", f"the keys {' and '.join(SECTIONS)}"))

@@ -1,4 +1,4 @@
-"""What can be set: the keys, their defaults and their rules, the same in environments.yaml and as CDK context."""
+"""What can be set, in environments.yaml or as CDK context: the keys, their defaults and their rules."""
 
 from __future__ import annotations
 
@@ -113,9 +113,12 @@ class Settings(BaseModel):
     recipe: RecipeName = "web"
     """The recipe whose clones the fleet runs."""
     builder: Place = "auto"
-    """Where images are baked: instance, host (the machine that deploys), auto (instance on AWS, host on the local cloud)."""
+    """Where images are baked: instance; host, the machine that deploys; auto: instance on AWS, else host."""
     builder_image: BuilderImage | None = None
-    """What a builder instance boots: it must run user data and have python3. Default: Debian 12, of the recipe's architecture."""
+    """What a builder instance boots: it must run user data and have python3.
+
+    Default: Debian 12, of the recipe's architecture.
+    """
     builder_instance_type: InstanceType | None = None
     """The builder instance's type. Default: c7i.large, or c7g.large for a recipe for arm64."""
     builder_vpc_cidr: Network = "172.21.0.0/24"
@@ -151,7 +154,10 @@ class Settings(BaseModel):
     deregistration_seconds: ShortSeconds = 15
     """How long a clone that goes may finish its requests."""
     volume_initialization_rate: Rate | None = None
-    """MiB/s at which root volumes are filled from the snapshot. Default: blocks come when they are read first."""
+    """MiB/s at which root volumes are filled from the snapshot.
+
+    Default: blocks come when they are read first.
+    """
     detailed_monitoring: Flag = False
     """Whether EC2 measures every minute instead of every five."""
     session_manager: Flag = False
@@ -159,7 +165,10 @@ class Settings(BaseModel):
 
     # -- refresh
     warm_up_seconds: ShortSeconds = 30
-    """How long after its launch a new clone counts at the earliest; an old one goes when it also is healthy."""
+    """How long after its launch a new clone counts at the earliest.
+
+    An old one goes when it also is healthy.
+    """
     refresh_max_healthy_percentage: Percentage = 200
     """How far an instance refresh may exceed the group's size; 150: half of the clones at a time."""
     refresh_checkpoints: Percentages = ()
@@ -175,7 +184,10 @@ class Settings(BaseModel):
     certificate_arn: Certificate | None = None
     """A certificate of ACM in the same region: HTTPS is served, and HTTP leads to it. Default: HTTP."""
     domain_name: Domain | None = None
-    """The name that the certificate is for and that leads to the load balancer. Default: the load balancer's."""
+    """The name that the certificate is for and that leads to the load balancer.
+
+    Default: the load balancer's.
+    """
     access_log_days: Days | None = None
     """For how long the load balancer's access logs are kept. Default: none are written."""
     internet_facing: Flag = True

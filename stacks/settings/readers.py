@@ -1,4 +1,5 @@
-"""What settings may be: each reader takes a value of the file or of the command line and returns it, or says what was expected.
+"""What settings may be: each reader takes a value of the file or of the command line and returns it, or says
+what was expected.
 
 `-c KEY=VALUE` gives text, YAML and cdk.json give numbers, booleans and lists: both spellings mean the same.
 """
@@ -89,7 +90,10 @@ def listed(each: Reader) -> Reader:
 
 
 def network(value: object) -> str:
-    """Read a VPC's addresses. Amazon VPC User Guide, "VPC CIDR blocks": /16 to /28; ours need room for subnets."""
+    """Read a VPC's addresses.
+
+    Amazon VPC User Guide, "VPC CIDR blocks": /16 to /28; ours need room for subnets.
+    """
     expected = "an IPv4 network from /16 to /24 such as 172.20.0.0/16"
     try:
         found = ipaddress.IPv4Network(value if isinstance(value, str) else "")

@@ -20,8 +20,9 @@ BUILDER_VOLUME = 40 << 30
 class Builder(Construct):
     """The place where images are baked and where their test clones run.
 
-    It costs nothing while nothing runs: no NAT gateway, no machine. Its machines have public addresses, since their way out
-    to the distribution's mirrors and to AWS has to be somewhere, and security groups that let nothing in.
+    It costs nothing while nothing runs: no NAT gateway, no machine. Its machines have public addresses, since
+    their way out to the distribution's mirrors and to AWS has to be somewhere, and security groups that let
+    nothing in.
     """
 
     def __init__(
@@ -76,7 +77,8 @@ class Builder(Construct):
         departs(
             vpc,
             "AwsSolutions-VPC7",
-            "Machines run here for minutes, with no way in; flow logs would cost more than the builder. Give a VPC that has them.",
+            "Machines run here for minutes, with no way in; flow logs would cost more than the builder. "
+            "Give a VPC that has them.",
         )
         return vpc
 
@@ -99,7 +101,8 @@ class Builder(Construct):
         departs(
             bucket,
             "AwsSolutions-S1",
-            "Bundles are named by their digest, read by one role and gone after days; an access log would need a bucket of its own.",
+            "Bundles are named by their digest, read by one role and gone after days; an access log would "
+            "need a bucket of its own.",
         )
         return bucket
 

@@ -15,11 +15,14 @@ TAG = "ingot:recipe"
 
 
 def builder_role(scope: Construct, id_: str, *, bundles: s3.IBucket, log_group: logs.ILogGroup) -> iam.Role:
-    """Return the role of builder instances: read bundle and packages, write log, manifest, and blocks of snapshots that bear the tag.
+    """Return the role of builder instances.
 
-    It makes nothing: `ingot publish` starts the snapshot, completes it, registers the AMI and writes the registry, with its own
-    permissions (docs/decisions/0004-builder-instance.md). Which action takes which resource and condition: Service
-    Authorization Reference, "Amazon Elastic Block Store" and "Amazon S3".
+    They read the bundle and packages, and write a log, the manifest, and blocks of snapshots that bear the
+    tag.
+
+    They create nothing: `ingot publish` starts the snapshot, completes it, registers the AMI and writes the
+    registry, with its own permissions (docs/decisions/0004-builder-instance.md). Which action takes which
+    resource and condition: Service Authorization Reference, "Amazon Elastic Block Store" and "Amazon S3".
     """
     role = iam.Role(
         scope,

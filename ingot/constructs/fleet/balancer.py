@@ -42,7 +42,8 @@ def load_balancer(
         departs(
             balancer,
             "AwsSolutions-ELB2",
-            "Access logs are the owner's choice, access_logs=: who visited is personal data; errors are counted by the alarms.",
+            "Access logs are the owner's choice, access_logs=: who visited is personal data; errors are "
+            "counted by the alarms.",
         )
     return balancer
 
@@ -50,8 +51,9 @@ def load_balancer(
 def _write_access_logs(scope: Construct, balancer: elb.ApplicationLoadBalancer, kept: Duration) -> None:
     """Have access logs written to a bucket of their own, which stays when the stack goes.
 
-    The CDK's own method needs to know the region; the service principal serves in every one (ELB user guide, "Enable access logs
-    for your Application Load Balancer", bucket policy). The only encryption that is supported is S3's own.
+    The CDK's own method needs to know the region; the service principal serves in every one (ELB user guide,
+    "Enable access logs for your Application Load Balancer", bucket policy). The only encryption that is
+    supported is S3's own.
     """
     bucket = s3.Bucket(
         scope,
@@ -82,7 +84,10 @@ def _write_access_logs(scope: Construct, balancer: elb.ApplicationLoadBalancer, 
 def target_group(
     scope: Construct, *, vpc: ec2.IVpc, health_path: str, delay: Duration
 ) -> elb.ApplicationTargetGroup:
-    """Return the clones as the load balancer sees them; ``delay``: for how long one that goes may finish its requests."""
+    """Return the clones as the load balancer sees them.
+
+    ``delay``: for how long one that goes may finish its requests.
+    """
     return elb.ApplicationTargetGroup(
         scope,
         "Targets",
@@ -105,7 +110,7 @@ def target_group(
 def listen(
     balancer: elb.ApplicationLoadBalancer, targets: elb.ApplicationTargetGroup, certificate_arn: str | None
 ) -> None:
-    """Serve the targets: by HTTP, or by HTTPS alone where there is a certificate, to which HTTP then leads."""
+    """Serve the targets by HTTP, or by HTTPS where there is a certificate; HTTP then redirects to it."""
     if certificate_arn is None:
         balancer.add_listener("Http", port=80, open=True, default_target_groups=[targets])
         return

@@ -30,28 +30,34 @@ from ingot.errors import InputError
 class CloneFleet(Construct):
     """An Auto Scaling group of clones, its load balancer, its alarms.
 
-    A new image changes one line of the template, the launch template's AMI. CloudFormation then makes a new numbered launch
-    template version and refreshes the group: a new clone has to be healthy at the load balancer before an old one goes, and an
-    alarm that rings stops it, upon which CloudFormation rolls back to the version before.
+    A new image changes one line of the template, the launch template's AMI. CloudFormation then makes a new
+    numbered launch template version and refreshes the group: a new clone has to be healthy at the load
+    balancer before an old one goes, and an alarm that rings stops it, upon which CloudFormation rolls back to
+    the version before.
 
     :param image: what the clones are clones of
-    :param vpc: a VPC with public subnets for the load balancer (internet_facing) and others for the clones. Default: one of
-        its own, whose clones have no address and no way to the Internet
-    :param clone_subnets: where in the VPC the clones are. Default: with ``egress`` its private subnets, else its isolated ones,
-        else its private ones; never its public ones, unless they are named here
+    :param vpc: a VPC with public subnets for the load balancer (internet_facing) and others for the clones.
+        Default: one of its own, whose clones have no address and no way to the Internet
+    :param clone_subnets: where in the VPC the clones are. Default: with ``egress`` its private subnets, else
+        its isolated ones, else its private ones; never its public ones, unless they are named here
     :param vpc_cidr: the addresses of its own VPC
     :param zones: over how many availability zones its own VPC spreads, two at least
     :param internet_facing: whether the load balancer has public addresses
     :param egress: whether clones may reach the Internet; in its own VPC that takes a NAT gateway
-    :param certificate_arn: of a certificate of ACM, in the same region. Then HTTPS is served, and HTTP leads to it. Default: HTTP
-    :param domain_name: the name that the certificate is for and that leads to the load balancer. Default: the load balancer's
-    :param access_logs: for how long the load balancer's access logs are kept, in a bucket that outlives the stack. Default: none
+    :param certificate_arn: of a certificate of ACM, in the same region. Then HTTPS is served, and HTTP leads
+        to it. Default: HTTP
+    :param domain_name: the name that the certificate is for and that leads to the load balancer. Default: the
+        load balancer's
+    :param access_logs: for how long the load balancer's access logs are kept, in a bucket that outlives the
+        stack. Default: none
     :param instance_type: Nitro, of the recipe's architecture. Default: t3.small, or t4g.small for arm64
     :param more_instance_types: what is taken when there is no capacity of the first. Default: none
     :param spot: how much runs on Spot capacity. Default: nothing
     :param min_clones, max_clones: bounds of the group. Default: 2 and 4
-    :param desired_clones: set the size with each deployment. Default: as many as there are, at first ``min_clones``
-    :param scaling: what the size follows between its bounds. Default: 60 % CPU; nothing when the bounds are equal
+    :param desired_clones: set the size with each deployment. Default: as many as there are, at first
+        ``min_clones``
+    :param scaling: what the size follows between its bounds. Default: 60 % CPU; nothing when the bounds are
+        equal
     :param warm_pool: clones that have booted already. Default: none
     :param health_path: the path that answers 200 when a clone is well
     :param health_grace: how long a new clone may take until it is well. Default: 5 minutes
@@ -59,12 +65,12 @@ class CloneFleet(Construct):
     :param refresh: how images are replaced
     :param alarms: when alarms ring, and whom they tell
     :param show_dashboard: whether there is a dashboard, and group metrics for it
-    :param volume_initialization_rate: MiB/s at which root volumes are filled from the snapshot, 100 to 300; EBS bills it.
-        Default: blocks come when they are read for the first time
+    :param volume_initialization_rate: MiB/s at which root volumes are filled from the snapshot, 100 to 300;
+        EBS bills it. Default: blocks come when they are read for the first time
     :param detailed_monitoring: whether EC2 measures every minute instead of every five; EC2 bills it
     :param session_manager: whether Session Manager may open a shell on clones; the image needs its agent
-    :raises InputError: options that contradict each other, a VPC without the subnets that are needed, instance types of another
-        architecture
+    :raises InputError: options that contradict each other, a VPC without the subnets that are needed,
+        instance types of another architecture
     """
 
     def __init__(
@@ -161,7 +167,7 @@ class CloneFleet(Construct):
         Tags.of(self).add("ingot:recipe", image.recipe.name)
 
     def _reach_session_manager(self, *, own: bool) -> None:
-        """Let clones without a way out reach Systems Manager: in their own VPC by endpoints, else as the VPC provides."""
+        """Let clones without a way out reach Systems Manager: by endpoints, or as a given VPC provides."""
         if own:
             session_endpoints(self, vpc=self.vpc, subnets=self.clone_subnets, clones=self.clones)
         else:
@@ -170,8 +176,8 @@ class CloneFleet(Construct):
     def _serve(self) -> None:
         """Put the group behind the load balancer."""
         self.group.attach_to_application_target_group(self.targets)
-        # Clones that start before there is a listener would count as unhealthy. Only the group waits: its policies do
-        # by themselves.
+        # Clones that start before there is a listener would count as unhealthy. Only the group waits: its
+        # policies do by themselves.
         resource = self.group.node.default_child
         assert resource is not None  # noqa: S101 - what the construct is made of
         resource.node.add_dependency(self.targets.load_balancer_attached)

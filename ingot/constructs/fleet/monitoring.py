@@ -32,7 +32,8 @@ class _Rule:
 class FleetAlarms(Construct):
     """Alarms on the errors of clones and of their load balancer, on unhealthy clones, on latency.
 
-    Two for errors: an answer with 5xx that the load balancer gives, because no clone answers, is none of a clone's.
+    Two for errors: an answer with 5xx that the load balancer gives, because no clone answers, is none of a
+    clone's.
     """
 
     def __init__(
@@ -136,6 +137,7 @@ def dashboard(
 def _graph(x: int, y: int, title: str, statistic: str, metrics: list[list[Any]]) -> dict[str, Any]:
     """Return a graph; "Dashboard body structure and syntax", CloudWatch API reference."""
     properties = {
-        "title": title, "view": "timeSeries", "region": Aws.REGION, "period": 60, "stat": statistic, "metrics": metrics,
+        "title": title, "view": "timeSeries", "region": Aws.REGION,
+        "period": 60, "stat": statistic, "metrics": metrics,
     }  # fmt: skip
     return {"type": "metric", "x": x, "y": y, "width": 12, "height": 6, "properties": properties}

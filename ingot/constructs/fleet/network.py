@@ -13,8 +13,9 @@ from ingot.errors import InputError
 def fleet_network(scope: Construct, *, cidr: str, egress: bool, zones: int) -> ec2.Vpc:
     """Return a VPC over so many zones: public subnets for the load balancer, others for the clones.
 
-    A clone brings with it all that it serves with, and reads the time and its metadata from link-local addresses: it needs no way out.
-    With ``egress`` there is one, by one NAT gateway (its price is most of a small fleet's).
+    A clone brings with it all that it serves with, and reads the time and its metadata from link-local
+    addresses: it needs no way out. With ``egress`` there is one, by one NAT gateway (its price is most of a
+    small fleet's).
     """
     kind = ec2.SubnetType.PRIVATE_WITH_EGRESS if egress else ec2.SubnetType.PRIVATE_ISOLATED
     vpc = cidr_network(
@@ -33,15 +34,18 @@ def fleet_network(scope: Construct, *, cidr: str, egress: bool, zones: int) -> e
     departs(
         vpc,
         "AwsSolutions-VPC7",
-        "Whether flow logs are kept, where and for how long is the account's policy: give a VPC that has them where they are required.",
+        "Whether flow logs are kept, where and for how long is the account's policy: give a VPC that has "
+        "them where they are required.",
     )
     return vpc
 
 
 def subnets_for_clones(scope: Construct, vpc: ec2.IVpc, *, egress: bool) -> ec2.SubnetSelection:
-    """Return the most closed subnets that serve the purpose; raise InputError where there are but public ones.
+    """Return the most closed subnets that serve the purpose; raise InputError where there are but public
+    ones.
 
-    A clone in a public subnet may get a public address, and no construct should decide that without being told.
+    A clone in a public subnet may get a public address, and no construct should decide that without being
+    told.
     """
     wanted = [ec2.SubnetType.PRIVATE_WITH_EGRESS]
     if not egress:
@@ -56,12 +60,13 @@ def subnets_for_clones(scope: Construct, vpc: ec2.IVpc, *, egress: bool) -> ec2.
     lacking = "private subnets, which egress needs" if egress else "isolated or private subnets"
     raise InputError(
         f"{scope.node.path}: the VPC has no {lacking}; there is: {_counted(vpc)}",
-        hint="give clone_subnets=ec2.SubnetSelection(…): public subnets are taken for clones when they are named, and only then",
+        hint="give clone_subnets=ec2.SubnetSelection(…): public subnets are taken for clones when they are named, "
+        "and only then",
     )
 
 
 def check_balancer_subnets(scope: Construct, vpc: ec2.IVpc, *, internet_facing: bool) -> None:
-    """Raise InputError unless the load balancer has subnets of its kind in two zones, as Elastic Load Balancing demands."""
+    """Raise InputError unless the load balancer has subnets of its kind in the two zones that it needs."""
     subnets = vpc.public_subnets if internet_facing else vpc.private_subnets or vpc.isolated_subnets
     zones = len({subnet.availability_zone for subnet in subnets})
     if zones >= 2:
@@ -69,7 +74,8 @@ def check_balancer_subnets(scope: Construct, vpc: ec2.IVpc, *, internet_facing: 
     kind = "public" if internet_facing else "private or isolated"
     hint = "give a VPC with more" + (", or internet_facing=False" if internet_facing else "")
     raise InputError(
-        f"{scope.node.path}: the load balancer needs {kind} subnets in two zones; the VPC has them in {zones}",
+        f"{scope.node.path}: the load balancer needs {kind} subnets in two zones; the VPC has them in "
+        f"{zones}",
         hint=hint,
     )
 

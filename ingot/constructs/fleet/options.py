@@ -9,22 +9,31 @@ from aws_cdk import Duration
 
 @dataclass(frozen=True)
 class Refresh:
-    """How the clones of an old image give way to those of a new one, by an instance refresh with the strategy Rolling."""
+    """How a new image replaces an old one: by an instance refresh with the strategy Rolling."""
 
     min_healthy_percentage: int = 100
     """Never fewer healthy clones than this share of the group."""
     max_healthy_percentage: int = 200
     """Never more clones than this: 200 starts all the new ones at once, 150 half of them."""
     warm_up: Duration | None = None
-    """How long after its launch a new clone counts at the earliest; an old one goes when it also is healthy. Default: 30 seconds."""
+    """How long after its launch a new clone counts at the earliest; an old one goes when it also is healthy.
+
+    Default: 30 seconds.
+    """
     checkpoints: tuple[int, ...] = ()
-    """Percentages of replaced clones at which it waits; ascending. The last one, 100, is added. Default: none."""
+    """Percentages of replaced clones at which it waits; ascending.
+
+    The last one, 100, is added. Default: none.
+    """
     checkpoint_delay: Duration | None = None
     """How long it waits at each checkpoint. Default: 5 minutes."""
     bake_time: Duration | None = None
     """How long alarms are still watched after the last clone. Default: none."""
     watch_alarms: bool = True
-    """Whether the fleet's alarms stop it, whereupon CloudFormation rolls back. No: to deploy the cure while they ring."""
+    """Whether the fleet's alarms stop it, whereupon CloudFormation rolls back.
+
+    No: to deploy the cure while they ring.
+    """
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,7 @@ class Alarms:
     """When the fleet's alarms ring. All look at one-minute periods."""
 
     errors: int = 5
-    """Answers with 5xx in a minute, two minutes in a row: by clones, and by the load balancer for want of clones."""
+    """Answers with 5xx in a minute, two minutes in a row: from clones, or from the load balancer itself."""
     latency: Duration | None = None
     """How long 95 % of the answers may take, three minutes in a row. Default: 1 second."""
     topics: tuple[str, ...] = ()
@@ -41,7 +50,10 @@ class Alarms:
 
 @dataclass(frozen=True)
 class Scaling:
-    """What the group's size follows, between its bounds. With both, the one that asks for more clones wins."""
+    """What the group's size follows, between its bounds.
+
+    With both, the one that asks for more clones wins.
+    """
 
     cpu: int | None = 60
     """Percent of CPU that clones shall use, on the average."""
@@ -61,11 +73,17 @@ class Spot:
 
 @dataclass(frozen=True)
 class WarmPool:
-    """Clones that have booted already and wait for the group to grow. EC2 bills the volumes of stopped ones."""
+    """Clones that have booted already and wait for the group to grow.
+
+    EC2 bills the volumes of stopped ones.
+    """
 
     size: int = 1
     """At least so many wait."""
     running: bool = False
     """Whether they wait as running machines, which are billed as such."""
     reuse: bool = False
-    """Whether clones go back to the pool when the group shrinks. A clone of the pool has served before, then."""
+    """Whether clones go back to the pool when the group shrinks.
+
+    A clone of the pool has served before, then.
+    """

@@ -1,7 +1,7 @@
 """A shell on a clone by AWS Systems Manager, where it is wanted: no SSH, no key, no inbound rule.
 
-The image needs the agent (docs/constructs.md). What the role may do, and nothing else of Systems Manager: "Add Session Manager
-permissions to an existing IAM role", Systems Manager user guide.
+The image needs the agent (docs/constructs.md). What the role may do, and nothing else of Systems Manager:
+"Add Session Manager permissions to an existing IAM role", Systems Manager user guide.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def session_role(scope: Construct) -> iam.Role:
     departs(
         policy,
         "AwsSolutions-IAM5",
-        "The channels' actions know no resources: they concern the instance that calls. Its id is known to nobody before it runs.",
+        "The channels' actions know no resources: they concern the instance that calls. Its id is known to "
+        "nobody before it runs.",
     )
     return role
 
@@ -49,7 +50,7 @@ def session_role(scope: Construct) -> iam.Role:
 def session_endpoints(
     scope: Construct, *, vpc: ec2.IVpc, subnets: ec2.SubnetSelection, clones: ec2.SecurityGroup
 ) -> None:
-    """Let clones without a way out reach Systems Manager: two interface endpoints, which take calls from clones alone."""
+    """Let clones without a way out reach Systems Manager by two endpoints, which only clones may call."""
     for name, service in (
         ("Ssm", ec2.InterfaceVpcEndpointAwsService.SSM),
         ("SsmMessages", ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES),

@@ -28,9 +28,10 @@ RECIPES = Path("image_recipes")
 class GoldenImage(Construct):
     """The AMI of a recipe, for every place that takes an ``ec2.IMachineImage``.
 
-    Synthesis reads the recipe and computes its digest; it never bakes. The CDK CLI has the image published, if it never was,
-    while it publishes assets: after the builder's stack is deployed and before this stack's change set is made. The template
-    names the AMI by a dynamic reference to the registry, so that a new image shows as one line in a diff.
+    Synthesis reads the recipe and computes its digest; it never bakes. The CDK CLI has the image published,
+    if it never was, while it publishes assets: after the builder's stack is deployed and before this stack's
+    change set is made. The template names the AMI by a dynamic reference to the registry, so that a new image
+    shows as one line in a diff.
     """
 
     def __init__(
@@ -45,14 +46,14 @@ class GoldenImage(Construct):
     ) -> None:
         """Read the recipe and add the asset.
 
-        :param recipe: the recipe's name, looked up in ``image_recipes/`` of the working directory, or its directory,
-            or the recipe as ``load_recipe`` returned it
-        :param environment: the environment of the recipe whose variables count. Default: none, their defaults count;
-            of a recipe that is loaded: the one that it was loaded for
-        :param builder: what publishing needs to be there; its stack is deployed first. Default: it is deployed
-            already
-        :param builder_stack: the name of the stack that has the builder, where another app deploys it. Default: that of
-            ``builder``, else the one that `ingot publish` looks for by default
+        :param recipe: the recipe's name, looked up in ``image_recipes/`` of the working directory, or its
+            directory, or the recipe as ``load_recipe`` returned it
+        :param environment: the environment of the recipe whose variables count. Default: none, their defaults
+            count; of a recipe that is loaded: the one that it was loaded for
+        :param builder: what publishing needs to be there; its stack is deployed first. Default: it is
+            deployed already
+        :param builder_stack: the name of the stack that has the builder, where another app deploys it.
+            Default: that of ``builder``, else the one that `ingot publish` looks for by default
         :raises InputError: the recipe has problems (all are told), or ``builder`` is in the same stack
         """
         super().__init__(scope, id_)
@@ -80,7 +81,8 @@ class GoldenImage(Construct):
 
     @property
     def root_device(self) -> str:
-        """The name of the AMI's root device: its base AMI's in the stack's region, by the lock, or that of images from scratch.
+        """The name of the AMI's root device: its base AMI's in the stack's region, by the lock, or that of
+        images from scratch.
 
         Raises InputError: the lock does not know the region, or the stack has none and the regions differ.
         """
@@ -94,7 +96,8 @@ class GoldenImage(Construct):
         if not Token.is_unresolved(region) or len(names) != 1:
             where = "a stack without a region" if Token.is_unresolved(region) else region
             raise InputError(
-                f"{self.node.path}: the lock of {self._recipe.name} does not say what the root device is called in {where}; "
+                f"{self.node.path}: the lock of {self._recipe.name} does not say what the root device is "
+                f"called in {where}; "
                 f"it has: {', '.join(sorted(lock.ami)) or 'no region'}",
                 hint="give the stack one of the lock's regions, or add its region: AWS_REGION=… ingot lock "
                 + self._recipe.name,
@@ -103,7 +106,7 @@ class GoldenImage(Construct):
 
     @property
     def ami_id(self) -> str:
-        """The AMI id, as a reference that CloudFormation resolves to a literal id when it makes the change set."""
+        """The AMI id, as a reference that CloudFormation resolves when it creates the change set."""
         return "{{resolve:ssm:" + registry_parameter(self._recipe.name, self._digest) + "}}"
 
     @jsii.member(jsii_name="getImage")
@@ -137,10 +140,11 @@ def _deploy_first(stack: Stack, builder: Builder) -> None:
 
 
 def _publish_command(recipe: Recipe, digest: str, stack: Stack, builder_stack: str | None) -> list[str]:
-    """Return the command that the CDK CLI runs, from its own working directory, when the asset is not there yet.
+    """Return the command that the CDK CLI runs in its working directory when the asset does not exist yet.
 
-    It names the stack's region and account where the stack does: the caller's may be others, and an AMI is where it
-    was published. It names the builder's stack, whose outputs it needs, since only the app knows what that is called.
+    It names the stack's region and account where the stack does: the caller's may be others, and an AMI is
+    where it was published. It names the builder's stack, whose outputs it needs, since only the app knows
+    what that is called.
     """
     directory, environment = recipe.directory, recipe.environment
     command = [_relative(Path(sys.executable)), "-m", "ingot.cli.main", "publish", directory.name]
@@ -159,7 +163,8 @@ def _publish_command(recipe: Recipe, digest: str, stack: Stack, builder_stack: s
 
 
 def _relative(path: Path) -> str:
-    """Return ``path`` from the working directory where it lies below it: a cdk.out may move to another machine.
+    """Return ``path`` from the working directory where it lies below it: a cdk.out may move to another
+    machine.
 
     The CDK CLI runs the app and an asset's executable from one and the same directory.
     """

@@ -1,7 +1,7 @@
 """What the roles of continuous integration may do.
 
-``ingot/policies/`` holds the policies of docs/aws.md, which are tested action by action. Their words in capitals stand
-for what each app has of its own; here the app's stacks fill them in.
+``ingot/policies/`` holds the policies of docs/aws.md, which are tested action by action. Their words in
+capitals stand for what each app has of its own; here the app's stacks fill them in.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _named(prefix: str, stacks: Sequence[str]) -> list[str]:
 
 
 def planning(scope: Construct, stacks: Sequence[str]) -> iam.PolicyDocument:
-    """Return what `ingot plan --deployed` needs beyond looking: the templates, and which group a logical id is."""
+    """Return what `ingot plan --deployed` also needs: the templates, and which group a logical id is."""
     stack = Stack.of(scope)
     return iam.PolicyDocument(
         statements=[

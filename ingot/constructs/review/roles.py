@@ -30,8 +30,8 @@ class ReviewRoles(Construct):
     """GitHub's identity provider, and the two roles of one repository.
 
     The subject of GitHub's token tells them apart (GitHub Docs, "OpenID Connect reference"):
-    ``repo:OWNER/NAME:pull_request`` reads, ``repo:OWNER/NAME:ref:refs/heads/BRANCH`` deploys. A pull request from a
-    fork gets no token at all.
+    ``repo:OWNER/NAME:pull_request`` reads, ``repo:OWNER/NAME:ref:refs/heads/BRANCH`` deploys. A pull request
+    from a fork gets no token at all.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class ReviewRoles(Construct):
         :param repository: OWNER/NAME on GitHub
         :param stacks: the names of the app's stacks, each perhaps with a ``*`` at its end
         :param branch: the branch whose workflows deploy
-        :param provider_arn: GitHub's identity provider, where the account has it already: there can be but one.
-            Default: it is made here
+        :param provider_arn: GitHub's identity provider, where the account has it already: there can be but
+            one. Default: it is made here
         :param builder: where builder instances bake; the deploying role may launch and follow them.
             Default: images are baked on the runner
         :raises InputError: a repository, branch, ARN or name that is none
@@ -77,7 +77,8 @@ class ReviewRoles(Construct):
                 **({} if builder is None else {"Build": policy(self, "build", stacks, builder)}),
                 "Deploy": bootstrap_roles(self),
             },
-            # A bake on a builder instance may take two; what fails after it is cleaned up with the same credentials.
+            # A bake on a builder instance may take two; what fails after it is cleaned up with the same
+            # credentials.
             hours=4,
         )
 
@@ -101,7 +102,8 @@ class ReviewRoles(Construct):
         departs(
             role,
             "AwsSolutions-IAM5",
-            "ids of snapshots, AMIs and stacks are AWS's choice: conditions on the ingot:recipe tag and names narrow them; "
+            "ids of snapshots, AMIs and stacks are AWS's choice: conditions on the ingot:recipe tag and "
+            "names narrow them; "
             "Describe calls take no resource.",
         )
         return role

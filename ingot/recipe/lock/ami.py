@@ -29,7 +29,10 @@ class LockedAmi(_Part):
 
 
 class AmiLock(_Part):
-    """The whole lock. It names no package: the base's own package manager installs what its repositories have on that day."""
+    """The whole lock.
+
+    It names no package: the base's own package manager installs what its repositories have on that day.
+    """
 
     format: Literal[1]
     architecture: Literal["x86_64", "arm64"]

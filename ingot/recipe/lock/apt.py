@@ -1,7 +1,7 @@
-"""apt in a private root: it verifies the signed indexes and solves the dependencies, and touches nothing of the machine.
+"""apt in a private root: it verifies the signed indexes, and solves the dependencies.
 
-No root is needed: state, cache and sources are in a directory of our own, and dpkg's status is empty, so that apt
-plans an installation from nothing.
+No root is needed: state, cache and sources are in a directory of our own, and dpkg's status is empty, so that
+apt plans an installation from nothing.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ class AptRoot:
         (directory / "apt.conf").write_text(self._configuration(), encoding="utf-8")
 
     def _configuration(self) -> str:
-        """Return apt.conf(5): all of apt's places in our directory; of the machine's, the network settings alone."""
+        """Return apt.conf(5): all of apt's places in our directory.
+
+        Of the machine's, the network settings alone.
+        """
         dump = run(["apt-config", "dump", "--no-empty"]).stdout.splitlines()
         network = [line for line in dump if _NETWORK_SETTING.match(line)]
         places = {
@@ -158,7 +161,8 @@ class AptRoot:
         command = ["apt-get", "install", "--simulate", "-q", *names]
         done = run(command, env=self.environment, timeout=600, check=False)
         if done.returncode != 0:
-            # apt explains itself on stdout, after its standing words about "some packages could not be installed".
+            # apt explains itself on stdout, after its standing words about "some packages could not be
+            # installed".
             reason = done.stdout.partition("The following packages have unmet dependencies:\n")[2]
             raise CommandError(command, done.returncode, f"{reason}{done.stderr}")
         return [(m[1], m[2], m[3]) for line in done.stdout.splitlines() if (m := _INSTALLED.match(line))]

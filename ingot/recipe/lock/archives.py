@@ -1,4 +1,4 @@
-"""A recipe's own apt sources: archives beside the distribution's, each verified with the key that the recipe names."""
+"""A recipe's own apt sources: archives beside the distribution's, each verified with a key of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from ingot.recipe.syntax.document import At
 RESERVED = frozenset({"debian", "debian-security", "ubuntu"})
 # How an armoured key begins (RFC 9580, 6.2).
 _PUBLIC, _SECRET = b"-----BEGIN PGP PUBLIC KEY BLOCK-----", b"-----BEGIN PGP PRIVATE KEY BLOCK-----"
-# The first byte of a binary one: a packet's tag, in the old form (with a length of one, two or four bytes) or the new.
+# The first byte of a binary one: a packet's tag, in the old form (with a length of one, two or four bytes) or
+# the new.
 _PUBLIC_TAGS, _SECRET_TAGS = b"\x98\x99\x9a\xc6", b"\x94\x95\x96\xc5"
 _EXPECTED, _HINT = "the OpenPGP public key of the archive", "gpg --export --armor KEY writes one"
 
@@ -53,8 +54,8 @@ def archives_of(recipe: Recipe) -> list[Archive]:
 def read_archives(recipe: Recipe, problems: list[Problem]) -> list[Archive]:
     """Return the apt sources that can be used; add to ``problems`` what is wrong with the others.
 
-    Every command that reads a recipe comes here, so no program is started: a key is known by how it begins. What is
-    in it, gpg finds out when the lock is made (:func:`fingerprints`).
+    Every command that reads a recipe comes here, so no program is started: a key is known by how it begins.
+    What is in it, gpg finds out when the lock is made (:func:`fingerprints`).
     """
     expander = Expander(recipe, problems)
     archives: list[Archive] = []
@@ -103,7 +104,8 @@ def fingerprints(recipe: Recipe, archive: Archive) -> tuple[str, ...]:
         options = ["--homedir", home, "--no-options", "--batch", "--no-autostart"]
         listing = run(["gpg", *options, "--show-keys", "--with-colons", archive.key], check=False).stdout
     records = [line.split(":") for line in listing.splitlines()]
-    # GnuPG's doc/DETAILS: a record "pub" or "sub" is followed by its "fpr", whose tenth field is the fingerprint.
+    # GnuPG's doc/DETAILS: a record "pub" or "sub" is followed by its "fpr", whose tenth field is the
+    # fingerprint.
     keys = [fields for fields in records if fields[0] in ("pub", "sec", "sub", "ssb", "fpr")]
     secret = any(fields[0] == "sec" for fields in keys)
     found = [after[9] for before, after in pairwise(keys) if before[0] == "pub" and after[0] == "fpr"]
@@ -115,14 +117,17 @@ def fingerprints(recipe: Recipe, archive: Archive) -> tuple[str, ...]:
 
 
 def name_of(uri: str) -> str:
-    """Return the name of an archive that the recipe gives none: its host, or the last part of a file's path."""
+    """Return the default name of an archive: its host, or the last part of a file's path."""
     parts = urlsplit(uri)
     word = parts.hostname or parts.path.rstrip("/").rpartition("/")[2]
     return re.sub(r"[^a-z0-9.-]+", "-", word.lower()) or "archive"
 
 
 def _fault_of_key(data: bytes) -> str | None:
-    """Return what a key file is instead of a public key, as far as its beginning tells; None when it can be one."""
+    """Return what a key file is instead of a public key, as far as its beginning tells.
+
+    None when it can be one.
+    """
     first = data[0] if data else 0
     if _SECRET in data or first in _SECRET_TAGS:
         return "a secret key"

@@ -1,4 +1,4 @@
-"""What Ingot knows of each distribution: its archives and suites, its signing keys, and the packages of every image."""
+"""Each distribution: its archives and suites, its signing keys, and the packages of every image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ DPKG_ARCHITECTURE = {"x86_64": "amd64", "arm64": "arm64"}
 #   dbus              what systemd's parts and `systemctl` talk through
 #   iproute2          looking at the network of a clone
 _COMMON = ("dbus", "iproute2", "systemd-resolved", "systemd-sysv", "systemd-timesyncd", "udev")
-# Fetched and taken apart by the bake, not installed: the UEFI stub of the kernel image, and the initrd's tools.
+# Fetched and taken apart by the bake, not installed: the UEFI stub of the kernel image, and the initrd's
+# tools.
 _TOOLS = ("busybox-static", "systemd-boot-efi")
 # Time zones without tzdata, and locales of the C library itself.
 UTC = ("UTC", "Etc/UTC")
@@ -58,7 +59,10 @@ class Distribution:
 
 
 def distribution_of(recipe: Recipe) -> Distribution:
-    """Return the distribution that a recipe is baked from; raise InputError for a base AMI, which has none."""
+    """Return the distribution that a recipe is baked from.
+
+    Raise InputError for a base AMI, which has none.
+    """
     architecture = DPKG_ARCHITECTURE[recipe.architecture]
     if recipe.base.debian is not None:
         return _for_recipe(_debian(recipe.base.debian, architecture), recipe)
@@ -97,7 +101,8 @@ def _debian(suite: str, architecture: str) -> Distribution:
         component="main",
         keyring=Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
         keyring_package="debian-archive-keyring",
-        # usr-is-merged instead of usrmerge: the bake lays out a merged /usr itself, usrmerge would bring perl.
+        # usr-is-merged instead of usrmerge: the bake lays out a merged /usr itself, usrmerge would bring
+        # perl.
         base_packages=tuple(
             sorted((*_COMMON, *growth, f"linux-image-cloud-{architecture}", "usr-is-merged"))
         ),

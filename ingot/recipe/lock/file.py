@@ -1,4 +1,4 @@
-"""The lock: ``recipe.lock`` beside the recipe, JSON, every package with version and SHA-256, and the epoch."""
+"""The lock, ``recipe.lock`` beside the recipe: every package with version and SHA-256, and the epoch."""
 
 from __future__ import annotations
 
@@ -87,9 +87,15 @@ class Lock(LockPart):
     distribution: LockedDistribution
     architecture: str
     epoch: Annotated[int, Field(gt=0)]
-    """Unix seconds: the newest date of the indexes when the lock was made anew. It fixes every timestamp of the image."""
+    """Unix seconds: the newest date of the indexes when the lock was made anew.
+
+    It fixes every timestamp of the image.
+    """
     indexed: Annotated[int, Field(gt=0)] | None = None
-    """Unix seconds: the newest date of the indexes that have all packages of the lock; None when it is the epoch."""
+    """Unix seconds: the newest date of the indexes that have all packages of the lock.
+
+    None when it is the epoch.
+    """
     packages: tuple[LockedPackage, ...]
     archives: tuple[LockedArchive, ...] = ()
     requested: Requested
@@ -104,7 +110,7 @@ class Lock(LockPart):
         return plain
 
     def index_date(self) -> int:
-        """Return the date of the index that has all packages, Unix seconds: a snapshot archive of that time has them."""
+        """Return the date of the index that has all packages, in Unix seconds, for a snapshot archive."""
         return self.epoch if self.indexed is None else self.indexed
 
     def versions(self) -> dict[str, str]:
@@ -128,7 +134,7 @@ def load_lock(recipe: Recipe) -> Lock | AmiLock:
 
 
 def problems_beside(recipe: Recipe, others: Sequence[Problem]) -> list[Problem]:
-    """Return what is wrong with the lock of a recipe that has ``others`` as well: only what those cannot have caused."""
+    """Return what is wrong with the lock of a recipe with ``others``: only what those cannot have caused."""
     whole = (recipe.document.origin or recipe.document).data
     base = whole.get("base") if isinstance(whole, dict) else None
     if recipe.base.ami is not None or base != recipe.base.model_dump(exclude_none=True):
@@ -148,7 +154,10 @@ def _missing(recipe: Recipe) -> Problem:
 
 
 def load_packages_lock(recipe: Recipe) -> Lock:
-    """Return the lock of a recipe that is baked from scratch; raise InputError likewise, and for a base AMI."""
+    """Return the lock of a recipe that is baked from scratch.
+
+    Raise InputError likewise, and for a base AMI.
+    """
     lock = load_lock(recipe)
     if isinstance(lock, AmiLock):
         raise InputError(f"{recipe.name} is on a base AMI, which has no lock of packages")
@@ -156,7 +165,10 @@ def load_packages_lock(recipe: Recipe) -> Lock:
 
 
 def read_lock(recipe: Recipe) -> Lock | None:
-    """Return the lock of packages as it stands, stale or not; None when there is none. Raises InputError when malformed."""
+    """Return the lock of packages as it stands, stale or not; None when there is none.
+
+    Raises InputError when malformed.
+    """
     return _read(recipe, Lock)
 
 
@@ -205,7 +217,8 @@ def _stale(recipe: Recipe, distribution: Distribution, lock: Lock, command: str)
     """Return where recipe and lock do not belong together."""
     found: list[Problem] = []
     if distribution.plain() != lock.distribution.model_dump():
-        what = f"{distribution.id} {distribution.suite}, but the lock is of {lock.distribution.id} {lock.distribution.suite}"
+        locked = lock.distribution
+        what = f"{distribution.id} {distribution.suite}, but the lock is of {locked.id} {locked.suite}"
         found.append(recipe.problem(("base", distribution.id), what, "the same in both", command))
     if DPKG_ARCHITECTURE[recipe.architecture] != lock.architecture:
         what = f"{recipe.architecture}, but the lock is for {lock.architecture}"

@@ -1,14 +1,16 @@
-"""Where the archives of a distribution are: never written into the project or a lock, always found on the machine.
+"""Where the archives of a distribution are. The machine says it, never the project or a lock.
 
 In this order:
 
-1. ``INGOT_MIRROR``: the URL of the main archive (``http://mirror.example/debian``: the security archive is then
-   ``http://mirror.example/debian-security``, beside it), or one ``archive=URL`` for each, separated by blanks;
+1. ``INGOT_MIRROR``: the URL of the main archive (``http://mirror.example/debian``: the security archive is
+   then ``http://mirror.example/debian-security``, beside it), or one ``archive=URL`` for each, separated by
+   blanks;
 2. the machine's own apt sources for the same distribution;
 3. what mmdebstrap uses when it is given no mirror.
 
-A bake that does not find a package there asks ``INGOT_SNAPSHOT`` next: an archive that keeps what mirrors drop, as the
-URL of one archive at one time, with ``{archive}`` and ``{date}`` (``20260131T120000Z``, the lock's) in it.
+A bake that does not find a package there asks ``INGOT_SNAPSHOT`` next: an archive that keeps what mirrors
+drop, as the URL of one archive at one time, with ``{archive}`` and ``{date}`` (``20260131T120000Z``, the
+lock's) in it.
 
 ``INGOT_MIRROR`` may name the archives of a recipe's own apt sources as well: ``example=URL``.
 """
@@ -53,7 +55,8 @@ def discover(distribution: Mapping[str, str], *, etc: Path = Path("/etc/apt")) -
 
 
 def addresses(spec: BakeSpec) -> dict[str, list[str]]:
-    """Return where a spec's packages may be fetched from: for each archive its mirror, then the snapshot archive.
+    """Return where a spec's packages may be fetched from: for each archive its mirror, then the snapshot
+    archive.
 
     Raises InputError when no mirror is known, or ``INGOT_SNAPSHOT`` is not as it should be.
     """
@@ -66,7 +69,7 @@ def addresses(spec: BakeSpec) -> dict[str, list[str]]:
 
 
 def own_archives(uris: Mapping[str, str]) -> dict[str, str]:
-    """Return the URL of each of a recipe's own archives: the recipe's, unless ``INGOT_MIRROR`` names another one."""
+    """Return the URL of each of a recipe's own archives: ``INGOT_MIRROR``'s, else the recipe's."""
     named = _pairs(os.environ.get("INGOT_MIRROR", ""))
     return {name: named.get(name, uri).rstrip("/") for name, uri in uris.items()}
 
@@ -156,7 +159,7 @@ def _resolved(url: str) -> Iterator[str]:
 
 
 def _sources_of_mmdebstrap(suite: str) -> Iterator[str]:
-    """Ask mmdebstrap for its default: its setup hook sees the sources.list that it wrote, and ends it there."""
+    """Ask mmdebstrap for its default: its setup hook copies the sources.list that it wrote, and ends it."""
     require("mmdebstrap", needed_for="find the distribution's default mirror")
     with tempfile.TemporaryDirectory(prefix="ingot-mirror-") as work:
         copy = Path(work) / "sources.list"

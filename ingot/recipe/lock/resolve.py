@@ -71,7 +71,10 @@ class Index:
         return sorted({package.name for package in self.packages if name in package.provides})
 
     def essential(self) -> list[str]:
-        """Return the names of the distribution's Essential packages: another archive does not say what every image has."""
+        """Return the names of the Essential packages.
+
+        Only the distribution's own count: another archive does not say what every image has.
+        """
         return sorted({p.name for p in self.packages if p.essential and p.suite.archive in self.own})
 
 
@@ -85,10 +88,11 @@ def resolve_lock(
 ) -> Lock:
     """Return a new lock for a recipe; nothing is written.
 
-    Versions of the lock that exists are kept where the index still has them and ``upgrade`` does not release them.
-    ``mirrors`` (archive → URL) and ``keyring`` default to the machine's (see mirrors.py; ``INGOT_KEYRING`` names
-    another keyring for a mirror that signs by itself). Raises InputError for packages that do not exist, with
-    their places, and IngotError when the index cannot be had or the packages do not go together.
+    Versions of the lock that exists are kept where the index still has them and ``upgrade`` does not release
+    them. ``mirrors`` (archive → URL) and ``keyring`` default to the machine's (see mirrors.py;
+    ``INGOT_KEYRING`` names another keyring for a mirror that signs by itself). Raises InputError for packages
+    that do not exist, with their places, and IngotError when the index cannot be had or the packages do not
+    go together.
     """
     distribution = distribution_of(recipe)
     old = read_lock(recipe)
@@ -113,7 +117,8 @@ def resolve_lock(
 def _dated(lock: Lock, old: Lock | None, upgrade: Upgrade) -> Lock:
     """Return a new lock with the dates that it is to bear.
 
-    Every file of an image bears the epoch. It moves when everything may: else a package more would make each layer and each inode anew.
+    Every file of an image bears the epoch. It moves only when everything may move: otherwise adding a package
+    would change each layer and each inode.
     """
     if old is None or old.distribution != lock.distribution:
         return lock
@@ -195,7 +200,8 @@ def _resolve(
 ) -> Lock:
     names = sorted({*index.essential(), *distribution.base_packages, *recipe.packages})
     solution = _solve(recipe, apt, names, pins)
-    # Tools are taken out of their packages, so what they depend on does not matter: their own version is what counts.
+    # Tools are taken out of their packages, so what they depend on does not matter: their own version is what
+    # counts.
     tools = [
         entry
         for name in distribution.tools

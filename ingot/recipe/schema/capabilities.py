@@ -1,4 +1,4 @@
-"""File capabilities: the text form of cap_from_text(3), such as ``cap_net_bind_service+ep``, and what the kernel stores of it."""
+"""File capabilities: the text form of cap_from_text(3), such as ``cap_net_raw+ep``, and the kernel's own."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ def check_capabilities(text: str) -> str:
 def capability_xattr(text: str) -> bytes:
     """Return the value of the extended attribute security.capability: struct vfs_cap_data, version 2.
 
-    Of the text form: clauses of names with ``+`` or ``=`` and the sets e, i and p. The effective set is one bit for all
-    in a file, so every capability must be in it or none (capabilities(7), "File capability extended attribute versioning").
+    Of the text form: clauses of names with ``+`` or ``=`` and the sets e, i and p. The effective set is one
+    bit for all in a file, so every capability must be in it or none (capabilities(7), "File capability
+    extended attribute versioning").
     """
     sets = {"e": 0, "i": 0, "p": 0}
     for clause in text.split():
@@ -56,7 +57,10 @@ def capability_xattr(text: str) -> bytes:
 
 
 def capability_names(attribute: str) -> str:
-    """Return the names of the permitted capabilities of the extended attribute (in hex); itself where it has none."""
+    """Return the names of the permitted capabilities of the extended attribute (in hex).
+
+    Itself where it has none.
+    """
     data = bytes.fromhex(attribute)
     if len(data) < 12:
         return attribute

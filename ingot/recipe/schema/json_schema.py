@@ -39,9 +39,11 @@ class RecipeSchema(GenerateJsonSchema):
         model = schema["cls"]
         properties = json_schema["properties"]
         for key, text in _docstrings(model):
-            properties[key]["description"] = text
+            properties[key]["description"] = _one_line(text)
         for key in properties.keys() - {VARIABLES, ENVIRONMENTS}:
             properties[key] = _or_reference(properties[key])
+        if "description" in json_schema:
+            json_schema["description"] = _one_line(json_schema["description"])
         if choices := getattr(model, "choices", ()):
             json_schema["oneOf"] = [{"required": [choice]} for choice in choices]
         return json_schema
@@ -56,8 +58,8 @@ def schema_text() -> str:
 def _docstrings(model: type) -> Iterator[tuple[str, str]]:
     """Yield each key of a model that has a docstring below it, and the text.
 
-    Pydantic can describe keys so (`use_attribute_docstrings`), but would do it whenever the model is imported, which
-    takes a tenth of the time of a command that has nothing to do.
+    Pydantic can describe keys so (`use_attribute_docstrings`), but would do it whenever the model is
+    imported, which takes a tenth of the time of a command that has nothing to do.
     """
     [definition] = ast.parse(dedent(inspect.getsource(model))).body
     assert isinstance(definition, ast.ClassDef)  # noqa: S101 - the source of a class
@@ -65,7 +67,11 @@ def _docstrings(model: type) -> Iterator[tuple[str, str]]:
         match attribute, below:
             case ast.AnnAssign(target=ast.Name(id=key)), ast.Expr(value=ast.Constant(value=str(text))):
                 if not key.startswith("_"):
-                    yield key, inspect.cleandoc(text)
+                    yield key, text
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _or_reference(schema: JsonSchemaValue) -> JsonSchemaValue:

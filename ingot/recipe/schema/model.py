@@ -1,8 +1,8 @@
 """What a recipe can say: the keys of ``recipe.yaml``, their types, defaults and rules.
 
-Each key is declared once, here or in ``parts.py``; the JSON Schema, the messages of ``ingot check`` and the canonical
-form that is digested follow from it. The types of single values are in ``values.py``; rules that need other keys or the
-disk are in ``references.py`` and ``files.py``.
+Each key is declared once, here or in ``parts.py``; the JSON Schema, the messages of ``ingot check`` and the
+canonical form that is digested follow from it. The types of single values are in ``values.py``; rules that
+need other keys or the disk are in ``references.py`` and ``files.py``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ from ingot.recipe.schema.values import (
 from ingot.recipe.syntax.document import At, Document
 from ingot.recipe.syntax.variables import Scalar, Variables
 
-# One path or a list of them. `include.py` reads and removes the key: here it is for editors and for the list of keys.
+# One path or a list of them. `include.py` reads and removes the key: here it is for editors and for the list
+# of keys.
 _PATHS = {"anyOf": [{"type": "string"}, {"items": {"type": "string"}, "type": "array"}]}
 
 
@@ -64,7 +65,10 @@ class Recipe(Part):
     """A golden image as code."""
 
     include: Annotated[tuple[str, ...], WithJsonSchema(_PATHS)] = Field(default=(), exclude=True)
-    """Other recipes, whole or in part: paths relative to this file. They are merged before anything else is read."""
+    """Other recipes, whole or in part: paths relative to this file.
+
+    They are merged before anything else is read.
+    """
 
     name: RecipeName
     """Name of the recipe: that of its directory."""
@@ -91,7 +95,8 @@ class Recipe(Part):
     drop: Drop = Drop()
     hygiene: Hygiene = Hygiene()
     variables: dict[VariableName, Scalar | None] = Field(default={}, exclude=True)
-    """Values that the recipe and its template files use as ${name}; without a value one must be set by the environment."""
+    """Values that the recipe and its template files use as ${name}; without a value one must be set by the
+    environment."""
     environments: dict[EnvironmentName, dict[VariableName, Scalar | None] | None] = Field(
         default={}, exclude=True
     )
@@ -161,7 +166,7 @@ class Recipe(Part):
         return self.document.problem(at, found, expected, hint)
 
     def canonical(self) -> dict[str, Any]:
-        """Return what the recipe says as plain data: defaults left out, sets sorted, no trace of its spelling."""
+        """Return what the recipe says as plain data, without defaults and without a trace of its spelling."""
         data = self.model_dump(mode="json", exclude_defaults=True)
         for key in ("groups", "users"):
             if key in data:

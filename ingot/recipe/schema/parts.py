@@ -1,4 +1,4 @@
-"""The parts of a recipe: each mapping that stands under a key of ``recipe.yaml``, with its keys, types and defaults."""
+"""The parts of a recipe: each mapping under a key of ``recipe.yaml``, with its keys, types and defaults."""
 
 from __future__ import annotations
 
@@ -37,12 +37,16 @@ from ingot.recipe.syntax.explain import wrong
 class Part(BaseModel):
     """A mapping of the recipe: immutable, exact types, unknown keys are errors."""
 
-    # Built when it is first used, most of them as a part of the recipe alone: every command that reads a recipe waits for that.
+    # Built when it is first used, most of them as a part of the recipe alone: every command that reads a
+    # recipe waits for that.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class AmiSource(Part):
-    """Which AMI is the base: exactly one of an id, an SSM parameter, a name. The lock pins what it is, and whose."""
+    """Which AMI is the base: exactly one of an id, an SSM parameter, a name.
+
+    The lock pins what it is, and whose.
+    """
 
     id: AmiId | None = None
     """The AMI itself: it is there in one region alone."""
@@ -218,7 +222,8 @@ class Drop(Part):
     """udev's database of hardware that an instance does not have."""
 
 
-# The names of findings of the hygiene gate (ingot.bake.hygiene; a test compares them: recipes do not import the engine).
+# The names of findings of the hygiene gate (ingot.bake.hygiene; a test compares them: recipes do not import
+# the engine).
 FindingName = Literal[
     "authorized-key", "broken-link", "builder-trace", "cache", "clone-identity", "credential", "history", "host-key",
     "install-secret", "lease", "log", "machine-id", "password-hash", "private-key", "random-seed", "setuid", "unit", "world-writable",

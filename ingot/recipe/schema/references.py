@@ -1,4 +1,4 @@
-"""The rules of a recipe that join several keys: names that must exist, and names and ids that must not repeat."""
+"""Rules that join several keys of a recipe: names that must exist, names and ids that must not repeat."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ BASE_GROUPS = _words("""
 BASE_USERS = _words(
     "root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc _apt nobody"
 )
-# What the base packages of every image create: udev, systemd and dbus (their sysusers.d(5) files and postinst).
+# What the base packages of every image create: udev, systemd and dbus (their sysusers.d(5) files and
+# postinst).
 ENGINE_GROUPS = _words("""
     input kvm render sgx messagebus systemd-journal systemd-network systemd-resolve systemd-timesync
     """)
@@ -111,7 +112,7 @@ def _check_owners(recipe: Recipe) -> Iterable[Problem]:
 
 
 def _written(recipe: Recipe, key: str) -> Iterable[tuple[At, dict[str, Any]]]:
-    """Yield each mapping below ``key`` as the file has it, those with another fault too: a wrong uid must not hide a wrong group."""
+    """Yield each mapping below ``key`` as written: a wrong uid must not hide a wrong group."""
     whole = (recipe.document.origin or recipe.document).data
     value = whole.get(key) if isinstance(whole, dict) else None
     entries = [((key,), value)] if key == "app" else [((key, n), e) for n, e in enumerate(_list(value))]
@@ -136,7 +137,10 @@ def _known(recipe: Recipe, kind: str, name: object, at: At) -> Iterable[Problem]
 
 
 def _declared(recipe: Recipe, key: str) -> set[str] | None:
-    """Return the names that the file declares, those with another fault too; None when that cannot be told."""
+    """Return the names that the file declares, those with another fault too.
+
+    None when that cannot be told.
+    """
     whole = (recipe.document.origin or recipe.document).data
     if not isinstance(whole, dict):
         return None

@@ -1,4 +1,4 @@
-"""The types of text, numbers and paths that the keys of a recipe take, and the words for what is wrong with a value."""
+"""The types of text, numbers and paths that the keys of a recipe take, and what errors say of them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ _SIZE = re.compile(r"([1-9][0-9]*)\s?(MiB|GiB|TiB)")
 _UNITS = {"MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 # A superblock of ext4 has 16 bits for the number of its block group, of which each has 128 MiB.
 _SMALLEST, _LARGEST = 2**20, 8 * 2**40
-# What the kernel or systemd mounts over at boot, by all its names in an image: a file there would never be seen.
+# What the kernel or systemd mounts over at boot, by all its names in an image: a file there would never be
+# seen.
 _VOLATILE = ("/dev", "/proc", "/run", "/sys", "/tmp", "/var/run", "/var/lock")  # noqa: S108 - named, not used
 
 
 @dataclass(frozen=True)
 class Text:
-    """A rule for text: a regular expression that the whole text matches, and the words that say so to a person."""
+    """A rule for text: a regular expression that the whole text matches, and what an error says."""
 
     pattern: str
     expected: str
@@ -88,7 +89,8 @@ def target_in_root(value: str) -> str:
     if is_volatile(path):
         raise wrong(
             f"{value!r}",
-            "a path that is kept: /dev, /proc, /run (also as /var/run and /var/lock), /sys and /tmp are made anew at each boot",
+            "a path that is kept: /dev, /proc, /run (also as /var/run and /var/lock), /sys and /tmp are "
+            "made anew at each boot",
         )
     return path
 
@@ -99,14 +101,20 @@ def is_volatile(path: str) -> bool:
 
 
 def argument(value: str) -> str:
-    """Return a text that can be an argument of a program or the kernel; raise for a zero byte, at which it would end."""
+    """Return a text that can be an argument of a program or the kernel.
+
+    Raise for a zero byte, at which it would end.
+    """
     if "\0" in value:
         raise wrong(f"text {_short(value)}", "text without a zero byte")
     return value
 
 
 def archive_uri(value: str) -> str:
-    """Return the address of an apt archive without a slash at the end; raise when it is none, or holds a password."""
+    """Return the address of an apt archive without a slash at the end.
+
+    Raise when it is none, or holds a password.
+    """
     parts = urlsplit(value)
     if (
         parts.scheme not in ("http", "https", "file")

@@ -30,7 +30,8 @@ MAX_TEMPLATE = 1 << 20
 class ImageFile:
     """One name in the image and the value of the recipe that it comes from.
 
-    A symbolic link leads to ``link``; a hard link is another name of the file ``link``, whose owner, mode and attributes it shares.
+    A symbolic link leads to ``link``; a hard link is another name of the file ``link``, whose owner, mode and
+    attributes it shares.
     """
 
     kind: Literal["file", "directory", "symlink", "hardlink"]
@@ -120,7 +121,7 @@ class Expander:
                 self.complain(at, f"{key} for {what}", "none", key=key)
 
     def locate(self, source: str, at: At, *, key: str = "source") -> Path | None:
-        """Return the source's path when it exists and lies in the directory of the file that names it, also by its links."""
+        """Return the source's path if it is in the directory of the file that names it, links resolved."""
         top = self.recipe.document.place((*at, key)).file.parent.resolve()
         path = top / source
         if not source or Path(source).is_absolute() or ".." in Path(source).parts:
@@ -211,7 +212,10 @@ class Expander:
         yield replace(made, mode=mode or default, source=name, sha256=digest, size=status.st_size)
 
     def template(self, path: Path, made: ImageFile, mode: str | None) -> Iterator[ImageFile]:
-        """A text file with the values of the recipe's variables put in; it travels as text, not as a source."""
+        """A text file with the values of the recipe's variables put in.
+
+        It travels as text, not as a source.
+        """
         for file in self.file(path, made, mode):
             if (file.size or 0) > MAX_TEMPLATE:
                 self.complain(
@@ -249,7 +253,10 @@ class Expander:
 
 
 def _is_submodule(directory: Path) -> bool:
-    """Tell whether a repository around the directory names it as a submodule (gitmodules(5)): an empty one has no other trace."""
+    """Tell whether a repository around the directory names it as a submodule (gitmodules(5)).
+
+    One that is not checked out has no other trace.
+    """
     directory = directory.resolve()
     for above in directory.parents:
         try:

@@ -1,7 +1,7 @@
 """The files of a recipe, expanded: one entry for every file, directory and link that the image gets.
 
-Content, executable bit and link text count; times, owners and the umask of the machine that holds the recipe do
-not.
+Content, executable bit and link text count; times, owners and the umask of the machine that holds the recipe
+do not.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ _UTC = (None, "UTC", "Etc/UTC")
 
 
 def expand_files(recipe: Recipe, problems: list[Problem]) -> list[ImageFile]:
-    """Return all files of the recipe, sorted by target; add to ``problems`` what is wrong with their sources."""
+    """Return all files of the recipe, sorted by target.
+
+    Add to ``problems`` what is wrong with their sources.
+    """
     expander = Expander(recipe, problems)
     found: list[ImageFile] = []
     if recipe.app is not None:
@@ -86,7 +89,7 @@ def _check_hard_links(recipe: Recipe, by_target: dict[str, ImageFile], problems:
 
 
 def _find_doomed(recipe: Recipe, files: list[ImageFile], problems: list[Problem]) -> None:
-    """Add a problem for each of the ``files`` that would be overwritten or hidden, at the target that leads there."""
+    """Add a problem for each file that would be overwritten or hidden, at the target that leads there."""
     written = dict(_written(recipe))
     for file in files:
         path = f"/usr{file.target}" if file.target.startswith(_MERGED) else file.target

@@ -1,7 +1,7 @@
 """YAML with places: the text of a recipe as plain data, and the line and column of every key and value.
 
-ruamel.yaml composes the nodes (YAML 1.2); the data are made here, so that a repeated key is found and no value
-is ever guessed at: a date stays text.
+ruamel.yaml composes the nodes (YAML 1.2); the data are made here, so that a repeated key is found and no
+value is ever guessed at: a date stays text.
 """
 
 from __future__ import annotations
@@ -110,7 +110,10 @@ def _unparsable(path: Path, text: str, error: MarkedYAMLError) -> Problem:
 
 
 def _advice(said: str, error: MarkedYAMLError) -> str | None:
-    """Return what helps. The parser's own context ("while parsing a flow node") names a rule of YAML's grammar, which does not."""
+    """Return what helps.
+
+    The parser's own context ("while parsing a flow node") names a rule of YAML's grammar, which does not.
+    """
     context, mark = error.context or "", error.context_mark
     begun = f"that begins in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
     if "'\\t'" in said:
@@ -191,7 +194,10 @@ class _Reader:
 
 
 def pruned(document: Document, wrong: set[At], instead: Mapping[At, str]) -> Document:
-    """Return the document without the values at ``wrong``, and with those of ``instead``; what stays keeps its places."""
+    """Return the document without the values at ``wrong``, and with those of ``instead``.
+
+    What stays keeps its places.
+    """
     copy = Document(document.path, origin=document.origin or document)
 
     def kept(value: Plain, old: At, new: At) -> Plain:

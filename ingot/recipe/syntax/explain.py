@@ -37,7 +37,10 @@ def wrong(found: str, expected: str, hint: str | None = None) -> PydanticCustomE
 def problems_of(
     error: ValidationError, document: Document, model: type[BaseModel], page: str = "docs/recipe.md"
 ) -> list[Problem]:
-    """Return a Problem for each error of a validation, at its place in the document. ``page`` is what has all keys."""
+    """Return a Problem for each error of a validation, at its place in the document.
+
+    ``page`` is what has all keys.
+    """
     errors = error.errors(include_url=False)
     unknown = [tuple(details["loc"]) for details in errors if details["type"] == "extra_forbidden"]
     return [
@@ -46,7 +49,7 @@ def problems_of(
 
 
 def _is_misspelt(details: ErrorDetails, unknown: list[At]) -> bool:
-    """Tell whether a key is missing because one beside it is a misspelling of it: that one is told, and names it."""
+    """Tell whether a key is missing because one beside it misspells it: that one is reported."""
     at = tuple(details["loc"])
     return details["type"] == "missing" and any(
         other[:-1] == at[:-1] and close_to(str(other[-1]), [str(at[-1])]) for other in unknown
@@ -60,10 +63,11 @@ def close_to(word: str, words: typing.Iterable[str]) -> str | None:
 
 
 def close_to_package(word: str, names: typing.Iterable[str]) -> str | None:
-    """Return "did you mean …?" of tens of thousands of names, where something is always a little alike; None when nothing is near.
+    """Return "did you mean …?" of tens of thousands of names, where something is always a little alike; None
+    when nothing is near.
 
-    Near are names of the same letters in another order (nginx for ngnix), those that go on after the word (mysql-common for mysql), and
-    those that differ by a letter or two, but not by the first.
+    Near are names of the same letters in another order (nginx for ngnix), those that go on after the word
+    (mysql-common for mysql), and those that differ by a letter or two, but not by the first.
     """
     alike = [name for name in names if name[:1] == word[:1]]
     longer = sorted(

@@ -1,7 +1,7 @@
 """One recipe includes another: their documents, merged into one in which every value keeps its own place.
 
-Lists append, the included file's entries first; mappings merge key by key; of two single values that of the including
-file counts. ``base`` is one choice and counts as a single value; a name is never taken over.
+Lists append, the included file's entries first; mappings merge key by key; of two single values that of the
+including file counts. ``base`` is one choice and counts as a single value; a name is never taken over.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ INCLUDE = "include"
 RECIPE_FILE = "recipe.yaml"
 # Keys whose mapping is one choice: half of one and half of another means nothing.
 WHOLE = frozenset({"base"})
-# Keys whose lists are sets of names: one that both files have is named once. A step that both have runs twice.
+# Keys whose lists are sets of names: one that both files have is named once. A step that both have runs
+# twice.
 NAMES = frozenset({"packages", "services"})
 
 
@@ -60,7 +61,10 @@ def _included(document: Document) -> Iterator[tuple[At, str]]:
 
 
 def _located(document: Document, at: At, text: str) -> Path | None:
-    """Return the file that ``text`` names: relative to the file that names it; of a directory its recipe.yaml."""
+    """Return the file that ``text`` names: relative to the file that names it.
+
+    Of a directory its recipe.yaml.
+    """
     target = document.path.parent / text
     if Path(text).is_absolute():
         problem = document.problem(at, f"the absolute path {text}", "a path relative to this file")

@@ -1,7 +1,8 @@
-"""Variables of a recipe: ``${name}`` in its strings and template files, with values that an environment may set.
+"""Variables of a recipe: ``${name}`` in its strings and template files, with values that an environment may
+set.
 
-Values are put in before anything is checked, so that the rest of Ingot sees one recipe without variables. What they
-change is in the recipe digest; what they do not change is the same image in every environment.
+Values are put in before anything is checked, so that the rest of Ingot sees one recipe without variables.
+What they change is in the recipe digest; what they do not change is the same image in every environment.
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ _ESCAPE_HINT = "for the shell's own ${â€¦} or that of another program write $${â
 
 @dataclass(frozen=True)
 class Variables:
-    """The variables of a recipe in one environment: None as value means that it must be set there and is not."""
+    """The variables of a recipe in one environment; None: it must be set there and is not."""
 
     values: Mapping[str, Scalar | None] = field(default_factory=dict)
     environment: str | None = None
 
     def text(self, text: str, complain: Callable[[int, str, str, str | None], None]) -> str:
-        """Return ``text`` with the values put in; ``complain`` gets the offset, found, expected and hint of what is wrong."""
+        """Return ``text`` with the values put in.
+
+        ``complain`` gets the offset, found, expected and hint of what is wrong.
+        """
 
         def value_of(match: re.Match[str]) -> str:
             if match[1] is None:
@@ -46,7 +50,10 @@ class Variables:
         return _REFERENCE.sub(value_of, text)
 
     def whole(self, text: str) -> Scalar | None:
-        """Return the value, a number too, when ``text`` is one reference and nothing else; None when it is not."""
+        """Return the value, a number too, when ``text`` is one reference and nothing else.
+
+        None when it is not.
+        """
         match = _REFERENCE.fullmatch(text)
         return None if match is None or match[1] is None else self.values.get(match[1])
 
@@ -72,8 +79,8 @@ def _spelt(value: Scalar | None) -> str:
 def read_variables(document: Document, environment: str | None) -> Variables:
     """Return the variables of a recipe as the environment sets them.
 
-    What is wrong with their declaration is added to the document's problems and taken away from its data. Raises
-    InputError when the recipe has no such environment.
+    What is wrong with their declaration is added to the document's problems and taken away from its data.
+    Raises InputError when the recipe has no such environment.
     """
     data = document.data if isinstance(document.data, dict) else {}
     declared = _values(document, (VARIABLES,), data.get(VARIABLES))
@@ -89,7 +96,10 @@ def read_variables(document: Document, environment: str | None) -> Variables:
 
 
 def environments_of(document: Document) -> list[str | None]:
-    """Return every environment that the recipe can be read in; None, for "without one", when all variables have a default."""
+    """Return every environment that the recipe can be read in.
+
+    None, for "without one", when all variables have a default.
+    """
     data = document.data if isinstance(document.data, dict) else {}
     declared, environments = (data.get(key) or {} for key in (VARIABLES, ENVIRONMENTS))
     names: list[str | None] = sorted(environments) if isinstance(environments, dict) else []
@@ -155,8 +165,8 @@ def _no_environment(document: Document, name: str, known: list[str]) -> InputErr
 def put_in(document: Document, variables: Variables) -> set[At]:
     """Put the values into every string of the document but the variables' own; complain of what is unknown.
 
-    A reference that is the whole string becomes the value itself, a number as well. Returns where those are that are
-    no text: the keys of a recipe say whether they want a number or its text (see :func:`spell`).
+    A reference that is the whole string becomes the value itself, a number as well. Returns where those are
+    that are no text: the keys of a recipe say whether they want a number or its text (see :func:`spell`).
     """
     typed: set[At] = set()
 
