@@ -10,8 +10,9 @@ import shlex
 import shutil
 import signal
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import IO, Any, Dict, Iterator, List, Mapping, Optional, Sequence, Union
 
 from ingot.errors import IngotError, MissingToolError
 
@@ -37,6 +38,11 @@ PACKAGE_OF: Dict[str, str] = {
 }
 
 
+Command = Sequence[Union[str, "os.PathLike[str]"]]
+# A file, a descriptor, subprocess.PIPE or DEVNULL; None: the caller's own.
+Stream = Union[None, int, IO[Any]]
+
+
 class CommandError(IngotError):
     """A program that Ingot ran failed. ``output`` holds the end of what it printed."""
 
@@ -60,7 +66,7 @@ def require(tool: str, *, needed_for: str) -> str:
 
 
 def run(
-    command: Sequence[Union[str, "os.PathLike[str]"]],
+    command: Command,
     *,
     input: Optional[str] = None,  # noqa: A002 - the name that subprocess.run gives it
     env: Optional[Mapping[str, str]] = None,
@@ -70,32 +76,90 @@ def run(
 ) -> "subprocess.CompletedProcess[str]":
     """Run ``command`` to its end and return its output as text, stdout and stderr apart.
 
-    Raises CommandError when ``check`` is set and the status is not 0, or after ``timeout`` seconds.
+    Raises CommandError when ``check`` is set and the status is not 0, or after ``timeout`` seconds; MissingToolError
+    when there is no such program.
     """
-    words: List[str] = [os.fspath(word) for word in command]
-    try:
-        done = subprocess.run(
+    words = _words(command)
+    with _missing_tool(words):
+        try:
+            ended = subprocess.run(
+                words,
+                input=input,
+                stdin=subprocess.DEVNULL if input is None else None,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=None if env is None else dict(env),
+                cwd=cwd,
+                timeout=timeout,
+                text=True,
+                errors="surrogateescape",
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise CommandError(words, -9, f"no end after {timeout} s") from error
+    if check and ended.returncode != 0:
+        raise CommandError(words, ended.returncode, ended.stderr or ended.stdout)
+    return ended
+
+
+def run_binary(
+    command: Command,
+    *,
+    input: Union[bytes, IO[bytes], None] = None,  # noqa: A002 - as in run
+    check: bool = True,
+) -> "subprocess.CompletedProcess[bytes]":
+    """Run ``command`` as :func:`run` does, and return its output as bytes. ``input``: bytes, or an open file."""
+    words = _words(command)
+    data = input if isinstance(input, bytes) else None
+    stdin: Stream = None if isinstance(input, bytes) else input or subprocess.DEVNULL
+    with _missing_tool(words):
+        ended = subprocess.run(
+            words, input=data, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False
+        )
+    if check and ended.returncode != 0:
+        raise CommandError(words, ended.returncode, (ended.stderr or ended.stdout).decode(errors="replace"))
+    return ended
+
+
+def start(
+    command: Command,
+    *,
+    stdin: Stream = subprocess.DEVNULL,
+    stdout: Stream = None,
+    stderr: Stream = None,
+    env: Optional[Mapping[str, str]] = None,
+    cwd: Optional[Path] = None,
+    pass_fds: Sequence[int] = (),
+    new_session: bool = False,
+) -> "subprocess.Popen[bytes]":
+    """Start ``command`` and return its process: use it as a context manager, or see that it ends.
+
+    Raises MissingToolError when there is no such program.
+    """
+    words = _words(command)
+    with _missing_tool(words):
+        return subprocess.Popen(
             words,
-            input=input,
-            stdin=subprocess.DEVNULL if input is None else None,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
             env=None if env is None else dict(env),
             cwd=cwd,
-            timeout=timeout,
-            text=True,
-            errors="surrogateescape",
-            check=False,
+            pass_fds=pass_fds,
+            start_new_session=new_session,
         )
-    except subprocess.TimeoutExpired as error:
-        raise CommandError(words, -9, f"no end after {timeout} s") from error
-    if check and done.returncode != 0:
-        raise CommandError(words, done.returncode, done.stderr or done.stdout)
-    return done
+
+
+def read_from(command: Command) -> "subprocess.Popen[bytes]":
+    """Start ``command`` and return its process, whose stdout is a pipe; what it says on stderr is dropped.
+
+    Use it as a context manager: it may end before everything was read.
+    """
+    return start(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
 def run_attached(
-    command: Sequence[Union[str, "os.PathLike[str]"]],
+    command: Command,
     *,
     env: Optional[Mapping[str, str]] = None,
     cwd: Optional[Path] = None,
@@ -107,8 +171,7 @@ def run_attached(
     long it takes: ``subprocess.run`` kills it a quarter of a second later, and leaves behind what it was about to
     remove. Call it in the main thread. After Ctrl-C it raises KeyboardInterrupt.
     """
-    words = [os.fspath(word) for word in command]
-    with subprocess.Popen(words, env=None if env is None else dict(env), stdout=stdout, cwd=cwd) as child:
+    with start(command, stdin=None, env=env, stdout=stdout, cwd=cwd) as child:
         before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
         try:
             return child.wait()
@@ -117,3 +180,21 @@ def run_attached(
             raise
         finally:
             signal.signal(signal.SIGTERM, before)
+
+
+def _words(command: Command) -> List[str]:
+    return [os.fspath(word) for word in command]
+
+
+@contextmanager
+def _missing_tool(words: Sequence[str]) -> Iterator[None]:
+    """Raise MissingToolError where the program is not there. A missing directory to run it in is another error."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if error.filename != words[0]:
+            raise
+        package = PACKAGE_OF.get(words[0], words[0])
+        raise MissingToolError(
+            words[0], package=package, needed_for=f"run {shlex.join(words[:2])}"
+        ) from error

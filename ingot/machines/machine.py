@@ -19,6 +19,7 @@ from ingot.machines import qemu
 from ingot.machines.disk import create_overlay
 from ingot.machines.metadata import Metadata, MetadataServer
 from ingot.machines.qmp import Monitor
+from ingot.process import start
 
 # For how long a guest may take to shut down in answer to the power button before its power is cut. EC2 waits for minutes;
 # a clone's systemd needs about 5 s under TCG on an idle machine.
@@ -114,10 +115,9 @@ class Machine:
     def _run(self, monitor: int) -> subprocess.Popen[bytes]:
         words = qemu.command(self.spec, accelerator=self._accelerator, monitor=monitor)
         with (self.directory / "qemu.log").open("ab") as log:
-            return subprocess.Popen(
-                words, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[monitor],
-                start_new_session=True,
-            )  # fmt: skip
+            return start(
+                words, cwd=self.directory, stdout=log, stderr=log, pass_fds=[monitor], new_session=True
+            )
 
     def _record(self, pid: int) -> None:
         record = {"pid": pid, "started": start_time(pid)}

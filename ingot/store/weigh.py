@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tarfile
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from ingot.bake.packages.cache import package_file
 from ingot.bake.packages.deb import Package, read_control
 from ingot.bake.packages.drop import is_dropped, patterns
 from ingot.errors import BakeError, Problem
+from ingot.process import read_from
 from ingot.recipe.lock.file import Lock, LockedPackage
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.sources.files import expand_files
@@ -80,8 +80,7 @@ def _stated(package: LockedPackage, file: Path) -> int:
 
 def _exact(package: LockedPackage, file: Path, drop: list[str]) -> int:
     """Return the bytes of a package's files without those that the recipe leaves out."""
-    command = ["dpkg-deb", "--fsys-tarfile", str(file)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as unpacker:
+    with read_from(["dpkg-deb", "--fsys-tarfile", file]) as unpacker:
         try:
             with tarfile.open(fileobj=unpacker.stdout, mode="r|", errors="surrogateescape") as archive:
                 files = [member for member in archive if member.isfile()]

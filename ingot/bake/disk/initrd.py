@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import gzip
 import lzma
-import subprocess
 import zlib
 from pathlib import Path
 from typing import Dict, List, Sequence, Set
 
 from ingot.bake.disk.identity import root_partition, root_partition_name
 from ingot.errors import BakeError
-from ingot.process import require
+from ingot.process import CommandError, require, run_binary
 
 # NVMe is EC2's disk (Nitro), virtio QEMU's; ext4 asks for the crc32c algorithm by name, which modules.dep does not tell.
 REQUIRED = ("nvme", "ext4")
@@ -119,7 +118,7 @@ def _decompress(path: Path) -> bytes:
         if path.suffix == ".zst":
             # The standard library has zstd from Python 3.14 on only; what it decompresses to does not depend on the version.
             zstd = require("zstd", needed_for="unpack kernel modules")
-            return subprocess.run([zstd, "-dc"], input=data, capture_output=True, check=True).stdout
-    except (lzma.LZMAError, EOFError, zlib.error, gzip.BadGzipFile, subprocess.CalledProcessError) as error:
+            return run_binary([zstd, "-dc"], input=data).stdout
+    except (lzma.LZMAError, EOFError, zlib.error, gzip.BadGzipFile, CommandError) as error:
         raise BakeError(f"the kernel module {path} is damaged: {error}") from error
     return data

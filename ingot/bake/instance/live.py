@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import stat
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,6 +33,7 @@ from ingot.bake.tree.manifest import contents_of, manifest_text
 from ingot.bake.tree.tree import Entry, hash_files, scan
 from ingot.blocks import BLOCK_SIZE, written
 from ingot.errors import BakeError
+from ingot.process import run
 from ingot.progress import Progress
 from ingot.spec import BakeSpec
 
@@ -104,9 +104,7 @@ def finish(spec: BakeSpec, root: Path) -> None:
 
 def quiet_logs() -> None:
     """Let the journal write to memory from now on: journalctl(1), --relinquish-var. A system without it has no such log."""
-    subprocess.run(
-        ["journalctl", "--relinquish-var"], check=False, stdin=subprocess.DEVNULL, capture_output=True
-    )
+    run(["journalctl", "--relinquish-var"], check=False)
 
 
 def make_read_only(progress: Progress) -> None:

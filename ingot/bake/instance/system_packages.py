@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, List, Mapping, Optional, Sequence
@@ -47,9 +46,7 @@ def install(names: Sequence[str], progress: Progress, *, root: Optional[Path] = 
 
 def stop_upgrades() -> None:
     """Stop what would upgrade packages by itself, as long as this machine runs. Units that are not there are passed over."""
-    subprocess.run(
-        ["systemctl", "stop", *UPGRADES], check=False, stdin=subprocess.DEVNULL, capture_output=True
-    )
+    run(["systemctl", "stop", *UPGRADES], check=False)
 
 
 def _by_dnf(names: Sequence[str], progress: Progress, root: Optional[Path]) -> None:
@@ -106,10 +103,8 @@ def installed_rpms(root: Path) -> List[List[str]]:
     if shutil.which("rpm") is None:
         return []
     form = "%{NAME}\\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\\t%{ARCH}\\t%{SIZE}\\n"
-    done = subprocess.run(
-        ["rpm", "--root", str(root), "-qa", "--qf", form], stdout=subprocess.PIPE, text=True, check=False
-    )
-    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    listed = run(["rpm", "--root", root, "-qa", "--qf", form], check=False)
+    rows = [line.split("\t") for line in listed.stdout.splitlines()]
     return sorted(
         [*row[:3], str(int(row[3]) // 1024)] for row in rows if len(row) == 4 and row[0] != "gpg-pubkey"
     )

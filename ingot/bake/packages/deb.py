@@ -6,7 +6,6 @@ import gzip
 import io
 import lzma
 import os
-import subprocess
 import tarfile
 import zlib
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ingot.deb822 import Fields, parse_paragraph
 from ingot.errors import MAKE_ROOM, BakeError
-from ingot.process import require
+from ingot.process import read_from, require, run_binary
 
 
 @dataclass(frozen=True)
@@ -108,30 +107,19 @@ _UNPACK: Mapping[str, Callable[[bytes], bytes]] = {
 
 
 def _by_dpkg(package: Package) -> bytes:
-    done = subprocess.run(
-        [require("dpkg-deb", needed_for="read packages"), "--ctrl-tarfile", str(package.file)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise BakeError(f"package {package} cannot be read: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout
+    dpkg_deb = require("dpkg-deb", needed_for="read packages")
+    ended = run_binary([dpkg_deb, "--ctrl-tarfile", package.file], check=False)
+    if ended.returncode != 0:
+        raise BakeError(f"package {package} cannot be read: {ended.stderr.decode(errors='replace').strip()}")
+    return ended.stdout
 
 
 def contents(package: Package) -> List[str]:
     """Return the paths that ``package`` holds, directories with a slash at the end. Raises BakeError."""
-    done = subprocess.run(
-        ["dpkg-deb", "--fsys-tarfile", str(package.file)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        check=False,
-    )
-    if done.returncode != 0:
+    ended = run_binary(["dpkg-deb", "--fsys-tarfile", package.file], check=False)
+    if ended.returncode != 0:
         raise BakeError(f"package {package} cannot be unpacked: its contents are damaged")
-    with tarfile.open(fileobj=io.BytesIO(done.stdout), errors="surrogateescape") as archive:
+    with tarfile.open(fileobj=io.BytesIO(ended.stdout), errors="surrogateescape") as archive:
         return [
             f"/{member.name[2:] if member.name.startswith('./') else member.name}{'/' * member.isdir()}"
             for member in archive
@@ -144,26 +132,19 @@ def extract(package: Package, root: Path, only: Sequence[str] = ()) -> List[str]
     Directories that are symbolic links (merged /usr) are followed. Owners are taken by number: packages may only own files to
     the static ids of base-passwd (Debian Policy 9.2), which are the same everywhere. Raises BakeError.
     """
-    unpacker = subprocess.Popen(
-        ["dpkg-deb", "--fsys-tarfile", str(package.file)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
     # fmt: off
-    done = subprocess.run(
-        ["tar", "--extract", f"--directory={root}", "--preserve-permissions", "--numeric-owner", "--same-owner",
-         "--keep-directory-symlink", "--delay-directory-restore", "--warning=no-timestamp", "--verbose",
-         "--quoting-style=literal", "--", *(f".{path}" for path in only)],
-        stdin=unpacker.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
-    )
+    tar = [
+        "tar", "--extract", f"--directory={root}", "--preserve-permissions", "--numeric-owner", "--same-owner",
+        "--keep-directory-symlink", "--delay-directory-restore", "--warning=no-timestamp", "--verbose",
+        "--quoting-style=literal", "--", *(f".{path}" for path in only),
+    ]
     # fmt: on
-    if unpacker.stdout is not None:
-        unpacker.stdout.close()
-    if unpacker.wait() != 0 or done.returncode != 0:
-        reason = done.stderr.decode(errors="replace").strip() or "its contents are damaged"
+    with read_from(["dpkg-deb", "--fsys-tarfile", package.file]) as unpacker:
+        ended = run_binary(tar, input=unpacker.stdout, check=False)
+    if unpacker.returncode != 0 or ended.returncode != 0:
+        reason = ended.stderr.decode(errors="replace").strip() or "its contents are damaged"
         raise _not_unpacked(package, reason.splitlines())
-    names = done.stdout.decode(errors="surrogateescape").splitlines()
+    names = ended.stdout.decode(errors="surrogateescape").splitlines()
     return [name[1:].rstrip("/") or "/." for name in names]
 
 

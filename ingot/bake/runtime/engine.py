@@ -18,7 +18,7 @@ from ingot import errors
 from ingot.bake.runtime.job import BakeJob
 from ingot.bake.runtime.rights import check_rights, own_mounts
 from ingot.errors import BakeError, IngotError, MissingRightError
-from ingot.process import require
+from ingot.process import require, start
 from ingot.progress import Progress
 
 # A recipe's names of architectures, and the kernel's (uname(2)).
@@ -113,13 +113,12 @@ class Worker:
         self._channel, theirs = socket.socketpair()
         self._busy = False
         with theirs:
-            self._process = subprocess.Popen(
+            self._process = start(
                 _command(),
                 stdin=theirs.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=self._trouble,
                 env=_environment(),
-                text=True,
             )
 
     def __enter__(self) -> "Worker":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import re
-import subprocess
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 from ingot.deb822 import compare_versions
 from ingot.diff.packages.changes import DOWNGRADED, UPGRADED, Changelog, ChangelogEntry, PackageChange
 from ingot.diff.sides.side import Side
-from ingot.process import require
+from ingot.process import read_from, require
 
 # deb-changelog(5): "package (version) distributions; metadata", then indented lines, then the trailer " -- name <mail>  date".
 _HEAD = re.compile(r"^\S+ \(([^()\s]+)\) ([^;]*);")
@@ -144,12 +143,7 @@ def read_from_package(file: Path, names: Sequence[str]) -> str:
     Reading ends as soon as it is found: most of a large package lies behind it.
     """
     wanted = {f"./usr/share/doc/{name}/{changelog}" for name in names for changelog in NAMES}
-    with subprocess.Popen(
-        [require("dpkg-deb", needed_for="read changelogs"), "--fsys-tarfile", str(file)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as unpacker:
+    with read_from([require("dpkg-deb", needed_for="read changelogs"), "--fsys-tarfile", file]) as unpacker:
         try:
             with tarfile.open(fileobj=unpacker.stdout, mode="r|") as archive:
                 for member in archive:
