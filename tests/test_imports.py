@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "forge": {"forge", "report"},
     "diff": {"diff", "forge", "recipe", "store", "aws", "bake"},
     "plan": {"plan", "forge", "recipe", "store", "aws"},
-    "report": {"report", "plan", "diff"},
+    "report": {"report", "plan", "diff", "store"},
     "constructs": {"constructs", "recipe"},
     "pipeline": {"pipeline", "recipe", "bake", "store", "machines", "aws", "fleet", "forge", "diff", "plan"},
     "cli": {

@@ -1,4 +1,4 @@
-"""What ``ingot show`` prints, made for a terminal of 80 columns."""
+"""What is in an image, as text for a terminal of 80 columns: what `ingot show` prints."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from ingot.report.escape import plain
 from ingot.store import Image
 from ingot.store.sizes import DirectorySize, PackageSize, directory_sizes, package_sizes
 
 WIDTH = 80
 LABEL = 14
 LARGEST = 8
-# User ids from here on are no distribution's own: Debian's static ones end at 99, those of its packages at 999 (Debian Policy 9.2.2).
+# User ids from here on are no distribution's own: Debian's static ones end at 99, those of its packages at 999 (Debian
+# Policy 9.2.2).
 SYSTEM = 100
 NOBODY = 65534
 # The share of the whole below which a directory is not worth a line.
@@ -24,8 +26,14 @@ def summary(image: Image) -> str:
     """Return what is in an image."""
     manifest = image.manifest
     return "\n".join(
-        [*_identity(manifest), *_contents(image), *_people(manifest), *_proof(manifest), *_label("disk file", [_place(image)])]
-    )  # fmt: skip
+        [
+            *_identity(manifest),
+            *_contents(image),
+            *_people(manifest),
+            *_proof(manifest),
+            *_label("disk file", [_place(image)]),
+        ]
+    )
 
 
 def package_table(sizes: list[PackageSize]) -> str:
@@ -48,23 +56,24 @@ def tree_table(sizes: list[DirectorySize]) -> str:
     least = int(root.size * SMALL)
 
     def lines(directory: DirectorySize) -> list[str]:
-        told = [_tree_line(directory, directory.path)]
+        rows = [_tree_line(directory, directory.path)]
         below = sorted(children.get(directory.path, ()), key=lambda child: (-child.size, child.path))
         for child in below:
-            told += lines(child) if child.size >= max(least, 1) else []
+            rows += lines(child) if child.size >= max(least, 1) else []
         rest = [child for child in below if child.size < max(least, 1)]
         if rest and len(rest) < len(below):
             size, files = sum(child.size for child in rest), sum(child.files for child in rest)
             added = DirectorySize(f"{directory.path.rstrip('/')}/…", size, files)
-            told.append(_tree_line(added, f"… {len(rest)} smaller ones"))
-        return told
+            rows.append(_tree_line(added, f"… {len(rest)} smaller ones"))
+        return rows
 
     return "\n".join(lines(root))
 
 
 def _tree_line(directory: DirectorySize, name: str) -> str:
     files = f"{directory.files} files"
-    return f"{_size(directory.size)}  {files:>11}  {'  ' * directory.depth}{_cut(name, WIDTH - 26 - 2 * directory.depth)}"
+    indent = 2 * directory.depth
+    return f"{_size(directory.size)}  {files:>11}  {' ' * indent}{_cut(name, WIDTH - 26 - indent)}"
 
 
 def _identity(manifest: Mapping[str, Any]) -> list[str]:
@@ -124,14 +133,14 @@ def _people(manifest: Mapping[str, Any]) -> list[str]:
         user["name"]: [group["name"] for group in manifest["groups"] if user["name"] in group["members"]]
         for user in users
     }
-    told = [
+    people = [
         f"{user['name']} ({user['uid']}), {user['home']}, {user['shell']}"
         + (f", in {' '.join(members[user['name']])}" if members[user["name"]] else "")
         for user in users
     ]
     services = manifest["services"]
     return [
-        *_label("users", told or ["none but the distribution's own"]),
+        *_label("users", people or ["none but the distribution's own"]),
         *_label("enabled", [", ".join(services["enabled"]) or "nothing"]),
         *_label("masked", [", ".join(services["masked"]) or "nothing"]),
     ]
@@ -177,7 +186,6 @@ def _mib(size: int) -> str:
 
 
 def _cut(text: str, width: int) -> str:
-    """Return text that is no wider than ``width``; control characters and what is no UTF-8 are shown as \\xHH."""
-    plain = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    plain = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in plain)
-    return plain if len(plain) <= width else f"{plain[: width - 1]}…"
+    """Return text that is no wider than ``width`` and moves no cursor."""
+    shown = plain(text)
+    return shown if len(shown) <= width else f"{shown[: width - 1]}…"
