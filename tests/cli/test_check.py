@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+from tests.project import PACKAGE
+
 RECIPE = "name: {name}\nbase: {{ami: {{ssm: /aws/x}}}}\nroot_volume: {{size: 2GiB}}\n"
 
 
@@ -84,7 +86,7 @@ def test_all_is_said_at_once(ingot):
         *(f"recipe.yaml:{m}" for m in mistakes),
     ]
     lock = {
-        "format": 1, "distribution": {"id": "debian", "suite": "bookworm"}, "architecture": "amd64", "epoch": 1, "packages": [],
+        "format": 1, "distribution": {"id": "debian", "suite": "bookworm"}, "architecture": "amd64", "epoch": 1, "packages": [{"name": "gone", "version": "1", **PACKAGE}],
         "requested": {"base": [], "packages": ["gone"], "tools": []},
     }  # fmt: skip
     (recipe.parent / "recipe.lock").write_text(json.dumps(lock))

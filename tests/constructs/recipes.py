@@ -16,7 +16,20 @@ LOCK = {
     "distribution": {"id": "debian", "suite": "bookworm"},
     "architecture": "amd64",
     "epoch": 1700000000,
-    "packages": [],
+    "packages": [
+        {
+            "name": "base-files",
+            "version": "12.4",
+            "architecture": "all",
+            "sha256": "ab" * 32,
+            "size": 10,
+            "path": "pool/main/b/base-files/base-files_12.4_all.deb",
+            "archive": "debian",
+            "suite": "bookworm",
+            "essential": True,
+            "role": "install",
+        }
+    ],
     "requested": {"base": [], "packages": [], "tools": []},
 }
 

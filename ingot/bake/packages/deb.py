@@ -66,7 +66,23 @@ def read_control(package: Package) -> Control:
         raise BakeError(f"package {package} cannot be read: it has no file {error}") from error
     except (OSError, EOFError, ValueError, lzma.LZMAError, tarfile.TarError, zlib.error) as error:
         raise BakeError(f"package {package} cannot be read: {error}") from error
-    return Control(text.strip() + "\n", parse_paragraph(text), members)
+    fields = parse_paragraph(text)
+    _require_identity(package, fields)
+    return Control(text.strip() + "\n", fields, members)
+
+
+def _require_identity(package: Package, fields: Fields) -> None:
+    """Raise BakeError unless the control file is of the package that the lock names.
+
+    The lock's name becomes part of paths in dpkg's database, and is what dependencies are resolved by.
+    """
+    for key in ("package", "version", "architecture"):
+        locked = package.name if key == "package" else getattr(package, key)
+        if fields.get(key) != locked:
+            raise BakeError(
+                f"package {package} is not what the lock says: its control file has the {key} "
+                f"{fields.get(key, '')!r}, the lock {locked!r}"
+            )
 
 
 def _files_in(archive: bytes) -> Dict[str, Tuple[int, bytes]]:

@@ -24,7 +24,7 @@ class LockedAmi(_Part):
     name: str
     created: str
     root_device: str
-    root_size: Annotated[int, Field(gt=0)]
+    root_size: Annotated[int, Field(gt=0, le=65536)]
     boot_mode: str
 
 
@@ -38,9 +38,9 @@ class AmiLock(_Part):
     architecture: Literal["x86_64", "arm64"]
     source: str
     """What of the recipe was looked up, as JSON."""
-    epoch: Annotated[int, Field(gt=0)]
+    epoch: Annotated[int, Field(gt=0, le=2**32 - 1)]
     """Unix seconds: when the newest of the AMIs was made."""
-    ami: dict[str, LockedAmi]
+    ami: Annotated[dict[str, LockedAmi], Field(min_length=1)]
     """By region."""
 
     def plain(self) -> dict[str, Any]:

@@ -8,15 +8,18 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from ingot.errors import IngotError, InputError, Problem
-from ingot.files import write_atomically
+from ingot.files import read_limited, write_atomically
 from ingot.recipe.lock.ami import AmiLock, stale
 from ingot.recipe.lock.archives import Archive, archives_of
 from ingot.recipe.lock.distribution import DPKG_ARCHITECTURE, Distribution, distribution_of
+from ingot.recipe.lock.mirrors import ARCHIVES
 from ingot.recipe.schema.model import Recipe
-from ingot.recipe.syntax.document import shown
-from ingot.recipe.syntax.explain import close_to_package
+from ingot.recipe.schema.values import ArchiveName, ComponentName, PackageName, SuiteName, Text
+from ingot.recipe.syntax.document import At, place_in_json, shown
+from ingot.recipe.syntax.explain import close_to_package, wrong
 
 # The keys of a recipe that need a package which it does not name.
 _NEEDED_FOR = {"tzdata": "timezone", "locales": "locale"}
@@ -29,27 +32,51 @@ class LockPart(BaseModel):
 
 
 L = TypeVar("L", bound=BaseModel)
+# Bytes. A package takes about 400.
+MAX_LOCK = 32 << 20
+# How many faults of a lock an error names: it is written by a program, so one is enough to see what happened.
+MAX_FAULTS = 20
+# ar(5) has ten digits for the size of a member.
+MAX_PACKAGE = 10**10 - 1
+# What tools read a timestamp as unsigned 32 bits.
+MAX_EPOCH = 2**32 - 1
 
 
 def _below(path: str) -> str:
-    if ".." in path.split("/"):
-        raise ValueError("a path that climbs with '..'")
+    parts = path.split("/")
+    if path.startswith("/") or ".." in parts or "\\" in path or not path.isprintable() or len(path) > 1024:
+        raise wrong(f"the path {path[:60]!r}", "one below the root of its archive")
+    if not path.endswith(".deb"):
+        raise wrong(f"the path {path[:60]!r}", "that of a package, which ends with .deb")
     return path
+
+
+# Debian Policy 5.6.12: an epoch, the upstream version, the Debian revision. No slash, no blank.
+Version = Annotated[
+    str, Text(r"([0-9]{1,10}:)?[A-Za-z0-9][A-Za-z0-9.+~:-]{0,250}", "a Debian version", "1:2.4-1")
+]
+# Debian Policy 5.6.8, of the architectures that Ingot bakes.
+Architecture = Literal["amd64", "arm64"]
+Sha256 = Annotated[str, Text(r"[0-9a-f]{64}", "a SHA-256 of 64 hex digits", "ab…")]
+Fingerprint = Annotated[
+    str, Text(r"[0-9A-F]{40}|[0-9A-F]{64}", "a fingerprint of 40 or 64 hex digits", "AB…")
+]
+Epoch = Annotated[int, Field(gt=0, le=MAX_EPOCH)]
 
 
 class LockedPackage(LockPart):
     """One package file of an archive."""
 
-    name: str
-    version: str
-    architecture: str
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    size: Annotated[int, Field(gt=0)]
+    name: PackageName
+    version: Version
+    architecture: Literal["amd64", "arm64", "all"]
+    sha256: Sha256
+    size: Annotated[int, Field(gt=0, le=MAX_PACKAGE)]
     """Bytes of the package file."""
-    path: Annotated[str, Field(pattern=r"^[^/].*\.deb$"), AfterValidator(_below)]
+    path: Annotated[str, AfterValidator(_below)]
     """Relative to the root of its archive."""
-    archive: str
-    suite: str
+    archive: ArchiveName
+    suite: SuiteName
     essential: bool
     role: Literal["install", "tool"]
 
@@ -58,26 +85,26 @@ class LockedDistribution(LockPart):
     """The release that the packages are of."""
 
     id: Literal["debian", "ubuntu"]
-    suite: str
+    suite: SuiteName
 
 
 class LockedArchive(LockPart):
     """An apt source of the recipe's own, and the keys that signed it."""
 
-    name: str
-    suite: str
-    components: tuple[str, ...]
-    fingerprints: tuple[str, ...]
-    key_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    name: ArchiveName
+    suite: SuiteName
+    components: tuple[ComponentName, ...]
+    fingerprints: tuple[Fingerprint, ...]
+    key_sha256: Sha256
     """Of the key file beside the recipe."""
 
 
 class Requested(LockPart):
     """What was asked for by name: by the engine for every image, by the recipe, and as the bake's tools."""
 
-    base: tuple[str, ...]
-    packages: tuple[str, ...]
-    tools: tuple[str, ...]
+    base: tuple[PackageName, ...]
+    packages: tuple[PackageName, ...]
+    tools: tuple[PackageName, ...]
 
 
 class Lock(LockPart):
@@ -85,13 +112,13 @@ class Lock(LockPart):
 
     format: Literal[1]
     distribution: LockedDistribution
-    architecture: str
-    epoch: Annotated[int, Field(gt=0)]
-    """Unix seconds: the newest date of the indexes when the lock was made anew.
+    architecture: Architecture
+    epoch: Epoch
+    """Unix seconds: the newest date of the indexes when everything in the lock was resolved.
 
     It fixes every timestamp of the image.
     """
-    indexed: Annotated[int, Field(gt=0)] | None = None
+    indexed: Epoch | None = None
     """Unix seconds: the newest date of the indexes that have all packages of the lock.
 
     None when it is the epoch.
@@ -179,21 +206,74 @@ def read_ami_lock(recipe: Recipe) -> AmiLock | None:
 
 def _read(recipe: Recipe, kind: type[L]) -> L | None:
     path = recipe.lock_path
+    hint = f"it is written by a program: restore it, or delete it and run: {recipe.lock_command}"
+
+    def problem(
+        place: tuple[int, int], found: str, expected: str = "a lock as `ingot lock` writes it"
+    ) -> Problem:
+        return Problem(shown(path), *place, found, expected, hint)
+
     try:
-        return kind.model_validate_json(path.read_bytes())
+        content = read_limited(path, MAX_LOCK)
+        lock = kind.model_validate_json(content)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        problems = [problem((1, 1), error.strerror or str(error))]
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        # pydantic names the place of a syntax error in its message.
-        at = re.search(r"line (\d+) column (\d+)", first["msg"])
-        # At the end of a text the parser counts columns from 0.
-        line, column = (int(at[1]), max(int(at[2]), 1)) if at else (1, 1)
-        where = ".".join(str(step) for step in first["loc"])
-        found = f"{where}: {first['msg']}" if where else first["msg"]
-        hint = f"it is written by a program: restore it, or delete it and run: {recipe.lock_command}"
-        problem = Problem(shown(path), line, column, found, "a lock as `ingot lock` writes it", hint)
-        raise InputError(f"{path}: malformed", problems=[problem]) from error
+        text = content.decode("utf-8", "replace")
+        faults = error.errors(include_url=False)
+        # Of a format that this version does not know, nothing else counts.
+        faults = [details for details in faults if details["loc"] == ("format",)] or faults
+        problems = [problem(*_explained(details, text)) for details in faults[:MAX_FAULTS]]
+    else:
+        if not isinstance(lock, Lock):
+            return lock
+        text = content.decode()
+        problems = [
+            problem(place_in_json(text, at), f"{_dotted(at)}: {found}", expected)
+            for at, found, expected in _contradictions(lock)[:MAX_FAULTS]
+        ]
+        if not problems:
+            return lock
+    raise InputError(f"{path}: malformed", problems=problems)
+
+
+def _explained(details: ErrorDetails, text: str) -> tuple[tuple[int, int], str, str]:
+    """Return the place of an error in the text of a lock, what was found and what was expected."""
+    at, context = details["loc"], details.get("ctx", {})
+    where = f"{_dotted(at)}: " if at else ""
+    if details["type"] == "ingot":
+        return place_in_json(text, at), f"{where}{context['found']}", context["expected"]
+    found = f"{where}{details['msg']}"
+    # pydantic names the place of a syntax error in its message; at the end of a text it counts columns from 0.
+    match = re.search(r"line (\d+) column (\d+)", details["msg"])
+    place = (int(match[1]), max(int(match[2]), 1)) if match else place_in_json(text, at)
+    return place, found, "a lock as `ingot lock` writes it"
+
+
+def _dotted(at: At) -> str:
+    return ".".join(map(str, at))
+
+
+def _contradictions(lock: Lock) -> list[tuple[At, str, str]]:
+    """Return what does not go together in a lock: where, what was found, what was expected."""
+    known = [*ARCHIVES[lock.distribution.id], *(archive.name for archive in lock.archives)]
+    found: list[tuple[At, str, str]] = []
+    seen: set[tuple[str, str]] = set()
+    if not lock.packages:
+        found.append((("packages",), "no package", "those of an image"))
+    for number, package in enumerate(lock.packages):
+        at: At = ("packages", number)
+        if package.archive not in known:
+            found.append(((*at, "archive"), f"the archive {package.archive!r}", f"one of {', '.join(known)}"))
+        if package.architecture not in ("all", lock.architecture):
+            what = f"a package for {package.architecture}"
+            found.append(((*at, "architecture"), what, f"{lock.architecture} or all, as the lock is for"))
+        if (package.name, package.role) in seen:
+            found.append(((*at, "name"), f"the package {package.name!r} a second time", "each package once"))
+        seen.add((package.name, package.role))
+    return found
 
 
 def lock_text(lock: Lock) -> str:

@@ -213,7 +213,7 @@ def _resolve(
     return Lock(
         format=1,
         distribution=LockedDistribution(id=distribution.id, suite=distribution.suite),  # type: ignore[arg-type]
-        architecture=apt.architecture,
+        architecture=apt.architecture,  # type: ignore[arg-type]
         epoch=apt.epoch(),
         packages=tuple(sorted(entries, key=lambda entry: (entry.name, entry.role))),
         requested=Requested(
@@ -241,7 +241,7 @@ def _entry(package: IndexedPackage, role: str) -> LockedPackage:
     return LockedPackage(
         name=package.name,
         version=package.version,
-        architecture=package.architecture,
+        architecture=package.architecture,  # type: ignore[arg-type]
         sha256=package.sha256,
         size=package.size,
         path=package.path,

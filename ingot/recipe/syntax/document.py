@@ -7,8 +7,10 @@ value is ever guessed at: a date stays text.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from json import JSONDecoder
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -191,6 +193,37 @@ class _Reader:
     def complain(self, place: Place, found: str, expected: str) -> None:
         problem = Problem(shown(self.document.path), place.line, place.column, found, expected)
         self.document.problems.append(problem)
+
+
+def place_in_json(text: str, at: At) -> tuple[int, int]:
+    """Return line and column of the value ``at`` in a text that is valid JSON, else those of what is around it."""
+    position, value = _skipped(text, 0), JSONDecoder()
+    for step in at:
+        inner: int | None = None
+        cursor, number = _skipped(text, position + 1), 0
+        while text[position] in "[{" and text[cursor] not in "]}":
+            key: str | int = number
+            if text[position] == "{":
+                key, cursor = value.raw_decode(text, cursor)
+                cursor = _skipped(text, _skipped(text, cursor) + 1)
+            if key == step:
+                inner = cursor
+                break
+            cursor = _skipped(text, value.raw_decode(text, cursor)[1])
+            cursor, number = (_skipped(text, cursor + 1) if text[cursor] == "," else cursor), number + 1
+        if inner is None:
+            break
+        position = inner
+    return text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
+
+
+_BLANKS = re.compile(r"[ \t\r\n]*")
+
+
+def _skipped(text: str, position: int) -> int:
+    """Return the position after white space."""
+    match = _BLANKS.match(text, position)
+    return position if match is None else match.end()
 
 
 def pruned(document: Document, wrong: set[At], instead: Mapping[At, str]) -> Document:

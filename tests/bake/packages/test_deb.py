@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -66,3 +67,18 @@ def test_a_file_that_is_no_package_is_named(build, compression, damage, message)
     package.file.write_bytes(damage(package.file.read_bytes()))
     with pytest.raises(BakeError, match=message):
         read_control(package)
+
+
+@pytest.mark.parametrize(
+    ("locked", "said"),
+    [
+        ({"name": "../../x"}, "the package 'small', the lock '../../x'"),
+        ({"name": "other"}, "the package 'small', the lock 'other'"),
+        ({"version": "2.0"}, "the version '1.0', the lock '2.0'"),
+        ({"architecture": "amd64"}, "the architecture 'all', the lock 'amd64'"),
+    ],
+)
+def test_a_package_that_is_another_than_the_lock_says_is_not_used(build, locked, said):
+    with pytest.raises(BakeError, match="is not what the lock says") as caught:
+        read_control(replace(build("none"), **locked))
+    assert said in str(caught.value)

@@ -1,3 +1,7 @@
+import json
+import os
+import re
+
 import pytest
 
 from ingot.errors import IngotError, InputError
@@ -40,7 +44,7 @@ def test_another_distribution_or_architecture(web):
     [
         ("{\n<<<<<<< ours\n", "2:1", "Invalid JSON"),
         ("{\n", "2:1", "Invalid JSON"),
-        ('{"format": 2}', "1:1", "format"),
+        ('{"format": 2}', "1:12", "format"),
         ("", "1:1", "Invalid JSON"),
     ],
 )
@@ -52,10 +56,100 @@ def test_a_lock_that_is_broken(web, text, place, what):
     assert "run: ingot lock web" in said[0]
 
 
-@pytest.mark.parametrize("path", ["/etc/x.deb", "pool/../../x.deb", "pool/x"])
-def test_a_path_that_leaves_the_archive(web, path):
-    web.write_lock({**LOCK, "packages": [{**LOCK["packages"][0], "path": path}]})
-    assert "packages.0.path" in stale(web)[0]
+# key of a package, what it must not be
+HOSTILE = [
+    ("name", "../../../x"),
+    ("name", "a/b"),
+    ("name", "Apache2"),
+    ("name", "a"),
+    ("version", "1/../../x"),
+    ("version", "1 2"),
+    ("version", ""),
+    ("architecture", "../amd64"),
+    ("architecture", "sparc"),
+    ("archive", "../debian"),
+    ("archive", "elsewhere"),
+    ("suite", "bookworm main"),
+    ("path", "/etc/x.deb"),
+    ("path", "pool/../../x.deb"),
+    ("path", "pool/x"),
+    ("path", "pool\\x.deb"),
+    ("path", "pool/x\n.deb"),
+    ("path", "pool/x\x1b[2J.deb"),
+    ("sha256", "AB" * 32),
+    ("sha256", "ab" * 31),
+    ("size", 0),
+    ("size", 10**30),
+    ("size", 10**10),
+    ("role", "both"),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), HOSTILE, ids=[f"{key} {value!r}"[:40] for key, value in HOSTILE])
+def test_a_field_that_is_no_debian_package_is_refused_at_its_place(web, key, value):
+    package = {**LOCK["packages"][0], key: value}
+    lock = {**LOCK, "packages": [LOCK["packages"][0] | {"name": "udev"}, package]}
+    web.lock.write_text(json.dumps(lock, indent=1))
+    lines = web.lock.read_text().splitlines()
+    [number] = [
+        n for n, line in enumerate(lines, 1) if f'"{key}": ' in line and n > 20 and "requested" not in line
+    ][:1]
+    [problem] = stale(web)
+    column = lines[number - 1].index(": ") + 3
+    assert problem.startswith(f"image_recipes/web/recipe.lock:{number}:{column}: packages.1.{key}: ")
+    assert "\x1b" not in problem
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"packages": []}, "packages"),
+        ({"packages": [LOCK["packages"][0]] * 2}, "packages.1.name: the package 'apache2' a second time"),
+        ({"epoch": 10**12}, "epoch"),
+        ({"architecture": "arm64"}, "packages.0.architecture: a package for amd64"),
+        ({"distribution": {"id": "debian", "suite": "../x"}}, "distribution.suite"),
+        ({"requested": {**LOCK["requested"], "tools": ["../x"]}}, "requested.tools.0"),
+    ],
+)
+def test_a_lock_that_contradicts_itself_or_is_empty_is_refused(web, change, where):
+    web.write_lock({**LOCK, **change})
+    [problem] = stale(web)
+    assert problem.startswith("image_recipes/web/recipe.lock:1:")
+    assert not problem.startswith("image_recipes/web/recipe.lock:1:1:")
+    assert f": {where}" in problem
+
+
+def test_every_fault_of_a_lock_is_reported_up_to_twenty(web):
+    package = LOCK["packages"][0]
+    web.write_lock({**LOCK, "packages": [{**package, "name": f"A{n}"} for n in range(3)]})
+    assert len(stale(web)) == 3
+    web.write_lock({**LOCK, "packages": [{**package, "name": f"A{n}"} for n in range(100)]})
+    assert len(stale(web)) == 20
+
+
+def test_a_name_that_is_no_text_is_found_in_its_line(web):
+    web.lock.write_text(json.dumps(LOCK, indent=1).replace('"apache2",', '"\\ud800",', 1))
+    [problem] = stale(web)
+    assert re.match(r"image_recipes/web/recipe\.lock:\d{2}:\d+: Invalid JSON: ", problem)
+
+
+@pytest.mark.parametrize("kind", ["a directory", "a link to itself", "a FIFO", "a device", "33 MiB"])
+def test_a_lock_that_is_no_file_or_too_large(web, kind):
+    web.lock.unlink()
+    match kind:
+        case "a directory":
+            web.lock.mkdir()
+        case "a link to itself":
+            web.lock.symlink_to(web.lock)
+        case "a FIFO":
+            os.mkfifo(web.lock)
+        case "a device":
+            web.lock.symlink_to("/dev/zero")
+        case _:
+            with web.lock.open("wb") as file:
+                file.truncate(33 << 20)
+    [problem] = stale(web)
+    assert problem.startswith("image_recipes/web/recipe.lock:1:1: ")
 
 
 def test_a_lock_is_read_as_it_was_written(web):
