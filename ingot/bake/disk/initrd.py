@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Dict, List, Sequence, Set
 
 from ingot.bake.disk.identity import root_partition, root_partition_name
+from ingot.bake.runtime.chroot import in_root
 from ingot.errors import BakeError
 from ingot.process import CommandError, require, run_binary
 
@@ -73,9 +74,10 @@ def module_files(modules: Path) -> List[Path]:
     Raises BakeError when a required module is neither there nor built into the kernel.
     """
     try:
-        needs = _dependencies((modules / "modules.dep").read_text(encoding="utf-8"))
+        needs = _dependencies(_inside(modules, "modules.dep").read_text(encoding="utf-8"))
         builtin = {
-            _module_name(line) for line in (modules / "modules.builtin").read_text(encoding="utf-8").split()
+            _module_name(line)
+            for line in _inside(modules, "modules.builtin").read_text(encoding="utf-8").split()
         }
     except OSError as error:
         raise BakeError(
@@ -88,7 +90,12 @@ def module_files(modules: Path) -> List[Path]:
             _visit(by_name[name], needs, order, set())
         elif name in REQUIRED and name not in builtin:
             raise BakeError(f"the kernel {modules.name} has no module {name}, which a clone needs to boot")
-    return [modules / path for path in order]
+    return [_inside(modules, path) for path in order]
+
+
+def _inside(modules: Path, path: str) -> Path:
+    """Return where a file of the modules is: neither a name in modules.dep nor a link leads out of their directory."""
+    return in_root(modules, path, follow=True)
 
 
 def _dependencies(text: str) -> Dict[str, Sequence[str]]:

@@ -17,15 +17,16 @@ FILES = ("passwd", "group", "shadow", "gshadow")
 
 
 def _read(root: Path, name: str) -> List[List[str]]:
-    file = root / "etc" / name
+    file = in_root(root, f"/etc/{name}", follow=True)
     return [line.split(":") for line in file.read_text().splitlines() if line] if file.exists() else []
 
 
 def _write(root: Path, name: str, rows: Sequence[Sequence[str]]) -> None:
-    file = root / "etc" / name
+    file = in_root(root, f"/etc/{name}", follow=True)
     mode = file.stat().st_mode & 0o7777 if file.exists() else 0o644
     owner = file.stat() if file.exists() else None
     new = file.with_name(f"{name}+")
+    new.unlink(missing_ok=True)
     new.write_text("".join(":".join(row) + "\n" for row in rows))
     if owner is not None:
         os.chown(new, owner.st_uid, owner.st_gid)

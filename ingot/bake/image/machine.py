@@ -89,8 +89,8 @@ def install_machine(chroot: Chroot, *, epoch: int) -> None:
     for name, (place, mode) in STATIC.items():
         write(root, place, (SOURCES / name).read_text(encoding="utf-8"), mode)
     write(root, f"{LIBRARY}/volatile", "".join(f"{path}\n" for path in VOLATILE))
-    (root / BASELINE[1:]).mkdir(exist_ok=True)
-    if not (root / "etc" / "hosts").exists():
+    in_root(root, BASELINE).mkdir(exist_ok=True)
+    if not in_root(root, "/etc/hosts", follow=True).exists():
         write(root, "/etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")
     for path in UPDATED:
         write(root, path, f"TIMESTAMP_NSEC={epoch * 1_000_000_000}\n")
@@ -99,7 +99,9 @@ def install_machine(chroot: Chroot, *, epoch: int) -> None:
 
 
 def _disable(chroot: Chroot) -> None:
-    units = [unit for unit in DISABLED if (chroot.root / "usr/lib/systemd/system" / unit).exists()]
+    units = [
+        unit for unit in DISABLED if os.path.lexists(in_root(chroot.root, f"/usr/lib/systemd/system/{unit}"))
+    ]
     if units:
         chroot.run(["systemctl", "disable", *units], what="disabling timers that would change a clone")
 
@@ -114,7 +116,7 @@ def install_programs(chroot: Chroot, volatile: Sequence[str]) -> None:
         if name in PROGRAMS:
             write(root, place, (SOURCES / name).read_text(encoding="utf-8"), mode)
     write(root, f"{LIBRARY}/volatile", "".join(f"{path}\n" for path in volatile))
-    (root / BASELINE[1:]).mkdir(exist_ok=True)
+    in_root(root, BASELINE).mkdir(exist_ok=True)
     units = [unit for unit in ENABLED if unit in PROGRAMS]
     chroot.run(["systemctl", "enable", *units], what="enabling the services of every image")
     _disable(chroot)
@@ -152,16 +154,17 @@ def set_locale_and_time(chroot: Chroot, spec: BakeSpec) -> None:
     root = chroot.root
     zone = spec.timezone
     if zone not in ("UTC", "Etc/UTC"):
-        if not (root / "usr/share/zoneinfo" / zone).is_file():
+        if not in_root(root, f"/usr/share/zoneinfo/{zone}", follow=True).is_file():
             raise BakeError(
                 f"time zone {zone}: the image does not have it",
                 hint="names that are kept for old programs alone, such as US/Pacific, are in the package tzdata-legacy",
             )
-        (root / "etc/localtime").unlink(missing_ok=True)
-        (root / "etc/localtime").symlink_to(f"/usr/share/zoneinfo/{zone}")
+        localtime = in_root(root, "/etc/localtime")
+        localtime.unlink(missing_ok=True)
+        localtime.symlink_to(f"/usr/share/zoneinfo/{zone}")
         write(root, "/etc/timezone", f"{zone}\n")
     _set_locale(root, spec.locale)
-    (root / "etc/hostname").unlink(missing_ok=True)
+    in_root(root, "/etc/hostname").unlink(missing_ok=True)
     if spec.hostname != "from-metadata":
         write(root, "/etc/hostname", f"{spec.hostname}\n")
 
@@ -223,5 +226,5 @@ def _is_script(root: Path, unit: str) -> bool:
 
 def _units(root: Path) -> List[str]:
     """Return the units of the image, services without their suffix, as people write them."""
-    found = (path.name for path in (root / "usr/lib/systemd/system").glob("*.*"))
+    found = (path.name for path in in_root(root, "/usr/lib/systemd/system", follow=True).glob("*.*"))
     return sorted(name[: -len(".service")] if name.endswith(".service") else name for name in found)

@@ -122,8 +122,9 @@ def kernel_version(root: Path) -> str:
 
 def _tool(layer: LowerLayer, path: str, package: str) -> Path:
     for candidate in (path, f"usr/{path}"):
-        if (layer.tools / candidate).is_file():
-            return layer.tools / candidate
+        tool = in_root(layer.tools, f"/{candidate}", follow=True)
+        if tool.is_file():
+            return tool
     raise BakeError(
         f"/{path} is not among the bake's own tools", hint=f"the lock must hold {package} as a tool"
     )

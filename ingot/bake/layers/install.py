@@ -67,8 +67,9 @@ class Installation:
         ) as tree:
             self._install(tree, new)
             self.progress("taking the inventory of the packages")
-            baseline = tree.root / BASELINE[1:] / "base"
+            baseline = in_root(tree.root, f"{BASELINE}/base")
             text = base_baseline(tree.entries())
+            baseline.unlink(missing_ok=True)
             baseline.write_bytes(text)
             baseline.chmod(0o644)
             save_index(tree.entries(), directory, spec.epoch)
@@ -116,13 +117,21 @@ def _unpack_on(
 
 def installed(below: LowerLayer) -> Set[str]:
     """Return the names of the packages that a layer has."""
-    status = (below.root / database.ADMIN / "status").read_text(encoding="utf-8", errors="surrogateescape")
+    file = in_root(below.root, f"/{database.ADMIN}/status", follow=True)
+    status = file.read_text(encoding="utf-8", errors="surrogateescape")
     return {line.split()[1] for line in status.splitlines() if line.startswith("Package:")}
 
 
 def _packages(spec: BakeSpec, directory: Path, role: str) -> List[Package]:
     return [
-        Package(p.name, p.version, p.architecture, package_file(directory, p.sha256), p.essential)
+        Package(
+            p.name,
+            p.version,
+            p.architecture,
+            package_file(directory, p.sha256),
+            p.essential,
+            spec.root_volume_size,
+        )
         for p in spec.packages
         if p.role == role
     ]

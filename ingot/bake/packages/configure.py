@@ -11,7 +11,7 @@ from ingot.bake.runtime.chroot import Chroot, in_root
 from ingot.deb822 import names_in
 
 # Asked by invoke-rc.d: 101 = do not start services here (the file is gone before the tree is sealed).
-POLICY = "usr/sbin/policy-rc.d"
+POLICY = "/usr/sbin/policy-rc.d"
 DPKG_OPTIONS = ["--force-unsafe-io", "--force-confold", "--force-depends"]
 
 
@@ -71,14 +71,15 @@ def unpack_by_dpkg(chroot: Chroot, packages: List[Package]) -> None:
 
 def configure_all(chroot: Chroot) -> None:
     """Configure all unpacked packages and run their triggers; nothing is started. Raises BakeError with dpkg's last words."""
-    policy = chroot.root / POLICY
+    policy = in_root(chroot.root, POLICY)
+    policy.unlink(missing_ok=True)
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
     try:
         chroot.run(["dpkg", *DPKG_OPTIONS, "--configure", "--pending"], what="configuring the packages")
         chroot.run(["dpkg", "--audit"], what="dpkg's audit of the packages")
     finally:
-        policy.unlink()
+        in_root(chroot.root, POLICY).unlink(missing_ok=True)
 
 
 def diverts(control: Control) -> bool:
@@ -102,6 +103,7 @@ def is_contested(root: Path, package: Package) -> bool:
 def drop_options(root: Path, patterns: List[str]) -> None:
     """Tell the image's own dpkg to leave out what the recipe drops, for packages that a step installs."""
     if patterns:
-        file = root / "etc" / "dpkg" / "dpkg.cfg.d" / "ingot"
+        file = in_root(root, "/etc/dpkg/dpkg.cfg.d/ingot")
         file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
         file.write_text("".join(f"{pattern}\n" for pattern in patterns))

@@ -53,19 +53,31 @@ def record(root: Path, unpacked: Iterable[Tuple[Package, Control, List[str]]]) -
             _add_interest(triggers, line, package)
     _activate(root, (path for _, _, paths in packages for path in paths))
     _write_triggers(root, triggers)
-    with (root / ADMIN / "status").open("a") as file:
+    with _place(root, "status").open("a") as file:
         file.write("".join(paragraph + "\n" for paragraph in status))
 
 
 def _write_info(root: Path, name: str, control: Control, paths: List[str]) -> None:
-    info = root / ADMIN / "info"
-    (info / f"{name}.list").write_text("".join(path + "\n" for path in paths), errors="surrogateescape")
+    info = _place(root, "info")
+    text = "".join(path + "\n" for path in paths)
+    _write(info / f"{name}.list", text.encode(errors="surrogateescape"))
     known = {path[1:].encode(errors="surrogateescape") for path in paths}
     for member, (mode, content) in control.members.items():
         target = info / f"{name}.{member}"
         # `dpkg --verify` would miss what the recipe drops (manual pages, …).
-        target.write_bytes(_known_sums(content, known) if member == "md5sums" else content)
+        _write(target, _known_sums(content, known) if member == "md5sums" else content)
         target.chmod(0o755 if mode & 0o111 else 0o644)
+
+
+def _place(root: Path, name: str) -> Path:
+    """Return where a part of the database is: a package may have put a link in its place, which leads nowhere outside of the image."""
+    return in_root(root, f"/{ADMIN}/{name}", follow=True)
+
+
+def _write(file: Path, content: bytes) -> None:
+    if file.is_symlink():
+        file.unlink()
+    file.write_bytes(content)
 
 
 def _known_sums(content: bytes, known: Set[bytes]) -> bytes:
@@ -77,7 +89,7 @@ def _status(root: Path, package: Package, control: Control) -> str:
     first, _, rest = control.text.partition("\n")
     if not first.startswith("Package:"):
         raise BakeError(f"package {package}: its control file does not begin with its name")
-    lines = [f"{path} {_md5(in_root(root, path))}" for path in control.conffiles]
+    lines = [f"{path} {_md5(in_root(root, path, follow=True))}" for path in control.conffiles]
     conffiles = "Conffiles:\n" + "".join(f" {line}\n" for line in lines) if lines else ""
     return f"{first}\nStatus: install ok unpacked\n{rest}{conffiles}"
 
@@ -91,25 +103,26 @@ def _add_interest(triggers: Dict[str, Set[str]], line: str, package: Package) ->
     words = line.split()
     if words[0].startswith("interest") and len(words) > 1:
         noawait = "/noawait" if words[0] == "interest-noawait" else ""
+        if not words[1].startswith("/") and "/" in words[1]:
+            raise BakeError(f"package {package}: its trigger {words[1]} has no name of a trigger")
         triggers.setdefault(words[1], set()).add(package.name + noawait)
 
 
 def _write_triggers(root: Path, triggers: Dict[str, Set[str]]) -> None:
-    directory = root / ADMIN / "triggers"
     of_files = _of_files(root)
     for name, interested in sorted(triggers.items()):
         if name.startswith("/"):
             of_files += [f"{name} {package}" for package in sorted(interested)]
         else:
-            known = directory / name
+            known = _place(root, f"triggers/{name}")
             recorded = known.read_text().splitlines() if known.exists() else []
             known.write_text("".join(f"{package}\n" for package in sorted({*recorded, *interested})))
-    (directory / "File").write_text("".join(f"{line}\n" for line in of_files))
+    _place(root, "triggers/File").write_text("".join(f"{line}\n" for line in of_files))
 
 
 def _of_files(root: Path) -> List[str]:
     """Return the lines of who is interested in files: "/path package"."""
-    file = root / ADMIN / "triggers" / "File"
+    file = _place(root, "triggers/File")
     return file.read_text().splitlines() if file.exists() else []
 
 
@@ -123,13 +136,13 @@ def _activate(root: Path, paths: Iterable[str]) -> None:
                 found.add(path)
             path = path.rpartition("/")[0]
     if found:
-        with (root / ADMIN / "triggers" / "Unincorp").open("a") as file:
+        with _place(root, "triggers/Unincorp").open("a") as file:
             file.write("".join(f"{path} -\n" for path in sorted(found)))
 
 
 def diverted(root: Path) -> Set[str]:
     """Return the paths that packages there divert: dpkg-divert(1). The file has three lines for each: from, to, whose it is."""
-    file = root / ADMIN / "diversions"
+    file = _place(root, "diversions")
     return set(file.read_text(errors="surrogateescape").splitlines()[::3]) if file.exists() else set()
 
 
@@ -144,7 +157,7 @@ def settle(
     for name in sorted(paths):
         for path in paths[name]:
             other = holder.setdefault(path, name)
-            if other == name or (root / path[1:]).is_dir():
+            if other == name or in_root(root, path, follow=True).is_dir():
                 continue
             winner = _winner(name, other, controls)
             if winner is None:

@@ -6,26 +6,37 @@ import gzip
 import io
 import lzma
 import os
+import re
 import tarfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from subprocess import Popen
+from typing import BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
+from ingot.bake.packages.unpack import Archive, ArchiveError
+from ingot.bake.runtime.sandbox import SpawnError, spawner
 from ingot.deb822 import Fields, parse_paragraph
 from ingot.errors import MAKE_ROOM, BakeError
-from ingot.process import read_from, require, run_binary
+from ingot.process import read_from, require
+
+UNPACK = "ingot.bake.packages.unpack:unpack"
+# Bytes of a package's contents, where nothing else is said, and of its control part, which in Debian has a few MB at most.
+MOST_UNPACKED = 64 << 30
+MOST_CONTROL = 64 << 20
+_MEMBER = re.compile(r"[A-Za-z0-9_+-]+")
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package of the lock: its names and the file that holds it."""
+    """A package of the lock: its names and the file that holds it; ``limit``: bytes that its contents may have unpacked."""
 
     name: str
     version: str
     architecture: str
     file: Path
     essential: bool = False
+    limit: int = MOST_UNPACKED
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
@@ -86,13 +97,20 @@ def _require_identity(package: Package, fields: Fields) -> None:
 
 
 def _files_in(archive: bytes) -> Dict[str, Tuple[int, bytes]]:
-    """Return the modes and contents of the files in a tar, by name."""
+    """Return the modes and contents of the files in a tar, by name. Raises ValueError for what is no plain file at its top.
+
+    As with dpkg, a name with a dot and the file "list", which dpkg writes itself, are left out.
+    """
     members: Dict[str, Tuple[int, bytes]] = {}
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         for member in files:
-            content = files.extractfile(member) if member.isfile() else None
-            if content is not None:
-                name = member.name[2:] if member.name.startswith("./") else member.name
+            name = member.name[2:] if member.name.startswith("./") else member.name
+            if name in (".", "") and member.isdir():
+                continue
+            content = files.extractfile(member) if member.isfile() and not member.issparse() else None
+            if content is None or "/" in name:
+                raise ValueError(f"{name!r} in its control part is no plain file")
+            if _MEMBER.fullmatch(name) and name != "list":
                 members[name] = (member.mode, content.read())
     return members
 
@@ -107,6 +125,8 @@ def _control_archive(file: Path) -> Optional[bytes]:
             raise ValueError("it is no archive of ar(1)")
         while header := package.read(60):
             name, size = header[:16].decode("ascii", "replace").rstrip(" /"), int(header[48:58])
+            if size < 0:
+                raise ValueError("it is damaged")
             if name in _UNPACK:
                 return _UNPACK[name](package.read(size))
             if name.startswith("control.tar"):
@@ -115,58 +135,64 @@ def _control_archive(file: Path) -> Optional[bytes]:
     raise ValueError("it has no control part")
 
 
+def _read_at_most(file: BinaryIO) -> bytes:
+    data = file.read(MOST_CONTROL + 1)
+    if len(data) > MOST_CONTROL:
+        raise ValueError(f"its control part is larger than {MOST_CONTROL >> 20} MiB")
+    return data
+
+
 _UNPACK: Mapping[str, Callable[[bytes], bytes]] = {
     "control.tar": bytes,
-    "control.tar.gz": gzip.decompress,
-    "control.tar.xz": lzma.decompress,
+    "control.tar.gz": lambda data: _read_at_most(cast(BinaryIO, gzip.GzipFile(fileobj=io.BytesIO(data)))),
+    "control.tar.xz": lambda data: _read_at_most(cast(BinaryIO, lzma.LZMAFile(io.BytesIO(data)))),  # noqa: SIM115 - in memory
 }
 
 
 def _by_dpkg(package: Package) -> bytes:
     dpkg_deb = require("dpkg-deb", needed_for="read packages")
-    ended = run_binary([dpkg_deb, "--ctrl-tarfile", package.file], check=False)
-    if ended.returncode != 0:
-        raise BakeError(f"package {package} cannot be read: {ended.stderr.decode(errors='replace').strip()}")
-    return ended.stdout
+    with read_from([dpkg_deb, "--ctrl-tarfile", package.file]) as process:
+        data = _read_at_most(cast(BinaryIO, process.stdout))
+        if process.wait() != 0:
+            raise BakeError(f"package {package} cannot be read: its control part is damaged")
+    return data
 
 
 def contents(package: Package) -> List[str]:
     """Return the paths that ``package`` holds, directories with a slash at the end. Raises BakeError."""
-    ended = run_binary(["dpkg-deb", "--fsys-tarfile", package.file], check=False)
-    if ended.returncode != 0:
-        raise BakeError(f"package {package} cannot be unpacked: its contents are damaged")
-    with tarfile.open(fileobj=io.BytesIO(ended.stdout), errors="surrogateescape") as archive:
-        return [
-            f"/{member.name[2:] if member.name.startswith('./') else member.name}{'/' * member.isdir()}"
-            for member in archive
-        ]
+    with _unpacked(package) as process:
+        try:
+            members = list(Archive(cast(BinaryIO, process.stdout), package.limit).members())
+        except ArchiveError as error:
+            raise BakeError(f"package {package} cannot be unpacked: {error}") from error
+        if process.wait() != 0:
+            raise BakeError(f"package {package} cannot be unpacked: its contents are damaged")
+    return [f"/{os.fsdecode(member.name)}{'/' * (member.kind == 'directory')}" for member in members]
 
 
 def extract(package: Package, root: Path, only: Sequence[str] = ()) -> List[str]:
-    """Extract the contents of ``package`` (or ``only`` these paths) below ``root`` and return their paths: "/usr", "/usr/bin", … in the archive's order.
+    """Extract the contents of ``package`` (or ``only`` these paths) below ``root``: "/usr", "/usr/bin", … in the archive's order.
 
-    Directories that are symbolic links (merged /usr) are followed. Owners are taken by number: packages may only own files to
-    the static ids of base-passwd (Debian Policy 9.2), which are the same everywhere. Raises BakeError.
+    Returns the paths. Links are followed inside the root; directories that are links (merged /usr) stay links. Owners are taken by
+    number: packages may only own files to the static ids of base-passwd (Debian Policy 9.2), which are the same everywhere. Raises BakeError.
     """
-    # fmt: off
-    tar = [
-        "tar", "--extract", f"--directory={root}", "--preserve-permissions", "--numeric-owner", "--same-owner",
-        "--keep-directory-symlink", "--delay-directory-restore", "--warning=no-timestamp", "--verbose",
-        "--quoting-style=literal", "--", *(f".{path}" for path in only),
-    ]
-    # fmt: on
-    with read_from(["dpkg-deb", "--fsys-tarfile", package.file]) as unpacker:
-        ended = run_binary(tar, input=unpacker.stdout, check=False)
-    if unpacker.returncode != 0 or ended.returncode != 0:
-        reason = ended.stderr.decode(errors="replace").strip() or "its contents are damaged"
-        raise _not_unpacked(package, reason.splitlines())
-    names = ended.stdout.decode(errors="surrogateescape").splitlines()
-    return [name[1:].rstrip("/") or "/." for name in names]
+    with _unpacked(package) as process:
+        stream = cast(BinaryIO, process.stdout)
+        argument = {"only": list(only), "limit": package.limit}
+        try:
+            with spawner().call(UNPACK, root, argument, stream.fileno()) as child:
+                answer = child.result()
+        except SpawnError as error:
+            raise BakeError(f"package {package} cannot be unpacked: {error}") from error
+        # Last: what cannot be unpacked to its end breaks the pipe.
+        damage = answer.get("damage") or ("its contents are damaged" if process.wait() != 0 else None)
+    if damage is not None:
+        hint = MAKE_ROOM if answer.get("full") else None
+        raise BakeError(f"package {package} cannot be unpacked: {damage}", hint=hint)
+    paths: List[str] = answer["paths"]
+    return paths
 
 
-def _not_unpacked(package: Package, lines: List[str]) -> BakeError:
-    """Return the error for what tar said: it names each file that it cannot write, and what it misses later because of that."""
-    full = [line for line in lines if "No space left" in line or "Disk quota" in line]
-    rest = f"\n    and {len(lines) - 1} more lines of this kind" if len(lines) > 1 else ""
-    first = (full or lines)[0]
-    return BakeError(f"package {package} cannot be unpacked: {first}{rest}", hint=MAKE_ROOM if full else None)
+def _unpacked(package: Package) -> "Popen[bytes]":
+    """Return the process that writes the tar in ``package``."""
+    return read_from(["dpkg-deb", "--fsys-tarfile", package.file])

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Dict
 
-from ingot.bake.runtime.chroot import Chroot
+from ingot.bake.runtime.chroot import Chroot, in_root
 from ingot.errors import BakeError
 
 # What libc-bin and the C library themselves bring.
@@ -32,7 +32,7 @@ def make_locale(chroot: Chroot, tools: Path, locale: str) -> None:
     language, _, modifier = locale.partition("@")
     source = language.partition(".")[0] + (f"@{modifier}" if modifier else "")
     # The image's own compiler, so that the format is its C library's; /tmp is no part of the image.
-    shutil.copytree(tools / I18N, chroot.root / "tmp" / "i18n", symlinks=True)
+    shutil.copytree(in_root(tools, f"/{I18N}", follow=True), chroot.root / "tmp" / "i18n", symlinks=True)
     command = ["localedef", "--no-archive", "--inputfile", source, "--charmap", supported[locale], locale]
     chroot.run(command, env={"I18NPATH": "/tmp/i18n"}, what=f"making the locale {locale}")  # noqa: S108 - the image's
 

@@ -47,8 +47,7 @@ def bake(
     After a failure ``output`` holds nothing of the bake, unless the job says ``keep``: then ``output/root`` is the tree as the
     failure left it. Raises BakeError, StepError, MissingToolError, MissingRightError.
     """
-    for tool in ("dpkg-deb", "tar"):
-        require(tool, needed_for="bake")
+    require("dpkg-deb", needed_for="bake")
     if os.geteuid() != 0:
         check_rights()  # beforehand: some machines let the worker hang instead of fail
     check_architecture(job.spec.architecture)

@@ -218,6 +218,8 @@ def _answer(control: socket.socket, work: Callable[[], Dict[str, Any]]) -> None:
         answer = {"error": error.message, "hint": error.hint}
     except (OSError, SpawnError) as error:
         answer = {"error": str(error)}
+    except Exception as error:  # noqa: BLE001 - nobody sees this process: the other side has to name what went wrong
+        answer = {"error": f"{type(error).__name__}: {error}"}
     with suppress(BrokenPipeError, ConnectionResetError):  # the bake has given it up
         control.sendall(json.dumps(answer).encode() + b"\n")
 
