@@ -111,11 +111,12 @@ class FileSpec:
 
 @dataclass(frozen=True)
 class ServicesSpec:
-    """Units to enable, disable and mask."""
+    """Units to enable, disable and mask, and those whose failure a test clone lets pass."""
 
     enable: Tuple[str, ...] = ()
     disable: Tuple[str, ...] = ()
     mask: Tuple[str, ...] = ()
+    may_fail: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

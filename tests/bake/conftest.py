@@ -70,7 +70,7 @@ def read_back(web_image, tmp_path_factory):
 
 
 # What a test may change in the tree. A copy of all of it for each test would take longer than the tests.
-CHANGEABLE = ("usr/lib/ingot", "usr/bin/true", "usr/bin/systemd-run")
+CHANGEABLE = ("usr/lib/ingot", "usr/bin/true", "usr/bin/systemctl", "usr/bin/systemd-run")
 
 
 @pytest.fixture

@@ -56,6 +56,7 @@ tests:
   - {name: a service that waits for the network knows its name, command: grep -qx ip-172-31-0-10 /run/name}
   - {name: the root file system is writable, command: touch /var/tmp/written}
   - {name: it fills its volume, command: "test $(stat -f -c %b /) -gt 600000"}
+  - {name: the boot has finished, command: "systemctl is-system-running && systemd-analyze time"}
 """
 
 
@@ -81,6 +82,7 @@ def check(base, store, tmp_path):
         ("a service that waits for the network knows its name", True),
         ("the root file system is writable", True),
         ("it fills its volume", True),
+        ("the boot has finished", True),
     ], tail(console)
     assert inventory["differs"] == []
     assert inventory["sections"] == image.manifest["inventory"]

@@ -17,6 +17,10 @@ SOURCES = Path(__file__).parent / "rootfs"
 UNITS = "/etc/systemd/system"
 # Where systemd looks for units of the system, the first wins: systemd.unit(5), table 1.
 UNIT_PATH = (UNITS, "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
+# systemd.unit(5).
+UNIT_TYPES = (
+    ".automount", ".device", ".mount", ".path", ".scope", ".service", ".slice", ".socket", ".swap", ".target", ".timer",
+)  # fmt: skip
 # file in rootfs/ -> its place in the image and its mode
 STATIC = {
     "Ingot.pm": (f"{LIBRARY}/Ingot.pm", 0o644),
@@ -40,7 +44,6 @@ STATIC = {
 ENABLED = (
     "ingot-announce.service",
     "ingot-identity.service",
-    "ingot-inventory.service",
     "ingot-inventory.timer",
     "ingot-metadata.service",
     "ingot-tests.service",
@@ -133,7 +136,14 @@ def set_tests(root: Path, spec: BakeSpec) -> None:
     identity = {"digest": spec.recipe_digest, "recipe": spec.name, "version": spec.version}
     lines = ",\n".join(f'  "{key}": "{value}"' for key, value in sorted(identity.items()))
     write(root, "/etc/ingot/image.json", f"{{\n{lines}\n}}\n")
-    write(root, f"{LIBRARY}/tests", "".join(_test_line(test) for test in spec.tests))
+    lines_of_tests = [_test_line(test) for test in spec.tests]
+    lines_of_tests += [f"may-fail\t{_full_name(unit)}\n" for unit in spec.services.may_fail]
+    write(root, f"{LIBRARY}/tests", "".join(lines_of_tests))
+
+
+def _full_name(unit: str) -> str:
+    """Return a unit's name with its type: apache2 is apache2.service, as systemctl(1) has it."""
+    return unit if unit.endswith(UNIT_TYPES) else f"{unit}.service"
 
 
 def _test_line(test: TestSpec) -> str:

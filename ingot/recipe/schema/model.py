@@ -173,7 +173,7 @@ class Recipe(Part):
                 data[key].sort(key=lambda entry: entry["name"])
         for holder, keys in (
             (data, ("packages",)),
-            (data.get("services", {}), ("enable", "disable", "mask")),
+            (data.get("services", {}), ("enable", "disable", "mask", "may_fail")),
         ):
             for key in keys:
                 if key in holder:

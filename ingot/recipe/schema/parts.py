@@ -174,6 +174,8 @@ class Services(Part):
     enable: tuple[UnitName, ...] = ()
     disable: tuple[UnitName, ...] = ()
     mask: tuple[UnitName, ...] = ()
+    may_fail: tuple[UnitName, ...] = ()
+    """Units whose failure does not fail a test clone."""
 
 
 class Step(Part):

@@ -127,6 +127,32 @@ def test_a_wrong_answer_that_stays_the_same_counts_before_the_time_is_over(insid
     assert time.monotonic() - begun < 90
 
 
+SYSTEMCTL = """#!/bin/sh
+case $1 in
+    is-system-running) echo "$@" >>/run/asked ;;
+    list-units) printf 'app.service loaded failed failed App\\nother.timer loaded failed failed x\\n' ;;
+    show) echo exit-code ;;
+esac
+"""
+
+
+def test_a_failed_unit_fails_a_test_clone_unless_the_recipe_lets_it(inside, tree):
+    program = tree / "usr/bin/systemctl"
+    program.unlink()
+    program.write_text(SYSTEMCTL)
+    program.chmod(0o755)
+    (tree / "usr/lib/ingot/tests").write_text("may-fail\tother.timer\ncommand\tis well\trun=true\n")
+    found = report(inside(TESTED, "/usr/lib/ingot/tests.run", "2", "0"), "ingot-test")
+    assert found["ok"] is False
+    assert [(result["name"], result["detail"]) for result in found["results"]] == [
+        ("is well", "exit status 0"),
+        ("no unit has failed", "app.service (exit-code)"),
+    ]
+    assert (tree / "run/asked").read_text() == "is-system-running --wait\n"
+    (tree / "usr/lib/ingot/tests").write_text("may-fail\tother.timer\nmay-fail\tapp.service\n")
+    assert report(inside(TESTED, "/usr/lib/ingot/tests.run", "2", "0"), "ingot-test")["ok"] is True
+
+
 def test_the_result_is_told_twice(inside, tree):
     (tree / "usr/lib/ingot/tests").write_text("command\tis well\trun=true\n")
     lines = re.findall(

@@ -45,7 +45,7 @@ files:
       facts=
 FACTS
       # Twice: another program's line may tear the first one.
-      for time in 1 2; do printf '\r\nfacts %s.\r\n' "$facts" >/dev/ttyS0; sleep 1; done
+      for time in 1 2; do printf '\\r\\nfacts %s.\\r\\n' "$facts" >/dev/ttyS0; sleep 1; done
 tests:
 SERVICES
   - {name: facts, command: /usr/local/sbin/facts}
@@ -54,7 +54,7 @@ SERVICES
 
 def recipe_text() -> str:
     lines = [
-        f'      facts="$facts{name}=$({command} | sha256sum | cut -c1-64),"'
+        f'      facts="${{facts}}{name}=$({command} | sha256sum | cut -c1-64),"'
         for name, command in FACTS.items()
     ]
     services = [f"  - {{name: {unit}, service: {unit}}}" for unit in UNITS]

@@ -11,11 +11,15 @@ my $AGAIN = $ARGV[1] // 8;      # seconds after which the result is told once mo
 my $COMMAND = $ARGV[2] // 60;   # seconds for one command
 my $STEADY = $ARGV[3] // 60;    # seconds after which a wrong answer that stays the same counts
 my $SAY_EVERY = 15;             # seconds
+my $BOOT = 300;                 # seconds until the boot has finished
 my $user_data = Ingot::wait_for_metadata('user-data', 120);
 exit 0 unless defined $user_data && $user_data =~ /"ingot"\s*:\s*\{[^{}]*"test"\s*:\s*true\b/;
 if ($user_data =~ /"ingot"\s*:\s*\{[^{}]*"end"\s*:\s*(\d+)/) {
     system 'systemd-run', '--quiet', '--unit=ingot-test-end', '--description=The end of this test clone', "--on-active=$1", 'systemctl', 'poweroff';
 }
+
+# The boot has finished when systemd has nothing more to start; `systemctl is-system-running` ends with an error where a unit failed.
+system "timeout $BOOT systemctl is-system-running --wait >/dev/null 2>&1";
 
 # Whether it passed, what it said, and whether that is an answer of the app itself: not silence, not the error of one that still starts.
 sub http_test {
@@ -48,11 +52,21 @@ sub command_test {
     return ($code == 0, "exit status $code$late" . ($text ne '' ? ': ' . substr($text, -200) : ''));
 }
 
+# Why systemd takes a unit for failed, such as exit-code or timeout: systemd.exec(5), SERVICE_RESULT.
+sub result_of {
+    my ($unit) = @_;
+    my $result = qx(systemctl show --value --property=Result -- '$unit' 2>/dev/null);
+    chomp $result;
+    return $result;
+}
+
 my %run = (http => \&http_test, service => \&service_test, command => \&command_test);
 my $end = time + $LIMIT;
 my ($all_ok, @results) = (1);
+my %may_fail;
 for (split /\n/, Ingot::read_file("$Ingot::LIBRARY/tests")) {
     my ($kind, $name, @pairs) = map { Ingot::unescape($_) } split /\t/;
+    if ($kind eq 'may-fail') { $may_fail{$name} = 1; next }
     my %want = map { split /=/, $_, 2 } @pairs;
     my ($ok, $detail, $answered) = $run{$kind}->(%want);
     my ($last, $since, $said) = ($detail, time, time);
@@ -67,6 +81,13 @@ for (split /\n/, Ingot::read_file("$Ingot::LIBRARY/tests")) {
     }
     $all_ok &&= $ok;
     push @results, '{"detail":' . Ingot::json_string($detail) . ',"name":' . Ingot::json_string($name) . ',"ok":' . ($ok ? 'true}' : 'false}');
+}
+# After the tests: one of them may have made a unit fail.
+my @failed = grep { !$may_fail{$_} } map { (split)[0] // () } qx(systemctl list-units --state=failed --plain --no-legend --no-pager 2>/dev/null);
+if (@failed) {
+    $all_ok = 0;
+    my $why = join ', ', map { "$_ (" . result_of($_) . ')' } @failed;
+    push @results, '{"detail":' . Ingot::json_string($why) . ',"name":"no unit has failed","ok":false}';
 }
 my $json = '{"digest":' . Ingot::json_string(Ingot::image('digest')) . ',"ok":' . ($all_ok ? 'true' : 'false')
     . ',"recipe":' . Ingot::json_string(Ingot::image('recipe')) . ',"results":[' . join(',', @results) . ']}';
