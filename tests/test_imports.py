@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "fleet": {"fleet", "aws"},
     "forge": {"forge", "report"},
     "diff": {"diff", "forge", "recipe", "store", "aws", "bake"},
-    "plan": {"plan", "forge", "recipe", "store", "aws"},
+    "plan": {"plan", "diff", "forge", "recipe", "store", "aws"},
     "report": {"report", "plan", "diff", "store"},
     "constructs": {"constructs", "recipe"},
     "pipeline": {"pipeline", "recipe", "bake", "store", "machines", "aws", "fleet", "forge", "diff", "plan"},

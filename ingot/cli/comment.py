@@ -6,13 +6,15 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ingot.errors import InputError
 from ingot.forge.github import API, GitHub, PullRequest
+from ingot.plan.result import Plan
 from ingot.report.comment import MARKER, render_comment, render_failed
+from ingot.report.reading import plan_from_json
 
 app = typer.Typer(add_completion=False)
 
@@ -62,7 +64,7 @@ def github(repository: str | None) -> GitHub:
     return GitHub(str(repository), str(token), os.environ.get("GITHUB_API_URL") or API)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Plan:
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
         content = json.loads(text)
@@ -72,4 +74,4 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is no JSON: {error}", hint="make it with: ingot plan --json") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} is no plan", hint="make it with: ingot plan --json")
-    return content
+    return plan_from_json(content)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ingot.cli.reporting import Reporter, printable
 from ingot.errors import InputError, VerificationError
-from ingot.pipeline.plan import PlanOptions
+from ingot.pipeline.plan import PlanOptions, failures
 from ingot.pipeline.plan import plan as make
+from ingot.plan.result import Plan
 from ingot.report.plan_text import render_text
 
 app = typer.Typer(add_completion=False)
@@ -84,24 +85,23 @@ def plan(
     with Reporter() as report:
         # The plan's stdout is its own; what a boot prints is progress here.
         result = make(Path.cwd(), options, report, lambda line: print(printable(line), file=sys.stderr))
-    content = result.content
-    _write(content, save, html)
-    _print(content, as_json=as_json, markdown=markdown)
-    if failed := result.failures:
+    _write(result, save, html)
+    _print(result, as_json=as_json, markdown=markdown)
+    if failed := failures(result):
         raise VerificationError("\n".join(["images of this plan fail:", *(f"  {line}" for line in failed)]))
     if detailed_exitcode:
         raise typer.Exit(EXIT_CODES[result.verdict])
 
 
-def _write(content: dict[str, Any], save: Path | None, html: Path | None) -> None:
+def _write(plan: Plan, save: Path | None, html: Path | None) -> None:
     """Write the files that were asked for; raise InputError for one that cannot be written."""
     texts: dict[Path, str] = {}
     if save is not None:
-        texts[save] = json.dumps(content, indent=1, sort_keys=True) + "\n"
+        texts[save] = _json(plan) + "\n"
     if html is not None:
         from ingot.report.render import render_report
 
-        texts[html] = render_report(content)
+        texts[html] = render_report(plan.to_json())
     for path, text in texts.items():
         try:
             path.write_text(text, encoding="utf-8")
@@ -109,13 +109,17 @@ def _write(content: dict[str, Any], save: Path | None, html: Path | None) -> Non
             raise InputError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _print(content: dict[str, Any], *, as_json: bool, markdown: bool) -> None:
+def _print(plan: Plan, *, as_json: bool, markdown: bool) -> None:
     if as_json:
-        # ASCII: a file's name may be no UTF-8.
-        print(json.dumps(content, indent=1, sort_keys=True))
+        print(_json(plan))
     elif markdown:
         from ingot.report.comment import render_comment
 
-        print(render_comment(content, limit=UNLIMITED), end="")
+        print(render_comment(plan, limit=UNLIMITED), end="")
     else:
-        print(render_text(content), end="")
+        print(render_text(plan), end="")
+
+
+def _json(plan: Plan) -> str:
+    # ASCII: a file's name may be no UTF-8.
+    return json.dumps(plan.to_json(), indent=1, sort_keys=True)

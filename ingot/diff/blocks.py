@@ -12,7 +12,10 @@ SAME, CHANGED, ADDED, REMOVED, ZERO = "same", "changed", "added", "removed", "ze
 
 @dataclass(frozen=True)
 class Blocks:
-    """The blocks of both disks in order, as runs of (kind, count). ``added`` were zero before, ``removed`` are zero now."""
+    """The blocks of both disks in order, as runs of (kind, count).
+
+    ``added`` were zero before, ``removed`` are zero now.
+    """
 
     block_size: int
     runs: tuple[tuple[str, int], ...]
@@ -38,7 +41,10 @@ class Blocks:
 
 
 def compare_blocks(before: Mapping[str, Any], after: Mapping[str, Any]) -> Blocks:
-    """Compare two manifests' disks; the end of the shorter one counts as zeros. An empty mapping is no disk."""
+    """Compare two manifests' disks; the end of the shorter one counts as zeros.
+
+    An empty mapping is no disk.
+    """
     old: Sequence[str | None] = before.get("blocks", ())
     new: Sequence[str | None] = after.get("blocks", ())
     length = max(len(old), len(new))

@@ -23,7 +23,10 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class ImageDiff:
-    """The difference. Lists are sorted by name; sizes are bytes unless a name says KiB; ``notes`` say what could not be told."""
+    """The difference.
+
+    Lists are sorted by name; sizes are bytes unless a name says KiB; ``notes`` say what could not be told.
+    """
 
     before: Mapping[str, Any] | None
     after: Mapping[str, Any] | None
@@ -43,12 +46,18 @@ class ImageDiff:
 
     @property
     def empty(self) -> bool:
-        """Whether both images are the same. Another recipe digest alone (a comment in a test) makes no difference."""
+        """Whether both images are the same.
+
+        Another recipe digest alone (a comment in a test) makes no difference.
+        """
         lists = (self.system, self.packages, self.users, self.groups, self.services, self.files, self.ports)
         return not any((*lists, self.tests, self.hygiene, self.blocks.differing))
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON's types. Names of files that are no UTF-8 have surrogate escapes, which JSON writes in ASCII."""
+        """Return it as JSON's types.
+
+        Names of files that are no UTF-8 have surrogate escapes, which JSON writes in ASCII.
+        """
         lists = (
             "system",
             "packages",
@@ -84,8 +93,9 @@ def image_diff(
 ) -> ImageDiff:
     """Compare two manifests; None is no image.
 
-    The disks give owners of files, text diffs, ports and passwords; ``packages`` is the store's directory of packages, for changelogs
-    that the images leave out. Raises InputError for a manifest that this version cannot read, BakeError for a disk.
+    The disks give owners of files, text diffs, ports and passwords; ``packages`` is the store's directory of
+    packages, for changelogs that the images leave out. Raises InputError for a manifest that this version
+    cannot read, BakeError for a disk.
     """
     with Side(before, before_disk) as old, Side(after, after_disk) as new:
         return _compare(old, new, packages)

@@ -12,13 +12,15 @@ from ingot.diff.packages.changes import DOWNGRADED, PackageChange
 from ingot.diff.ports import Port
 from ingot.recipe.schema.capabilities import capability_names
 
-# Who may do what is decided there. A change that an upgraded package brings is the package's; one of the recipe's is called out.
+# Who may do what is decided there. A change that an upgraded package brings is the package's; one of the
+# recipe's is called out.
 _SENSITIVE = re.compile(
     r"/etc/sudoers(\.d/.*)?|/(etc|usr/lib)/pam\.d/.*|/etc/pam\.conf|/etc/ssh/sshd_config(\.d/.*)?|/etc/ld\.so\.preload|.*/\.ssh/authorized_keys2?"
     r"|/etc/polkit-1/.*|/usr/share/polkit-1/rules\.d/.*|/usr/local/share/ca-certificates/.*|/etc/apt/trusted\.gpg.*|(/etc/apt|/usr/share)/keyrings/.*"
     r"|/etc/apt/sources\.list.*|/etc/(ana)?cron[^/]*(/.*)?|/var/spool/cron/.*|/etc/security/.*|/etc/doas\.conf|/etc/hosts\.equiv"
 )
-# Members of these can become root, or read what only root should: base-passwd's users-and-groups, and docker's documentation.
+# Members of these can become root, or read what only root should: base-passwd's users-and-groups, and
+# docker's documentation.
 _STRONG_GROUPS = frozenset(
     {"root", "sudo", "wheel", "adm", "disk", "shadow", "docker", "lxd", "kmem", "staff"}
 )

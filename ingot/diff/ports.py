@@ -1,8 +1,8 @@
 """On which ports an image listens, as far as its configuration says.
 
-Read are: enabled sockets of systemd (systemd.socket(5)), ``Listen`` of an enabled Apache, ``listen`` of an enabled nginx, ``Port`` of an
-enabled OpenSSH server, and the ports that the recipe's tests ask. A program that opens a port by itself, and whose port no test
-asks, is not seen.
+Read are: enabled sockets of systemd (systemd.socket(5)), ``Listen`` of an enabled Apache, ``listen`` of an
+enabled nginx, ``Port`` of an enabled OpenSSH server, and the ports that the recipe's tests ask. A program
+that opens a port by itself, and whose port no test asks, is not seen.
 """
 
 from __future__ import annotations

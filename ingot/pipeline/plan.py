@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 from ingot import paths
 from ingot.errors import IngotError, InputError
 from ingot.forge.git import Repository
-from ingot.plan.images import Diff, Differ, Images, NotAsked, Registry
+from ingot.plan.images import Differ, Images, NotAsked, Registry
 from ingot.plan.infrastructure.cdk import Cache, Cdk, check_context
 from ingot.plan.planner import Planner, environments
+from ingot.plan.result import Plan
 from ingot.progress import Progress
 from ingot.recipe.syntax.explain import close_to
 from ingot.store import Image, Store
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
+    from ingot.diff.compare import ImageDiff
 
 # A record of a boot as JSON's types: see BootRecord.content.
 Record = dict[str, Any]
@@ -29,8 +31,9 @@ Record = dict[str, Any]
 class PlanOptions:
     """What to plan. ``base``: a revision; None: where HEAD left the main branch.
 
-    ``deployed`` compares stacks with what is deployed. ``bake`` bakes what changed and the store lacks. ``boot`` boots
-    each image that changed. ``environments``: those to plan, all with ``all_environments``; none: the plan without one.
+    ``deployed`` compares stacks with what is deployed. ``bake`` bakes what changed and the store lacks.
+    ``boot`` boots each image that changed. ``environments``: those to plan, all with ``all_environments``;
+    none: the plan without one.
     """
 
     base: str | None = None
@@ -43,32 +46,19 @@ class PlanOptions:
     recipes: Path = Path("image_recipes")
 
 
-@dataclass(frozen=True)
-class PlanResult:
-    """A plan as JSON's types, what reports are made of. ``verdict``: nothing, something or dangerous."""
-
-    content: dict[str, Any]
-    verdict: str
-
-    @property
-    def failures(self) -> list[str]:
-        """One sentence for each image that does not bake and each test that failed."""
-        return failures(self.content)
-
-
-def plan(project: Path, options: PlanOptions, progress: Progress, output: Progress) -> PlanResult:
+def plan(project: Path, options: PlanOptions, progress: Progress, output: Progress) -> Plan:
     """Return the plan of the CDK app in ``project``.
 
-    ``output`` takes what boots print: a line for each test. Raises InputError for what is wrong with the options or
-    with the tree, MissingToolError without the CDK CLI.
+    ``output`` takes what boots print: a line for each test. Raises InputError for what is wrong with the
+    options or with the tree, MissingToolError without the CDK CLI.
     """
     check_context(options.context)
     clients = _clients(progress, required=options.deployed)
     result = _planner(project, options, clients, progress).plan(options.base)
-    content = result.to_json()
-    content["boots"], notes = boot_changed(content, progress, output) if options.boot else ([], [])
-    content["notes"] += notes
-    return PlanResult(content, result.verdict)
+    if not options.boot:
+        return result
+    boots, notes = boot_changed(result, progress, output)
+    return replace(result, boots=tuple(boots), notes=(*result.notes, *notes))
 
 
 def _planner(project: Path, options: PlanOptions, clients: Clients | None, progress: Progress) -> Planner:
@@ -112,7 +102,7 @@ def _environments(project: Path, options: PlanOptions) -> list[str | None]:
 def _differ(store: Store) -> Differ:
     """Return what compares two images of the store."""
 
-    def compare(before: Image, after: Image) -> Diff:
+    def compare(before: Image, after: Image) -> ImageDiff:
         from ingot.diff.compare import image_diff
 
         disks = {"before_disk": before.disk, "after_disk": after.disk}
@@ -142,7 +132,10 @@ def _clients(progress: Progress, *, required: bool) -> Clients | None:
 
 
 def _registry(clients: Clients, progress: Progress) -> Registry:
-    """Return the question to the registry. Where it cannot be asked, that is reported, and it is not asked again."""
+    """Return the question to the registry.
+
+    Where it cannot be asked, that is reported, and it is not asked again.
+    """
     from ingot.aws.registry.published import find
     from ingot.aws.session.failures import AwsError, explain
 
@@ -201,42 +194,45 @@ def _record(digest: str, detail: str) -> Record:
 
 
 def boot_changed(
-    content: Mapping[str, Any],
+    plan: Plan,
     progress: Progress,
     output: Progress,
     boot: Callable[[str, Progress, Progress], Record] = boot_image,
 ) -> tuple[list[Record], list[str]]:
     """Boot each image that changes and is in the store, one after the other.
 
-    Returns the records of the boots and notes on images that are for AWS to boot. An image that is not here, and would
-    have to be, has the record of a boot that failed: it proved nothing.
+    Returns the records of the boots and notes on images that are for AWS to boot. An image that is not here,
+    and would have to be, has the record of a boot that failed: it proved nothing.
     """
     boots: dict[str, Record] = {}
     notes: list[str] = []
-    for image in content["images"]:
-        digest = str(image["after"])
-        if digest in boots or digest == image["before"] or image["state"] == "failed":
+    for image in plan.images:
+        digest = image.after
+        if digest in boots or digest == image.before or image.state == "failed":
             continue
-        name = f"the image {image['recipe']} {digest:.12}"
-        if image["state"] == "stored":
+        name = f"the image {image.recipe} {digest:.12}"
+        if image.state == "stored":
             boots[digest] = boot(digest, progress, output)
-        elif image["state"] == "published":
+        elif image.state == "published":
             notes.append(f"{name} was not booted here: a test clone of it passed when it was published")
-        elif image.get("on_ami"):
+        elif image.on_ami:
             notes.append(
                 f"{name} was not booted: it is on a base AMI, and a test clone boots when it is deployed"
             )
         else:
             detail = "it is not baked on this machine; `ingot plan --bake --boot` bakes it before"
-            boots[digest] = {**_record(digest, detail), "recipe": image["recipe"]}
+            boots[digest] = {**_record(digest, detail), "recipe": image.recipe}
     return list(boots.values()), list(dict.fromkeys(notes))
 
 
-def failures(content: Mapping[str, Any]) -> list[str]:
-    """Return one sentence for each image that does not bake and each test that failed; an image without a test passed none."""
-    images = [image for image in content["images"] if image["state"] == "failed"]
-    found = [f"{image['recipe']} {image['after'][:12]}: {image['no_diff']}" for image in images]
-    for boot in content["boots"]:
+def failures(plan: Plan) -> list[str]:
+    """Return one sentence for each image that does not bake and each test that failed.
+
+    An image without a test passed none.
+    """
+    failed = [image for image in plan.images if image.state == "failed"]
+    found = [f"{image.recipe} {image.after[:12]}: {image.no_diff}" for image in failed]
+    for boot in plan.boots:
         name = f"{boot['recipe']} {boot['digest'][:12]}"
         found += [f"{name}: {test['name']}: {test.get('detail')}" for test in boot["tests"] if not test["ok"]]
         if not boot["tests"]:

@@ -18,8 +18,8 @@ Template = Mapping[str, Any]
 CAPACITY_UNITS = 0.1
 # Target tracking makes two alarms of its own: Application Auto Scaling's documentation.
 ALARMS_OF_TRACKING = 2
-# The image of image_recipes/web, 2 GiB from scratch: its blocks that are not zeros, 761 in November 2026, and the minutes of a builder and a
-# test clone.
+# The image of image_recipes/web, 2 GiB from scratch: its blocks that are not zeros, 761 in November 2026, and
+# the minutes of a builder and a test clone.
 FIRST_BLOCKS = 800
 BLOCKS_OF_GIB = 2048
 BUILDER_MINUTES, CLONE_MINUTES = 10, 5

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ingot.errors import BakeError, IngotError, InputError
 from ingot.plan.recipes import RecipeChange
 from ingot.progress import Progress
 from ingot.recipe.schema.model import Recipe
 from ingot.store.store import Image, Store
+
+if TYPE_CHECKING:
+    from ingot.diff.compare import ImageDiff
 
 # The AMI that the registry names for a recipe and its digest; None when it names none. Raises NotAsked.
 Registry = Callable[[str, str], str | None]
@@ -20,22 +23,7 @@ class NotAsked(IngotError):  # noqa: N818 - no failure of the plan, which goes o
     """The registry could not be asked; the message says why."""
 
 
-class Diff(Protocol):
-    """What differs between two images: what a plan needs of ``image_diff.ImageDiff``."""
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing differs."""
-
-    @property
-    def dangerous(self) -> list[str]:
-        """What deserves a look, one sentence each."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain data."""
-
-
-Differ = Callable[[Image, Image], Diff]
+Differ = Callable[[Image, Image], "ImageDiff"]
 ON_AMI = (
     "it is baked on its base AMI, by a builder instance, and proved when it is deployed; "
     "`ingot diff` then compares it with the one before"
@@ -46,8 +34,9 @@ ON_AMI = (
 class ImagePlan:
     """What happens to the image of one recipe.
 
-    ``state``: published (the registry names its AMI), stored (baked, on this machine), missing (a deployment bakes it), unused (missing, and
-    no stack deploys it), or failed (it was to be baked and could not: ``no_diff`` says why).
+    ``state``: published (the registry names its AMI), stored (baked, on this machine), missing (a deployment
+    bakes it), unused (missing, and no stack deploys it), or failed (it was to be baked and could not:
+    ``no_diff`` says why).
     """
 
     recipe: str
@@ -58,7 +47,7 @@ class ImagePlan:
     ami: str | None
     asked: bool
     """Whether a registry was asked; if not, an image that is missing here may be published all the same."""
-    diff: Diff | None = None
+    diff: ImageDiff | None = None
     no_diff: str | None = None
     """Why there is no diff, and how to get it."""
     on_ami: bool = False
@@ -116,7 +105,7 @@ class Images:
         ami, asked = self._published(change.name, change.after, note)
         stored = self.store.image(change.after)
         state = "published" if ami else "stored" if stored else "missing"
-        diff: Diff | None = None
+        diff: ImageDiff | None = None
         no_diff: str | None = None
         if change.change != "same":
             diff, no_diff = (None, ON_AMI) if is_on_ami else self._diff(change, sides[0], stored)
@@ -137,7 +126,7 @@ class Images:
 
     def _diff(
         self, change: RecipeChange, before: Mapping[str, Recipe], after: Image | None
-    ) -> tuple[Diff | None, str | None]:
+    ) -> tuple[ImageDiff | None, str | None]:
         """Return the diff, or None and why there is none."""
         if change.before is None:
             return None, "the image is the first of its recipe: there is nothing to compare it with"

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ingot.assembly import Stack, read_assembly
 from ingot.errors import IngotError, InputError
@@ -18,13 +18,12 @@ from ingot.plan.images import ImagePlan, Images, unused
 from ingot.plan.infrastructure.cdk import AT_ONCE, Cache, Cdk
 from ingot.plan.infrastructure.fold import images as images_of
 from ingot.plan.infrastructure.stacks import StackPlan, compare_stacks
-from ingot.plan.recipes import RecipeChange, Tree, compare_recipes, read_tree
-from ingot.plan.rollout import GroupSize, Rollout, rollouts
+from ingot.plan.recipes import RecipeChange, RecipeTree, compare_recipes, read_tree
+from ingot.plan.result import Plan, dangers_of, verdict_of
+from ingot.plan.rollout import GroupSize, rollouts
 from ingot.progress import Progress
 from ingot.recipe.syntax.document import read_document
 
-FORMAT = 1
-NOTHING, SOMETHING, DANGEROUS = "nothing", "something", "dangerous"
 Part = TypeVar("Part", RecipeChange, ImagePlan, StackPlan)
 ENVIRONMENTS_FILE = "environments.yaml"
 # The stacks that are deployed, of those that the app has.
@@ -32,59 +31,11 @@ Deployed = Callable[[Mapping[str, Stack]], dict[str, Stack]]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Everything that a merge would do. ``notes``: what could not be compared, and what is peculiar about this comparison."""
-
-    base: BaseRevision
-    head: str
-    dirty: tuple[str, ...]
-    deployed: bool
-    recipes: tuple[RecipeChange, ...]
-    images: tuple[ImagePlan, ...]
-    stacks: tuple[StackPlan, ...]
-    rollouts: tuple[Rollout, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def dangerous(self) -> list[str]:
-        """One sentence for each dangerous change: an image that does not bake, the infrastructure's, the images'."""
-        found = [f"image {image.recipe}: {image.no_diff}" for image in self.images if image.state == "failed"]
-        found += [sentence for stack in self.stacks for sentence in stack.dangerous]
-        for image in self.images:
-            if image.diff is not None:
-                found += [f"image {image.recipe}: {sentence}" for sentence in image.diff.dangerous]
-        return found
-
-    @property
-    def verdict(self) -> str:
-        """Return nothing, something or dangerous."""
-        if self.dangerous:
-            return DANGEROUS
-        changes = [recipe.change != "same" for recipe in self.recipes] + [
-            s.change != "same" for s in self.stacks
-        ]
-        return SOMETHING if any(changes) or self.notes else NOTHING
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the plan as plain data: what the reports are made of."""
-        return {
-            "format": FORMAT,
-            "verdict": self.verdict,
-            "dangerous": self.dangerous,
-            "base": {"commit": self.base.commit, "how": self.base.how},
-            "head": {"commit": self.head, "dirty": list(self.dirty)},
-            "against": "deployed" if self.deployed else "base",
-            "notes": list(self.notes),
-            "recipes": [recipe.to_json() for recipe in self.recipes],
-            "images": [image.to_json() for image in self.images],
-            "stacks": [stack.to_json() for stack in self.stacks],
-            "rollouts": [rollout.to_json() for rollout in self.rollouts],
-        }
-
-
-@dataclass(frozen=True)
 class Planner:
-    """Makes plans of one project. ``deployed``: compare stacks with those that are deployed, not with the base revision's."""
+    """Makes plans of one project.
+
+    ``deployed``: compare stacks with those that are deployed, not with the base revision's.
+    """
 
     repository: Repository
     recipes: Path
@@ -98,7 +49,10 @@ class Planner:
     group_size: GroupSize = lambda _stack, _group: None
 
     def plan(self, base_revision: str | None) -> Plan:
-        """Return the plan of the working tree. Raises InputError for a base that is none, and for all that is wrong with the tree."""
+        """Return the plan of the working tree.
+
+        Raises InputError for a base that is none, and for all that is wrong with the tree.
+        """
         base = self.repository.base(base_revision)
         dirty = self.repository.dirty()
         notes: list[str] = []
@@ -123,21 +77,27 @@ class Planner:
                 stacks += self._stacks(pending[name][1], after[name], work, name, notes)
             used = {name: images_of([s.template for s in found.values()]) for name, found in after.items()}
             images = [image if image.after in used[image.environment] else unused(image) for image in images]
+        stacks = _once(stacks)
+        images = _once(images)
+        recipes = _once(recipes)
+        dangerous = dangers_of(images, stacks)
         return Plan(
+            verdict=verdict_of(dangerous, recipes, stacks, notes),
+            dangerous=dangerous,
             base=base,
             head=self.repository.commit("HEAD"),
             dirty=tuple(dirty),
             deployed=self.deployed is not None,
-            recipes=tuple(_once(recipes)),
-            images=tuple(_once(images)),
-            stacks=tuple(_once(stacks)),
-            rollouts=tuple(
-                rollout for stack in _once(stacks) for rollout in rollouts(stack, self.group_size)
-            ),
             notes=tuple(dict.fromkeys(notes)),
+            recipes=tuple(recipes),
+            images=tuple(images),
+            stacks=tuple(stacks),
+            rollouts=tuple(rollout for stack in stacks for rollout in rollouts(stack, self.group_size)),
         )
 
-    def _trees(self, before: Path, environment: str | None, notes: list[str]) -> tuple[Tree, Tree]:
+    def _trees(
+        self, before: Path, environment: str | None, notes: list[str]
+    ) -> tuple[RecipeTree, RecipeTree]:
         self.progress("reading the recipes of both revisions")
         after = read_tree(self.repository.project, self.recipes, environment, tolerant=False)
         old = read_tree(before, self.recipes, environment, tolerant=True)
@@ -148,7 +108,9 @@ class Planner:
             notes.append(f"the base revision has no {self.recipes}: every recipe is new")
         return old, after
 
-    def _image(self, change: RecipeChange, trees: tuple[Tree, Tree], notes: list[str]) -> ImagePlan:
+    def _image(
+        self, change: RecipeChange, trees: tuple[RecipeTree, RecipeTree], notes: list[str]
+    ) -> ImagePlan:
         before, after = ({name: found.recipe for name, found in tree.recipes.items()} for tree in trees)
         return self.images.plan(change, (before, after), notes.append)
 
@@ -175,7 +137,8 @@ class Planner:
     ) -> Path | None:
         """Return the base revision's assembly; None when it has no CDK app, or is not needed.
 
-        A base that refuses the given context, as one does that has not the recipe which that names, is taken as it is without it.
+        A base that refuses the given context, as one does that has not the recipe which that names, is taken
+        as it is without it.
         """
         if tree is None or not (before / "cdk.json").is_file():
             return None

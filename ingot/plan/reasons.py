@@ -19,7 +19,10 @@ VALUE_LENGTH = 80
 
 @dataclass(frozen=True)
 class Reason:
-    """One difference that makes a digest another one. ``place``: FILE:LINE, with "before" behind it where the line is gone."""
+    """One difference that makes a digest another one.
+
+    ``place``: FILE:LINE, with "before" behind it where the line is gone.
+    """
 
     place: str
     what: str

@@ -34,11 +34,11 @@ class Identified:
 
 
 @dataclass(frozen=True)
-class Tree:
+class RecipeTree:
     """The recipes of one tree, in one environment.
 
-    ``broken``: recipes that cannot be read, and what is wrong with them. ``elsewhere``: those that this environment has nothing of, and
-    the environments that they can be read in.
+    ``broken``: recipes that cannot be read, and what is wrong with them. ``elsewhere``: those that this
+    environment has nothing of, and the environments that they can be read in.
     """
 
     recipes: dict[str, Identified]
@@ -48,7 +48,10 @@ class Tree:
 
 @dataclass(frozen=True)
 class RecipeChange:
-    """What happens to one recipe. ``change``: same, changed, added, deleted, renamed, or repaired (it could not be read before)."""
+    """What happens to one recipe.
+
+    ``change``: same, changed, added, deleted, renamed, or repaired (it could not be read before).
+    """
 
     name: str
     environment: str | None
@@ -72,10 +75,11 @@ class RecipeChange:
         }
 
 
-def read_tree(root: Path, recipes: Path, environment: str | None, *, tolerant: bool) -> Tree:
+def read_tree(root: Path, recipes: Path, environment: str | None, *, tolerant: bool) -> RecipeTree:
     """Return the recipes below ``root / recipes``; none where that directory does not exist.
 
-    ``tolerant`` notes what is broken instead of raising InputError: an old revision's mistakes are not this change's.
+    ``tolerant`` notes what is broken instead of raising InputError: an old revision's mistakes are not this
+    change's.
     """
     directory = root / recipes
     found: dict[str, Identified] = {}
@@ -99,7 +103,7 @@ def read_tree(root: Path, recipes: Path, environment: str | None, *, tolerant: b
             "\n".join(str(error) for error in problems if not error.problems),
             problems=[problem for error in problems for problem in error.problems],
         )
-    return Tree(found, broken, elsewhere)
+    return RecipeTree(found, broken, elsewhere)
 
 
 def identify(path: Path, root: Path, environment: str | None) -> Identified:
@@ -109,7 +113,7 @@ def identify(path: Path, root: Path, environment: str | None) -> Identified:
     return Identified(digest_of_form(form), Form(recipe, form, root))
 
 
-def compare_recipes(before: Tree, after: Tree, environment: str | None) -> list[RecipeChange]:
+def compare_recipes(before: RecipeTree, after: RecipeTree, environment: str | None) -> list[RecipeChange]:
     """Return what happens to each recipe of either tree, by name."""
     gone = [name for name in before.recipes if name not in after.recipes]
     changes = []
@@ -161,6 +165,9 @@ def _ratio(one: Identified, other: Identified) -> float:
 
 
 def _lines(identified: Identified) -> list[str]:
-    """Return the recipe and its files as lines. The lock is left out: two recipes of one distribution share most of it."""
+    """Return the recipe and its files as lines.
+
+    The lock is left out: two recipes of one distribution share most of it.
+    """
     form = {key: identified.form.canonical[key] for key in ("recipe", "files")}
     return json.dumps(form, sort_keys=True, indent=0).splitlines()

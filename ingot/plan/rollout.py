@@ -1,4 +1,7 @@
-"""What a deployment does to the running clones: which group, how many instances, in what steps. Read from the templates."""
+"""What a deployment does to the running clones: which group, how many instances, in what steps.
+
+Read from the templates.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ GroupSize = Callable[[str, str], int | None]
 
 @dataclass(frozen=True)
 class Rollout:
-    """A group whose instances are replaced or started. ``running``: as many as there are now; None when not asked or new."""
+    """A group whose instances are replaced or started.
+
+    ``running``: as many as there are now; None when not asked or new.
+    """
 
     stack: str
     environment: str | None
@@ -104,7 +110,10 @@ def _number(value: object, default: int = 0) -> int:
 
 
 class _Steps:
-    """What a group's update policy does, in order. (Amazon EC2 Auto Scaling User Guide, "Instance refresh".)"""
+    """What a group's update policy does, in order.
+
+    (Amazon EC2 Auto Scaling User Guide, "Instance refresh".)
+    """
 
     def __init__(self, plan: StackPlan, group: Mapping[str, Any], instances: int) -> None:
         self.plan = plan

@@ -9,7 +9,8 @@ from typing import Any
 # Lines of the console that the report shows, the last ones; a boot has some 600.
 LINES = 5000
 _CONTROL = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]|\x1b[()][A-Za-z0-9]|\x1b[=>78c]|\r|\x07")
-# The first line of each phase, in the order of a boot: kernel, init's first words, the target of a machine that is up.
+# The first line of each phase, in the order of a boot: kernel, init's first words, the target of a machine
+# that is up.
 _PHASES = (
     ("kernel", re.compile(r"^\[\s*0\.0+\] Linux version |\bLinux version \d")),
     ("initrd and root", re.compile(r"Run /init as init process|ingot-initrd")),

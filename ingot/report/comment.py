@@ -7,13 +7,15 @@ nobody. The plan is read from its JSON, so that a trusted checkout can write the
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import quote
 
 from ingot.errors import InputError
-from ingot.plan.infrastructure.stacks import IMPACTS
+from ingot.plan.images import ImagePlan
+from ingot.plan.infrastructure.stacks import IMPACTS, StackPlan
+from ingot.plan.recipes import RecipeChange
+from ingot.plan.result import BootRecord, Plan
 from ingot.quantities import number
 from ingot.report.escape import code, fenced, fitting, plain, shortened
 from ingot.report.markdown import render_markdown
@@ -27,9 +29,6 @@ from ingot.report.plan_text import (
     rollout_lines,
     stack_lines,
 )
-from ingot.report.reading import image_diff_from_json
-
-Plan = Mapping[str, Any]
 
 # Characters. GitHub answers 422 "body is too long (maximum is 65536 characters)" above it.
 LIMIT = 65_536
@@ -41,19 +40,13 @@ DANGERS = 40
 NOTE = 1_000
 # The first line of the comment: how it is found again. It is no content of the change.
 MARKER = "<!-- ingot-plan -->"
-FORMAT = 1
 
 
 def render_comment(plan: Plan, *, limit: int = LIMIT, report: str | None = None) -> str:
     """Return the comment, of at most ``limit`` characters. ``report``: the URL of the whole report.
 
-    Raises InputError for what is no plan, or one of a newer version.
+    Raises InputError for a plan with rows that Ingot does not write: it may come from a file.
     """
-    if plan.get("format") != FORMAT:
-        raise InputError(
-            f"a plan of format {plan.get('format')!r}; this program reads format {FORMAT}",
-            hint="make the plan and the comment with the same version of Ingot",
-        )
     try:
         return _Comment(limit - END).write(plan, report)
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
@@ -79,23 +72,23 @@ class _Comment:
 
     def write(self, plan: Plan, report: str | None) -> str:
         self.add("the verdict", f"{MARKER}\n## {_verdict(plan)}\n\n{_compared(plan)}")
-        for note in plan["notes"]:
+        for note in plan.notes:
             self.add("a note", f"> [!NOTE]\n> {code(shortened(note, NOTE))}")
-        if plan["dangerous"]:
-            self.dangers(plan["dangerous"])
-        for boot in plan.get("boots", ()):
+        if plan.dangerous:
+            self.dangers(plan.dangerous)
+        for boot in plan.boots:
             self.boot(boot)
         summary = list(_summary(plan))
         self.listed("the summary", [], summary, len(summary), "- and {} more lines, in the report")
-        for rollout in plan["rollouts"]:
+        for rollout in plan.rollouts:
             lines = list(rollout_lines(rollout))
             self.add("a rollout", f"**Rollout**\n\n{fenced(lines)}")
-        for image in plan["images"]:
+        for image in plan.images:
             self.image(image)
-        for stack in plan["stacks"]:
+        for stack in plan.stacks:
             self.stack(stack)
-        self.reasons([recipe for recipe in plan["recipes"] if recipe["reasons"]])
-        self.dirty(plan["head"]["dirty"])
+        self.reasons([recipe for recipe in plan.recipes if recipe.reasons])
+        self.dirty(plan.dirty)
         return "\n\n".join([*self.parts, _end(self.left, report)]) + "\n"
 
     def add(self, what: str, text: str) -> None:
@@ -132,7 +125,7 @@ class _Comment:
             block = fenced([*kept, f"… and {len(lines) - len(kept):,} more lines"], language)
         self.folded(what, summary, block)
 
-    def boot(self, boot: Mapping[str, Any]) -> None:
+    def boot(self, boot: BootRecord) -> None:
         line, *failed = boot_lines(boot)
         if failed or not boot["tests"]:
             head = ["> [!WARNING]", f"> **{code(shortened(line))}**"]
@@ -141,30 +134,28 @@ class _Comment:
         else:
             self.add("a boot", f"✓ {code(line)}")
 
-    def image(self, image: Mapping[str, Any]) -> None:
-        name = label(image, "recipe")
-        if image["diff"] is not None:
-            text = render_markdown(image_diff_from_json(image["diff"]), max(0, self.room * 2 // 3))
+    def image(self, image: ImagePlan) -> None:
+        name = label(image.recipe, image.environment)
+        if image.diff is not None:
+            text = render_markdown(image.diff, max(0, self.room * 2 // 3))
             self.folded(f"the diff of the image {name}", f"What changes in the image {name}", text)
-        elif image["no_diff"] and image["after"] != image["before"]:
-            self.add(
-                f"a word on the image {name}", f"No image diff of {code(name)}: {code(image['no_diff'])}"
-            )
+        elif image.no_diff and image.after != image.before:
+            self.add(f"a word on the image {name}", f"No image diff of {code(name)}: {code(image.no_diff)}")
 
-    def stack(self, stack: Mapping[str, Any]) -> None:
-        name = label(stack, "name")
-        if stack["change"] == "same":
+    def stack(self, stack: StackPlan) -> None:
+        name = label(stack.name, stack.environment)
+        if stack.change == "same":
             return
         self.lines(f"the changes of {name}", f"{name}: every resource that changes", list(stack_lines(stack)))
-        if stack["cdk_diff"]:
+        if stack.cdk_diff:
             # `cdk diff` marks lines by [+] and [-]; GitHub colours by the first character.
-            lines = [_coloured(line) for line in stack["cdk_diff"].splitlines()]
+            lines = [_coloured(line) for line in stack.cdk_diff.splitlines()]
             self.lines(f"cdk diff of {name}", f"{name}: cdk diff", lines, "diff")
 
-    def reasons(self, recipes: Sequence[Mapping[str, Any]]) -> None:
+    def reasons(self, recipes: Sequence[RecipeChange]) -> None:
         for recipe in recipes:
-            name = label(recipe, "name")
-            lines = [f"{reason['place']}: {reason['what']}" for reason in recipe["reasons"]]
+            name = label(recipe.name, recipe.environment)
+            lines = [f"{reason.place}: {reason.what}" for reason in recipe.reasons]
             self.lines(f"why the digest of {name} changes", f"Why the digest of {name} changes", lines)
 
     def dirty(self, paths: Sequence[str]) -> None:
@@ -173,7 +164,7 @@ class _Comment:
 
 
 def _verdict(plan: Plan) -> str:
-    return f"Ingot plan: {VERDICTS[plan['verdict']].rstrip('.').lower()}"
+    return f"Ingot plan: {VERDICTS[plan.verdict].rstrip('.').lower()}"
 
 
 def _compared(plan: Plan) -> str:
@@ -181,28 +172,27 @@ def _compared(plan: Plan) -> str:
 
 
 def _summary(plan: Plan) -> Iterator[str]:
-    for recipe in plan["recipes"]:
+    for recipe in plan.recipes:
         yield f"- recipe {code(shortened(recipe_line(recipe)))}"
-        reasons = recipe["reasons"]
+        reasons = recipe.reasons
         # The places that matter most to a reader are the first ones; all of them are folded below.
         if 0 < len(reasons) <= 3:
-            yield from (
-                f"  - {code(shortened(reason['place'] + ': ' + reason['what']))}" for reason in reasons
-            )
+            yield from (f"  - {code(shortened(reason.place + ': ' + reason.what))}" for reason in reasons)
         elif reasons:
             yield f"  - {len(reasons):,} reasons, below"
-    for image in plan["images"]:
+    for image in plan.images:
         yield f"- image {code(shortened(image_line(image)))}"
-    for stack in plan["stacks"]:
+    for stack in plan.stacks:
         yield f"- stack {code(shortened(next(stack_lines(stack))))}{_counts(stack)}"
         yield from (
-            f"  - {'image' if folded['kind'] == 'image' else 'asset'} {code(shortened(folded['name']))}: {code(folded['before'][:12])} → {code(folded['after'][:12])}"
-            for folded in stack["folded"]
+            f"  - {'image' if folded.kind == 'image' else 'asset'} {code(shortened(folded.name))}: "
+            f"{code(folded.before[:12])} → {code(folded.after[:12])}"
+            for folded in stack.folded
         )
 
 
-def _counts(stack: Mapping[str, Any]) -> str:
-    impacts = [resource["impact"] for resource in stack["resources"]]
+def _counts(stack: StackPlan) -> str:
+    impacts = [resource["impact"] for resource in stack.resources]
     counts = {word: impacts.count(impact) for impact, word in IMPACTS.items() if impact in impacts}
     if not counts:
         return ""

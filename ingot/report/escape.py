@@ -1,7 +1,7 @@
 """Makes text from an image or a pull request harmless where it is shown.
 
-Names of files, packages and tests come from the change under review: they must not move a terminal's cursor, turn the direction of a
-line, close a tag, or call somebody.
+Names of files, packages and tests come from the change under review: they must not move a terminal's cursor,
+turn the direction of a line, close a tag, or call somebody.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def code(text: object) -> str:
 
 def markdown(text: object) -> str:
     """Return text as Markdown that shows just this text: no markup, no mention, no link."""
-    # GitHub looks for mentions and numbers of issues in what is rendered, where an entity is a character again: a space of no width
-    # parts the sign from the name.
+    # GitHub looks for mentions and numbers of issues in what is rendered, where an entity is a character
+    # again: a space of no width parts the sign from the name.
     return _MARKDOWN.sub(
         lambda match: f"&#{ord(match[0])};" + ("&#8203;" if match[0] in "@#" else ""), plain(text)
     )

@@ -22,8 +22,9 @@ LINES = 100
 def render_markdown(diff: ImageDiff, limit: int | None = None) -> str:
     """Return the diff as Markdown of at most ``limit`` characters (None: no limit).
 
-    Names that come from the image can make no markup and call nobody. What does not fit is counted at the end, never cut silently. A limit
-    below some 1,000 characters leaves no more than the title, the dangers' count and that note.
+    Names that come from the image can make no markup and call nobody. What does not fit is counted at the
+    end, never cut silently. A limit below some 1,000 characters leaves no more than the title, the dangers'
+    count and that note.
     """
     parts = list(_parts(diff, inf if limit is None else limit / 2))
     if limit is None:

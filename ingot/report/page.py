@@ -21,12 +21,14 @@ FILES = 20_000
 def render_report(document: Mapping[str, Any]) -> str:
     """Return the page of ``Plan.to_json()`` or ``ImageDiff.to_json()``.
 
-    A key ``boots`` may hold records of `ingot boot --record`. Text of the document becomes text of the page, never markup or script:
-    control characters and those that turn the direction of a line are written as escapes.
+    A key ``boots`` may hold records of `ingot boot --record`. Text of the document becomes text of the page,
+    never markup or script: control characters and those that turn the direction of a line are written as
+    escapes.
     """
     page = _inert(_page(document))
     data = json.dumps(page, ensure_ascii=True, separators=(",", ":"))
-    # The only way out of a script element is its end tag, or a comment that hides it (HTML standard, 4.12.1.3).
+    # The only way out of a script element is its end tag, or a comment that hides it (HTML standard,
+    # 4.12.1.3).
     data = data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     style, script = _asset("report.css"), _script()
     policy = "; ".join(

@@ -1,9 +1,15 @@
-"""An image diff from its JSON: a report can be written elsewhere than the comparison was made, by a program that is trusted."""
+"""Plans and image diffs from their JSON: a trusted program can report what was compared elsewhere.
+
+The JSON may be hostile. Words that Ingot prints as they are must be its own; all other text is escaped where
+it is shown. pydantic does not serve here: it refuses lone surrogates, which names of files that are no UTF-8
+have.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypeVar
 
 from ingot.diff.blocks import Blocks
 from ingot.diff.changes import Change
@@ -11,11 +17,95 @@ from ingot.diff.compare import FORMAT, ImageDiff
 from ingot.diff.files.changes import BOOKKEEPING, PACKAGE, RECIPE, FileChange, TextDiff
 from ingot.diff.packages.changes import Changelog, ChangelogEntry, PackageChange
 from ingot.errors import InputError
+from ingot.plan.images import ImagePlan
+from ingot.plan.infrastructure.fold import Folded
+from ingot.plan.infrastructure.stacks import StackPlan
+from ingot.plan.reasons import Reason
+from ingot.plan.recipes import RecipeChange
+from ingot.plan.result import DANGEROUS, NOTHING, SOMETHING, BaseRevision, Plan
+from ingot.plan.result import FORMAT as PLAN_FORMAT
+from ingot.plan.rollout import Rollout
 from ingot.report.escape import shortened
 from ingot.report.summary import SIGNS
 
 CHANGES = ("system", "users", "groups", "services", "ports", "tests", "hygiene", "size")
 Plain = Mapping[str, Any]
+Part = TypeVar("Part", Reason, Folded, RecipeChange, Rollout, StackPlan)
+_WRONG = (LookupError, ArithmeticError, TypeError, ValueError, AttributeError)
+
+
+def plan_from_json(plain: Plain) -> Plan:
+    """Return the plan that ``Plan.to_json`` made ``plain`` of, its image diffs as :func:`image_diff_from_json` does.
+
+    Raises InputError for what is none, or is of a newer version.
+    """
+    if plain.get("format") != PLAN_FORMAT:
+        raise InputError(
+            f"a plan of format {plain.get('format')!r}; this program reads format {PLAN_FORMAT}",
+            hint="make the plan and the comment with the same version of Ingot",
+        )
+    try:
+        return Plan(
+            verdict=_known(plain["verdict"], (NOTHING, SOMETHING, DANGEROUS)),
+            dangerous=tuple(map(str, plain["dangerous"])),
+            base=BaseRevision(str(plain["base"]["commit"]), str(plain["base"]["how"])),
+            head=str(plain["head"]["commit"]),
+            dirty=tuple(map(str, plain["head"]["dirty"])),
+            deployed=plain["against"] == "deployed",
+            notes=tuple(map(str, plain["notes"])),
+            recipes=tuple(
+                _part(RecipeChange, recipe, reasons=tuple(_part(Reason, why) for why in recipe["reasons"]))
+                for recipe in plain["recipes"]
+            ),
+            images=tuple(_image_plan(image) for image in plain["images"]),
+            stacks=tuple(
+                _part(
+                    StackPlan,
+                    stack,
+                    folded=tuple(_part(Folded, folded) for folded in stack["folded"]),
+                    resources=tuple(stack["resources"]),
+                    other=tuple(stack["other"]),
+                    template=None,
+                )
+                for stack in plain["stacks"]
+            ),
+            rollouts=tuple(_part(Rollout, rollout) for rollout in plain["rollouts"]),
+            boots=tuple(plain.get("boots", ())),
+        )
+    except _WRONG as error:
+        raise InputError(f"no plan as `ingot plan --json` writes it: {error!r}") from error
+
+
+def _part(kind: type[Part], plain: Plain, **values: Any) -> Part:  # noqa: ANN401 - of any field
+    """Return a part of a plan: ``plain`` has its fields under their own names, but for ``values``."""
+    found: dict[str, Any] = {
+        field.name: plain[field.name] for field in fields(kind) if field.name not in values
+    }
+    frozen: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in found.items()
+    }
+    return kind(**frozen, **values)
+
+
+def _image_plan(plain: Plain) -> ImagePlan:
+    return ImagePlan(
+        recipe=str(plain["recipe"]),
+        environment=plain["environment"],
+        before=plain["before"],
+        after=str(plain["after"]),
+        state=_known(plain["state"], ("published", "stored", "missing", "unused", "failed")),
+        ami=plain["ami"],
+        asked=bool(plain["registry_asked"]),
+        diff=None if plain["diff"] is None else image_diff_from_json(plain["diff"]),
+        no_diff=plain["no_diff"],
+        on_ami=bool(plain.get("on_ami")),
+    )
+
+
+def _known(word: object, words: Collection[str]) -> str:
+    if not isinstance(word, str) or word not in words:
+        raise ValueError(f"{shortened(repr(word), 60)} is none of {', '.join(words)}")
+    return word
 
 
 def image_diff_from_json(plain: Plain) -> ImageDiff:
@@ -41,7 +131,7 @@ def image_diff_from_json(plain: Plain) -> ImageDiff:
             dangerous=[str(danger) for danger in plain["dangerous"]],
             notes=[str(note) for note in plain["notes"]],
         )
-    except (LookupError, ArithmeticError, TypeError, ValueError, AttributeError) as error:
+    except _WRONG as error:
         raise InputError(f"no image diff as `ingot diff --json` writes it: {error!r}") from error
 
 
@@ -51,7 +141,10 @@ def _manifest(plain: Plain | None) -> dict[str, Any] | None:
 
 
 def _word(plain: Plain, key: str, known: Collection[str]) -> str:
-    """Return a word of Ingot's own, which is shown as it is. Raises InputError for another one: it may be markup that calls somebody."""
+    """Return a word of Ingot's own, which is shown as it is.
+
+    Raises InputError for another one: it may be markup that calls somebody.
+    """
     word = plain[key]
     if not isinstance(word, str) or word not in known:
         raise InputError(f"{key} {shortened(repr(word), 60)} of an image diff; expected: {', '.join(known)}")

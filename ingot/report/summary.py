@@ -18,7 +18,10 @@ SIGNS = {
 
 @dataclass(frozen=True)
 class PackageGroup:
-    """Packages of one source that moved together. ``kib`` is by how much they grew; of added and removed ones their size."""
+    """Packages of one source that moved together.
+
+    ``kib`` is by how much they grew; of added and removed ones their size.
+    """
 
     names: tuple[str, ...]
     change: str

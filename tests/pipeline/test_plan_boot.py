@@ -36,7 +36,7 @@ def test_only_images_that_change_and_are_here_are_booted_each_once():
         plans.image(after="9" * 64, state="published"),
         plans.image(after="8" * 64, state="missing"),
     ]
-    content = plans.plan(images=images)
+    content = plans.read(images=images)
     boot_changed(content, silent, silent, boot=lambda digest, *_: seen.append(digest) or booted([]))
     assert seen == [DIGEST]
 
@@ -44,9 +44,9 @@ def test_only_images_that_change_and_are_here_are_booted_each_once():
 def test_an_image_that_is_not_there_is_a_failed_boot(tmp_path, monkeypatch):
     monkeypatch.setenv("INGOT_HOME", str(tmp_path))
     lines = []
-    [record], _ = boot_changed(plans.plan(), silent, lines.append)
+    [record], _ = boot_changed(plans.read(), silent, lines.append)
     missing = f"the store has no image with the recipe digest {DIGEST}"
-    assert failures(plans.plan(boots=[record])) == [
+    assert failures(plans.read(boots=[record])) == [
         f"{DIGEST[:12]} {DIGEST[:12]}: the image boots: {missing}"
     ]
     assert lines == [f"{missing}\n  hint: list them with: ingot store"]
@@ -54,9 +54,9 @@ def test_an_image_that_is_not_there_is_a_failed_boot(tmp_path, monkeypatch):
 
 
 def test_an_image_that_is_not_baked_is_a_failed_boot():
-    boots, notes = boot_changed(plans.plan(images=[plans.image(state="missing")]), silent, silent)
+    boots, notes = boot_changed(plans.read(images=[plans.image(state="missing")]), silent, silent)
     assert notes == []
-    assert failures(plans.plan(boots=boots)) == [
+    assert failures(plans.read(boots=boots)) == [
         f"web {DIGEST[:12]}: the image boots: it is not baked on this machine; `ingot plan --bake --boot` bakes it before"
     ]
 
@@ -68,7 +68,7 @@ def test_images_that_aws_boots_are_noted():
         plans.image(after="8" * 64, state="failed"),
         plans.image(before=DIGEST, state="missing"),
     ]
-    boots, notes = boot_changed(plans.plan(images=images), silent, silent)
+    boots, notes = boot_changed(plans.read(images=images), silent, silent)
     assert boots == []
     assert notes == [
         f"the image web {DIGEST[:12]} was not booted: it is on a base AMI, and a test clone boots when it is deployed",
@@ -99,7 +99,7 @@ def test_a_boot_that_broke_off_has_not_passed(monkeypatch, error):
     assert lines[:2] == ["http://127.0.0.1:1/", "ok      it answers"]
     names = [test["name"] for test in record["tests"]]
     assert names == (["it answers"] if error is None else ["it answers", "the image boots"])
-    failed = failures(plans.plan(boots=[record]))
+    failed = failures(plans.read(boots=[record]))
     assert failed == ([] if error is None else [f"web {DIGEST[:12]}: the image boots: {error}"])
 
 
@@ -119,12 +119,12 @@ def test_what_counts_as_failed():
     bad = {"name": "it runs", "ok": False, "at": 2.0, "detail": "no such service"}
 
     def failed(*tests):
-        return failures(plans.plan(boots=[booted(list(tests))]))
+        return failures(plans.read(boots=[booted(list(tests))]))
 
     assert failed(GOOD) == []
     assert failed(GOOD, bad) == [f"web {DIGEST[:12]}: it runs: no such service"]
     assert failed() == [f"web {DIGEST[:12]}: no test ran"]
     images = [plans.image(state="failed", no_diff="it does not bake: step 1 failed")]
-    assert failures(plans.plan(images=images, boots=[])) == [
+    assert failures(plans.read(images=images, boots=[])) == [
         f"web {DIGEST[:12]}: it does not bake: step 1 failed"
     ]

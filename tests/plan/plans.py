@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ingot.plan.result import Plan
+from ingot.report.reading import plan_from_json
+
 BEFORE, AFTER = "1a" * 32, "3c" * 32
 
 
@@ -102,3 +105,8 @@ def plan(**changes: Any) -> dict[str, Any]:
         "rollouts": [rollout()],
     }
     return {**plain, **changes}
+
+
+def read(**changes: Any) -> Plan:
+    """The plan as `ingot comment` reads it from a file."""
+    return plan_from_json(plan(**changes))

@@ -11,7 +11,7 @@ from ingot.cli.main import main
 from ingot.diff.compare import image_diff
 from ingot.errors import InputError
 from ingot.report.comment import LIMIT, MARKER, render_comment
-from ingot.report.reading import image_diff_from_json
+from ingot.report.reading import image_diff_from_json, plan_from_json
 from tests.diff.manifests import file, manifest, package
 from tests.plan import plans
 
@@ -107,7 +107,7 @@ def hostile_plan(word):
 
 @pytest.mark.parametrize("word", HOSTILE)
 def test_nothing_of_the_change_is_markup_or_a_mention(word):
-    comment = render_comment(json.loads(json.dumps(hostile_plan(word))))
+    comment = render_comment(plan_from_json(json.loads(json.dumps(hostile_plan(word)))))
     assert comment.startswith(MARKER)
     outside = rendered(comment)
     allowed = {
@@ -139,7 +139,7 @@ def test_nothing_of_the_change_is_markup_or_a_mention(word):
 def test_nothing_of_the_change_moves_the_terminal(word):
     from ingot.report.plan_text import render_text
 
-    text = render_text(json.loads(json.dumps(hostile_plan(word))))
+    text = render_text(plan_from_json(json.loads(json.dumps(hostile_plan(word)))))
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", text)
 
 
@@ -153,13 +153,13 @@ def test_the_text_of_a_plan_leaves_nothing_out():
     diff = image_diff(manifest(), after, before_disk=None, after_disk=None).to_json()
     lines = tuple(f"+line {n}" for n in range(300))
     diff["files"][0]["text"] = {"lines": lines, "added": 300, "removed": 0, "masked": 0, "note": None}
-    text = render_text(plans.plan(images=[plans.image(diff=diff, no_diff=None)]))
+    text = render_text(plans.read(images=[plans.image(diff=diff, no_diff=None)]))
     assert "--all" not in text
     assert all(f"line {n}" in text and f"/srv/{n}" in text for n in range(300))
 
 
 def test_the_most_important_comes_first():
-    plan = plans.plan(verdict="dangerous", dangerous=["Fleet: deletes Bucket"], notes=["the base has no app"])
+    plan = plans.read(verdict="dangerous", dangerous=["Fleet: deletes Bucket"], notes=["the base has no app"])
     text = render_comment(plan)
     order = [
         "something dangerous changes",
@@ -176,7 +176,7 @@ def test_the_most_important_comes_first():
 
 
 def test_a_small_plan_is_whole():
-    text = render_comment(plans.plan())
+    text = render_comment(plans.read())
     assert "Left out" not in text
     assert "`ingot plan` prints all of it" in text
     assert "! [~] AWS::S3::Bucket Bucket" in text
@@ -184,14 +184,14 @@ def test_a_small_plan_is_whole():
 
 
 def test_the_report_is_linked():
-    text = render_comment(plans.plan(), report="https://github.com/o/r/actions/runs/1/artifacts/2)[x](y")
+    text = render_comment(plans.read(), report="https://github.com/o/r/actions/runs/1/artifacts/2)[x](y")
     [link] = [attributes["href"] for tag, attributes in rendered(text).tags if tag == "a"]
     assert link == "https://github.com/o/r/actions/runs/1/artifacts/2%29%5Bx%5D%28y"
 
 
 def big_plan():
     lines = "\n".join(f"[~] AWS::S3::Bucket Bucket{number} {'x' * 60}" for number in range(20_000))
-    return plans.plan(
+    return plans.read(
         verdict="dangerous",
         dangerous=[f"Fleet: deletes Bucket{number}" for number in range(5_000)],
         recipes=[plans.recipe(reasons=[{"place": f"p:{n}", "what": "+ package x"} for n in range(3_000)])],
@@ -215,7 +215,7 @@ def test_long_dangers_are_shortened_and_the_rest_is_counted(limit):
     dangers = [f"image web: {number} /srv/{'x' * 4_000}: setuid to root is new" for number in range(60)]
     diff = image_diff(manifest(), manifest(epoch=1), before_disk=None, after_disk=None).to_json()
     image = plans.image(diff={**diff, "empty": False, "dangerous": dangers}, no_diff=None)
-    text = render_comment(plans.plan(verdict="dangerous", dangerous=dangers, images=[image]), limit=limit)
+    text = render_comment(plans.read(verdict="dangerous", dangerous=dangers, images=[image]), limit=limit)
     assert len(text) <= limit
     assert "60 dangerous changes" in text
     assert "`image web: 0 /srv/xxx" in text
@@ -229,7 +229,7 @@ def test_long_dangers_are_shortened_and_the_rest_is_counted(limit):
 
 
 def test_a_long_note_leaves_room_for_the_dangers():
-    text = render_comment(plans.plan(notes=["n" * 63_000], dangerous=["Fleet: deletes Bucket"]))
+    text = render_comment(plans.read(notes=["n" * 63_000], dangerous=["Fleet: deletes Bucket"]))
     assert "62,001 characters" in text
     assert "`Fleet: deletes Bucket`" in text
     assert "Left out" not in text
@@ -237,7 +237,7 @@ def test_a_long_note_leaves_room_for_the_dangers():
 
 def test_many_recipes_do_not_take_the_summary_away():
     recipes = [plans.recipe(name=f"recipe{number}", reasons=[]) for number in range(3_000)]
-    text = render_comment(plans.plan(recipes=recipes))
+    text = render_comment(plans.read(recipes=recipes))
     assert "recipe `recipe0: " in text
     assert re.search(r"- and [\d,]+ more lines, in the report", text)
 
@@ -245,7 +245,7 @@ def test_many_recipes_do_not_take_the_summary_away():
 def test_long_lines_of_a_failed_boot_are_shortened():
     tests = [{"name": f"t{number}", "ok": False, "detail": "y" * 70_000} for number in range(3)]
     text = render_comment(
-        plans.plan(boots=[{"recipe": "web", "digest": "ab" * 32, "seconds": 1, "tests": tests}])
+        plans.read(boots=[{"recipe": "web", "digest": "ab" * 32, "seconds": 1, "tests": tests}])
     )
     assert "`web abababababab: FAILED, 0 of 3 tests passed, 1 s`" in text
     assert text.count("characters… y") == 3
@@ -262,7 +262,7 @@ def test_every_limit_holds_and_no_fold_stays_open(limit):
 
 def test_more_parts_than_can_be_named_are_counted():
     stacks = [plans.stack(name=f"Stack{number}", cdk_diff="x" * 2_000) for number in range(400)]
-    text = render_comment(plans.plan(stacks=stacks))
+    text = render_comment(plans.read(stacks=stacks))
     assert len(text) <= LIMIT
     assert re.search(r"Left out here for want of room:\*\* [\d,]+ parts", text)
 
@@ -279,6 +279,11 @@ def test_an_image_diff_comes_back_from_its_json_as_it_was():
     assert {k: v for k, v in again.items() if k not in ("packages_by_size", "before", "after")} == {
         k: v for k, v in plain.items() if k not in ("packages_by_size", "before", "after")
     }
+
+
+def test_a_plan_comes_back_from_its_json_as_it_was():
+    plain = plans.plan(images=[plans.image(on_ami=True)], boots=[{"recipe": "web", "tests": []}])
+    assert plan_from_json(json.loads(json.dumps(plain))).to_json() == plain
 
 
 def spoiled(part, key, value):
@@ -323,7 +328,7 @@ def spoiled(part, key, value):
 )
 def test_what_is_no_plan_of_this_version_is_bad_input(change, message):
     with pytest.raises(InputError, match=re.escape(message)):
-        render_comment(plans.plan(**change))
+        render_comment(plans.read(**change))
 
 
 @pytest.mark.parametrize(
@@ -352,5 +357,5 @@ def test_a_file_that_is_no_plan(tmp_path, capfd, content, message):
 )
 def test_a_stacks_resources_are_counted_without_an_echo(impacts, counts):
     resources = [plans.resource(f"Fleet/B{n}", impact) for n, impact in enumerate(impacts)]
-    plan = plans.plan(stacks=[plans.stack(resources=resources)])
+    plan = plans.read(stacks=[plans.stack(resources=resources)])
     assert f"stack `Fleet (aws://1/r): {counts}" in render_comment(plan)

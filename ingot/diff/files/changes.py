@@ -28,7 +28,10 @@ _KEPT_BOOKS = (
 
 @dataclass(frozen=True)
 class TextDiff:
-    """The lines of a unified diff without its file names. ``note`` says why there are none, or which are left out."""
+    """The lines of a unified diff without its file names.
+
+    ``note`` says why there are none, or which are left out.
+    """
 
     lines: tuple[str, ...]
     added: int = 0
@@ -43,7 +46,9 @@ class TextDiff:
 
 @dataclass(frozen=True)
 class FileChange:
-    """One path. ``aspects`` names what differs of a changed one; ``package`` is the package that brings it, where known.
+    """One path.
+
+    ``aspects`` names what differs of a changed one; ``package`` is the package that brings it, where known.
 
     ``owners`` are "user:group" before and after, by name.
     """

@@ -1,6 +1,7 @@
 """Masks secrets in texts before they are compared, so that no diff shows one.
 
-A mask is a number: the same secret has the same number in both texts, so a change of it shows, and nothing else of it does.
+A mask is a number: the same secret has the same number in both texts, so a change of it shows, and nothing
+else of it does.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import Any
 
 from ingot.bake.hygiene.contents import KEY_FILES, NAMED_FILES, RULES
 
-# A key whose value is a secret, and the value: in ini files, environment files, YAML, JSON, programs, and Apache's own form with a blank.
-# "pass" is also what nginx and Apache do with a request, and a part of other words.
+# A key whose value is a secret, and the value: in ini files, environment files, YAML, JSON, programs, and
+# Apache's own form with a blank. "pass" is also what nginx and Apache do with a request, and a part of other
+# words.
 _WORDS = (
     r"(?:passw(?:or)?d|passphrase|passcode|secret|token(?!s|i)|api[_.-]?key|access[_-]?key|private[_-]?key|encryption[_-]?key"
     r"|credentials?|signing[_-]?key|pre[_-]?shared[_-]?key|masterauth|(?<![a-z])(?:pwd|psk)(?![a-z])|(?<![a-z])auth(?![a-z])"
@@ -23,12 +25,14 @@ _KEY = rf"(?<![\w.-])[\w.-]{{0,60}}{_WORDS}[\w.-]{{0,60}}"
 # The key's own quote and bracket: config["SECRET_KEY"], and "\"password\"" within a text.
 _END = r"(?:\\?[\"'])?\]?"
 _PREFIX = r"(?:[$@]|[bfru]{1,2})?"
-# Quotes may span lines. (Where a repetition is possessive, going back could take for ever.) What stands right behind them belongs to the value: 'it''s', "a" + "b", and a shell's "a"b.
+# Quotes may span lines. (Where a repetition is possessive, going back could take for ever.) What stands right
+# behind them belongs to the value: 'it''s', "a" + "b", and a shell's "a"b.
 _QUOTED = (
     rf"{_PREFIX}(?:\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|\"(?:[^\"\\]|\\[\s\S])*\"|'(?:[^'\\]|\\[\s\S])*'|`[^`]*`)"
     r"(?:[ \t]*+(?:[+.\\]\s*+)?(?:\"(?:[^\"\\\n]|\\.)*+\"|'(?:[^'\\\n]|\\.)*+')|(?!/>)[^\s,;:.()\[\]{}<>\"'&|\\]++)*+"
 )
-# Without quotes a value ends with its line, unless a backslash goes on with it: a comment behind a blank, or another secret of a query, is none of it.
+# Without quotes a value ends with its line, unless a backslash goes on with it: a comment behind a blank, or
+# another secret of a query, is none of it.
 _TOKEN = rf"(?:\\\n[ \t]*+|[^\s&]|&(?!{_KEY}=))+"
 _BARE = rf"(?!#(?:\s|$)){_TOKEN}(?:[^\S\n]+(?!#(?:\s|$)){_TOKEN})*"
 _VALUE = re.compile(
@@ -38,7 +42,8 @@ _VALUE = re.compile(
 _BLANK = re.compile(
     rf"(?im)^(?P<head>[ \t]*(?:\w+[ \t]+)?{_KEY}[ \t]+)(?P<value>{_QUOTED}|[^\s=:#]\S*)[ \t]*+(?:;[ \t]*+)?(?:(?<=[ \t])#.*)?$"
 )
-# Options of commands, elements of XML, and keys and values with a comma between them: define('DB_PASSWORD', '…').
+# Options of commands, elements of XML, and keys and values with a comma between them: define('DB_PASSWORD',
+# '…').
 _OPTION = re.compile(
     rf"(?i)(?P<head>(?<![\w-])--?[\w-]{{0,60}}{_WORDS}[\w-]{{0,60}}[ \t]+)(?P<value>{_QUOTED}|[^\s\"'-]\S*)"
 )

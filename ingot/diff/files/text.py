@@ -11,8 +11,8 @@ from ingot.diff.files.changes import BOOKKEEPING, RECIPE, FileChange, TextDiff
 from ingot.diff.files.secrets import Mask
 from ingot.diff.sides.side import Side
 
-# Bytes of a file, lines of it, and lines of its diff: a review reads no more, and comparing long texts takes long. What was left
-# out is always said.
+# Bytes of a file, lines of it, and lines of its diff: a review reads no more, and comparing long texts takes
+# long. What was left out is always said.
 LARGEST = 256 * 1024
 LONGEST = 5000
 SHOWN = 400
@@ -33,7 +33,8 @@ def with_texts(changes: Sequence[FileChange], before: Side, after: Side) -> tupl
 def _is_wanted(change: FileChange, before: Side, after: Side) -> bool:
     if change.origin == BOOKKEEPING:
         return False
-    # What a package brings as a whole is the package; its changes of configuration may change what the machine does.
+    # What a package brings as a whole is the package; its changes of configuration may change what the
+    # machine does.
     if change.origin != RECIPE and not (change.path.startswith("/etc/") and change.change == CHANGED):
         return False
     if change.change == CHANGED and "content" not in change.aspects:

@@ -17,7 +17,8 @@ from ingot.diff.packages.changes import DOWNGRADED, UPGRADED, Changelog, Changel
 from ingot.diff.sides.side import Side
 from ingot.process import read_from, require
 
-# deb-changelog(5): "package (version) distributions; metadata", then indented lines, then the trailer " -- name <mail>  date".
+# deb-changelog(5): "package (version) distributions; metadata", then indented lines, then the trailer " --
+# name <mail>  date".
 _HEAD = re.compile(r"^\S+ \(([^()\s]+)\) ([^;]*);")
 _TRAILER = re.compile(r"^ -- .*>  (.+)$")
 # Bytes of entries of one package that are kept: years of a package's history are of no use in a review.
@@ -31,8 +32,9 @@ def with_changelogs(
 ) -> list[PackageChange]:
     """Return ``changes`` with the entries between the versions.
 
-    They are read from the disk of the newer version, or, where the image leaves documentation out, from the package's file below
-    ``packages``. Packages of one source share their changelog: the smallest file is read.
+    They are read from the disk of the newer version, or, where the image leaves documentation out, from the
+    package's file below ``packages``. Packages of one source share their changelog: the smallest file is
+    read.
     """
     moved: dict[tuple[str, str | None, str | None], list[PackageChange]] = {}
     for change in changes:
@@ -89,7 +91,8 @@ def between(text: str, older: str, newer: str, origin: str) -> Changelog | None:
     """Return the entries of the versions after ``older`` up to ``newer``; None when there is none."""
     found = []
     for entry in _entries(text):
-        # Sources and binaries may have different versions (a rebuild's suffix): what is older ends the search all the same.
+        # Sources and binaries may have different versions (a rebuild's suffix): what is older ends the search
+        # all the same.
         if compare_versions(entry.version, older) <= 0:
             break
         if compare_versions(entry.version, newer) <= 0:

@@ -12,7 +12,8 @@ from ingot.deb822 import compare_versions
 from ingot.diff.changes import ADDED, REMOVED
 
 Package = Mapping[str, Any]
-# What of a name says its version: linux-image-6.1.0-50-cloud-amd64 is followed by linux-image-6.1.0-56-cloud-amd64.
+# What of a name says its version: linux-image-6.1.0-50-cloud-amd64 is followed by
+# linux-image-6.1.0-56-cloud-amd64.
 _NUMBERS = re.compile(r"\d[\d.-]*")
 UPGRADED, DOWNGRADED, REBUILT = "upgraded", "downgraded", "rebuilt"
 _CVE = re.compile(r"\bCVE-\d{4}-\d{4,}\b")
@@ -30,7 +31,10 @@ class ChangelogEntry:
 
 @dataclass(frozen=True)
 class Changelog:
-    """The entries between two versions, newest first. ``origin`` is `image` or `package`; ``left_out`` counts what was too much."""
+    """The entries between two versions, newest first.
+
+    ``origin`` is `image` or `package`; ``left_out`` counts what was too much.
+    """
 
     entries: tuple[ChangelogEntry, ...]
     origin: str
@@ -54,7 +58,9 @@ class Changelog:
 
 @dataclass(frozen=True)
 class PackageChange:
-    """One package. ``rebuilt``: the version is the same, the architecture or the file of the package is not. Sizes are KiB.
+    """One package.
+
+    ``rebuilt``: the version is the same, the architecture or the file of the package is not. Sizes are KiB.
 
     ``before`` has another name when the version is part of the names, as those of kernels.
     """

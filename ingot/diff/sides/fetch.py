@@ -52,7 +52,10 @@ class Registry:
         return found[0][1] if found else None
 
     def digests(self, ami_id: str) -> tuple[str, str]:
-        """Return an AMI's recipe digest and root digest, from its tags. Raises InputError for what is no image of Ingot."""
+        """Return an AMI's recipe digest and root digest, from its tags.
+
+        Raises InputError for what is no image of Ingot.
+        """
         with _asked(self.region):
             image = amis.describe(self._clients, ami_id)
         if image is None:
@@ -66,12 +69,16 @@ class Registry:
 
     @contextmanager
     def fetched(self, ami_id: str, store: Store, progress: Progress) -> Iterator[tuple[dict[str, Any], Path]]:
-        """Yield the manifest and the disk of an AMI; both go at the end. Raises PublishError when a block cannot be read."""
+        """Yield the manifest and the disk of an AMI; both go at the end.
+
+        Raises PublishError when a block cannot be read.
+        """
         with _asked(self.region):
             image = amis.describe(self._clients, ami_id)
         if image is None:
             raise InputError(f"there is no AMI {ami_id} in {self.region}")
-        # A place of this process's own: two that fetch the same images in another order must not wait for each other.
+        # A place of this process's own: two that fetch the same images in another order must not wait for
+        # each other.
         work = store.work / f"fetched-{ami_id}-{os.getpid()}"
         lock = work.with_name(f"{work.name}.lock")
         # The lock keeps those from removing it who clear up what killed processes left.

@@ -36,7 +36,9 @@ class Found:
 
 @dataclass
 class Finder:
-    """Finds images in the store, else in the registry, else bakes them when ``may_bake``. A context manager: it removes what it fetched.
+    """Finds images in the store, else in the registry, else bakes them when ``may_bake``.
+
+    A context manager: it removes what it fetched.
 
     ``registry`` connects to AWS; it is called when an image is not in the store.
     """
@@ -79,7 +81,10 @@ class Finder:
         )
 
     def at_revision(self, revision: str, name: str) -> Found:
-        """Return the image of a recipe as it is at a git revision. Raises InputError when one of the two does not exist."""
+        """Return the image of a recipe as it is at a git revision.
+
+        Raises InputError when one of the two does not exist.
+        """
         repository = Repository.around(Path.cwd())
         commit = repository.commit(revision)
         with repository.checked_out(commit) as project:
@@ -149,7 +154,8 @@ class Finder:
         if image is not None and image.root_digest == root_digest:
             return _local(image)
         made, disk = self._open.enter_context(registry.fetched(ami_id, self.store, self.progress))
-        # The manifest of a bake elsewhere may be here without its disk; it says more than one that is made from the disk.
+        # The manifest of a bake elsewhere may be here without its disk; it says more than one that is made
+        # from the disk.
         kept = self.store.manifest(digest)
         same = kept is not None and kept["disk"]["root_digest"] == made["disk"]["root_digest"]
         return Found(kept if kept is not None and same else made, disk)

@@ -20,7 +20,8 @@ from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, root_digest
 from ingot.errors import InputError
 from ingot.spec import BakeSpec, HttpSpec, TestSpec
 
-# The manifest's parts that no disk tells: what the gate let pass, and the kernel's command line, which is inside the boot image.
+# The manifest's parts that no disk tells: what the gate let pass, and the kernel's command line, which is
+# inside the boot image.
 NOT_REBUILT = ("hygiene", "boot")
 _ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
 

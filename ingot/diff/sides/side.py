@@ -58,7 +58,10 @@ class Side:
     """A manifest and its disk. A context manager: it closes the disk."""
 
     def __init__(self, manifest: Mapping[str, Any] | None, disk: Path | None) -> None:
-        """Take an image; no manifest stands for no image. Raises InputError for a manifest that cannot be read, BakeError for a disk."""
+        """Take an image; no manifest stands for no image.
+
+        Raises InputError for a manifest that cannot be read, BakeError for a disk.
+        """
         self.exists = manifest is not None
         self.manifest: Mapping[str, Any] = _NOTHING if manifest is None else manifest
         if manifest is not None:
@@ -122,7 +125,10 @@ class Side:
 
     @cached_property
     def owners(self) -> dict[str, str]:
-        """Which package brought a path: dpkg's own lists, with the links of a merged /usr followed. Nothing without a disk."""
+        """Which package brought a path: dpkg's own lists, with the links of a merged /usr followed.
+
+        Nothing without a disk.
+        """
         moved = {
             f"{path}/": self.follow(path) + "/"
             for path, file in self.files.items()

@@ -72,7 +72,10 @@ def check_context(context: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Cdk:
-    """The CDK CLI of a project. ``environ`` is what it runs in, ``project`` the directory with cdk.json and node_modules."""
+    """The CDK CLI of a project.
+
+    ``environ`` is what it runs in, ``project`` the directory with cdk.json and node_modules.
+    """
 
     program: str
     environ: Mapping[str, str]
@@ -99,7 +102,8 @@ class Cdk:
     def synthesize(self, tree: Path, output: Path, context: Sequence[str]) -> None:
         """Run the app of ``tree`` and write its cloud assembly to ``output``.
 
-        ``context`` has KEY=VALUE pairs. Raises InputError with what the app says is wrong with its input, CommandError else.
+        ``context`` has KEY=VALUE pairs. Raises InputError with what the app says is wrong with its input,
+        CommandError else.
         """
         words = [word for pair in context for word in ("--context", pair)]
         try:
@@ -109,7 +113,8 @@ class Cdk:
                 cwd=tree,
             )
         except CommandError as error:
-            # The CDK CLI hides the app's exit status, but says it: 2 is bad input, and then the app has said all that there is to say.
+            # The CDK CLI hides the app's exit status, but says it: 2 is bad input, and then the app has said
+            # all that there is to say.
             lines = error.output.strip().splitlines()
             if lines and lines[-1].endswith("Subprocess exited with error 2"):
                 raise InputError("\n".join(lines[:-1])) from error
@@ -147,12 +152,18 @@ class Cdk:
 
 @dataclass(frozen=True)
 class Cache:
-    """Cloud assemblies of committed trees, by what they were made of. Everything in ``directory`` can be made again."""
+    """Cloud assemblies of committed trees, by what they were made of.
+
+    Everything in ``directory`` can be made again.
+    """
 
     directory: Path
 
     def synthesized(self, cdk: Cdk, tree: Path, tree_id: str, context: Sequence[str]) -> Path:
-        """Return the assembly of a committed tree, out of the cache or made now. Raises as ``Cdk.synthesize``."""
+        """Return the assembly of a committed tree, out of the cache or made now.
+
+        Raises as ``Cdk.synthesize``.
+        """
         target = self.directory / self._key(cdk, tree_id, context)
         if (target / "manifest.json").is_file():
             os.utime(target)

@@ -16,7 +16,10 @@ REFERENCE = re.compile(r"\{\{resolve:ssm:/ingot/([a-z][a-z0-9-]*)/([0-9a-f]{64})
 
 @dataclass(frozen=True)
 class Folded:
-    """One digest that gave way to another. ``kind``: image or asset; ``name``: the recipe, or the asset's name."""
+    """One digest that gave way to another.
+
+    ``kind``: image or asset; ``name``: the recipe, or the asset's name.
+    """
 
     kind: str
     name: str
@@ -41,8 +44,8 @@ def fold(
 ) -> tuple[dict[str, Any], list[Folded]]:
     """Return ``before`` with each digest as ``after`` has it at the same place, and what was folded.
 
-    ``assets`` are the asset hashes of ``after``, with their names. A string is folded when nothing else in it differs, and only
-    where an image or asset is named now: any other 64 hex digits may mean something.
+    ``assets`` are the asset hashes of ``after``, with their names. A string is folded when nothing else in it
+    differs, and only where an image or asset is named now: any other 64 hex digits may mean something.
     """
     golden = images(after)
     folder = _Folder({**golden, **assets}, frozenset(golden))

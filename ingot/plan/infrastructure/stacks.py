@@ -28,7 +28,10 @@ DANGEROUS = ("WILL_DESTROY", "WILL_REPLACE", "WILL_ORPHAN", "MAY_REPLACE")
 
 @dataclass(frozen=True)
 class StackPlan:
-    """What happens to one stack. ``change``: same, changed, new, or removed (from the app; it stays deployed)."""
+    """What happens to one stack.
+
+    ``change``: same, changed, new, or removed (from the app; it stays deployed).
+    """
 
     name: str
     environment: str | None
@@ -74,7 +77,10 @@ class StackPlan:
 
 
 def _follows(resource: Mapping[str, Any]) -> bool:
-    """Whether a resource is replaced only because one that it refers to is. The CDK's differ marks such references."""
+    """Whether a resource is replaced only because one that it refers to is.
+
+    The CDK's differ marks such references.
+    """
     why = [p for p in resource["properties"] if p["impact"] in DANGEROUS]
     return bool(why) and all("(replaced)" in json.dumps(p["after"]) for p in why)
 
