@@ -66,7 +66,7 @@ def unpack(store: Store, archive: Path, progress: Progress) -> None:
     ):
         aside = store.work / "unpack"
         remove_tree(aside)
-        aside.mkdir()
+        aside.mkdir(mode=0o700)
         try:
             _extract(store, archive, aside)
             for place in (store.layers, store.images):
@@ -76,6 +76,7 @@ def unpack(store: Store, archive: Path, progress: Progress) -> None:
             raise InputError(f"{archive} is no packed store: {error}") from error
         finally:
             remove_tree(aside)
+            store.close_to_others()  # the archive brings modes of its own
 
 
 def _extract(store: Store, archive: Path, aside: Path) -> None:

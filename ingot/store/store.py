@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -78,12 +79,26 @@ class Store:
         self.layers = self.root / "layers"
         self.images = self.root / "images"
         self.work = self.root / "work"
+        self.close_to_others()
+
+    def close_to_others(self) -> None:
+        """Let no other user look into layers and images: they hold files that only root of the image may read.
+
+        Stores of earlier versions are open; a directory of another owner's stays as it is.
+        """
+        for directory in (self.layers, self.images, self.work, self.root / "kept"):
+            with suppress(FileNotFoundError, PermissionError):
+                _take_rights(directory)
 
     def image(self, digest: str) -> Image | None:
         """Return the image of a recipe digest, or None."""
         directory = self.images / digest
         there = all((directory / name).is_file() for name in ("manifest.json", "disk.raw"))
-        return Image(digest, directory) if there else None
+        if not there:
+            return None
+        with suppress(PermissionError):
+            _take_rights(directory / "disk.raw")
+        return Image(digest, directory)
 
     def known(self, digest: str) -> Image | None:
         """Return the image of a recipe digest, or one without a disk whose manifest a builder instance made; None when it is unknown."""
@@ -228,7 +243,7 @@ class Store:
         """Move the root directory of a failed bake where it stays; return the place. The one before it goes."""
         kept = self.root / "kept" / name
         remove_tree(kept)
-        kept.parent.mkdir(exist_ok=True)
+        kept.parent.mkdir(mode=0o700, exist_ok=True)
         root.rename(kept)
         return kept
 
@@ -256,7 +271,7 @@ class Store:
             os.utime(file)  # since when it bakes: what it uses of the store is no older
             work = self.work / digest
             remove_tree(work)
-            work.mkdir()
+            work.mkdir(mode=0o700)
             try:
                 yield work, lock
             finally:
@@ -264,7 +279,7 @@ class Store:
 
     def _admit(self, digest: str, work: Path) -> Image:
         target = self.images / digest
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if target.exists():
             # Made by force. A name that exists is never without its image for long; readers that have it open keep it.
             aside = self.work / f"{digest}.old"
@@ -279,6 +294,13 @@ class Store:
     def remove_leftovers(self) -> None:
         """Remove what killed processes left in the store. What a living one works on is locked, and left alone."""
         sweep(self.root)
+
+
+def _take_rights(path: Path) -> None:
+    """Take all rights to ``path`` from its group and from others."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        path.chmod(mode & ~0o077)
 
 
 def _place(problem: Problem) -> str:

@@ -239,3 +239,32 @@ def test_a_mirror_that_is_named_wrong_is_bad_input_when_something_must_be_fetche
         store.fetch(compile_spec(recipe), said.append)
     assert store.fetch(replace(compile_spec(recipe), packages=()), said.append) == {}
     assert said == []
+
+
+def modes(store):
+    paths = [
+        store.layers,
+        store.images,
+        store.work,
+        *store.images.glob("*"),
+        *store.images.glob("*/disk.raw"),
+    ]
+    return {f"{path.stat().st_mode & 0o777:o}" for path in paths}
+
+
+def test_no_other_user_can_look_into_a_store(store, recipe, bakes):
+    """A file of mode 0600 in the image is in disk.raw and in the layers."""
+    image = store.bake(recipe, quiet)
+    store.layers.mkdir(exist_ok=True)
+    for path in (store.layers, store.images, store.work):
+        path.chmod(0o755)
+    image.disk.chmod(0o644)
+    again = Store(store.root)
+    assert again.image(image.digest) == image
+    assert modes(again) <= {"600", "700"}
+
+
+def test_a_new_store_is_closed_from_the_start(store, recipe, bakes):
+    image = store.bake(recipe, quiet)
+    assert f"{image.directory.stat().st_mode & 0o777:o}" == "700"
+    assert f"{store.images.stat().st_mode & 0o777:o}" == "700"

@@ -82,7 +82,7 @@ class Image:
         self, output: Path, pieces: List[Piece], blocks: List[Optional[str]], lower: Optional[Path]
     ) -> None:
         new = os.O_CREAT | os.O_TRUNC if lower is None else 0
-        target = os.open(output, os.O_RDWR | os.O_CLOEXEC | new, 0o644)
+        target = os.open(output, os.O_RDWR | os.O_CLOEXEC | new, 0o600)  # it holds files of mode 0600
         try:
             os.ftruncate(target, self.size)
             if lower is None:

@@ -149,7 +149,9 @@ def remove_oldest(disks: Path, newest: str) -> None:
 
 def copy_disk(source: Path, target: Path) -> None:
     """Copy a sparse disk; where the file system can, the copies share their blocks. Raises OSError."""
-    with source.open("rb") as old, target.open("xb") as new:
+    # For its owner alone: it holds files that only root of the image may read.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with source.open("rb") as old, os.fdopen(os.open(target, flags, 0o600), "wb") as new:
         with suppress(OSError):  # most file systems cannot
             fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
             return

@@ -53,7 +53,7 @@ def bake(
     check_architecture(job.spec.architecture)
     output = job.directories.output
     for directory in (output, job.directories.layers):
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         if worker is not None:
             worker.run(job, hold, progress, fetch)
