@@ -1,11 +1,11 @@
 # make up     the whole pipeline on this machine: local cloud, bake, publish, deploy; prints the URL
 # make down   stop everything that `make up` started; images stay in the store
-# make test   all tests, the real ones included
+# make test   all tests, booted machines and deployments included
 # make check  linters, types and the quick tests
 # make lock   compile requirements.txt from the three pyproject.toml files
-# make wheel  the wheels of ingot, ingot-machines and ingot-localcloud, into dist/
-# make runner what a hosted CI runner lacks: user namespaces, KVM
-# make bench  side-by-side measurements against peers, into bench/RESULTS.md; ONLY=bake,boot for some, RUNS=3
+# make wheel  build the wheels of ingot, ingot-machines and ingot-localcloud into dist/
+# make runner set up a hosted CI runner: user namespaces, KVM
+# make bench  side-by-side measurements against peers, into bench/RESULTS.md; ONLY=bake,boot selects some, RUNS=3
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -32,12 +32,12 @@ lint:
 	@ruff format --check .
 	@mypy
 
-# The linters beside the tests: they take one processor for a minute.
+# Linters run beside the tests: they take one processor for a minute.
 test: setup-tests
 	@$(MAKE) --no-print-directory --jobs 2 lint tests
 
-# Six files at a time: the long stories keep the processors busy, the others wait for servers and subprocesses most of the time.
-# A file is a story, so it stays whole.
+# Six files at a time: long tests keep the processors busy, the others wait for servers and subprocesses most of the time.
+# The tests of a file share what they set up, so a file stays on one worker.
 tests:
 	@pytest -n 6 --dist loadfile --no-loadscope-reorder --durations 25
 
