@@ -30,7 +30,9 @@ def terminate_as_interrupt() -> Iterator[None]:
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Hold SIGINT and SIGTERM back while the body (a clean-up) runs: a second Ctrl-C must not leave things behind."""
+    """Hold SIGINT and SIGTERM back while the body (a clean-up) runs: a second Ctrl-C must not leave things
+    behind.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

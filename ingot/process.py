@@ -76,8 +76,8 @@ def run(
 ) -> "subprocess.CompletedProcess[str]":
     """Run ``command`` to its end and return its output as text, stdout and stderr apart.
 
-    Raises CommandError when ``check`` is set and the status is not 0, or after ``timeout`` seconds; MissingToolError
-    when there is no such program.
+    Raises CommandError when ``check`` is set and the status is not 0, or after ``timeout`` seconds;
+    MissingToolError when there is no such program.
     """
     words = _words(command)
     with _missing_tool(words):
@@ -108,7 +108,7 @@ def run_binary(
     input: Union[bytes, IO[bytes], None] = None,  # noqa: A002 - as in run
     check: bool = True,
 ) -> "subprocess.CompletedProcess[bytes]":
-    """Run ``command`` as :func:`run` does, and return its output as bytes. ``input``: bytes, or an open file."""
+    """Run ``command`` as :func:`run` does; its output is bytes. ``input``: bytes, or an open file."""
     words = _words(command)
     data = input if isinstance(input, bytes) else None
     stdin: Stream = None if isinstance(input, bytes) else input or subprocess.DEVNULL
@@ -167,9 +167,9 @@ def run_attached(
 ) -> int:
     """Run ``command`` on the caller's terminal until it ends by itself, and return its exit status.
 
-    An interrupt reaches it too (Ctrl-C by the terminal, SIGTERM from here), and its clean-up is waited for however
-    long it takes: ``subprocess.run`` kills it a quarter of a second later, and leaves behind what it was about to
-    remove. Call it in the main thread. After Ctrl-C it raises KeyboardInterrupt.
+    An interrupt reaches it too (Ctrl-C by the terminal, SIGTERM from here), and its clean-up is waited for
+    however long it takes: ``subprocess.run`` kills it a quarter of a second later, and leaves behind what it
+    was about to remove. Call it in the main thread. After Ctrl-C it raises KeyboardInterrupt.
     """
     with start(command, stdin=None, env=env, stdout=stdout, cwd=cwd) as child:
         before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
@@ -188,7 +188,9 @@ def _words(command: Command) -> List[str]:
 
 @contextmanager
 def _missing_tool(words: Sequence[str]) -> Iterator[None]:
-    """Raise MissingToolError where the program is not there. A missing directory to run it in is another error."""
+    """Raise MissingToolError where the program is not there. A missing directory to run it in is another
+    error.
+    """
     try:
         yield
     except FileNotFoundError as error:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from typing import Callable
 
-# Called with one line, without its end. It neither raises nor takes long: work and clean-up go on whatever becomes of it.
+# Called with one line, without its end. It neither raises nor takes long: work and clean-up go on whatever
+# becomes of it.
 Progress = Callable[[str], None]
 
 

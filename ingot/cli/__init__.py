@@ -3,7 +3,8 @@
 import atexit
 import gc
 
-# Nearly all that a command makes lives to its end, above all what it imports: to look through that for cycles again and again, and once
-# more at the end, takes longer than what `ingot bake` does when there is nothing to do.
+# Nearly all that a command makes lives to its end, above all what it imports: to look through that for cycles
+# again and again, and once more at the end, takes longer than what `ingot bake` does when there is nothing to
+# do.
 gc.set_threshold(100_000)
 atexit.register(gc.freeze)

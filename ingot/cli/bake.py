@@ -34,7 +34,9 @@ def bake(
     env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
 ) -> None:
-    """Bake a recipe into a disk image, unless the store has it. Prints the recipe digest; with --all one line for each, NAME DIGEST."""
+    """Bake a recipe into a disk image, unless the store has it. Prints the recipe digest; with --all one line
+    for each, NAME DIGEST.
+    """
     if (name is None) != everything:
         raise InputError(
             "error: missing argument 'NAME', or --all"

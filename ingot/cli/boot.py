@@ -40,7 +40,9 @@ def boot(
     env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
 ) -> None:
-    """Boot an image alone in QEMU and run the recipe's tests against it. Prints its URL and each test's result."""
+    """Boot an image alone in QEMU and run the recipe's tests against it. Prints its URL and each test's
+    result.
+    """
     require_tools()  # before a bake
     with Reporter() as report, terminate_as_interrupt():
         image = baked_image(name, recipes, env, report)

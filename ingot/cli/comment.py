@@ -56,7 +56,9 @@ def comment(
 
 
 def github(repository: str | None) -> GitHub:
-    """Return the repository that is named, with the token of the environment; raise InputError for what is missing."""
+    """Return the repository that is named, with the token of the environment; raise InputError for what is
+    missing.
+    """
     token = os.environ.get("GITHUB_TOKEN")
     for found, what in ((repository, "--repository"), (token, "GITHUB_TOKEN")):
         if not found:

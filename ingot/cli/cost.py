@@ -24,7 +24,9 @@ def cost(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Sum up what the synthesized stacks cost a month while they stand there, and what publishing an image costs."""
+    """Sum up what the synthesized stacks cost a month while they stand there, and what publishing an image
+    costs.
+    """
     from ingot.assembly import read_assembly
     from ingot.plan.cost import known_prices, monthly, once
 

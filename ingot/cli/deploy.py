@@ -1,4 +1,6 @@
-"""``ingot deploy``: publish what is missing, with progress, then ``cdk deploy``, then wait until the fleet is steady."""
+"""``ingot deploy``: publish what is missing, with progress, then ``cdk deploy``, then wait until the fleet is
+steady.
+"""
 
 from __future__ import annotations
 

@@ -33,7 +33,9 @@ def lock(
 
     A recipe on a base AMI is locked to the AMI of the current region (AWS_REGION); other regions' stay.
 
-    Prints what moved. With --env the lock is that environment's own, recipe.NAME.lock. Without --upgrade every locked version stays, as long as the index still has it.
+    Prints what moved. Without --upgrade every locked version stays, as long as the index still has it.
+
+    With --env the lock is that environment's own, recipe.NAME.lock.
     """
     if packages and not upgrade:
         raise InputError(

@@ -14,8 +14,8 @@ from ingot import paths
 from ingot.cli.usage import Group, usage_error
 from ingot.errors import MAKE_ROOM, IngotError
 
-# Each command is a module of ingot.cli with a Typer app of the name `app`. It is imported when it is called: `ingot bake`
-# with nothing to do must not wait for boto3.
+# Each command is a module of ingot.cli with a Typer app of the name `app`. It is imported when it is called:
+# `ingot bake` with nothing to do must not wait for boto3.
 COMMANDS = {
     "check": "Validate recipes; report every problem at once.",
     "lock": "Resolve a recipe's packages and write its recipe.lock.",
@@ -36,7 +36,8 @@ COMMANDS = {
     "cloud": "Start, stop and use the local cloud.",
     "store": "Look after the store of packages, layers and images.",
 }
-# What a machine says when it, and not Ingot, is at fault: a full or read-only file system, a missing right, a broken disk.
+# What a machine says when it, and not Ingot, is at fault: a full or read-only file system, a missing right, a
+# broken disk.
 MACHINES_FAULT = frozenset(
     {
         errno.ENOSPC,
@@ -119,7 +120,8 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         _fail(_fault(error))
     except Exception as error:
-        # botocore is there only when a command has loaded it: what did not talk to AWS cannot fail with its errors.
+        # botocore is there only when a command has loaded it: what did not talk to AWS cannot fail with its
+        # errors.
         if "botocore" not in sys.modules:
             raise
         from ingot.aws.session.failures import AwsError, explain, hint_for
@@ -134,7 +136,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _is_of_home(error: OSError) -> bool:
-    """Whether the directory of Ingot's data could not be made: some file systems, such as /proc, say ENOENT to that."""
+    """Whether the directory of Ingot's data could not be made: some file systems, such as /proc, say ENOENT
+    to that.
+    """
     if error.errno != errno.ENOENT or not isinstance(error.filename, str):
         return False
     home = paths.home()

@@ -67,7 +67,9 @@ def plan(
     ] = False,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
 ) -> None:
-    """Print what a merge would do: digests and why they change, images to bake, stacks by `cdk diff`, the rollout."""
+    """Print what a merge would do: digests and why they change, images to bake, stacks by `cdk diff`, the
+    rollout.
+    """
     if as_json and markdown:
         raise InputError(
             "--json and --markdown exclude each other", hint="--save FILE writes the JSON as well"

@@ -36,7 +36,9 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Do it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Remove images that nothing uses: AMI, snapshots, registry entry. Without --yes, only say what would go."""
+    """Remove images that nothing uses: AMI, snapshots, registry entry. Without --yes, only say what
+    would go.
+    """
     from ingot.aws.prune.plan import Rules
     from ingot.aws.prune.prune import prune as remove
     from ingot.aws.session.clients import connect
@@ -70,7 +72,8 @@ def _shown(plan: PrunePlan) -> str:
         if image.reasons:
             more = f"  (and {len(image.reasons) - 1} more)" if len(image.reasons) > 1 else ""
             lines.append(
-                f"keep    {image.ami_id}  {image.recipe}  {image.digest[:12]}  {image.made:%Y-%m-%d}  {image.reasons[0]}{more}"
+                f"keep    {image.ami_id}  {image.recipe}  {image.digest[:12]}  {image.made:%Y-%m-%d}  "
+                f"{image.reasons[0]}{more}"
             )
     end = "nothing to remove" if plan.empty else "nothing was changed: --yes removes what says remove"
     return "\n".join([*lines, end])
@@ -79,6 +82,7 @@ def _shown(plan: PrunePlan) -> str:
 def _summary(done: Pruned) -> str:
     lines = [f"{ami_id}  came into use and stays: {why}" for ami_id, why in done.spared]
     lines.append(
-        f"removed {len(done.images)} images, {len(done.snapshots)} snapshots, {len(done.versions)} launch template versions"
+        f"removed {len(done.images)} images, {len(done.snapshots)} snapshots, "
+        f"{len(done.versions)} launch template versions"
     )
     return "\n".join(lines)

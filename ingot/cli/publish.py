@@ -42,7 +42,8 @@ Place = Annotated[
     str,
     typer.Option(
         metavar="auto|host|instance",
-        help="Where to bake. auto: as the builder's stack says; that is a builder instance, on the local cloud this machine.",
+        help="Where to bake. auto: as the builder's stack says; that is a builder instance, "
+        "on the local cloud this machine.",
     ),
 ]
 BuilderImage = Annotated[
@@ -83,10 +84,13 @@ def publish(
     region: Region = None,
     account: Account = None,
 ) -> None:
-    """Publish a recipe's image as an AMI, and print the AMI's id. What is published already is not published again."""
+    """Publish a recipe's image as an AMI, and print the AMI's id. What is published already is not published
+    again.
+    """
     if asset and no_test:
         raise InputError(
-            "--asset and --no-test exclude each other: a stack would wait for an AMI that the registry never names"
+            "--asset and --no-test exclude each other: "
+            "a stack would wait for an AMI that the registry never names"
         )
     _one_of("--builder", builder, MODES)
     _one_of("--packages", packages, PACKAGES)
@@ -121,7 +125,9 @@ def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
 
 @contextmanager
 def _reporting(log: Path | None) -> Iterator[Reporter]:
-    """Give the reporter. With a log, which the CDK CLI's users need, it has the failure too, and the failure names it."""
+    """Give the reporter. With a log, which the CDK CLI's users need, it has the failure too, and the failure
+    names it.
+    """
     from ingot.cli.reporting import Reporter
 
     with Reporter(log=log, terminal=log is not None) as reporter:

@@ -29,7 +29,8 @@ class Reporter:
     def __init__(self, *, log: Path | None = None, terminal: bool = False) -> None:
         """Report on stderr; also in the file ``log``, and with ``terminal`` on the terminal device.
 
-        The CDK CLI shows nothing of what an asset's executable writes to stderr; the terminal is how progress is seen all the same.
+        The CDK CLI shows nothing of what an asset's executable writes to stderr; the terminal is how progress
+        is seen all the same.
         """
         self._open = ExitStack()
         self._outputs: list[TextIO] = [sys.stderr]

@@ -82,7 +82,8 @@ def gc(
     left = sum(part.size for part in usage(store))
     if size is not None and left > size:
         print(
-            f"{left / 2**20:.0f} MiB remain, more than {max_size}: packages of images that stay, or what is in use",
+            f"{left / 2**20:.0f} MiB remain, more than {max_size}: "
+            "packages of images that stay, or what is in use",
             file=sys.stderr,
         )
 

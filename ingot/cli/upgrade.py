@@ -33,11 +33,14 @@ def upgrade(
     ] = False,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
 ) -> None:
-    """Resolve each recipe's newest packages, push what moved to a branch, and open or refresh its pull request.
+    """Resolve each recipe's newest packages, push what moved to a branch, and open or refresh its pull
+    request.
 
-    A base AMI is looked up in the current region, where there are AWS credentials. Prints the pull requests. The branch is
-    ingot/lock-NAME; the working tree stays as it was, and so does a branch that somebody else committed to. The token
-    is GITHUB_TOKEN.
+    A base AMI is looked up in the current region, where there are AWS credentials. Prints the pull requests.
+
+    The branch is ingot/lock-NAME; one that somebody else committed to stays, and so does the working tree.
+
+    The token is GITHUB_TOKEN.
     """
     target = None if dry_run else github(repository)
     commit = Repository.around(Path.cwd()).commit("HEAD")

@@ -1,4 +1,4 @@
-"""Commands and options that are written wrong: `error: …` and `hint: …`, from what Typer's exceptions carry."""
+"""A command line that is written wrong: `error: …` and `hint: …`, from what Typer's exceptions carry."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Group(TyperGroup):
 def usage_error(error: typer.TyperException, command: str) -> InputError:
     """Return what Typer says of a command line as an InputError.
 
-    Typer's own classes are private, so attributes tell them apart. ``command`` is the command's name, which Typer does
-    not know of an option that lacks its value.
+    Typer's own classes are private, so attributes tell them apart. ``command`` is the command's name, which
+    Typer does not know of an option that lacks its value.
     """
     context: Any = getattr(error, "ctx", None)
     parameter: Any = getattr(error, "param", None)

@@ -38,7 +38,7 @@ def fleet(
     ] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare what every clone of the fleet says of itself with the manifest; exit code 1 when one differs."""
+    """Compare what every clone says of itself with the manifest; exit code 1 when one differs."""
     from ingot.aws.session.clients import connect
     from ingot.cli.reporting import Reporter
     from ingot.pipeline.verify import verify_stack
@@ -62,7 +62,7 @@ def image(
     env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
 ) -> None:
-    """Read all blocks of an AMI's snapshot back and compare them with the manifest; exit code 1 when one differs."""
+    """Compare all blocks of an AMI's snapshot with the manifest; exit code 1 when one differs."""
     from ingot.aws.session.clients import connect
     from ingot.cli.reporting import Reporter
     from ingot.pipeline.verify import verify_published
@@ -94,10 +94,13 @@ def _ago(age: int | None) -> str:
 
 
 def _image_lines(verdict: ImageVerdict) -> str:
-    """Return the verdict on an AMI as text; the first differing blocks are named with their place on the disk."""
+    """Return the verdict on an AMI as text; the first differing blocks are named with their place on the
+    disk.
+    """
     read = verdict.read
     if verdict.ok:
-        good = f"{verdict.ami_id}  {read.snapshot_id}  root digest {read.root_digest}: bit for bit the baked disk"
+        where = f"{verdict.ami_id}  {read.snapshot_id}"
+        good = f"{where}  root digest {read.root_digest}: bit for bit the baked disk"
         return good if verdict.by_manifest else f"{good}, by the AMI's own tag"
     lines = [f"{verdict.ami_id}  {read.snapshot_id}  DIFFERS", f"  root digest {read.root_digest}"]
     lines.append(f"  expected    {verdict.expected_root}")

@@ -62,7 +62,8 @@ def _line(clients: Clients, stack: str) -> str | None:
     try:
         status = fleet_status(clients, stack)
     except (IngotError, ClientError, BotoCoreError):
-        return None  # no fleet yet, or not to be seen: the deployment goes on, and the CDK CLI reports its failures
+        # No fleet yet, or not to be seen: the deployment goes on, and the CDK CLI reports its failures.
+        return None
     return refresh_line(status)
 
 

@@ -1,1 +1,3 @@
-"""What commands do: functions that take values, return values and report progress. They print nothing and never exit."""
+"""What commands do: functions that take values, return values and report progress. They print nothing and
+never exit.
+"""

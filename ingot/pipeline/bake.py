@@ -24,10 +24,11 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class BakeOptions:
-    """What to bake. ``name`` None: every recipe in ``recipes`` but those on base AMIs, which builder instances bake.
+    """What to bake. ``name`` None: every recipe in ``recipes`` but those on base AMIs, which builder
+    instances bake.
 
-    ``force`` bakes although the store has the image; ``check`` bakes again from the packages alone and compares every
-    byte; ``keep`` leaves the root directory of a bake that fails.
+    ``force`` bakes although the store has the image; ``check`` bakes again from the packages alone and
+    compares every byte; ``keep`` leaves the root directory of a bake that fails.
     """
 
     name: str | None
@@ -61,8 +62,8 @@ def bake(options: BakeOptions, progress: Progress) -> Iterator[tuple[Recipe, Ima
 def _started_worker() -> Iterator[Worker | None]:
     """Start the process of the first bake; it ends with the context.
 
-    None for an ordinary user, whose worker needs a look at the machine first, and where it cannot start: the bake says
-    why, if it comes to that.
+    None for an ordinary user, whose worker needs a look at the machine first, and where it cannot start: the
+    bake says why, if it comes to that.
     """
     if os.geteuid() != 0:
         yield None
@@ -103,7 +104,9 @@ def _recipes(options: BakeOptions, progress: Progress) -> list[Recipe]:
 
 
 def _check(store: Store, recipe: Recipe, progress: Progress) -> None:
-    """Bake again, cold, and compare every byte; raise VerificationError that names the files and places that differ."""
+    """Bake again, cold, and compare every byte; raise VerificationError that names the files and places that
+    differ.
+    """
     image = store.bake(recipe, progress)
     with store.using(image), store.baked_again(recipe, progress) as again:
         progress("comparing the disks")
@@ -111,7 +114,8 @@ def _check(store: Store, recipe: Recipe, progress: Progress) -> None:
     if places:
         raise VerificationError(
             f"two bakes of the same recipe differ:\n{difference_text(places)}",
-            hint="a step that writes a time, a random value or the order of a directory does this; let it not",
+            hint="a step that writes a time, a random value or the order of a directory does this; "
+            "change that step",
         )
     progress(f"baked twice, every byte is the same: root digest {image.root_digest}")
 
@@ -139,11 +143,13 @@ def difference_text(found: list[Difference]) -> str:
     files = [difference for difference in found if difference.what.startswith("/")]
     rest = [difference for difference in found if not difference.what.startswith("/")]
     lines = [
-        f"    {difference.what}: {difference.differing} bytes, the first at byte {difference.inside} of it, byte {difference.offset} of the disk"
+        f"    {difference.what}: {difference.differing} bytes, the first at byte {difference.inside} of it, "
+        f"byte {difference.offset} of the disk"
         for difference in files[:SHOWN]
     ]
     lines += [
-        f"    {difference.what}: {difference.differing} bytes, the first at byte {difference.offset} of the disk"
+        f"    {difference.what}: {difference.differing} bytes, "
+        f"the first at byte {difference.offset} of the disk"
         for difference in rest[:SHOWN]
     ]
     left_out = max(0, len(files) - SHOWN) + max(0, len(rest) - SHOWN)

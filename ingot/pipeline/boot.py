@@ -1,4 +1,4 @@
-"""Booting an image alone in QEMU and running its recipe's tests against it, with a record that reports draw."""
+"""Booting an image alone in QEMU and running its recipe's tests, with a record that reports draw."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from ingot.store import Image, Store
 
 # Seconds from power-on: a clone answers after about 20 under TCG on an idle machine, its own tests follow.
 ANSWER_LIMIT = 300.0
-# Seconds for which a wrong answer stays the same until it counts; as in the image: ingot/bake/image/rootfs/tests.pl.
+# Seconds for which a wrong answer stays the same until it counts; as in the image:
+# ingot/bake/image/rootfs/tests.pl.
 STEADY = 60.0
 SAY_EVERY = 15.0
 POLL = 0.5
@@ -155,7 +156,8 @@ class Boot:
 
 @contextmanager
 def booted(image: Image, progress: Progress, *, tests: bool = True, keep: bool = False) -> Iterator[Boot]:
-    """Boot ``image``; ``tests``: it runs its own. ``keep`` leaves the machine's disk and console where they are.
+    """Boot ``image``; ``tests``: it runs its own. ``keep`` leaves the machine's disk and console where they
+    are.
 
     Raises MissingToolError without QEMU, CloudError when the machine does not start.
     """
@@ -208,7 +210,9 @@ def _inside(machine: Machine, end: float) -> dict[str, Any] | None:
 def answers_outside(
     tests: list[dict[str, Any]], machine: Machine, end: float, progress: Progress
 ) -> Iterator[tuple[str, str | None]]:
-    """Make all requests in turn; yield each test's name as soon as it passed or is given up, with what is wrong then."""
+    """Make all requests in turn; yield each test's name as soon as it passed or is given up, with what is
+    wrong then.
+    """
     waiting = {test["name"]: (test["http"], "no answer", time.monotonic()) for test in tests}
     said = time.monotonic()
     while waiting:
@@ -229,7 +233,9 @@ def answers_outside(
 
 
 def _ask_once(wanted: Mapping[str, Any], machine: Machine) -> tuple[str | None, bool]:
-    """Return what is wrong, and whether the app itself answered: silence, and the error of one that starts, do not count."""
+    """Return what is wrong, and whether the app itself answered: silence, and the error of one that starts,
+    do not count.
+    """
     url = f"http://127.0.0.1:{machine.forward(int(wanted.get('port', 80)))}{wanted.get('path', '/')}"
     try:
         with DIRECT.open(url, timeout=10) as answer:

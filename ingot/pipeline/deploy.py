@@ -31,9 +31,9 @@ BOOTSTRAPPED = "/cdk-bootstrap/hnb659fds/version"
 class DeployOptions:
     """What to deploy of an app, and how.
 
-    ``stacks``: their names, or ``cdk deploy``'s patterns such as ``Stage/Stack``; None: all. ``context``: KEY=VALUE
-    pairs for the CDK app. ``approval``: when the CDK CLI asks before it deploys, one of APPROVALS. ``cdk_arguments``
-    are passed on to ``cdk deploy``.
+    ``stacks``: their names, or ``cdk deploy``'s patterns such as ``Stage/Stack``; None: all. ``context``:
+    KEY=VALUE pairs for the CDK app. ``approval``: when the CDK CLI asks before it deploys, one of APPROVALS.
+    ``cdk_arguments`` are passed on to ``cdk deploy``.
     """
 
     stacks: tuple[str, ...] | None = None
@@ -57,7 +57,8 @@ class Deployment:
 
 
 def deploy(project: Path, options: DeployOptions, progress: Progress) -> Deployment:
-    """Deploy the app in the directory ``project``, which must be the working directory: its paths count from there.
+    """Deploy the app in the directory ``project``, which must be the working directory: its paths count from
+    there.
 
     Raises InputError for the context and for what the app refuses, MissingToolError without the CDK CLI,
     InterruptedDeploymentError for Ctrl-C while CloudFormation works, IngotError for the rest.
@@ -108,8 +109,8 @@ class _Run:
     def publish_missing(self, images: list[GoldenAsset]) -> None:
         """Publish what the registry does not name.
 
-        The CDK CLI leaves it out when the asset's object is in its bucket, even if the registry's parameter was
-        deleted since, and it shows nothing of a publish's progress.
+        The CDK CLI leaves it out when the asset's object is in its bucket, even if the registry's parameter
+        was deleted since, and it shows nothing of a publish's progress.
         """
         from ingot.aws.registry.published import find
 
@@ -128,8 +129,8 @@ class _Run:
     def _builders(self, wanted: Iterable[tuple[str, str]]) -> tuple[str, ...]:
         """Return the stacks of this app that have the builders of images.
 
-        ``wanted``: the stack of each image, and the name of its builder's. Of stages that share that name, the one counts that is deployed to where the
-        image's stack is.
+        ``wanted``: the stack of each image, and the name of its builder's. Of stages that share that name,
+        the one counts that is deployed to where the image's stack is.
         """
         stacks = self.assembly.stacks
         found = [
@@ -157,7 +158,9 @@ class _Run:
 
 
 def _synthesize(project: Path, context: tuple[str, ...], progress: Progress) -> Assembly:
-    """Run the app, which checks the recipes and the context; raise InputError with what it says is wrong with them."""
+    """Run the app, which checks the recipes and the context; raise InputError with what it says is wrong with
+    them.
+    """
     if not (project / "cdk.json").is_file():
         raise InputError(
             f"there is no cdk.json in {project}, expected the top of a CDK app",
@@ -199,7 +202,8 @@ def _require_bootstrap(clients: Clients, assembly: Assembly) -> None:
             where = _environment(clients)
             raise IngotError(
                 f"the CDK is not bootstrapped in {where}: there is no parameter {parameter}",
-                hint=f"once per account and region, run: cdk bootstrap {where}   (or: ingot deploy --bootstrap-only)",
+                hint=f"once per account and region, run: cdk bootstrap {where}   "
+                "(or: ingot deploy --bootstrap-only)",
             )
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class DiffOptions:
     """The images ``before`` and ``after``, each named in any of the ways of `ingot diff`.
 
-    ``recipe``: then both are Git revisions of it. ``bake`` bakes what the store lacks. ``changelogs`` reads those of
-    packages.
+    ``recipe``: then both are Git revisions of it. ``bake`` bakes what the store lacks. ``changelogs`` reads
+    those of packages.
     """
 
     before: str

@@ -25,7 +25,7 @@ def stored_image(digest: str) -> Image:
 
 
 def baked_image(name: str, recipes: Path, environment: str | None, progress: Progress) -> Image:
-    """Return the image with that digest, or that of the recipe of that name, baked unless the store has it."""
+    """Return the image with that digest, or of the recipe of that name, baked unless the store has it."""
     if DIGEST.fullmatch(name):
         return stored_image(name)
     return Store().bake(load_recipe(find_recipe(recipes, name), environment), progress)

@@ -1,4 +1,6 @@
-"""Locking recipes: packages from their distribution's index, a base AMI from AWS; and what a newer lock would move."""
+"""Locking recipes: packages from their distribution's index, a base AMI from AWS; and what a newer lock would
+move.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Locking:
-    """The old lock of a recipe, the new one, and a line for each package or AMI that moves from one to the other."""
+    """The old lock of a recipe, the new one, and a line for each package or AMI that moves from one to the
+    other.
+    """
 
     recipe: Recipe
     old: Lock | AmiLock | None
@@ -59,7 +63,8 @@ def lock(
 ) -> Locking:
     """Resolve the lock of a recipe; nothing is written.
 
-    What is locked stays, unless ``upgrade``: then everything may move, or only ``packages``. Raises InputError.
+    What is locked stays, unless ``upgrade``: then everything may move, or only ``packages``. Raises
+    InputError.
     """
     if recipe.base.ami is not None:
         if packages:
@@ -72,7 +77,8 @@ def lock(
 
 
 def newest(name: str, path: Path, progress: Progress) -> LockUpgrade:
-    """Return what moves in the newest locks of a recipe: its own, and those of its environments that have one.
+    """Return what moves in the newest locks of a recipe: its own, and those of its environments that have
+    one.
 
     Nothing is written. A base AMI stays where there are no AWS credentials.
     """

@@ -1,4 +1,6 @@
-"""The names of stacks in the app that ships; the defaults of whoever names no other. Nothing else in Ingot knows them."""
+"""The names of stacks in the app that ships; the defaults of whoever names no other. Nothing else in Ingot
+knows them.
+"""
 
 from __future__ import annotations
 

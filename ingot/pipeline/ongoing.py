@@ -1,4 +1,6 @@
-"""Other deployments of the same app, here or in AWS: one at a time, and each waits for what an earlier one left running."""
+"""Other deployments of the same app, here or in AWS: one at a time, and each waits for what an earlier one
+left running.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ def alone(app: Path) -> Iterator[None]:
 def wait_settled(
     clients: Clients, stacks: tuple[str, ...], *, progress: Progress, limit: float = LIMIT
 ) -> None:
-    """Wait until CloudFormation changes none of these stacks; raise IngotError when it still does after ``limit`` s."""
+    """Wait until CloudFormation changes none of these stacks; raise IngotError when it still does after
+    ``limit`` s.
+    """
     from ingot.aws.session.waiting import wait_until
 
     for name in stacks:

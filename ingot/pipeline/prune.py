@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def plan(clients: Clients, rules: Rules, recipes: Path) -> PrunePlan:
     """Return what would go and what stays; nothing is changed.
 
-    Raises InputError for a name that is no recipe's: neither the directory ``recipes`` has it, nor the account
-    something of it.
+    Raises InputError for a name that is no recipe's: neither the directory ``recipes`` has it, nor the
+    account something of it.
     """
     from ingot.aws.prune.plan import plan_prune
     from ingot.aws.session.failures import translated

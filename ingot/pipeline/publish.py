@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ingot.store import Store
 
 RECIPES = Path("image_recipes")
-# The recipe of this project that a builder instance boots in the local cloud, where AWS's public images are not.
+# The recipe of this project that a builder instance boots in the local cloud, where AWS's public images are
+# not.
 BUILDER_RECIPE = "builder"
 AUTO = "auto"
 MODES = (AUTO, "host", "instance")
@@ -36,9 +37,9 @@ class PublishOptions:
 
     ``name``: the recipe's name or its directory. ``digest``: the recipe digest that is expected. ``account``:
     whose the image must be; None: whoever has the credentials. ``mode``: where to bake, one of MODES.
-    ``builder_image``: what a builder instance boots; None: what the builder's stack says. ``packages``: where it gets
-    the packages, one of PACKAGES. ``test`` False: no test clone, and the registry does not name the AMI.
-    ``builder_stack``: the stack whose outputs say how test clones and builder instances are launched.
+    ``builder_image``: what a builder instance boots; None: what the builder's stack says. ``packages``: where
+    it gets the packages, one of PACKAGES. ``test`` False: no test clone, and the registry does not name the
+    AMI. ``builder_stack``: the stack whose outputs say how test clones and builder instances are launched.
     """
 
     name: str
@@ -71,7 +72,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def options_of_asset(arguments: Sequence[str]) -> PublishOptions:
-    """Return the options in an asset's command, from the word after ``publish`` on; its region is that of the clients.
+    """Return the options in an asset's command, from the word after ``publish`` on; its region is that of the
+    clients.
 
     ``ingot.constructs.image.golden_image`` writes that command.
     """
@@ -226,7 +228,9 @@ def _publish_by_builder(
 
 
 def _image_id(clients: Clients, image: str, recipes: Path) -> str:
-    """Return ``image`` if it is an AMI id or a parameter's name; for a recipe's name, the AMI that the registry holds."""
+    """Return ``image`` if it is an AMI id or a parameter's name; for a recipe's name, the AMI that the
+    registry holds.
+    """
     if image.startswith(("ami-", "/")):
         return image
     from ingot.aws.registry.published import find

@@ -18,8 +18,8 @@ def verify_stack(
 ) -> FleetVerdict:
     """Compare what every clone of a stack's fleet says of itself with the manifest of its image.
 
-    Waits ``limit`` seconds for clones that have not reported; a report that is older than ``max_age`` seconds proves
-    nothing.
+    Waits ``limit`` seconds for clones that have not reported; a report that is older than ``max_age`` seconds
+    proves nothing.
     """
     from ingot.aws.session.failures import translated
     from ingot.fleet.verify import verify_fleet

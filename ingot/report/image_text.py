@@ -14,8 +14,8 @@ from ingot.store.sizes import DirectorySize, PackageSize, directory_sizes, packa
 WIDTH = 80
 LABEL = 14
 LARGEST = 8
-# User ids from here on are no distribution's own: Debian's static ones end at 99, those of its packages at 999 (Debian
-# Policy 9.2.2).
+# User ids from here on are no distribution's own: Debian's static ones end at 99, those of its packages at
+# 999 (Debian Policy 9.2.2).
 SYSTEM = 100
 NOBODY = 65534
 # The share of the whole below which a directory is not worth a line.

@@ -27,7 +27,8 @@ STDERR = 2
 
 
 def environment(project: Path, region: str | None = None) -> dict[str, str]:
-    """Return the caller's environment, in which the CDK CLI finds this virtual environment's Node.js and Python first.
+    """Return the caller's environment, in which the CDK CLI finds this virtual environment's Node.js and
+    Python first.
 
     ``region`` is AWS_REGION in it. Default: the caller's.
     """
@@ -83,12 +84,15 @@ class Cdk:
 
     @classmethod
     def of(cls, project: Path, *, region: str | None = None) -> Cdk:
-        """Return the CDK CLI for ``project``, in ``region`` (default: the caller's); raise MissingToolError without it."""
+        """Return the CDK CLI for ``project``, in ``region`` (default: the caller's); raise MissingToolError
+        without it.
+        """
         environ = environment(project, region)
         return cls(_find(environ), environ, project)
 
     def run(self, arguments: Sequence[str], *, directory: Path | None = None) -> None:
-        """Run it on the caller's terminal, in ``directory`` (default: the project); raise IngotError when it fails.
+        """Run it on the caller's terminal, in ``directory`` (default: the project); raise IngotError when it
+        fails.
 
         What it prints goes to stderr: stdout is for the caller's result.
         """
@@ -185,7 +189,9 @@ class Cache:
         return target
 
     def _key(self, cdk: Cdk, tree_id: str, context: Sequence[str]) -> str:
-        """Digest all that the app's output depends on: files, context, tools, and account and region by the environment."""
+        """Digest all that the app's output depends on: files, context, tools, and account and region by the
+        environment.
+        """
         program = Path(cdk.program).resolve()
         status = program.stat()
         named = sorted((k, v) for k, v in cdk.environ.items() if k.startswith(("AWS_", "CDK_")))
