@@ -11,16 +11,24 @@ from typing import TextIO
 from ingot.progress import timed
 
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
+# What GitHub's runner takes for a command to itself in a log: "::name::" at the start of a line, blanks before it or not,
+# and "##[name]" anywhere (docs.github.com, "Workflow commands"; actions/runner, ActionCommand.cs).
+_RUNNER_COMMAND = re.compile(r"((?:^|[\r\n])\s*:)(?=:)|(##)(?=\[)")
 
 
 def printable(text: str) -> str:
-    """Return text that cannot move a terminal's cursor.
+    """Return text that can neither move a terminal's cursor nor command a CI runner.
 
     Names of files come from whoever wrote the recipe, and output from programs.
     """
     from ingot.report.escape import plain
 
-    return "\n".join(plain(_COLOR.sub("", line)) for line in text.split("\n"))
+    return without_runner_commands("\n".join(plain(_COLOR.sub("", line)) for line in text.split("\n")))
+
+
+def without_runner_commands(text: str) -> str:
+    """Return text in which a CI runner finds no command to itself, such as ``::add-mask::``: it gets a blank."""
+    return _RUNNER_COMMAND.sub(lambda match: f"{match[0]} ", text)
 
 
 class Reporter:
@@ -57,6 +65,7 @@ class Reporter:
 
     def _write(self, line: str) -> None:
         """Write a line. What cannot be written ends neither the work nor a clean-up."""
+        line = without_runner_commands(line)
         for output in tuple(self._outputs):
             try:
                 print(line, file=output, flush=True)

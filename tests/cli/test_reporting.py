@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingot.cli.reporting import Reporter
+from ingot.cli.reporting import Reporter, printable
 from tests.baked import ROOT
 
 
@@ -31,3 +31,30 @@ def test_a_full_disk_is_said_in_words_and_not_as_a_traceback(tmp_path):
     assert "No space left on device" in done.stderr
     assert "`ingot store gc`" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "::add-mask::x",
+        "  ::error::x",
+        "\t::error::x",
+        "one\n\n  ::error::x",
+        "  one ##[add-mask]x",
+        "one\r::x::",
+        ":::x::",
+    ],
+)
+def test_output_of_programs_gives_a_runner_no_command(text, capsys):
+    """GitHub's runner trims blanks before "::", and finds "##[" anywhere: actions/runner, ActionCommand.cs."""
+    with Reporter() as report:
+        report(text)
+    for said in (printable(text), capsys.readouterr().err):
+        assert not any(line.lstrip().startswith("::") for line in said.replace("\r", "\n").split("\n"))
+        assert "##[" not in said
+        assert "x" in said
+
+
+def test_colons_and_hashes_elsewhere_stay():
+    text = "std::vector\n  a ::1 b\n## heading [x]"
+    assert printable(text) == text
