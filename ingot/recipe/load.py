@@ -30,6 +30,10 @@ __all__ = [
 ]
 
 
+# How many problems are reported at once.
+MAX_PROBLEMS = 100
+
+
 def find_recipes(root: Path) -> dict[str, Path]:
     """Return the recipes below ``root`` (``image_recipes``): name of the directory → recipe.yaml."""
     if not root.is_dir():
@@ -104,7 +108,20 @@ def _read(
         problems += [p for p in check_references(recipe) if (p.file, p.line, p.column) not in known]
         expand_files(recipe, problems)
         read_archives(recipe, problems)
-    return recipe, problems
+    return recipe, _first(problems)
+
+
+def _first(problems: list[Problem]) -> list[Problem]:
+    """Return the problems in the order of their places, no more of them than somebody reads."""
+    ordered = sorted(problems, key=lambda problem: (problem.file, problem.line, problem.column))
+    if len(ordered) <= MAX_PROBLEMS:
+        return problems
+    rest, left = ordered[MAX_PROBLEMS], len(ordered) - MAX_PROBLEMS
+    found = f"{left} more problem{'' if left == 1 else 's'}, the first of them here"
+    return [
+        *ordered[:MAX_PROBLEMS],
+        replace(rest, found=found, expected="none", hint="repair those above first"),
+    ]
 
 
 def environments(path: Path) -> list[str | None]:

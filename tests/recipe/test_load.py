@@ -1,4 +1,5 @@
 import os
+import re
 
 import pytest
 
@@ -374,3 +375,68 @@ def test_a_name_that_is_none_is_said_once(web):
     web.replace("group: app, groups", "group: A B, groups")
     (only,) = problems(web)
     assert "text 'A B'" in only
+
+
+DEEP = "".join("  " * level + "a:\n" for level in range(1000))
+# what is added to the recipe or replaces it, the place and the fault
+HOSTILE = [
+    ("tests: " + "[" * 1000 + "]" * 1000, "15:107: lists or mappings more than 100 levels deep"),
+    (DEEP, "114:199: lists or mappings more than 100 levels deep"),
+    ("hostname: 0x" + "f" * 5000, "15:11: a number of more than 64 bits"),
+    ("hostname: " + "9" * 5000, "15:11: text"),
+    ('hostname: "\\ud800"', "15:11: text with half of a surrogate pair"),
+    ('"\\udfff": 1', "15:1: a key with half of a surrogate pair"),
+    ("services: " + "[" * 90 + "]" * 90, "15:11: a list"),
+    (f"include: {'x/' * 2500}", f"15:10: the path {'x/' * 28}x…: File name too long"),
+    (f"include: {'x' * 300}", f"15:10: the path {'x' * 57}…: File name too long"),
+]
+
+
+@pytest.mark.parametrize(("text", "fault"), HOSTILE, ids=[fault[:60] for _, fault in HOSTILE])
+def test_hostile_text_is_a_problem_at_its_place(web, text, fault):
+    web.file.write_text(web.file.read_text() + text + "\n")
+    assert web.file.read_text().count("\n", 0, web.file.read_text().index(text)) == 14
+    assert any(problem.startswith(f"{FILE}:{fault}") for problem in problems(web)), problems(web)
+
+
+@pytest.mark.parametrize(
+    ("old", "place"),
+    [
+        ("source: app/", "7:15"),
+        ("source: files/site.conf", "9:14"),
+        ("target: /srv/web", "7:29"),
+        ("target: /etc/site.conf", "9:39"),
+    ],
+)
+@pytest.mark.parametrize("length", [300, 5000])
+def test_a_path_that_is_too_long_is_a_problem_at_its_place(web, old, place, length):
+    key = old.partition(":")[0]
+    web.replace(old, f"{key}: {'/' if key == 'target' else ''}{'x' * length}")
+    assert [problem for problem in problems(web) if problem.startswith(f"{FILE}:{place}: ")]
+
+
+@pytest.mark.parametrize("kind", ["a FIFO", "/dev/zero", "/dev/full", "a directory", "2 MiB"])
+@pytest.mark.parametrize("file", ["image_recipes/web/recipe.yaml", "image_recipes/common.yaml"])
+def test_a_recipe_that_is_no_file_or_too_large_is_not_read(web, file, kind):
+    web.replace("name: web", "name: web\ninclude: ../common.yaml")
+    path = web.path.parent.parent / file
+    path.unlink(missing_ok=True)
+    match kind:
+        case "a FIFO":
+            os.mkfifo(path)
+        case "a directory":
+            path.mkdir()
+        case "2 MiB":
+            path.write_text(" " * (2 << 20))
+        case device:
+            path.symlink_to(device)
+    [problem] = problems(web)
+    assert re.match(r"(image_recipes/(web/recipe|common)\.yaml(/recipe\.yaml)?|/dev/\w+):1:1: ", problem)
+
+
+def test_no_more_problems_are_reported_than_somebody_reads(web):
+    web.file.write_text(web.file.read_text() + "".join(f"key{number}: 1\n" for number in range(1000)))
+    found = problems(web)
+    assert len(found) == 101
+    assert "900 more problems, the first of them here" in found[-1]
+    assert found[-1].startswith(f"{FILE}:115:1: ")

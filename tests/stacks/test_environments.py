@@ -1,6 +1,7 @@
 """environments.yaml: what it gives, what goes before what, and the words for what is wrong with it."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -196,3 +197,19 @@ def test_a_mistake_ends_synthesis_with_a_sentence_and_no_traceback(tmp_path):
     done = subprocess.run([sys.executable, "app.py"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert re.fullmatch(r"environments.yaml:\d+:5: key 'min_clones' a second time; .*\n", done.stderr)
+
+
+@pytest.mark.parametrize("kind", ["a FIFO", "/dev/zero", "a directory", "2 MiB"])
+def test_a_file_that_is_no_file_or_too_large_is_not_read(tmp_path, kind):
+    path = tmp_path / "environments.yaml"
+    match kind:
+        case "a FIFO":
+            os.mkfifo(path)
+        case "a directory":
+            path.mkdir()
+        case "2 MiB":
+            path.write_text(" " * (2 << 20))
+        case device:
+            path.symlink_to(device)
+    with pytest.raises(InputError, match=r"environments\.yaml:1:1: .*; expected a file that can be read"):
+        read_environments(path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ingot.errors import InputError, Problem
+from ingot.files import read_limited
 from ingot.process import require, run
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.sources.expander import Expander
@@ -18,6 +19,8 @@ from ingot.recipe.syntax.document import At
 
 # The archives of the distributions themselves: their names are taken.
 RESERVED = frozenset({"debian", "debian-security", "ubuntu"})
+# Bytes. The keyring of Debian itself has 60 kB.
+MAX_KEY = 1 << 20
 # How an armoured key begins (RFC 9580, 6.2).
 _PUBLIC, _SECRET = b"-----BEGIN PGP PUBLIC KEY BLOCK-----", b"-----BEGIN PGP PRIVATE KEY BLOCK-----"
 # The first byte of a binary one: a packet's tag, in the old form (with a length of one, two or four bytes) or
@@ -70,7 +73,7 @@ def read_archives(recipe: Recipe, problems: list[Problem]) -> list[Archive]:
         if path is None:
             continue
         try:
-            data = path.read_bytes()
+            data = read_limited(path, MAX_KEY)
         except OSError as error:
             fault: str | None = error.strerror or str(error)
         else:

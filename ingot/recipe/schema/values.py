@@ -26,6 +26,8 @@ from ingot.recipe.syntax.variables import ENVIRONMENT_NAME, VARIABLE_NAME
 T = TypeVar("T")
 _SIZE = re.compile(r"([1-9][0-9]*)\s?(MiB|GiB|TiB)")
 _UNITS = {"MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+# Linux's limits, in bytes: PATH_MAX without its zero byte, NAME_MAX.
+MAX_PATH, MAX_NAME = 4095, 255
 # A superblock of ext4 has 16 bits for the number of its block group, of which each has 128 MiB.
 _SMALLEST, _LARGEST = 2**20, 8 * 2**40
 # What the kernel or systemd mounts over at boot, by all its names in an image: a file there would never be
@@ -84,6 +86,10 @@ def target_in_root(value: str) -> str:
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
         raise wrong(f"{value!r}, with a control character", "a printable path")
     path = posixpath.normpath("/" + value.lstrip("/"))
+    if len(path.encode()) > MAX_PATH or any(len(part.encode()) > MAX_NAME for part in path.split("/")):
+        raise wrong(
+            f"a path of {len(path.encode())} bytes", f"at most {MAX_PATH}, and {MAX_NAME} for each name in it"
+        )
     if path == "/":
         raise wrong("'/', the root itself", "a path below it")
     if is_volatile(path):

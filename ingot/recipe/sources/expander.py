@@ -14,16 +14,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ingot.errors import Problem
+from ingot.files import read_limited
 from ingot.recipe.schema.capabilities import XATTR, capability_xattr
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.schema.parts import App, FileEntry
-from ingot.recipe.syntax.document import At, shown
+from ingot.recipe.schema.values import MAX_PATH
+from ingot.recipe.syntax.document import At, shortened, shown, unusable
 
 # What editors, interpreters and version control leave beside a source, never part of an image.
 IGNORED_NAMES = frozenset({"__pycache__", ".git", ".DS_Store", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
 IGNORED_SUFFIXES = (".pyc", ".swp", "~")
 # Bytes. A template travels inside the bake spec as text; what is larger is data.
 MAX_TEMPLATE = 1 << 20
+# Directories inside one another. An image's paths are much shorter; Python's own stack is the limit here.
+MAX_LEVELS = 200
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,10 @@ class Expander:
         """Return the source's path if it is in the directory of the file that names it, links resolved."""
         top = self.recipe.document.place((*at, key)).file.parent.resolve()
         path = top / source
-        if not source or Path(source).is_absolute() or ".." in Path(source).parts:
+        fault = unusable(path)
+        if fault is not None:
+            self.complain(at, f"{key} {shortened(source)!r}: {fault}", "the path of a file", key=key)
+        elif not source or Path(source).is_absolute() or ".." in Path(source).parts:
             self.complain(
                 at, f"{key} {source!r}", "a path below the recipe's directory, without '..'", key=key
             )
@@ -164,7 +171,13 @@ class Expander:
             if name in IGNORED_NAMES or name.endswith(IGNORED_SUFFIXES):
                 continue
             path, below = here / name, f"{target}/{name}"
-            if not _is_utf8(name):
+            if (
+                below.count("/") > MAX_LEVELS
+                or max(len(os.fsencode(path)), len(os.fsencode(below))) > MAX_PATH
+            ):
+                what = f"a path of {below.count('/')} directories and {len(os.fsencode(below))} bytes"
+                self.complain(at, what, f"at most {MAX_LEVELS} directories and {MAX_PATH} bytes")
+            elif not _is_utf8(name):
                 self.complain(at, f"the file name {name!r}", "a name in UTF-8")
             elif path.is_symlink():
                 found += self.link(top, path, below, owner, group, at)
@@ -184,7 +197,9 @@ class Expander:
             if error.errno == errno.ELOOP:
                 self.complain(at, f"{name}, a link that leads to itself", "a link to a file or a directory")
                 return
-        if os.path.isabs(text) or not path.resolve().is_relative_to(top.resolve()):  # noqa: PTH117
+        if not _is_utf8(text):
+            self.complain(at, f"{name}, a link to {os.fsencode(text)!r}", "a link whose text is UTF-8")
+        elif os.path.isabs(text) or not path.resolve().is_relative_to(top.resolve()):  # noqa: PTH117
             self.complain(
                 at,
                 f"{name}, a link to {text}, outside of {top.relative_to(self.root)}/",
@@ -216,16 +231,16 @@ class Expander:
 
         It travels as text, not as a source.
         """
+        try:
+            data = read_limited(path, MAX_TEMPLATE)
+        except OSError as error:
+            name = path.relative_to(self.root).as_posix()
+            expected = f"a template of at most {MAX_TEMPLATE} bytes"
+            self.complain(made.at, f"{name}: {error.strerror}", expected)
+            return
         for file in self.file(path, made, mode):
-            if (file.size or 0) > MAX_TEMPLATE:
-                self.complain(
-                    made.at,
-                    f"{file.source}, {file.size} bytes",
-                    f"a template of at most {MAX_TEMPLATE} bytes",
-                )
-                return
             try:
-                text = path.read_bytes().decode("utf-8")
+                text = data.decode("utf-8")
             except UnicodeDecodeError as error:
                 self.complain(
                     made.at,
@@ -234,9 +249,9 @@ class Expander:
                 )
                 return
             content = self.recipe.variables_in_use.text(text, partial(self.complain_in_text, path, text))
-            data = content.encode()
-            digest = hashlib.sha256(data).hexdigest()
-            yield replace(file, source=None, content=content, sha256=digest, size=len(data))
+            filled = content.encode()
+            digest = hashlib.sha256(filled).hexdigest()
+            yield replace(file, source=None, content=content, sha256=digest, size=len(filled))
 
     def complain_in_text(
         self, path: Path, text: str, offset: int, found: str, expected: str, hint: str | None

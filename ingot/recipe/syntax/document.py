@@ -14,16 +14,22 @@ from json import JSONDecoder
 from pathlib import Path
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import MaxDepthExceededError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ingot.errors import Problem
+from ingot.files import read_limited
 
 At = tuple[str | int, ...]
 # What YAML becomes: text, numbers, true and false, None, lists and dictionaries with text as keys.
 Plain = object
-# Recipes are short. The bound keeps aliases of aliases from filling the memory.
+# Recipes are short. The bounds keep a file that is none, and aliases of aliases, from filling time and memory.
+MAX_DOCUMENT = 1 << 20  # bytes
 MAX_VALUES = 50_000
+MAX_DEPTH = 100
+# What every reader of JSON takes exactly, and any key of a recipe has room for.
+_LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,20 @@ def shown(path: Path) -> str:
         return str(path)
 
 
+def shortened(text: str) -> str:
+    """Return a text as a message quotes it, its beginning alone when it is long."""
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def unusable(path: Path) -> str | None:
+    """Return why no file can have this path, such as its length; None when one can, whether there is one or not."""
+    try:
+        path.exists()
+    except OSError as error:
+        return error.strerror
+    return None
+
+
 def read_document(path: Path, what: str = "a recipe") -> Document:
     """Read a YAML file. What is wrong with its form is in ``problems``; then ``data`` may be None.
 
@@ -82,12 +102,18 @@ def read_document(path: Path, what: str = "a recipe") -> Document:
     """
     document = Document(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        root = YAML(typ="safe", pure=True).compose(text)
+        text = read_limited(path, MAX_DOCUMENT).decode("utf-8")
+        yaml = YAML(typ="safe", pure=True)
+        yaml.max_depth = MAX_DEPTH
+        root = yaml.compose(text)
     except UnicodeDecodeError as error:
         document.problems.append(document.problem((), f"byte {error.start} is not UTF-8", "UTF-8 text"))
     except OSError as error:
         document.problems.append(document.problem((), f"{error.strerror}", "a file that can be read"))
+    except MaxDepthExceededError as error:
+        line, column = error.problem_mark.line + 1, error.problem_mark.column + 1
+        found = f"lists or mappings more than {MAX_DEPTH} levels deep"
+        document.problems.append(Problem(shown(path), line, column, found, what))
     except MarkedYAMLError as error:
         document.problems.append(_unparsable(path, text, error))
     except (YAMLError, ValueError) as error:
@@ -155,7 +181,7 @@ class _Reader:
             raise _TooMuchError("an alias that holds itself")
         self.document.values[at] = self.place(node)
         if isinstance(node, ScalarNode):
-            return _scalar(node)
+            return self.scalar(node)
         self.open.add(id(node))
         try:
             if isinstance(node, SequenceNode):
@@ -163,6 +189,16 @@ class _Reader:
             return self.mapping(node, at)
         finally:
             self.open.discard(id(node))
+
+    def scalar(self, node: ScalarNode) -> Plain:
+        if not _is_unicode(node.value):
+            self.complain(self.place(node), "text with half of a surrogate pair", "Unicode text")
+            return ""
+        value = _scalar(node)
+        if isinstance(value, int) and abs(value) > _LARGEST:
+            self.complain(self.place(node), "a number of more than 64 bits", "a smaller one")
+            return 0
+        return value
 
     def mapping(self, node: MappingNode, at: At) -> dict[str, Plain]:
         data: dict[str, Plain] = {}
@@ -178,6 +214,9 @@ class _Reader:
                 self.complain(place, "a key that is a list or a mapping", "a word as key")
                 continue
             key = key_node.value
+            if not _is_unicode(key):
+                self.complain(place, "a key with half of a surrogate pair", "Unicode text")
+                continue
             if key in seen:
                 self.complain(
                     place, f"key {key!r} a second time", f"it once: it stands in line {seen[key].line}"
@@ -255,6 +294,15 @@ def pruned(document: Document, wrong: set[At], instead: Mapping[At, str]) -> Doc
 
 class _TooMuchError(Exception):
     """The document is no recipe: it grows without end."""
+
+
+def _is_unicode(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8: an escape such as "\\ud800" alone cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _scalar(node: ScalarNode) -> Plain:

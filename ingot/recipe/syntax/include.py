@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ingot.recipe.syntax.document import At, Document, Plain, read_document, shown
+from ingot.recipe.syntax.document import At, Document, Plain, read_document, shortened, shown, unusable
 
 INCLUDE = "include"
 RECIPE_FILE = "recipe.yaml"
@@ -66,8 +66,11 @@ def _located(document: Document, at: At, text: str) -> Path | None:
     Of a directory its recipe.yaml.
     """
     target = document.path.parent / text
+    fault = unusable(target)
     if Path(text).is_absolute():
         problem = document.problem(at, f"the absolute path {text}", "a path relative to this file")
+    elif fault is not None:
+        problem = document.problem(at, f"the path {shortened(text)}: {fault}", "a path of a file")
     elif not target.exists():
         problem = document.problem(
             at, f"no file {text}", f"it, seen from {shown(document.path.parent.resolve())}/"

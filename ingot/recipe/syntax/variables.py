@@ -22,6 +22,10 @@ VARIABLE_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 ENVIRONMENT_NAME = r"[a-z][a-z0-9-]{0,39}"
 # "$${" stands for "${"; whatever else follows "${" up to the brace must be the name of a variable.
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}\n]*)\}?")
+# Characters of a text, and of all texts of a recipe, once the values are in; what is larger is data.
+MAX_EXPANDED = 4 << 20
+# How many references of a text are complained of.
+MAX_COMPLAINTS = 100
 _ESCAPE_HINT = "for the shell's own ${…} or that of another program write $${…}"
 
 
@@ -38,14 +42,24 @@ class Variables:
         ``complain`` gets the offset, found, expected and hint of what is wrong.
         """
 
+        size, complaints = len(text), 0
+
         def value_of(match: re.Match[str]) -> str:
+            nonlocal size, complaints
             if match[1] is None:
                 return "${"
-            problem = self._problem(match)
-            if problem is not None:
-                complain(match.start(), *problem)
+            if complaints >= MAX_COMPLAINTS or size > MAX_EXPANDED:
                 return match[0]
-            return _spelt(self.values[match[1]])
+            problem = self._problem(match)
+            if problem is None:
+                value = _spelt(self.values[match[1]])
+                size += len(value)
+                if size <= MAX_EXPANDED:
+                    return value
+                problem = _TOO_LARGE
+            complaints += 1
+            complain(match.start(), *problem)
+            return match[0]
 
         return _REFERENCE.sub(value_of, text)
 
@@ -69,6 +83,9 @@ class Variables:
             where = "without an environment" if self.environment is None else f"in {self.environment}"
             return f"the variable {name!r}, which has no value {where}", "a value", "choose with --env NAME"
         return None
+
+
+_TOO_LARGE = (f"text of more than {MAX_EXPANDED} characters once its values are in", "a shorter one", None)
 
 
 def _spelt(value: Scalar | None) -> str:
@@ -169,13 +186,15 @@ def put_in(document: Document, variables: Variables) -> set[At]:
     that are no text: the keys of a recipe say whether they want a number or its text (see :func:`spell`).
     """
     typed: set[At] = set()
+    room = MAX_EXPANDED
 
     def filled(value: Plain, at: At) -> Plain:
         if isinstance(value, dict):
             return {key: filled(item, (*at, key)) for key, item in value.items()}
         if isinstance(value, list):
             return [filled(item, (*at, number)) for number, item in enumerate(value)]
-        if not isinstance(value, str):
+        nonlocal room
+        if not isinstance(value, str) or room < 0 or len(document.problems) >= MAX_COMPLAINTS:
             return value
         whole = variables.whole(value)
         if whole is not None and not isinstance(whole, str):
@@ -185,7 +204,11 @@ def put_in(document: Document, variables: Variables) -> set[At]:
         def complain(_offset: int, found: str, expected: str, hint: str | None) -> None:
             document.problems.append(document.problem(at, found, expected, hint))
 
-        return variables.text(value, complain)
+        text = variables.text(value, complain)
+        room -= len(text)
+        if room < 0:
+            complain(0, *_TOO_LARGE)
+        return text
 
     if isinstance(document.data, dict):
         own = (VARIABLES, ENVIRONMENTS)

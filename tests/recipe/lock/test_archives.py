@@ -1,4 +1,5 @@
 import base64
+import os
 import shutil
 from pathlib import Path
 
@@ -283,3 +284,14 @@ def test_only_a_lock_needs_gpg(web, archive, extra, monkeypatch):
     with pytest.raises(MissingToolError, match="apt-get install gpg") as caught:
         lock(web)
     assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("kind", ["a directory", "a FIFO"])
+def test_a_key_that_is_no_file(keyed, web, other, kind):
+    keyed(other.keyring.read_bytes())
+    key = web.path / "files" / "extra.gpg"
+    key.unlink()
+    key.mkdir() if kind == "a directory" else os.mkfifo(key)
+    what = "a directory" if kind == "a directory" else "no regular file"
+    with pytest.raises(InputError, match=rf"recipe\.yaml:10:\d+: files/extra\.gpg: {what}"):
+        load_recipe(web.file)

@@ -1,5 +1,8 @@
 """Sources that are no plain files: links in a circle, submodules that are not checked out."""
 
+import os
+import subprocess
+
 from ingot.recipe.load import load_recipe
 from tests.recipe.test_load import FILE, problems
 
@@ -29,3 +32,40 @@ def test_a_submodule_that_is_not_checked_out_is_no_empty_directory(web):
         f"{FILE}:7:15: app/shared, a git submodule that is not checked out; expected its files\n"
         "  hint: run: git submodule update --init --recursive"
     )
+
+
+def test_a_link_whose_text_is_not_utf8(web):
+    os.symlink(b"caf\xe9", os.fsencode(web.path / "app" / "menu"))  # noqa: PTH211 - bytes, which are no UTF-8
+    [problem] = problems(web)
+    assert problem.startswith(
+        f"{FILE}:7:15: app/menu, a link to b'caf\\xe9'; expected a link whose text is UTF-8"
+    )
+
+
+def test_directories_that_are_too_deep(web):
+    here = os.open(web.path / "app", os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("deeper", dir_fd=here)
+        below = os.open("deeper", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    try:
+        [problem] = problems(web)
+    finally:  # pytest's own way to remove it is recursive
+        subprocess.run(["rm", "-r", web.path / "app" / "deeper"], check=True)
+    assert problem.startswith(f"{FILE}:7:15: a path of 201 directories and ")
+
+
+def test_a_template_that_is_no_file_or_too_large(web):
+    web.replace("files/site.conf, target", "files/site.conf, template: true, target")
+    conf = web.path / "files" / "site.conf"
+    conf.unlink()
+    os.mkfifo(conf)
+    [problem] = problems(web)
+    assert problem.startswith(f"{FILE}:9:14: files/site.conf: no regular file; expected a template")
+    conf.unlink()
+    with conf.open("wb") as file:
+        file.truncate(3 << 30)
+    [problem] = problems(web)
+    assert problem.startswith(f"{FILE}:9:14: files/site.conf: 3221225472 bytes, more than 1048576")

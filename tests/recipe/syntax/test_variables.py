@@ -1,4 +1,5 @@
 import hashlib
+import time
 
 import pytest
 
@@ -186,3 +187,29 @@ def test_a_reference_without_quotes_in_braces_is_explained(varied):
     [problem] = problems(varied)
     assert "YAML that does not parse" in problem
     assert 'inside {…} and […] a value with ${…} needs quotes: "${greeting}"' in problem
+
+
+def test_what_values_make_of_a_recipe_is_limited(varied):
+    steps = "".join(f"  - echo {number} ${{big}}\n" for number in range(1600))
+    varied.replace("steps:\n", f"steps:\n{steps}")
+    varied.replace("variables: {", f"variables: {{big: {'x' * 50_000}, ")
+    found = [problem for problem in problems(varied) if "once its values are in" in problem]
+    assert len(found) == 1
+    assert found[0].startswith(f"{FILE}:94:5: text of more than 4194304 characters")
+
+
+def test_what_values_make_of_a_template_is_limited(varied):
+    (varied.path / "files" / "site.conf").write_text("${big}" * 1600)
+    varied.replace("files/site.conf, target", "files/site.conf, template: true, target")
+    varied.replace("variables: {", f"variables: {{big: {'x' * 50_000}, ")
+    [problem] = problems(varied)
+    assert problem.startswith("image_recipes/web/files/site.conf:1:")
+    assert "text of more than 4194304 characters once its values are in" in problem
+
+
+def test_unknown_variables_are_reported_until_nobody_reads_on(varied):
+    (varied.path / "files" / "site.conf").write_text("${nope}\n" * 20_000)
+    varied.replace("files/site.conf, target", "files/site.conf, template: true, target")
+    began = time.monotonic()
+    assert len(problems(varied)) == 100
+    assert time.monotonic() - began < 5
