@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Backoff:
-    """Pauses from ``first`` to ``longest`` seconds, growing by ``factor``; ``attempts``: tries of a request."""
+    """Pauses from ``first`` to ``longest`` seconds, growing by ``factor``; ``attempts``: of a request."""
 
     first: float
     longest: float

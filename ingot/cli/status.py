@@ -24,17 +24,25 @@ def status(
     stack: Annotated[str, typer.Option(help="The fleet's stack.")] = FLEET_STACK,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the fleet: its URL, its clones, what they were launched from, and whether they serve."""
+    """Show the fleet: its URL, its clones, what they were launched from, and whether they serve.
+
+    The exit code is 1 when a clone, or the registry, has another AMI than the published image of its digest.
+    """
     from ingot.aws.session.clients import connect
     from ingot.aws.session.failures import translated
     from ingot.fleet.status import fleet_status
+    from ingot.fleet.verify import require_right_images
+    from ingot.store import Store
 
     with translated():
-        found = fleet_status(connect(), stack)
+        clients = connect()
+        found = fleet_status(clients, stack)
     if as_json:
         print(json.dumps(found.as_dict(), sort_keys=True))
     else:
         show(found)
+    with translated():
+        require_right_images(clients, found, Store().manifest)
 
 
 def show(found: FleetStatus) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ingot.aws.registry.identity import Identity
 from ingot.aws.session import tags
 from ingot.aws.session.stacks import stack_outputs
 from ingot.errors import IngotError, InputError
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling.type_defs import AutoScalingGroupTypeDef
-    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+    from mypy_boto3_ec2.type_defs import ImageTypeDef, InstanceTypeDef
 
     from ingot.aws.session.clients import Clients
 
@@ -45,6 +46,7 @@ class Clone:
     launched: float | None = None
     inventory: dict[str, str] = field(default_factory=dict)
     host: str = UNKNOWN
+    identity: Identity | None = None
 
     @property
     def serves(self) -> bool:
@@ -69,7 +71,10 @@ class InstanceRefresh:
 
 @dataclass(frozen=True)
 class FleetStatus:
-    """The fleet of one stack. ``version`` is the launch template version that clones should have."""
+    """The fleet of one stack.
+
+    ``version`` is the launch template version that clones should have; ``account`` owns the group.
+    """
 
     stack: str
     url: str
@@ -80,6 +85,7 @@ class FleetStatus:
     version: str
     clones: tuple[Clone, ...]
     refresh: InstanceRefresh | None
+    account: str = ""
 
     @property
     def steady(self) -> bool:
@@ -136,6 +142,8 @@ def fleet_status(clients: Clients, stack: str) -> FleetStatus:
         version=_wanted_version(clients, group),
         clones=_clones(clients, group),
         refresh=_newest_refresh(clients, name),
+        # arn:aws:autoscaling:REGION:ACCOUNT:autoScalingGroup:…
+        account=group["AutoScalingGroupARN"].split(":")[4],
     )
 
 
@@ -158,12 +166,14 @@ def _clones(clients: Clients, group: AutoScalingGroupTypeDef) -> tuple[Clone, ..
     members = group["Instances"]
     health = _target_health(clients, group.get("TargetGroupARNs", []))
     instances = _instances(clients, [member["InstanceId"] for member in members])
-    tags_of_images = _tags_of_images(clients, {instance["ImageId"] for instance in instances.values()})
+    images = _images(clients, {instance["ImageId"] for instance in instances.values()})
     clones = []
     for member in members:
         identifier = member["InstanceId"]
         instance = instances.get(identifier)
         ami_id = UNKNOWN if instance is None else instance["ImageId"]
+        image = images.get(ami_id)
+        values = {} if image is None else tags.tags_of(image)
         # A group without a load balancer has EC2's word only.
         fallback = member["HealthStatus"].lower() if not group.get("TargetGroupARNs") else "unregistered"
         clones.append(
@@ -173,11 +183,12 @@ def _clones(clients: Clients, group: AutoScalingGroupTypeDef) -> tuple[Clone, ..
                 version=member.get("LaunchTemplate", {}).get("Version", UNKNOWN),
                 lifecycle=member["LifecycleState"],
                 health=health.get(identifier, fallback),
-                recipe=tags_of_images.get(ami_id, {}).get(tags.RECIPE, UNKNOWN),
-                digest=tags_of_images.get(ami_id, {}).get(tags.DIGEST, UNKNOWN),
+                recipe=values.get(tags.RECIPE, UNKNOWN),
+                digest=values.get(tags.DIGEST, UNKNOWN),
                 launched=None if instance is None else instance["LaunchTime"].timestamp(),
-                inventory=tags.inventory_of(tags_of_images.get(ami_id, {})),
+                inventory=tags.inventory_of(values),
                 host=(instance or {}).get("PrivateDnsName", "").partition(".")[0] or UNKNOWN,
+                identity=None if image is None else Identity.of(image),
             )
         )
     return tuple(sorted(clones, key=lambda clone: (clone.version, clone.instance_id)))
@@ -209,11 +220,12 @@ def _instances(clients: Clients, instance_ids: list[str]) -> dict[str, InstanceT
     return found
 
 
-def _tags_of_images(clients: Clients, ami_ids: set[str]) -> dict[str, dict[str, str]]:
+def _images(clients: Clients, ami_ids: set[str]) -> dict[str, ImageTypeDef]:
+    """Return the AMIs as EC2 describes them, by id."""
     if not ami_ids:
         return {}
-    filters = clients.ec2.describe_images(Filters=[{"Name": "image-id", "Values": sorted(ami_ids)}])
-    return {image["ImageId"]: tags.tags_of(image) for image in filters["Images"]}
+    answer = clients.ec2.describe_images(Filters=[{"Name": "image-id", "Values": sorted(ami_ids)}])
+    return {image["ImageId"]: image for image in answer["Images"]}
 
 
 def _newest_refresh(clients: Clients, group: str) -> InstanceRefresh | None:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from ingot.aws.instances import console
-from ingot.aws.registry.published import ManifestOf
+from ingot.aws.registry.identity import Claim, root_digest_of
+from ingot.aws.registry.published import ManifestOf, find
 from ingot.aws.session import tags
 from ingot.aws.session.failures import is_missing
 from ingot.aws.session.waiting import wait_until
+from ingot.errors import VerificationError
 from ingot.fleet.inventory import FRESH, CloneInventory, newest
-from ingot.fleet.status import UNKNOWN, Clone, fleet_status
+from ingot.fleet.status import UNKNOWN, Clone, FleetStatus, fleet_status
 from ingot.progress import Progress
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ def verify_fleet(
     others from being judged. Raises IngotError when there is no fleet.
     """
     status = fleet_status(clients, stack)
+    find(clients, status.recipe, status.digest, manifest_of)
     clones = [clone for clone in status.clones if not clone.lifecycle.startswith("Terminat")]
     expected = {clone.instance_id: _expected(clone, manifest_of) for clone in clones}
     judged = [clone for clone in clones if expected[clone.instance_id]]
@@ -89,7 +92,10 @@ def verify_fleet(
     verdicts = []
     for clone in clones:
         sections = expected[clone.instance_id]
-        if not sections:
+        wrong_image = wrong_image_of(status, clone, manifest_of)
+        if wrong_image and clone.digest != UNKNOWN:
+            verdict = CloneVerdict(clone.instance_id, clone.ami_id, clone.digest, problem=wrong_image)
+        elif not sections:
             verdict = CloneVerdict(clone.instance_id, clone.ami_id, clone.digest, problem=_unknown(clone))
         else:
             verdict = judge(clone, sections, consoles[clone.instance_id], limit=limit, max_age=max_age)
@@ -97,6 +103,37 @@ def verify_fleet(
             verdict = _stale(verdict, status.digest)
         verdicts.append(verdict)
     return FleetVerdict(stack, status.digest, tuple(verdicts))
+
+
+def require_right_images(clients: Clients, status: FleetStatus, manifest_of: ManifestOf) -> None:
+    """Raise VerificationError when the registry names another AMI for the fleet, or a clone runs one."""
+    find(clients, status.recipe, status.digest, manifest_of)
+    wrong = [
+        f"{clone.instance_id}: {problem}"
+        for clone in status.clones
+        if (problem := wrong_image_of(status, clone, manifest_of))
+    ]
+    if wrong:
+        raise VerificationError(
+            "\n  ".join([f"clones of {status.stack} do not run a published image:", *wrong])
+        )
+
+
+def wrong_image_of(status: FleetStatus, clone: Clone, manifest_of: ManifestOf) -> str:
+    """Say why a clone's AMI is not the published image that it is said to be; "" when it is, or is unknown.
+
+    The stack says it of the digest that it asks for. A clone of another digest, which a refresh has still to
+    replace, must be what its own AMI says.
+    """
+    if clone.identity is None:
+        return ""
+    is_older = clone.digest not in (UNKNOWN, status.digest)
+    recipe, digest = (clone.recipe, clone.digest) if is_older else (status.recipe, status.digest)
+    problems = clone.identity.problems(
+        Claim(recipe, digest, status.account, root_digest_of(manifest_of(digest)))
+    )
+    image = f"{clone.ami_id} is not the image of {recipe} {digest[:12]}"
+    return f"{image}: {'; '.join(problems)}" if problems else ""
 
 
 def _expected(clone: Clone, manifest_of: ManifestOf) -> Mapping[str, str]:

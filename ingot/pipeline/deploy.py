@@ -14,7 +14,7 @@ from ingot.assembly import Assembly, GoldenAsset, read_assembly
 from ingot.errors import IngotError, InputError
 from ingot.interrupts import terminate_as_interrupt
 from ingot.pipeline.ongoing import InterruptedDeploymentError, alone, wait_settled
-from ingot.pipeline.publish import load_target, options_of_asset, publish_recipe
+from ingot.pipeline.publish import known_manifest, load_target, options_of_asset, publish_recipe
 from ingot.plan.infrastructure.cdk import Cdk, check_context
 from ingot.progress import Progress, timed
 
@@ -114,7 +114,11 @@ class _Run:
         """
         from ingot.aws.registry.published import find
 
-        missing = [image for image in images if find(self.clients, image.recipe, image.digest) is None]
+        missing = [
+            image
+            for image in images
+            if find(self.clients, image.recipe, image.digest, known_manifest) is None
+        ]
         wanted = [(image, options_of_asset(image.arguments)) for image in missing]
         builders = self._builders((image.stack, options.builder_stack) for image, options in wanted)
         if builders:

@@ -67,7 +67,7 @@ def _planner(project: Path, options: PlanOptions, clients: Clients | None, progr
             f"no cdk.json in {project}: the plan needs the CDK app", hint="run this at the top of the project"
         )
     store = Store()
-    registry = None if clients is None else _registry(clients, progress)
+    registry = None if clients is None else _registry(clients, store, progress)
     planner = Planner(
         repository=Repository.around(project),
         recipes=options.recipes,
@@ -131,7 +131,7 @@ def _clients(progress: Progress, *, required: bool) -> Clients | None:
         return None
 
 
-def _registry(clients: Clients, progress: Progress) -> Registry:
+def _registry(clients: Clients, store: Store, progress: Progress) -> Registry:
     """Return the question to the registry.
 
     Where it cannot be asked, that is reported, and it is not asked again.
@@ -144,7 +144,7 @@ def _registry(clients: Clients, progress: Progress) -> Registry:
     def ask(recipe: str, digest: str) -> str | None:
         if not silent:
             try:
-                published = find(clients, recipe, digest)
+                published = find(clients, recipe, digest, store.manifest)
             except AwsError as error:
                 silent.append(f"the registry was not asked: {explain(error)}")
                 progress(silent[0])

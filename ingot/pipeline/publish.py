@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ingot import paths
 from ingot.errors import InputError, PublishError
@@ -131,14 +131,14 @@ def publish_recipe(
         with translated():
             require_account(clients, options.account, "--account")
     with translated(PublishError):
-        published = find_published(clients, recipe.name, digest)
+        published = find_published(clients, recipe.name, digest, known_manifest)
         if published is not None:
             progress(f"{recipe.name} {digest[:12]} is published as {published.ami_id}")
             return published
         # Asked before the bake: a missing stack must not cost a bake.
         clone = clone_settings(clients, options.builder_stack) if options.test else None
         on_instance = _on_instance(recipe, clients, options)
-    from ingot.store import Store  # brings the whole engine, which the answer above does without
+    from ingot.store import Store
 
     store = Store(paths.store())
     settings = PublishSettings(
@@ -155,6 +155,13 @@ def publish_recipe(
         )
     with store.using(image):
         return publish(image, clients, settings, progress)
+
+
+def known_manifest(digest: str) -> Mapping[str, Any] | None:
+    """Return the manifest of a recipe digest; None when this machine has none."""
+    from ingot.store import Store
+
+    return Store(paths.store()).manifest(digest)
 
 
 def write_result(published: Published, region: str) -> Path:
@@ -238,7 +245,7 @@ def _image_id(clients: Clients, image: str, recipes: Path) -> str:
     from ingot.recipe.load import find_recipe, load_recipe
 
     recipe = load_recipe(find_recipe(recipes, image))
-    published = find(clients, recipe.name, recipe_digest(recipe))
+    published = find(clients, recipe.name, recipe_digest(recipe), known_manifest)
     if published is None:
         raise InputError(
             f"the builder instance is to boot the recipe {image}, which is not published in {clients.region}",

@@ -48,5 +48,6 @@ def verify_published(
     if not name.startswith("ami-"):
         digest = recipe_digest(load_recipe(find_recipe(recipes, name), environment))
     with translated():
-        ami_id = name if digest is None else ami_of(clients, name, digest)
-        return verify_image(clients, ami_id, manifest_of=Store().manifest, progress=progress)
+        manifest_of = Store().manifest
+        ami_id = name if digest is None else ami_of(clients, name, digest, manifest_of)
+        return verify_image(clients, ami_id, manifest_of=manifest_of, progress=progress)

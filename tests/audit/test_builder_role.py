@@ -17,7 +17,7 @@ from ingot.errors import IngotError, PublishError
 from localcloud.core.permissions.policy import allowed
 from tests.audit.account import actions, document, narrowed, widened, without
 from tests.audit.publisher import fails_without, sweep
-from tests.aws.builder_stand_in import MetadataService, StandIn, make_plan
+from tests.aws.builder_stand_in import MetadataService, StandIn, make_spec
 from tests.aws.support import line
 
 pytestmark = pytest.mark.slow
@@ -70,11 +70,11 @@ class Builders:
         """What a builder says is read from its log alone: its console is mute, as on EC2 for the first minutes."""
         builder, settings = self.settings(clients)
         seeds = ["a", None, str(next(NUMBERS))]
-        plan = make_plan(seeds)
-        self.stand_in.seeds, self.stand_in.digest = seeds, plan["recipe_digest"]
+        spec = make_spec(seeds)
+        self.stand_in.seeds, self.stand_in.digest = seeds, spec.recipe_digest
         package = self.directory / "package.deb"
-        package.write_bytes(plan["recipe_digest"].encode())
-        work = Work(plan, self.directory, {"ab" * 32: package}, {})
+        package.write_bytes(spec.recipe_digest.encode())
+        work = Work(spec, self.directory, {"ab" * 32: package}, {})
         try:
             publish_by_builder(work, clients, builder, settings, self.stand_in)
         finally:
@@ -83,7 +83,7 @@ class Builders:
     def finds_no_way_out(self, clients):
         builder, settings = self.settings(clients)
         closed = replace(builder, subnet_ids=(self.isolated,))
-        work = Work(make_plan(["a", str(next(NUMBERS))]), self.directory, {}, {})
+        work = Work(make_spec(["a", str(next(NUMBERS))]), self.directory, {}, {})
         with pytest.raises(PublishError, match="no subnet of the builder's stack has a way out"):
             publish_by_builder(work, clients, closed, settings, self.stand_in)
 

@@ -8,7 +8,7 @@ from ingot.fleet.verify import verify_fleet
 from tests.audit.account import actions, document
 from tests.audit.publisher import Publisher, fails_without, quiet
 from tests.aws.support import inventory_line
-from tests.fleet.test_status import NO_REFRESH
+from tests.fleet.support import NO_REFRESH
 
 POLICY = document("look")
 

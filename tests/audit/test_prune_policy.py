@@ -14,7 +14,7 @@ from localcloud.core.permissions.policy import allowed
 from tests.audit.account import actions, document, narrowed, widened
 from tests.audit.publisher import fails_without, quiet
 from tests.aws.prune.account import Account
-from tests.aws.test_prune import LATER
+from tests.aws.prune.test_prune import LATER
 
 POLICY = document("prune")
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 import urllib.request
 from pathlib import Path
@@ -41,27 +40,6 @@ if sys.argv[1] == "deploy" and "MAKE_STACKS" in os.environ:
         if name.startswith("Ingot") and name not in known:
             cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
 """
-# moto's server; it ends with its standard input.
-SERVER = """\
-import sys
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-server.start()
-print("http://{}:{}".format(*server.get_host_and_port()), flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.fixture(scope="module")
-def server():
-    """A server in a process of its own: in this one a local cloud of another module may have replaced parts of moto."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("MOTO_")}
-    words = [sys.executable, "-c", SERVER]
-    with subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ
-    ) as process:
-        yield process.stdout.readline().strip()
-        process.stdin.close()
 
 
 def program(path: Path, text: str) -> Path:
@@ -106,10 +84,10 @@ def write_assembly(directory: Path) -> None:
 
 
 @pytest.fixture
-def project(server, tmp_path, monkeypatch):
+def project(moto_server, tmp_path, monkeypatch):
     """A bootstrapped account and a directory with a synthesized app whose image was never published."""
     for key, value in {
-        "AWS_ENDPOINT_URL": server,
+        "AWS_ENDPOINT_URL": moto_server,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": "us-east-1",
@@ -139,7 +117,7 @@ def project(server, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, "load_target", lambda options: None)
     monkeypatch.setattr(pipeline, "publish_recipe", publish)
     # What a test that failed left behind.
-    urllib.request.urlopen(urllib.request.Request(f"{server}/moto-api/reset", method="POST")).close()
+    urllib.request.urlopen(urllib.request.Request(f"{moto_server}/moto-api/reset", method="POST")).close()
     boto3.client("ssm").put_parameter(
         Name="/cdk-bootstrap/hnb659fds/version", Value="21", Type="String", Overwrite=True
     )
@@ -150,8 +128,13 @@ def project(server, tmp_path, monkeypatch):
         cloudformation.delete_stack(StackName=stack["StackName"])
 
 
-def publish_image() -> None:
-    """Do what `ingot publish` does in the end: an AMI, and its name in the registry."""
+def tag_list(values: dict[str, str]) -> list[dict[str, str]]:
+    return [{"Key": f"ingot:{key}", "Value": value} for key, value in values.items()]
+
+
+def publish_image(digest: str = DIGEST) -> str:
+    """Do what `ingot publish` does in the end: an AMI, and its name in the registry; return the AMI's id."""
+    values = {"recipe": "web", "digest": digest, "root-digest": "ab" * 32, "state": "published"}
     ec2 = boto3.client("ec2")
     volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
     snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
@@ -159,14 +142,11 @@ def publish_image() -> None:
         Name=f"web-{os.urandom(4).hex()}",
         RootDeviceName="/dev/xvda",
         BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}],
-        TagSpecifications=[
-            {
-                "ResourceType": "image",
-                "Tags": [{"Key": "ingot:recipe", "Value": "web"}, {"Key": "ingot:digest", "Value": DIGEST}],
-            }
-        ],
     )
-    boto3.client("ssm").put_parameter(Name=f"/ingot/web/{DIGEST}", Value=image["ImageId"], Type="String")
+    # By a call of its own: moto leaves out the tags that come with RegisterImage.
+    ec2.create_tags(Resources=[image["ImageId"]], Tags=tag_list(values))
+    boto3.client("ssm").put_parameter(Name=f"/ingot/web/{digest}", Value=image["ImageId"], Type="String")
+    return image["ImageId"]
 
 
 def deploy(*arguments: str) -> int:
@@ -221,6 +201,26 @@ def test_a_missing_image_is_published_after_the_builder_and_before_the_rest(proj
     assert out == ""
     assert "1 image(s) to publish" in err
     assert " s  published\n" in err
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"digest": "0" * 64}, f"its ingot:digest is {'0' * 64}, not {DIGEST}"),
+        ({"recipe": "api"}, "its ingot:recipe is api, not web"),
+        ({"state": "untested"}, "its ingot:state is untested, not published"),
+        ({"root-digest": ""}, "it has no tag ingot:root-digest"),
+    ],
+)
+def test_an_entry_that_names_another_ami_is_refused_before_anything_is_deployed(
+    changes, said, project, capfd
+):
+    ami_id = publish_image()
+    boto3.client("ec2").create_tags(Resources=[ami_id], Tags=tag_list(changes))
+    assert deploy() == 1
+    assert calls(project) == [SYNTH]
+    err = capfd.readouterr().err
+    assert f"/ingot/web/{DIGEST} names {ami_id}, which is not the image of web {DIGEST[:12]}: {said}" in err
 
 
 def move_into_stage(project: Path) -> None:

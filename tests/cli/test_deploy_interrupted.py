@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from ingot.aws.session.waiting import wait_until
-from tests.cli.test_deploy import project, publish_image, server
+from tests.cli.test_deploy import project, publish_image
 
-__all__ = ["project", "server"]
+__all__ = ["project"]
 
 # `ingot`, but that its publish only waits, and needs a moment to clean up.
 INGOT = """

@@ -5,11 +5,13 @@ import shutil
 import subprocess
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import boto3
 import pytest
 
 from ingot.cli.main import main
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
+from tests.cli.test_deploy import publish_image
 
 GROUP = {"Type": "AWS::EC2::SecurityGroup", "Properties": {"GroupDescription": "x"}}
 RULE = {
@@ -217,6 +219,21 @@ def test_a_registry_that_refuses_was_not_asked(project, capsys, serve, monkeypat
     assert "is baked when it is deployed (no registry was asked)" in out
     assert out.count("Note: the registry was not asked: ") == 1
     assert "The security token is expired" in out
+
+
+def test_an_entry_that_names_another_ami_is_refused(project, capfd, moto_server, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    project.write("image_recipes/web/app/index.html", "changed\n")
+    ami_id = publish_image(digest(project))
+    assert plan() == 0
+    boto3.client("ec2").create_tags(Resources=[ami_id], Tags=[{"Key": "ingot:state", "Value": "untested"}])
+    assert plan() == 1
+    said = f"/ingot/web/{digest(project)} names {ami_id}, which is not the image of web"
+    assert said in capfd.readouterr().err
 
 
 def test_the_base_is_synthesized_once(project, capsys):

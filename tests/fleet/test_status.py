@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import pytest
 
+from ingot.aws.session.tags import tag_list
 from ingot.aws.session.waiting import wait_until
 from ingot.cli.status import show
 from ingot.errors import IngotError
 from ingot.fleet.rollout import refresh_line, refreshes_reported, wait_steady
 from ingot.fleet.status import Clone, FleetStatus, InstanceRefresh, fleet_status
+from tests.fleet.support import NO_REFRESH, REFRESH, deploy_fleet, remove_fleet
 
 DIGEST = "ab" * 32
 CLONE = Clone("i-1", "ami-1", "2", "InService", "healthy", "web", DIGEST)
@@ -48,59 +50,26 @@ def test_what_a_fleet_waits_for_is_named(changed, reason):
     assert reason in status.reasons()
 
 
-# moto has no instance refreshes. The form of AWS's answer: API reference, DescribeInstanceRefreshes.
-NO_REFRESH = """<DescribeInstanceRefreshesResponse xmlns="http://autoscaling.amazonaws.com/doc/2011-01-01/">
-<DescribeInstanceRefreshesResult><InstanceRefreshes>%s</InstanceRefreshes></DescribeInstanceRefreshesResult>
-<ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></DescribeInstanceRefreshesResponse>"""
-REFRESH = """<member><InstanceRefreshId>08b91cf7</InstanceRefreshId><AutoScalingGroupName>fleet</AutoScalingGroupName>
-<Status>InProgress</Status><PercentageComplete>50</PercentageComplete><StatusReason>Waiting</StatusReason></member>"""
-
-
 @pytest.fixture
 def stack(direct, proxy):
     """A stack with the fleet's outputs, and a group of one instance behind a target group."""
-    proxy.answers["DescribeInstanceRefreshes"] = NO_REFRESH % ""
-    ec2, vpc = direct.ec2, direct.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
-    subnet = ec2.describe_subnets()["Subnets"][0]
-    snapshot = ec2.create_snapshot(
-        VolumeId=ec2.create_volume(Size=1, AvailabilityZone=subnet["AvailabilityZone"])["VolumeId"]
-    )
+    ec2 = direct.ec2
+    zone = ec2.describe_subnets()["Subnets"][0]["AvailabilityZone"]
+    volume = ec2.create_volume(Size=1, AvailabilityZone=zone)["VolumeId"]
+    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    values = {"ingot:recipe": "web", "ingot:digest": DIGEST}
     ami = ec2.register_image(
-        Name="ingot/web/1", RootDeviceName="/dev/xvda", Architecture="x86_64",
-        BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot["SnapshotId"]}}],
-        TagSpecifications=[{"ResourceType": "image", "Tags": [
-            {"Key": "ingot:recipe", "Value": "web"}, {"Key": "ingot:digest", "Value": DIGEST}]}],
-    )["ImageId"]  # fmt: skip
-    ec2.create_launch_template(
-        LaunchTemplateName="fleet", LaunchTemplateData={"ImageId": ami, "InstanceType": "t3.small"}
-    )
-    group = direct.elbv2.create_target_group(Name="fleet", Protocol="HTTP", Port=80, VpcId=vpc)[
-        "TargetGroups"
-    ][0]
-    direct.autoscaling.create_auto_scaling_group(
-        AutoScalingGroupName="fleet", MinSize=1, MaxSize=1, DesiredCapacity=1, VPCZoneIdentifier=subnet["SubnetId"],
-        LaunchTemplate={"LaunchTemplateName": "fleet", "Version": "1"}, TargetGroupARNs=[group["TargetGroupArn"]],
-    )  # fmt: skip
-    outputs = {
-        "Url": "http://localhost:1",
-        "AutoScalingGroupName": "fleet",
-        "RecipeDigest": DIGEST,
-        "RecipeName": "web",
-    }
-    template = {
-        "Resources": {"P": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "x"}}},
-        "Outputs": {key: {"Value": value} for key, value in outputs.items()},
-    }
-    direct.cloudformation.create_stack(StackName="IngotFleet", TemplateBody=json.dumps(template))
-    direct.cloudformation.get_waiter("stack_create_complete").wait(
-        StackName="IngotFleet", WaiterConfig={"Delay": 1}
-    )
+        Name="ingot/web/1",
+        RootDeviceName="/dev/xvda",
+        Architecture="x86_64",
+        VirtualizationType="hvm",
+        EnaSupport=True,
+        BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}],
+        TagSpecifications=[{"ResourceType": "image", "Tags": tag_list(values)}],
+    )["ImageId"]
+    deploy_fleet(direct, proxy, ami, DIGEST)
     yield ami
-    direct.cloudformation.delete_stack(StackName="IngotFleet")
-    direct.cloudformation.get_waiter("stack_delete_complete").wait(
-        StackName="IngotFleet", WaiterConfig={"Delay": 1}
-    )
-    direct.autoscaling.delete_auto_scaling_group(AutoScalingGroupName="fleet", ForceDelete=True)
+    remove_fleet(direct)
 
 
 def test_the_clones_are_shown_with_what_they_were_launched_from(stack, clients):

@@ -105,6 +105,7 @@ def fleet(monkeypatch, image, clone):
     monkeypatch.setattr(
         verify, "fleet_status", lambda _clients, _stack: replace(status, clones=tuple(consoles.clones))
     )
+    monkeypatch.setattr(verify, "find", lambda *_: None)  # no entry: tests/fleet/test_identity.py
     monkeypatch.setattr(console, "read_console", lambda _clients, instance: consoles[instance])
     return consoles
 

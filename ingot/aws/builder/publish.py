@@ -1,5 +1,5 @@
-"""Bake spec to published AMI by a builder instance: it bakes and sends the blocks, everything else is done from
-here.
+"""Bake spec to published AMI by a builder instance: it bakes and sends the blocks, everything else is done
+from here.
 
 The builder gets a pending snapshot and may do nothing but fill it: it makes no AMI, and EBS checks what it
 wrote against the manifest when the snapshot completes (docs/decisions/0004-builder-instance.md).
@@ -71,8 +71,9 @@ def publish_by_builder(
     with publishing(subject, clients, settings, progress) as (publication, existing):
         if existing is not None:
             return existing
-        untested = find_by_digest(clients, subject.recipe, subject.digest, tags.UNTESTED)
-        manifest = settings.manifest_of(subject.digest) if untested is not None else None
+        manifest_of = settings.manifest_of
+        untested = find_by_digest(clients, subject.recipe, subject.digest, tags.UNTESTED, manifest_of)
+        manifest = manifest_of(subject.digest) if untested is not None else None
         with publication.attempt() as attempt:
             if untested is not None and manifest is not None:
                 # Not this attempt's to remove, as in `ingot.aws.publish.publish`.

@@ -101,6 +101,6 @@ def _no_room(refusals: Sequence[str]) -> PublishError:
         return PublishError("the builder's stack names no subnet", hint="deploy that stack again")
     return PublishError(
         f"EC2 has no room for the instance in any subnet of the builder's stack:{''.join(refusals)}",
-        hint="try again later, or deploy the builder's stack with another type: -c builder_instance_type=m7i.large "
-        "(-c test_instance_type=… for the test clone)",
+        hint="try again later, or deploy the builder's stack with another type: "
+        "-c builder_instance_type=m7i.large (-c test_instance_type=… for the test clone)",
     )

@@ -57,8 +57,8 @@ class Subject:
 
     @classmethod
     def announced(cls, spec: BakeSpec) -> Subject:
-        """Read them from the bake spec of an image that is not baked yet: its blocks are unknown, so it has no
-        root digest.
+        """Read them from the bake spec of an image that is not baked yet: its blocks are unknown, so it has
+        no root digest.
 
         An image on a base AMI is a whole volume: its size is rounded up to GiB.
         """

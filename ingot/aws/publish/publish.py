@@ -17,7 +17,7 @@ from ingot.aws.publish.publication import Publication
 from ingot.aws.publish.settings import PublishSettings
 from ingot.aws.publish.snapshot import send_blocks, start_snapshot
 from ingot.aws.registry import entries
-from ingot.aws.registry.published import Published, find, find_by_digest
+from ingot.aws.registry.published import ManifestOf, Published, find, find_by_digest, no_manifest
 from ingot.aws.session import tags
 from ingot.aws.session.failures import translated
 from ingot.errors import PublishError
@@ -37,7 +37,8 @@ def publish(image: DiskImage, clients: Clients, settings: PublishSettings, progr
         if existing is not None:
             return existing
         subject = publication.subject
-        untested = find_by_digest(clients, subject.recipe, subject.digest, tags.UNTESTED)
+        manifest_of = settings.manifest_of
+        untested = find_by_digest(clients, subject.recipe, subject.digest, tags.UNTESTED, manifest_of)
         with publication.attempt() as attempt:
             # An untested AMI is not this attempt's: another machine may be testing it now, so a failure
             # leaves it alone.
@@ -60,21 +61,23 @@ def publishing(
         directory = settings.records / "publishing"
         with open_journal(directory, target) as journal:
             sweep(clients, journal, directory, target, progress)
-            existing = find_published(clients, subject.recipe, subject.digest)
+            existing = find_published(clients, subject.recipe, subject.digest, settings.manifest_of)
             if existing is not None:
                 journal.remove()
             yield Publication(subject, clients, settings, journal, progress), existing
 
 
-def find_published(clients: Clients, recipe: str, digest: str) -> Published | None:
+def find_published(
+    clients: Clients, recipe: str, digest: str, manifest_of: ManifestOf = no_manifest
+) -> Published | None:
     """Return the AMI of a recipe digest when it was published before; None when it must be published.
 
     An AMI that passed its tests but which the registry does not name (the parameter was deleted, or the
     publish was killed just before its last step) is entered again.
     """
-    published = find(clients, recipe, digest)
+    published = find(clients, recipe, digest, manifest_of)
     if published is None:
-        tested = find_by_digest(clients, recipe, digest, tags.PUBLISHED)
+        tested = find_by_digest(clients, recipe, digest, tags.PUBLISHED, manifest_of)
         if tested is not None:
             entered = entries.put(clients, recipe, digest, digest[:12], tested.ami_id)
             published = tested if entered == tested.ami_id else None
@@ -133,7 +136,7 @@ def _enter(publication: Publication, attempt: Attempt, published: Published) -> 
     else:
         progress(f"another machine published {entered} meanwhile; removing {ami_id}")
         attempt.undo()
-    winner = find(clients, subject.recipe, subject.digest)
+    winner = find(clients, subject.recipe, subject.digest, publication.settings.manifest_of)
     if winner is None:
         raise PublishError(f"the registry named {entered}, which is gone now", hint="publish again")
     attempt.keep()

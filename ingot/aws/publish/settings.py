@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingot.aws.registry.published import ManifestOf
+from ingot.aws.registry.published import ManifestOf, no_manifest
 from ingot.aws.session.stacks import stack_outputs
 from ingot.errors import PublishError
 
@@ -30,10 +30,6 @@ def _forget(_manifest: dict[str, Any]) -> None:
     """Keep no manifest."""
 
 
-def _no_manifest(_digest: str) -> Mapping[str, Any] | None:
-    return None
-
-
 @dataclass(frozen=True)
 class PublishSettings:
     """``records``: the store's directory of journals. ``manifest_of``: gives the manifest of an older image.
@@ -46,7 +42,7 @@ class PublishSettings:
 
     records: Path
     clone: CloneSettings | None
-    manifest_of: ManifestOf = field(default=_no_manifest)
+    manifest_of: ManifestOf = field(default=no_manifest)
     keep_manifest: Callable[[dict[str, Any]], None] = field(default=_forget)
     pace: float = 1.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -30,14 +31,32 @@ def parameter_name(recipe: str, digest: str) -> str:
     return f"/ingot/{recipe}/{digest}"
 
 
-def lookup(ssm: SSMClient, recipe: str, digest: str) -> str | None:
-    """Return the AMI id that the registry holds for a recipe digest; None when it holds none."""
+@dataclass(frozen=True)
+class RegistryEntry:
+    """What the registry holds for a recipe digest. ``account``: whose registry it is."""
+
+    name: str
+    ami_id: str
+    account: str
+
+
+def read(ssm: SSMClient, recipe: str, digest: str) -> RegistryEntry | None:
+    """Return the registry's entry for a recipe digest; None when there is none."""
+    name = parameter_name(recipe, digest)
     try:
-        return ssm.get_parameter(Name=parameter_name(recipe, digest))["Parameter"]["Value"]
+        parameter = ssm.get_parameter(Name=name)["Parameter"]
     except ClientError as error:
         if code_of(error) in ("ParameterNotFound", "ParameterVersionNotFound"):
             return None
         raise
+    # arn:aws:ssm:REGION:ACCOUNT:parameter/…: the account without a call of its own.
+    return RegistryEntry(name, parameter["Value"], parameter["ARN"].split(":")[4])
+
+
+def lookup(ssm: SSMClient, recipe: str, digest: str) -> str | None:
+    """Return the AMI id that the registry holds for a recipe digest, unchecked; None without one."""
+    entry = read(ssm, recipe, digest)
+    return None if entry is None else entry.ami_id
 
 
 def put(clients: Clients, recipe: str, digest: str, version: str, ami_id: str) -> str:

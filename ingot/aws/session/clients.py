@@ -140,5 +140,6 @@ def require_account(clients: Clients, account: str, who: str) -> None:
     if found != account:
         raise InputError(
             f"the credentials in use are of the account {found}; expected {account}, which {who} names",
-            hint="choose other credentials, say by AWS_PROFILE: images are published with them, not with the roles of the CDK",
+            hint="choose other credentials, say by AWS_PROFILE: "
+            "images are published with them, not with the roles of the CDK",
         )

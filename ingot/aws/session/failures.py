@@ -80,14 +80,17 @@ def hint_for(error: Exception) -> str | None:
     if code_of(error) in DENIED and isinstance(error, ClientError):
         statement = statement_for(error.operation_name)
         needs = f"; add this to their policy:\n    {statement}\n  " if statement else "; "
-        return f"the credentials in use need permission for {error.operation_name}{needs}docs/aws.md lists all permissions"
+        return (
+            f"the credentials in use need permission for {error.operation_name}{needs}"
+            "docs/aws.md lists all permissions"
+        )
     if isinstance(error, NoCredentialsError):
         return 'set up AWS credentials, or use the local cloud: eval "$(ingot cloud env)"'
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
         if "//localhost:" in str(error) or "//127.0.0.1:" in str(error):
             return (
-                "the local cloud does not run: start it by `ingot cloud up`; for AWS itself take a new shell, without "
-                "what `ingot cloud env` set"
+                "the local cloud does not run: start it by `ingot cloud up`; "
+                "for AWS itself take a new shell, without what `ingot cloud env` set"
             )
         return "is the network up?"
     return None

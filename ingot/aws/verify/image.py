@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ingot.aws.publish.blocks import BlockMap, disk_size
-from ingot.aws.registry import amis, entries
-from ingot.aws.registry.published import ManifestOf
+from ingot.aws.registry import amis
+from ingot.aws.registry.published import ManifestOf, find, no_manifest
 from ingot.aws.session import tags
 from ingot.aws.session.clients import BLOCK_STREAMS
 from ingot.aws.session.retry import block_retries
@@ -177,15 +177,15 @@ def verify_image(
     return ImageVerdict(ami_id, values[tags.DIGEST], blocks.root_digest, read, read.equals(blocks))
 
 
-def ami_of(clients: Clients, recipe: str, digest: str) -> str:
+def ami_of(clients: Clients, recipe: str, digest: str, manifest_of: ManifestOf = no_manifest) -> str:
     """Return the AMI that the registry names for a recipe digest.
 
-    Raises VerificationError when it names none.
+    Raises VerificationError when it names none, or another than the digest's image.
     """
-    ami_id = entries.lookup(clients.ssm, recipe, digest)
-    if ami_id is None:
+    published = find(clients, recipe, digest, manifest_of)
+    if published is None:
         raise VerificationError(
             f"{recipe} {digest[:12]} is not published in {clients.region}",
             hint=f"publish it: ingot publish {recipe}",
         )
-    return ami_id
+    return published.ami_id

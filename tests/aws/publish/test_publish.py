@@ -183,30 +183,6 @@ def test_a_lost_entry_is_made_again_without_a_bake(tmp_path, clients, direct, pr
     assert proxy.seen["StartSnapshot"] == 0
 
 
-def test_of_two_machines_the_first_to_finish_wins(tmp_path, clients, direct, proxy, settings, passing):
-    image = passing(make_image(tmp_path, ["a"]))
-
-    def other_machine():
-        # Meanwhile another machine enters its AMI: that of another image will do for the test.
-        direct.ssm.put_parameter(Name=parameter_name("web", image.digest), Value=other.ami_id, Type="String")
-
-    other = publish(passing(make_image(tmp_path, ["x"], name="other")), clients, settings, quiet)
-    passing(image)
-    before = holdings(direct)
-    proxy.fail("PutParameter", lost=True, code="ParameterAlreadyExists", times=0)
-    told = proxy.console
-    proxy.console = lambda instance: (
-        lookup(direct.ssm, "web", image.digest) or other_machine(),
-        told(instance),
-    )[1]
-    published = publish(image, clients, settings, quiet)
-    assert published.ami_id == other.ami_id
-    assert holdings(direct) == {
-        **before,
-        "parameters": sorted([*before["parameters"], parameter_name("web", image.digest)]),
-    }
-
-
 def test_an_image_with_the_same_blocks_as_its_parent_sends_none(
     tmp_path, clients, settings, passing, assert_equals
 ):

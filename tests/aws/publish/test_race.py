@@ -10,6 +10,7 @@ import pytest
 
 from ingot.aws.publish.publish import publish
 from ingot.aws.registry import entries
+from ingot.aws.registry.amis import snapshot_of
 from ingot.aws.registry.entries import lookup, parameter_name
 from ingot.aws.registry.published import find
 from ingot.aws.session import tags
@@ -93,15 +94,33 @@ def test_a_machine_whose_test_fails_leaves_an_adopted_ami_to_the_others(
     assert "instances" not in holdings(direct)
 
 
-def test_an_adopted_ami_that_comes_second_stays_and_is_untested(
-    image, clients, direct, proxy, settings, passing, tmp_path
-):
-    other = publish(passing(make_image(tmp_path, ["x"], name="other")), clients, settings, quiet)
-    passing(image)
+def twin(direct, ami_id):
+    """Register the AMI that another machine made of the same image and published; return its id."""
+    [ami] = direct.ec2.describe_images(ImageIds=[ami_id])["Images"]
+    values = tags.tags_of(ami) | {tags.STATE: tags.PUBLISHED, tags.PUBLISH_ID: "another"}
+    mapping = {"DeviceName": ami["RootDeviceName"], "Ebs": {"SnapshotId": snapshot_of(ami)}}
+    return direct.ec2.register_image(
+        Name=f"{ami['Name']}-twin",
+        Architecture=ami["Architecture"],
+        RootDeviceName=ami["RootDeviceName"],
+        BlockDeviceMappings=[mapping],
+        VirtualizationType="hvm",
+        EnaSupport=True,
+        TagSpecifications=[{"ResourceType": "image", "Tags": tags.tag_list(values)}],
+    )["ImageId"]
+
+
+def test_an_adopted_ami_that_comes_second_stays_and_is_untested(image, clients, direct, proxy, settings):
     untested = publish(image, clients, replace(settings, clone=None), quiet)
     name = parameter_name("web", image.digest)
-    once(proxy, lambda: direct.ssm.put_parameter(Name=name, Value=other.ami_id, Type="String"))
-    assert publish(image, clients, settings, quiet).ami_id == other.ami_id
+
+    def other_machine():
+        ami_id = twin(direct, untested.ami_id)
+        direct.ssm.put_parameter(Name=name, Value=ami_id, Type="String")
+        return ami_id
+
+    other = once(proxy, other_machine)
+    assert publish(image, clients, settings, quiet).ami_id == other[0]
     [ami] = direct.ec2.describe_images(ImageIds=[untested.ami_id])["Images"]
     assert tags.tags_of(ami)[tags.STATE] == tags.UNTESTED
 
