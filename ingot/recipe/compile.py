@@ -89,7 +89,7 @@ def _command_line(recipe: Recipe) -> str:
 
 def _file(file: ImageFile) -> FileSpec:
     fields = {name: value for name, value in vars(file).items() if name not in ("at", "xattrs")}
-    return FileSpec(**fields, xattrs=dict(file.xattrs))
+    return FileSpec(**fields, xattrs=file.xattrs)
 
 
 def _steps(recipe: Recipe) -> tuple[StepSpec, ...]:

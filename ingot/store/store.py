@@ -313,7 +313,7 @@ def _with_places(spec: BakeSpec, recipe: Recipe) -> BakeSpec:
     steps = []
     for step in spec.steps:
         file = Path(os.path.normpath(recipe.directory.absolute() / step.file))
-        steps.append(replace(step, file=str(file.relative_to(here) if file.is_relative_to(here) else file)))
+        steps.append(step._replace(file=str(file.relative_to(here) if file.is_relative_to(here) else file)))
     units = {
         f"{verb} {unit}": _place(recipe.problem(("services", verb, number), unit, "a unit"))
         for verb in ("enable", "disable", "mask")

@@ -103,7 +103,7 @@ def spec(public, web_spec):
         target.parent.mkdir(exist_ok=True)
         deb.rename(target)
         like = next(p for p in web_spec.packages if p.name == "adduser")
-        packages.append(replace(like, name=name, version="1", sha256=digest, size=target.stat().st_size))
+        packages.append(like._replace(name=name, version="1", sha256=digest, size=target.stat().st_size))
     # What a step sees of the machine is the same as well: the name, which a user namespace may not write through /proc/sys.
     steps = (*web_spec.steps, step("test $(uname -n) = ingot-bake; dpkg --verify"))
     spec = replace(web_spec, packages=tuple(packages), steps=steps)

@@ -36,7 +36,7 @@ def test_the_spec_says_what_the_recipe_says(web):
     assert compiled.distribution == DistributionSpec("debian", "bookworm")
     assert compiled.epoch == 1700000000
     assert compiled.root_volume_size == 2 * 2**30
-    assert [vars(package) for package in compiled.packages] == LOCK["packages"]
+    assert [package._asdict() for package in compiled.packages] == LOCK["packages"]
     assert compiled.groups == (GroupSpec("app", 990),)
     assert compiled.users == (
         UserSpec("app", 990, "app", ("www-data",), "/usr/sbin/nologin", "/nonexistent", ""),
@@ -100,7 +100,7 @@ def test_a_recipe_on_a_base_ami_names_it_and_its_packages(web):
     web.replace("{debian: bookworm}", "{ami: {ssm: /aws/x}}")
     (web.file.parent / "recipe.lock").write_text(json.dumps(AMI_LOCK))
     compiled = spec(web)
-    assert {region: vars(ami) for region, ami in compiled.base.items()} == AMI_LOCK["ami"]
+    assert {region: ami._asdict() for region, ami in compiled.base.items()} == AMI_LOCK["ami"]
     assert compiled.packages == ()
     assert compiled.install == tuple(sorted(load_recipe(web.file).packages))
     assert compiled.distribution is None

@@ -44,7 +44,7 @@ class HygieneReport(NamedTuple):
                 {"finding": finding.name, "path": finding.path, "found": finding.reason, "reason": allowance.reason}
                 for finding, allowance in self.allowed
             ],
-            "unused": [dict(vars(allowance)) for allowance in self.unused],
+            "unused": [allowance._asdict() for allowance in self.unused],
         }  # fmt: skip
 
 

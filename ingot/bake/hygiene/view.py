@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import (
     AbstractSet,
@@ -14,6 +13,7 @@ from typing import (
     Iterator,
     List,
     Mapping,
+    NamedTuple,
     Optional,
     Protocol,
     Sequence,
@@ -45,8 +45,7 @@ class Reader(Protocol):
         """Return the content of a regular file."""
 
 
-@dataclass(frozen=True)
-class Declared:
+class Declared(NamedTuple):
     """What a recipe declares that the checks compare a disk with; by default that of a recipe that declares nothing.
 
     ``files`` are the paths that the recipe puts into the image.
@@ -54,7 +53,7 @@ class Declared:
 
     hostname: str = "from-metadata"
     files: FrozenSet[str] = frozenset()
-    drop: DropSpec = field(default_factory=DropSpec)
+    drop: DropSpec = DropSpec()
     allowances: Tuple[AllowanceSpec, ...] = ()
 
     @classmethod
@@ -75,7 +74,7 @@ class View:
     def __init__(
         self,
         reader: Reader,
-        declared: Declared = Declared(),
+        declared: Declared,
         traces: Sequence[str] = (),
         shipped: Optional[Mapping[str, Entry]] = None,
         *,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Dict, Optional, Sequence
 
@@ -59,7 +58,7 @@ def _located(root: Path, file: FileSpec) -> Path:
 
 def _check_clash(file: FileSpec, first: FileSpec) -> None:
     """Raise BakeError when ``first`` is another file at the same place; two directories that are alike are one."""
-    is_alike = file.kind == "directory" and replace(first, target=file.target) == file
+    is_alike = file.kind == "directory" and first._replace(target=file.target) == file
     if first is not file and not is_alike:
         raise BakeError(
             f"{file.target} is the same place in the image as {first.target}",
@@ -95,7 +94,7 @@ def _link(root: Path, place: Path, file: FileSpec) -> None:
 
 def _set_xattrs(place: Path, file: FileSpec) -> None:
     """Set the extended attributes of ``file``, names and values in hex."""
-    for name, value in file.xattrs.items():
+    for name, value in file.xattrs:
         try:
             os.setxattr(place, name, bytes.fromhex(value))
         except OSError as error:

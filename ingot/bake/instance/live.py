@@ -217,7 +217,7 @@ def live_manifest(
     return {
         **manifest,
         "packages": manifest["packages"] or rpms,
-        "base": {region: dict(vars(ami)) for region, ami in (spec.base or {}).items()},
+        "base": {region: ami._asdict() for region, ami in (spec.base or {}).items()},
     }
 
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Mapping
 
@@ -32,7 +32,7 @@ def layer_digest(spec: BakeSpec) -> str:
     """Return the digest of all that makes a spec's lower layer: packages, what is dropped, locale, time, the engine's code."""
     inputs = {
         "packages": sorted((p.name, p.role, p.sha256) for p in spec.packages),
-        "drop": vars(spec.drop),
+        "drop": spec.drop._asdict(),
         "locale": spec.locale,
         "epoch": spec.epoch,
         "architecture": spec.architecture,
@@ -54,17 +54,17 @@ def _engine_digest() -> str:
     return digest.hexdigest()
 
 
-@dataclass(frozen=True)
 class LayerStore:
     """The directory ``layers`` that keeps lower layers, and ``packages``, of which they are made.
 
     ``fetch`` downloads the packages when they are needed.
     """
 
-    layers: Path
-    packages: Path
-    progress: Progress
-    fetch: Callable[[], None] = lambda: None
+    def __init__(self, layers: Path, packages: Path, progress: Progress, fetch: Callable[[], None]) -> None:
+        self.layers = layers
+        self.packages = packages
+        self.progress = progress
+        self.fetch = fetch
 
     def lower_layer(self, spec: BakeSpec, use: ExitStack) -> LowerLayer:
         """Return the lower layer of ``spec``, made if it is not kept yet; it stays until ``use`` ends. Raises BakeError."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from ingot.spec import BakeSpec, as_json, spec_from_json
+from ingot.spec import BakeSpec, plain, spec_from_json
 
 
-@dataclass(frozen=True)
-class BakeDirectories:
+class BakeDirectories(NamedTuple):
     """Where a bake reads and writes.
 
     ``sources`` is what the sources of the spec's files are relative to, ``packages`` has the package files
@@ -23,8 +22,7 @@ class BakeDirectories:
     output: Path
 
 
-@dataclass(frozen=True)
-class BakeJob:
+class BakeJob(NamedTuple):
     """One bake. ``keep``: leave the root directory of a failed bake in ``output/root``."""
 
     spec: BakeSpec
@@ -33,8 +31,8 @@ class BakeJob:
 
     def text(self) -> str:
         """Return it as one line of JSON, directories as absolute paths."""
-        absolute = BakeDirectories(**{name: path.absolute() for name, path in vars(self.directories).items()})
-        return as_json(BakeJob(self.spec, absolute, self.keep))
+        directories = {name: str(path.absolute()) for name, path in self.directories._asdict().items()}
+        return json.dumps({"spec": plain(self.spec), "directories": directories, "keep": self.keep})
 
 
 def read_job(text: str) -> BakeJob:

@@ -61,7 +61,7 @@ def addresses(spec: BakeSpec) -> dict[str, list[str]]:
     Raises InputError when no mirror is known, or ``INGOT_SNAPSHOT`` is not as it should be.
     """
     snapshot = None if spec.indexed is None else _snapshot(spec.indexed)
-    mirrors = {} if spec.distribution is None else discover(vars(spec.distribution))
+    mirrors = {} if spec.distribution is None else discover(spec.distribution._asdict())
     mirrors |= own_archives({source.archive: source.uri for source in spec.apt_sources})
     if snapshot is None:
         return {name: [url] for name, url in mirrors.items()}

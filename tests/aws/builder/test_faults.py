@@ -148,7 +148,7 @@ def test_a_manifest_of_another_recipe_is_refused(publish, stand_in, nothing_rema
     monkeypatch.setattr(
         program,
         "bake",
-        lambda job, **how: bake(replace(job, spec=replace(job.spec, recipe_digest="0" * 64)), **how),
+        lambda job, **how: bake(job._replace(spec=replace(job.spec, recipe_digest="0" * 64)), **how),
     )
     with pytest.raises(PublishError, match="the builder baked 0000"):
         publish()

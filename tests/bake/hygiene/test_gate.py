@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from ingot.bake.hygiene import enforce
@@ -12,7 +10,7 @@ KEYS = [text("/srv/web/a.key", KEY), text("/srv/web/b.key", KEY), text("/var/log
 
 
 def allow(*entries):
-    return replace(DECLARED, allowances=tuple(AllowanceSpec(*entry) for entry in entries))
+    return DECLARED._replace(allowances=tuple(AllowanceSpec(*entry) for entry in entries))
 
 
 def test_all_findings_are_in_the_error(tmp_path):

@@ -1,5 +1,4 @@
 import os
-from dataclasses import replace
 
 import pytest
 
@@ -46,4 +45,4 @@ def test_a_name_or_number_that_a_package_took_is_refused(root, group):
 
 def test_a_group_that_is_not_there_is_named(root):
     with pytest.raises(BakeError, match="user app: there is no group docker"):
-        add_accounts(root, [GROUP], [replace(APP, groups=("docker",))], epoch=EPOCH)
+        add_accounts(root, [GROUP], [APP._replace(groups=("docker",))], epoch=EPOCH)

@@ -105,7 +105,7 @@ def test_a_hard_link_to_nothing(root, sources):
 def test_extended_attributes_are_set(root, sources):
     place_files(
         root,
-        [entry("/etc/x", source="a b.conf", owner="www-data", xattrs={"user.origin": "68c3a9"})],
+        [entry("/etc/x", source="a b.conf", owner="www-data", xattrs=(("user.origin", "68c3a9"),))],
         sources,
     )
     assert os.getxattr(root / "etc/x", "user.origin") == b"h\xc3\xa9"

@@ -176,8 +176,8 @@ def test_a_change_of_the_app_changes_few_blocks(web_image, web_spec, again, tmp_
     shutil.copytree(WEB, changed)
     (changed / "app/static/style.css").write_text("x" * 4096)
     digest = hashlib.sha256(b"x" * 4096).hexdigest()
-    files = [replace(f, sha256=digest) if f.target.endswith("style.css") else f for f in web_spec.files]
-    files = [replace(f, source=str(changed / f.source)) if f.source else f for f in files]
+    files = [f._replace(sha256=digest) if f.target.endswith("style.css") else f for f in web_spec.files]
+    files = [f._replace(source=str(changed / f.source)) if f.source else f for f in files]
     manifest = again(replace(web_spec, files=tuple(files)))
     pairs = zip(web_image.manifest["disk"]["blocks"], manifest["disk"]["blocks"], strict=True)
     assert 0 < sum(old != new for old, new in pairs) <= 4
