@@ -129,7 +129,7 @@ class HttpSpec(NamedTuple):
     port: int = 80
 
 
-class TestSpec(NamedTuple):
+class CloneTestSpec(NamedTuple):
     """A test that a clone must pass: exactly one of an HTTP request, a unit that is active, a command that exits with 0."""
 
     name: str
@@ -192,7 +192,7 @@ class BakeSpec:
     files: Tuple[FileSpec, ...] = ()
     services: ServicesSpec = NO_SERVICES
     steps: Tuple[StepSpec, ...] = ()
-    tests: Tuple[TestSpec, ...] = ()
+    tests: Tuple[CloneTestSpec, ...] = ()
     kernel_command_line: str = ""
     timezone: str = "Etc/UTC"
     locale: str = "C.UTF-8"
@@ -247,7 +247,7 @@ def spec_from_json(value: Mapping[str, Any]) -> BakeSpec:
         "services": ServicesSpec(**{verb: tuple(units) for verb, units in value["services"].items()}),
         "steps": tuple(StepSpec(**step) for step in value["steps"]),
         "tests": tuple(
-            TestSpec(**{**test, "http": None if test["http"] is None else HttpSpec(**test["http"])})
+            CloneTestSpec(**{**test, "http": None if test["http"] is None else HttpSpec(**test["http"])})
             for test in value["tests"]
         ),
         "drop": DropSpec(**value["drop"]),

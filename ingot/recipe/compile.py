@@ -18,6 +18,7 @@ from ingot.spec import (
     AptSourceSpec,
     BakeSpec,
     BaseAmiSpec,
+    CloneTestSpec,
     DistributionSpec,
     DropSpec,
     FileSpec,
@@ -26,7 +27,6 @@ from ingot.spec import (
     PackageSpec,
     ServicesSpec,
     StepSpec,
-    TestSpec,
     UserSpec,
 )
 
@@ -102,6 +102,6 @@ def _steps(recipe: Recipe) -> tuple[StepSpec, ...]:
     return tuple(steps)
 
 
-def _test(test: Test) -> TestSpec:
+def _test(test: Test) -> CloneTestSpec:
     http = None if test.http is None else HttpSpec(**test.http.model_dump())
-    return TestSpec(test.name, http, test.service, test.command)
+    return CloneTestSpec(test.name, http, test.service, test.command)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ingot.bake.instance import __main__ as program
 from ingot.bake.instance import bootstrap, log
-from ingot.spec import BakeSpec, TestSpec
+from ingot.spec import BakeSpec, CloneTestSpec
 from tests.aws.support import block
 from tests.specs import bake_spec
 
@@ -228,5 +228,5 @@ def make_spec(seeds: list[str | None], recipe: str = "web", **fields: object) ->
     """A bake spec whose digest stands for its blocks."""
     digest = hashlib.sha256(f"{recipe} {seeds}".encode()).hexdigest()
     known = {"version": digest[:12], "root_volume_size": len(seeds) * BLOCK}
-    tests = (TestSpec("the app answers"),)
+    tests = (CloneTestSpec("the app answers"),)
     return bake_spec(name=recipe, recipe_digest=digest, tests=tests, **known, **fields)

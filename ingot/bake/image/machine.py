@@ -10,7 +10,7 @@ from typing import List, Mapping, Sequence
 from ingot.bake.runtime.chroot import Chroot, CommandFailedError, in_root
 from ingot.bake.tree.inventory import BASELINE, LIBRARY, VOLATILE, escape_text
 from ingot.errors import BakeError
-from ingot.spec import BakeSpec, ServicesSpec, TestSpec
+from ingot.spec import BakeSpec, CloneTestSpec, ServicesSpec
 
 NOWHERE: Mapping[str, str] = MappingProxyType({})
 SOURCES = Path(__file__).parent / "rootfs"
@@ -146,7 +146,7 @@ def _full_name(unit: str) -> str:
     return unit if unit.endswith(UNIT_TYPES) else f"{unit}.service"
 
 
-def _test_line(test: TestSpec) -> str:
+def _test_line(test: CloneTestSpec) -> str:
     """Return a test as the runner in the image reads it: kind, name, key=value …, tabs between them."""
     if test.http is not None:
         http = test.http

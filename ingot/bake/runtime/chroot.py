@@ -15,6 +15,7 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ingot.bake.runtime import mounts
 from ingot.bake.runtime.sandbox import Child, Program, SpawnError, spawner
+from ingot.bake.tree.links import resolve_links
 from ingot.errors import BakeError
 
 # What a program in the root sees of the builder's environment: nothing. Everything that could make two bakes differ is fixed.
@@ -178,32 +179,19 @@ def _status(code: int) -> str:
 
 
 def in_root(root: Path, path: str, *, follow: bool = False) -> Path:
-    """Return where absolute ``path`` of the image lies below ``root``, following symbolic links inside the root.
+    """Return where absolute ``path`` of the image is below ``root``, following symbolic links inside the root.
 
     The last component is followed only with ``follow``. A link such as ``/var/run -> /run`` must lead to the image's /run, never to
-    the builder's. Raises BakeError for a loop of links.
+    the builder's (:func:`ingot.bake.tree.links.resolve_links`). Raises BakeError for a loop of links.
     """
-    done = ""
-    todo = [part for part in path.split("/") if part not in ("", ".")]
-    hops = 0
-    while todo:
-        part = todo.pop(0)
-        if part == "..":
-            done = done.rpartition("/")[0]
-            continue
-        here = f"{done}/{part}"
-        place = Path(f"{root}{here}")
-        if (todo or follow) and place.is_symlink():
-            hops += 1
-            if hops > 40:  # as many as Linux follows: path_resolution(7)
-                raise BakeError(f"{path}: too many levels of symbolic links in the image")
-            link = str(place.readlink())
-            todo = [piece for piece in link.split("/") if piece not in ("", ".")] + todo
-            if link.startswith("/"):
-                done = ""
-            continue
-        done = here
-    return Path(f"{root}{done}")
+
+    def target_of(path: str) -> Optional[str]:
+        try:
+            return os.readlink(f"{root}{path}")  # noqa: PTH115 - the text as it is, not as pathlib normalizes it
+        except OSError:  # no link, or nothing there
+            return None
+
+    return Path(f"{root}{resolve_links(path, target_of, follow_last=follow)}")
 
 
 def inside(root: Path, place: Path) -> str:

@@ -18,7 +18,7 @@ from ingot.bake.tree.manifest import contents_of, manifest_text
 from ingot.bake.tree.tree import Entry, encode
 from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, root_digest
 from ingot.errors import InputError
-from ingot.spec import BakeSpec, HttpSpec, TestSpec
+from ingot.spec import BakeSpec, CloneTestSpec, HttpSpec
 
 # The manifest's parts that no disk tells: what the gate let pass, and the kernel's command line, which is
 # inside the boot image.
@@ -72,7 +72,7 @@ def _spec(reader: Ext4Reader, architecture: str) -> BakeSpec:
     )
 
 
-def _test(line: str) -> TestSpec:
+def _test(line: str) -> CloneTestSpec:
     """Return a test of the line that ingot.bake.image.machine writes."""
     kind, name, *pairs = (
         _ESCAPED.sub(lambda match: chr(int(match[1], 16)), word) for word in line.split("\t")
@@ -80,12 +80,12 @@ def _test(line: str) -> TestSpec:
     values = dict(pair.split("=", 1) for pair in pairs)
     if kind == "http":
         contains = values["contains"] or None
-        return TestSpec(
+        return CloneTestSpec(
             name, http=HttpSpec(values["path"], int(values["status"]), contains, int(values["port"]))
         )
     if kind == "service":
-        return TestSpec(name, service=values["unit"])
-    return TestSpec(name, command=values["run"])
+        return CloneTestSpec(name, service=values["unit"])
+    return CloneTestSpec(name, command=values["run"])
 
 
 def _changed(entries: Sequence[Entry], baseline: bytes) -> set[str]:

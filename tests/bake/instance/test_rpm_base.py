@@ -12,7 +12,7 @@ from ingot.bake.instance.live import apply, finish, live_manifest
 from ingot.bake.instance.system_packages import install, installed_rpms
 from ingot.bake.tree.tree import hash_files, scan
 from ingot.errors import BakeError, StepError
-from ingot.spec import BaseAmiSpec, FileSpec, GroupSpec, ServicesSpec, TestSpec, UserSpec
+from ingot.spec import BaseAmiSpec, CloneTestSpec, FileSpec, GroupSpec, ServicesSpec, UserSpec
 from tests.specs import bake_spec, step
 
 TOOLS = ("dnf", "rpmbuild", "createrepo_c", "busybox", "unshare")
@@ -113,7 +113,7 @@ SPEC = bake_spec(
     files=(FileSpec("file", "/etc/shop.conf", "root", "shop", "0640", content="open=1\n"),),
     services=ServicesSpec(enable=("shop",)),
     steps=(step("cat /usr/share/shop/version > /etc/shop.version"),),
-    tests=(TestSpec("the configuration exists", command="test -e /etc/shop.conf"),),
+    tests=(CloneTestSpec("the configuration exists", command="test -e /etc/shop.conf"),),
 )  # fmt: skip
 
 
