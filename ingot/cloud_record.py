@@ -23,7 +23,10 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @dataclass(frozen=True)
 class CloudRecord:
-    """What ``cloud.json`` holds. ``environment``: the variables with which AWS's tools use the cloud."""
+    """What ``cloud.json`` holds. ``environment``: the variables with which AWS's tools use the cloud.
+
+    They hold the cloud's key, so the file is readable by its owner only.
+    """
 
     pid: int
     started: int  # clock ticks since boot
@@ -78,7 +81,7 @@ def write(port: int, environment: Mapping[str, str]) -> CloudRecord:
     started = start_time(os.getpid())
     assert started is not None  # noqa: S101 - we run
     record = CloudRecord(os.getpid(), started, port, dict(environment))
-    write_atomically(file(), json.dumps(asdict(record), sort_keys=True) + "\n")
+    write_atomically(file(), json.dumps(asdict(record), sort_keys=True) + "\n", mode=0o600)
     return record
 
 

@@ -190,7 +190,7 @@ def serve(port: int) -> int:
         sys.stderr.write(f"error: {error.message} (choose another with --port or INGOT_CLOUD_PORT)\n")
         return error.exit_code
     try:
-        cloud_record.write(context.port, variables(context.port))
+        cloud_record.write(context.port, variables(context.port, context.access_key))
         _log(f"ready at {context.endpoint}")
         stop.wait()
         _log("stopping")

@@ -49,13 +49,15 @@ class Hooks:
 class CloudContext:
     """One running local cloud.
 
-    ``directory``: its state on disk. ``port``: where it listens on 127.0.0.1. ``log``: takes one line for daemon.log.
+    ``directory``: its state on disk. ``port``: where it listens on 127.0.0.1. ``access_key``: the key id of
+    who owns it, and a secret. ``log``: takes one line for daemon.log.
     """
 
     directory: Path
     port: int
     account: str
     region: str
+    access_key: str = field(repr=False)
     log: Callable[[str], None]
     hooks: Hooks = field(default_factory=Hooks)
 

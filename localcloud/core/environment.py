@@ -3,39 +3,62 @@
 from __future__ import annotations
 
 import os
+import re
+import secrets
+import string
 from collections.abc import Mapping
+from pathlib import Path
 
 from ingot.errors import InputError
+from ingot.files import write_atomically
 from localcloud.core.context import ACCOUNT, REGION
 
 # Variables that would lead a tool elsewhere, or to other credentials.
 UNSET = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 
-# The CDK CLI caches account numbers per access key in ~/.cdk/cache, so the key must be no other cloud's. moto takes
-# only keys of 20 capitals and digits for one.
-ACCESS_KEY = "INGOTLOCALCLOUD00001"
-
+# moto takes only keys of 20 capitals and digits for one. 15 random characters of base 32 are 75 bits.
+_PREFIX, _RANDOM = "INGOT", 15
+_ALPHABET = string.ascii_uppercase + "234567"
 
 URL_PORT = "INGOT_URL_PORT"
 DEFAULT_URL_PORT = 8080
 
 
 def url_port(environ: Mapping[str, str] = os.environ) -> int:
-    """Return the port that the first load balancer listens on if it is free. Raises InputError when INGOT_URL_PORT names none."""
+    """Return the port that the first load balancer listens on if it is free.
+
+    Raises InputError when INGOT_URL_PORT names none.
+    """
     text = environ.get(URL_PORT) or str(DEFAULT_URL_PORT)
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
         raise InputError(f"{URL_PORT}: found {text!r}, expected a port from 1 to 65535")
     return int(text)
 
 
-def variables(port: int) -> dict[str, str]:
-    """Return the variables for a cloud on ``port``."""
+def access_key(directory: Path) -> str:
+    """Return the access key of the cloud in ``directory``: the secret that tells its user from a web page.
+
+    It is made once and stays, so that shells and the CDK CLI's cache of accounts outlive a restart of the cloud.
+    """
+    file = directory / "access-key"
+    try:
+        key = file.read_text(encoding="ascii").strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        key = ""
+    if not re.fullmatch(rf"{_PREFIX}[{_ALPHABET}]{{{_RANDOM}}}", key):
+        key = _PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM))
+        write_atomically(file, key + "\n", mode=0o600)
+    return key
+
+
+def variables(port: int, access_key: str) -> dict[str, str]:
+    """Return the variables for a cloud on ``port`` with that key."""
     endpoint = f"http://localhost:{port}"
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ENDPOINT_URL_S3": endpoint,
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": "no-secret-the-local-cloud-checks-no-signature",
+        "AWS_ACCESS_KEY_ID": access_key,
+        "AWS_SECRET_ACCESS_KEY": "the-local-cloud-knows-you-by-the-key-id",
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "CDK_DEFAULT_ACCOUNT": ACCOUNT,

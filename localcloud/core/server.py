@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingot.errors import CloudError
 from localcloud.core.context import ACCOUNT, REGION, CloudContext, Stoppable
+from localcloud.core.environment import access_key
 from localcloud.core.moto_types import Moto
 from localcloud.core.patching import Patches
 
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
     from localcloud.core.permissions import Guard
 
 ADDRESS = "127.0.0.1"
-# moto reads these when it is imported: no AMIs that nobody can boot, no launch from an AMI that does not exist, and
-# AWS's managed policies (the CDK's bootstrap stack attaches some).
+# moto reads these when it is imported: no AMIs that nobody can boot, no launch from an AMI that does not exist, AWS's
+# managed policies (the CDK's bootstrap stack attaches some), no web page of any origin.
 MOTO_ENVIRONMENT = {
     "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
     "MOTO_ENABLE_AMI_VALIDATION": "true",
     "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
+    "MOTO_DISABLE_GLOBAL_CORS": "true",
 }
 
 
@@ -32,16 +34,24 @@ class CloudServer:
     """A local cloud in this process: ``start`` returns when it answers, ``stop`` when everything of it has ended.
 
     ``machines``: whether instances are machines that run; without them they are records, and so are load balancers.
+    ``access_key``: the key of its owner; without one the directory's (:func:`localcloud.core.environment.access_key`).
     A process has at most one running cloud: moto's records belong to the process.
     """
 
     def __init__(
-        self, directory: Path, port: int, *, log: Callable[[str], None], machines: bool = True
+        self,
+        directory: Path,
+        port: int,
+        *,
+        log: Callable[[str], None],
+        machines: bool = True,
+        access_key: str | None = None,
     ) -> None:
         self.directory = directory
         self.requested_port = port
         self.log = log
         self.machines = machines
+        self.access_key = access_key
         self._patches = Patches()
         self._running: list[Stoppable] = []
         self._server: Any = None
@@ -61,7 +71,8 @@ class CloudServer:
             self._server = _bind(self.requested_port)
             self._patches.set_environment({"MOTO_PORT": str(self.port)})
             self.directory.mkdir(parents=True, exist_ok=True)
-            context = CloudContext(self.directory, self.port, ACCOUNT, REGION, self.log)
+            key = self.access_key or access_key(self.directory)
+            context = CloudContext(self.directory, self.port, ACCOUNT, REGION, key, self.log)
             self._server.app = self._application(context)
         except BaseException:
             self.stop()
@@ -76,6 +87,7 @@ class CloudServer:
         # moto is imported here and not above: it reads its environment then, and takes seconds.
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+        from localcloud.core.gate import READY, guarded
         from localcloud.core.permissions import Guard
         from localcloud.services import ebs
         from localcloud.services.ebs.api import EbsApi, signed_for
@@ -90,7 +102,7 @@ class CloudServer:
         moto_app = DomainDispatcherApplication(create_backend_app)
 
         def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-            if environ.get("PATH_INFO") == "/ingot/ready":
+            if environ.get("PATH_INFO") == READY:
                 start_response("200 OK", [("Content-Type", "text/plain")])
                 return [f"ingot {os.getpid()}\n".encode()]
             if signed_for(environ)[0] == "ebs":
@@ -99,7 +111,7 @@ class CloudServer:
             return answer
 
         self.guard = Guard(context)
-        return self.guard.wrap(application, signed_for)
+        return guarded(self.guard.wrap(application, signed_for), context)
 
     def reset(self) -> None:
         """Forget all that moto holds, as if the cloud had just been started. Snapshots' blocks stay until ``stop``."""

@@ -8,7 +8,6 @@ import pytest
 
 from ingot.aws.session.clients import Clients
 from localcloud.core import server
-from localcloud.core.environment import ACCESS_KEY
 from tests.audit.account import REGION, Account
 from tests.aws.fault_proxy import FaultProxy
 from tests.stacks.conftest import ROOT, make_app, project  # noqa: F401 - fixtures
@@ -19,7 +18,7 @@ def enforcing(tmp_path_factory):
     """A cloud without machines whose guard judges every request but root's."""
     cloud = server.CloudServer(tmp_path_factory.mktemp("cloud"), 0, log=lambda _line: None, machines=False)
     context = cloud.start()
-    keys = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": "secret", "region_name": REGION}
+    keys = {"aws_access_key_id": context.access_key, "aws_secret_access_key": "secret", "region_name": REGION}
     session = boto3.Session(**keys)
     proxy = FaultProxy(f"http://127.0.0.1:{context.port}")
     proxy.asks_first = True

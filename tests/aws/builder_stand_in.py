@@ -29,7 +29,7 @@ from tests.specs import bake_spec
 BLOCK = 524288
 SEEDS = ["a", None, *"bcdefg", None]
 CREDENTIALS = {
-    "AccessKeyId": "INGOTBUILDER",
+    "AccessKeyId": "INGOTTEST",
     "SecretAccessKey": "secret",
     "Token": "token",
     "Expiration": "2099-01-01T00:00:00Z",

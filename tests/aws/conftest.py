@@ -27,7 +27,11 @@ def running_server(tmp_path_factory):
         # 1,500 managed policies that nothing here attaches would be read again for each test.
         patch.setitem(server.MOTO_ENVIRONMENT, "MOTO_IAM_LOAD_MANAGED_POLICIES", "false")
         running = server.CloudServer(
-            tmp_path_factory.mktemp("cloud"), 0, log=lambda _line: None, machines=False
+            tmp_path_factory.mktemp("cloud"),
+            0,
+            log=lambda _line: None,
+            machines=False,
+            access_key=KEYS["aws_access_key_id"],
         )
         running.start()
         yield running

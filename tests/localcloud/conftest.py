@@ -41,7 +41,7 @@ class LocalCloud:
 
     @property
     def variables(self) -> dict[str, str]:
-        return environment.variables(self.context.port)
+        return environment.variables(self.context.port, self.context.access_key)
 
     def client(self, service: str, region: str = "us-east-1") -> Any:
         return boto3.client(

@@ -1,30 +1,27 @@
 """Asks the judge before a request reaches the cloud.
 
-moto knows users, roles, keys and policies, but judges by action names alone: a statement with a narrow ``Resource`` never applies there, and
-conditions count for nothing. Here every resource and condition of a request counts. Signatures are not checked.
+moto knows users, roles, keys and policies, but judges by action names alone: a statement with a narrow ``Resource``
+never applies there, and conditions count for nothing. Here every resource and condition of a request counts.
 """
 
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from xml.sax.saxutils import escape
 
 from moto.ec2 import ec2_backends
 from moto.iam import iam_backends
 from moto.iam.access_control import CreateAccessKeyFailure, IAMPolicy, create_access_key
 
 from localcloud.core.context import CloudContext
-from localcloud.core.environment import ACCESS_KEY
 from localcloud.core.permissions.accesses import accesses
 from localcloud.core.permissions.policy import Access, allowed
 from localcloud.core.permissions.requests import Cloud, parse
+from localcloud.core.refusals import JSON_SERVICES, Refusal, answer
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-JSON_SERVICES = frozenset({"ssm", "logs", "ebs", "kms"})
 
 
 @dataclass
@@ -40,14 +37,14 @@ class Guard:
 
         def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
             service, region = signed_for(environ)
-            if not self.enforcing or not service or _key(environ) == ACCESS_KEY:
+            if not self.enforcing or not service or _key(environ) == self.context.access_key:
                 return application(environ, start_response)
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             environ["wsgi.input"] = io.BytesIO(body)
             refusal = self._judge(environ, service, region, body)
             if refusal is None:
                 return application(environ, start_response)
-            return _refuse(service, *refusal, start_response)
+            return answer(Refusal(*refusal, service), environ, start_response)
 
         return guarded
 
@@ -60,9 +57,7 @@ class Guard:
         try:
             principal = create_access_key(self.context.account, "aws", _key(environ), headers)
         except CreateAccessKeyFailure:
-            return (
-                "AuthFailure" if service == "ec2" else "InvalidClientTokenId"
-            ), "The access key is not known"
+            return "InvalidClientTokenId", "The security token included in the request is invalid."
         policies = [IAMPolicy(policy)._policy_json for policy in principal.collect_policies()]
         refused = []
         for access in accesses(parse(self._cloud(), environ, service, region, body)):
@@ -102,23 +97,3 @@ def _code(service: str) -> str:
 def _key(environ: Mapping[str, Any]) -> str:
     credential = str(environ.get("HTTP_AUTHORIZATION", "")).partition("Credential=")[2]
     return credential.partition("/")[0]
-
-
-def _refuse(service: str, code: str, message: str, start_response: Callable[..., Any]) -> list[bytes]:
-    """Answer 403 as the service words it."""
-    if service in JSON_SERVICES:
-        kind, text = (
-            "application/x-amz-json-1.1",
-            json.dumps({"__type": code, "message": message, "Message": message}),
-        )
-    else:
-        error = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
-        whole = {"ec2": f"<Response><Errors>{error}</Errors></Response>", "s3": error}
-        kind, text = "text/xml", whole.get(service, f"<ErrorResponse>{error}</ErrorResponse>")
-    headers = [
-        ("Content-Type", kind),
-        ("x-amzn-ErrorType", code),
-        ("Content-Length", str(len(text.encode()))),
-    ]
-    start_response("403 Forbidden", headers)
-    return [text.encode()]

@@ -35,7 +35,7 @@ def world(machine_cloud):
 
 @pytest.fixture(scope="module")
 def clients(world):
-    keys = {"aws_access_key_id": "INGOTLOCALCLOUD00001", "aws_secret_access_key": "secret"}
+    keys = {"aws_access_key_id": world.context.access_key, "aws_secret_access_key": "secret"}
     return Clients(boto3.Session(region_name="us-east-1", **keys), endpoint_url=world.context.endpoint)
 
 

@@ -32,9 +32,9 @@ class Created:
 
 
 @lru_cache
-def client(port: int, region: str, service: str) -> Moto:
+def client(port: int, access_key: str, region: str, service: str) -> Moto:
     """Return a boto3 client of this cloud."""
-    environment = variables(port)
+    environment = variables(port, access_key)
     return boto3.client(  # type: ignore[call-overload]  # the service is not known to the type checker
         service,
         region_name=region,
@@ -65,7 +65,7 @@ class Env:
 
         Raises ResourceFailure with the text that CloudFormation shows.
         """
-        api = client(self.context.port, self.region, service)
+        api = client(self.context.port, self.context.access_key, self.region, service)
         model = api.meta.service_model.operation_model(api.meta.method_to_api_mapping[operation])
         given = {key: value for key, value in parameters.items() if value is not None}
         try:
