@@ -11,7 +11,7 @@ ACCOUNT = "123456789012"  # moto's default account
 REGION = "us-east-1"
 
 # Waits for the refresh of the group's instances; raises CloudError with the reason when it fails.
-InstanceRefresh = Callable[[str, Mapping[str, Any]], None]
+RefreshGroup = Callable[[str, Mapping[str, Any]], None]
 
 
 class Stoppable(Protocol):
@@ -25,16 +25,17 @@ class Stoppable(Protocol):
 class Hooks:
     """What one part of the cloud offers to the others. A part sets its hooks when it is installed.
 
-    ``instance_refresh(group_name, policy)``: CloudFormation calls it after it updated an Auto Scaling group whose
-    ``UpdatePolicy`` has ``AutoScalingInstanceRefresh`` (the policy is that mapping); it returns when the refresh is
-    done.
+    ``instance_refresh(group_name, policy)``: CloudFormation calls it after it updated an Auto Scaling group
+    whose ``UpdatePolicy`` has ``AutoScalingInstanceRefresh`` (the policy is that mapping); it returns when
+    the refresh is done.
     """
 
-    instance_refresh: InstanceRefresh | None = None
-    # (instance id, TCP port) -> where on this machine the instance's port is reached; None when it does not run.
+    instance_refresh: RefreshGroup | None = None
+    # (instance id, TCP port) -> where on this machine the instance's port is reached; None when it does not
+    # run.
     machine_address: Callable[[str, int], tuple[str, int] | None] | None = None
-    # A completed snapshot's volume size in bytes and the file of each of its 512 KiB blocks. A block that is not in the
-    # mapping is all zeros. Raises CloudError for a snapshot that is not there.
+    # A completed snapshot's volume size in bytes and the file of each of its 512 KiB blocks. A block that is
+    # not in the mapping is all zeros. Raises CloudError for a snapshot that is not there.
     blocks_of: Callable[[str], tuple[int, dict[int, Path]]] | None = None
     # Called upon every change of an instance's or a target's state; each returns at once.
     listeners: list[Callable[[], None]] = field(default_factory=list)

@@ -38,7 +38,8 @@ def url_port(environ: Mapping[str, str] = os.environ) -> int:
 def access_key(directory: Path) -> str:
     """Return the access key of the cloud in ``directory``: the secret that tells its user from a web page.
 
-    It is made once and stays, so that shells and the CDK CLI's cache of accounts outlive a restart of the cloud.
+    It is made once and stays, so that shells and the CDK CLI's cache of accounts outlive a restart of the
+    cloud.
     """
     file = directory / "access-key"
     try:

@@ -1,13 +1,13 @@
 """Who may use the cloud at all: holders of its key, of a user's or of a role's, and no web page.
 
-Loopback keeps the network out, not the browser of this machine: any page may send requests to 127.0.0.1, and a name
-that its owner rebinds to 127.0.0.1 even reads the answers. So a request passes only if no other site sent it (Origin,
-Sec-Fetch-Site), if it names this machine (Host), and if its access key is known: the cloud's own, which is a secret of
-its directory, or one that IAM or STS gave out. Signatures are not checked: whoever knows the key is let in. Permissions
-are another matter (:mod:`localcloud.core.permissions`).
+Loopback keeps the network out, not the browser of this machine: any page may send requests to 127.0.0.1, and
+a name that its owner rebinds to 127.0.0.1 even reads the answers. So a request passes only if no other site
+sent it (Origin, Sec-Fetch-Site), if it names this machine (Host), and if its access key is known: the cloud's
+own, which is a secret of its directory, or one that IAM or STS gave out. Signatures are not checked: whoever
+knows the key is let in. Permissions are another matter (:mod:`localcloud.core.permissions`).
 
-Sources: Fetch standard, "Origin"; W3C Fetch Metadata; IAM user guide, "Troubleshoot signed requests", and "Common error
-types" of each service.
+Sources: Fetch standard, "Origin"; W3C Fetch Metadata; IAM user guide, "Troubleshoot signed requests", and
+"Common error types" of each service.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from localcloud.core.refusals import Refusal, answer
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 READY = "/ingot/ready"  # the one path that needs no key: it tells a pid
-# Guests reach this machine's loopback by the gateway of their network. Names below localhost are loopback everywhere
-# (RFC 6761), so that nobody can rebind them; they are how S3 names a bucket's host.
+# Guests reach this machine's loopback by the gateway of their network. Names below localhost are loopback
+# everywhere (RFC 6761), so that nobody can rebind them; they are how S3 names a bucket's host.
 HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", GATEWAY})
 HOST = re.compile(r"(\[[0-9a-f:]+\]|[a-z0-9._-]+)(?::[0-9]+)?")
 # moto's own: reset, recorded data, its dashboard; and instance metadata that belongs to no instance.
 ADMIN = re.compile(r"/*(moto-api|latest/(meta-data|api|dynamic|user-data))(/|$)", re.IGNORECASE)
-# "Calling the AssumeRoleWithWebIdentity operation does not require the use of AWS security credentials" (STS API
-# reference), and the same for SAML.
+# "Calling the AssumeRoleWithWebIdentity operation does not require the use of AWS security credentials" (STS
+# API reference), and the same for SAML.
 UNSIGNED = frozenset({"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"})
 LONGEST_UNSIGNED = 1 << 20  # bytes of a request that may be read before its sender is known
 KEY = re.compile(r"(?:Credential=|^AWS )([A-Za-z0-9]+)")
@@ -102,7 +102,10 @@ def _unknown(environ: dict[str, Any], context: CloudContext) -> Refusal | None:
 
 
 def _action(environ: dict[str, Any]) -> str:
-    """Return the action of a request of the query protocol that is signed by nobody; empty for other requests."""
+    """Return the action of a request of the query protocol that is signed by nobody.
+
+    Empty for other requests.
+    """
     length = int(environ.get("CONTENT_LENGTH") or 0)
     form = str(environ.get("CONTENT_TYPE", "")).startswith("application/x-www-form-urlencoded")
     if environ.get("REQUEST_METHOD") != "POST" or not form or length > LONGEST_UNSIGNED:

@@ -1,6 +1,7 @@
 """What the local cloud uses of moto's objects, which have no types of their own.
 
-``Moto`` stands for what these protocols do not describe: a backend, a response handler, whatever a replaced method passes on.
+``Moto`` stands for what these protocols do not describe: a backend, a response handler, whatever a replaced
+method passes on.
 """
 
 from __future__ import annotations
@@ -145,11 +146,15 @@ class Instance(Named, Protocol):
     nics: Mapping[int, NetworkInterface]
     security_groups: Sequence[SecurityGroup]
     block_device_mapping: Mapping[str, AttachedVolume]
+    autoscaling_group: AutoScalingGroup
     ec2_backend: Moto
 
     @property
     def state(self) -> str:
         """Return the state's name."""
+
+    def terminate(self) -> Any:  # noqa: ANN401 - the state before
+        """Terminate it; returns at once."""
 
     def get_tags(self) -> Sequence[Mapping[str, str]]:
         """Return the tags as ``key`` and ``value``."""
@@ -184,7 +189,7 @@ class LaunchTemplate(Named, Protocol):
         """Say whether launches that name no version use this one."""
 
 
-class Listener(Protocol):
+class ListenerRecord(Protocol):
     """A load balancer's listener."""
 
     arn: str
@@ -205,10 +210,10 @@ class LoadBalancer(Protocol):
     attrs: Mapping[str, Any]
     security_groups: list[str]
     subnets: Sequence[Subnet]
-    listeners: Mapping[str, Listener]
+    listeners: Mapping[str, ListenerRecord]
 
 
-class TargetGroup(Protocol):
+class TargetGroupRecord(Protocol):
     """A target group."""
 
     arn: str

@@ -1,4 +1,7 @@
-"""The one way in which the local cloud changes moto: every replacement is recorded, and all of them can be undone."""
+"""The one way in which the local cloud changes moto, with undo.
+
+Every replacement is recorded, and all of them can be undone.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ _ABSENT = object()
 class Patches:
     """What a running cloud replaced in moto and in the environment.
 
-    Replacements stack: whoever replaces a method that was replaced before gets the earlier replacement as the original.
+    Replacements stack: whoever replaces a method that was replaced before gets the earlier replacement as the
+    original.
     """
 
     def __init__(self) -> None:

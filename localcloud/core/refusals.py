@@ -10,8 +10,8 @@ from xml.sax.saxutils import escape
 
 # Services of JSON protocols whose requests have no X-Amz-Target.
 JSON_SERVICES = frozenset({"ssm", "logs", "ebs", "kms"})
-# (code, kind of service) -> (code, status, text or None for the refusal's own). Sources: "Common error types" of the
-# services; EC2 API reference, "Error codes"; Amazon S3 API reference, "Error responses".
+# (code, kind of service) -> (code, status, text or None for the refusal's own). Sources: "Common error types"
+# of the services; EC2 API reference, "Error codes"; Amazon S3 API reference, "Error responses".
 _WORDED: Mapping[tuple[str, str], tuple[str, int, str | None]] = {
     ("MissingAuthenticationToken", "json"): (
         "MissingAuthenticationTokenException",
@@ -37,7 +37,10 @@ _REASONS = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden"}
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a request is refused. ``service``: which one it is for, as the signature says; empty when unknown."""
+    """Why a request is refused.
+
+    ``service``: which one it is for, as the signature says; empty when unknown.
+    """
 
     code: str
     message: str

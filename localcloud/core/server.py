@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from localcloud.core.permissions import Guard
 
 ADDRESS = "127.0.0.1"
-# moto reads these when it is imported: no AMIs that nobody can boot, no launch from an AMI that does not exist, AWS's
-# managed policies (the CDK's bootstrap stack attaches some), no web page of any origin.
+# moto reads these when it is imported: no AMIs that nobody can boot, no launch from an AMI that does not
+# exist, AWS's managed policies (the CDK's bootstrap stack attaches some), no web page of any origin.
 MOTO_ENVIRONMENT = {
     "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
     "MOTO_ENABLE_AMI_VALIDATION": "true",
@@ -31,11 +31,13 @@ MOTO_ENVIRONMENT = {
 
 
 class CloudServer:
-    """A local cloud in this process: ``start`` returns when it answers, ``stop`` when everything of it has ended.
+    """A local cloud in this process.
 
-    ``machines``: whether instances are machines that run; without them they are records, and so are load balancers.
-    ``access_key``: the key of its owner; without one the directory's (:func:`localcloud.core.environment.access_key`).
-    A process has at most one running cloud: moto's records belong to the process.
+    ``start`` returns when it answers, ``stop`` when everything of it has ended.
+    ``machines``: whether instances are machines that run; without them they are records, and so are load
+    balancers. ``access_key``: the key of its owner; without one the directory's
+    (:func:`localcloud.core.environment.access_key`). A process has at most one running cloud: moto's records
+    belong to the process.
     """
 
     def __init__(
@@ -65,7 +67,10 @@ class CloudServer:
         return int(self._server.server_port)
 
     def start(self) -> CloudContext:
-        """Bind the port, install all parts and serve in a thread. Raises CloudError when the port is taken."""
+        """Bind the port, install all parts and serve in a thread.
+
+        Raises CloudError when the port is taken.
+        """
         self._patches.set_environment(MOTO_ENVIRONMENT)
         try:
             self._server = _bind(self.requested_port)
@@ -114,13 +119,19 @@ class CloudServer:
         return guarded(self.guard.wrap(application, signed_for), context)
 
     def reset(self) -> None:
-        """Forget all that moto holds, as if the cloud had just been started. Snapshots' blocks stay until ``stop``."""
+        """Forget all that moto holds, as if the cloud had just been started.
+
+        Snapshots' blocks stay until ``stop``.
+        """
         from moto.moto_api._internal.models import moto_api_backend
 
         moto_api_backend.reset()
 
     def stop(self) -> None:
-        """End everything in the reverse order of the starts, then the server; leave moto as it was before ``start``."""
+        """End everything in the reverse order of the starts, then the server.
+
+        Leave moto as it was before ``start``.
+        """
         while self._running:
             part = self._running.pop()
             try:
@@ -138,7 +149,7 @@ class CloudServer:
 
 
 def remove_data(directory: Path, log: Callable[[str], None]) -> None:
-    """Remove what lives as long as the cloud in ``directory``: the blocks of snapshots, and the disks made of them."""
+    """Remove the blocks of snapshots and the disks made of them: they live as long as the cloud."""
     for path in (directory / "ebs", directory / "bases"):
         try:
             shutil.rmtree(path)

@@ -1,7 +1,7 @@
 """The one place that says what the local cloud changes in moto, in which order, and why in that order.
 
-Replacements of one method stack, the later one outside: it runs first and calls the earlier one. All of them are undone
-when the cloud stops (:class:`localcloud.core.patching.Patches`).
+Replacements of one method stack, the later one outside: it runs first and calls the earlier one. All of them
+are undone when the cloud stops (:class:`localcloud.core.patching.Patches`).
 """
 
 from __future__ import annotations

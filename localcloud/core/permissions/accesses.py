@@ -7,7 +7,7 @@ from typing import Any
 
 from localcloud.core.permissions.launches import run_instances
 from localcloud.core.permissions.policy import Access
-from localcloud.core.permissions.requests import Request, flat_tags, request_tags, tag_specifications
+from localcloud.core.permissions.requests import ApiRequest, flat_tags, request_tags, tag_specifications
 
 # Prefix of an EC2 id -> the resource type in its ARN.
 KINDS = {
@@ -37,17 +37,17 @@ ON_MANY = {"TerminateInstances": "InstanceId", "StopInstances": "InstanceId", "S
 PREFIXES = {"monitoring": "cloudwatch"}
 
 
-def accesses(request: Request) -> list[Access]:
+def accesses(request: ApiRequest) -> list[Access]:
     """Return what IAM is asked for a request; nothing where AWS asks for no permission."""
     judge = SERVICES.get(request.service, _without_resource)
     return judge(request)
 
 
-def _without_resource(request: Request) -> list[Access]:
+def _without_resource(request: ApiRequest) -> list[Access]:
     return [Access(f"{PREFIXES.get(request.service, request.service)}:{request.action}")]
 
 
-def _ec2(request: Request) -> list[Access]:
+def _ec2(request: ApiRequest) -> list[Access]:
     action, parameters = f"ec2:{request.action}", request.parameters
     if request.action in ON_ONE:
         return [_named(request, action, str(parameters.get(ON_ONE[request.action], "")))]
@@ -66,18 +66,18 @@ def _ec2(request: Request) -> list[Access]:
     return special(request) if special else _without_resource(request)
 
 
-def _named(request: Request, action: str, identifier: str) -> Access:
+def _named(request: ApiRequest, action: str, identifier: str) -> Access:
     return request.existing(action, KINDS.get(identifier.partition("-")[0], "unknown"), identifier)
 
 
-def _tagging(request: Request, arn: str, tags: Mapping[str, str]) -> list[Access]:
+def _tagging(request: ApiRequest, arn: str, tags: Mapping[str, str]) -> list[Access]:
     """Return the access that creating with tags needs besides."""
     if not tags:
         return []
     return [Access("ec2:CreateTags", arn, {**request_tags(tags), "ec2:createaction": (request.action,)})]
 
 
-def _register_image(request: Request) -> list[Access]:
+def _register_image(request: ApiRequest) -> list[Access]:
     tags = tag_specifications(request).get("image", {})
     arn = request.arn("ec2", "image/*", owned=False)
     snapshots = [
@@ -92,12 +92,12 @@ def _register_image(request: Request) -> list[Access]:
     ]
 
 
-def _deregister_image(request: Request) -> list[Access]:
+def _deregister_image(request: ApiRequest) -> list[Access]:
     image = _named(request, "ec2:DeregisterImage", str(request.parameters.get("ImageId", "")))
     return [image]
 
 
-def _create_image(request: Request) -> list[Access]:
+def _create_image(request: ApiRequest) -> list[Access]:
     tags = tag_specifications(request)
     found = [_named(request, "ec2:CreateImage", str(request.parameters.get("InstanceId", "")))]
     for kind in ("image", "snapshot"):
@@ -107,17 +107,18 @@ def _create_image(request: Request) -> list[Access]:
     return found
 
 
-def _ebs(request: Request) -> list[Access]:
+def _ebs(request: ApiRequest) -> list[Access]:
     action = f"ebs:{request.action}"
     if request.action != "StartSnapshot":
         return [request.existing(action, "snapshot", str(request.parameters.get("SnapshotId", "")))]
     tags = {tag["Key"]: tag.get("Value", "") for tag in request.parameters.get("Tags") or []}
     arn = request.arn("ec2", "snapshot/*", owned=False)
-    # That EC2 is asked for CreateTags, and with which CreateAction, is nowhere documented: docs/security.md says so.
+    # That EC2 is asked for CreateTags, and with which CreateAction, is nowhere documented: docs/security.md
+    # says so.
     return [Access(action, arn, request_tags(tags)), *_tagging(request, arn, tags)]
 
 
-def _ssm(request: Request) -> list[Access]:
+def _ssm(request: ApiRequest) -> list[Access]:
     parameters = request.parameters
     if request.action not in SSM_NAMES:
         return _without_resource(request)
@@ -135,7 +136,8 @@ def _ssm(request: Request) -> list[Access]:
     if request.action == "PutParameter" and tags:
         found += [Access("ssm:AddTagsToResource", arn, request_tags(tags)) for arn in arns]
     if request.action == "PutParameter" and parameters.get("DataType") == "aws:ec2:image":
-        # Systems Manager user guide, "Native parameter support for Amazon Machine Image IDs": SSM looks the AMI up as the caller.
+        # Systems Manager user guide, "Native parameter support for Amazon Machine Image IDs": SSM looks the
+        # AMI up as the caller.
         found.append(Access("ec2:DescribeImages"))
     return found
 
@@ -150,7 +152,7 @@ SSM_NAMES = {
 }
 
 
-def _cloudformation(request: Request) -> list[Access]:
+def _cloudformation(request: ApiRequest) -> list[Access]:
     stack = str(request.parameters.get("StackName", ""))
     if not stack:
         return _without_resource(request)
@@ -158,7 +160,7 @@ def _cloudformation(request: Request) -> list[Access]:
     return [Access(f"cloudformation:{request.action}", arn)]
 
 
-def _logs(request: Request) -> list[Access]:
+def _logs(request: ApiRequest) -> list[Access]:
     group = request.parameters.get("logGroupName") or request.parameters.get("logGroupIdentifier")
     if not group:
         return _without_resource(request)
@@ -166,12 +168,12 @@ def _logs(request: Request) -> list[Access]:
     return [Access(f"logs:{request.action}", request.arn("logs", f"log-group:{group}:log-stream:{stream}"))]
 
 
-def _s3(request: Request) -> list[Access]:
+def _s3(request: ApiRequest) -> list[Access]:
     bucket, key = request.parameters["Bucket"], request.parameters["Key"]
     return [Access(f"s3:{request.action}", f"arn:aws:s3:::{bucket}{'/' if key else ''}{key}")]
 
 
-def _sts(request: Request) -> list[Access]:
+def _sts(request: ApiRequest) -> list[Access]:
     if request.action == "GetCallerIdentity":  # takes no permission: STS API reference
         return []
     return [Access(f"sts:{request.action}", str(request.parameters.get("RoleArn", "*")))]

@@ -1,7 +1,8 @@
 """Asks the judge before a request reaches the cloud.
 
-moto knows users, roles, keys and policies, but judges by action names alone: a statement with a narrow ``Resource``
-never applies there, and conditions count for nothing. Here every resource and condition of a request counts.
+moto knows users, roles, keys and policies, but judges by action names alone: a statement with a narrow
+``Resource`` never applies there, and conditions count for nothing. Here every resource and condition of a
+request counts.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 @dataclass
 class Guard:
-    """Whether permissions are enforced, and what was asked for since: ``asked`` holds each access that was judged."""
+    """Whether permissions are enforced, and what was asked for since.
+
+    ``asked`` holds each access that was judged.
+    """
 
     context: CloudContext
     enforcing: bool = False

@@ -1,7 +1,7 @@
 """RunInstances as IAM sees it: a dozen resources, each with its own condition keys.
 
-Source: Service Authorization Reference, "Amazon EC2", RunInstances; EC2 user guide, "Control access to launching instances with Amazon EC2
-launch templates".
+Source: Service Authorization Reference, "Amazon EC2", RunInstances; EC2 user guide, "Control access to
+launching instances with Amazon EC2 launch templates".
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from localcloud.core.permissions.policy import Access, Values
-from localcloud.core.permissions.requests import Request, request_tags, tag_specifications
+from localcloud.core.permissions.requests import ApiRequest, request_tags, tag_specifications
 
 ACTION = "ec2:RunInstances"
 
 
-def run_instances(request: Request) -> list[Access]:
+def run_instances(request: ApiRequest) -> list[Access]:
     """Return the accesses that a launch needs."""
     named = {
         key.removeprefix("LaunchTemplate."): str(value)
@@ -31,8 +31,11 @@ def run_instances(request: Request) -> list[Access]:
     return [*found, *_passed_role(request, data)]
 
 
-def _existing(request: Request, data: Mapping[str, Any], launch: Mapping[str, Values]) -> list[Access]:
-    """Return the accesses to what the launch uses. A resource that the request names is none of the launch template's."""
+def _existing(request: ApiRequest, data: Mapping[str, Any], launch: Mapping[str, Values]) -> list[Access]:
+    """Return the accesses to what the launch uses.
+
+    A resource that the request names is none of the launch template's.
+    """
     parameters = request.parameters
     # kind -> what the request names, what the template names
     used: dict[str, tuple[list[str], list[str]]] = {
@@ -49,8 +52,11 @@ def _existing(request: Request, data: Mapping[str, Any], launch: Mapping[str, Va
     return found
 
 
-def _created(request: Request, data: Mapping[str, Any], launch: Mapping[str, Values]) -> list[Access]:
-    """Return the accesses to what the launch makes, and to its tags: those of the template and those of the request."""
+def _created(request: ApiRequest, data: Mapping[str, Any], launch: Mapping[str, Values]) -> list[Access]:
+    """Return the accesses to what the launch makes, and to its tags.
+
+    Those of the template and those of the request.
+    """
     tags = {
         specification.get("ResourceType", ""): {
             tag["Key"]: tag.get("Value", "") for tag in specification.get("Tags") or []
@@ -72,7 +78,7 @@ def _created(request: Request, data: Mapping[str, Any], launch: Mapping[str, Val
     return found
 
 
-def _of_instance(request: Request, data: Mapping[str, Any]) -> dict[str, Values]:
+def _of_instance(request: ApiRequest, data: Mapping[str, Any]) -> dict[str, Values]:
     kind = request.parameters.get("InstanceType") or data.get("InstanceType") or "m1.small"
     context: dict[str, Values] = {"ec2:instancetype": (str(kind),)}
     profile = _profile(request, data)
@@ -88,7 +94,7 @@ def _launched(access: Access, launch: Mapping[str, Values], *, from_template: bo
     return Access(access.action, access.resource, context)
 
 
-def _profile(request: Request, data: Mapping[str, Any]) -> str:
+def _profile(request: ApiRequest, data: Mapping[str, Any]) -> str:
     of_template = data.get("IamInstanceProfile") or {}
     asked = [request.parameters.get(f"IamInstanceProfile.{key}") for key in ("Arn", "Name")]
     named = next(
@@ -100,7 +106,7 @@ def _profile(request: Request, data: Mapping[str, Any]) -> str:
     )
 
 
-def _passed_role(request: Request, data: Mapping[str, Any]) -> list[Access]:
+def _passed_role(request: ApiRequest, data: Mapping[str, Any]) -> list[Access]:
     """Return the access that an instance profile needs: its role is handed to EC2."""
     profile = _profile(request, data)
     context: dict[str, Values] = {"iam:passedtoservice": ("ec2.amazonaws.com",)}

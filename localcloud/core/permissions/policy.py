@@ -1,7 +1,7 @@
 """IAM's decision on one request: policies as documents, and whether they allow an action on a resource.
 
-Source: IAM user guide, "Policy evaluation logic" and "IAM JSON policy elements". Identity policies only: nothing here judges organizations,
-boundaries or sessions.
+Source: IAM user guide, "Policy evaluation logic" and "IAM JSON policy elements". Identity policies only:
+nothing here judges organizations, boundaries or sessions.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ Values = tuple[str, ...]
 class Access:
     """An action on one resource. ``resource``: an ARN, or ``*`` where the action takes none.
 
-    ``context``: the condition keys of the request, in lower case; what is absent there is absent in the request.
+    ``context``: the condition keys of the request, in lower case; what is absent there is absent in the
+    request.
     """
 
     action: str

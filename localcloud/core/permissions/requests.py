@@ -1,7 +1,7 @@
 """What a request asks for, as IAM sees it: action, resources and condition keys.
 
-Source: Service Authorization Reference, the tables of each service; EC2 user guide, "Control access to EC2 resources using resource
-tags". What is not in these tables is judged as an action that takes no resource.
+Source: Service Authorization Reference, the tables of each service; EC2 user guide, "Control access to EC2
+resources using resource tags". What is not in these tables is judged as an action that takes no resource.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Tags = Mapping[str, str]
 class Cloud:
     """What the judge has to know of the cloud.
 
-    ``tags_of`` a region's resource by its id; ``template``: a launch template's id and its version's data, by RunInstances'
-    specification; ``roles_of`` an instance profile, ARNs.
+    ``tags_of`` a region's resource by its id; ``template``: a launch template's id and its version's data, by
+    RunInstances' specification; ``roles_of`` an instance profile, ARNs.
     """
 
     account: str
@@ -32,7 +32,7 @@ class Cloud:
 
 
 @dataclass(frozen=True)
-class Request:
+class ApiRequest:
     """A request: ``parameters`` are the flat form of the query protocols, or the JSON object."""
 
     cloud: Cloud
@@ -64,11 +64,11 @@ class Request:
         return found
 
 
-def parse(cloud: Cloud, environ: Mapping[str, Any], service: str, region: str, body: bytes) -> Request:
+def parse(cloud: Cloud, environ: Mapping[str, Any], service: str, region: str, body: bytes) -> ApiRequest:
     """Read a WSGI request that is signed for a service and region."""
     target = environ.get("HTTP_X_AMZ_TARGET")
     if target:
-        return Request(cloud, service, str(target).rpartition(".")[2], region, _object(body))
+        return ApiRequest(cloud, service, str(target).rpartition(".")[2], region, _object(body))
     method, path = str(environ["REQUEST_METHOD"]), str(environ.get("PATH_INFO", ""))
     query = dict(parse_qsl(str(environ.get("QUERY_STRING", "")), keep_blank_values=True))
     if service == "ebs":
@@ -77,7 +77,7 @@ def parse(cloud: Cloud, environ: Mapping[str, Any], service: str, region: str, b
         host = urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname or ""
         return _object_store(cloud, region, method, path, query, host)
     form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)) | query
-    return Request(cloud, service, form.get("Action", ""), region, form)
+    return ApiRequest(cloud, service, form.get("Action", ""), region, form)
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -88,21 +88,21 @@ def _object(body: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _direct(cloud: Cloud, region: str, method: str, path: str, body: bytes) -> Request:
+def _direct(cloud: Cloud, region: str, method: str, path: str, body: bytes) -> ApiRequest:
     match [method, *path.strip("/").split("/")]:
         case ["POST", "snapshots"]:
-            return Request(cloud, "ebs", "StartSnapshot", region, _object(body))
+            return ApiRequest(cloud, "ebs", "StartSnapshot", region, _object(body))
         case ["POST", "snapshots", "completion", snapshot]:
-            return Request(cloud, "ebs", "CompleteSnapshot", region, {"SnapshotId": snapshot})
+            return ApiRequest(cloud, "ebs", "CompleteSnapshot", region, {"SnapshotId": snapshot})
         case ["PUT", "snapshots", snapshot, "blocks", _]:
-            return Request(cloud, "ebs", "PutSnapshotBlock", region, {"SnapshotId": snapshot})
+            return ApiRequest(cloud, "ebs", "PutSnapshotBlock", region, {"SnapshotId": snapshot})
         case ["GET", "snapshots", snapshot, "blocks", _]:
-            return Request(cloud, "ebs", "GetSnapshotBlock", region, {"SnapshotId": snapshot})
+            return ApiRequest(cloud, "ebs", "GetSnapshotBlock", region, {"SnapshotId": snapshot})
         case ["GET", "snapshots", snapshot, "blocks"]:
-            return Request(cloud, "ebs", "ListSnapshotBlocks", region, {"SnapshotId": snapshot})
+            return ApiRequest(cloud, "ebs", "ListSnapshotBlocks", region, {"SnapshotId": snapshot})
         case ["GET", "snapshots", snapshot, "changedblocks"]:
-            return Request(cloud, "ebs", "ListChangedBlocks", region, {"SnapshotId": snapshot})
-    return Request(cloud, "ebs", "", region, {})
+            return ApiRequest(cloud, "ebs", "ListChangedBlocks", region, {"SnapshotId": snapshot})
+    return ApiRequest(cloud, "ebs", "", region, {})
 
 
 # Method, and whether it is of an object or of a bucket -> the action that S3 asks IAM for.
@@ -119,13 +119,13 @@ S3_ACTIONS = {
 
 def _object_store(
     cloud: Cloud, region: str, method: str, path: str, query: Mapping[str, str], host: str
-) -> Request:
+) -> ApiRequest:
     if host.endswith(".localhost"):  # bucket.localhost/key
         bucket, key = host.removesuffix(".localhost"), unquote(path.lstrip("/"))
     else:
         bucket, _, key = unquote(path.lstrip("/")).partition("/")
     action = "GetBucketLocation" if "location" in query else S3_ACTIONS.get((method, bool(key)), "")
-    return Request(cloud, "s3", action, region, {"Bucket": bucket, "Key": key})
+    return ApiRequest(cloud, "s3", action, region, {"Bucket": bucket, "Key": key})
 
 
 def request_tags(tags: Tags) -> dict[str, Values]:
@@ -134,7 +134,7 @@ def request_tags(tags: Tags) -> dict[str, Values]:
     return keys | {"aws:tagkeys": tuple(tags)} if tags else keys
 
 
-def tag_specifications(request: Request) -> dict[str, dict[str, str]]:
+def tag_specifications(request: ApiRequest) -> dict[str, dict[str, str]]:
     """Return EC2's ``TagSpecification.N`` by resource type."""
     found: dict[str, dict[str, str]] = {}
     for prefix in _groups(request.parameters, "TagSpecification"):

@@ -13,7 +13,7 @@ from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import AutoScalingGroup, Moto
 from localcloud.core.patching import Patches
 from localcloud.services.autoscaling.members import members_of
 from localcloud.services.autoscaling.service import AutoScaling
@@ -28,7 +28,7 @@ def replace(patches: Patches, service: AutoScaling) -> None:
 
 
 def _replace_groups(patches: Patches, service: AutoScaling) -> None:
-    def set_desired(group: Moto, capacity: int | None) -> None:
+    def set_desired(group: AutoScalingGroup, capacity: int | None) -> None:
         group.desired_capacity = group.min_size if capacity is None else int(capacity)
         service.wake()
 
@@ -95,10 +95,10 @@ def _returning(operation: Callable[[Moto], Any]) -> Callable[[Any], Any]:
     return lambda _: lambda handler: operation(handler)
 
 
-def find_group(handler: Moto) -> Moto:
+def find_group(handler: Moto) -> AutoScalingGroup:
     """Return the group that a request names; raises ValidationError as AWS does."""
     name = handler._get_param("AutoScalingGroupName")
-    group = handler.autoscaling_backend.autoscaling_groups.get(name)
+    group: AutoScalingGroup | None = handler.autoscaling_backend.autoscaling_groups.get(name)
     if group is None:
         raise AutoscalingClientError(
             "ValidationError", f"AutoScalingGroup name not found - AutoScalingGroup {name} not found"

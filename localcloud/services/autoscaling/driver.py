@@ -10,7 +10,7 @@ from moto.ec2 import ec2_backends
 from moto.elbv2 import elbv2_backends
 
 from ingot.errors import CloudError
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import AutoScalingGroup, Instance, Moto
 
 NAME_TAG = "aws:autoscaling:groupName"
 
@@ -18,26 +18,29 @@ NAME_TAG = "aws:autoscaling:groupName"
 class Driver(Protocol):
     """EC2 and the load balancers, as Auto Scaling uses them."""
 
-    def launch(self, group: Moto, template: dict[str, str], subnet_id: str | None) -> Moto:
+    def launch(self, group: AutoScalingGroup, template: dict[str, str], subnet_id: str | None) -> Instance:
         """Launch an instance of the group and return it; raises CloudError with EC2's refusal."""
 
-    def state(self, instance: Moto) -> tuple[str, str]:
+    def state(self, instance: Instance) -> tuple[str, str]:
         """Return an instance's state and the reason for it."""
 
-    def terminate(self, instance: Moto) -> None:
+    def terminate(self, instance: Instance) -> None:
         """Terminate an instance; returns at once."""
 
-    def register(self, target_group: str, instance: Moto) -> None:
+    def register(self, target_group: str, instance: Instance) -> None:
         """Make an instance a target."""
 
-    def deregister(self, target_group: str, instance: Moto) -> None:
+    def deregister(self, target_group: str, instance: Instance) -> None:
         """Drain an instance; it is no target any more."""
 
-    def health(self, target_group: str, instance: Moto) -> str:
+    def health(self, target_group: str, instance: Instance) -> str:
         """Return the state of the target's health: initial, healthy, unhealthy, draining or unused."""
 
     def alarm(self, name: str) -> str:
-        """Return the state of a CloudWatch alarm: OK, ALARM or INSUFFICIENT_DATA; "missing" where there is none."""
+        """Return the state of a CloudWatch alarm: OK, ALARM or INSUFFICIENT_DATA.
+
+        "missing" where there is none.
+        """
 
 
 class MotoDriver:
@@ -46,7 +49,7 @@ class MotoDriver:
     def __init__(self, account: str, region: str) -> None:
         self._account, self._region = account, region
 
-    def launch(self, group: Moto, template: dict[str, str], subnet_id: str | None) -> Moto:
+    def launch(self, group: AutoScalingGroup, template: dict[str, str], subnet_id: str | None) -> Instance:
         """Launch one instance by RunInstances, tagged with the group's name and the tags that it passes on."""
         tags = {**group.get_propagated_tags(), NAME_TAG: group.name}
         try:
@@ -58,29 +61,30 @@ class MotoDriver:
             )  # fmt: skip
         except ServiceException as error:
             raise CloudError(f"{getattr(error, 'code', type(error).__name__)}: {error.message}") from error
-        return reservation.instances[0]
+        instance: Instance = reservation.instances[0]
+        return instance
 
-    def state(self, instance: Moto) -> tuple[str, str]:
+    def state(self, instance: Instance) -> tuple[str, str]:
         """Return the state that EC2 has for the instance."""
         return instance.state, getattr(instance.state_reason, "message", "") or ""
 
-    def terminate(self, instance: Moto) -> None:
+    def terminate(self, instance: Instance) -> None:
         """Terminate it, whatever its termination protection says, as Auto Scaling may."""
         instance.terminate()
 
-    def register(self, target_group: str, instance: Moto) -> None:
+    def register(self, target_group: str, instance: Instance) -> None:
         """Register the instance with the group's own port."""
         group = self._elb.target_groups.get(target_group)
         if group is not None:
             group.register([{"Id": instance.id, "Port": group.port}])
 
-    def deregister(self, target_group: str, instance: Moto) -> None:
+    def deregister(self, target_group: str, instance: Instance) -> None:
         """Deregister the instance if it is still a target."""
         group = self._elb.target_groups.get(target_group)
         if group is not None and instance.id in group.targets:
             group.deregister([{"Id": instance.id}])
 
-    def health(self, target_group: str, instance: Moto) -> str:
+    def health(self, target_group: str, instance: Instance) -> str:
         """Return what DescribeTargetHealth says; a group that is gone has no targets."""
         group = self._elb.target_groups.get(target_group)
         if group is None:

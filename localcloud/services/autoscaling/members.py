@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import AutoScalingGroup, Instance
 
 KEPT_ACTIVITIES = 100  # DescribeScalingActivities: newest first; AWS keeps six weeks
 ALIVE = ("Pending", "InService")
@@ -50,8 +50,8 @@ class Activity:
 class Member:
     """One instance of a group. Times are seconds of the service's clock."""
 
-    instance: Moto
-    auto_scaling_group: Moto
+    instance: Instance
+    auto_scaling_group: AutoScalingGroup
     launch_template: dict[str, str] | None
     launched: float
     activity: Activity
@@ -89,6 +89,6 @@ class Member:
         return self.lifecycle_state in ALIVE
 
 
-def members_of(group: Moto) -> list[Member]:
+def members_of(group: AutoScalingGroup) -> list[Member]:
     """Return the group's instances."""
     return [state for state in group.instance_states if isinstance(state, Member)]

@@ -1,4 +1,7 @@
-"""An instance refresh's preferences: their defaults ("Instance refresh default values") and what contradicts."""
+"""An instance refresh's preferences.
+
+Their defaults ("Instance refresh default values") and what contradicts.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ DEFAULTS = {
     "MinHealthyPercentage": 90, "MaxHealthyPercentage": 100, "SkipMatching": False, "AutoRollback": False,
     "ScaleInProtectedInstances": "Wait", "StandbyInstances": "Wait", "BakeTime": 0,
 }  # fmt: skip
-# Those of CloudFormation's UpdatePolicy are others: CloudFormation template reference, "AutoScalingInstanceRefresh policy".
+# Those of CloudFormation's UpdatePolicy are others: CloudFormation template reference,
+# "AutoScalingInstanceRefresh policy".
 POLICY_DEFAULTS = {"MinHealthyPercentage": 100, "MaxHealthyPercentage": 110, "SkipMatching": True}
 
 
@@ -23,8 +27,8 @@ def alarms_of(preferences: Mapping[str, Any]) -> list[str]:
 def check_alarms(states: Mapping[str, str]) -> None:
     """Raise AutoscalingClientError (ValidationError) unless every alarm is OK.
 
-    "If the alarm state is INSUFFICIENT_DATA or ALARM, you receive an error when you try to start the instance refresh" (Amazon EC2 Auto
-    Scaling user guide, "Start an instance refresh with auto rollback").
+    "If the alarm state is INSUFFICIENT_DATA or ALARM, you receive an error when you try to start the instance
+    refresh" (Amazon EC2 Auto Scaling user guide, "Start an instance refresh with auto rollback").
     """
     unfit = [f"{name} ({state})" for name, state in states.items() if state != "OK"]
     if unfit:

@@ -1,7 +1,8 @@
 """Holds a group at its desired capacity: launches, health, replacement, scale-in, clean ends.
 
-Sources: Amazon EC2 Auto Scaling user guide, "Amazon EC2 Auto Scaling instance lifecycle", "Health checks for instances in an Auto
-Scaling group", "Default termination policy", "Elastic Load Balancing and Amazon EC2 Auto Scaling".
+Sources: Amazon EC2 Auto Scaling user guide, "Amazon EC2 Auto Scaling instance lifecycle", "Health checks for
+instances in an Auto Scaling group", "Default termination policy", "Elastic Load Balancing and Amazon EC2 Auto
+Scaling".
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from datetime import UTC, datetime
 from moto.core.exceptions import ServiceException
 
 from ingot.errors import CloudError
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import AutoScalingGroup
 from localcloud.services.autoscaling.driver import Driver
 from localcloud.services.autoscaling.members import KEPT_ACTIVITIES, Activity, Member, members_of
 
@@ -24,7 +25,8 @@ LONGEST_PAUSE = 60.0  # seconds between two attempts to launch what EC2 refuses
 class Reconciler:
     """Brings groups closer to what they should be, a step at a time. The caller holds the service's lock.
 
-    ``on_failure(group, member, reason)`` hears of each instance that was lost: by health or in its launch (then None).
+    ``on_failure(group, member, reason)`` hears of each instance that was lost: by health or in its launch
+    (then None).
     """
 
     def __init__(
@@ -33,7 +35,7 @@ class Reconciler:
         *,
         clock: Callable[[], float],
         log: Callable[[str], None],
-        on_failure: Callable[[Moto, Member | None, str], None],
+        on_failure: Callable[[AutoScalingGroup, Member | None, str], None],
     ) -> None:
         self._driver = driver
         self._clock = clock
@@ -43,7 +45,7 @@ class Reconciler:
         self._refusals: dict[str, int] = defaultdict(int)
         self._next_launch: dict[str, float] = defaultdict(float)
 
-    def observe(self, group: Moto) -> None:
+    def observe(self, group: AutoScalingGroup) -> None:
         """Take in what has become of the group's instances since the last step."""
         for member in members_of(group):
             state, reason = self._driver.state(member.instance)
@@ -55,7 +57,7 @@ class Reconciler:
             elif member.lifecycle_state == "Terminating":
                 self._see_off(group, member, state)
 
-    def _take_in(self, group: Moto, member: Member, state: str, reason: str) -> None:
+    def _take_in(self, group: AutoScalingGroup, member: Member, state: str, reason: str) -> None:
         if state == "running":
             member.lifecycle_state, member.in_service = "InService", self._clock()
             member.activity.close("Successful")
@@ -65,7 +67,7 @@ class Reconciler:
             self._on_failure(group, member, reason)
             self.end(group, member, f"an instance was lost while it was launched: {reason}", drain=False)
 
-    def _register(self, group: Moto, member: Member) -> None:
+    def _register(self, group: AutoScalingGroup, member: Member) -> None:
         if _suspended(group, "AddToLoadBalancer"):
             return
         for arn in set(group.target_group_arns) - member.registered:
@@ -75,8 +77,11 @@ class Reconciler:
             self._driver.deregister(arn, member.instance)
             member.registered.discard(arn)
 
-    def _judge(self, group: Moto, member: Member, state: str) -> None:
-        """Mark what is unhealthy, and replace it. An instance that does not run is so at once, grace period or not."""
+    def _judge(self, group: AutoScalingGroup, member: Member, state: str) -> None:
+        """Mark what is unhealthy, and replace it.
+
+        An instance that does not run is so at once, grace period or not.
+        """
         if member.health_status == "Healthy" and not _suspended(group, "HealthCheck"):
             if state != "running":
                 member.health_status = "Unhealthy"
@@ -95,15 +100,18 @@ class Reconciler:
         self._on_failure(group, member, cause)
         self.end(group, member, f"an instance was taken out of service {cause}", drain=state == "running")
 
-    def _fails_at_load_balancer(self, group: Moto, member: Member) -> bool:
+    def _fails_at_load_balancer(self, group: AutoScalingGroup, member: Member) -> bool:
         if "ELB" not in str(group.health_check_type) or member.in_service is None:
             return False
         if self._clock() - member.in_service < float(group.health_check_grace_period or 0):
             return False
         return any(self._driver.health(arn, member.instance) == "unhealthy" for arn in member.registered)
 
-    def end(self, group: Moto, member: Member, cause: str, *, drain: bool = True) -> Activity:
-        """Take an instance out of service: out of the load balancer, then, when its requests are done, out of EC2."""
+    def end(self, group: AutoScalingGroup, member: Member, cause: str, *, drain: bool = True) -> Activity:
+        """Take an instance out of service.
+
+        Out of the load balancer, then, when its requests are done, out of EC2.
+        """
         if member.lifecycle_state == "Terminating":
             return member.activity
         member.activity.close("Cancelled", "The instance was terminated")
@@ -117,7 +125,7 @@ class Reconciler:
             member.registered.clear()
         return member.activity
 
-    def _see_off(self, group: Moto, member: Member, state: str) -> None:
+    def _see_off(self, group: AutoScalingGroup, member: Member, state: str) -> None:
         if state == "terminated":
             member.activity.close("Successful")
             group.instance_states = [known for known in group.instance_states if known is not member]
@@ -128,7 +136,7 @@ class Reconciler:
             member.activity.status = "InProgress"
             self._driver.terminate(member.instance)
 
-    def fit(self, group: Moto, size: int) -> None:
+    def fit(self, group: AutoScalingGroup, size: int) -> None:
         """Launch what is missing of ``size`` instances, or end what is too much."""
         alive = [member for member in members_of(group) if member.alive]
         for _ in range(size - len(alive)):
@@ -146,13 +154,13 @@ class Reconciler:
                     group, member, f"a difference between desired and actual capacity shrank it to {size}"
                 )
 
-    def _serves(self, group: Moto, member: Member) -> bool:
+    def _serves(self, group: AutoScalingGroup, member: Member) -> bool:
         """Say whether requests reach an instance: it is in service and all load balancers find it healthy."""
         return member.lifecycle_state == "InService" and all(
             self._driver.health(arn, member.instance) == "healthy" for arn in group.target_group_arns
         )
 
-    def _launch(self, group: Moto, size: int) -> bool:
+    def _launch(self, group: AutoScalingGroup, size: int) -> bool:
         now = self._clock()
         if now < self._next_launch[group.name]:
             return False
@@ -175,15 +183,18 @@ class Reconciler:
         group.instance_states.append(Member(instance, group, template, now, activity, protected))
         return True
 
-    def _note(self, group: Moto, description: str, cause: str) -> Activity:
+    def _note(self, group: AutoScalingGroup, description: str, cause: str) -> Activity:
         activity = Activity(group.name, description, cause)
         self.activities[group.name].appendleft(activity)
         self._log(f"autoscaling: {group.name}: {description} ({cause})")
         return activity
 
 
-def current_template(group: Moto) -> dict[str, str]:
-    """Return the launch template that the group launches from now, its version as a number; raises CloudError."""
+def current_template(group: AutoScalingGroup) -> dict[str, str]:
+    """Return the launch template that the group launches from now, its version as a number.
+
+    Raises CloudError.
+    """
     template = group.ec2_launch_template
     if template is None:
         raise CloudError("ValidationError: the local cloud launches from launch templates only")
@@ -194,7 +205,7 @@ def current_template(group: Moto) -> dict[str, str]:
     return {"LaunchTemplateId": template.id, "LaunchTemplateName": template.name, "Version": str(version)}
 
 
-def bounded_capacity(group: Moto) -> int:
+def bounded_capacity(group: AutoScalingGroup) -> int:
     """Return the desired capacity within the group's bounds."""
     low, high = int(group.min_size or 0), int(group.max_size if group.max_size is not None else math.inf)
     return min(max(int(group.desired_capacity or 0), low), high)
@@ -203,10 +214,12 @@ def bounded_capacity(group: Moto) -> int:
 def surplus(
     alive: list[Member], count: int, template: dict[str, str], serves: Callable[[Member], bool]
 ) -> list[Member]:
-    """Choose whom to end: who does not serve, by zone (the fullest first), the unhealthy, the old template, the oldest.
+    """Choose whom to end.
 
-    Who does not serve comes even before the zones: a group that shrinks must not lose an instance that has requests while it
-    keeps one that nobody can use yet.
+    Who does not serve, by zone (the fullest first), the unhealthy, the old template, the oldest.
+
+    Who does not serve comes even before the zones: a group that shrinks must not lose an instance that has
+    requests while it keeps one that nobody can use yet.
     """
     chosen: list[Member] = []
     free = [member for member in alive if not member.protected_from_scale_in]
@@ -226,7 +239,7 @@ def surplus(
     return chosen
 
 
-def _subnet(group: Moto) -> str | None:
+def _subnet(group: AutoScalingGroup) -> str | None:
     """Return the subnet with the fewest of the group's instances."""
     subnets = [name for name in str(group.vpc_zone_identifier or "").split(",") if name]
     if not subnets:
@@ -235,5 +248,5 @@ def _subnet(group: Moto) -> str | None:
     return min(subnets, key=lambda name: (taken.count(name), subnets.index(name)))
 
 
-def _suspended(group: Moto, process: str) -> bool:
+def _suspended(group: AutoScalingGroup, process: str) -> bool:
     return any(entry["ProcessName"] == process for entry in group.suspended_processes)

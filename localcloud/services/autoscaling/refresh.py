@@ -1,7 +1,7 @@
 """Instance refresh: which instances go when, and what becomes of a refresh that gets no healthy ones.
 
-Sources: Amazon EC2 Auto Scaling user guide, "How an instance refresh works", "Instance refresh default values", "Add checkpoints",
-"Undo changes with a rollback", "Use skip matching".
+Sources: Amazon EC2 Auto Scaling user guide, "How an instance refresh works", "Instance refresh default
+values", "Add checkpoints", "Undo changes with a rollback", "Use skip matching".
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any
 from localcloud.services.autoscaling.members import Member
 
 ACTIVE = ("Pending", "InProgress", "Cancelling", "RollbackInProgress", "Baking")
-# AWS goes on trying for an hour after the last progress; a new clone here either comes up or will never do: after so many
-# lost ones the refresh fails as it would there an hour later.
+# AWS goes on trying for an hour after the last progress; a new clone here either comes up or will never do:
+# after so many lost ones the refresh fails as it would there an hour later.
 LOST_LIMIT = 2
 PROGRESS_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
-class View:
-    """The group as a refresh sees it: its living members, how many there should be, who is ready, the time."""
+class GroupView:
+    """The group as a refresh sees it: its living members, how many there should be, who is ready."""
 
     alive: list[Member]
     leaving: int
@@ -42,7 +42,7 @@ class Moves:
 
 
 @dataclass
-class Refresh:
+class InstanceRefresh:
     """One instance refresh. ``outdated`` holds the ids of the instances that it has yet to replace."""
 
     group: str
@@ -84,17 +84,20 @@ class Refresh:
         self.status, self.reason = status, reason or self.reason
         self.end_time = datetime.now(UTC)
 
-    def standstill(self, view: View) -> Moves:
-        """Keep what there is: no more instances than before, and none ends because the refresh stands still."""
+    def standstill(self, view: GroupView) -> Moves:
+        """Keep what there is.
+
+        No more instances than before, and none ends because the refresh stands still.
+        """
         return Moves(max(0, min(self.beyond, len(view.alive) - view.desired)))
 
-    def step(self, view: View) -> Moves:
+    def step(self, view: GroupView) -> Moves:
         """Move on: note who has gone, decide who goes next, see the end."""
         moves = self._moves(view)
         self.beyond = moves.beyond
         return moves
 
-    def _moves(self, view: View) -> Moves:
+    def _moves(self, view: GroupView) -> Moves:
         if self.status == "Pending":
             self.status = "InProgress"
         left = {member.instance_id for member in view.alive} & self.outdated
@@ -108,7 +111,7 @@ class Refresh:
             return Moves()
         return self._replace(view)
 
-    def _conclude(self, view: View) -> None:
+    def _conclude(self, view: GroupView) -> None:
         """End it once everything that replaced the outdated ones is ready, and has been watched for the bake time."""
         ready = sum(1 for member in view.alive if view.ready(member))
         waits = self.total > 0 and (
@@ -123,7 +126,7 @@ class Refresh:
         ends = {"RollbackInProgress": "RollbackSuccessful", "Cancelling": "Cancelled"}
         self.finish(ends.get(self.status, "Successful"))
 
-    def _replace(self, view: View) -> Moves:
+    def _replace(self, view: GroupView) -> Moves:
         low, high = bounds(view.desired, self.preferences)
         outdated = [member for member in view.alive if member.instance_id in self.outdated]
         ready = [member for member in view.alive if view.ready(member)]
@@ -151,7 +154,10 @@ class Refresh:
         )
 
     def _allowed(self, now: float) -> int:
-        """Return how many more may be replaced before the next checkpoint; all of them where there is none."""
+        """Return how many more may be replaced before the next checkpoint.
+
+        All of them where there is none.
+        """
         checkpoints = self.preferences.get("CheckpointPercentages") or []
         if not checkpoints or self.status != "InProgress":
             return len(self.outdated)
@@ -169,7 +175,10 @@ class Refresh:
         return next((mark for mark in marks if mark > done), self.total) - done
 
     def must_fail(self, now: float, alarms: list[str]) -> str | None:
-        """Return why it cannot go on; None when it can. ``alarms``: those that ring; they do not keep it from going back."""
+        """Return why it cannot go on; None when it can.
+
+        ``alarms``: those that ring; they do not keep it from going back.
+        """
         if alarms and self.status != "RollbackInProgress":
             return f"Alarm(s) {', '.join(alarms)} in ALARM state"
         if self.lost >= LOST_LIMIT:
@@ -179,7 +188,10 @@ class Refresh:
         return None
 
     def must_wait(self, now: float, alarms: list[str]) -> bool:
-        """Say whether it stands still: no instance is replaced while an alarm has no data (the same place in the user guide)."""
+        """Say whether it stands still.
+
+        No instance is replaced while an alarm has no data (the same place in the user guide).
+        """
         waits = bool(alarms) and self.status in ("Pending", "InProgress")
         if waits:
             self.progressed = now

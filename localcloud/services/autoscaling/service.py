@@ -10,7 +10,7 @@ from typing import Any
 from moto.autoscaling.exceptions import AutoscalingClientError
 
 from ingot.errors import CloudError
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import AutoScalingGroup
 from localcloud.services.autoscaling.driver import Driver
 from localcloud.services.autoscaling.members import Activity, Member, members_of
 from localcloud.services.autoscaling.preferences import (
@@ -21,7 +21,7 @@ from localcloud.services.autoscaling.preferences import (
     check_preferences,
 )
 from localcloud.services.autoscaling.reconcile import Reconciler, bounded_capacity, current_template
-from localcloud.services.autoscaling.refresh import Moves, Refresh, View
+from localcloud.services.autoscaling.refresh import GroupView, InstanceRefresh, Moves
 
 TICK = 1.0  # seconds: grace periods, warm-up and bake times end without an event
 
@@ -32,10 +32,10 @@ class AutoScaling:
     def __init__(
         self,
         driver: Driver,
-        groups: Callable[[], Iterable[Moto]],
+        groups: Callable[[], Iterable[AutoScalingGroup]],
         *,
         log: Callable[[str], None],
-        forget: Callable[[Moto], None],
+        forget: Callable[[AutoScalingGroup], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._driver = driver
@@ -47,7 +47,7 @@ class AutoScaling:
         self._moved = threading.Condition(self.lock)  # after each step
         self._wake = threading.Event()
         self._closed = False
-        self.refreshes: dict[str, list[Refresh]] = {}
+        self.refreshes: dict[str, list[InstanceRefresh]] = {}
         self.deleting: set[str] = set()
         self.reconciler = Reconciler(driver, clock=clock, log=log, on_failure=self._lost)
         self._thread = threading.Thread(target=self._loop, name="autoscaling", daemon=True)
@@ -89,7 +89,7 @@ class AutoScaling:
                     self._log(f"autoscaling: {group.name}: {error!r}")
             self._moved.notify_all()
 
-    def _step(self, group: Moto) -> None:
+    def _step(self, group: AutoScalingGroup) -> None:
         self.reconciler.observe(group)
         if group.name in self.deleting:
             self._empty(group)
@@ -102,7 +102,7 @@ class AutoScaling:
             )
         self.reconciler.fit(group, desired + moves.beyond)
 
-    def _empty(self, group: Moto) -> None:
+    def _empty(self, group: AutoScalingGroup) -> None:
         for member in members_of(group):
             self.reconciler.end(group, member, "the Auto Scaling group is deleted", drain=False)
         if not members_of(group):
@@ -111,19 +111,22 @@ class AutoScaling:
 
     # -- instance refresh
 
-    def active_refresh(self, name: str) -> Refresh | None:
+    def active_refresh(self, name: str) -> InstanceRefresh | None:
         """Return the refresh that is under way in a group."""
         return next((refresh for refresh in self.refreshes.get(name, []) if refresh.active), None)
 
     def start_refresh(
         self,
-        group: Moto,
+        group: AutoScalingGroup,
         *,
         preferences: Mapping[str, Any],
         desired: dict[str, Any] | None,
         before: dict[str, str] | None = None,
-    ) -> Refresh:
-        """Start a refresh; raises AutoscalingClientError where AWS would. ``before``: what to roll back to."""
+    ) -> InstanceRefresh:
+        """Start a refresh; raises AutoscalingClientError where AWS would.
+
+        ``before``: what to roll back to.
+        """
         with self.lock:
             if self.active_refresh(group.name):
                 raise AutoscalingClientError(
@@ -146,12 +149,12 @@ class AutoScaling:
                 for member in members_of(group)
                 if member.alive and not (wanted["SkipMatching"] and member.launch_template == target)
             }
-            refresh = Refresh(group.name, wanted, desired, outdated, previous, self.clock())
+            refresh = InstanceRefresh(group.name, wanted, desired, outdated, previous, self.clock())
             self.refreshes.setdefault(group.name, []).insert(0, refresh)
         self.wake()
         return refresh
 
-    def cancel_refresh(self, name: str) -> Refresh:
+    def cancel_refresh(self, name: str) -> InstanceRefresh:
         """Cancel the refresh that is under way; raises AutoscalingClientError when there is none."""
         with self.lock:
             refresh = self._need_active(name)
@@ -159,7 +162,7 @@ class AutoScaling:
         self.wake()
         return refresh
 
-    def rollback_refresh(self, group: Moto) -> Refresh:
+    def rollback_refresh(self, group: AutoScalingGroup) -> InstanceRefresh:
         """Roll the refresh that is under way back; raises AutoscalingClientError where AWS would."""
         with self.lock:
             refresh = self._need_active(group.name)
@@ -172,7 +175,7 @@ class AutoScaling:
         self.wake()
         return refresh
 
-    def _need_active(self, name: str) -> Refresh:
+    def _need_active(self, name: str) -> InstanceRefresh:
         refresh = self.active_refresh(name)
         if refresh is None:
             raise AutoscalingClientError(
@@ -181,19 +184,19 @@ class AutoScaling:
             )
         return refresh
 
-    def _reversible(self, refresh: Refresh) -> bool:
+    def _reversible(self, refresh: InstanceRefresh) -> bool:
         return (
             refresh.desired is not None
             and refresh.before is not None
             and refresh.status != "RollbackInProgress"
         )
 
-    def _refresh_step(self, group: Moto, desired: int) -> Moves:
+    def _refresh_step(self, group: AutoScalingGroup, desired: int) -> Moves:
         refresh = self.active_refresh(group.name)
         if refresh is None:
             return Moves()
         members = members_of(group)
-        view = View(
+        view = GroupView(
             alive=[member for member in members if member.alive],
             leaving=sum(
                 1 for member in members if not member.alive and member.lifecycle_state == "Terminating"
@@ -214,8 +217,11 @@ class AutoScaling:
             self._log(f"autoscaling: {group.name}: refresh {refresh.id} {refresh.status} {refresh.reason}")
         return moves
 
-    def _ready(self, group: Moto, member: Member, refresh: Refresh) -> bool:
-        """Tell whether an instance counts as healthy: in service, fine at the load balancer, and new ones warmed up."""
+    def _ready(self, group: AutoScalingGroup, member: Member, refresh: InstanceRefresh) -> bool:
+        """Tell whether an instance counts as healthy.
+
+        In service, fine at the load balancer, and new ones warmed up.
+        """
         if (
             member.lifecycle_state != "InService"
             or member.health_status != "Healthy"
@@ -228,14 +234,14 @@ class AutoScaling:
             return True
         return self.clock() - member.in_service >= float(refresh.preferences["InstanceWarmup"])
 
-    def _lost(self, group: Moto, member: Member | None, reason: str) -> None:
+    def _lost(self, group: AutoScalingGroup, member: Member | None, reason: str) -> None:
         """Count an instance that a refresh launched in vain."""
         refresh = self.active_refresh(group.name)
         if refresh is not None and (member is None or member.instance_id not in refresh.outdated):
             refresh.lost += 1
             refresh.reason = f"Last: {reason}"
 
-    def _fail(self, group: Moto, refresh: Refresh, why: str) -> None:
+    def _fail(self, group: AutoScalingGroup, refresh: InstanceRefresh, why: str) -> None:
         self._log(f"autoscaling: {group.name}: refresh {refresh.id} fails: {why}")
         if refresh.status == "RollbackInProgress":
             refresh.finish("RollbackFailed", why)
@@ -244,15 +250,18 @@ class AutoScaling:
         else:
             refresh.finish("Failed", why)
 
-    def _roll_back(self, group: Moto, refresh: Refresh, why: str) -> None:
+    def _roll_back(self, group: AutoScalingGroup, refresh: InstanceRefresh, why: str) -> None:
         assert refresh.before is not None  # noqa: S101 - `_reversible` looked
         template = {key: refresh.before[key] for key in ("LaunchTemplateId", "Version")}
         group._set_launch_configuration(None, template, None)
         newer = {m.instance_id for m in members_of(group) if m.alive and m.launch_template != refresh.before}
         refresh.roll_back(why, newer, self.clock())
 
-    def refresh_and_wait(self, group: Moto, policy: Mapping[str, Any]) -> None:
-        """Do what an UpdatePolicy's AutoScalingInstanceRefresh asks for; raises CloudError with the reason when it fails."""
+    def refresh_and_wait(self, group: AutoScalingGroup, policy: Mapping[str, Any]) -> None:
+        """Do what an UpdatePolicy's AutoScalingInstanceRefresh asks for.
+
+        Raises CloudError with the reason when it fails.
+        """
         try:
             preferences = {**POLICY_DEFAULTS, **(policy.get("Preferences") or {})}
             refresh = self.start_refresh(group, preferences=preferences, desired=None)
@@ -286,15 +295,18 @@ class AutoScaling:
         )
 
 
-def _template_of(group: Moto) -> dict[str, str]:
-    """Return the group's launch template; raises AutoscalingClientError when there is none, or not its version."""
+def _template_of(group: AutoScalingGroup) -> dict[str, str]:
+    """Return the group's launch template.
+
+    Raises AutoscalingClientError when there is none, or not its version.
+    """
     try:
         return current_template(group)
     except CloudError as error:
         raise AutoscalingClientError("ValidationError", error.message) from error
 
 
-def _warm_up(group: Moto) -> int:
+def _warm_up(group: AutoScalingGroup) -> int:
     """Return the default: the group's default warm-up, else its grace period."""
     known = getattr(group, "default_instance_warmup", None)
     return int(known if known is not None else group.health_check_grace_period or 0)

@@ -1,4 +1,6 @@
-"""CloudFormation: an engine of our own in the place of moto's, with AWS's order, states, events and roll-backs.
+"""CloudFormation by an engine of our own in the place of moto's.
+
+It has AWS's order, states, events and roll-backs.
 
 ::
 
@@ -13,5 +15,5 @@
                 deployment   one operation on one stack: create, update, delete, roll back
                 stacks       all stacks: look-up, checks, threads
     api/        request, actions, views: the API, in moto's request and response machinery
-    resources/  what each resource type does: one function each to create, update and delete, by boto3 calls to this cloud
+    resources/  what each resource type does: a function each to create, update and delete, by boto3 calls
 """

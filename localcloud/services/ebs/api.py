@@ -1,6 +1,7 @@
 """The EBS direct APIs over HTTP (REST-JSON), in front of moto.
 
-A block is half a MiB and there are thousands of them, so requests take a short way: no parsing by the service model.
+A block is half a MiB and there are thousands of them, so requests take a short way: no parsing by the service
+model.
 """
 
 from __future__ import annotations
@@ -86,7 +87,10 @@ class EbsApi:
 
 
 def signed_for(environ: dict[str, Any]) -> tuple[str, str]:
-    """Return service and region of a request's signature (SigV4's credential scope); empty when it has none."""
+    """Return service and region of a request's signature (SigV4's credential scope).
+
+    Empty when it has none.
+    """
     credential = str(environ.get("HTTP_AUTHORIZATION", "")).partition("Credential=")[2].partition(",")[0]
     scope = credential.split("/")
     return (scope[3], scope[2]) if len(scope) == 5 else ("", "")

@@ -1,7 +1,8 @@
 """Blocks on disk: one file for each block that was put, ``<cloud>/ebs/blocks/<aa>/<id>``.
 
-A file is never shared between two puts, even when the bytes are equal: a bit that flips in one stored block reaches
-the snapshots that hold this block and no others, as it would on a real volume. Snapshots share a file only by lineage.
+A file is never shared between two puts, even when the bytes are equal: a bit that flips in one stored block
+reaches the snapshots that hold this block and no others, as it would on a real volume. Snapshots share a file
+only by lineage.
 """
 
 from __future__ import annotations

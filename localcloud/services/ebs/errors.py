@@ -17,7 +17,10 @@ STATUS = {
 
 
 class EbsError(Exception):
-    """An error that goes to the caller: ``code`` is the exception's name, ``reason`` one of the model's enum."""
+    """An error that goes to the caller.
+
+    ``code`` is the exception's name, ``reason`` one of the model's enum.
+    """
 
     def __init__(self, code: str, message: str, reason: str | None = None) -> None:
         super().__init__(message)
@@ -47,7 +50,10 @@ def not_found(snapshot_id: str) -> EbsError:
 
 
 def full(directory: Path) -> EbsError:
-    """Return the error for a disk of this machine that takes no more: AWS's own for an account that may have no more."""
+    """Return the error for a disk of this machine that takes no more.
+
+    AWS's own for an account that may have no more.
+    """
     return EbsError(
         "ServiceQuotaExceededException",
         f"There is no room left on the file system of {directory}",

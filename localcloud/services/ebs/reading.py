@@ -32,7 +32,10 @@ class Tokens:
         return base64.b64encode(self._sign(content) + content).decode()
 
     def open(self, token: str, now: datetime, reason: str) -> list[str | int]:
-        """Return a token's parts; raises ValidationException with ``reason`` when it is not valid (any more)."""
+        """Return a token's parts.
+
+        Raises ValidationException with ``reason`` when it is not valid (any more).
+        """
         try:
             raw = base64.b64decode(token, validate=True)
         except ValueError:

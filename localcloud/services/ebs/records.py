@@ -1,8 +1,8 @@
 """EC2's side of a snapshot: moto's record, kept in step with the EBS direct APIs.
 
-moto's snapshots are completed from birth. Those of StartSnapshot are ``pending`` until CompleteSnapshot is through,
-``error`` when they timed out, and have progress; their volume id is ``vol-ffffffff`` (as AWS shows for snapshots that
-were not made from a volume).
+moto's snapshots are completed from birth. Those of StartSnapshot are ``pending`` until CompleteSnapshot is
+through, ``error`` when they timed out, and have progress; their volume id is ``vol-ffffffff`` (as AWS shows
+for snapshots that were not made from a volume).
 """
 
 from __future__ import annotations

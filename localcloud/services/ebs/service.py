@@ -24,7 +24,10 @@ from localcloud.services.ebs.snapshot import GIB, Block, DirectSnapshot, StartRe
 
 
 class EbsService:
-    """All snapshots of the cloud, of every region. Thread-safe: block files are written outside of the lock."""
+    """All snapshots of the cloud, of every region.
+
+    Thread-safe: block files are written outside of the lock.
+    """
 
     def __init__(self, directory: Path, *, clock: Callable[[], datetime] = utc_now) -> None:
         self.directory = directory
@@ -124,7 +127,10 @@ class EbsService:
     # -- CompleteSnapshot
 
     def complete(self, region: str, snapshot_id: str, headers: Mapping[str, str]) -> str:
-        """Seal a snapshot when the count and the checksum are right; return its state, which is ``pending`` at first."""
+        """Seal a snapshot when the count and the checksum are right.
+
+        Return its state, which is ``pending`` at first.
+        """
         with self._lock:
             snapshot = self._pending(region, snapshot_id)
             count = headers.get("x-amz-changedblockscount", "")
@@ -205,10 +211,12 @@ class EbsService:
         snapshot.written.clear()
 
     def blocks_of(self, snapshot_id: str) -> tuple[int, dict[int, Path]]:
-        """Return the volume's size in bytes and the file of each block; a block that is not in it is all zeros.
+        """Return the volume's size in bytes and the file of each block.
 
-        Blocks that were never written to an encrypted snapshot read back as random data on AWS (coldsnap's issue 395),
-        so they come as a file of noise, the same in every read of the same snapshot.
+        A block that is not in it is all zeros.
+
+        Blocks that were never written to an encrypted snapshot read back as random data on AWS (coldsnap's
+        issue 395), so they come as a file of noise, the same in every read of the same snapshot.
         """
         with self._lock:
             snapshot = self.snapshots.get(snapshot_id)

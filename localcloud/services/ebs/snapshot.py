@@ -12,8 +12,8 @@ from typing import Any
 from ingot.blocks import BLOCK_SIZE
 from localcloud.services.ebs.errors import invalid
 
-# CompleteSnapshot is asynchronous: AWS answers "pending" and the snapshot completes a while later. A client that
-# does not wait must fail here too, so completion takes a moment.
+# CompleteSnapshot is asynchronous: AWS answers "pending" and the snapshot completes a while later. A client
+# that does not wait must fail here too, so completion takes a moment.
 SEALING = timedelta(seconds=0.5)
 GIB = 1024**3
 
@@ -28,7 +28,10 @@ class Block:
 
 @dataclass
 class DirectSnapshot:
-    """A snapshot. ``blocks`` is its whole content (the parent's and its own), ``written`` what was put into it."""
+    """A snapshot.
+
+    ``blocks`` is its whole content (the parent's and its own), ``written`` what was put into it.
+    """
 
     id: str
     owner: str
@@ -56,9 +59,9 @@ class DirectSnapshot:
     def state(self, now: datetime) -> str:
         """Return ``pending``, ``completed`` or ``error``.
 
-        "Timeout: the amount of time (in minutes) after which the snapshot is automatically cancelled if no blocks are
-        written to the snapshot [or] the snapshot is not completed after writing the last block of data"
-        (StartSnapshot, API reference).
+        "Timeout: the amount of time (in minutes) after which the snapshot is automatically cancelled if no
+        blocks are written to the snapshot [or] the snapshot is not completed after writing the last block of
+        data" (StartSnapshot, API reference).
         """
         if self.timed_out:
             return "error"

@@ -1,7 +1,9 @@
-"""EC2: what moto lacks of it, and instances as QEMU machines that boot from the blocks of the AMI's snapshot.
+"""EC2.
 
-The way of a launch: ``client_tokens`` (one request, one launch) → ``launch`` (request, template and AMI resolved once)
-→ moto's record → ``instances`` (the machine).
+What moto lacks of it, and instances as QEMU machines that boot from the blocks of the AMI's snapshot.
+
+The way of a launch: ``client_tokens`` (one request, one launch) → ``launch`` (request, template and AMI
+resolved once) → moto's record → ``instances`` (the machine).
 """
 
 from __future__ import annotations

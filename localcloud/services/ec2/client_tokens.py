@@ -1,4 +1,7 @@
-"""RunInstances with a ClientToken launches once. Source: EC2 API reference, "Ensuring idempotency" and "Error codes"."""
+"""RunInstances with a ClientToken launches once.
+
+Source: EC2 API reference, "Ensuring idempotency" and "Error codes".
+"""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 moto passes over such a name, or answers with a page of HTML.
 
-The names are those that the API reference lists, as botocore carries it. Sources: EC2 API reference, the Filters of each call
-and "Error codes"; EC2 user guide, "List and filter your resources" (at most 200 values).
+The names are those that the API reference lists, as botocore carries it. Sources: EC2 API reference, the
+Filters of each call and "Error codes"; EC2 user guide, "List and filter your resources" (at most 200 values).
 """
 
 from __future__ import annotations

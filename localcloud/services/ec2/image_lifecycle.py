@@ -1,7 +1,8 @@
 """The end of an AMI's life: deprecated, disabled, protected; and who still gets to see it.
 
-Source: EC2 API reference, EnableImageDeprecation, DisableImage, EnableImageDeregistrationProtection, DescribeImages
-("IncludeDisabled", default: no). moto shows disabled AMIs to everybody, and knows neither deprecation nor protection.
+Source: EC2 API reference, EnableImageDeprecation, DisableImage, EnableImageDeregistrationProtection,
+DescribeImages ("IncludeDisabled", default: no). moto shows disabled AMIs to everybody, and knows neither
+deprecation nor protection.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ def install(patches: Patches) -> None:
 
 def _without_disabled(original: Callable[[Moto], ActionResult]) -> Callable[[Moto], ActionResult]:
     def describe_images(handler: Moto) -> ActionResult:
-        """DescribeImages without disabled AMIs, unless they are asked for. An owner sees deprecated ones in any case."""
+        """DescribeImages without disabled AMIs, unless they are asked for.
+
+        An owner sees deprecated ones in any case.
+        """
         answer = original(handler)
         if not handler._get_bool_param("IncludeDisabled", False):
             images = answer.result["Images"]

@@ -1,7 +1,7 @@
 """RegisterImage and its companions with AWS's checks: moto invents a snapshot of 15 GiB for every AMI.
 
-Source: EC2 API reference, RegisterImage, DeregisterImage, DeleteSnapshot ("You cannot delete a snapshot of the root
-device of an EBS volume used by a registered AMI").
+Source: EC2 API reference, RegisterImage, DeregisterImage, DeleteSnapshot ("You cannot delete a snapshot of
+the root device of an EBS volume used by a registered AMI").
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ REGISTERING = timedelta(seconds=0.5)
 
 
 class RegisteredImage(Ami):  # type: ignore[misc]  # moto is untyped
-    """An AMI that stands on snapshots. The names of the attributes are those that moto's serializer looks for."""
+    """An AMI that stands on snapshots.
+
+    The names of the attributes are those that moto's serializer looks for.
+    """
 
     def __init__(self, backend: Moto, parameters: Mapping[str, Any], mappings: list[dict[str, Any]]) -> None:
         # Not Ami's constructor: it makes up a snapshot and a volume.

@@ -1,4 +1,7 @@
-"""Instance types: what AWS documents of each (moto ships DescribeInstanceTypes' answers), and what this machine can give."""
+"""Instance types.
+
+What AWS documents of each (moto ships DescribeInstanceTypes' answers), and what this machine can give.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +45,9 @@ def instance_type(name: str) -> InstanceType | None:
 def local_size(kind: InstanceType, accelerator: str) -> tuple[int, int]:
     """Return the memory in MiB and the processors that a machine of that type gets here.
 
-    Emulated (``accelerator`` tcg), a burstable type gets half of this machine's processors at most: there are several clones of it as a rule, and
-    processors that wait for each other cost twice. (On EC2 its baseline is a fifth to two fifths of each: EC2 User Guide, "Burstable".)
+    Emulated (``accelerator`` tcg), a burstable type gets half of this machine's processors at most: there are
+    several clones of it as a rule, and processors that wait for each other cost twice. (On EC2 its baseline
+    is a fifth to two fifths of each: EC2 User Guide, "Burstable".)
     """
     cpus = len(os.sched_getaffinity(0))
     if accelerator == "tcg" and kind.burstable:

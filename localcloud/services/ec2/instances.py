@@ -132,7 +132,8 @@ class InstanceMachines:
     def _runs(self, instance: Instance, machine: Machine) -> None:
         """Note that a machine was started; it may have ended since, before there was an instance to stop.
 
-        An instance that was terminated while its machine was being started found nothing to end: the machine ends here.
+        An instance that was terminated while its machine was being started found nothing to end: the machine
+        ends here.
         """
         with self._lock:
             if instance.state != "pending":

@@ -1,7 +1,9 @@
-"""What a launch is made of: the request, the launch template and the AMI put together once, and what AWS refuses.
+"""What a launch is made of.
 
-moto takes only some of a launch template's keys, and launches anything on anything. Source: EC2 API reference, RunInstances
-and "Error codes"; messages as EC2 words them.
+The request, the launch template and the AMI put together once, and what AWS refuses.
+
+moto takes only some of a launch template's keys, and launches anything on anything. Source: EC2 API
+reference, RunInstances and "Error codes"; messages as EC2 words them.
 """
 
 from __future__ import annotations
@@ -58,7 +60,10 @@ class Hypervisor(Protocol):
 
 
 def install(patches: Patches, hypervisor: Hypervisor | None) -> None:
-    """Resolve and check RunInstances, and the launches of Auto Scaling; without a hypervisor nothing boots."""
+    """Resolve and check RunInstances, and the launches of Auto Scaling.
+
+    Without a hypervisor nothing boots.
+    """
 
     def resolving(original: Callable[..., Reservation]) -> Callable[..., Reservation]:
         def run_instances(backend: Moto, image_id: str | None, *rest: Moto, **arguments: Moto) -> Reservation:
@@ -75,14 +80,16 @@ def install(patches: Patches, hypervisor: Hypervisor | None) -> None:
         return run_instances
 
     patches.replace(InstanceBackend, "run_instances", resolving)
-    # moto asks each mapping of a request for a size or a snapshot; EC2 takes them from the AMI where it has the device.
+    # moto asks each mapping of a request for a size or a snapshot; EC2 takes them from the AMI where it has
+    # the device.
     patches.add(InstanceResponse, _validate_block_device_mapping=staticmethod(lambda _mapping: None))
 
 
 def resolve(backend: Moto, image_id: str | None, arguments: Mapping[str, Any]) -> Launch:
     """Put a launch together. Raises EC2ClientError for what AWS would refuse.
 
-    ``arguments``: those that moto's ``run_instances`` gets from the request; the template fills in what they leave open.
+    ``arguments``: those that moto's ``run_instances`` gets from the request; the template fills in what they
+    leave open.
     """
     given = dict(arguments)
     data = template_data(backend, given)
@@ -158,7 +165,10 @@ def template_data(backend: Moto, kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def find_image(backend: Moto, image_id: str | None) -> Image:
-    """Return the AMI; raises what AWS says to one that is missing, unknown, deregistered, pending or disabled."""
+    """Return the AMI.
+
+    Raises what AWS says to one that is missing, unknown, deregistered, pending or disabled.
+    """
     if not image_id:
         raise EC2ClientError("MissingParameter", "The request must contain the parameter ImageId")
     image: Image | None = backend.amis.get(image_id)
@@ -173,7 +183,10 @@ def find_image(backend: Moto, image_id: str | None) -> Image:
 
 
 def fitting_type(image: Image, type_name: str) -> InstanceType:
-    """Return the instance type. Raises EC2ClientError for an unknown one, and where the AMI does not fit it."""
+    """Return the instance type.
+
+    Raises EC2ClientError for an unknown one, and where the AMI does not fit it.
+    """
     kind = instance_type(type_name)
     if kind is None:
         raise EC2ClientError("InvalidParameterValue", f"Invalid value '{type_name}' for InstanceType.")
@@ -244,9 +257,12 @@ def _refuse_two_networks(backend: Moto, data: Mapping[str, Any], given: Mapping[
 
 
 def metadata_options(image: Image, data: dict[str, Any], asked: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the metadata options: the request's, then the template's, then what the AMI's ImdsSupport implies.
+    """Return the metadata options.
 
-    An AMI with ImdsSupport v2.0 makes HttpTokens required and the hop limit 2 unless the launch says otherwise.
+    The request's, then the template's, then what the AMI's ImdsSupport implies.
+
+    An AMI with ImdsSupport v2.0 makes HttpTokens required and the hop limit 2 unless the launch says
+    otherwise.
     """
     implied = (
         {"HttpTokens": "required", "HttpPutResponseHopLimit": 2}
@@ -257,10 +273,12 @@ def metadata_options(image: Image, data: dict[str, Any], asked: dict[str, Any] |
 
 
 def mappings(image: Image, data: dict[str, Any], asked: list[Device] | None) -> list[Device]:
-    """Return the block device mappings: each device of the AMI, overlaid by the template's and the request's keys.
+    """Return the block device mappings.
 
-    A device that the AMI does not have is an additional volume: raises EC2ClientError when nothing says what is on it or
-    how large it is.
+    Each device of the AMI, overlaid by the template's and the request's keys.
+
+    A device that the AMI does not have is an additional volume: raises EC2ClientError when nothing says what
+    is on it or how large it is.
     """
     devices: dict[str, Device] = {}
     for source in (image.block_device_mappings, data.get("BlockDeviceMappings") or [], asked or []):

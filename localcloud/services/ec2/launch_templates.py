@@ -1,7 +1,9 @@
-"""Launch templates as EC2 lists them: in pages, with all versions and today's tags; versions can be deleted.
+"""Launch templates as EC2 lists them: in pages, with all versions and today's tags.
 
-moto shows the first 15 and says nothing of the rest. Source: EC2 API reference, DescribeLaunchTemplates, DescribeLaunchTemplateVersions,
-DeleteLaunchTemplateVersions.
+Versions can be deleted.
+
+moto shows the first 15 and says nothing of the rest. Source: EC2 API reference, DescribeLaunchTemplates,
+DescribeLaunchTemplateVersions, DeleteLaunchTemplateVersions.
 """
 
 from __future__ import annotations
@@ -96,7 +98,10 @@ def _describe_versions(handler: Moto) -> ActionResult:
 
 
 def _delete_versions(handler: Moto) -> ActionResult:
-    """Delete versions but the default one. moto finds a version by its place: a deleted one keeps it, and is hidden."""
+    """Delete versions but the default one. moto finds a version by its place.
+
+    A deleted one keeps it, and is hidden.
+    """
     handler.error_on_dryrun()
     backend, template_id = handler.ec2_backend, handler._get_param("LaunchTemplateId")
     template = (

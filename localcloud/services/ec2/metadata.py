@@ -153,7 +153,10 @@ def identity(instance: Instance) -> str:
 
 
 def _iam(instance: Instance) -> dict[str, Any] | None:
-    """Return ``iam/`` of an instance with an instance profile: its id and temporary credentials of its role."""
+    """Return ``iam/`` of an instance with an instance profile.
+
+    Its id and temporary credentials of its role.
+    """
     association = instance.ec2_backend.iam_instance_profile_associations.get(instance.id)
     if association is None:
         return None

@@ -1,4 +1,7 @@
-"""Tags of EC2's resources. Sources: EC2 user guide, "Tag restrictions"; EC2 API reference, CreateTags and "Tag"."""
+"""Tags of EC2's resources.
+
+Sources: EC2 user guide, "Tag restrictions"; EC2 API reference, CreateTags and "Tag".
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ _UNCHECKED: Mapping[str, Callable[[Moto], Collection[str]]] = {
 
 
 def install(patches: Patches) -> None:
-    """Check CreateTags: keys and values have a length, the prefix aws: is AWS's own, and what is tagged exists."""
+    """Check CreateTags: keys and values have a length, the prefix aws.
+
+    Is AWS's own, and what is tagged exists.
+    """
 
     def checked(original: Callable[[Moto], ActionResult]) -> Callable[[Moto], ActionResult]:
         def create_tags(handler: Moto) -> ActionResult:

@@ -1,6 +1,9 @@
-"""Certificates of HTTPS listeners: taken from where they were imported, in moto's ACM or IAM, which hold the keys as well.
+"""Certificates of HTTPS listeners.
 
-Source of the refusals: Elastic Load Balancing API reference, CreateListener and ModifyListener, "Errors" and "Certificates".
+Taken from where they were imported, in moto's ACM or IAM, which hold the keys as well.
+
+Source of the refusals: Elastic Load Balancing API reference, CreateListener and ModifyListener, "Errors" and
+"Certificates".
 """
 
 from __future__ import annotations
@@ -27,7 +30,10 @@ class Pem(NamedTuple):
 
 
 def context_for(account: str, region: str, arn: str | None) -> ssl.SSLContext:
-    """Return how a listener with this certificate speaks TLS; raise ELBClientError where AWS refuses the listener."""
+    """Return how a listener with this certificate speaks TLS.
+
+    Raise ELBClientError where AWS refuses the listener.
+    """
     if not arn:
         raise ELBClientError("ValidationError", "A certificate must be specified for HTTPS listeners")
     pem = _in_iam(account, arn) if ":server-certificate/" in arn else _in_acm(account, region, arn)

@@ -13,7 +13,7 @@ from moto.elbv2.exceptions import InvalidTargetError
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeTargetGroup
 
 from localcloud.core.context import CloudContext
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import ListenerRecord, LoadBalancer, Moto, SecurityGroup, TargetGroupRecord
 from localcloud.core.patching import Patches
 from localcloud.services.elbv2.certificates import context_for
 from localcloud.services.elbv2.fronts import BalancerLoop, Handler
@@ -60,14 +60,14 @@ class Control:
         allowed = any(may_reach(self._security(b.security_groups), b.subnets, instance, port) for b in users)
         return address(target_id, port) if allowed else None
 
-    def _security(self, ids: list[str]) -> list[Moto]:
+    def _security(self, ids: list[str]) -> list[SecurityGroup]:
         return [
             known
             for known in (self._ec2.get_security_group_from_id(name) for name in ids)
             if known is not None
         ]
 
-    def _used_by(self, balancer: Moto) -> set[str]:
+    def _used_by(self, balancer: LoadBalancer) -> set[str]:
         """Return the ARNs of the target groups that a load balancer's listeners forward to."""
         rules = [rule for listener in list(balancer.listeners.values()) for rule in listener.rules.values()]
         used = set()
@@ -93,8 +93,11 @@ class Control:
 
     # -- load balancers
 
-    def front(self, balancer: Moto) -> None:
-        """Give each listener a port, with TLS where it is one for HTTPS; the first one's becomes the DNS name. After each change."""
+    def front(self, balancer: LoadBalancer) -> None:
+        """Give each listener a port, with TLS where it is one for HTTPS.
+
+        The first one's becomes the DNS name. After each change.
+        """
         fronts = self._fronts.setdefault(balancer.arn, [])
         listeners = in_order(balancer)
         for place in range(max(1, len(listeners))):
@@ -125,7 +128,7 @@ class Control:
         if protocol == "HTTPS":
             context_for(self._context.account, self._context.region, certificate)
 
-    def _handler(self, balancer: Moto, place: int) -> Handler:
+    def _handler(self, balancer: LoadBalancer, place: int) -> Handler:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             listeners = in_order(balancer)
             if place >= len(listeners) or not self._lets_in(balancer, int(listeners[place].port)):
@@ -138,7 +141,7 @@ class Control:
 
         return handle
 
-    def _listener(self, record: Moto, reached: dict[int, int]) -> Listener:
+    def _listener(self, record: ListenerRecord, reached: dict[int, int]) -> Listener:
         return Listener(
             int(record.port),
             lambda: list(record.rules.values()),
@@ -149,7 +152,7 @@ class Control:
             reached,
         )
 
-    def _lets_in(self, balancer: Moto, port: int) -> bool:
+    def _lets_in(self, balancer: LoadBalancer, port: int) -> bool:
         """Tell whether a security group of the load balancer lets anybody in at the port."""
         rules = [rule for group in self._security(balancer.security_groups) for rule in group.ingress_rules]
         return any(
@@ -166,19 +169,19 @@ class Control:
 
     # -- targets
 
-    def register(self, record: Moto, target_id: str) -> None:
+    def register(self, record: TargetGroupRecord, target_id: str) -> None:
         """Start to check a target that moto has registered."""
         group = self.group_of(record.arn)
         if group is not None:
             self.loop.register(group, target_id, int(record.targets[target_id]["Port"]))
 
-    def deregister(self, record: Moto, target_id: str) -> None:
+    def deregister(self, record: TargetGroupRecord, target_id: str) -> None:
         """Drain a target."""
         group = self.group_of(record.arn)
         if group is not None:
             self.loop.deregister(group, target_id)
 
-    def health(self, record: Moto, asked: dict[str, Any]) -> Moto:
+    def health(self, record: TargetGroupRecord, asked: dict[str, Any]) -> Moto:
         """Return a target's health as DescribeTargetHealth shows it."""
         group = self.group_of(record.arn) or TargetGroup(record.arn, CheckSettings())
         target = group.targets.get(asked["Id"]) or group.draining.get(asked["Id"])
@@ -187,7 +190,7 @@ class Control:
         check_port = port if record.health_check_port == "traffic-port" else record.health_check_port
         return FakeHealthStatus(asked["Id"], port, check_port, state, reason, description)
 
-    def _state(self, record: Moto, target: Target | None) -> tuple[str, str | None, str | None]:
+    def _state(self, record: TargetGroupRecord, target: Target | None) -> tuple[str, str | None, str | None]:
         if target is None:
             return "unused", "Target.NotRegistered", DESCRIPTIONS["Target.NotRegistered"]
         if target.state == "draining":
@@ -205,23 +208,26 @@ class Control:
             )
         return target.state, target.reason, target.description
 
-    def known_targets(self, record: Moto) -> list[dict[str, Any]]:
+    def known_targets(self, record: TargetGroupRecord) -> list[dict[str, Any]]:
         """Return all targets, those that drain included."""
         group = self.group_of(record.arn)
         draining = list(group.draining.values()) if group else []
         return [*record.targets.values(), *({"Id": target.id, "Port": target.port} for target in draining)]
 
 
-def in_order(balancer: Moto) -> list[Moto]:
-    """Return a load balancer's listeners, those for HTTPS first: the load balancer's name leads to the first one."""
+def in_order(balancer: LoadBalancer) -> list[ListenerRecord]:
+    """Return a load balancer's listeners, those for HTTPS first.
+
+    The load balancer's name leads to the first one.
+    """
     return sorted(balancer.listeners.values(), key=lambda listener: listener.protocol != "HTTPS")
 
 
-def _certificate(listener: Moto) -> str | None:
+def _certificate(listener: ListenerRecord) -> str | None:
     return str(listener.certificate) if listener.protocol == "HTTPS" else None
 
 
-def settings_of(record: Moto) -> CheckSettings:
+def settings_of(record: TargetGroupRecord) -> CheckSettings:
     """Return the health check of one of moto's target groups, with AWS's defaults."""
     return CheckSettings(
         path=record.health_check_path or "/",
@@ -320,7 +326,7 @@ def _deleting_balancer(original: Callable[..., Moto], control: Control) -> Calla
 
 
 def _registering(original: Callable[..., Moto], control: Control) -> Callable[..., None]:
-    def register(record: Moto, targets: list[dict[str, Any]]) -> None:
+    def register(record: TargetGroupRecord, targets: list[dict[str, Any]]) -> None:
         original(record, targets)
         for target in targets:
             control.register(record, target["Id"])
@@ -329,7 +335,7 @@ def _registering(original: Callable[..., Moto], control: Control) -> Callable[..
 
 
 def _deregistering(control: Control) -> Callable[..., None]:
-    def deregister(record: Moto, targets: list[dict[str, Any]]) -> None:
+    def deregister(record: TargetGroupRecord, targets: list[dict[str, Any]]) -> None:
         for target in targets:
             if record.targets.pop(target["Id"], None) is None:
                 raise InvalidTargetError()
@@ -339,7 +345,7 @@ def _deregistering(control: Control) -> Callable[..., None]:
 
 
 def _dropping(control: Control) -> Callable[..., None]:
-    def drop(record: Moto, instance_ids: list[str]) -> None:
+    def drop(record: TargetGroupRecord, instance_ids: list[str]) -> None:
         for target_id in set(instance_ids) & set(record.targets):
             del record.targets[target_id]
             control.deregister(record, target_id)

@@ -28,9 +28,12 @@ Resolve = Callable[[str, int, str], tuple[str, int] | None]
 
 
 class BalancerLoop:
-    """Runs listeners and health checks in a thread of its own. Its methods may be called from any other thread.
+    """Runs listeners and health checks in a thread of its own.
 
-    ``resolve(target id, port, target group's ARN)``: where a target is reached; ``changed`` is called when health changes.
+    Its methods may be called from any other thread.
+
+    ``resolve(target id, port, target group's ARN)``: where a target is reached; ``changed`` is called when
+    health changes.
     """
 
     def __init__(self, resolve: Resolve, *, changed: Callable[[], None], log: Callable[[str], None]) -> None:
@@ -81,7 +84,10 @@ class BalancerLoop:
     # -- ports
 
     def listen(self, handler: Handler, *, tls: ssl.SSLContext | None = None) -> int:
-        """Serve on :func:`url_port`, or on a free port when that is taken; return the port. ``tls``: HTTPS."""
+        """Serve on :func:`url_port`, or on a free port when that is taken; return the port.
+
+        ``tls``: HTTPS.
+        """
 
         async def start() -> int:
             sock = _bound(url_port()) or _bound(0)

@@ -1,7 +1,8 @@
 """The data plane of a load balancer: takes requests on a loopback port and passes them to targets.
 
-Source: ELB user guide for Application Load Balancers, "HTTP headers and Application Load Balancers", "Troubleshoot your Application
-Load Balancers" (503 without targets, 502 when a target closes the connection, 504 when it is silent).
+Source: ELB user guide for Application Load Balancers, "HTTP headers and Application Load Balancers",
+"Troubleshoot your Application Load Balancers" (503 without targets, 502 when a target closes the connection,
+504 when it is silent).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
-from localcloud.services.elbv2.rules import Request, choose_actions, redirect_location
+from localcloud.services.elbv2.rules import HttpRequest, choose_actions, redirect_location
 from localcloud.services.elbv2.targets import Target, TargetGroup
 
 IDLE_SECONDS = (
@@ -68,7 +69,7 @@ class Listener:
                 return await self._forward(request, seen, _target_group(data))
         return error(503)
 
-    async def _forward(self, request: web.BaseRequest, seen: Request, arn: str) -> web.StreamResponse:
+    async def _forward(self, request: web.BaseRequest, seen: HttpRequest, arn: str) -> web.StreamResponse:
         group = self.group(arn)
         target = group.choose() if group else None
         if target is None:
@@ -80,7 +81,7 @@ class Listener:
             target.open -= 1
 
     async def _pass_on(
-        self, request: web.BaseRequest, seen: Request, target: Target, arn: str
+        self, request: web.BaseRequest, seen: HttpRequest, target: Target, arn: str
     ) -> web.StreamResponse:
         address = await self.address(target.id, target.port, arn)
         if address is None:
@@ -113,7 +114,8 @@ async def _relay(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> we
         async for chunk in answer.content.iter_chunked(CHUNK):
             await response.write(chunk)
     except (aiohttp.ClientError, TimeoutError):
-        # The status has gone out: all that is left is to break the connection, so that the client sees the body is cut off.
+        # The status has gone out: all that is left is to break the connection, so that the client sees the
+        # body is cut off.
         if request.transport is not None:
             request.transport.abort()
         return response
@@ -121,15 +123,15 @@ async def _relay(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> we
     return response
 
 
-def _seen(request: web.BaseRequest, port: int, protocol: str) -> Request:
+def _seen(request: web.BaseRequest, port: int, protocol: str) -> HttpRequest:
     path, _, query = request.raw_path.partition("?")
     client = request.remote or "127.0.0.1"
-    return Request(
+    return HttpRequest(
         request.method, request.headers.get("Host", ""), path, query, request.headers, client, port, protocol
     )
 
 
-def _headers(request: web.BaseRequest, seen: Request) -> CIMultiDict[str]:
+def _headers(request: web.BaseRequest, seen: HttpRequest) -> CIMultiDict[str]:
     named = {name.strip().lower() for name in request.headers.get("Connection", "").split(",")}
     headers = CIMultiDict((k, v) for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP | named)
     before = request.headers.getall("X-Forwarded-For", [])
@@ -166,7 +168,10 @@ def error(status: int) -> web.Response:
 
 
 def client_session() -> aiohttp.ClientSession:
-    """Return the connections to targets. A request that finds its kept connection closed is sent again if it is idempotent."""
+    """Return the connections to targets.
+
+    A request that finds its kept connection closed is sent again if it is idempotent.
+    """
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=IDLE_SECONDS)
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS)
     return aiohttp.ClientSession(

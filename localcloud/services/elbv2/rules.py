@@ -1,4 +1,7 @@
-"""Listener rules: which action a request gets ("Listener rules for your Application Load Balancer", ELB user guide)."""
+"""Listener rules.
+
+Which action a request gets ("Listener rules for your Application Load Balancer", ELB user guide).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ SAFE = "/%:@!$&()*+,;=~-._"  # of a path: what is passed on as it is
 
 
 @dataclass(frozen=True)
-class Request:
+class HttpRequest:
     """What rules may look at. ``path`` starts with a slash; ``query`` is without its question mark."""
 
     method: str
@@ -30,8 +33,10 @@ class Request:
     protocol: str = "HTTP"
 
 
-def choose_actions(rules: list[Any], request: Request) -> list[Any]:
-    """Return the actions of the first rule, by priority, whose conditions all hold; the default rule is the last.
+def choose_actions(rules: list[Any], request: HttpRequest) -> list[Any]:
+    """Return the actions of the first rule, by priority, whose conditions all hold.
+
+    The default rule is the last.
 
     ``rules`` are moto's: ``priority`` (a number or "default"), ``conditions`` and ``actions``.
     """
@@ -48,7 +53,7 @@ def choose_actions(rules: list[Any], request: Request) -> list[Any]:
     return []
 
 
-def holds(condition: Mapping[str, Any], request: Request) -> bool:
+def holds(condition: Mapping[str, Any], request: HttpRequest) -> bool:
     """Tell whether one condition holds; one with several values holds when any of them does."""
     kind = condition["Field"]
     if kind == "host-header":
@@ -90,12 +95,14 @@ def _pair(wanted: Mapping[str, str], key: str, value: str) -> bool:
 
 
 def redirect_location(
-    config: Mapping[str, Any], request: Request, reached: Mapping[int, int] | None = None
+    config: Mapping[str, Any], request: HttpRequest, reached: Mapping[int, int] | None = None
 ) -> str:
-    """Return where a redirect action leads: #{protocol}, #{host}, #{port}, #{path} and #{query} stand for the request's.
+    """Return where a redirect action leads.
 
-    ``reached``: on which ports of this machine the load balancer's own ports are reached. A client that came by the name of this machine
-    is led to these.
+    #{protocol}, #{host}, #{port}, #{path} and #{query} stand for the request's.
+
+    ``reached``: on which ports of this machine the load balancer's own ports are reached. A client that came
+    by the name of this machine is led to these.
     """
     known = {
         "protocol": request.protocol, "host": request.host.partition(":")[0], "port": str(request.port),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import Instance, SecurityGroup, SecurityRule, Subnet
 
 
 def may_reach(
-    balancer_groups: Iterable[Moto], balancer_subnets: Iterable[Moto], target: Moto, port: int
+    balancer_groups: Iterable[SecurityGroup], balancer_subnets: Iterable[Subnet], target: Instance, port: int
 ) -> bool:
     """Tell whether a rule lets TCP ``port`` out of the load balancer and another one lets it into the target.
 
@@ -29,7 +29,10 @@ def may_reach(
 
 
 def _fits(
-    rule: Moto, port: int, groups: set[str], blocks: list[ipaddress.IPv4Network | ipaddress.IPv6Network]
+    rule: SecurityRule,
+    port: int,
+    groups: set[str],
+    blocks: list[ipaddress.IPv4Network | ipaddress.IPv6Network],
 ) -> bool:
     if rule.ip_protocol not in ("tcp", "-1"):
         return False

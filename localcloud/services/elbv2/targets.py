@@ -1,7 +1,7 @@
 """Targets of a target group and their health, as an application load balancer sees it.
 
-Sources: Elastic Load Balancing user guide for Application Load Balancers, "Health checks for your target groups" (states and reason
-codes), "Register targets", "Deregistration delay", "Target group attributes".
+Sources: Elastic Load Balancing user guide for Application Load Balancers, "Health checks for your target
+groups" (states and reason codes), "Register targets", "Deregistration delay", "Target group attributes".
 """
 
 from __future__ import annotations
@@ -101,7 +101,10 @@ class TargetGroup:
             self.draining[target_id] = target
 
     def settle(self, now: float) -> bool:
-        """Forget the targets that have drained; a target with nothing open has at once. Return whether there were any."""
+        """Forget the targets that have drained; a target with nothing open has at once.
+
+        Return whether there were any.
+        """
         done = [
             t.id
             for t in self.draining.values()
@@ -112,7 +115,10 @@ class TargetGroup:
         return bool(done)
 
     def choose(self, avoiding: frozenset[str] = frozenset()) -> Target | None:
-        """Return the next target in turn: healthy ones, or, when none is, all that failed their checks (fail open)."""
+        """Return the next target in turn.
+
+        Healthy ones, or, when none is, all that failed their checks (fail open).
+        """
         for wanted in ("healthy", "unhealthy"):
             candidates = [t for t in self.targets.values() if t.state == wanted and t.id not in avoiding]
             if candidates:

@@ -1,7 +1,7 @@
 """What Elastic Load Balancing refuses and moto takes.
 
-Source: Elastic Load Balancing API reference, CreateListener and ModifyListener ("DuplicateListener"), CreateLoadBalancer,
-DeleteLoadBalancer.
+Source: Elastic Load Balancing API reference, CreateListener and ModifyListener ("DuplicateListener"),
+CreateLoadBalancer, DeleteLoadBalancer.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""Bucket policies: moto enforces them and ignores their conditions, so "deny unless by TLS" denies everything.
+"""Bucket policies.
 
-AWS: a statement applies only when all its conditions hold ("IAM JSON policy elements: Condition", IAM user guide). Here
-``aws:SecureTransport`` is taken as true: requests never leave the machine. A statement with any other condition is
-not enforced, because moto does not hand the request's context on.
+Moto enforces them and ignores their conditions, so "deny unless by TLS" denies everything.
+
+AWS: a statement applies only when all its conditions hold ("IAM JSON policy elements: Condition", IAM user
+guide). Here ``aws:SecureTransport`` is taken as true: requests never leave the machine. A statement with any
+other condition is not enforced, because moto does not hand the request's context on.
 """
 
 from __future__ import annotations

@@ -10,13 +10,13 @@ from moto.cloudformation import urls
 from localcloud.core.context import CloudContext
 from localcloud.core.patching import Patches
 from localcloud.services.cloudformation.api import views
-from localcloud.services.cloudformation.api.request import Request, action
+from localcloud.services.cloudformation.api.request import StackRequest, action
 from localcloud.services.cloudformation.engine.model import Desired
 from localcloud.services.cloudformation.errors import CfnError
 from localcloud.services.cloudformation.template.parsing import parse
 
 
-class Api(Request):
+class Api(StackRequest):
     """One request."""
 
     # -- stacks

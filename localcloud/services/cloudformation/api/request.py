@@ -23,7 +23,7 @@ def action(method: Callable[[Any], dict[str, Any] | None]) -> Callable[[Any], Ac
     """Make a method an action: our errors become AWS's answers, mappings are serialized."""
 
     @wraps(method)
-    def answer(self: Request) -> ActionResult:
+    def answer(self: StackRequest) -> ActionResult:
         try:
             result = method(self)
         except CfnError as error:
@@ -35,7 +35,7 @@ def action(method: Callable[[Any], dict[str, Any] | None]) -> Callable[[Any], Ac
     return answer
 
 
-class Request(BaseResponse):  # type: ignore[misc]  # moto is untyped
+class StackRequest(BaseResponse):  # type: ignore[misc]  # moto is untyped
     """One request."""
 
     regions: dict[str, Region]

@@ -1,9 +1,10 @@
 """One operation on one stack: create, update, delete; and the way back when it fails.
 
-AWS's order: resources are created and updated so that each comes after those that it needs. What is no longer wanted
-goes only after everything else succeeded, in the reverse order. A failed creation deletes what it had created; a failed update
-goes forward over the previous template, so that a launch template gets one more version and not its old number back.
-Source: "Update behaviors of stack resources" and "Stack failure options", CloudFormation user guide.
+AWS's order: resources are created and updated so that each comes after those that it needs. What is no longer
+wanted goes only after everything else succeeded, in the reverse order. A failed creation deletes what it had
+created; a failed update goes forward over the previous template, so that a launch template gets one more
+version and not its old number back. Source: "Update behaviors of stack resources" and "Stack failure
+options", CloudFormation user guide.
 """
 
 from __future__ import annotations
@@ -102,7 +103,10 @@ class Deployment:
         self.stack.outputs = self._outputs(desired, scope)
 
     def _check_dynamic(self, nodes: Mapping[str, Any]) -> None:
-        """Look up every literal dynamic reference before anything is created: a missing one must leave no trace."""
+        """Look up every literal dynamic reference before anything is created.
+
+        A missing one must leave no trace.
+        """
         for name, node in nodes.items():
             known = self.stack.resources.get(name)
             if known is None or known.node != node:
@@ -166,7 +170,10 @@ class Deployment:
         self._event(made[0], f"{status}_COMPLETE")
 
     def _resolved(self, env: Env, type_name: str, properties: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the properties as the type's handler gets them. Raises ResourceFailure for what does not fit its schema."""
+        """Return the properties as the type's handler gets them.
+
+        Raises ResourceFailure for what does not fit its schema.
+        """
         from localcloud.services.cloudformation.template.properties import (
             check,  # a cloud is up sooner than its schemas are read
         )

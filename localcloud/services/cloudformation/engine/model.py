@@ -107,7 +107,10 @@ class Stack:
     def event(
         self, logical_id: str, physical_id: str, kind: str, status: str, reason: str | None = None
     ) -> None:
-        """Add an event. Times have milliseconds and differ, so that readers who sort by them keep the order."""
+        """Add an event.
+
+        Times have milliseconds and differ, so that readers who sort by them keep the order.
+        """
         now = datetime.now(UTC)
         if self.events:
             now = max(now, self.events[-1].time + timedelta(milliseconds=1))

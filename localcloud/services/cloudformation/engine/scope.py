@@ -1,4 +1,7 @@
-"""What a template's functions can see: the stack itself, and of its region the parameters, exports and other stacks."""
+"""What a template's functions can see.
+
+The stack itself, and of its region the parameters, exports and other stacks.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ from localcloud.services.cloudformation.template.functions import NO_VALUE, Scop
 
 @dataclass(frozen=True)
 class World:
-    """The region of a stack. ``exported`` returns an export's value or None, ``output`` that of a stack's output; it raises CfnError."""
+    """The region of a stack.
+
+    ``exported`` returns an export's value or None, ``output`` that of a stack's output; it raises CfnError.
+    """
 
     context: CloudContext
     region: str
@@ -23,7 +29,10 @@ class World:
     output: Callable[[str, str], str | None]
 
     def parameter(self, reference: str) -> str:
-        """Return the value of ``NAME`` or ``NAME:VERSION``; raises ResourceFailure in AWS's words when there is none."""
+        """Return the value of ``NAME`` or ``NAME:VERSION``.
+
+        Raises ResourceFailure in AWS's words when there is none.
+        """
         value = self.stored(reference)
         if value is None:
             raise ResourceFailure(f"Parameters: [ssm:{reference}] cannot be found.")

@@ -179,7 +179,10 @@ class Region:
     def create_change_set(
         self, name: str, stack_name: str, kind: str, make: Callable[[Stack | None], Desired]
     ) -> ChangeSet:
-        """Create a change set; ``make`` returns what is wanted, given the stack that is there (None for a new one)."""
+        """Create a change set.
+
+        ``make`` returns what is wanted, given the stack that is there (None for a new one).
+        """
         with self.lock:
             if kind == "CREATE":
                 stack = self._reviewed(stack_name)
@@ -211,7 +214,10 @@ class Region:
             return change_set
 
     def _reviewed(self, name: str) -> Stack:
-        """Return the stack of a change set of type CREATE: one in review, or a new one that is not yet listed."""
+        """Return the stack of a change set of type CREATE.
+
+        One in review, or a new one that is not yet listed.
+        """
         for stack in self.stacks.values():
             if stack.name == name and stack.status != "DELETE_COMPLETE":
                 if stack.status != "REVIEW_IN_PROGRESS":

@@ -1,6 +1,9 @@
-"""Auto Scaling groups, with the instance refresh that an UpdatePolicy asks for; scaling policies and warm pools.
+"""Auto Scaling groups, with the instance refresh that an UpdatePolicy asks for.
 
-Scaling policies and warm pools are stored and described: nothing measures for a policy, no clone waits in a pool.
+Scaling policies and warm pools.
+
+Scaling policies and warm pools are stored and described: nothing measures for a policy, no clone waits in a
+pool.
 
 Source: "UpdatePolicy attribute" and "AWS::AutoScaling::AutoScalingGroup", CloudFormation user guide.
 """
@@ -119,8 +122,8 @@ def _refresh(env: Env, name: str) -> None:
 def _instance_refresh(env: Env, name: str, policy: Properties) -> None:
     """Refresh the instances; on the way back without alarms, bake time and checkpoints.
 
-    What AWS does with an alarm that still rings while it rolls a stack back is not documented. Here it does not hinder: the
-    alarm was why the stack goes back.
+    What AWS does with an alarm that still rings while it rolls a stack back is not documented. Here it does
+    not hinder: the alarm was why the stack goes back.
     """
     if policy.get("Strategy") != "Rolling":
         raise ResourceFailure(
@@ -196,7 +199,10 @@ def _delete_policy(env: Env, arn: str, properties: Properties) -> None:
 
 
 def _put_pool(env: Env, group: str, properties: Properties) -> None:
-    """Put a warm pool beside a group; "Warm pools for Amazon EC2 Auto Scaling", limitations: none with Spot capacity."""
+    """Put a warm pool beside a group; "Warm pools for Amazon EC2 Auto Scaling", limitations.
+
+    None with Spot capacity.
+    """
     if _wants_spot(env, group):
         raise ResourceFailure(
             "You can't add a warm pool to an Auto Scaling group that has a mixed instances policy with Spot Instances."

@@ -61,7 +61,9 @@ class Env:
     """To be called by a create with the physical id as soon as there is one: whatever fails from then on, it is deleted."""
 
     def call(self, service: str, operation: str, /, **parameters: Value) -> dict[str, Any]:
-        """Call an API of this cloud; values become what the operation's model wants ("80" → 80), None is left out.
+        """Call an API of this cloud.
+
+        Values become what the operation's model wants ("80" → 80), None is left out.
 
         Raises ResourceFailure with the text that CloudFormation shows.
         """
@@ -80,7 +82,10 @@ class Env:
         return answer
 
     def name(self, limit: int = 255, *, lower: bool = False) -> str:
-        """Return a new physical name: stack, logical id and 12 random characters, as CloudFormation makes them."""
+        """Return a new physical name.
+
+        Stack, logical id and 12 random characters, as CloudFormation makes them.
+        """
         suffix = "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(12))
         name = f"{self.stack_name}-{self.logical_id}"[: limit - 13].rstrip("-") + "-" + suffix
         return name.lower() if lower else name
@@ -95,7 +100,10 @@ class Env:
         }
 
     def tags(self, properties: Properties, *, own: bool = True) -> dict[str, str]:
-        """Return the stack's tags, the resource's and (``own``) CloudFormation's; the resource's win over the stack's."""
+        """Return the stack's tags, the resource's and (``own``) CloudFormation's.
+
+        The resource's win over the stack's.
+        """
         given = properties.get("Tags") or []
         listed = given if isinstance(given, Mapping) else {tag["Key"]: tag["Value"] for tag in given}
         return {
@@ -136,7 +144,10 @@ def nothing(env: Env, physical_id: str, properties: Properties) -> None:
 
 @dataclass(frozen=True)
 class ResourceType:
-    """What CloudFormation does for a type. ``replaces``: properties whose change needs a new resource; no ``update``: all."""
+    """What CloudFormation does for a type.
+
+    ``replaces``: properties whose change needs a new resource; no ``update``: all.
+    """
 
     create: Create
     update: Update | None = None
@@ -160,7 +171,10 @@ def pick(properties: Properties, *names: str) -> dict[str, Value]:
 
 
 def coerce(value: Value, shape: Shape | None) -> Value:
-    """Return ``value`` in the types that an API's model wants: templates may write numbers and booleans as text."""
+    """Return ``value`` in the types that an API's model wants.
+
+    Templates may write numbers and booleans as text.
+    """
     if shape is None or value is None:
         return value
     if shape.type_name == "structure" and isinstance(value, Mapping):

@@ -187,7 +187,8 @@ def _delete_managed(env: Env, arn: str, properties: Properties) -> None:
 
 # -- OpenID Connect provider
 
-# moto wants one; AWS finds it by itself: https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateOpenIDConnectProvider.html
+# moto wants one; AWS finds it by itself:
+# https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateOpenIDConnectProvider.html
 THUMBPRINT = "0" * 40
 
 

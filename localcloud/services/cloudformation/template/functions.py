@@ -22,8 +22,9 @@ ZONES = ("a", "b", "c")
 class Scope:
     """What the functions of one stack's template can see.
 
-    ``names``: pseudo parameters and parameters. ``reference`` and ``attribute`` look resources up and raise CfnError.
-    ``imports`` returns an export's value or None, ``output`` that of a stack's output; it raises CfnError.
+    ``names``: pseudo parameters and parameters. ``reference`` and ``attribute`` look resources up and raise
+    CfnError. ``imports`` returns an export's value or None, ``output`` that of a stack's output; it raises
+    CfnError.
     """
 
     template: Template

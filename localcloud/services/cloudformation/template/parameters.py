@@ -1,4 +1,7 @@
-"""The values of a template's parameters: given, previous or default; those of the Parameter Store looked up."""
+"""The values of a template's parameters: given, previous or default.
+
+Those of the Parameter Store looked up.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ SSM_VALUE = "AWS::SSM::Parameter::Value<"
 
 @dataclass(frozen=True)
 class Parameter:
-    """``given``: as DescribeStacks shows it. ``value``: what Ref returns. ``resolved``: of the Parameter Store, or None."""
+    """``given``: as DescribeStacks shows it.
+
+    ``value``: what Ref returns. ``resolved``: of the Parameter Store, or None.
+    """
 
     given: str
     value: Value
@@ -30,7 +36,10 @@ def effective(
     previous: Mapping[str, Parameter],
     stored: Callable[[str], str | None],
 ) -> dict[str, Parameter]:
-    """Return all parameters' values; ``stored`` looks a name of the Parameter Store up. Raises CfnError as AWS does."""
+    """Return all parameters' values; ``stored`` looks a name of the Parameter Store up.
+
+    Raises CfnError as AWS does.
+    """
     slots: Mapping[str, Mapping[str, Any]] = template.get("Parameters") or {}
     values: dict[str, str] = {name: str(slot["Default"]) for name, slot in slots.items() if "Default" in slot}
     unknown = []

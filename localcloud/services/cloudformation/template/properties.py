@@ -54,7 +54,8 @@ def schema_of(type_name: str, region: str) -> dict[str, Any]:
     """Return the schema of a type's properties in a region."""
     schema: dict[str, Any] = PROVIDER_SCHEMA_MANAGER.get_resource_schema(region, type_name).schema
     if type_name == "AWS::EC2::LaunchTemplate":
-        # cfn-lint allows one key of these. EC2 takes a device with none, and NoDevice beside Ebs, as the CDK writes it.
+        # cfn-lint allows one key of these. EC2 takes a device with none, and NoDevice beside Ebs, as the CDK
+        # writes it.
         schema = copy.deepcopy(schema)
         schema["definitions"]["BlockDeviceMapping"].pop("requiredXor", None)
     return schema
@@ -78,7 +79,10 @@ def _type(_: Moto, wanted: Value, instance: Value, __: Moto) -> Iterator[Validat
 
 
 def _number(value: Value) -> float | None:
-    """Return the number that ``value`` is or says as JSON would, or None: Python would take `6_0` and `nan`, too."""
+    """Return the number that ``value`` is or says as JSON would, or None.
+
+    Python would take `6_0` and `nan`, too.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     return float(value) if _NUMBER.fullmatch(str(value)) else None
@@ -150,7 +154,10 @@ def _any_case(_: Moto, allowed: Value, instance: Value, __: Moto) -> Iterator[Va
 
 
 def _text(value: Value) -> str:
-    """Return a scalar as text, as CloudFormation takes a number or a boolean that stands for text; a whole number without a point."""
+    """Return a scalar as text, as CloudFormation takes a number or a boolean that stands for text.
+
+    A whole number without a point.
+    """
     if isinstance(value, bool):
         return str(value).lower()
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
@@ -161,7 +168,10 @@ def _scalar(value: Value) -> bool:
 
 
 def _failing(keyword: str, holds: Callable[[Value, Value], bool]) -> Callable[..., Iterator[ValidationError]]:
-    """Return the check of a keyword that ``holds(limit, instance)``; one that does not concern the instance's type holds."""
+    """Return the check of a keyword that ``holds(limit, instance)``.
+
+    One that does not concern the instance's type holds.
+    """
 
     def checked(_: Moto, limit: Value, instance: Value, __: Moto) -> Iterator[ValidationError]:
         if not holds(limit, instance):

@@ -44,7 +44,10 @@ def needs(resource: Mapping[str, Any]) -> set[str]:
 
 
 def in_order(resources: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the resources' names so that each comes after those that it needs; raises CfnError for a circle."""
+    """Return the resources' names so that each comes after those that it needs.
+
+    Raises CfnError for a circle.
+    """
     order: list[str] = []
     done: set[str] = set()
     path: list[str] = []
@@ -68,10 +71,12 @@ def in_order(resources: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def resolve_dynamic(node: Value, parameter: Callable[[str], str]) -> Value:
-    """Return ``node`` with each ``{{resolve:ssm:NAME[:VERSION]}}`` replaced; ``parameter`` looks NAME[:VERSION] up.
+    """Return ``node`` with each ``{{resolve:ssm:NAME[:VERSION]}}`` replaced.
 
-    Source: "Get values stored in other services using dynamic references", CloudFormation user guide. ssm-secure and
-    secretsmanager are not emulated: they raise ResourceFailure that says so.
+    ``parameter`` looks NAME[:VERSION] up.
+
+    Source: "Get values stored in other services using dynamic references", CloudFormation user guide.
+    ssm-secure and secretsmanager are not emulated: they raise ResourceFailure that says so.
     """
     if isinstance(node, str):
         return DYNAMIC.sub(lambda match: _resolve(match, parameter), node) if "{{resolve:" in node else node

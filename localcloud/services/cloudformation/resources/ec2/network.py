@@ -1,4 +1,7 @@
-"""VPCs and what is in them. Source: "Amazon EC2 resource type reference", CloudFormation template reference."""
+"""VPCs and what is in them.
+
+Source: "Amazon EC2 resource type reference", CloudFormation template reference.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ from localcloud.services.cloudformation.resources.base import (
 
 
 def tag(env: Env, resource_id: str, properties: Properties) -> None:
-    """Put the tags on an EC2 resource. CloudFormation's own have the prefix ``aws:``, which only AWS may use: they go in directly."""
+    """Put the tags on an EC2 resource.
+
+    CloudFormation's own have the prefix ``aws:``, which only AWS may use: they go in directly.
+    """
     from moto.ec2.models import ec2_backends
 
     backend = ec2_backends[env.context.account][env.region]
