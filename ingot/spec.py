@@ -197,6 +197,7 @@ class BakeSpec:
     timezone: str = "Etc/UTC"
     locale: str = "C.UTF-8"
     hostname: str = "from-metadata"
+    volatile: Tuple[str, ...] = ()
     drop: DropSpec = NOTHING_DROPPED
     allowances: Tuple[AllowanceSpec, ...] = ()
     unit_places: Mapping[str, str] = field(default_factory=dict)
@@ -254,5 +255,6 @@ def spec_from_json(value: Mapping[str, Any]) -> BakeSpec:
         "allowances": tuple(AllowanceSpec(**allowance) for allowance in value["allowances"]),
         "system": tuple(value["system"]),
         "install": tuple(value["install"]),
+        "volatile": tuple(value["volatile"]),
     }
     return BakeSpec(**{**value, **parts})

@@ -63,6 +63,7 @@ def compile_spec(recipe: Recipe) -> BakeSpec:
         timezone=recipe.timezone,
         locale=recipe.locale,
         hostname=recipe.hostname,
+        volatile=tuple(sorted(recipe.volatile)),
         drop=DropSpec(**recipe.drop.model_dump()),
         allowances=tuple(AllowanceSpec(**allowance.model_dump()) for allowance in recipe.hygiene.allow),
         **_origin(recipe, lock),

@@ -7,8 +7,8 @@ from typing import Iterator, NamedTuple, Pattern, Tuple
 
 from ingot.bake.hygiene.finding import Finding
 from ingot.bake.hygiene.view import View
-from ingot.bake.tree.inventory import BASELINE
 from ingot.bake.tree.tree import Entry
+from ingot.bake.tree.volatile import BASELINE
 
 # Keys and settings are small, and reading is what takes the time: a larger file is not searched.
 LARGEST = 1 << 20

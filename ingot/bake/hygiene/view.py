@@ -20,17 +20,16 @@ from typing import (
     Tuple,
 )
 
-from ingot.bake.tree.inventory import BASELINE, STATUS, VOLATILE, escape
+from ingot.bake.tree.inventory import STATUS, escape
 from ingot.bake.tree.links import TooManyLinksError, resolve_links
 from ingot.bake.tree.tree import Entry, Kind, Tree, decode, encode
+from ingot.bake.tree.volatile import BASELINE, LIBRARY, STATE, Volatile, read_volatile
 from ingot.spec import AllowanceSpec, BakeSpec, DropSpec
 
 _INFO = "/var/lib/dpkg/info/"
 # Filled at each boot: what a link into them names cannot be told from a disk.
 RUNTIME = ("/dev", "/proc", "/run", "/sys")
 _BELOW_RUNTIME = tuple(f"{top}/" for top in RUNTIME)
-# The image's own list does not say what was changed there.
-_VOLATILE = tuple(f"{top}/" for top in VOLATILE)
 # A line of the field Conffiles of dpkg's status file: the path and the digest that the package brought.
 _CONFFILE = re.compile(rb"^ (/\S.*) ([0-9a-f]{32})(?: obsolete)?$", re.MULTILINE)
 
@@ -189,10 +188,15 @@ class View:
         changed = self._changed
         return (
             changed is not None
-            and not path.startswith(_VOLATILE)
+            and not self._volatile.covers(path)  # the image's own list does not say what was changed there
             and escape(encode(path)) not in changed
             and path in self._owned
         )
+
+    @cached_property
+    def _volatile(self) -> Volatile:
+        text = decode(self.read(f"{LIBRARY}/volatile"))
+        return read_volatile(text) if text else STATE
 
     @cached_property
     def _changed(self) -> Optional[FrozenSet[bytes]]:

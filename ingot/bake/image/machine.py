@@ -8,10 +8,12 @@ from types import MappingProxyType
 from typing import List, Mapping, Sequence
 
 from ingot.bake.runtime.chroot import Chroot, CommandFailedError, in_root
-from ingot.bake.tree.inventory import BASELINE, LIBRARY, VOLATILE, escape_text
+from ingot.bake.tree.inventory import escape_text
+from ingot.bake.tree.volatile import BASELINE, CLOUD_INIT, LIBRARY, Volatile, volatile_of
 from ingot.errors import BakeError
 from ingot.spec import BakeSpec, CloneTestSpec, ServicesSpec
 
+VOLATILE = f"{LIBRARY}/volatile"
 NOWHERE: Mapping[str, str] = MappingProxyType({})
 SOURCES = Path(__file__).parent / "rootfs"
 UNITS = "/etc/systemd/system"
@@ -37,6 +39,7 @@ STATIC = {
     "ingot-metadata.service": ("/usr/lib/systemd/system/ingot-metadata.service", 0o644),
     "ingot-tests.service": ("/usr/lib/systemd/system/ingot-tests.service", 0o644),
     "80-ingot.network": ("/etc/systemd/network/80-ingot.network", 0o644),
+    "environment.conf": ("/etc/systemd/system.conf.d/ingot.conf", 0o644),
     "ntp.conf": ("/etc/systemd/timesyncd.conf.d/ingot.conf", 0o644),
     "repart.conf": ("/etc/repart.d/50-root.conf", 0o644),
     "repart-order.conf": (f"{UNITS}/systemd-repart.service.d/ingot.conf", 0o644),
@@ -91,7 +94,7 @@ def install_machine(chroot: Chroot, *, epoch: int) -> None:
     root = chroot.root
     for name, (place, mode) in STATIC.items():
         write(root, place, (SOURCES / name).read_text(encoding="utf-8"), mode)
-    write(root, f"{LIBRARY}/volatile", "".join(f"{path}\n" for path in VOLATILE))
+    write(root, VOLATILE, _volatile(root).text())
     in_root(root, BASELINE).mkdir(exist_ok=True)
     if not in_root(root, "/etc/hosts", follow=True).exists():
         write(root, "/etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")
@@ -109,16 +112,16 @@ def _disable(chroot: Chroot) -> None:
         chroot.run(["systemctl", "disable", *units], what="disabling timers that would change a clone")
 
 
-def install_programs(chroot: Chroot, volatile: Sequence[str]) -> None:
+def install_programs(chroot: Chroot) -> None:
     """Install and enable Ingot's own programs alone: for a base that brings its network, its time and its growth.
 
-    Timers that would change a clone are disabled here, too. ``volatile``: what a clone of that base may change while it runs.
+    Timers that would change a clone are disabled here, too.
     """
     root = chroot.root
     for name, (place, mode) in STATIC.items():
         if name in PROGRAMS:
             write(root, place, (SOURCES / name).read_text(encoding="utf-8"), mode)
-    write(root, f"{LIBRARY}/volatile", "".join(f"{path}\n" for path in volatile))
+    write(root, VOLATILE, _volatile(root).text())
     in_root(root, BASELINE).mkdir(exist_ok=True)
     units = [unit for unit in ENABLED if unit in PROGRAMS]
     chroot.run(["systemctl", "enable", *units], what="enabling the services of every image")
@@ -128,7 +131,22 @@ def install_programs(chroot: Chroot, volatile: Sequence[str]) -> None:
 def set_identity(root: Path, spec: BakeSpec, root_partition: str) -> None:
     """Write what the image is, how it finds its root volume, and which tests prove it."""
     set_tests(root, spec)
+    set_volatile(root, spec)
     write(root, "/etc/fstab", f"PARTUUID={root_partition} / ext4 defaults,x-systemd.growfs 0 1\n")
+
+
+def _volatile(root: Path) -> Volatile:
+    """Return what is volatile in an image before its recipe has a say."""
+    return volatile_of(has_cloud_init=os.path.lexists(in_root(root, CLOUD_INIT)))
+
+
+def set_volatile(root: Path, spec: BakeSpec) -> Volatile:
+    """Write what the recipe says of what a clone may change, where it says something; return what holds for the image."""
+    before = _volatile(root)
+    volatile = before.with_recipe(spec.volatile, (file.target for file in spec.files))
+    if volatile != before:
+        write(root, VOLATILE, volatile.text())
+    return volatile
 
 
 def set_tests(root: Path, spec: BakeSpec) -> None:

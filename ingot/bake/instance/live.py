@@ -21,16 +21,23 @@ from ingot.bake.hygiene import Declared
 from ingot.bake.hygiene.live import enforce_tree
 from ingot.bake.image.accounts import add_accounts
 from ingot.bake.image.files import place_files
-from ingot.bake.image.machine import install_programs, set_locale_and_time, set_services, set_tests
+from ingot.bake.image.machine import (
+    VOLATILE,
+    install_programs,
+    set_locale_and_time,
+    set_services,
+    set_tests,
+    set_volatile,
+)
 from ingot.bake.image.seal import seal
 from ingot.bake.instance.system_packages import install, installed_rpms, stop_upgrades
 from ingot.bake.layers.upper import run_step, short
 from ingot.bake.runtime import mounts
 from ingot.bake.runtime.chroot import Chroot
 from ingot.bake.tree import inventory
-from ingot.bake.tree.inventory import BASELINE, base_baseline
 from ingot.bake.tree.manifest import contents_of, manifest_text
 from ingot.bake.tree.tree import Entry, hash_files, scan
+from ingot.bake.tree.volatile import BASELINE, Volatile, read_volatile
 from ingot.blocks import BLOCK_SIZE, written
 from ingot.errors import BakeError
 from ingot.process import run
@@ -40,14 +47,6 @@ from ingot.spec import BakeSpec
 READ_ONLY_LIMIT = 60.0  # seconds in which the kernel must have made the root read-only
 READERS = 4
 BLKFLSBUF = 0x1261  # ioctl(2): write and forget what is cached of a block device; linux/fs.h
-# What cloud-init and the base's own tools change on each clone, besides what every clone may change.
-# fmt: off
-VOLATILE = (
-    *inventory.VOLATILE,
-    "/boot", "/etc/cloud", "/etc/fstab", "/etc/hosts", "/etc/machine-info", "/etc/netplan", "/etc/network", "/etc/ssh", "/etc/sudoers.d",
-    "/etc/sysconfig", "/home", "/root/.ssh", "/var/lib/cloud", "/var/lib/chrony", "/var/lib/amazon", "/var/lib/dnf", "/var/lib/misc", "/var/lib/NetworkManager",
-)
-# fmt: on
 
 
 def bake_live(spec: BakeSpec, sources: Path, scratch: Path, progress: Progress) -> Dict[str, Any]:
@@ -82,7 +81,8 @@ def apply(spec: BakeSpec, root: Path, sources: Path, progress: Progress) -> None
     place_files(root, spec.files, sources)
     chroot.mount()
     try:
-        install_programs(chroot, VOLATILE)
+        install_programs(chroot)
+        set_volatile(root, spec)
         set_tests(root, spec)
         set_locale_and_time(chroot, spec)
         for number, step in enumerate(spec.steps, 1):
@@ -99,7 +99,8 @@ def finish(spec: BakeSpec, root: Path) -> None:
     baseline = root / BASELINE[1:]
     baseline.mkdir(parents=True, exist_ok=True)
     (baseline / "image").write_bytes(b"")
-    (baseline / "base").write_bytes(base_baseline(lasting(hash_files(scan(root, live=True), live=True))))
+    entries = hash_files(scan(root, live=True), live=True)
+    (baseline / "base").write_bytes(inventory.files_text(entries, _volatile(root)))
 
 
 def quiet_logs() -> None:
@@ -173,14 +174,9 @@ def power_off() -> None:
     Path("/proc/sysrq-trigger").write_text("o")
 
 
-def is_volatile(path: str) -> bool:
-    """Tell whether a clone of a base AMI may change ``path``."""
-    return any(path == top or path.startswith(f"{top}/") for top in VOLATILE)
-
-
-def lasting(entries: Sequence[Entry]) -> List[Entry]:
-    """Return the entries that no clone changes."""
-    return [entry for entry in entries if not is_volatile(entry.path)]
+def _volatile(root: Path) -> Volatile:
+    """Return what a clone of the image may change, as the image itself says it."""
+    return read_volatile((root / VOLATILE[1:]).read_text(encoding="utf-8"))
 
 
 def live_manifest(
@@ -197,9 +193,7 @@ def live_manifest(
     was = {entry.path: inventory.file_line(entry) for entry in before}
     changed = {entry.path for entry in entries if was.get(entry.path) != inventory.file_line(entry)}
     contents = {path: _read(root, path) for path in inventory.READ}
-    image = contents_of(entries, changed, contents)._replace(
-        files_text=inventory.files_text(lasting(entries))
-    )
+    image = contents_of(entries, changed, contents, _volatile(root))
     digest = DiskDigest(size, len(written(blocks)) * BLOCK_SIZE, tuple(blocks), root_digest)
     manifest: Dict[str, Any] = json.loads(manifest_text(spec, image, kernel, digest, hygiene))
     rpms = [

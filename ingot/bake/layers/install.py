@@ -18,8 +18,9 @@ from ingot.bake.packages.cache import package_file
 from ingot.bake.packages.deb import Control, Package, extract, read_control
 from ingot.bake.packages.locales import make_locale
 from ingot.bake.runtime.chroot import Chroot, in_root
-from ingot.bake.tree.inventory import BASELINE, base_baseline
+from ingot.bake.tree.inventory import files_text
 from ingot.bake.tree.tree import Entry, Kind
+from ingot.bake.tree.volatile import BASELINE, CLOUD_INIT, volatile_of
 from ingot.progress import Progress
 from ingot.spec import BakeSpec
 
@@ -68,7 +69,9 @@ class Installation:
             self._install(tree, new)
             self.progress("taking the inventory of the packages")
             baseline = in_root(tree.root, f"{BASELINE}/base")
-            text = base_baseline(tree.entries())
+            entries = tree.entries()
+            has_cloud_init = any(entry.path == CLOUD_INIT for entry in entries)
+            text = files_text(entries, volatile_of(has_cloud_init=has_cloud_init))
             baseline.unlink(missing_ok=True)
             baseline.write_bytes(text)
             baseline.chmod(0o644)

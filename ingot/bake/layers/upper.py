@@ -14,8 +14,9 @@ from ingot.bake.image.seal import seal
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.layers.overlay import Overlay
 from ingot.bake.runtime.chroot import Chroot, CommandFailedError, in_root
-from ingot.bake.tree.inventory import BASELINE, image_baseline
+from ingot.bake.tree.inventory import image_baseline
 from ingot.bake.tree.tree import Changes, changes, file_entry, hash_files, scan, sort_entries
+from ingot.bake.tree.volatile import BASELINE, Volatile
 from ingot.errors import StepError
 from ingot.process import run
 from ingot.progress import Progress
@@ -60,13 +61,13 @@ def short(text: str) -> str:
     return f"{first} …" if rest else first
 
 
-def collect(layer: LowerLayer, overlay: Overlay, epoch: int) -> Changes:
+def collect(layer: LowerLayer, overlay: Overlay, epoch: int, volatile: Volatile) -> Changes:
     """Return what the recipe changed on the lower layer, digests included.
 
     The list of it, which the image itself carries, is among the entries.
     """
     found = changes(layer.index, hash_files([entry._replace(mtime=epoch) for entry in scan(overlay.upper)]))
-    text = image_baseline(layer.index, found)
+    text = image_baseline(layer.index, found, volatile)
     return Changes(
         sort_entries([*found.entries, file_entry(f"{BASELINE}/image", text, mtime=epoch)]), found.gone
     )

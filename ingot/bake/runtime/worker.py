@@ -85,7 +85,8 @@ def _add_hint(error: IngotError, text: str) -> None:
 
 
 def _write(spec: BakeSpec, layer: LowerLayer, overlay: Overlay, disk: DiskCopy, output: Path) -> None:
-    changes = collect(layer, overlay, spec.epoch)
+    volatile = layer.index.volatile.with_recipe(spec.volatile, (file.target for file in spec.files))
+    changes = collect(layer, overlay, spec.epoch, volatile)
     contents = read_contents(overlay.root, READ)
     progress("writing the disk")
     volume = disk_spec(spec, layer, overlay.root)
@@ -97,7 +98,7 @@ def _write(spec: BakeSpec, layer: LowerLayer, overlay: Overlay, disk: DiskCopy, 
         output / "disk.raw", Declared.of(spec), traces=[HOSTNAME], shipped=layer.index, known=known
     )
     enforce(report, progress)
-    lines, text = layer.index.lines(changes)
+    lines, text = layer.index.lines(changes, volatile)
     image = Contents(contents, lines, text, layer.index.links(changes, UNITS))
     (output / "manifest.json").write_text(
         manifest_text(spec, image, volume.kernel_version, digest, report.plain())

@@ -13,6 +13,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 from ingot.bake.disk.ext4.node import number_inodes, whole_tree
 from ingot.bake.tree import inventory, manifest
 from ingot.bake.tree.tree import Changes, Entry, Kind, Tree, below, encode, sort_entries
+from ingot.bake.tree.volatile import CLOUD_INIT, Volatile, volatile_of
 
 _KINDS = {kind.value: kind for kind in Kind}
 _NUMBER, _LINE, _TEXT = 10, 11, 12
@@ -37,9 +38,10 @@ class Index(Tree):
         """Return the index of ``entries``, which have their digests."""
         ordered = sort_entries(entries)
         numbers, _ = number_inodes(whole_tree(ordered, epoch))
+        volatile = volatile_of(has_cloud_init=any(entry.path == CLOUD_INIT for entry in ordered))
         rows = {}
         for entry in ordered:
-            text = None if inventory.is_volatile(entry.path) else inventory.file_line(entry)
+            text = None if volatile.covers(entry.path) else inventory.file_line(entry)
             rows[entry.path] = (
                 entry.kind.value, entry.mode, entry.uid, entry.gid, entry.size, entry.link, entry.group, entry.device,
                 entry.xattrs, entry.sha256, numbers[entry.path], manifest.file_line(entry), text,
@@ -79,13 +81,28 @@ class Index(Tree):
         """Do now what a bake will ask for: while programs of the recipe run, there is time."""
         _ = self.numbers, self._lines  # each keeps its value
 
-    def lines(self, changes: Changes) -> Tuple[List[str], bytes]:
-        """Return the manifest's lines of all files of the tree that ``changes`` make, and the inventory's text of them."""
+    @property
+    def volatile(self) -> Volatile:
+        """What is volatile in the tree of the layer alone."""
+        return volatile_of(has_cloud_init=CLOUD_INIT in self)
+
+    def lines(self, changes: Changes, volatile: Volatile) -> Tuple[List[str], bytes]:
+        """Return the manifest's lines of all files of the tree that ``changes`` make, and the inventory's text of them.
+
+        ``volatile`` is that of the layer with what the recipe says.
+        """
         rows = dict(self._lines)
+        for top in volatile.paths - self.volatile.paths:
+            for path in (top, *self.below(top)):
+                if path in rows and volatile.covers(path):
+                    rows[path] = (rows[path][0], None)
+        for path in volatile.single:
+            if path in rows:
+                rows[path] = (rows[path][0], inventory.file_line(self[path]))
         for path in changes.gone:
             del rows[path]
         for entry in changes.entries:
-            text = None if inventory.is_volatile(entry.path) else inventory.file_line(entry)
+            text = None if volatile.covers(entry.path) else inventory.file_line(entry)
             rows[entry.path] = (manifest.file_line(entry, layer=1), text)
         order = sorted(rows, key=encode)
         return [rows[path][0] for path in order], inventory.lines_text(

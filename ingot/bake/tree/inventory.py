@@ -13,26 +13,9 @@ from functools import lru_cache
 from typing import Dict, Iterable, Mapping, Sequence, Tuple
 
 from ingot.bake.tree.tree import Changes, Entry, Kind, encode
+from ingot.bake.tree.volatile import Volatile
 from ingot.deb822 import parse_paragraphs
 
-LIBRARY = "/usr/lib/ingot"
-BASELINE = f"{LIBRARY}/baseline"
-# What a clone may change while it runs: neither these paths nor what lies below them count.
-# ruff: noqa: S108 - /tmp is named here, not used
-# fmt: off
-VOLATILE = (
-    "/boot/efi", "/dev", "/efi", "/etc/.pwd.lock", "/etc/.updated", "/etc/adjtime", "/etc/hostname", "/etc/machine-id",
-    "/etc/resolv.conf", "/lost+found", "/proc", "/run", "/sys", "/tmp", BASELINE, "/var/.updated", "/var/backups",
-    "/var/cache", "/var/lib/apt", "/var/lib/dbus", "/var/lib/dhcp", "/var/lib/logrotate", "/var/lib/private",
-    "/var/lib/systemd", "/var/log", "/var/spool", "/var/tmp",
-    # Each clone's own: ingot/bake/image/identity.py.
-    "/etc/bind/rndc.key", "/etc/fake-hwclock.data", "/etc/iscsi/initiatorname.iscsi", "/etc/nvme/hostid", "/etc/nvme/hostnqn",
-    "/etc/popularity-contest.conf", "/etc/ssl/certs/ssl-cert-snakeoil.pem", "/etc/ssl/private/ssl-cert-snakeoil.key",
-    "/etc/ssh/ssh_host_dsa_key", "/etc/ssh/ssh_host_dsa_key.pub", "/etc/ssh/ssh_host_ecdsa_key", "/etc/ssh/ssh_host_ecdsa_key.pub",
-    "/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_ed25519_key.pub", "/etc/ssh/ssh_host_rsa_key", "/etc/ssh/ssh_host_rsa_key.pub",
-    "/var/lib/mysql", "/var/lib/postgresql", "/var/lib/rabbitmq",
-)
-# fmt: on
 CAPABILITY = "security.capability"
 SECTIONS = ("os", "packages", "users", "groups", "files", "services")
 UNITS = b"/etc/systemd/system/"
@@ -56,11 +39,6 @@ def escape(name: bytes) -> bytes:
 def escape_text(text: str) -> str:
     """Return :func:`escape` of text."""
     return escape(text.encode("utf-8")).decode("utf-8")
-
-
-def is_volatile(path: str) -> bool:
-    """Tell whether a clone may change ``path``."""
-    return any(path == top or path.startswith(f"{top}/") for top in VOLATILE)
 
 
 def file_line(entry: Entry) -> bytes:
@@ -89,9 +67,9 @@ def lines_text(lines: Iterable[bytes]) -> bytes:
     return b"".join(line + b"\n" for line in sorted(lines))
 
 
-def files_text(entries: Sequence[Entry]) -> bytes:
-    """Return the text of the files section."""
-    return lines_text(file_line(entry) for entry in entries if not is_volatile(entry.path))
+def files_text(entries: Sequence[Entry], volatile: Volatile) -> bytes:
+    """Return the text of the files section: what is ``volatile`` is no part of it."""
+    return lines_text(file_line(entry) for entry in entries if not volatile.covers(entry.path))
 
 
 def services_text(entries: Sequence[Entry]) -> bytes:
@@ -148,14 +126,15 @@ def sections(
 READ: Tuple[str, ...] = ("/etc/os-release", STATUS, "/etc/passwd", "/etc/shadow", "/etc/group")
 
 
-def base_baseline(entries: Sequence[Entry]) -> bytes:
-    """Return the list that the lower layer carries, so that a clone can name what differs."""
-    return files_text(entries)
-
-
-def image_baseline(base: Mapping[str, Entry], changes: Changes) -> bytes:
+def image_baseline(base: Mapping[str, Entry], changes: Changes, volatile: Volatile) -> bytes:
     """Return the list of what the recipe changed on the lower layer ``base``: a small file, so that a small change stays small."""
-    above = {entry.path: file_line(entry) for entry in changes.entries if not is_volatile(entry.path)}
-    changed = [line for path, line in above.items() if path not in base or file_line(base[path]) != line]
-    removed = [path for path in changes.gone if path not in above and not is_volatile(path)]
+    above = {entry.path: file_line(entry) for entry in changes.entries if not volatile.covers(entry.path)}
+    # What the recipe holds below a path that is volatile, the list of the lower layer does not have.
+    new = above.keys() & volatile.single
+    changed = [
+        line
+        for path, line in above.items()
+        if path in new or path not in base or file_line(base[path]) != line
+    ]
+    removed = [path for path in changes.gone if path not in above and not volatile.covers(path)]
     return lines_text([*changed, *(escape(encode(path)) + b"\tremoved" for path in removed)])

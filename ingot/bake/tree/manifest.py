@@ -8,6 +8,7 @@ from typing import AbstractSet, Any, Dict, List, Mapping, NamedTuple, Sequence
 from ingot.bake.disk import DiskDigest
 from ingot.bake.tree import inventory
 from ingot.bake.tree.tree import Entry, Kind
+from ingot.bake.tree.volatile import Volatile
 from ingot.blocks import BLOCK_SIZE
 from ingot.spec import BakeSpec, PackageSpec
 
@@ -69,12 +70,12 @@ class Contents(NamedTuple):
 
 
 def contents_of(
-    entries: Sequence[Entry], changed: AbstractSet[str], contents: Mapping[str, bytes]
+    entries: Sequence[Entry], changed: AbstractSet[str], contents: Mapping[str, bytes], volatile: Volatile
 ) -> Contents:
     """Return the contents of a tree whose ``entries`` (sorted) are all at hand; ``changed`` are the paths that the recipe changed."""
     lines = [file_line(entry, layer=int(entry.path in changed)) for entry in entries]
     links = [entry for entry in entries if entry.kind is Kind.SYMLINK and entry.path.startswith(UNITS)]
-    return Contents(contents, lines, inventory.files_text(entries), links)
+    return Contents(contents, lines, inventory.files_text(entries, volatile), links)
 
 
 def _os(text: str, kernel: str) -> Dict[str, str]:

@@ -12,10 +12,11 @@ from typing import Any
 
 from ingot.aws.publish.blocks import disk_size
 from ingot.bake.disk import DiskDigest, Ext4Reader, read_ext4
-from ingot.bake.tree.inventory import BASELINE, LIBRARY, READ, escape
+from ingot.bake.tree.inventory import READ, escape
 from ingot.bake.tree.links import resolve_links
 from ingot.bake.tree.manifest import contents_of, manifest_text
 from ingot.bake.tree.tree import Entry, encode
+from ingot.bake.tree.volatile import BASELINE, LIBRARY, read_volatile
 from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, root_digest
 from ingot.errors import InputError
 from ingot.spec import BakeSpec, CloneTestSpec, HttpSpec
@@ -41,10 +42,11 @@ def rebuild_manifest(disk: Path, what: str, architecture: str) -> dict[str, Any]
         spec = _spec(reader, architecture)
         contents = {path: reader.read(resolve_links(path, links.get)) for path in READ}
         changed = _changed(entries, reader.read(f"{BASELINE}/image"))
+        volatile = read_volatile(reader.read(f"{LIBRARY}/volatile").decode())
     kernels = sorted(
         path.removeprefix("/boot/vmlinuz-") for path in links if path.startswith("/boot/vmlinuz-")
     )
-    image = contents_of(entries, changed, contents)
+    image = contents_of(entries, changed, contents, volatile)
     text = manifest_text(spec, image, kernels[0] if kernels else "unknown", _digest(disk), {})
     manifest = json.loads(text)
     return {**{key: value for key, value in manifest.items() if key not in NOT_REBUILT}, "boot": {}}

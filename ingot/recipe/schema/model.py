@@ -37,6 +37,7 @@ from ingot.recipe.schema.values import (
     Locale,
     PackageName,
     RecipeName,
+    State,
     TimeZone,
     VariableName,
     step_from_text,
@@ -92,6 +93,8 @@ class Recipe(Part):
     locale: Locale = "C.UTF-8"
     hostname: HostName = "from-metadata"
     """A fixed host name, or from-metadata: the one that EC2 gives each clone."""
+    volatile: tuple[State, ...] = ()
+    """Paths that running clones change, with all below them: `ingot verify fleet` does not compare them."""
     drop: Drop = Drop()
     hygiene: Hygiene = Hygiene()
     variables: dict[VariableName, Scalar | None] = Field(default={}, exclude=True)
@@ -172,7 +175,7 @@ class Recipe(Part):
             if key in data:
                 data[key].sort(key=lambda entry: entry["name"])
         for holder, keys in (
-            (data, ("packages",)),
+            (data, ("packages", "volatile")),
             (data.get("services", {}), ("enable", "disable", "mask", "may_fail")),
         ):
             for key in keys:

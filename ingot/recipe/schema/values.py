@@ -101,6 +101,37 @@ def target_in_root(value: str) -> str:
     return path
 
 
+# What a clone runs and how it is configured, as a whole: `ingot verify fleet` holds it.
+_HELD = (
+    "/bin",
+    "/boot",
+    "/etc",
+    "/lib",
+    "/lib64",
+    "/sbin",
+    "/usr",
+    "/usr/bin",
+    "/usr/lib",
+    "/usr/local",
+    "/usr/sbin",
+    "/usr/share",
+)
+
+
+def state_in_root(value: str) -> str:
+    """Return the path of what a clone may change while it runs.
+
+    Raise for the directories that hold its programs and their configuration.
+    """
+    path = target_in_root(value)
+    if path in _HELD:
+        raise wrong(
+            f"{value!r}, which holds programs or configuration",
+            "the directory of a service's own data, such as /srv/uploads",
+        )
+    return path
+
+
 def is_volatile(path: str) -> bool:
     """Tell whether what lies at ``path`` is made anew at each boot."""
     return any(path == top or path.startswith(top + "/") for top in _VOLATILE)
@@ -200,6 +231,7 @@ Comment = Annotated[str, Text(r"[^:\n,]*", "one line without colon and comma", "
 # Debian Policy 9.2.2: 0-99 are allocated by Debian itself, 65534 is nobody, 65535 is invalid.
 Id = Annotated[int, Field(ge=100, le=65533)]
 Target = Annotated[str, AfterValidator(target_in_root), WithJsonSchema({"type": "string", "pattern": "^/.+"})]
+State = Annotated[str, AfterValidator(state_in_root), WithJsonSchema({"type": "string", "pattern": "^/.+"})]
 Size = Annotated[
     int,
     BeforeValidator(parse_size),

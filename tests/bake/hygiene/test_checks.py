@@ -3,8 +3,8 @@
 import pytest
 
 from ingot.bake.hygiene import NAMES, Declared
-from ingot.bake.tree.inventory import BASELINE
 from ingot.bake.tree.tree import Entry, Kind
+from ingot.bake.tree.volatile import BASELINE
 from tests.bake.disk.helpers import EPOCH
 
 from .support import ARMOUR, CAPABILITY, DECLARED, KEY, TOOL, clean, link, report, service, text

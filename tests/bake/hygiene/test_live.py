@@ -6,8 +6,8 @@ import os
 import pytest
 
 from ingot.bake.hygiene.live import enforce_tree
-from ingot.bake.tree.inventory import BASELINE
 from ingot.bake.tree.tree import hash_files, scan
+from ingot.bake.tree.volatile import BASELINE
 from ingot.errors import BakeError
 
 from .support import DECLARED, KEY

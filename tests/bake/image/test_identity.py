@@ -8,7 +8,7 @@ import pytest
 from ingot.bake.image.identity import IDENTITIES, pattern
 from ingot.bake.image.machine import SOURCES
 from ingot.bake.image.seal import seal_identities
-from ingot.bake.tree.inventory import is_volatile
+from ingot.bake.tree.volatile import STATE
 
 MADE = [
     "etc/bind/rndc.key",
@@ -78,7 +78,7 @@ def test_what_goes_is_a_finding_where_a_recipe_made_it(name):
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_clone_that_made_it_still_equals_its_manifest(name):
-    assert is_volatile(f"/{name}")
+    assert STATE.covers(f"/{name}")
 
 
 # What its package makes by itself at each start, or does without.

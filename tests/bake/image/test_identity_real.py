@@ -54,7 +54,7 @@ SERVICES
 
 def recipe_text() -> str:
     lines = [
-        f'      facts="${{facts}}{name}=$({command} | sha256sum | cut -c1-64),"'
+        f'      facts="$facts,{name}=$({command} | sha256sum | cut -c1-64)"'
         for name, command in FACTS.items()
     ]
     services = [f"  - {{name: {unit}, service: {unit}}}" for unit in UNITS]
@@ -87,7 +87,7 @@ def facts(image, directory) -> dict[str, str]:
             text = machine.console()[0].decode(errors="replace")
     assert '"differs":[]' in text, text[-4000:]
     assert re.search(r'^ingot-test 1 .*"ok":true,"recipe"', text, re.MULTILINE), text[-4000:]
-    told = re.search(r"^facts (.*),\.\r?$", text, re.MULTILINE)
+    told = re.search(r"^facts ,(.*)\.\r*$", text, re.MULTILINE)
     assert told is not None, text[-4000:]
     return dict(fact.split("=") for fact in told[1].split(","))
 

@@ -1,5 +1,6 @@
 from ingot.bake.tree import inventory
 from ingot.bake.tree.tree import Changes, Entry, Kind, Tree
+from ingot.bake.tree.volatile import STATE
 
 
 def file(path, sha256="a" * 64, **more):
@@ -16,7 +17,7 @@ def test_a_line_per_path_sorted_by_bytes_without_what_may_change():
         file("/etc/machine-id"),
         file("/var/logical"),
     ]
-    assert inventory.files_text(entries).decode().splitlines() == [
+    assert inventory.files_text(entries, STATE).decode().splitlines() == [
         "/\td\t0755\t0\t0\t0\t-",
         "/etc/a\tl\t0777\t0\t0\t0\tb\\x0a",
         f"/etc/b\tf\t4755\t1\t2\t3\t{'a' * 64}",
@@ -27,7 +28,7 @@ def test_a_line_per_path_sorted_by_bytes_without_what_may_change():
 
 def test_capabilities_are_a_word_more():
     xattrs = (("security.capability", b"\x01\x00\xff"), ("user.x", b"y"))
-    (line,) = inventory.files_text([file("/usr/bin/ping", xattrs=xattrs)]).decode().splitlines()
+    (line,) = inventory.files_text([file("/usr/bin/ping", xattrs=xattrs)], STATE).decode().splitlines()
     assert line == f"/usr/bin/ping\tf\t0644\t0\t0\t3\t{'a' * 64}\t0100ff"
 
 
@@ -36,7 +37,7 @@ def test_the_list_of_the_recipe_holds_changes_only():
     now = [file("/changed", sha256="b" * 64), file("/new")]
     touched = file("/same", xattrs=(("user.x", b""),))
     gone = ["/changed", "/gone"]
-    found = inventory.image_baseline(Tree(base), Changes([*now, touched], gone))
+    found = inventory.image_baseline(Tree(base), Changes([*now, touched], gone), STATE)
     assert found.decode().splitlines() == [
         f"/changed\tf\t0644\t0\t0\t3\t{'b' * 64}",
         "/gone\tremoved",

@@ -9,7 +9,24 @@ use Ingot;
 
 my $MOST_DIFFERENCES = 20;
 my %TYPE = (0100000 => 'f', 0040000 => 'd', 0120000 => 'l', 0020000 => 'c', 0060000 => 'b', 0010000 => 'p');
-my %volatile = map { $_ => 1 } split /\n/, Ingot::read_file("$Ingot::LIBRARY/volatile");
+# What may change (~), what is held all the same with all below it (=) or alone (!): ingot/bake/tree/volatile.py.
+my (%volatile, %held, %single, %leads);
+for (split /\n/, Ingot::read_file("$Ingot::LIBRARY/volatile")) {
+    my ($sign, $path) = /^([~=!])(.*)/ or next;
+    ($sign eq '~' ? \%volatile : $sign eq '=' ? \%held : \%single)->{$path} = 1;
+    next if $sign eq '~';
+    $leads{$path} = 1 while $path =~ s{/[^/]*$}{};    # the directories that lead there are entered
+}
+
+sub is_volatile {
+    my ($path) = @_;
+    return 0 if $single{$path};
+    for (my $above = $path; $above ne ''; $above =~ s{/[^/]*$}{}) {
+        return 1 if $volatile{$above};
+        return 0 if $held{$above};
+    }
+    return 0;
+}
 
 my (%line_of, @to_hash, %link_of);
 # lgetxattr(2) by its number: perl-base has no function for it. (Linux: syscall_64.tbl; asm-generic/unistd.h)
@@ -23,21 +40,25 @@ sub capabilities {
     return $length > 0 ? unpack('H*', substr $value, 0, $length) : ();
 }
 
+# $may_change: the path is volatile, and entered for something below it that is not.
 sub walk {
-    my ($path, $device) = @_;
+    my ($path, $device, $may_change) = @_;
     my @stat = lstat($path eq '' ? '/' : $path) or return;
     my $type = $TYPE{ $stat[2] & 0170000 } or return;
     my $name = Ingot::escape($path eq '' ? '/' : $path);
     my $link = $type eq 'l' ? readlink $path : undef;
-    $link_of{$path} = $link if $type eq 'l';
-    push @to_hash, $path if $type eq 'f';
+    $link_of{$path} = $link if $type eq 'l' && !$may_change;
+    my $counts = !$may_change || $single{$path};
+    push @to_hash, $path if $type eq 'f' && $counts;
     $line_of{$path} = [$name, $type, sprintf('%04o', $stat[2] & 07777), $stat[4], $stat[5], $type eq 'f' ? $stat[7] : 0,
-        $type eq 'l' ? Ingot::escape($link) : '-', $type eq 'f' ? capabilities($path) : ()];
+        $type eq 'l' ? Ingot::escape($link) : '-', $type eq 'f' ? capabilities($path) : ()] if $counts;
     return if $type ne 'd' || $stat[0] != $device;
     opendir my $directory, ($path eq '' ? '/' : $path) or return;
     for my $entry (readdir $directory) {
-        next if $entry eq '.' || $entry eq '..' || $volatile{"$path/$entry"};
-        walk("$path/$entry", $device);
+        next if $entry eq '.' || $entry eq '..';
+        my $below = "$path/$entry";
+        my $changes = $volatile{$below} || ($may_change && !$held{$below});
+        walk($below, $device, $changes) if !$changes || $leads{$below} || $single{$below};
     }
     closedir $directory;
 }
@@ -96,7 +117,8 @@ sub differences {
         my $old = delete $known{ $fields->[0] };
         push @found, "$fields->[0] " . (defined $old ? 'changed' : 'added') if !defined $old || $old ne $line;
     }
-    @found = sort @found, map { "$_ removed" } keys %known;
+    # The list of the layer below knows nothing of what the recipe says may change.
+    @found = sort @found, map { "$_ removed" } grep { !is_volatile(Ingot::unescape($_)) } keys %known;
     my $more = @found - $MOST_DIFFERENCES;
     return $more > 0 ? (@found[0 .. $MOST_DIFFERENCES - 1], "…and $more more") : @found;
 }
@@ -105,7 +127,7 @@ sub differences {
 my $time = time;
 my ($uptime) = Ingot::read_file('/proc/uptime') =~ /^(\d+)/;
 my $kernel = Ingot::read_file('/proc/sys/kernel/osrelease');
-walk('', (lstat '/')[0]);
+walk('', (lstat '/')[0], 0);
 hash_files();
 my %section = (
     os => Ingot::read_file('/etc/os-release') . "KERNEL=$kernel",
