@@ -86,6 +86,8 @@ class Chroot:
         for name in DEVICES:
             (devices / name).touch()
             mounts.bind(Path("/dev") / name, devices / name)
+            # The device itself can be written as before; the owner and mode of the machine's own node cannot be changed.
+            mounts.make_read_only(devices / name)
         for name, target in (
             ("fd", "/proc/self/fd"),
             ("stdin", "fd/0"),

@@ -50,16 +50,15 @@ def make_private() -> None:
 def enter(root: Path) -> None:
     """Make ``root``, with what is mounted below it and a /proc, the root of this mount namespace. Raises CommandError.
 
-    Nothing else stays visible. /proc is that of this process's PID namespace.
+    Nothing else stays visible. /proc is that of this process's PID namespace, read-only.
     Device files that are in the tree itself lead to no device; those that are mounted below it do.
     """
     _mount(str(root), root, None, MS_BIND | MS_REC, "")
     os.chdir(root)
     here = Path(".")  # noqa: PTH201 - a path of mount(2)'s
     _restrict(here, MS_NODEV)
-    mount_proc(
-        here / "proc"
-    )  # before the machine's own is gone: a user namespace may only mount what it sees already
+    # Before the machine's own is gone: a user namespace may only mount what it sees already.
+    mount_proc(here / "proc", read_only=True)
     # The old root is then mounted upon the new one, until it is unmounted: pivot_root(2), "pivot_root(".", ".")".
     if _libc.pivot_root(b".", b".") != 0:
         raise _error("pivot_root", "", root)
@@ -67,9 +66,9 @@ def enter(root: Path) -> None:
     os.chdir("/")
 
 
-def mount_proc(target: Path) -> None:
+def mount_proc(target: Path, *, read_only: bool) -> None:
     """Mount /proc of this process's PID namespace. Raises CommandError."""
-    _mount("proc", target, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "")
+    _mount("proc", target, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | (MS_RDONLY if read_only else 0), "")
 
 
 def mount(kind: str, target: Path, options: str, *, nosuid: bool = False) -> None:
@@ -87,11 +86,6 @@ def detach(target: Path) -> None:
     """Unmount as :func:`unmount` does; what is in use goes from sight now, and for good when it is free. Raises CommandError."""
     for place in _below(target):
         _unmount(place, MNT_DETACH)
-
-
-def make_part_of_proc_read_only(target: Path) -> None:
-    """Let nobody write by the mount ``target``, a part of what :func:`mount_proc` has mounted. Raises CommandError."""
-    _mount("none", target, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "")
 
 
 def _restrict(target: Path, flag: int) -> None:

@@ -5,7 +5,8 @@ A small process, the spawner, is forked from the bake while that has one thread 
 * The image is the root of a mount namespace of the program's own (pivot_root(2)); the old root is unmounted, so no path leads out of the
   image. It shows no device but the nodes of :data:`ingot.bake.runtime.chroot.DEVICES`.
 * PID, IPC and UTS namespaces are the program's own; when its first process ends, the kernel kills all others.
-* /proc is that of the PID namespace. All that is in it beside the processes is read-only; what root alone may read is hidden.
+* /proc is that of the PID namespace and read-only: the modes of its files, too, are the whole machine's. What root alone may
+  read in it is hidden.
 * The program is root in a user namespace that owns none of the others: it can mount, unshare or trace nothing outside of itself, make no
   device, load no module, set no clock. It can make no further namespaces: their limits are zero in that user namespace.
 * It inherits no descriptor, environment, session keyring or supplementary group of the bake, and leaves no core file.
@@ -31,7 +32,7 @@ import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Callable, Collection, Dict, List, Mapping, NoReturn, Optional, Sequence, Tuple
+from typing import Any, Callable, Collection, Dict, List, Mapping, NoReturn, Optional, Sequence
 
 from ingot.bake.runtime import mounts
 from ingot.errors import IngotError, MissingRightError
@@ -53,8 +54,6 @@ _POWERLESS = frozenset((12, 14, 23))
 _LIMITS = Path("/proc/sys/user")
 # World-readable, but about other users' keys.
 _HIDDEN = ("keys", "key-users")
-# Directories of /proc by which the machine is set up; of others it depends on the kernel whether anything can be written.
-_CHANGED = ("acpi", "bus", "fs", "irq", "scsi", "sys")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -313,7 +312,7 @@ def _become(channel: socket.socket, trouble: int, space: "_UserNamespace") -> No
         _forbid_imports()
         mounts.make_private()
         mounts.enter(Path(request["root"]))
-        space.protect_proc()
+        space.hide()
         _forget(space)
         for target, descriptor in enumerate((remaining, output, output)):
             os.dup2(descriptor, target)
@@ -328,6 +327,8 @@ def _become(channel: socket.socket, trouble: int, space: "_UserNamespace") -> No
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         os.write(trouble, f"{place}{error.strerror}".encode())
+    except Exception as error:  # noqa: BLE001 - nobody sees this process: the other side has to name what went wrong
+        os.write(trouble, f"{type(error).__name__}: {error}".encode())
 
 
 def _forget(space: "_UserNamespace") -> None:
@@ -351,7 +352,7 @@ def _forget(space: "_UserNamespace") -> None:
 
 
 class _UserNamespace:
-    """The user namespace of all programs of one bake, and which parts of /proc they must not change or read.
+    """The user namespace of all programs of one bake, and what they must not read in /proc.
 
     ``handle`` is None where root may make none because they are switched off: then a program cannot either, and what the bake takes from its
     capabilities holds it. ``refusal`` says what else is in the way.
@@ -373,15 +374,11 @@ class _UserNamespace:
         if descriptors:
             self.handle = descriptors[0]
         self.capabilities = int(Path("/proc/sys/kernel/cap_last_cap").read_text()) + 1
-        self._proc, self._null = Path("/proc"), Path("/dev/null")
-        self._read_only = [self._proc / name for name in answer.get("read_only", ())]
-        self._hidden = [self._proc / name for name in answer.get("hidden", ())]
+        self._null = Path("/dev/null")
+        self._hidden = [Path("/proc", name) for name in answer.get("hidden", ())]
 
-    def protect_proc(self) -> None:
-        """Let nobody change what is in /proc beside processes, nor read what is root's alone. Raises CommandError."""
-        for part in self._read_only:
-            mounts.bind(part, part)
-            mounts.make_part_of_proc_read_only(part)
+    def hide(self) -> None:
+        """Let nobody read what is root's alone in /proc. Raises CommandError."""
         for part in self._hidden:
             mounts.bind(self._null, part)
 
@@ -395,8 +392,8 @@ def _describe(channel: socket.socket) -> None:
         _unshare(_NEWNS)
         mounts.make_private()
         # Of this PID namespace, and as the programs will see it: the machine's own may hide more, and may be read-only.
-        mounts.mount_proc(Path("/proc"))
-        answer["read_only"], answer["hidden"] = _parts_of_proc()
+        mounts.mount_proc(Path("/proc"), read_only=False)
+        answer["hidden"] = _hidden_in_proc()
         handle = _make_user_namespace()
         handles = [] if handle is None else [handle]
     except CommandError as error:
@@ -406,27 +403,14 @@ def _describe(channel: socket.socket) -> None:
     socket.send_fds(channel, [json.dumps(answer).encode()], handles)
 
 
-def _parts_of_proc() -> Tuple[List[str], List[str]]:
-    """Return what is in /proc beside processes: names to make read-only, and names to hide."""
-    read_only, hidden = [], []
+def _hidden_in_proc() -> List[str]:
+    """Return the names in /proc that root alone may read, and those of keys."""
+    hidden = []
     for entry in sorted(os.scandir("/proc"), key=lambda entry: entry.name):
         mode = entry.stat(follow_symlinks=False).st_mode
-        if entry.name.isdigit() or stat.S_ISLNK(mode):
-            continue
-        if entry.name in _HIDDEN or (mode & 0o400 and not mode & 0o004):
+        if stat.S_ISREG(mode) and (entry.name in _HIDDEN or (mode & 0o400 and not mode & 0o004)):
             hidden.append(entry.name)
-        elif mode & 0o222 or (stat.S_ISDIR(mode) and (entry.name in _CHANGED or _is_writable(entry.path))):
-            read_only.append(entry.name)
-    return read_only, hidden
-
-
-def _is_writable(directory: str) -> bool:
-    """Tell whether there is a file that somebody may write below a directory of /proc."""
-    return any(
-        os.lstat(f"{place}/{name}").st_mode & 0o222
-        for place, _, names in os.walk(directory)
-        for name in names
-    )
+    return hidden
 
 
 def _make_user_namespace() -> Optional[int]:

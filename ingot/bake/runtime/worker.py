@@ -141,9 +141,9 @@ def main() -> int:
     os.umask(0o022)
     socket.sethostname(HOSTNAME)  # in a UTS namespace of its own; each program of the image gets a copy
     loopback_up()
-    spawner()  # while there is one thread and no descriptor but the engine's
     _locks = _take_locks()
     text = sys.stdin.readline()
+    spawner()  # while there is one thread, and only when there is a job: often there is none
     signal.signal(signal.SIGTERM, _give_up)
     threading.Thread(target=_watch_engine, daemon=True).start()
     try:

@@ -1,4 +1,4 @@
-"""Attacks on the machine that bakes: as root, and as an ordinary user in a user namespace."""
+"""Attacks on the machine that bakes: as root, as root without user namespaces, and as an ordinary user."""
 
 import os
 import shutil
@@ -50,9 +50,29 @@ except BakeError as error:
 """
 
 
-@pytest.fixture(params=["root", "user"])
+# Root where user namespaces are switched off, as some hardened machines have it. In one of the test's own: /proc/sys/user is each one's.
+CLOSED = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+ready, go = os.pipe(), os.pipe()
+child = os.fork()
+if child == 0:
+    assert libc.unshare(0x10000000 | 0x00020000) == 0  # user and mount namespace
+    os.write(ready[1], b".")
+    os.read(go[0], 1)
+    open("/proc/sys/user/max_user_namespaces", "w").write("0")
+    os.execv(sys.argv[1], sys.argv[1:])
+os.read(ready[0], 1)
+for name in ("uid_map", "gid_map"):
+    open(f"/proc/{child}/{name}", "w").write("0 0 65536\\n")
+os.write(go[1], b".")
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.fixture(params=["root", "user", "closed"])
 def engine(request, public):
-    """Run Python with :data:`PRELUDE` before it, as root or as an ordinary user; return what it printed. cwd: public/home."""
+    """Run Python with :data:`PRELUDE` before it, as one of three users; return what it printed. cwd: public/home."""
     if os.geteuid() != 0:
         pytest.skip("becomes root and an ordinary user")
     if request.param == "user" and any(shutil.which(tool) is None for tool in NEEDED):
@@ -64,7 +84,7 @@ def engine(request, public):
             done = as_user(public, text, text, *words)
         else:
             done = subprocess.run(
-                [sys.executable, "-c", text, text, *words], cwd=public / "home",
+                [*([sys.executable, "-c", CLOSED] if request.param == "closed" else []), sys.executable, "-c", text, text, *words], cwd=public / "home",
                 env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
             )  # fmt: skip
         assert fails or done.returncode == 0, done.stderr
