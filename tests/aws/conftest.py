@@ -82,8 +82,9 @@ def blocks_of(cloud):
 
 @pytest.fixture
 def proxy(cloud, running_proxy):
-    running_proxy.heal()
-    return running_proxy
+    running_proxy.reset()
+    yield running_proxy
+    assert running_proxy.never_shown == []
 
 
 @pytest.fixture

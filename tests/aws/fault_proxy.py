@@ -40,6 +40,7 @@ class Fault:
     after: int = 0
     times: int | None = None
     then: Callable[[], None] | None = None
+    shown: int = 0
 
 
 class FaultProxy:
@@ -56,6 +57,7 @@ class FaultProxy:
         self.answers: dict[str, str] = {}
         self.asks_first = False
         self._faults: list[Fault] = []
+        self._healed: list[Fault] = []
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -69,8 +71,19 @@ class FaultProxy:
     def fail(self, operation: str, **how) -> None:
         self._faults.append(Fault(operation, **how))
 
+    def reset(self) -> None:
+        """Begin as new: for another test."""
+        self.heal()
+        self._healed.clear()
+
+    @property
+    def never_shown(self) -> list[str]:
+        """The faults since the last reset that no call met: a test that injects one has tested nothing."""
+        return [str(fault) for fault in (*self._healed, *self._faults) if not fault.shown]
+
     def heal(self) -> None:
         """Fail nothing more, count from nothing, answer for no console."""
+        self._healed += self._faults
         self._faults.clear()
         self.seen.clear()
         self.console = None
@@ -92,6 +105,7 @@ class FaultProxy:
                     fault.after -= 1
                 elif fault.times is None or fault.times > 0:
                     fault.times = None if fault.times is None else fault.times - 1
+                    fault.shown += 1
                     return fault
         return None
 
