@@ -8,9 +8,10 @@ from botocore.awsrequest import AWSResponse
 from ingot.aws.session.clients import connect
 from ingot.errors import IngotError
 from ingot.pipeline.ongoing import alone, wait_settled
-from tests.cli.test_deploy import calls, deploy, project, server
+from tests.cli.conftest import moto_server
+from tests.cli.test_deploy import calls, deploy, project
 
-__all__ = ["project", "server"]
+__all__ = ["moto_server", "project"]
 
 
 def test_an_earlier_deployment_that_goes_on_is_waited_for(project):
