@@ -21,7 +21,7 @@ def printable(text: str) -> str:
 
     Names of files come from whoever wrote the recipe, and output from programs.
     """
-    from ingot.report.escape import plain
+    from ingot.escape import plain
 
     return without_runner_commands("\n".join(plain(_COLOR.sub("", line)) for line in text.split("\n")))
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingot.errors import IngotError
+from ingot.escape import fenced
 from ingot.forge.git import git
 from ingot.forge.github import GitHub
 from ingot.process import CommandError
-from ingot.report.escape import fenced
 
 # Characters of a pull request's body; GitHub's limit is that of comments.
 LIMIT = 60_000

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from ingot.errors import InputError
+from ingot.escape import code, fenced, fitting, plain, shortened
 from ingot.plan.images import ImagePlan
 from ingot.plan.infrastructure.stacks import IMPACTS, StackPlan
 from ingot.plan.recipes import RecipeChange
 from ingot.plan.result import BootRecord, Plan
 from ingot.quantities import number
-from ingot.report.escape import code, fenced, fitting, plain, shortened
 from ingot.report.markdown import render_markdown
 from ingot.report.plan_text import (
     VERDICTS,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ingot.report.escape import plain
+from ingot.escape import plain
 from ingot.store import Image
 from ingot.store.sizes import DirectorySize, PackageSize, directory_sizes, package_sizes
 

@@ -8,8 +8,8 @@ from math import inf
 from ingot.diff.changes import Change
 from ingot.diff.compare import ImageDiff
 from ingot.diff.files.changes import PACKAGE, RECIPE, FileChange
+from ingot.escape import code, fenced, fitting, markdown, plain, shortened
 from ingot.quantities import number, size
-from ingot.report.escape import code, fenced, fitting, markdown, plain, shortened
 from ingot.report.summary import PackageGroup, bookkeeping, by_package, counted, counts, group_packages, title
 
 # Vulnerabilities of one package that are named; the changelog names all.

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Any
 
+from ingot.escape import plain
 from ingot.report.boot import shown_boot
-from ingot.report.escape import plain
 
 # Files of one image that the report lists; a browser, too, has its limits. What is left out is said.
 FILES = 20_000

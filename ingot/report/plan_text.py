@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ingot.escape import plain
 from ingot.plan.images import ImagePlan
 from ingot.plan.infrastructure.stacks import IMPACTS, StackPlan
 from ingot.plan.recipes import RecipeChange
 from ingot.plan.result import BootRecord, Plan
 from ingot.plan.rollout import Rollout
 from ingot.quantities import number
-from ingot.report.escape import plain
 from ingot.report.text import render_text as render_image
 
 VERDICTS = {

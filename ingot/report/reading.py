@@ -17,6 +17,7 @@ from ingot.diff.compare import FORMAT, ImageDiff
 from ingot.diff.files.changes import BOOKKEEPING, PACKAGE, RECIPE, FileChange, TextDiff
 from ingot.diff.packages.changes import Changelog, ChangelogEntry, PackageChange
 from ingot.errors import InputError
+from ingot.escape import shortened
 from ingot.plan.images import ImagePlan
 from ingot.plan.infrastructure.fold import Folded
 from ingot.plan.infrastructure.stacks import StackPlan
@@ -25,7 +26,6 @@ from ingot.plan.recipes import RecipeChange
 from ingot.plan.result import DANGEROUS, NOTHING, SOMETHING, BaseRevision, Plan
 from ingot.plan.result import FORMAT as PLAN_FORMAT
 from ingot.plan.rollout import Rollout
-from ingot.report.escape import shortened
 from ingot.report.summary import SIGNS
 
 CHANGES = ("system", "users", "groups", "services", "ports", "tests", "hygiene", "size")

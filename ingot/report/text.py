@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from ingot.diff.changes import Change
 from ingot.diff.compare import ImageDiff
 from ingot.diff.files.changes import BOOKKEEPING, PACKAGE, RECIPE, FileChange
+from ingot.escape import plain
 from ingot.quantities import number, size
-from ingot.report.escape import plain
 from ingot.report.summary import (
     SIGNS,
     PackageGroup,

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from ingot.diff.compare import image_diff
-from ingot.report.escape import code, fenced, markdown, plain
+from ingot.escape import code, fenced, markdown, plain
 from ingot.report.render import render_markdown, render_text
 from tests.diff.manifests import file, manifest, package
 

@@ -1,7 +1,7 @@
 """Makes text from an image or a pull request harmless where it is shown.
 
 Names of files, packages and tests come from the change under review: they must not move a terminal's cursor,
-turn the direction of a line, close a tag, or call somebody.
+turn the direction of a line, close a tag, or mention somebody.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>|~#&@:.]")
 
 
 def plain(text: object) -> str:
-    """Return text with everything that is no printable character written as its escape, such as ``\\x1b``."""
+    """Return text with every character that is not printable written as its escape, such as ``\\x1b``."""
     return _SUSPECT.sub(_escaped, str(text))
 
 
@@ -52,7 +52,10 @@ def markdown(text: object) -> str:
 
 
 def shortened(text: object, most: int = 300) -> str:
-    """Return text without its middle when it is longer than some ``most`` characters: what is wrong with a path stands behind it."""
+    """Return text without its middle when it is longer than about ``most`` characters.
+
+    The end stays, too: what is wrong with a path is said after it.
+    """
     shown = plain(text)
     if len(shown) <= most:
         return shown
@@ -61,9 +64,9 @@ def shortened(text: object, most: int = 300) -> str:
 
 
 def fitting(lines: Sequence[str], count: int, room: float, more: str) -> list[str]:
-    """Return as many of the first ``lines`` as take at most ``room`` characters, and a line that says how many of ``count`` are left out.
+    """Return as many of the first ``lines`` as fit into ``room`` characters.
 
-    ``more`` is that line, with {} for the number.
+    If they are fewer than ``count``, the line ``more`` follows, with the number left out in place of {}.
     """
     kept = list[str]()
     room -= len(more.format(f"{count:,}")) + 1
