@@ -14,6 +14,7 @@ from cfnlint.api import lint
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
 from tests.constructs.recipes import write_recipe
+from tests.stacks.descriptions import EC2_DESCRIPTION, security_group_descriptions
 from tests.stacks.everything import EVERYTHING
 from tests.stacks.readable import readable
 
@@ -85,6 +86,14 @@ def test_cdk_nag_finds_nothing_with_everything_on_that_no_reason_answers(make_ap
     annotations = Annotations.from_stack(app.node.find_child("IngotFleet"))
     found = [*annotations.find_error("*", rules), *annotations.find_warning("*", rules)]
     assert not [f"{message.id}: {message.entry.data}" for message in found]
+
+
+@pytest.mark.parametrize("changed", [{}, {"egress": True}, GIVEN, {**GIVEN, "egress": False}])
+def test_ec2_takes_every_description_of_a_security_group(everything, templates, changed):
+    for template in [*templates.values(), everything(**changed)]:
+        found = security_group_descriptions(template)
+        assert found
+        assert not [text for text in found if not EC2_DESCRIPTION.fullmatch(text)]
 
 
 def test_cfn_lint_would_find_something(templates):

@@ -171,7 +171,9 @@ class CloneFleet(Construct):
         if own:
             session_endpoints(self, vpc=self.vpc, subnets=self.clone_subnets, clones=self.clones)
         else:
-            self.clones.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "Session Manager's endpoints")
+            self.clones.add_egress_rule(
+                ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "Endpoints of Session Manager"
+            )
 
     def _serve(self) -> None:
         """Put the group behind the load balancer."""

@@ -58,4 +58,4 @@ def session_endpoints(
         endpoint = ec2.InterfaceVpcEndpoint(
             scope, name, vpc=vpc, service=service, subnets=subnets, open=False
         )
-        endpoint.connections.allow_default_port_from(clones, "Session Manager's agent")
+        endpoint.connections.allow_default_port_from(clones, "Agent of Session Manager")

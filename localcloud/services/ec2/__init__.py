@@ -19,6 +19,7 @@ from localcloud.services.ec2 import (
     images,
     launch,
     launch_templates,
+    security_groups,
     tags,
 )
 from localcloud.services.ec2.instances import InstanceMachines
@@ -28,6 +29,7 @@ def install(patches: Patches, ebs: EbsService) -> None:
     """Close the gaps of moto's EC2 that have nothing to do with machines."""
     tags.install(patches)
     filters.install(patches)
+    security_groups.install(patches)
     launch_templates.install(patches)
     images.install(patches, ebs)
     image_lifecycle.install(patches)
