@@ -94,7 +94,7 @@ def _of_each_clone(view: View, entry: Entry) -> Iterator[Finding]:
             return
     if path == f"/{POPULARITY_CONTEST}" and HOST_ID.search(view.read(path)):
         yield Finding("clone-identity", path, "all clones would have the host id of popularity-contest")
-    elif path in view.shipped and _is_private(view, entry) and not view.is_owned(path):
+    elif _is_private(view, path) and not view.is_owned(path):
         yield Finding(
             "install-secret",
             path,
@@ -102,15 +102,16 @@ def _of_each_clone(view: View, entry: Entry) -> Iterator[Finding]:
         )
 
 
-def _is_private(view: View, entry: Entry) -> bool:
-    """Tell whether not every user may read a file: by its own mode, or by that of a directory above it."""
-    if _REPEATABLE.fullmatch(entry.path):
+def _is_private(view: View, path: str) -> bool:
+    """Tell whether an installation made a file that not every user may read: by its own mode, or a directory's above it."""
+    made = view.shipped.get(path)
+    if made is None or _REPEATABLE.fullmatch(path):
         return False
-    if not entry.mode & 0o004:
+    if not made.mode & 0o004:
         return True
-    above = entry.path.rpartition("/")[0]
+    above = path.rpartition("/")[0]
     while above:
-        directory = view.entries.get(above)
+        directory = view.shipped.get(above)
         if directory is not None and not directory.mode & 0o001:
             return True
         above = above.rpartition("/")[0]

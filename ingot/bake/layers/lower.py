@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # What of the engine decides what a lower layer holds.
 MAKERS = ("runtime", "packages", "layers", "tree", "image")
+# What they read packages and specs by.
+FOUNDATIONS = ("deb822.py", "spec.py")
 
 
 def layer_digest(spec: BakeSpec) -> str:
@@ -46,11 +48,10 @@ def _engine_digest() -> str:
     engine = Path(__file__).parent.parent
     digest = hashlib.sha256()
     files = [file for name in MAKERS for file in (engine / name).rglob("*")]
-    for file in sorted(files):
+    for file in sorted([*files, *(engine.parent / name for name in FOUNDATIONS)]):
         if file.is_file() and file.suffix != ".pyc":
-            digest.update(
-                str(file.relative_to(engine)).encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest()
-            )
+            name = str(file.relative_to(engine.parent))
+            digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
 

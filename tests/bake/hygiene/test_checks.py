@@ -275,6 +275,12 @@ def test_a_secret_in_a_closed_directory_is_found_in_the_layer_of_the_packages(tm
     assert (finding.name, finding.path) == ("install-secret", "/var/lib/app/token")
 
 
+def test_a_directory_that_the_recipe_closes_makes_no_secret_of_what_is_in_it(tmp_path):
+    file = text("/etc/app/names", "not random")
+    opened, closed = (Entry("/etc/app", Kind.DIRECTORY, mode, mtime=EPOCH) for mode in (0o755, 0o700))
+    assert report(tmp_path, closed, file, shipped=[*clean(), opened, file]).findings == []
+
+
 def test_a_private_file_that_a_package_brought_is_no_finding(tmp_path):
     known = text("/etc/sudoers", "root ALL=(ALL) ALL", mode=0o440)
     listed = text("/var/lib/dpkg/info/sudo.list", "/.\n/etc\n/etc/sudoers\n")
