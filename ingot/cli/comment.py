@@ -13,7 +13,7 @@ import typer
 from ingot.errors import InputError
 from ingot.forge.github import API, GitHub, PullRequest
 from ingot.plan.result import Plan
-from ingot.report.comment import MARKER, render_comment, render_failed
+from ingot.report.plan.comment import MARKER, render_comment, render_failed
 from ingot.report.reading import plan_from_json
 
 app = typer.Typer(add_completion=False)

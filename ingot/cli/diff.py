@@ -14,7 +14,9 @@ from ingot.cli.reporting import Reporter
 from ingot.errors import InputError
 from ingot.pipeline.diff import DiffOptions, read_boots
 from ingot.pipeline.diff import diff as compare
-from ingot.report.render import render_markdown, render_report, render_text
+from ingot.report.diff.markdown import render_markdown
+from ingot.report.diff.text import render_text
+from ingot.report.html.page import render_report
 
 if TYPE_CHECKING:
     from ingot.diff.compare import ImageDiff

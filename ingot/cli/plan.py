@@ -14,7 +14,7 @@ from ingot.errors import InputError, VerificationError
 from ingot.pipeline.plan import PlanOptions, failures
 from ingot.pipeline.plan import plan as make
 from ingot.plan.result import Plan
-from ingot.report.plan_text import render_text
+from ingot.report.plan.text import render_text
 
 app = typer.Typer(add_completion=False)
 
@@ -101,7 +101,7 @@ def _write(plan: Plan, save: Path | None, html: Path | None) -> None:
     if save is not None:
         texts[save] = _json(plan) + "\n"
     if html is not None:
-        from ingot.report.render import render_report
+        from ingot.report.html.page import render_report
 
         texts[html] = render_report(plan.to_json())
     for path, text in texts.items():
@@ -115,7 +115,7 @@ def _print(plan: Plan, *, as_json: bool, markdown: bool) -> None:
     if as_json:
         print(_json(plan))
     elif markdown:
-        from ingot.report.comment import render_comment
+        from ingot.report.plan.comment import render_comment
 
         print(render_comment(plan, limit=UNLIMITED), end="")
     else:

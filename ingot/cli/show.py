@@ -58,13 +58,13 @@ def show(
     elif as_json:
         print(json.dumps(image.manifest, sort_keys=True))
     else:
-        from ingot.report.image_text import summary
+        from ingot.report.image import summary
 
         print(summary(image))
 
 
 def _packages(image: Image, *, as_json: bool) -> None:
-    from ingot.report.image_text import package_table
+    from ingot.report.image import package_table
     from ingot.store.sizes import package_sizes
 
     found = package_sizes(image)
@@ -72,7 +72,7 @@ def _packages(image: Image, *, as_json: bool) -> None:
 
 
 def _tree(image: Image, depth: int, *, as_json: bool) -> None:
-    from ingot.report.image_text import tree_table
+    from ingot.report.image import tree_table
     from ingot.store.sizes import directory_sizes
 
     found = [directory for directory in directory_sizes(image.manifest) if directory.depth <= depth]

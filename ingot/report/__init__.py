@@ -1,1 +1,1 @@
-"""Plans and image diffs as text, Markdown and HTML."""
+"""Images, image diffs and plans as text, Markdown and HTML."""

@@ -26,7 +26,7 @@ from ingot.plan.recipes import RecipeChange
 from ingot.plan.result import DANGEROUS, NOTHING, SOMETHING, BaseRevision, Plan
 from ingot.plan.result import FORMAT as PLAN_FORMAT
 from ingot.plan.rollout import Rollout
-from ingot.report.summary import SIGNS
+from ingot.report.diff.summary import SIGNS
 
 CHANGES = ("system", "users", "groups", "services", "ports", "tests", "hygiene", "size")
 Plain = Mapping[str, Any]

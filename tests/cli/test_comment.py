@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ingot.cli.main import main
-from ingot.report.comment import MARKER
+from ingot.report.plan.comment import MARKER
 from tests.forge.server import GitHub
 from tests.plan import plans
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from ingot.cli.main import cli
 from ingot.errors import InputError
-from ingot.report.image_text import summary
+from ingot.report.image import summary
 from ingot.store.sizes import directory_sizes, package_sizes
 from tests.baked import ROOT, baked_store, web_image
 

@@ -9,7 +9,7 @@ import pytest
 from ingot.diff.compare import image_diff
 from ingot.diff.sides.rebuild import NOT_REBUILT, rebuild_manifest
 from ingot.recipe.load import load_recipe
-from ingot.report.render import render_text
+from ingot.report.diff.text import render_text
 from tests.baked import WEB, baked_store, web_image
 
 __all__ = ["baked_store", "web_image"]

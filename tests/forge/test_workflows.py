@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from ingot.report.comment import MARKER
+from ingot.report.plan.comment import MARKER
 from tests import ROOT
 from tests.e2e.runner import Runner
 from tests.forge.server import GitHub

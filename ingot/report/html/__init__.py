@@ -1,1 +1,1 @@
-"""The parts of the HTML report: one template, one style, and the script in the order of the names of its files."""
+"""Plans and image diffs as one HTML page: template, style, and the script in the order of its files' names."""

@@ -18,8 +18,8 @@ from ingot.plan.infrastructure.stacks import IMPACTS, StackPlan
 from ingot.plan.recipes import RecipeChange
 from ingot.plan.result import BootRecord, Plan
 from ingot.quantities import number
-from ingot.report.markdown import render_markdown
-from ingot.report.plan_text import (
+from ingot.report.diff.markdown import render_markdown
+from ingot.report.plan.text import (
     VERDICTS,
     boot_lines,
     compared,

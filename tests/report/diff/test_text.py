@@ -1,27 +1,7 @@
-import re
-
-import pytest
-
-from ingot.diff.compare import image_diff
-from ingot.escape import code, fenced, markdown, plain
-from ingot.report.render import render_markdown, render_text
+from ingot.report.diff.markdown import render_markdown
+from ingot.report.diff.text import render_text
 from tests.diff.manifests import file, manifest, package
-
-HOSTILE = "/srv/\x1b[31m\u202eevil</script><b>@team #1 `x` | \udcff\n"
-
-
-def diff(before, after):
-    return image_diff(before, after, before_disk=None, after_disk=None)
-
-
-def big():
-    before = manifest(packages=[package(f"p{number}", "1") for number in range(300)])
-    after = manifest(
-        packages=[package(f"p{number}", "2") for number in range(300)],
-        files=[file(f"/srv/{number}", layer=1) for number in range(3000)],
-        users=[],
-    )
-    return diff(before, after)
+from tests.report.diff.diffs import HOSTILE, big, diff
 
 
 def test_the_text_of_no_difference():
@@ -66,35 +46,3 @@ def test_hostile_names_are_inert_in_text():
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "\\x1b[31m\\u202eevil" in text
-
-
-def test_hostile_names_are_inert_in_markdown():
-    tests = [{"name": HOSTILE, "command": HOSTILE}]
-    text = render_markdown(
-        diff(manifest(), manifest(name="@all", files=[file(HOSTILE, mode="4755")], tests=tests))
-    )
-    outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text, flags=re.DOTALL)
-    assert "@" not in outside.replace("&#64;", "")
-    assert "<b>" not in outside
-    assert "</script>" not in outside
-    assert "\u202e" not in text
-
-
-@pytest.mark.parametrize("limit", [2000, 10_000, 65_536])
-def test_markdown_keeps_its_limit_and_says_what_did_not_fit(limit):
-    text = render_markdown(big(), limit)
-    assert len(text) <= limit
-    whole = render_markdown(big())
-    assert ("did not fit here" in text) is (len(whole) > limit)
-    assert text.startswith("**web abababababab → web abababababab**")
-
-
-def test_markdown_without_a_limit_has_all():
-    assert all(f"`/srv/{number}`" in render_markdown(big()) for number in (0, 1500, 2999))
-
-
-def test_escapes():
-    assert plain("a\tb\r\x7f\u200b\udc80é") == "a\tb\\x0d\\x7f\\u200b\\x80é"
-    assert code("a``b`") == "``` a``b` ```"
-    assert markdown("@x <b>") == "&#64;&#8203;x &#60;b&#62;"
-    assert fenced(["```", "x"]) == "````\n```\nx\n````"

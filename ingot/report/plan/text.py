@@ -12,7 +12,7 @@ from ingot.plan.recipes import RecipeChange
 from ingot.plan.result import BootRecord, Plan
 from ingot.plan.rollout import Rollout
 from ingot.quantities import number
-from ingot.report.text import render_text as render_image
+from ingot.report.diff.text import render_text as render_image
 
 VERDICTS = {
     "nothing": "Nothing changes.",

@@ -10,7 +10,15 @@ from ingot.diff.compare import ImageDiff
 from ingot.diff.files.changes import PACKAGE, RECIPE, FileChange
 from ingot.escape import code, fenced, fitting, markdown, plain, shortened
 from ingot.quantities import number, size
-from ingot.report.summary import PackageGroup, bookkeeping, by_package, counted, counts, group_packages, title
+from ingot.report.diff.summary import (
+    PackageGroup,
+    bookkeeping,
+    by_package,
+    counted,
+    counts,
+    group_packages,
+    title,
+)
 
 # Vulnerabilities of one package that are named; the changelog names all.
 CVES = 6

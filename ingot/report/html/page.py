@@ -1,4 +1,7 @@
-"""A plan, or one image diff, as one self-contained HTML file: no network, its own style and script and nothing else may run."""
+"""A plan, or one image diff, as one self-contained HTML file.
+
+It needs no network, and nothing but its own style and script may run.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,25 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from ingot.escape import plain
-from ingot.report.boot import shown_boot
 
 # Files of one image that the report lists; a browser, too, has its limits. What is left out is said.
 FILES = 20_000
+# Lines of the console that the report shows, the last ones; a boot has some 600.
+LINES = 5000
+_CONTROL = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]|\x1b[()][A-Za-z0-9]|\x1b[=>78c]|\r|\x07")
+# The first line of each phase, in the order of a boot: kernel, init's first words, the target of a machine
+# that is up.
+_PHASES = (
+    ("kernel", re.compile(r"^\[\s*0\.0+\] Linux version |\bLinux version \d")),
+    ("initrd and root", re.compile(r"Run /init as init process|ingot-initrd")),
+    ("services", re.compile(r"systemd\[1\]: systemd .* running in|Welcome to ")),
+    ("up", re.compile(r"Reached target .*[Mm]ulti-[Uu]ser|login: ")),
+)
 
 
 def render_report(document: Mapping[str, Any]) -> str:
@@ -64,7 +77,7 @@ def _page(document: Mapping[str, Any]) -> dict[str, Any]:
         "title": _title(document),
         "facts": _facts(plan),
         "images": images,
-        "boots": [shown_boot(boot) for boot in document.get("boots", ())],
+        "boots": [_boot(boot) for boot in document.get("boots", ())],
     }
 
 
@@ -128,6 +141,45 @@ def _compact(diff: Mapping[str, Any]) -> dict[str, Any]:
         key: value for key, value in diff.items() if key not in ("before", "after", "dangerous", "format")
     }
     return {**shown, "notes": notes, "files": [{key: file[key] for key in keys} for file in listed]}
+
+
+def _boot(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record of `ingot boot --record` as the page draws it."""
+    lines = [[time, _CONTROL.sub("", text)] for time, text in record["lines"]]
+    cut = len(lines) - LINES
+    if cut > 0:
+        lines = [[None, f"… {cut:,} lines before are left out"], *lines[cut:]]
+    seconds = float(record["seconds"])
+    return {
+        "recipe": record["recipe"],
+        "digest": record["digest"],
+        "machine": record.get("machine"),
+        "ok": bool(record["tests"]) and all(test["ok"] for test in record["tests"]),
+        "seconds": seconds,
+        "phases": _phases(lines, seconds),
+        "tests": list(record["tests"]),
+        "lines": lines,
+    }
+
+
+def _phases(lines: Sequence[Sequence[Any]], end: float) -> list[dict[str, Any]]:
+    """Return the phases of a boot by the times of its console's lines, in seconds from power-on.
+
+    The first one is the firmware's.
+    """
+    found: list[tuple[str, float]] = [("firmware", 0.0)]
+    wanted = list(_PHASES)
+    for time, text in lines:
+        for index, (name, pattern) in enumerate(wanted):
+            if time is not None and pattern.search(text):
+                found.append((name, float(time)))
+                del wanted[: index + 1]
+                break
+    ends = [start for _, start in found[1:]] + [end]
+    return [
+        {"name": name, "start": start, "end": max(start, stop)}
+        for (name, start), stop in zip(found, ends, strict=True)
+    ]
 
 
 def _inert(value: Any) -> Any:  # noqa: ANN401 - any JSON value

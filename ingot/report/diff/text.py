@@ -5,12 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
+from rich.color import ColorSystem
+from rich.style import Style
+
 from ingot.diff.changes import Change
 from ingot.diff.compare import ImageDiff
 from ingot.diff.files.changes import BOOKKEEPING, PACKAGE, RECIPE, FileChange
 from ingot.escape import plain
 from ingot.quantities import number, size
-from ingot.report.summary import (
+from ingot.report.diff.summary import (
     SIGNS,
     PackageGroup,
     bookkeeping,
@@ -26,17 +29,26 @@ WIDTH = 80
 CHANGELOG_LINES = 6
 DIFF_LINES = 40
 PACKAGES = 8
-_COLORS = {"+": "32", "-": "31", "~": "33", "↑": "36", "↓": "31", "!": "1;31", "#": "1", "@": "36"}
+# The styles of signs, of headings (#) and of dangers (!).
+_STYLES = {
+    "+": Style(color="green"),
+    "-": Style(color="red"),
+    "~": Style(color="yellow"),
+    "↑": Style(color="cyan"),
+    "↓": Style(color="red"),
+    "!": Style(color="red", bold=True),
+    "#": Style(bold=True),
+    "@": Style(color="cyan"),
+}
 
 
 class _Painter:
     def __init__(self, color: bool) -> None:
-        self._color = color
+        self._colors = ColorSystem.STANDARD if color else None
 
     def __call__(self, sign: str, text: str) -> str:
-        """Return ``text`` in the colour of its sign."""
-        code = _COLORS.get(sign)
-        return f"\x1b[{code}m{text}\x1b[0m" if self._color and code else text
+        """Return ``text`` in the style of its sign."""
+        return _STYLES[sign].render(text, color_system=self._colors) if sign in _STYLES else text
 
     def item(self, sign: str, text: str, indent: int = 2) -> Iterator[str]:
         """Yield a line with a sign, wrapped; names are made harmless first."""

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from ingot.diff.compare import image_diff
-from ingot.report.render import render_report
+from ingot.report.html.page import render_report
 from tests.diff.manifests import file, manifest, package
-from tests.report.browser import DESK, PHONE, chromium, opened
+from tests.report.html.browser import DESK, PHONE, chromium, opened
 
 __all__ = ["chromium"]
 
@@ -253,13 +253,13 @@ def test_the_page_names_nothing_outside_of_itself():
 
 
 def test_what_is_too_much_for_a_page_is_counted(monkeypatch):
-    monkeypatch.setattr("ingot.report.page.FILES", 100)
+    monkeypatch.setattr("ingot.report.html.page.FILES", 100)
     page = render_report(diff())
     assert "312 more files differ; `ingot diff --json` lists all of them" in page
 
 
 def test_a_long_console_is_cut_at_its_beginning_and_says_so(monkeypatch):
-    monkeypatch.setattr("ingot.report.boot.LINES", 2)
+    monkeypatch.setattr("ingot.report.html.page.LINES", 2)
     page = render_report({**plan(), "boots": [boot()]})
     assert "\\u2026 2 lines before are left out" in page
     assert "BdsDxe" not in page

@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from ingot.cli.main import main
 from ingot.diff.compare import image_diff
 from ingot.errors import InputError
-from ingot.report.comment import LIMIT, MARKER, render_comment
+from ingot.report.plan.comment import LIMIT, MARKER, render_comment
 from ingot.report.reading import image_diff_from_json, plan_from_json
 from tests.diff.manifests import file, manifest, package
 from tests.plan import plans
@@ -137,14 +137,14 @@ def test_nothing_of_the_change_is_markup_or_a_mention(word):
 
 @pytest.mark.parametrize("word", HOSTILE)
 def test_nothing_of_the_change_moves_the_terminal(word):
-    from ingot.report.plan_text import render_text
+    from ingot.report.plan.text import render_text
 
     text = render_text(plan_from_json(json.loads(json.dumps(hostile_plan(word)))))
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", text)
 
 
 def test_the_text_of_a_plan_leaves_nothing_out():
-    from ingot.report.plan_text import render_text
+    from ingot.report.plan.text import render_text
 
     after = manifest(
         packages=[package(f"p{n}", "1") for n in range(300)],

@@ -1,0 +1,1 @@
+"""An image diff as text and as Markdown."""
