@@ -53,7 +53,7 @@ def boot(
                     run_tests(machine, lambda result: print(result, flush=True), report)
             finally:
                 if record is not None:
-                    machine.record.write(record)
+                    machine.watch.write(record)
             if once or not sys.stdin.isatty():
                 return
             report("press Ctrl-C to end it")

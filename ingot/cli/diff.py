@@ -70,7 +70,7 @@ def diff(
     with Reporter() as report:
         result = compare(options, report)
     if as_html:
-        print(render_report({**result.to_json(), "boots": boots}))
+        print(render_report({**result.to_json(), "boots": [boot.to_json() for boot in boots]}))
     else:
         print(_rendered(result, as_markdown=as_markdown, as_json=as_json, everything=everything))
     raise typer.Exit(0 if result.empty else 1)

@@ -20,6 +20,7 @@ from ingot.errors import VerificationError
 from ingot.machines.alone import booted_alone
 from ingot.machines.machine import Machine
 from ingot.machines.qemu import CONSOLE, require_tools
+from ingot.plan.boots import BootRecord, Outcome
 from ingot.progress import Progress
 from ingot.store import Image, Store
 
@@ -36,27 +37,7 @@ LOOK = 0.2
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How one test of a recipe ended: ``problem`` is None when it passed. ``where``: outside or inside."""
-
-    name: str
-    problem: str | None
-    where: str
-    at: float
-    """Seconds since power-on."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether it passed."""
-        return self.problem is None
-
-    def __str__(self) -> str:
-        name = f"{self.name} (from outside)" if self.where == "outside" else self.name
-        return f"ok      {name}" if self.problem is None else f"FAILED  {name}: {self.problem}"
-
-
-class BootRecord:
+class BootWatch:
     """Watches a machine from its power-on: when each line of its console came, and when each test ended.
 
     Use it as a context manager. Times are seconds since it was entered.
@@ -73,7 +54,7 @@ class BootRecord:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> BootRecord:
+    def __enter__(self) -> BootWatch:
         self._start = time.monotonic()
         self._thread.start()
         return self
@@ -109,31 +90,20 @@ class BootRecord:
         self.tests.append(result)
         return result
 
-    def content(self) -> dict[str, Any]:
-        """Return the record as JSON's types, with what the console said so far."""
-        tests = [
-            {
-                "name": test.name,
-                "ok": test.ok,
-                "at": test.at,
-                "where": test.where,
-                "detail": test.problem or "",
-            }
-            for test in self.tests
-        ]
-        return {
-            "format": 1,
-            "recipe": self.image.name,
-            "digest": self.image.digest,
-            "machine": f"QEMU, {self.machine.accelerator}",
-            "seconds": self._now(),
-            "tests": tests,
-            "lines": self.lines,
-        }
+    def record(self) -> BootRecord:
+        """Return the record of the boot, with what the console said so far."""
+        return BootRecord(
+            recipe=self.image.name,
+            digest=self.image.digest,
+            machine=f"QEMU, {self.machine.accelerator}",
+            seconds=self._now(),
+            tests=tuple(self.tests),
+            lines=tuple(self.lines),
+        )
 
     def write(self, path: Path) -> None:
         """Write the record as JSON."""
-        path.write_text(json.dumps(self.content()) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(self.record().to_json()) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -142,7 +112,7 @@ class Boot:
 
     image: Image
     machine: Machine
-    record: BootRecord
+    watch: BootWatch
 
     @property
     def url(self) -> str:
@@ -169,8 +139,8 @@ def booted(image: Image, progress: Progress, *, tests: bool = True, keep: bool =
     ):
         console = machine.directory / CONSOLE
         progress(f"{image.name} {image.digest[:12]} boots; its console: {console}")
-        with BootRecord(image, machine) as record:
-            yield Boot(image, machine, record)
+        with BootWatch(image, machine) as watch:
+            yield Boot(image, machine, watch)
 
 
 def run_tests(boot: Boot, result: Callable[[Outcome], None], progress: Progress) -> None:
@@ -178,19 +148,19 @@ def run_tests(boot: Boot, result: Callable[[Outcome], None], progress: Progress)
 
     Raises VerificationError with the console's end if one failed.
     """
-    machine, record, tests = boot.machine, boot.record, boot.image.manifest["tests"]
+    machine, watch, tests = boot.machine, boot.watch, boot.image.manifest["tests"]
     end = time.monotonic() + ANSWER_LIMIT
     for name, problem in answers_outside([test for test in tests if "http" in test], machine, end, progress):
-        result(record.ended(name, problem, "outside"))
+        result(watch.ended(name, problem, "outside"))
     progress("waits for the tests that run inside")
     line = _inside(machine, end + sum(float(test.get("timeout", 60)) for test in tests))
     if line is None:
-        result(record.ended("tests inside", "no valid ingot-test line on the console", "inside"))
+        result(watch.ended("tests inside", "no valid ingot-test line on the console", "inside"))
     else:
         for test in line["results"]:
             problem = None if test["ok"] else str(test.get("detail", "failed"))
-            result(record.ended(str(test["name"]), problem, "inside"))
-    failed = {test.name for test in record.tests if not test.ok}
+            result(watch.ended(str(test["name"]), problem, "inside"))
+    failed = {test.name for test in watch.tests if not test.ok}
     if failed:
         end_of_console = tail(machine.console()[0].decode(errors="replace"))
         raise VerificationError(

@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ingot.errors import InputError
+from ingot.plan.boots import FORMAT, BootRecord
 from ingot.progress import Progress
 
 if TYPE_CHECKING:
@@ -62,17 +63,21 @@ def diff(options: DiffOptions, progress: Progress) -> ImageDiff:
         )
 
 
-def read_boots(files: Sequence[Path]) -> list[dict[str, Any]]:
+def read_boots(files: Sequence[Path]) -> list[BootRecord]:
     """Return records of boots; raise InputError for a file that is none."""
     records = []
     for file in files:
         try:
-            record = json.loads(file.read_text(encoding="utf-8"))
+            plain = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"{file} is no record of a boot: {error}") from error
-        if not isinstance(record, dict) or record.get("format") != 1:
-            raise InputError(f"{file} is no record of a boot", hint="make one with: ingot boot --record FILE")
-        records.append(record)
+        hint = "make one with: ingot boot --record FILE"
+        if not isinstance(plain, dict) or plain.get("format") != FORMAT:
+            raise InputError(f"{file} is no record of a boot", hint=hint)
+        try:
+            records.append(BootRecord.from_json(plain))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{file} is no record of a boot: {error!r}", hint=hint) from error
     return records
 
 

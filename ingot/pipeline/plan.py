@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ingot import paths
 from ingot.errors import IngotError, InputError
 from ingot.forge.git import Repository
+from ingot.plan.boots import BootRecord, Outcome
 from ingot.plan.images import Differ, Images, NotAsked, Registry
 from ingot.plan.infrastructure.cdk import Cache, Cdk, check_context
 from ingot.plan.planner import Planner, environments
@@ -22,9 +23,6 @@ from ingot.store import Image, Store
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
     from ingot.diff.compare import ImageDiff
-
-# A record of a boot as JSON's types: see BootRecord.content.
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ def _registry(clients: Clients, store: Store, progress: Progress) -> Registry:
     return ask
 
 
-def boot_image(digest: str, progress: Progress, output: Progress) -> Record:
+def boot_image(digest: str, progress: Progress, output: Progress) -> BootRecord:
     """Boot an image of the store, run its tests and return the record.
 
     Of a boot that breaks off, the tests so far may all have passed: its record has one more, which failed.
@@ -165,46 +163,45 @@ def boot_image(digest: str, progress: Progress, output: Progress) -> Record:
     from ingot.pipeline.images import stored_image
 
     progress(f"booting {digest:.12} for its tests")
-    record: Record | None = None
+    record: BootRecord | None = None
     try:
         with terminate_as_interrupt(), booted(stored_image(digest), progress) as boot:
             output(boot.url)
             try:
                 run_tests(boot, lambda result: output(str(result)), progress)
             finally:
-                record = boot.record.content()
+                record = boot.watch.record()
     except (IngotError, OSError) as error:
         output(str(error))
-        detail = error.message if isinstance(error, IngotError) else str(error)
+        problem = error.message if isinstance(error, IngotError) else str(error)
         if record is None:  # it did not come as far as a machine
-            return _record(digest, detail)
-        if all(test["ok"] for test in record["tests"]):
-            record["tests"].append({**_failed(detail), "at": record["seconds"]})
+            return _not_booted(digest[:12], digest, problem)
+        if all(test.ok for test in record.tests):
+            record = replace(record, tests=(*record.tests, _failed(problem, record.seconds)))
     return record
 
 
-def _failed(detail: str) -> dict[str, Any]:
-    return {"name": "the image boots", "ok": False, "at": 0.0, "detail": detail}
+def _failed(problem: str, at: float) -> Outcome:
+    return Outcome("the image boots", problem, None, at)
 
 
-def _record(digest: str, detail: str) -> Record:
+def _not_booted(recipe: str, digest: str, problem: str) -> BootRecord:
     """Return the record of a boot that never began."""
-    what = {"format": 1, "recipe": digest[:12], "digest": digest, "machine": None, "seconds": 0.0}
-    return {**what, "tests": [_failed(detail)], "lines": []}
+    return BootRecord(recipe, digest, None, 0.0, (_failed(problem, 0.0),), ())
 
 
 def boot_changed(
     plan: Plan,
     progress: Progress,
     output: Progress,
-    boot: Callable[[str, Progress, Progress], Record] = boot_image,
-) -> tuple[list[Record], list[str]]:
+    boot: Callable[[str, Progress, Progress], BootRecord] = boot_image,
+) -> tuple[list[BootRecord], list[str]]:
     """Boot each image that changes and is in the store, one after the other.
 
     Returns the records of the boots and notes on images that are for AWS to boot. An image that is not here,
     and would have to be, has the record of a boot that failed: it proved nothing.
     """
-    boots: dict[str, Record] = {}
+    boots: dict[str, BootRecord] = {}
     notes: list[str] = []
     for image in plan.images:
         digest = image.after
@@ -220,8 +217,8 @@ def boot_changed(
                 f"{name} was not booted: it is on a base AMI, and a test clone boots when it is deployed"
             )
         else:
-            detail = "it is not baked on this machine; `ingot plan --bake --boot` bakes it before"
-            boots[digest] = {**_record(digest, detail), "recipe": image.recipe}
+            problem = "it is not baked on this machine; `ingot plan --bake --boot` bakes it before"
+            boots[digest] = _not_booted(image.recipe, digest, problem)
     return list(boots.values()), list(dict.fromkeys(notes))
 
 
@@ -233,8 +230,8 @@ def failures(plan: Plan) -> list[str]:
     failed = [image for image in plan.images if image.state == "failed"]
     found = [f"{image.recipe} {image.after[:12]}: {image.no_diff}" for image in failed]
     for boot in plan.boots:
-        name = f"{boot['recipe']} {boot['digest'][:12]}"
-        found += [f"{name}: {test['name']}: {test.get('detail')}" for test in boot["tests"] if not test["ok"]]
-        if not boot["tests"]:
+        name = f"{boot.recipe} {boot.digest[:12]}"
+        found += [f"{name}: {test.name}: {test.problem}" for test in boot.tests if not test.ok]
+        if not boot.tests:
             found.append(f"{name}: no test ran")
     return found

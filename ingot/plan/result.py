@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ingot.forge.git import BaseRevision as BaseRevision  # reports read and show it, too
+from ingot.plan.boots import BootRecord
 from ingot.plan.images import ImagePlan
 from ingot.plan.infrastructure.stacks import StackPlan
 from ingot.plan.recipes import RecipeChange
@@ -14,8 +15,6 @@ from ingot.plan.rollout import Rollout
 
 FORMAT = 1
 NOTHING, SOMETHING, DANGEROUS = "nothing", "something", "dangerous"
-# What `ingot boot --record` writes of one boot, as JSON's types.
-BootRecord = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Plan:
             "images": [image.to_json() for image in self.images],
             "stacks": [stack.to_json() for stack in self.stacks],
             "rollouts": [rollout.to_json() for rollout in self.rollouts],
-            "boots": [dict(boot) for boot in self.boots],
+            "boots": [boot.to_json() for boot in self.boots],
         }
 
 

@@ -68,8 +68,8 @@ def _why(plan: StackPlan, logical_id: str, group: Mapping[str, Any]) -> tuple[st
     """Return what makes the group's instances others; () when nothing does."""
     if plan.change == "new":
         return ("the group is new",)
-    changes = {resource["logical_id"]: resource for resource in plan.resources}
-    if logical_id in changes and changes[logical_id]["impact"] in ("WILL_CREATE", "WILL_REPLACE"):
+    changes = {change.logical_id: change for change in plan.resources}
+    if logical_id in changes and changes[logical_id].impact in ("WILL_CREATE", "WILL_REPLACE"):
         return ("the group is new",)
     template = _launch_template(group)
     why = [
@@ -78,7 +78,7 @@ def _why(plan: StackPlan, logical_id: str, group: Mapping[str, Any]) -> tuple[st
         if any(place.startswith(f"Resources.{template}.") for place in folded.places)
     ]
     if template in changes:
-        names = [p["name"] for p in changes[template]["properties"]]
+        names = [change.name for change in changes[template].properties]
         why += [f"the launch template: {', '.join(names)}"] if names else []
     return tuple(why)
 

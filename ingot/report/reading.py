@@ -18,9 +18,11 @@ from ingot.diff.files.changes import BOOKKEEPING, PACKAGE, RECIPE, FileChange, T
 from ingot.diff.packages.changes import Changelog, ChangelogEntry, PackageChange
 from ingot.errors import InputError
 from ingot.escape import shortened
+from ingot.plan.boots import BootRecord
 from ingot.plan.images import ImagePlan
 from ingot.plan.infrastructure.fold import Folded
 from ingot.plan.infrastructure.stacks import StackPlan
+from ingot.plan.infrastructure.template_diff import ElementChange, ResourceChange, SecurityChange
 from ingot.plan.reasons import Reason
 from ingot.plan.recipes import RecipeChange
 from ingot.plan.result import DANGEROUS, NOTHING, SOMETHING, BaseRevision, Plan
@@ -35,7 +37,7 @@ _WRONG = (LookupError, ArithmeticError, TypeError, ValueError, AttributeError)
 
 
 def plan_from_json(plain: Plain) -> Plan:
-    """Return the plan that ``Plan.to_json`` made ``plain`` of, its image diffs as :func:`image_diff_from_json` does.
+    """Return the plan that ``Plan.to_json`` made ``plain`` of; see also :func:`image_diff_from_json`.
 
     Raises InputError for what is none, or is of a newer version.
     """
@@ -63,14 +65,17 @@ def plan_from_json(plain: Plain) -> Plan:
                     StackPlan,
                     stack,
                     folded=tuple(_part(Folded, folded) for folded in stack["folded"]),
-                    resources=tuple(stack["resources"]),
-                    other=tuple(stack["other"]),
+                    resources=tuple(map(ResourceChange.from_json, stack["resources"])),
+                    other=tuple(map(ElementChange.from_json, stack["other"])),
+                    security=None
+                    if stack["security"] is None
+                    else SecurityChange.from_json(stack["security"]),
                     template=None,
                 )
                 for stack in plain["stacks"]
             ),
             rollouts=tuple(_part(Rollout, rollout) for rollout in plain["rollouts"]),
-            boots=tuple(plain.get("boots", ())),
+            boots=tuple(map(BootRecord.from_json, plain.get("boots", ()))),
         )
     except _WRONG as error:
         raise InputError(f"no plan as `ingot plan --json` writes it: {error!r}") from error
@@ -109,7 +114,9 @@ def _known(word: object, words: Collection[str]) -> str:
 
 
 def image_diff_from_json(plain: Plain) -> ImageDiff:
-    """Return the diff that ``ImageDiff.to_json`` made ``plain`` of, but for the manifests: it knows no more of them than their identity.
+    """Return the diff that ``ImageDiff.to_json`` made ``plain`` of.
+
+    Of the manifests it has no more than their identity.
 
     Raises InputError for what is none, or is of a newer version.
     """

@@ -9,6 +9,7 @@ import pytest
 from ingot.errors import CloudError
 from ingot.pipeline import boot, images
 from ingot.pipeline.plan import boot_changed, boot_image, failures
+from ingot.plan.boots import BootRecord
 from ingot.progress import silent
 from tests.plan import plans
 
@@ -37,7 +38,12 @@ def test_only_images_that_change_and_are_here_are_booted_each_once():
         plans.image(after="8" * 64, state="missing"),
     ]
     content = plans.read(images=images)
-    boot_changed(content, silent, silent, boot=lambda digest, *_: seen.append(digest) or booted([]))
+    boot_changed(
+        content,
+        silent,
+        silent,
+        boot=lambda digest, *_: seen.append(digest) or BootRecord.from_json(booted([])),
+    )
     assert seen == [DIGEST]
 
 
@@ -46,17 +52,17 @@ def test_an_image_that_is_not_there_is_a_failed_boot(tmp_path, monkeypatch):
     lines = []
     [record], _ = boot_changed(plans.read(), silent, lines.append)
     missing = f"the store has no image with the recipe digest {DIGEST}"
-    assert failures(plans.read(boots=[record])) == [
+    assert failures(plans.read(boots=[record.to_json()])) == [
         f"{DIGEST[:12]} {DIGEST[:12]}: the image boots: {missing}"
     ]
     assert lines == [f"{missing}\n  hint: list them with: ingot store"]
-    json.dumps(record)
+    json.dumps(record.to_json())
 
 
 def test_an_image_that_is_not_baked_is_a_failed_boot():
     boots, notes = boot_changed(plans.read(images=[plans.image(state="missing")]), silent, silent)
     assert notes == []
-    assert failures(plans.read(boots=boots)) == [
+    assert failures(plans.read(boots=[boot.to_json() for boot in boots])) == [
         f"web {DIGEST[:12]}: the image boots: it is not baked on this machine; `ingot plan --bake --boot` bakes it before"
     ]
 
@@ -83,7 +89,8 @@ def test_a_boot_that_broke_off_has_not_passed(monkeypatch, error):
     @contextmanager
     def machine(*_):
         yield SimpleNamespace(
-            url="http://127.0.0.1:1/", record=SimpleNamespace(content=lambda: booted([GOOD]))
+            url="http://127.0.0.1:1/",
+            watch=SimpleNamespace(record=lambda: BootRecord.from_json(booted([GOOD]))),
         )
 
     def tests(_machine, result, _progress):
@@ -97,9 +104,9 @@ def test_a_boot_that_broke_off_has_not_passed(monkeypatch, error):
     lines = []
     record = boot_image(DIGEST, silent, lines.append)
     assert lines[:2] == ["http://127.0.0.1:1/", "ok      it answers"]
-    names = [test["name"] for test in record["tests"]]
+    names = [test.name for test in record.tests]
     assert names == (["it answers"] if error is None else ["it answers", "the image boots"])
-    failed = failures(plans.read(boots=[record]))
+    failed = failures(plans.read(boots=[record.to_json()]))
     assert failed == ([] if error is None else [f"web {DIGEST[:12]}: the image boots: {error}"])
 
 

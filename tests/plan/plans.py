@@ -90,6 +90,21 @@ def rollout(**changes: Any) -> dict[str, Any]:
     return {**plain, **changes}
 
 
+def boot(**changes: Any) -> dict[str, Any]:
+    test = {"name": "it answers", "ok": True, "at": 28.0, "detail": "", "where": "outside"}
+    bad = {"name": "it runs", "ok": False, "at": 29.5, "detail": "no such service", "where": "inside"}
+    plain = {
+        "format": 1,
+        "recipe": "web",
+        "digest": AFTER,
+        "machine": "QEMU, tcg",
+        "seconds": 30.5,
+        "tests": [test, bad],
+        "lines": [[0.5, "BdsDxe: starting"], [28.0, "login:"]],
+    }
+    return {**plain, **changes}
+
+
 def plan(**changes: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "format": 1,

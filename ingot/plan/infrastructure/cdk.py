@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ingot.errors import IngotError, InputError, MissingToolError
+from ingot.plan.infrastructure.template_diff import TemplateDiff
 from ingot.process import CommandError, run, run_attached
 
 DIFFER = Path(__file__).with_name("differ.js")
@@ -137,8 +138,8 @@ class Cdk:
         text = done.stderr if "Stack " in done.stderr else done.stdout + done.stderr
         return text.split("\n✨", maxsplit=1)[0].strip("\n")
 
-    def compare(self, pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[dict[str, Any]]:
-        """Return for each pair of templates what the CDK's differ finds (see differ.js)."""
+    def compare(self, pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[TemplateDiff]:
+        """Return for each pair of templates what the CDK's differ finds."""
         templates = json.dumps([{"before": before, "after": after} for before, after in pairs])
         environ = {**self.environ, "FORCE_COLOR": "0"}
         try:
@@ -150,8 +151,7 @@ class Cdk:
             missing = MissingToolError(package, package=package, needed_for="compare templates")
             missing.hint = "install it with: npm ci, beside package.json"
             raise missing from error
-        found: list[dict[str, Any]] = json.loads(done.stdout)
-        return found
+        return [TemplateDiff.from_json(diff) for diff in json.loads(done.stdout)]
 
 
 @dataclass(frozen=True)

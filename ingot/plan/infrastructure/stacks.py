@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,18 +11,7 @@ from typing import Any
 from ingot.assembly import Stack
 from ingot.plan.infrastructure.cdk import AT_ONCE, Cdk
 from ingot.plan.infrastructure.fold import Folded, fold
-
-# What happens to a resource, the worst first: the words of the CDK's differ, and ours.
-IMPACTS = {
-    "WILL_DESTROY": "deletes",
-    "WILL_REPLACE": "replaces",
-    "WILL_ORPHAN": "abandons",
-    "MAY_REPLACE": "may replace",
-    "WILL_IMPORT": "imports",
-    "WILL_UPDATE": "changes",
-    "WILL_CREATE": "creates",
-}
-DANGEROUS = ("WILL_DESTROY", "WILL_REPLACE", "WILL_ORPHAN", "MAY_REPLACE")
+from ingot.plan.infrastructure.template_diff import ElementChange, ResourceChange, SecurityChange
 
 
 @dataclass(frozen=True)
@@ -39,10 +27,10 @@ class StackPlan:
     """Account and region."""
     change: str
     folded: tuple[Folded, ...] = ()
-    resources: tuple[dict[str, Any], ...] = ()
-    """As infrastructure_differ.js gives them, the worst impact first."""
-    other: tuple[dict[str, Any], ...] = ()
-    security: Mapping[str, Any] | None = None
+    resources: tuple[ResourceChange, ...] = ()
+    """The worst impact first."""
+    other: tuple[ElementChange, ...] = ()
+    security: SecurityChange | None = None
     cdk_diff: str = ""
     """What ``cdk diff`` says, with the folded digests left out."""
     template: Mapping[str, Any] | None = None
@@ -51,12 +39,10 @@ class StackPlan:
     @property
     def dangerous(self) -> list[str]:
         """One sentence for each dangerous change: deletions, replacements, wider permissions."""
-        found = [
-            _sentence(self.name, resource) for resource in self.resources if resource["impact"] in DANGEROUS
-        ]
-        if self.security is not None and self.security["broadened"]:
-            found += [f"{self.name}: {line}" for line in broadened(self.security)]
-        return found
+        sentences = [_sentence(self.name, change) for change in self.resources if change.dangerous]
+        if self.security is not None and self.security.broadened:
+            sentences += [f"{self.name}: {line}" for line in self.security.wider()]
+        return sentences
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -66,55 +52,18 @@ class StackPlan:
             "where": self.where,
             "change": self.change,
             "folded": [folded.to_json() for folded in self.folded],
-            "resources": [
-                {**resource, "word": IMPACTS.get(resource["impact"], "")} for resource in self.resources
-            ],
-            "other": list(self.other),
-            "security": self.security,
+            "resources": [change.to_json() for change in self.resources],
+            "other": [change.to_json() for change in self.other],
+            "security": None if self.security is None else self.security.to_json(),
             "cdk_diff": self.cdk_diff,
             "dangerous": self.dangerous,
         }
 
 
-def _follows(resource: Mapping[str, Any]) -> bool:
-    """Whether a resource is replaced only because one that it refers to is.
-
-    The CDK's differ marks such references.
-    """
-    why = [p for p in resource["properties"] if p["impact"] in DANGEROUS]
-    return bool(why) and all("(replaced)" in json.dumps(p["after"]) for p in why)
-
-
-def _sentence(stack: str, resource: Mapping[str, Any]) -> str:
-    why = [p["name"] for p in resource["properties"] if p["impact"] in DANGEROUS]
+def _sentence(stack: str, change: ResourceChange) -> str:
+    why = [part.name for part in change.properties if part.dangerous]
     because = f", because of {', '.join(why)}" if why else ""
-    return f"{stack}: {IMPACTS[resource['impact']]} {_short(resource['path'], stack)} ({resource['type']}){because}"
-
-
-def _short(path: str, stack: str) -> str:
-    return path.removeprefix(f"{stack}/")
-
-
-def broadened(security: Mapping[str, Any]) -> list[str]:
-    """Return one line for each statement, policy and rule that lets more through than before."""
-    lines = []
-    for sign, resource, effect, action, principal, condition in security["statements"]:
-        if (sign, effect) in (("+", "Allow"), ("-", "Deny")):
-            text = f"{_line(effect)} {_line(action)} on {_line(resource)} for {_line(principal)}"
-            lines.append(
-                f"{'adds' if sign == '+' else 'removes'} {text}" + (" under a condition" if condition else "")
-            )
-    lines += [
-        f"attaches {_line(policy)} to {_line(to)}" for sign, to, policy in security["policies"] if sign == "+"
-    ]
-    for sign, group, direction, protocol, peer in security["rules"]:
-        if sign == "+":
-            lines.append(f"opens {group} {direction.lower()}wards: {_line(protocol)}, {_line(peer)}")
-    return lines
-
-
-def _line(text: str) -> str:
-    return ", ".join(text.split("\n"))
+    return f"{stack}: {change.word} {change.path.removeprefix(f'{stack}/')} ({change.type}){because}"
 
 
 def compare_stacks(
@@ -145,11 +94,11 @@ def compare_stacks(
 def _without_folded_dangers(
     cdk: Cdk, pairs: Sequence[tuple[StackPlan, Stack, dict[str, Any]]], before: Mapping[str, dict[str, Any]]
 ) -> list[tuple[StackPlan, Stack, dict[str, Any]]]:
-    """Return ``pairs`` with nothing folded in the resources that another digest replaces: an instance by its image, say."""
+    """Return ``pairs`` with nothing folded in resources that another digest replaces: an instance, say."""
     folding = [(plan.name, stack) for plan, stack, _ in pairs if plan.folded]
     found = cdk.compare([(before[name], stack.template) for name, stack in folding]) if folding else []
     replaced = {
-        name: [r["logical_id"] for r in diff["resources"] if r["impact"] in DANGEROUS]
+        name: [change.logical_id for change in diff.resources if change.dangerous]
         for (name, _), diff in zip(folding, found, strict=True)
     }
     result = []
@@ -172,16 +121,10 @@ def _details(
         return {
             plan.name: replace(
                 plan,
-                resources=tuple(sorted(diff["resources"], key=_badness)),
-                other=tuple(diff["other"]),
-                security=diff["security"],
+                resources=diff.resources,
+                other=diff.other,
+                security=diff.security,
                 cdk_diff=text.result(),
             )
             for (plan, _, _), diff, text in zip(pairs, found, shown, strict=True)
         }
-
-
-def _badness(resource: Mapping[str, Any]) -> tuple[int, str]:
-    impacts = list(IMPACTS)
-    impact = resource["impact"]
-    return (impacts.index(impact) if impact in impacts else len(impacts), resource["path"])

@@ -1,7 +1,8 @@
-"""A plan as one comment on a pull request: most important first, details folded, within GitHub's limit, nothing cut silently.
+"""A plan as one comment on a pull request: most important first, details folded, within GitHub's limit.
 
-Everything that comes from the change under review stands in code spans or fenced blocks: GitHub renders no markup there and calls
-nobody. The plan is read from its JSON, so that a trusted checkout can write the comment on what an untrusted one found.
+Nothing is cut silently. Everything that comes from the change under review is in code spans or fenced blocks:
+GitHub renders no markup there and mentions nobody. The plan is read from its JSON, so that a trusted checkout
+can write the comment on what an untrusted one found.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from urllib.parse import quote
 
 from ingot.errors import InputError
 from ingot.escape import code, fenced, fitting, plain, shortened
+from ingot.plan.boots import BootRecord
 from ingot.plan.images import ImagePlan
-from ingot.plan.infrastructure.stacks import IMPACTS, StackPlan
+from ingot.plan.infrastructure.stacks import StackPlan
+from ingot.plan.infrastructure.template_diff import IMPACTS
 from ingot.plan.recipes import RecipeChange
-from ingot.plan.result import BootRecord, Plan
+from ingot.plan.result import Plan
 from ingot.quantities import number
 from ingot.report.diff.markdown import render_markdown
 from ingot.report.plan.text import (
@@ -127,7 +130,7 @@ class _Comment:
 
     def boot(self, boot: BootRecord) -> None:
         line, *failed = boot_lines(boot)
-        if failed or not boot["tests"]:
+        if failed or not boot.tests:
             head = ["> [!WARNING]", f"> **{code(shortened(line))}**"]
             lines = [f"> - {code(shortened(text))}" for text in failed[:DANGERS]]
             self.listed("a failed boot", head, lines, len(failed), "> - and {} more, in the report")
@@ -192,7 +195,7 @@ def _summary(plan: Plan) -> Iterator[str]:
 
 
 def _counts(stack: StackPlan) -> str:
-    impacts = [resource["impact"] for resource in stack.resources]
+    impacts = [resource.impact for resource in stack.resources]
     counts = {word: impacts.count(impact) for impact, word in IMPACTS.items() if impact in impacts}
     if not counts:
         return ""

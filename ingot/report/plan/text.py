@@ -1,15 +1,16 @@
-"""A plan as text for a terminal: the verdict and what is dangerous first, then images, stacks, rollout and reasons."""
+"""A plan as text for a terminal: the verdict and dangers first, then images, stacks, rollout and reasons."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from ingot.escape import plain
+from ingot.plan.boots import BootRecord
 from ingot.plan.images import ImagePlan
-from ingot.plan.infrastructure.stacks import IMPACTS, StackPlan
+from ingot.plan.infrastructure.stacks import StackPlan
+from ingot.plan.infrastructure.template_diff import ResourceChange
 from ingot.plan.recipes import RecipeChange
-from ingot.plan.result import BootRecord, Plan
+from ingot.plan.result import Plan
 from ingot.plan.rollout import Rollout
 from ingot.quantities import number
 from ingot.report.diff.text import render_text as render_image
@@ -30,7 +31,7 @@ SIGNS = {"WILL_DESTROY": "-", "WILL_REPLACE": "±", "WILL_ORPHAN": "-", "MAY_REP
 
 
 def render_text(plan: Plan) -> str:
-    """Return the whole plan ; nothing is left out."""
+    """Return the whole plan; nothing is left out."""
     return "\n".join(_lines(plan)) + "\n"
 
 
@@ -109,11 +110,11 @@ def _images(plan: Plan) -> Iterator[str]:
 
 def boot_lines(boot: BootRecord) -> Iterator[str]:
     """Yield whether one image booted and passed its tests, and each test that it did not pass."""
-    tests = boot["tests"]
-    passed = sum(1 for test in tests if test["ok"])
-    word = "booted" if tests and passed == len(tests) else "FAILED"
-    yield f"{boot['recipe']} {boot['digest'][:12]}: {word}, {passed} of {len(tests)} tests passed, {boot['seconds']:.0f} s"
-    yield from (f"  {test['name']}: {test.get('detail')}" for test in tests if not test["ok"])
+    passed = sum(test.ok for test in boot.tests)
+    word = "booted" if boot.ok else "FAILED"
+    tests = f"{passed} of {len(boot.tests)} tests passed"
+    yield f"{boot.recipe} {boot.digest[:12]}: {word}, {tests}, {boot.seconds:.0f} s"
+    yield from (f"  {test.name}: {test.problem}" for test in boot.tests if not test.ok)
 
 
 def stack_lines(stack: StackPlan) -> Iterator[str]:
@@ -128,16 +129,15 @@ def stack_lines(stack: StackPlan) -> Iterator[str]:
     for folded in stack.folded:
         yield f"  {folded.kind} {folded.name}: {folded.before[:12]} → {folded.after[:12]}"
     for resource in stack.resources:
-        sign, word = SIGNS.get(resource["impact"], "~"), IMPACTS.get(resource["impact"], "")
-        path = resource["path"].removeprefix(f"{stack.name}/")
-        yield f"  {sign} {word} {path} ({resource['type']}){_why(resource)}"
+        sign, path = SIGNS.get(resource.impact, "~"), resource.path.removeprefix(f"{stack.name}/")
+        yield f"  {sign} {resource.word} {path} ({resource.type}){_why(resource)}"
     for other in stack.other:
-        sign = "+" if other["before"] is None else "-" if other["after"] is None else "~"
-        yield f"  {sign} {other['section']}: {other['name']}"
+        sign = "+" if other.before is None else "-" if other.after is None else "~"
+        yield f"  {sign} {other.section}: {other.name}"
 
 
-def _why(resource: Mapping[str, Any]) -> str:
-    names = [part["name"] for part in [*resource["properties"], *resource["other"]]]
+def _why(resource: ResourceChange) -> str:
+    names = [*(change.name for change in resource.properties), *(change.name for change in resource.other)]
     return f": {', '.join(names)}" if names else ""
 
 

@@ -52,5 +52,7 @@ def opened(browser, page: str, directory: Path, *, size=DESK, scheme="light") ->
     for kind in ("browser", "performance"):
         browser.get_log(kind)  # what an earlier page left
     browser.get(file.as_uri())
+    # Treemap and map of blocks are drawn when they have a size: in the first frame.
+    browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
     yield browser
     browser.get("about:blank")
