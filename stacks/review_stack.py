@@ -13,9 +13,7 @@ from constructs import Construct
 from ingot.constructs import Builder, ReviewRoles
 from ingot.errors import InputError
 from stacks.base import IngotStack
-from stacks.settings.config import STACKS, Config
-
-KEYS = ("github", "github_branch", "github_provider")
+from stacks.settings.config import REVIEW_KEYS, STACKS, Config
 
 
 class ReviewStack(IngotStack):
@@ -31,7 +29,7 @@ class ReviewStack(IngotStack):
         super().__init__(
             scope, id_, config=config, description="Ingot: what GitHub Actions may do in this account"
         )
-        given = {key: context[key] for key in KEYS if context.get(key) is not None}
+        given = {key: context[key] for key in REVIEW_KEYS if context.get(key) is not None}
         for key, value in given.items():
             if not isinstance(value, str):
                 raise InputError(f"context key {key}: found {value!r}, expected text")
@@ -48,7 +46,8 @@ class ReviewStack(IngotStack):
             )
         except InputError as error:
             raise InputError(
-                f"context keys {', '.join(KEYS)}: {error.message}", hint="docs/pull-requests.md has them"
+                f"context keys {', '.join(REVIEW_KEYS)}: {error.message}",
+                hint="docs/pull-requests.md has them",
             ) from error
         CfnOutput(self, "PullRequestRoleArn", value=roles.pull_request.role_arn)
         CfnOutput(self, "DeployRoleArn", value=roles.deploy.role_arn)

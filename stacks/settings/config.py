@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from stacks.settings.keys import Settings
 BUILDER_STACK, FLEET_STACK, REVIEW_STACK = "IngotBuilder", "IngotFleet", "IngotReview"
 # What all of them begin with: the roles of continuous integration may deploy these stacks.
 STACKS = "Ingot*"
+# Context keys of the stack for continuous integration; docs/pull-requests.md has them.
+REVIEW_KEYS = ("github", "github_branch", "github_provider")
 # Settings of the builder's stack, which environments of one account and region share: an image is baked once
 # for all.
 SHARED = ("builder", "builder_image", "builder_instance_type", "builder_vpc_cidr", "test_instance_type")
@@ -61,7 +63,7 @@ class Config(Settings):
     ) -> Config:
         """Return the settings that apply.
 
-        :param context: the CDK app's context; what else is in it is left alone
+        :param context: the CDK app's context; the CDK's own keys, and others with a prefix, are left alone
         :param environment: CDK_DEFAULT_ACCOUNT and CDK_DEFAULT_REGION, which the CDK CLI sets to the caller's
         :param file: where environments are
         :raises InputError: every problem of the file and of the context
@@ -84,21 +86,25 @@ class Config(Settings):
 
 
 def _given(context: Mapping[str, object]) -> dict[str, Any]:
-    """Return the settings of the context.
-
-    Raise InputError with every problem, a key that is nearly right included.
-    """
+    """Return the settings of the context; raise InputError with every problem, unknown keys included."""
     known = Settings.model_fields
     given = {key: value for key, value in context.items() if key in known and value is not None}
     problems = _problems_of(given, "context key {}")
-    # The CDK's own keys have other characters, and other tools may have keys of their own: only near misses
-    # are mistakes.
+    every = [*known, "env", *REVIEW_KEYS]
     for key in context:
-        if key not in known and key != "env" and re.fullmatch(r"[a-z_]+", key) and close_to(key, known):
-            problems.append(f"context key {key}: there is none of this name; {close_to(key, known)}")
+        # The CDK's own keys have other characters; those of other tools belong behind a prefix, such as team:name.
+        if key not in every and re.fullmatch(r"[a-z0-9_]+", key):
+            problems.append(f"context key {key}: there is none of this name{_suggestion(key, every)}")
     if problems:
         raise InputError("\n".join(problems), hint=HINT)
     return given
+
+
+def _suggestion(key: str, known: Sequence[str]) -> str:
+    """Return what may have been meant: a key that is nearly the same, or that one is the beginning of."""
+    alike = [name for name in known if name.startswith(key) or key.startswith(name)]
+    near = close_to(key, known) or (f"did you mean {' or '.join(alike)}?" if 0 < len(alike) <= 3 else None)
+    return "" if near is None else f"; {near}"
 
 
 def _problems_of(values: Mapping[str, object], place: str) -> list[str]:

@@ -128,10 +128,28 @@ def test_a_given_vpc_without_public_subnets_serves_inside():
     assert read(**VPC, internet_facing=False).vpc_id == "vpc-0a1b2c3d"
 
 
-def test_a_key_that_is_nearly_right_is_a_mistake_and_others_are_not_ours():
-    with pytest.raises(InputError, match=r"context key min_clone: there is none .* did you mean min_clones"):
-        read(min_clone=3)
-    assert read(**{"@aws-cdk/core:checkSecretUsage": True, "team": "blue"}) == read()
+@pytest.mark.parametrize(
+    ("key", "suggestion"),
+    [
+        ("min_clone", "; did you mean min_clones or "),
+        ("environment", "; did you mean env?"),
+        ("git_hub", "; did you mean github"),
+        ("bogus", ""),
+    ],
+)
+def test_a_key_that_there_is_none_of_is_a_mistake(key, suggestion):
+    with pytest.raises(InputError) as caught:
+        Config.read({key: "1"}, environment={})
+    line, hint = str(caught.value).splitlines()
+    assert line.startswith(f"context key {key}: there is none of this name{suggestion}")
+    assert "docs/environments.md lists the keys" in hint
+    if not suggestion:
+        assert line.endswith("of this name")
+
+
+def test_keys_of_the_cdk_and_of_other_tools_are_not_ours():
+    others = {"@aws-cdk/core:checkSecretUsage": True, "availability-zones:account=1": [], "team:name": "blue"}
+    assert read(**others, github="acme/site", github_branch="main") == read()
 
 
 def test_what_the_caller_is_said_to_be_is_checked():

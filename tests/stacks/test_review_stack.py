@@ -6,13 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
-from aws_cdk import App, Aspects, Stack
+from aws_cdk import App, Aspects
 from aws_cdk.assertions import Annotations, Match
 from cdk_nag import AwsSolutionsChecks
 from cfnlint.api import lint
 from ruamel.yaml import YAML
 
-from ingot.constructs import ReviewRoles
 from ingot.errors import InputError
 from tests import ROOT
 from tests.stacks.everything import add_review
@@ -132,32 +131,6 @@ def test_the_deploying_role_is_within_what_iam_takes(project):
     policies = role(template(project), "publishes and deploys")["Policies"]
     text = json.dumps([inline["PolicyDocument"] for inline in policies], separators=(",", ":"))
     assert len(text) < 10_240  # references are longer here than what they stand for, an id or an ARN's part
-
-
-def test_an_app_that_bakes_on_its_runner_and_names_its_stacks_itself(project):
-    app = App()
-    roles = ReviewRoles(
-        Stack(app, "Review"), "Roles", repository="acme/site", stacks=["IngotBuilder", "Api*"]
-    )
-    assert roles.deploy.role_name
-    content = json.loads((Path(app.synth().directory) / "Review.template.json").read_text())
-    statements = policy(content, "publishes and deploys")
-    assert "ec2:DescribeInstanceTypes" not in [a for s in statements for a in actions(s)]
-    stacks = {
-        part.rpartition(":")[2]
-        for s in statements
-        if "cloudformation" in str(s["Resource"])
-        for resource in s["Resource"]
-        for part in resource["Fn::Join"][1]
-        if isinstance(part, str) and "stack/" in part
-    }
-    assert stacks == {"stack/IngotBuilder/*", "stack/Api*/*"}
-
-
-@pytest.mark.parametrize("name", ["*", "Ingot*/*", "a b", ""])
-def test_a_name_of_stacks_that_opens_the_roles_to_all_is_refused(project, name):
-    with pytest.raises(InputError, match="a stack's name"):
-        ReviewRoles(Stack(App(), "Review"), "Roles", repository="acme/site", stacks=[name])
 
 
 def test_an_account_that_has_the_provider_keeps_it(project):
