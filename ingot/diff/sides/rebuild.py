@@ -16,7 +16,7 @@ from ingot.bake.tree.inventory import READ, escape
 from ingot.bake.tree.links import resolve_links
 from ingot.bake.tree.manifest import contents_of, manifest_text
 from ingot.bake.tree.tree import Entry, encode
-from ingot.bake.tree.volatile import BASELINE, LIBRARY, read_volatile
+from ingot.bake.tree.volatile import BASELINE, LIBRARY, STATE, read_volatile
 from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, root_digest
 from ingot.errors import InputError
 from ingot.spec import BakeSpec, CloneTestSpec, HttpSpec
@@ -42,7 +42,8 @@ def rebuild_manifest(disk: Path, what: str, architecture: str) -> dict[str, Any]
         spec = _spec(reader, architecture)
         contents = {path: reader.read(resolve_links(path, links.get)) for path in READ}
         changed = _changed(entries, reader.read(f"{BASELINE}/image"))
-        volatile = read_volatile(reader.read(f"{LIBRARY}/volatile").decode())
+        file = f"{LIBRARY}/volatile"
+        volatile = read_volatile(reader.read(file).decode()) if file in links else STATE
     kernels = sorted(
         path.removeprefix("/boot/vmlinuz-") for path in links if path.startswith("/boot/vmlinuz-")
     )
