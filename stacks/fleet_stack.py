@@ -62,6 +62,7 @@ class FleetStack(IngotStack):
             health_path=config.health_path,
             health_grace=Duration.seconds(config.health_grace_seconds),
             deregistration_delay=Duration.seconds(config.deregistration_seconds),
+            idle_timeout=Duration.seconds(config.idle_timeout_seconds),
             refresh=_refresh(config),
             alarms=Alarms(
                 config.alarm_errors, Duration.millis(config.alarm_latency_seconds * 1000), config.alarm_topics

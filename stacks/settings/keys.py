@@ -28,6 +28,7 @@ Count = Annotated[int, BeforeValidator(readers.number(0, 1000))]
 Most = Annotated[int, BeforeValidator(readers.number(1, 1000))]
 Seconds = Annotated[int, BeforeValidator(readers.number(0, 7200))]
 ShortSeconds = Annotated[int, BeforeValidator(readers.number(0, 3600))]
+IdleSeconds = Annotated[int, BeforeValidator(readers.number(1, 4000))]
 LongSeconds = Annotated[int, BeforeValidator(readers.number(0, 172800))]
 Days = Annotated[int, BeforeValidator(readers.number(1, 3650))]
 Percentage = Annotated[int, BeforeValidator(readers.number(100, 200))]
@@ -153,6 +154,10 @@ class Settings(BaseModel):
     """How long a new clone may take until it is well."""
     deregistration_seconds: ShortSeconds = 15
     """How long a clone that goes may finish its requests."""
+    idle_timeout_seconds: IdleSeconds = 60
+    """How long the load balancer keeps a connection on which nothing is sent; the clones' servers keep theirs
+    longer.
+    """
     volume_initialization_rate: Rate | None = None
     """MiB/s at which root volumes are filled from the snapshot.
 

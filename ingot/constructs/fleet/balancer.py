@@ -13,9 +13,17 @@ from ingot.constructs.audit import departs
 
 
 def load_balancer(
-    scope: Construct, *, vpc: ec2.IVpc, internet_facing: bool, access_logs: Duration | None
+    scope: Construct,
+    *,
+    vpc: ec2.IVpc,
+    internet_facing: bool,
+    idle_timeout: Duration,
+    access_logs: Duration | None,
 ) -> elb.ApplicationLoadBalancer:
-    """Return an Application Load Balancer without listeners; ``access_logs``: for how long they are kept."""
+    """Return an Application Load Balancer without listeners.
+
+    ``idle_timeout``: how long a connection without traffic is kept; ``access_logs``: how long they are kept.
+    """
     group = ec2.SecurityGroup(
         scope,
         "BalancerGroup",
@@ -35,6 +43,7 @@ def load_balancer(
         internet_facing=internet_facing,
         security_group=group,
         drop_invalid_header_fields=True,
+        idle_timeout=idle_timeout,
     )
     if access_logs is not None:
         _write_access_logs(scope, balancer, access_logs)

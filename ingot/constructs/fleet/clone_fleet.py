@@ -62,6 +62,8 @@ class CloneFleet(Construct):
     :param health_path: the path that answers 200 when a clone is well
     :param health_grace: how long a new clone may take until it is well. Default: 5 minutes
     :param deregistration_delay: for how long a clone that goes may finish its requests. Default: 15 seconds
+    :param idle_timeout: how long the load balancer keeps a connection on which nothing is sent. The image's
+        server must keep idle connections longer, or some requests get a 502. Default: 60 seconds
     :param refresh: how images are replaced
     :param alarms: when alarms ring, and whom they tell
     :param show_dashboard: whether there is a dashboard, and group metrics for it
@@ -99,6 +101,7 @@ class CloneFleet(Construct):
         health_path: str = "/healthz",
         health_grace: Duration | None = None,
         deregistration_delay: Duration | None = None,
+        idle_timeout: Duration | None = None,
         refresh: Refresh | None = None,
         alarms: Alarms | None = None,
         show_dashboard: bool = True,
@@ -131,7 +134,11 @@ class CloneFleet(Construct):
             self._reach_session_manager(own=vpc is None)
 
         self.load_balancer = load_balancer(
-            self, vpc=self.vpc, internet_facing=internet_facing, access_logs=access_logs
+            self,
+            vpc=self.vpc,
+            internet_facing=internet_facing,
+            idle_timeout=idle_timeout or Duration.seconds(60),
+            access_logs=access_logs,
         )
         delay = deregistration_delay or Duration.seconds(15)
         self.targets = target_group(self, vpc=self.vpc, health_path=health_path, delay=delay)

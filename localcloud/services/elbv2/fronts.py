@@ -59,6 +59,8 @@ class BalancerLoop:
 
     async def _prepare(self) -> None:
         self.session = client_session()
+        # Of their own: a check closes its connection, which must not be one that requests would use again.
+        self._check_session = client_session()
         self._settling = self._loop.create_task(self._settle())
 
     def call(self, work: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - what the work returns
@@ -80,6 +82,7 @@ class BalancerLoop:
             await runner.cleanup()
         self._sites.clear()
         await self.session.close()
+        await self._check_session.close()
 
     # -- ports
 
@@ -189,7 +192,7 @@ class BalancerLoop:
             target.failed(settings, "Target.Timeout")  # packets to it are dropped
             return
         status, reason = await check(
-            self.session, f"http://{where[0]}:{where[1]}{settings.path}", settings.timeout
+            self._check_session, f"http://{where[0]}:{where[1]}{settings.path}", settings.timeout
         )
         if status is None:
             target.failed(settings, reason)

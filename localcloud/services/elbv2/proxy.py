@@ -21,15 +21,14 @@ from multidict import CIMultiDict
 from localcloud.services.elbv2.rules import HttpRequest, choose_actions, redirect_location
 from localcloud.services.elbv2.targets import Target, TargetGroup
 
-IDLE_SECONDS = (
-    60.0  # idle_timeout.timeout_seconds: a target that is silent for so long costs the client a 504
-)
+# idle_timeout.timeout_seconds: a target that is silent for so long costs the client a 504, and a connection
+# that is idle is reused until then.
+IDLE_SECONDS = 60.0
 CONNECT_SECONDS = 10.0  # ALB's limit for a connection to a target
 # RFC 9110 section 7.6.1: what belongs to one connection is not passed on.
 HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
-KEPT_SECONDS = 4.0  # Apache closes a kept connection after 5 s (KeepAliveTimeout): do not run into that
 CHUNK = 65536
 
 # (target id, port, target group's ARN) -> (host, port), or None when it cannot be reached
@@ -173,7 +172,7 @@ def client_session() -> aiohttp.ClientSession:
     A request that finds its kept connection closed is sent again if it is idempotent.
     """
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=IDLE_SECONDS)
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS)
     return aiohttp.ClientSession(
         timeout=timeout, connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
     )

@@ -185,6 +185,7 @@ def test_all(stack, image):
         health_path="/ready",
         health_grace=Duration.seconds(90),
         deregistration_delay=Duration.seconds(5),
+        idle_timeout=Duration.seconds(30),
         refresh=Refresh(
             min_healthy_percentage=90,
             max_healthy_percentage=110,
@@ -194,7 +195,15 @@ def test_all(stack, image):
     )
     template = Template.from_stack(stack)
     template.resource_count_is("AWS::EC2::VPC", 1)
-    template.has_resource_properties("AWS::ElasticLoadBalancingV2::LoadBalancer", {"Scheme": "internal"})
+    template.has_resource_properties(
+        "AWS::ElasticLoadBalancingV2::LoadBalancer",
+        {
+            "Scheme": "internal",
+            "LoadBalancerAttributes": Match.array_with(
+                [{"Key": "idle_timeout.timeout_seconds", "Value": "30"}]
+            ),
+        },
+    )
     template.has_resource_properties(
         "AWS::ElasticLoadBalancingV2::TargetGroup",
         {

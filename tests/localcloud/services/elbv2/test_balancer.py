@@ -27,6 +27,7 @@ class Backend:
         self.name = name
         self.well = True
         self.requests = []
+        self.clients = []
         self.arrived = threading.Event()
         self.go_on = threading.Event()
         backend = self
@@ -38,6 +39,7 @@ class Backend:
                 if self.path == "/healthz":
                     return self.answer(200 if backend.well else 500)
                 backend.requests.append((self.command, self.path, dict(self.headers)))
+                backend.clients.append(self.client_address)
                 if self.path == "/slow":
                     backend.arrived.set()
                     backend.go_on.wait(30)
@@ -166,6 +168,15 @@ class TestProxy:
         rig.add("a"), rig.add("b")
         rig.until_healthy("a", "b")
         assert sorted(rig.ask()[1] for _ in range(4)) == ["a", "a", "b", "b"]
+
+    def test_an_idle_connection_to_a_target_is_used_again(self, rig):
+        """ELB user guide, "Connection idle timeout": for 60 s, longer than many a server keeps it."""
+        backend = rig.add("a")
+        rig.until_healthy("a")
+        rig.ask()
+        time.sleep(5)
+        rig.ask()
+        assert len(set(backend.clients)) == 1
 
     def test_the_target_learns_where_the_request_came_from(self, rig):
         backend = rig.add("a")

@@ -1,0 +1,32 @@
+"""Web servers of the recipes that ship, and of the README's: what their load balancer expects of them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from stacks.settings.keys import Settings
+from tests import ROOT
+
+
+def apache_configurations() -> list[tuple[str, str]]:
+    """Return name and text of each Apache configuration that has a virtual host."""
+    files = [*ROOT.glob("image_recipes/*/files/*"), *ROOT.glob("examples/*/image_recipes/*/files/*")]
+    files += [ROOT / "README.md"]
+    texts = [(str(file.relative_to(ROOT)), file.read_text()) for file in files if Path(file).is_file()]
+    return [(name, text) for name, text in texts if "<VirtualHost" in text]
+
+
+def test_there_are_apaches_to_look_at():
+    assert [name for name, _ in apache_configurations()] == [
+        "image_recipes/web/files/site.conf",
+        "examples/two-fleets/image_recipes/site/files/site.conf",
+        "README.md",
+    ]
+
+
+@pytest.mark.parametrize(("name", "text"), apache_configurations())
+def test_apache_keeps_idle_connections_longer_than_the_load_balancer(name, text):
+    """ELB user guide, "Connection idle timeout": a target that closes first costs a request in flight."""
+    [seconds] = re.findall(r"^ *KeepAliveTimeout ([0-9]+)$", text, re.MULTILINE)
+    assert int(seconds) > Settings().idle_timeout_seconds
