@@ -8,13 +8,14 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ingot import cloud_record
+from ingot.cli.reporting import printable
 from ingot.cli.usage import Group
-from ingot.errors import InputError
+from ingot.errors import IngotError, InputError
 from ingot.quantities import number
 from ingot.store import Store
 from ingot.store.gc import Bounds, collect, usage
@@ -40,20 +41,27 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fa
     """List the images, the one used last first, and how large the store is."""
     store = Store()
     parts = usage(store)
-    if as_json:
-        images = [
-            {"digest": image.digest, "name": image.name, "used": image.directory.stat().st_mtime}
-            for image in store.all_images()
-        ]
-        sizes = {part.part: {"count": part.count, "size": part.size} for part in parts}
-        print(json.dumps({"root": str(store.root), "images": images, "usage": sizes}, sort_keys=True))
-        return
+    images: list[dict[str, Any]] = []
+    set_aside: list[dict[str, str]] = []
     for image in store.all_images():
-        manifest, seconds = image.manifest, time.time() - image.directory.stat().st_mtime
-        used = f"{manifest['size']['used'] / 2**20:.0f} MiB"
-        print(f"{image.digest}  {manifest['name']}  {used}  used {_ago(seconds)}")
-    told = ", ".join(f"{number(part.count, part.part[:-1])} {part.size / 2**20:.0f} MiB" for part in parts)
-    print(f"{store.root}: {told}", file=sys.stderr)
+        try:
+            summary, used = image.summary, image.directory.stat().st_mtime
+        except IngotError as error:
+            set_aside.append({"digest": image.digest, "problem": error.message})
+            if not as_json:
+                print(f"{image.digest}: {printable(error.message)}", file=sys.stderr)
+            continue
+        images.append({"digest": image.digest, "name": summary.name, "used": used})
+        if not as_json:
+            size = f"{summary.used / 2**20:.0f} MiB"
+            print(f"{image.digest}  {printable(summary.name)}  {size}  used {_ago(time.time() - used)}")
+    if as_json:
+        sizes = {part.part: {"count": part.count, "size": part.size} for part in parts}
+        content = {"root": str(store.root), "images": images, "set_aside": set_aside, "usage": sizes}
+        print(json.dumps(content, sort_keys=True))
+        return
+    counts = ", ".join(f"{number(part.count, part.part[:-1])} {part.size / 2**20:.0f} MiB" for part in parts)
+    print(f"{store.root}: {counts}", file=sys.stderr)
 
 
 @app.command()

@@ -196,8 +196,8 @@ def _remove_locks(store: Store) -> None:
 
 def _package_files(image: Image) -> Collection[str]:
     try:
-        return tuple(image.manifest.get("package_files", ()))
-    except IngotError:  # a damaged manifest: the image is made anew from packages that are fetched anew
+        return image.summary.package_files
+    except IngotError:  # a damaged manifest: baking the image again fetches its packages again
         return ()
 
 

@@ -15,13 +15,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ingot import paths
 from ingot.bake.packages.cache import package_file, unsound_packages
 from ingot.bake.runtime.engine import Worker, bake, check_architecture
 from ingot.bake.runtime.job import BakeDirectories, BakeJob
 from ingot.bake.runtime.rights import KEPT, how_to_inspect, remove_tree
+from ingot.bake.tree.manifest import FORMAT
 from ingot.errors import BakeError, IngotError, InputError, Problem, SizeError
 from ingot.files import write_atomically
 from ingot.locks import locked
@@ -33,6 +34,14 @@ from ingot.spec import BakeSpec
 from ingot.store.leftovers import sweep
 
 COLLECTING = "waiting: the store is being collected"
+
+
+class ImageSummary(NamedTuple):
+    """An image in a list. ``used``: bytes of its disk that are in use; ``package_files``: SHA-256 digests."""
+
+    name: str
+    used: int
+    package_files: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -49,20 +58,48 @@ class Image:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """What is in the image. Raises IngotError when the file is damaged."""
-        file = self.directory / "manifest.json"
+        """What is in the image; some megabytes, kept from the first use on.
+
+        Raises IngotError when the file is damaged, InputError when a newer Ingot wrote it.
+        """
+        return self._read()
+
+    @cached_property
+    def summary(self) -> ImageSummary:
+        """The little of the manifest that lists of images need. Raises as :attr:`manifest`."""
+        manifest = self.__dict__.get("manifest") or self._read()
         try:
-            manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise IngotError(
-                f"{file} is damaged: {error}", hint="make it anew: ingot bake --force NAME"
-            ) from error
+            used = manifest["size"]["used"] if "size" in manifest else 0
+            return ImageSummary(str(manifest["name"]), int(used), tuple(manifest.get("package_files", ())))
+        except (LookupError, TypeError, ValueError) as error:
+            raise self._damaged(repr(error)) from error
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            manifest = json.loads((self.directory / "manifest.json").read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise self._damaged(str(error)) from error
+        if not isinstance(manifest, dict):
+            raise self._damaged("it is not a JSON object")
+        version = manifest.get("format", FORMAT)
+        if isinstance(version, int) and version > FORMAT:
+            name = f"{manifest.get('name', 'the image')} {manifest.get('version', self.digest[:12])}"
+            raise InputError(
+                f"the manifest of {name} has format {version}; this Ingot reads formats up to {FORMAT}",
+                hint="a newer Ingot baked it: use that one, or bake the image again with this one",
+            )
+        if version != FORMAT or not isinstance(manifest.get("name"), str):
+            raise self._damaged("it has no name" if version == FORMAT else f"its format is {version!r}")
         return manifest
+
+    def _damaged(self, why: str) -> IngotError:
+        file = self.directory / "manifest.json"
+        return IngotError(f"{file} is damaged: {why}", hint="bake the image again: ingot bake --force NAME")
 
     @property
     def name(self) -> str:
         """The recipe's name."""
-        return str(self.manifest["name"])
+        return self.summary.name
 
     @property
     def root_digest(self) -> str:

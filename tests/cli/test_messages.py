@@ -98,6 +98,30 @@ def test_an_image_without_a_name(run):
     assert (code, err.splitlines()[0]) == (2, "no image '' in the store")
 
 
+def test_the_store_sets_images_with_unreadable_manifests_aside(run):
+    good = json.dumps({"name": "web", "size": {"used": 2**20}, "package_files": []})
+    texts = {"a": "[]", "b": "null", "c": good, "d": '{"name": "w', "e": '{"format": 99}', "f": "{}"}
+    for letter, text in texts.items():
+        directory = Store().images / (letter * 64)
+        directory.mkdir(parents=True)
+        (directory / "disk.raw").write_bytes(b"x")
+        (directory / "manifest.json").write_text(text)
+    code, out, err = run("store", "ls")
+    assert code == 0
+    assert [line.split("  ")[:2] for line in out.splitlines()] == [["c" * 64, "web"]]
+    for letter in "abdef":
+        assert f"{letter * 64}: " in err
+    assert "has format 99" in err
+    assert err.count("is damaged") == 4
+    code, out, _ = run("store", "ls", "--json")
+    listed = json.loads(out)
+    assert [image["name"] for image in listed["images"]] == ["web"]
+    assert {image["digest"][0] for image in listed["set_aside"]} == set("abdef")
+    code, _, err = run("show", "a" * 64)
+    assert (code, "is damaged" in err) == (1, True)
+    assert "Traceback" not in err
+
+
 def test_the_store_counts_in_words(run):
     for letter, days in (("a", 0), ("b", 1), ("c", 3)):
         directory = Store().images / (letter * 64)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ingot.aws.publish.blocks import GIB, BlockMap
 from ingot.aws.session import tags
+from ingot.errors import PublishError
 from ingot.spec import BakeSpec
 
 
@@ -44,16 +45,22 @@ class Subject:
 
     @classmethod
     def of(cls, image: DiskImage) -> Subject:
-        """Read them from the manifest; raises PublishError when its block list contradicts itself."""
+        """Read them from the manifest; raises IngotError when it is damaged or contradicts itself."""
         manifest = image.manifest
-        return cls(
-            recipe=str(manifest["name"]),
-            digest=image.digest,
-            version=str(manifest["version"]),
-            architecture={"amd64": "x86_64"}.get(manifest["architecture"], str(manifest["architecture"])),
-            blocks=BlockMap.of(manifest),
-            manifest=manifest,
-        )
+        try:
+            return cls(
+                recipe=str(manifest["name"]),
+                digest=image.digest,
+                version=str(manifest["version"]),
+                architecture={"amd64": "x86_64"}.get(manifest["architecture"], str(manifest["architecture"])),
+                blocks=BlockMap.of(manifest),
+                manifest=manifest,
+            )
+        except (LookupError, TypeError, ValueError) as error:
+            raise PublishError(
+                f"the manifest of the image {image.digest[:12]} is damaged: {error!r}",
+                hint="bake the image again: ingot bake --force NAME",
+            ) from error
 
     @classmethod
     def announced(cls, spec: BakeSpec) -> Subject:

@@ -9,7 +9,7 @@ from ingot.aws.publish.blocks import BlockMap
 from ingot.aws.publish.image import Subject
 from ingot.aws.registry.published import ManifestOf
 from ingot.aws.session import tags
-from ingot.errors import PublishError
+from ingot.errors import IngotError
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import SnapshotTypeDef
@@ -65,12 +65,12 @@ def candidates(clients: Clients, subject: Subject, manifest_of: ManifestOf) -> l
 def _parent(shot: SnapshotTypeDef, manifest_of: ManifestOf) -> Parent | None:
     """Return a snapshot with its blocks; None when its manifest is unknown, or describes other blocks."""
     values = tags.tags_of(shot)
-    manifest = manifest_of(values.get(tags.DIGEST, ""))
-    if manifest is None:
-        return None
     try:
+        manifest = manifest_of(values.get(tags.DIGEST, ""))
+        if manifest is None:
+            return None
         blocks = BlockMap.of(manifest)
-    except PublishError:
+    except IngotError:
         # A damaged manifest of an old image costs a full upload, not the publish.
         return None
     if blocks.root_digest != values.get(tags.ROOT_DIGEST):
