@@ -30,3 +30,26 @@ def test_apache_keeps_idle_connections_longer_than_the_load_balancer(name, text)
     """ELB user guide, "Connection idle timeout": a target that closes first costs a request in flight."""
     [seconds] = re.findall(r"^ *KeepAliveTimeout ([0-9]+)$", text, re.MULTILINE)
     assert int(seconds) > Settings().idle_timeout_seconds
+
+
+def logs(text: str) -> list[str]:
+    """Return where each log of a configuration goes."""
+    return re.findall(r"^ *(?:ErrorLog|CustomLog|TransferLog|GlobalLog) +(.*)$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("name", "text"), apache_configurations())
+def test_the_logs_of_apache_are_bounded(name, text):
+    """Debian's Apache logs to plain files, which only logrotate bounds, and it is in none of the images."""
+    if (security := Path(ROOT / name).with_name("security.conf")).is_file():
+        text += security.read_text()
+    server_wide = re.sub(r"<VirtualHost.*</VirtualHost>", "", text, flags=re.DOTALL)
+    assert re.search(r"^ *ErrorLog ", server_wide, re.MULTILINE), (
+        "the server's own log is Debian's: unbounded"
+    )
+    # Debian logs the visits of a virtual host without a log of its own to one for all of them.
+    files = sorted((ROOT / name).parent.parent.glob("recipe.yaml"))
+    recipe = files[0].read_text() if files else text
+    assert "CustomLog" in text or "a2disconf other-vhosts-access-log" in recipe
+    bounded = r'"\|/usr/bin/rotatelogs -n [0-9]+ \S+ [0-9]+M".*'
+    assert logs(text)
+    assert not [log for log in logs(text) if not re.fullmatch(bounded, log)]
