@@ -41,6 +41,8 @@ class ReviewStack(IngotStack):
                 stacks=[STACKS],
                 branch=str(given.get("github_branch", "main")),
                 provider_arn=str(given["github_provider"]) if "github_provider" in given else None,
+                owner_id=str(given["github_owner_id"]) if "github_owner_id" in given else None,
+                repository_id=str(given["github_repository_id"]) if "github_repository_id" in given else None,
                 # Whatever the setting `builder` says: a base AMI is baked by a builder instance in any case.
                 builder=builder,
             )

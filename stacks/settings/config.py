@@ -26,7 +26,7 @@ BUILDER_STACK, FLEET_STACK, REVIEW_STACK = "IngotBuilder", "IngotFleet", "IngotR
 # What all of them begin with: the roles of continuous integration may deploy these stacks.
 STACKS = "Ingot*"
 # Context keys of the stack for continuous integration; docs/pull-requests.md has them.
-REVIEW_KEYS = ("github", "github_branch", "github_provider")
+REVIEW_KEYS = ("github", "github_branch", "github_provider", "github_owner_id", "github_repository_id")
 # Settings of the builder's stack, which environments of one account and region share: an image is baked once
 # for all.
 SHARED = ("builder", "builder_image", "builder_instance_type", "builder_vpc_cidr", "test_instance_type")

@@ -84,6 +84,31 @@ def test_each_role_trusts_one_subject_of_one_repository(project, word, subject):
     }
 
 
+IDS = {"github_owner_id": "1234", "github_repository_id": "5678"}
+
+
+@pytest.mark.parametrize(
+    ("word", "event"),
+    [("may not deploy", "pull_request"), ("publishes and deploys", "ref:refs/heads/main")],
+)
+def test_with_ids_each_role_trusts_both_forms_of_the_subject_of_this_very_repository(project, word, event):
+    """GitHub's subjects have ids for repositories created, renamed or transferred since 15 July 2026."""
+    [statement] = role(template(project, **IDS), word)["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Condition"] == {
+        "StringEquals": {
+            f"{ISSUER}:aud": "sts.amazonaws.com",
+            f"{ISSUER}:sub": [f"repo:acme/site:{event}", f"repo:acme@1234/site@5678:{event}"],
+            f"{ISSUER}:repository_id": "5678",
+        }
+    }
+
+
+def test_one_id_without_the_other_is_refused(project):
+    for key in IDS:
+        with pytest.raises(InputError, match="one id without the other"):
+            make(project, **{key: "1"})
+
+
 def test_a_pull_request_only_reads_and_is_denied_the_rest(project):
     allowed = [
         a for s in policy(template(project), "may not deploy") if s["Effect"] == "Allow" for a in actions(s)
@@ -157,6 +182,8 @@ def test_another_branch_deploys(project):
         ("github", "acme/site:pull_request", "a GitHub repository as OWNER/NAME"),
         ("github", 7, "expected text"),
         ("github_branch", "*", "a branch's name without wildcards"),
+        ("github_owner_id", "*", "the id of a GitHub owner or repository"),
+        ("github_repository_id", "5678/x@9", "the id of a GitHub owner or repository"),
         ("github_provider", "arn:aws:iam::1:oidc-provider/x", "the ARN of GitHub's identity provider"),
     ],
 )

@@ -22,6 +22,7 @@ AUDIENCE = "sts.amazonaws.com"
 # GitHub's rules for names; a wildcard here would open the roles to other repositories.
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
 BRANCH = re.compile(r"[A-Za-z0-9._/-]{1,200}")
+ID = re.compile(r"[1-9][0-9]{0,19}")
 # CloudFormation's rule for stacks, and * for any rest of a name.
 STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}\*?")
 
@@ -30,8 +31,10 @@ class ReviewRoles(Construct):
     """GitHub's identity provider, and the two roles of one repository.
 
     The subject of GitHub's token tells them apart (GitHub Docs, "OpenID Connect reference"):
-    ``repo:OWNER/NAME:pull_request`` reads, ``repo:OWNER/NAME:ref:refs/heads/BRANCH`` deploys. A pull request
-    from a fork gets no token at all.
+    ``repo:OWNER/NAME:pull_request`` reads, ``repo:OWNER/NAME:ref:refs/heads/BRANCH`` deploys. The subjects of
+    repositories that were created, renamed or transferred since 15 July 2026 carry ids,
+    ``repo:OWNER@ID/NAME@ID:…``: with both ids the roles trust either form, of this very repository. A pull
+    request from a fork gets no token at all.
     """
 
     def __init__(
@@ -44,6 +47,8 @@ class ReviewRoles(Construct):
         branch: str = "main",
         provider_arn: str | None = None,
         builder: Builder | None = None,
+        owner_id: str | None = None,
+        repository_id: str | None = None,
     ) -> None:
         """Create the roles.
 
@@ -54,22 +59,30 @@ class ReviewRoles(Construct):
             one. Default: it is made here
         :param builder: where builder instances bake; the deploying role may launch and follow them.
             Default: images are baked on the runner
-        :raises InputError: a repository, branch, ARN or name that is none
+        :param owner_id: the id of the repository's owner on GitHub; with ``repository_id``
+        :param repository_id: the repository's own id; a repository of the same name made later is not trusted
+        :raises InputError: a repository, branch, ARN, id or name that is none, or one id without the other
         """
         super().__init__(scope, id_)
         _check(repository, branch, provider_arn, stacks)
+        _check_ids(owner_id, repository_id)
+        self._repository_id = repository_id
+        owner, _, name = repository.partition("/")
+        self._names = (
+            [repository] if owner_id is None else [repository, f"{owner}@{owner_id}/{name}@{repository_id}"]
+        )
         self.provider_arn = provider_arn or self._provider()
         looking = {"Look": policy(self, "look", stacks), "Plan": planning(self, stacks)}
         self.pull_request = self._role(
             "PullRequest",
-            f"repo:{repository}:pull_request",
+            "pull_request",
             f"Pull requests of {repository}: may look, may not deploy",
             {**looking, "NeverDeploy": never_deploying()},
             hours=1,
         )
         self.deploy = self._role(
             "Deploy",
-            f"repo:{repository}:ref:refs/heads/{branch}",
+            f"ref:refs/heads/{branch}",
             f"The branch {branch} of {repository}: publishes and deploys",
             {
                 **looking,
@@ -88,9 +101,15 @@ class ReviewRoles(Construct):
         return provider.oidc_provider_arn
 
     def _role(
-        self, id_: str, subject: str, description: str, policies: dict[str, iam.PolicyDocument], *, hours: int
+        self, id_: str, event: str, description: str, policies: dict[str, iam.PolicyDocument], *, hours: int
     ) -> iam.Role:
-        claims = {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": subject}
+        subjects = [f"repo:{name}:{event}" for name in self._names]
+        claims: dict[str, object] = {
+            f"{ISSUER}:aud": AUDIENCE,
+            f"{ISSUER}:sub": subjects[0] if len(subjects) == 1 else subjects,
+        }
+        if self._repository_id is not None:
+            claims[f"{ISSUER}:repository_id"] = self._repository_id
         role = iam.Role(
             self,
             id_,
@@ -122,4 +141,16 @@ def _check(repository: str, branch: str, provider_arn: str | None, stacks: Seque
         raise InputError(
             f"found {provider_arn!r}, expected the ARN of GitHub's identity provider",
             hint=f"arn:aws:iam::ACCOUNT:oidc-provider/{ISSUER}",
+        )
+
+
+def _check_ids(owner_id: str | None, repository_id: str | None) -> None:
+    given = [value for value in (owner_id, repository_id) if value is not None]
+    for value in given:
+        if ID.fullmatch(value) is None:
+            raise InputError(f"found {value!r}, expected the id of a GitHub owner or repository: a number")
+    if len(given) == 1:
+        raise InputError(
+            "one id without the other; expected the owner's and the repository's",
+            hint="gh api repos/OWNER/NAME --jq '.owner.id, .id' prints both",
         )
