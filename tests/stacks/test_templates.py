@@ -13,6 +13,7 @@ from cfnlint.api import lint
 
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
+from tests import ROOT
 from tests.constructs.recipes import write_recipe
 from tests.stacks.descriptions import EC2_DESCRIPTION, security_group_descriptions
 from tests.stacks.everything import EVERYTHING
@@ -169,3 +170,10 @@ def test_settings_reach_the_template(make_app):
     text = (Path(app.synth().directory) / "IngotFleet.template.json").read_text()
     for word in ('"MinSize": "1"', '"MaxSize": "1"', "m7i.large", "172.30.0.0/20", "/up"):
         assert word in text
+
+
+def test_watching_leaves_recipes_out():
+    """Each save would bake an image and roll the fleet."""
+    watched = json.loads((ROOT / "cdk.json").read_text())["watch"]["include"]
+    assert watched
+    assert not [pattern for pattern in watched if pattern.startswith(("image_recipes", "**"))]
