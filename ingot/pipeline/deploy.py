@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,13 @@ from ingot.assembly import Assembly, GoldenAsset, read_assembly
 from ingot.errors import IngotError, InputError
 from ingot.interrupts import terminate_as_interrupt
 from ingot.pipeline.ongoing import InterruptedDeploymentError, alone, wait_settled
-from ingot.pipeline.publish import known_manifest, load_target, options_of_asset, publish_recipe
+from ingot.pipeline.publish import (
+    PublishOptions,
+    known_manifest,
+    load_target,
+    options_of_asset,
+    publish_recipe,
+)
 from ingot.plan.infrastructure.cdk import Cdk, check_context
 from ingot.progress import Progress, timed
 
@@ -119,31 +124,44 @@ class _Run:
             for image in images
             if find(self.clients, image.recipe, image.digest, known_manifest) is None
         ]
-        wanted = [(image, options_of_asset(image.arguments)) for image in missing]
-        builders = self._builders((image.stack, options.builder_stack) for image, options in wanted)
+        stacks = self.assembly.stacks
+        wanted, builders = list[PublishOptions](), list[str]()
+        for image in missing:
+            options = options_of_asset(image.arguments)
+            keys = self._builders(image.stack, options.builder_stack)
+            builders += [key for key in keys if key not in builders]
+            wanted.append(replace(options, builder_stack=stacks[keys[0]].name) if keys else options)
         if builders:
             which = f"the stack {builders[0]}" if len(builders) == 1 else f"the stacks {', '.join(builders)}"
             self.progress(f"{len(missing)} image(s) to publish; first {which}, which that needs")
-            self.deploy(builders, ["--exclusively", *self.approval])
-        for image, options in wanted:
+            self.deploy(tuple(builders), ["--exclusively", *self.approval])
+        for image, options in zip(missing, wanted, strict=True):
             self.progress(f"publishing {image.recipe} {image.digest[:12]}")
             with terminate_as_interrupt():
                 publish_recipe(load_target(options), self.clients, options, timed(self.progress))
 
-    def _builders(self, wanted: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-        """Return the stacks of this app that have the builders of images.
+    def _builders(self, own: str, name: str) -> list[str]:
+        """Return the stacks of this app that have the builder of an image of the stack ``own``.
 
-        ``wanted``: the stack of each image, and the name of its builder's. Of stages that share that name,
-        the one counts that is deployed to where the image's stack is.
+        ``name``: the builder's. Of stages that share it, the one counts that is deployed to where the image's
+        stack is. Without a stack of that name, it is the construct of that name in the image's stage, or in
+        one around it: CloudFormation's name of it begins with the stage's, such as Prod-IngotBuilder.
         """
         stacks = self.assembly.stacks
-        found = [
+        named = [
             key
-            for own, name in wanted
             for key, stack in stacks.items()
             if stack.name == name and (key == name or stack.environment == stacks[own].environment)
         ]
-        return tuple(dict.fromkeys(found))
+        if named:
+            return named
+        stage = stacks[own].selector.rpartition("/")[0]
+        while stage:
+            found = [key for key, stack in stacks.items() if stack.selector == f"{stage}/{name}"]
+            if found:
+                return found
+            stage = stage.rpartition("/")[0]
+        return []
 
     def deploy(self, stacks: tuple[str, ...], arguments: list[str]) -> list[str]:
         """Run `cdk deploy` on the assembly; return the names of the stacks whose templates changed."""

@@ -108,6 +108,7 @@ def project(moto_server, tmp_path, monkeypatch):
         with (tmp_path / "calls").open("a") as calls:
             print(json.dumps(["publish", options.name, "--digest", options.digest]), file=calls)
         (tmp_path / "region").write_text(clients.region)
+        (tmp_path / "builder").write_text(options.builder_stack)
         progress("published")
         status = int(os.environ.get("PUBLISH_STATUS", "0"))
         if status:
@@ -223,15 +224,19 @@ def test_an_entry_that_names_another_ami_is_refused_before_anything_is_deployed(
     assert f"/ingot/web/{DIGEST} names {ami_id}, which is not the image of web {DIGEST[:12]}: {said}" in err
 
 
-def move_into_stage(project: Path) -> None:
-    """Put the fleet into a stage Prod, as the CDK writes it; tests/test_assembly.py reads the CDK's own."""
+def move_into_stage(project: Path, *names: str) -> None:
+    """Put the fleet, and stacks of other names, into a stage Prod, as the CDK writes it; tests/test_assembly.py reads the CDK's own."""
     out = project / "cdk.out"
     stage = out / "assembly-Prod"
     stage.mkdir()
-    for file in out.glob("IngotFleet.*"):
-        file.rename(stage / file.name)
     artifacts = json.loads((out / "manifest.json").read_text())["artifacts"]
-    inner = {name: artifacts.pop(name) for name in ("IngotFleet", "IngotFleet.assets")}
+    inner = {}
+    for name in ("IngotFleet", *names):
+        for file in out.glob(f"{name}.*"):
+            file.rename(stage / file.name)
+        inner |= {key: artifacts.pop(key) for key in (name, f"{name}.assets")}
+        inner[name] |= {"displayName": f"Prod/{name}"}
+        inner[name]["properties"]["stackName"] = f"Prod-{name}"
     inner["IngotFleet"]["displayName"] = "Prod/Fleet"
     inner["IngotFleet"]["properties"]["stackName"] = "Prod-Fleet"
     artifacts["assembly-Prod"] = {
@@ -250,6 +255,17 @@ def test_images_of_a_stage_are_published_and_its_stacks_deployed(project, stack)
         ["publish", "web", "--digest", DIGEST],
         ["cdk", "deploy", "--app", "cdk.out", "Prod/Fleet", "--require-approval", "broadening"],
     ]
+
+
+def test_the_builder_of_the_same_stage_is_found(project):
+    move_into_stage(project, "IngotBuilder")
+    assert deploy("--stack", "Prod/Fleet") == 0
+    commands = calls(project)
+    assert [command[4] for command in commands if command[:2] == ["cdk", "deploy"]] == [
+        "Prod/IngotBuilder",
+        "Prod/Fleet",
+    ]
+    assert (project / "builder").read_text() == "Prod-IngotBuilder"
 
 
 def test_the_stack_with_the_builder_is_the_one_that_the_image_names(project):
