@@ -116,9 +116,10 @@ def _may_log_in(user: Mapping[str, Any]) -> bool:
 def strong_members(
     users: Iterable[Mapping[str, Any]], groups: Iterable[Mapping[str, Any]]
 ) -> set[tuple[str, str]]:
-    """Return (group, user) of the members of strong groups: those that the group names, and those whose own group it is.
+    """Return (group, user) of the members of strong groups, those whose own group it is included.
 
-    Groups go by their numbers: another name of the same one gives the same rights. Who has the number of root needs no group.
+    Groups go by their numbers: another name of the same one gives the same rights. A user with root's number
+    needs no group.
     """
     groups = list(groups)
     strong = {group["gid"]: group["name"] for group in groups if group["name"] in _STRONG_GROUPS}
@@ -127,7 +128,7 @@ def strong_members(
 
 
 def password_dangers(before: Mapping[str, bool], after: Mapping[str, bool]) -> Iterator[str]:
-    """Yield users that have a password now; the mappings say of each user of shadow(5) whether a password opens it."""
+    """Yield users that have a password now; the mappings say of each user of shadow(5) whether one opens it."""
     for name in sorted(after):
         if after[name] and not before.get(name, False):
             yield f"user {name}: a password opens it now"
@@ -163,7 +164,7 @@ def other_dangers(
     hygiene: Sequence[Change],
     boot: Sequence[Change],
 ) -> Iterator[str]:
-    """Yield downgrades, tests that are gone, findings that are let pass now, protections of the kernel that are off now."""
+    """Yield downgrades, removed tests, findings newly let pass, and kernel protections newly turned off."""
     for package in packages:
         if package.change == DOWNGRADED:
             yield f"package {package.name}: downgraded from {package.versions[0]} to {package.versions[1]}"
@@ -186,6 +187,6 @@ def other_dangers(
 
 
 def _word(word: str) -> str:
-    """Return a word of the kernel's command line with the name as its documentation writes it: "-" and "_" are the same there."""
+    """Return a word of the kernel's command line with "_" for "-" in its name: they are the same there."""
     name, sign, value = word.partition("=")
     return name.replace("-", "_") + sign + value

@@ -125,7 +125,9 @@ class Repository:
 
 
 def _fill_submodules(repository: Path, commit: str, target: Path) -> Iterator[str]:
-    """Put the files of a commit's submodules, and of theirs, below ``target``; yield a sentence on each that lacks.
+    """Put the files of a commit's submodules, and of theirs, below ``target``.
+
+    Yields a sentence on each whose files are not here.
 
     Their repositories are those of the working tree: nothing is fetched, and nothing of them changes.
     """

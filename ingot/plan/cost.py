@@ -1,4 +1,4 @@
-"""What the stacks of a cloud assembly cost per month, and a publish once: by counting what is in the templates.
+"""What the stacks of a cloud assembly cost per month, and a publish once, counted from the templates.
 
 A sum for planning, not a bill: list prices, on-demand instances, a quiet site, no traffic.
 """
@@ -35,7 +35,7 @@ class Item:
 
 
 def known_prices() -> dict[str, Any]:
-    """Return the prices that come with Ingot, USD: by the hour for what runs, by the month for what lies there."""
+    """Return the prices that come with Ingot, in USD: per hour for what runs, per month for storage."""
     found: dict[str, Any] = json.loads((files("ingot.plan") / "prices.json").read_text(encoding="utf-8"))
     return found
 
@@ -118,7 +118,10 @@ def _load_balancer(properties: Template, _template: Template, prices: Mapping[st
 
 
 def _group(properties: Template, template: Template, prices: Mapping[str, Any]) -> Iterator[Item]:
-    """Count the clones of a group at its smallest; Spot instances as on-demand ones: a month without Spot capacity."""
+    """Count the clones of a group at its smallest; Spot instances count as on-demand ones.
+
+    That is a month without Spot capacity.
+    """
     clones = int(properties.get("DesiredCapacity") or properties.get("MinSize") or 0)
     data = _launch_data(properties, template)
     kind, hours = str(data.get("InstanceType", "")), prices["hours"]

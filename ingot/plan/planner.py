@@ -1,4 +1,7 @@
-"""What a merge would do: recipes, images, stacks and running clones, compared with a base revision or with what is deployed."""
+"""What a merge would do to recipes, images, stacks and running clones.
+
+They are compared with a base revision, or with what is deployed.
+"""
 
 from __future__ import annotations
 
@@ -150,7 +153,8 @@ class Planner:
             found = self.cache.synthesized(self.cdk, before, tree, self._context((), environment))
             said = str(error).splitlines()[0]
             notes.append(
-                f"the base revision is taken without --context {' '.join(self.context)}, which it refuses: {said}"
+                f"the base revision is taken without --context {' '.join(self.context)}, "
+                f"which it refuses: {said}"
             )
             return found
 
@@ -180,8 +184,8 @@ class Planner:
                     "is refused by its own app" if isinstance(error, InputError) else "cannot be synthesized"
                 )
                 notes.append(
-                    f"the base revision {kind}, so the stacks cannot be compared with it (--deployed compares with what is "
-                    f"deployed): {error}"
+                    f"the base revision {kind}, so the stacks cannot be compared with it "
+                    f"(--deployed compares with what is deployed): {error}"
                 )
                 return []
             if base is None:
@@ -195,7 +199,7 @@ class Planner:
 
 
 def environments(project: Path) -> list[str]:
-    """Return the names of the environments of a tree, from environments.yaml; the app itself checks that file."""
+    """Return the names in environments.yaml of a tree; the app itself checks that file."""
     path = project / ENVIRONMENTS_FILE
     data = read_document(path).data if path.is_file() else None
     named = data.get("environments") if isinstance(data, dict) else None
@@ -203,7 +207,7 @@ def environments(project: Path) -> list[str]:
 
 
 def _once(parts: Sequence[Part]) -> list[Part]:
-    """Leave out what an environment shares with one before it: a recipe or a stack to which the same happens in both."""
+    """Leave out recipes and stacks to which the same happens in an environment before."""
     found: dict[str, Part] = {}
     for part in parts:
         key = json.dumps({**part.to_json(), "environment": None}, sort_keys=True)

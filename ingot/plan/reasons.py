@@ -1,4 +1,4 @@
-"""Why a recipe digest changes: the canonical forms of two revisions compared, each difference with its place."""
+"""Why a recipe digest changes: the differences of two canonical forms, each with its place."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _in_document(form: Form, at: At) -> At:
 Difference = tuple[At | None, At | None, str]
 
 
-def _compare(old: Any, new: Any, old_at: At, new_at: At) -> Iterator[Difference]:  # noqa: ANN401 - any JSON value
+def _compare(old: Any, new: Any, old_at: At, new_at: At) -> Iterator[Difference]:  # noqa: ANN401 - JSON
     """Yield (place before, place after, what) for each difference of two JSON values."""
     if old == new:
         return
@@ -127,7 +127,7 @@ def _compare_lists(old: list[Any], new: list[Any], old_at: At, new_at: At) -> It
 
 
 def _by_key(items: list[Any]) -> dict[tuple[str, int], int]:
-    """Return the number of each item by its name; the second of two equal names is told apart by its count."""
+    """Return the number of each item by its name; equal names are told apart by their count."""
     found: dict[tuple[str, int], int] = {}
     for number, item in enumerate(items):
         key = next((str(item[key]) for key in KEYS if key in item), None) if isinstance(item, dict) else None

@@ -154,7 +154,7 @@ def _change(
 
 
 def _origin(now: Identified, gone: Sequence[Identified]) -> Identified | None:
-    """Return the deleted recipe that this new one is most like, if it is like it enough to be called renamed."""
+    """Return the deleted recipe that this new one resembles most, if it is similar enough to be a rename."""
     ratios = [(_ratio(was, now), number) for number, was in enumerate(gone)]
     best = max(ratios, default=(0.0, 0))
     return gone[best[1]] if best[0] >= SIMILAR else None

@@ -148,7 +148,8 @@ class _Steps:
         if high > 100:
             ahead = max(1, ceil(count * high / 100) - count)
             steps.append(
-                f"starts up to {ahead} at a time before old ones end: {at_least} to {count + ahead} run meanwhile"
+                f"starts up to {ahead} at a time before old ones end: "
+                f"{at_least} to {count + ahead} run meanwhile"
             )
         else:
             out = max(1, count - at_least)
@@ -161,7 +162,8 @@ class _Steps:
         found = []
         if "InstanceWarmup" in preferences:
             found.append(
-                f"a new clone counts when it is healthy, at the earliest {preferences['InstanceWarmup']} s after its launch"
+                "a new clone counts when it is healthy, "
+                f"at the earliest {preferences['InstanceWarmup']} s after its launch"
             )
         if preferences.get("CheckpointPercentages"):
             at = ", ".join(f"{percent} %" for percent in preferences["CheckpointPercentages"])
@@ -180,7 +182,7 @@ class _Steps:
 
 
 def _path(plan: StackPlan, logical_id: str) -> str:
-    """Return the construct path of a resource below its stack; its logical id where the CDK wrote none down."""
+    """Return the construct path of a resource below its stack, or its logical id if the CDK wrote no path."""
     resource = (plan.template or {}).get("Resources", {}).get(logical_id, {})
     path: str = resource.get("Metadata", {}).get("aws:cdk:path", logical_id)
     return path.removeprefix(f"{plan.name}/").removesuffix("/Resource")

@@ -1,7 +1,8 @@
 """Collection of garbage: what the store holds, how large it is, and what can go.
 
-What was not used for longest goes first. What somebody works on stays: an image that is baked or used, a layer that a running bake may have
-picked, packages while any bake runs. All by the locks that :mod:`ingot.store.store` describes, so several collections and bakes may run at once.
+What has not been used for longest goes first. What is in use stays: an image that is baked or used, a layer
+that a running bake may have picked, packages while any bake runs. This is decided by the locks that
+:mod:`ingot.store.store` describes, so several collections and bakes may run at once.
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ class Usage:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a collection leaves: at most so many images and layers, nothing unused for more ``days``, and at most ``size`` bytes in all.
+    """What a collection leaves: at most so many images and layers, and at most ``size`` bytes in all.
 
-    None: no bound. ``wanted``: recipe digests of images that stay whatever the bounds say.
+    Nothing stays that was not used for ``days``. None: no bound. ``wanted``: recipe digests of images
+    that stay whatever the bounds say.
     """
 
     images: int | None = None
@@ -75,9 +77,10 @@ def usage(store: Store) -> list[Usage]:
 
 
 def collect(store: Store, bounds: Bounds, progress: Progress) -> Removed:
-    """Remove what is beyond the bounds, what killed bakes left, kept root directories, and packages that no image of the store is made of.
+    """Remove what is beyond the bounds, leftovers of killed bakes, kept root directories and unused packages.
 
-    Packages can be fetched again by their digest, layers and images be made again, byte for byte.
+    A package is unused when no image of the store is made of it. Packages can be fetched again by their
+    digests; layers and images can be built again, byte for byte.
     """
     with locked(store.root / "collection.lock", waiting=lambda: progress("waiting: another collection runs")):
         return _collect(store, bounds, progress)
@@ -170,7 +173,10 @@ def _running(store: Store) -> list[float]:
 
 
 def _remove_packages(store: Store, progress: Progress) -> int:
-    """Remove the packages that no image of the store is made of; none while a bake runs: it may need them in a moment."""
+    """Remove the packages that no image of the store is made of.
+
+    While a bake runs, all of them stay: it may be about to use them.
+    """
     if not store.packages.is_dir():
         return 0
     with try_locked(store.packages / "in-use.lock") as free:
@@ -185,7 +191,7 @@ def _remove_packages(store: Store, progress: Progress) -> int:
 
 
 def _remove_locks(store: Store) -> None:
-    """Remove the files of locks that nobody holds and whose image or layer is not there; :mod:`ingot.locks` bears it."""
+    """Remove lock files that nobody holds and whose image or layer is gone, as :mod:`ingot.locks` permits."""
     for directory, things in ((store.work, store.images), (store.layers, store.layers)):
         for lock in sorted(directory.glob("*.lock")) if directory.is_dir() else ():
             if not (things / lock.name.split(".")[0]).exists():
@@ -220,9 +226,10 @@ def _held_size(store: Store) -> int:
 
 
 def _size(directory: Path) -> int:
-    """Return the bytes that a directory occupies: holes of sparse files do not count, nor what this user may not look into.
+    """Return the bytes that a directory occupies.
 
-    A file of several names, as layers have them that stand on each other, counts once.
+    Holes of sparse files and directories that this user may not read do not count. A file with several names
+    counts once: layers that build on each other share files.
     """
     size = 0
     seen = set()

@@ -1,4 +1,4 @@
-"""What killed processes leave in a store, and how it goes. The store itself (:mod:`ingot.store.store`) says which locks there are."""
+"""Removing what killed processes leave in a store; :mod:`ingot.store.store` describes its locks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from ingot.locks import try_locked
 
 
 def sweep(store: Path) -> None:
-    """Remove halves of images, layers, disks, downloads and records. What a living process works on is locked, and left alone."""
+    """Remove unfinished images, layers, disks, downloads and records.
+
+    What a running process works on is locked and stays.
+    """
     work, layers = store / "work", store / "layers"
     for directory in (work, layers, *layers.glob("*/disks")):
         for path in sorted(directory.glob("*")) if directory.is_dir() else []:

@@ -1,4 +1,4 @@
-"""The store as one file, for a cache between machines: owners, links and holes of layers stay what they are."""
+"""The store as one file, for a cache between machines. Owners, links and holes of layers are kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ingot.process import CommandError, require, run
 from ingot.progress import Progress
 from ingot.store.store import Store
 
-# What a bake starts from and what a diff compares with. Records belong to their machine, and work to its process.
+# What a bake starts from and what a diff compares with. Records belong to their machine, work to its process.
 PARTS = ("packages", "layers", "images")
 # Locks, and what is being made: by their places alone, for a layer's own files may have any name.
 LEFT_OUT = (
@@ -27,7 +27,10 @@ LEFT_OUT = (
 
 
 def pack(store: Store, archive: Path, progress: Progress) -> int:
-    """Write the store to ``archive``, whole or not at all; return its size in bytes. Raises InputError where it cannot be written."""
+    """Write the store to ``archive``, whole or not at all; return its size in bytes.
+
+    Raises InputError if it cannot be written.
+    """
     parts = [part for part in PARTS if (store.root / part).is_dir()]
     if not parts:
         raise InputError(f"there is nothing in the store {store.root}", hint="bake something first")
@@ -55,7 +58,10 @@ def pack(store: Store, archive: Path, progress: Progress) -> int:
 
 
 def unpack(store: Store, archive: Path, progress: Progress) -> None:
-    """Put what ``archive`` holds into the store; what is there already stays. Raises InputError for a file that is no packed store."""
+    """Put what ``archive`` holds into the store; what is there already stays.
+
+    Raises InputError for a file that is not a packed store.
+    """
     if not archive.is_file():
         raise InputError(f"there is no file {archive}")
     for part in PARTS:
@@ -80,7 +86,10 @@ def unpack(store: Store, archive: Path, progress: Progress) -> None:
 
 
 def _extract(store: Store, archive: Path, aside: Path) -> None:
-    """Extract packages where they belong, for each proves itself by its digest; layers and images aside, for they must come whole."""
+    """Extract packages into the store, as their digests prove them, and layers and images aside.
+
+    Those must appear in the store whole.
+    """
     file = ["--file", str(archive), *_form(archive)]
     names = _tar(["--list", *file]).splitlines()
     foreign = [name for name in names if name.split("/", 1)[0] not in PARTS or ".." in name.split("/")]
@@ -115,6 +124,6 @@ def _form(archive: Path) -> list[str]:
 
 
 def _tar(words: list[str]) -> str:
-    # An ordinary user's layers hold files of subordinate ids: only inside the user namespace can they be read and made.
+    # An ordinary user's layers hold files of subordinate ids, which only its user namespace can read.
     tar = require("tar", needed_for="pack the store")
     return run([*own_mounts(), tar, *words]).stdout

@@ -1,4 +1,6 @@
-"""The software bill of materials of an image, in CycloneDX 1.6: made from the manifest alone, so that the same image has the same one.
+"""The software bill of materials of an image, in CycloneDX 1.6.
+
+It is made from the manifest alone, so the same image has the same one.
 
 https://cyclonedx.org/docs/1.6/json/
 """
@@ -17,15 +19,15 @@ from cyclonedx.model.tool import ToolRepository
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
-# The namespace of the serial numbers (RFC 9562, version 5): a constant of ours, so that they depend on the image alone.
+# The namespace of the serial numbers (RFC 9562, version 5), a constant: they depend on the image alone.
 NAMESPACE = uuid.UUID("7d0b1f0e-5b0c-5b86-8a55-0f2f8c1d7e11")
 
 
 def sbom(manifest: Mapping[str, Any]) -> str:
-    """Return the bill of materials as JSON: the operating system, every installed package, and every file that the recipe put there.
+    """Return the bill of materials as JSON: the system, the installed packages, and the recipe's own files.
 
-    Its serial number comes from recipe digest and root digest, its time is the lock's. A package's hash is that of the .deb file that it was
-    unpacked from.
+    Its serial number comes from recipe digest and root digest, its time is the lock's. A package's hash is
+    that of the .deb file that it was unpacked from.
     """
     image = _image(manifest)
     system = _system(manifest)

@@ -14,7 +14,7 @@ LISTS = "/var/lib/dpkg/info/"
 
 @dataclass(frozen=True)
 class PackageSize:
-    """A package and the bytes of its files that are in the image; ``name`` "" stands for files that are no package's."""
+    """A package and the bytes of its files that are in the image; ``name`` is "" for files of no package."""
 
     name: str
     version: str
@@ -37,9 +37,10 @@ class DirectorySize:
 
 
 def package_sizes(image: Image) -> list[PackageSize]:
-    """Return what each package occupies, the largest first, and what no package owns. Reads dpkg's lists from the disk.
+    """Return what each package occupies, the largest first, and what no package owns.
 
-    A file of several packages counts for the first one by name. What the recipe drops (documentation) is not in the image and does not count.
+    Reads dpkg's lists from the disk. A file of several packages counts for the first one by name. What the
+    recipe drops, such as documentation, is not in the image and does not count.
     """
     manifest = image.manifest
     left = {file["path"]: int(file["size"]) for file in manifest["files"] if file["type"] == "file"}
@@ -61,7 +62,7 @@ def package_sizes(image: Image) -> list[PackageSize]:
     with read_ext4(image.disk) as reader:
         for package in manifest["packages"]:
             size = count = 0
-            # A package that may be installed for several architectures has its own in the name: dpkg-query(1), --listfiles.
+            # Packages that can be installed for several architectures have theirs in the name: dpkg-query(1).
             for name in (package["name"], f"{package['name']}:{package['architecture']}"):
                 if name not in listed:
                     continue

@@ -1,8 +1,11 @@
-"""The store: ``packages/``, ``layers/`` and ``images/``, each found by digest; ``work/`` for what is being made.
+"""The store: ``packages/``, ``layers/`` and ``images/``, found by digest; ``work/`` for what is unfinished.
 
-Whatever is in the first three is whole: it was made aside and renamed. Locks are those of the kernel (flock), so a killed process
-leaves none; what it left is removed by the next bake. Who bakes holds ``work/<digest>.lock`` and shares ``packages/in-use.lock``; who uses an image
-shares ``work/<digest>.use.lock``; who makes or picks a layer holds ``layers/<digest>.lock`` for that moment, and sets the layer's time.
+Whatever is in the first three is complete: it was built in ``work/`` and renamed. Locks are the kernel's
+(flock), so a killed process holds none; the next bake removes what it left.
+
+- A bake holds ``work/<digest>.lock`` and shares ``packages/in-use.lock``.
+- Whoever uses an image shares ``work/<digest>.use.lock``.
+- Whoever makes or picks a layer holds ``layers/<digest>.lock`` meanwhile, and sets the layer's time.
 """
 
 from __future__ import annotations
@@ -119,7 +122,7 @@ class Store:
         self.close_to_others()
 
     def close_to_others(self) -> None:
-        """Let no other user look into layers and images: they hold files that only root of the image may read.
+        """Let no other user read layers and images: they hold files that only the image's root may read.
 
         Stores of earlier versions are open; a directory of another owner's stays as it is.
         """
@@ -138,7 +141,10 @@ class Store:
         return Image(digest, directory)
 
     def known(self, digest: str) -> Image | None:
-        """Return the image of a recipe digest, or one without a disk whose manifest a builder instance made; None when it is unknown."""
+        """Return the image of a recipe digest; None when it is unknown.
+
+        An image that a builder instance baked has a manifest here, and no disk.
+        """
         record = self._kept_manifest(digest)
         return self.image(digest) or (Image(digest, record.parent) if record.is_file() else None)
 
@@ -148,7 +154,7 @@ class Store:
         return None if image is None else image.manifest
 
     def keep_manifest(self, manifest: Mapping[str, Any]) -> None:
-        """Keep the manifest of an image that was baked elsewhere: later publishes and verifications need it."""
+        """Keep the manifest of an image that was baked elsewhere: publishes and verifications need it."""
         text = json.dumps(manifest, sort_keys=True) + "\n"
         write_atomically(self._kept_manifest(str(manifest["recipe_digest"])), text)
 
@@ -169,7 +175,7 @@ class Store:
         return [image for path in directories if (image := self.image(path.name)) is not None]
 
     def find(self, word: str) -> Image:
-        """Return the image whose digest begins with ``word``. Raises InputError when there is none, or more than one."""
+        """Return the image whose digest begins with ``word``; raise InputError unless it is the only one."""
         found = [image for image in self.all_images() if word and image.digest.startswith(word)]
         if len(found) == 1:
             return found[0]
@@ -192,8 +198,9 @@ class Store:
     ) -> Image:
         """Return the image of ``recipe``: the one in the store, or a new one.
 
-        ``force`` bakes although there is one. ``keep`` leaves the root directory of a failed bake in ``kept/``. ``worker``: a
-        process that was started for it before. Bakes of the same digest wait for each other. Raises InputError for the recipe, BakeError for the bake.
+        ``force`` bakes although there is one. ``keep`` leaves a failed bake's root directory in ``kept/``.
+        ``worker``: a process that was started for it before. Bakes of the same digest wait for each other.
+        Raises InputError for the recipe, BakeError for the bake.
         """
         if recipe.base.ami is not None:
             found = "a base AMI, which only a builder instance can bake on"
@@ -202,7 +209,7 @@ class Store:
                 ("base", "ami"), found, "debian or ubuntu for a bake on this machine", hint
             )
             raise InputError(found, problems=[problem])
-        # The one reading of the sources: a file that is saved from now on must not come under the digest of what it was.
+        # The sources are read once, here: a file saved from now on must not get the digest of the old one.
         spec = compile_spec(recipe)
         digest = spec.recipe_digest
         if not force and (image := self.image(digest)) is not None:
@@ -218,7 +225,7 @@ class Store:
 
     @contextmanager
     def baked_again(self, recipe: Recipe, progress: Progress) -> Iterator[Image]:
-        """Bake ``recipe`` again from nothing but the packages; give the image, which is there as long as the body runs."""
+        """Bake ``recipe`` again from the packages alone; give the image, which exists while the body runs."""
         spec = compile_spec(recipe)
         with (
             self._workspace(f"check-{spec.recipe_digest}", progress) as (work, lock),
@@ -277,7 +284,7 @@ class Store:
             raise
 
     def _keep(self, root: Path, name: str) -> Path:
-        """Move the root directory of a failed bake where it stays; return the place. The one before it goes."""
+        """Move the root directory of a failed bake to ``kept/``, over the one before it; return its path."""
         kept = self.root / "kept" / name
         remove_tree(kept)
         kept.parent.mkdir(mode=0o700, exist_ok=True)
@@ -286,12 +293,12 @@ class Store:
 
     @contextmanager
     def _packages_in_use(self, progress: Progress) -> Iterator[int]:
-        """Keep the packages of the store where they are while the body uses them; give the descriptor of that lock."""
+        """Keep packages from being collected while the body uses them; give the descriptor of the lock."""
         with locked(self.packages / "in-use.lock", waiting=lambda: progress(COLLECTING), shared=True) as lock:
             yield lock
 
     def _complete(self, spec: BakeSpec, progress: Progress) -> None:
-        """Have all packages of a bake spec in the store. Raises InputError when one is missing and no mirror is known."""
+        """Fetch the packages of a bake spec that the store lacks; raise InputError if no mirror is known."""
         missing = unsound_packages(spec.packages, self.packages, progress)
         if missing:
             from ingot.bake.packages.fetch import fetch_packages  # not for each bake
@@ -300,7 +307,10 @@ class Store:
 
     @contextmanager
     def _workspace(self, digest: str, progress: Progress) -> Iterator[tuple[Path, int]]:
-        """Yield an empty directory for making the image ``digest`` and the descriptor of its lock; remove it at the end."""
+        """Give an empty directory in which to build the image ``digest``, and the descriptor of its lock.
+
+        The directory is removed at the end.
+        """
         self.remove_leftovers()
         waiting = "waiting: another process bakes the same image"
         file = self.work / f"{digest}.lock"
@@ -318,7 +328,7 @@ class Store:
         target = self.images / digest
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if target.exists():
-            # Made by force. A name that exists is never without its image for long; readers that have it open keep it.
+            # Baked by force. The name has no image for a moment; readers that have it open keep it.
             aside = self.work / f"{digest}.old"
             remove_tree(aside)
             target.rename(aside)
@@ -329,7 +339,7 @@ class Store:
         return Image(digest, target)
 
     def remove_leftovers(self) -> None:
-        """Remove what killed processes left in the store. What a living one works on is locked, and left alone."""
+        """Remove what killed processes left in the store. What a running one works on is locked and stays."""
         sweep(self.root)
 
 
@@ -345,7 +355,7 @@ def _place(problem: Problem) -> str:
 
 
 def _with_places(spec: BakeSpec, recipe: Recipe) -> BakeSpec:
-    """Return the spec with its steps and units located as seen from the current directory: errors must lead to them."""
+    """Return the spec with its steps and units located from the current directory, as errors name them."""
     here = Path.cwd()
     steps = []
     for step in spec.steps:

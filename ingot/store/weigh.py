@@ -1,4 +1,7 @@
-"""Does a recipe's content fit its root volume? As far as that can be known before a bake: from the lock, the sources, and the packages at hand."""
+"""Whether a recipe's content fits its root volume, as far as that is known before a bake.
+
+It is known from the lock, the sources, and the packages in the store.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +23,17 @@ from ingot.recipe.schema.model import Recipe
 from ingot.recipe.sources.files import expand_files
 from ingot.spec import DropSpec
 
-# Package files hold three to five times their size. Where so many times their size fits, none need be read: that keeps the usual check quick.
+# Package files unpack to three to five times their size. If this many times their size fits, none is read,
+# which keeps the usual check quick.
 PLENTY = 12
 
 
 def size_problem(recipe: Recipe, lock: Lock, packages: Path) -> Problem | None:
-    """Return what is wrong with ``root_volume.size``; None when the content fits, or when nothing says that it does not.
+    """Return what is wrong with ``root_volume.size``; None when the content fits, or may fit.
 
-    ``packages`` is the store's directory of package files: of one that is not there yet its own size counts, which is less than that of
-    what is in it. Room for the file system's own tables and for the boot partition is not counted: the bake says exactly.
+    ``packages`` is the store's directory of package files. Of one that is not there yet its own size counts,
+    which is less than that of its content. Room for the file system's own tables and for the boot partition
+    is not counted: the bake says exactly.
     """
     size = recipe.root_volume.size
     sources = sum(file.size or 0 for file in expand_files(recipe, []))
@@ -44,7 +49,7 @@ def size_problem(recipe: Recipe, lock: Lock, packages: Path) -> Problem | None:
 
 
 def _packages_size(recipe: Recipe, lock: Lock, packages: Path, room: int) -> int:
-    """Return the bytes of the packages' files: by ever closer looks, until they fit ``room`` or nothing closer is known."""
+    """Return the bytes of the packages' files, measured ever more exactly until they fit ``room``."""
     drop = patterns(DropSpec(**recipe.drop.model_dump()))
     installed = [
         p for p in lock.packages if p.role == "install" and not (recipe.drop.docs and p.name.endswith("-doc"))

@@ -1,4 +1,4 @@
-"""Changelog entries between two versions of a package: from the image, else from the package's file in the store."""
+"""Changelog entries between two versions of a package, from the image or the package's file in the store."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def between(text: str, older: str, newer: str, origin: str) -> Changelog | None:
 
 
 def _shortened(entry: ChangelogEntry) -> ChangelogEntry:
-    """Return an entry that is longer than all entries may be, such as a kernel's, with its beginning only, and says so."""
+    """Return the beginning of an entry that is longer than all may be, such as a kernel's, and a note on it."""
     if len(entry.text) <= LARGEST:
         return entry
     lines = entry.text[:LARGEST].splitlines()[:-1]

@@ -127,7 +127,10 @@ def _by_name(packages: Sequence[Package], many: set[str]) -> dict[str, Package]:
 
 
 def _rename(old: dict[str, Package], new: dict[str, Package]) -> None:
-    """Give packages of ``old`` the name of their successor in ``new``: the same source, and the same name but for the version in it."""
+    """Give packages of ``old`` the name of their successor in ``new``.
+
+    It has the same source, and the same name but for the version in it.
+    """
     gone = {_stem(old[name]): name for name in sorted(old.keys() - new.keys())}
     for name in sorted(new.keys() - old.keys()):
         former = gone.pop(_stem(new[name]), None)

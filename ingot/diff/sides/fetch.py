@@ -1,4 +1,4 @@
-"""Published images, fetched back: the blocks of an AMI's snapshot as a disk, and the manifest made from it."""
+"""Published images, fetched back: the blocks of an AMI's snapshot as a disk, and its manifest."""
 
 from __future__ import annotations
 

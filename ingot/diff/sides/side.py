@@ -38,7 +38,7 @@ _NOTHING: dict[str, Any] = {
 
 
 def check_manifest(manifest: Mapping[str, Any], what: str) -> None:
-    """Raise InputError when ``manifest`` is none that this version of Ingot reads; ``what`` names the image."""
+    """Raise InputError unless this version of Ingot can read ``manifest``; ``what`` names the image."""
     found = manifest.get("format")
     if isinstance(found, int) and found > MANIFEST_FORMAT:
         raise InputError(
@@ -96,14 +96,17 @@ class Side:
         return {group["gid"]: group["name"] for group in reversed(self.manifest["groups"])}
 
     def read(self, path: str) -> bytes | None:
-        """Return the content of the regular file ``path``; None without a disk, or when there is no such file."""
+        """Return the content of the regular file ``path``; None without a disk, or without such a file."""
         file = self.files.get(path)
         if self._reader is None or file is None or file["type"] != "file":
             return None
         return self._reader.read(path)
 
     def follow(self, path: str) -> str:
-        """Return where ``path`` leads: symbolic links are followed, in its directories as well, as /lib is one where /usr is merged."""
+        """Return where ``path`` leads.
+
+        Symbolic links are followed, in its directories as well: with a merged /usr, /lib is one.
+        """
         try:
             return resolve_links(path, self._target)
         except TooManyLinksError:

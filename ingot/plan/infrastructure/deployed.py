@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def deployed_stacks(clients: Clients, stacks: Mapping[str, Stack]) -> dict[str, Stack]:
-    """Return those of ``stacks`` that are deployed, each with the template that it was deployed with, in the caller's region."""
+    """Return those of ``stacks`` that are deployed in the caller's region, with their deployed templates."""
     found = {}
     for name, stack in stacks.items():
         template = _template(clients, stack.name)

@@ -1,6 +1,6 @@
-"""Folds the noise of digests: where two templates differ in the digest of an image or asset alone, they differ no more.
+"""Folds the noise of digests: two templates that differ in the digest of an image or asset are made equal.
 
-What was folded is kept, and said in one line each: "image web: 1a2b3c4d5e6f → 3c4d5e6f7a8b".
+Each digest that was folded is kept, and reported in one line: "image web: 1a2b3c4d5e6f → 3c4d5e6f7a8b".
 """
 
 from __future__ import annotations

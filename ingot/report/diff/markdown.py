@@ -52,7 +52,7 @@ def _left_out(count: int) -> str:
 
 
 def _parts(diff: ImageDiff, room: float) -> Iterator[str]:
-    """Yield paragraphs in the order of their importance; each is whole in itself, so that any may be left out.
+    """Yield paragraphs, the most important first; each is complete in itself, so that any may be left out.
 
     ``room``: how many characters the dangers may take.
     """

@@ -1,1 +1,1 @@
-"""Plans and image diffs as one HTML page: template, style, and the script in the order of its files' names."""
+"""Plans and image diffs as one HTML page: template, style, and the script, by the names of its files."""

@@ -117,9 +117,8 @@ def _facts(plan: Mapping[str, Any]) -> list[str]:
         return []
     against = "; stacks are compared with what is deployed" if plan.get("against") == "deployed" else ""
     dirty = plan["head"]["dirty"]
-    facts = [
-        f"{plan['head']['commit'][:12]} against {plan['base']['commit'][:12]} ({plan['base']['how']}){against}"
-    ]
+    head, base = (plan[side]["commit"][:12] for side in ("head", "base"))
+    facts = [f"{head} against {base} ({plan['base']['how']}){against}"]
     if dirty:
         facts.append(f"uncommitted, and included: {', '.join(dirty[:20])}{' …' if len(dirty) > 20 else ''}")
     return facts

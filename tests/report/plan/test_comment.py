@@ -1,4 +1,4 @@
-"""The comment: most important first, within the limit, nothing cut silently, and nothing that a change can inject."""
+"""The comment: most important first, within the limit, nothing cut silently, nothing injected by a change."""
 
 import html.parser
 import json
