@@ -18,6 +18,7 @@ from localcloud import daemon
 from localcloud.core.environment import UNSET
 
 PORT_VARIABLE = "INGOT_CLOUD_PORT"
+PARENT_VARIABLE = "INGOT_CLOUD_PARENT"
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
 
@@ -25,9 +26,9 @@ def _say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def up(port: int | None, *, program: str) -> None:
+def up(port: int | None, *, parent: int | None = None, program: str) -> None:
     """Start the cloud unless it runs, wait until it answers, and print its endpoint."""
-    record, started = daemon.up(port, progress=_say, program=program)
+    record, started = daemon.up(port, parent=parent, progress=_say, program=program)
     _say("the local cloud is up" if started else "the local cloud already runs")
     print(record.endpoint)
 
@@ -74,27 +75,40 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _pid(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not the id of a process")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="localcloud", description="AWS on this machine: start, stop and use the local cloud."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    port = argparse.ArgumentParser(add_help=False)
-    port.add_argument(
+    start = argparse.ArgumentParser(add_help=False)
+    start.add_argument(
         "--port",
         type=_port,
         # A default that is text goes through `type` too.
         default=os.environ.get(PORT_VARIABLE) or None,
         help=f"port on 127.0.0.1 [default: {daemon.DEFAULT_PORT}; environment: {PORT_VARIABLE}]",
     )
+    start.add_argument(
+        "--with-parent",
+        metavar="PID",
+        type=_pid,
+        default=os.environ.get(PARENT_VARIABLE) or None,
+        help=f"end the cloud when this process ends [environment: {PARENT_VARIABLE}]",
+    )
     commands.add_parser(
-        "up", parents=[port], help="start it and wait until it answers; do nothing if it runs"
+        "up", parents=[start], help="start it and wait until it answers; do nothing if it runs"
     )
     commands.add_parser("down", help="stop it and all its machines")
     state = commands.add_parser("status", help="print whether it runs; exit code 1 if not")
     state.add_argument("--json", action="store_true", help="print JSON")
     commands.add_parser("env", help='print the environment for aws, boto3 and cdk: eval "$(localcloud env)"')
-    commands.add_parser("serve", parents=[port], help="run it in the foreground until Ctrl-C or SIGTERM")
+    commands.add_parser("serve", parents=[start], help="run it in the foreground until Ctrl-C or SIGTERM")
     return parser
 
 
@@ -105,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         match options.command:
             case "up":
-                up(options.port, program=program)
+                up(options.port, parent=options.with_parent, program=program)
             case "down":
                 down()
             case "status":
@@ -113,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             case "env":
                 env(program=program)
             case "serve":
-                ended = daemon.serve(options.port or daemon.DEFAULT_PORT)
+                ended = daemon.serve(options.port or daemon.DEFAULT_PORT, parent=options.with_parent)
                 sys.stderr.flush()
                 os._exit(ended)  # moto's and werkzeug's daemon threads must not hold up the end
     except IngotError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import socket
@@ -16,9 +17,10 @@ from pathlib import Path
 
 from ingot import cloud_record, paths
 from ingot.cloud_record import CloudRecord, no_proxy, running
-from ingot.errors import CloudError
+from ingot.errors import CloudError, InputError
 from ingot.machines.machine import sweep
 from ingot.machines.qemu import require_tools
+from ingot.process import start
 from localcloud.core.environment import URL_PORT, url_port, variables
 from localcloud.core.server import CloudServer, remove_data
 
@@ -34,12 +36,18 @@ def log_file() -> Path:
 
 
 def up(
-    port: int | None, *, progress: Callable[[str], None], program: str = "localcloud"
+    port: int | None,
+    *,
+    parent: int | None = None,
+    progress: Callable[[str], None],
+    program: str = "localcloud",
 ) -> tuple[CloudRecord, bool]:
     """Make sure that the cloud runs; return its record and whether it was started now.
 
-    ``port`` None means: as it is, or DEFAULT_PORT. ``program`` is how hints name the command line. Raises
-    CloudError if it cannot be started, MissingToolError if this machine cannot run machines.
+    ``port`` None means: as it is, or DEFAULT_PORT. ``parent`` is the process with which a cloud that is
+    started now ends; one that runs already is left as it is. ``program`` is how hints name the command line.
+    Raises CloudError if it cannot be started, InputError if there is no such parent, MissingToolError if this
+    machine cannot run machines.
     """
     record = running()
     if record is not None:
@@ -52,16 +60,20 @@ def up(
         return record, False
     require_tools()
     wanted = url_port()
+    if parent is not None and cloud_record.start_time(parent) is None:
+        raise no_parent(parent)
     paths.cloud().mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "localcloud", "serve", "--port", str(port or DEFAULT_PORT)]
+    if parent is not None:
+        command += ["--with-parent", str(parent)]
     with log_file().open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "localcloud", "serve", "--port", str(port or DEFAULT_PORT)],
-            stdin=subprocess.DEVNULL,
+        process = start(
+            command,
             stdout=log,
             stderr=log,
-            cwd="/",
+            cwd=Path("/"),
             env=os.environ | no_proxy(os.environ) | {"INGOT_HOME": str(paths.home())},
-            start_new_session=True,
+            new_session=True,
         )
     try:
         progress(f"starting the local cloud, log in {log_file()}")
@@ -170,8 +182,33 @@ def _log(line: str) -> None:
     sys.stderr.flush()
 
 
-def serve(port: int) -> int:
-    """Run the cloud in this process until SIGTERM or SIGINT; return the exit code.
+def no_parent(pid: int) -> InputError:
+    """Return the error for a parent that does not run."""
+    return InputError(f"--with-parent: no process has the id {pid}")
+
+
+def _stop_with(parent: int, stop: threading.Event) -> None:
+    """Set ``stop`` when the process ``parent`` ends, however it ends. Raises InputError if it does not run.
+
+    A pidfd (pidfd_open(2)) means this very process, not a later one with its id, and need not be a child's.
+    """
+    try:
+        handle = os.pidfd_open(parent)
+    except OSError as error:
+        raise no_parent(parent) from error
+
+    def wait() -> None:
+        ended = select.poll()
+        ended.register(handle, select.POLLIN)
+        ended.poll()
+        _log(f"process {parent}, with which this cloud ends, has ended")
+        stop.set()
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
+def serve(port: int, *, parent: int | None = None) -> int:
+    """Run the cloud in this process until SIGTERM, SIGINT or the end of ``parent``; return the exit code.
 
     The daemon's main function.
     """
@@ -183,6 +220,8 @@ def serve(port: int) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    if parent is not None:
+        _stop_with(parent, stop)
     server = CloudServer(paths.cloud(), port, log=_log)
     try:
         context = server.start()
@@ -196,5 +235,6 @@ def serve(port: int) -> int:
         _log("stopping")
     finally:
         server.stop()
+        cloud_record.file().unlink(missing_ok=True)
     _log("stopped")
     return 0

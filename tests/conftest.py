@@ -12,6 +12,9 @@ from tests.served import serving
 for name in ("COLUMNS", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "TERMINAL_WIDTH"):
     os.environ.pop(name, None)
 
+# A cloud that a test starts ends with the tests, however these end: interrupted, or killed.
+os.environ["INGOT_CLOUD_PARENT"] = str(os.getpid())
+
 # Begun last, they would run alone at the end. The longest is the first.
 LONG = (
     "/builder_real/test_on_base_ami",

@@ -26,11 +26,17 @@ def up(
         int | None,
         typer.Option(min=1, max=65535, envvar="INGOT_CLOUD_PORT", help="Port on 127.0.0.1. [default: 5566]"),
     ] = None,
+    with_parent: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="PID", envvar="INGOT_CLOUD_PARENT", help="End the cloud when this process ends."
+        ),
+    ] = None,
 ) -> None:
     """Start the local cloud and wait until it answers; do nothing when it runs."""
     from localcloud import cli
 
-    cli.up(port, program=PROGRAM)
+    cli.up(port, parent=with_parent, program=PROGRAM)
 
 
 @app.command()

@@ -139,6 +139,11 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
 @pytest.fixture(scope="module")
 def image_id(client: Any) -> str:
     """An AMI of ``client``'s cloud, on an empty snapshot."""
+    return register_empty(client)
+
+
+def register_empty(client: Any) -> str:
+    """Register an AMI on a snapshot without blocks, and return its id."""
     ebs, ec2 = client("ebs"), client("ec2")
     snapshot_id = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
     ebs.complete_snapshot(SnapshotId=snapshot_id, ChangedBlocksCount=0)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
+from ingot.files import write_atomically
+
 
 class BlockFiles:
     """The directory of block files."""
@@ -25,14 +27,7 @@ class BlockFiles:
     def put(self, data: bytes) -> str:
         """Write one block whole or not at all and return its id."""
         block_id = uuid.uuid4().hex
-        path = self.path(block_id)
-        path.parent.mkdir(exist_ok=True)
-        part = path.with_suffix(".part")
-        try:
-            part.write_bytes(data)
-            part.rename(path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_atomically(self.path(block_id), data)
         return block_id
 
     def get(self, block_id: str) -> bytes:

@@ -7,15 +7,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
 from ingot import cloud_record
 from ingot.errors import MissingToolError
 from localcloud import daemon
-from tests.localcloud.conftest import LocalCloud
+from tests.localcloud.conftest import LocalCloud, launch, processes, register_empty
 from tests.served import free_port
 
 
@@ -173,6 +175,88 @@ def test_a_stale_record_never_harms_a_stranger(home: Path) -> None:
         assert stranger.poll() is None
     finally:
         stranger.communicate()
+
+
+@pytest.fixture
+def parent() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that waits, as a run of tests would."""
+    command = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_cloud_ends_with_its_parent_and_so_do_its_machines(
+    number: signal.Signals, home: Path, parent: subprocess.Popen[bytes]
+) -> None:
+    up = ingot("cloud", "up", "--port", str(free_port()), "--with-parent", str(parent.pid))
+    assert up.returncode == 0, up.stderr
+    record = cloud_record.running()
+    assert record is not None
+    launch_empty(record.environment)
+    wait_until(lambda: processes(home / "cloud") != [])
+
+    parent.send_signal(number)
+    parent.wait()
+
+    wait_until(lambda: cloud_record.start_time(record.pid) is None)
+    assert processes(home / "cloud") == []
+    left = ("ebs", "bases", "machines", "cloud.json")
+    assert [name for name in left if (home / "cloud" / name).exists()] == []
+
+
+def test_localcloud_serves_as_long_as_its_parent_runs(home: Path, parent: subprocess.Popen[bytes]) -> None:
+    command = [sys.executable, "-m", "localcloud", "serve", "--port", str(free_port())]
+    command += ["--with-parent", str(parent.pid)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as serving:
+        assert serving.stderr is not None
+        assert any("ready at http://localhost:" in line for line in serving.stderr)
+        parent.kill()
+        log = serving.stderr.read()
+    assert serving.returncode == 0
+    assert f"process {parent.pid}, with which this cloud ends, has ended\n" in log
+
+
+@pytest.mark.parametrize("start", [("up",), ("serve",)])
+def test_a_parent_that_does_not_run_is_bad_input(
+    start: tuple[str, ...], home: Path, parent: subprocess.Popen[bytes]
+) -> None:
+    parent.kill()
+    parent.wait()
+    done = localcloud(*start, "--port", str(free_port()), "--with-parent", str(parent.pid))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"localcloud: --with-parent: no process has the id {parent.pid}\n"
+    assert cloud_record.running() is None
+
+
+@pytest.mark.parametrize("pid", ["0", "-1", "self", ""])
+def test_localcloud_refuses_a_parent_that_is_no_process_id(pid: str, home: Path) -> None:
+    done = localcloud("up", f"--with-parent={pid}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{pid!r} is not the id of a process" in done.stderr
+
+
+def launch_empty(environment: dict[str, str]) -> None:
+    """Launch a machine whose disk is empty: it never gets past its firmware."""
+
+    def client(service: str) -> Any:
+        return boto3.client(
+            service,
+            region_name=environment["AWS_REGION"],
+            endpoint_url=environment["AWS_ENDPOINT_URL"],
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    launch(client, register_empty(client), "empty")
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_all_regions_answer_and_buckets_are_reached_by_path(local_cloud: LocalCloud) -> None:
