@@ -80,6 +80,7 @@ def own_environment(work: Path) -> dict[str, str]:
         "PYTHONPATH": str(ROOT),
         "CDK_DISABLE_CLI_TELEMETRY": "1",
         "INGOT_HOME": str(work / "home"),
+        "INGOT_CLOUD_PARENT": str(os.getpid()),  # the local cloud ends with the benchmark, even a killed one
     }
     return {**os.environ, **own, "BARE_CLONES": "0"}
 

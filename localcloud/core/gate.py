@@ -43,7 +43,7 @@ SCOPE = re.compile(r"[^/]+/[0-9]{8}/[^/]*/([^/]+)/aws4_request")
 
 
 def guarded(application: WsgiApp, context: CloudContext) -> WsgiApp:
-    """Return an application that lets through to ``application`` what may use the cloud, and refuses the rest."""
+    """Return an application that refuses what may not use the cloud, and passes on the rest."""
 
     def gate(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         refusal = _foreign(environ, context.port) or _unknown(environ, context)

@@ -182,7 +182,7 @@ class LaunchTemplate(Named, Protocol):
     name: str
     versions: Sequence[LaunchTemplateVersion]
 
-    def get_version(self, number: Any) -> LaunchTemplateVersion:  # noqa: ANN401 - a number, $Latest or $Default
+    def get_version(self, number: Any) -> LaunchTemplateVersion:  # noqa: ANN401 - int or "$Latest"
         """Return a version; raises EC2's error."""
 
     def is_default(self, version: LaunchTemplateVersion) -> bool:
@@ -228,6 +228,32 @@ class TargetGroupRecord(Protocol):
     health_check_timeout_seconds: Any
     healthy_threshold_count: Any
     unhealthy_threshold_count: Any
+
+    def register(self, targets: list[dict[str, Any]]) -> None:
+        """Add targets, in the words of RegisterTargets."""
+
+    def deregister(self, targets: list[dict[str, Any]]) -> None:
+        """Remove targets, in the words of DeregisterTargets."""
+
+    def health_for(self, target: dict[str, Any], ec2: Ec2Records) -> Any:  # noqa: ANN401 - moto's record
+        """Return a target's health, with its ``status``."""
+
+
+class Ec2Records(Protocol):
+    """What load balancers look up in moto's EC2 backend."""
+
+    def get_instance_by_id(self, instance_id: str) -> Instance | None:
+        """Return an instance, also one that has ended."""
+
+    def get_security_group_from_id(self, group_id: str) -> SecurityGroup | None:
+        """Return a security group."""
+
+
+class LoadBalancingRecords(Protocol):
+    """What moto's ELBv2 backend holds, by ARN."""
+
+    load_balancers: Mapping[str, LoadBalancer]
+    target_groups: Mapping[str, TargetGroupRecord]
 
 
 class AutoScalingGroup(Protocol):

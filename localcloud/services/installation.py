@@ -50,17 +50,20 @@ CONTROL_PLANE = (
     Step(
         "ec2: checks, templates, images",
         lambda i: ec2.install(i.patches, i.ebs),
-        "after EBS, whose blocks DeleteSnapshot frees; before machines: a request that EC2 refuses must not reach them",
+        "after EBS, whose blocks DeleteSnapshot frees; before machines: a request that EC2 refuses must not "
+        "reach them",
     ),
     Step(
         "elbv2: checks",
         lambda i: elbv2.install(i.patches),
-        "before the balancers, which wrap the same methods: they open a port only after the checks have passed",
+        "before the balancers, which wrap the same methods: they open a port only after the checks have "
+        "passed",
     ),
     Step(
         "cloudformation",
         lambda i: cloudformation.install(i.patches, i.context),
-        "replaces moto's routes, which the server reads with the first request; it calls the other services as a client",
+        "replaces moto's routes, which the server reads with the first request; it calls the other services "
+        "as a client",
     ),
 )
 RECORDED_LAUNCHES = (

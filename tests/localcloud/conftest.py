@@ -1,4 +1,4 @@
-"""A local cloud for a module's tests: in this process, on a free port, with its state in a temporary INGOT_HOME."""
+"""A local cloud for a module's tests: in this process, on a free port, in a temporary INGOT_HOME."""
 
 import base64
 import hashlib

@@ -32,6 +32,17 @@ class Cloud:
 
 
 @dataclass(frozen=True)
+class HttpRequest:
+    """What of an HTTP request names the operation. ``host`` is without the port."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    host: str
+    body: bytes
+
+
+@dataclass(frozen=True)
 class ApiRequest:
     """A request: ``parameters`` are the flat form of the query protocols, or the JSON object."""
 
@@ -49,9 +60,9 @@ class ApiRequest:
         """Return the access to an EC2 resource that is there, with its tags."""
         # Snapshots and AMIs have no account in their ARNs.
         arn = self.arn("ec2", f"{kind}/{identifier}", owned=kind not in ("snapshot", "image"))
-        told = self.cloud.tags_of(self.region, identifier)
-        keys = {f"aws:resourcetag/{key.lower()}": (value,) for key, value in told.items()}
-        keys |= {f"ec2:resourcetag/{key.lower()}": (value,) for key, value in told.items()}
+        tags = self.cloud.tags_of(self.region, identifier)
+        keys = {f"aws:resourcetag/{key.lower()}": (value,) for key, value in tags.items()}
+        keys |= {f"ec2:resourcetag/{key.lower()}": (value,) for key, value in tags.items()}
         return Access(action, arn, keys | {key: (value,) for key, value in context.items()})
 
     def listed(self, name: str) -> list[str]:
@@ -69,14 +80,18 @@ def parse(cloud: Cloud, environ: Mapping[str, Any], service: str, region: str, b
     target = environ.get("HTTP_X_AMZ_TARGET")
     if target:
         return ApiRequest(cloud, service, str(target).rpartition(".")[2], region, _object(body))
-    method, path = str(environ["REQUEST_METHOD"]), str(environ.get("PATH_INFO", ""))
-    query = dict(parse_qsl(str(environ.get("QUERY_STRING", "")), keep_blank_values=True))
+    http = HttpRequest(
+        method=str(environ["REQUEST_METHOD"]),
+        path=str(environ.get("PATH_INFO", "")),
+        query=dict(parse_qsl(str(environ.get("QUERY_STRING", "")), keep_blank_values=True)),
+        host=urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname or "",
+        body=body,
+    )
     if service == "ebs":
-        return _direct(cloud, region, method, path, body)
+        return _direct(cloud, region, http)
     if service == "s3":
-        host = urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname or ""
-        return _object_store(cloud, region, method, path, query, host)
-    form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)) | query
+        return _object_store(cloud, region, http)
+    form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)) | dict(http.query)
     return ApiRequest(cloud, service, form.get("Action", ""), region, form)
 
 
@@ -88,10 +103,10 @@ def _object(body: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _direct(cloud: Cloud, region: str, method: str, path: str, body: bytes) -> ApiRequest:
-    match [method, *path.strip("/").split("/")]:
+def _direct(cloud: Cloud, region: str, http: HttpRequest) -> ApiRequest:
+    match [http.method, *http.path.strip("/").split("/")]:
         case ["POST", "snapshots"]:
-            return ApiRequest(cloud, "ebs", "StartSnapshot", region, _object(body))
+            return ApiRequest(cloud, "ebs", "StartSnapshot", region, _object(http.body))
         case ["POST", "snapshots", "completion", snapshot]:
             return ApiRequest(cloud, "ebs", "CompleteSnapshot", region, {"SnapshotId": snapshot})
         case ["PUT", "snapshots", snapshot, "blocks", _]:
@@ -117,14 +132,14 @@ S3_ACTIONS = {
 }
 
 
-def _object_store(
-    cloud: Cloud, region: str, method: str, path: str, query: Mapping[str, str], host: str
-) -> ApiRequest:
-    if host.endswith(".localhost"):  # bucket.localhost/key
-        bucket, key = host.removesuffix(".localhost"), unquote(path.lstrip("/"))
+def _object_store(cloud: Cloud, region: str, http: HttpRequest) -> ApiRequest:
+    path = unquote(http.path.lstrip("/"))
+    if http.host.endswith(".localhost"):  # bucket.localhost/key
+        bucket, key = http.host.removesuffix(".localhost"), path
     else:
-        bucket, _, key = unquote(path.lstrip("/")).partition("/")
-    action = "GetBucketLocation" if "location" in query else S3_ACTIONS.get((method, bool(key)), "")
+        bucket, _, key = path.partition("/")
+    located = "location" in http.query
+    action = "GetBucketLocation" if located else S3_ACTIONS.get((http.method, bool(key)), "")
     return ApiRequest(cloud, "s3", action, region, {"Bucket": bucket, "Key": key})
 
 

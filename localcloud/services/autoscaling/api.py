@@ -112,7 +112,8 @@ def _delete(handler: Moto, service: AutoScaling) -> Moto:
         if members_of(group) and not handler._get_bool_param("ForceDelete", False):
             raise AutoscalingClientError(
                 "ResourceInUse",
-                "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) still in the group.",
+                "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance "
+                "request(s) still in the group.",
             )
         refresh = service.active_refresh(group.name)
         if refresh is not None:
@@ -129,12 +130,14 @@ def _set_capacity(handler: Moto, service: AutoScaling) -> Moto:
     if group.max_size is not None and wanted > group.max_size:
         raise AutoscalingClientError(
             "ValidationError",
-            f"New SetDesiredCapacity value {wanted} is above max value {group.max_size} for the AutoScalingGroup.",
+            f"New SetDesiredCapacity value {wanted} is above max value {group.max_size} for the "
+            "AutoScalingGroup.",
         )
     if group.min_size is not None and wanted < group.min_size:
         raise AutoscalingClientError(
             "ValidationError",
-            f"New SetDesiredCapacity value {wanted} is below min value {group.min_size} for the AutoScalingGroup.",
+            f"New SetDesiredCapacity value {wanted} is below min value {group.min_size} for the "
+            "AutoScalingGroup.",
         )
     with service.lock:
         group.desired_capacity = wanted

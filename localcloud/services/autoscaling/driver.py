@@ -10,7 +10,7 @@ from moto.ec2 import ec2_backends
 from moto.elbv2 import elbv2_backends
 
 from ingot.errors import CloudError
-from localcloud.core.moto_types import AutoScalingGroup, Instance, Moto
+from localcloud.core.moto_types import AutoScalingGroup, Instance, LoadBalancingRecords
 
 NAME_TAG = "aws:autoscaling:groupName"
 
@@ -50,14 +50,15 @@ class MotoDriver:
         self._account, self._region = account, region
 
     def launch(self, group: AutoScalingGroup, template: dict[str, str], subnet_id: str | None) -> Instance:
-        """Launch one instance by RunInstances, tagged with the group's name and the tags that it passes on."""
+        """Launch an instance by RunInstances, with the group's name and propagated tags."""
         tags = {**group.get_propagated_tags(), NAME_TAG: group.name}
         try:
             reservation = ec2_backends[self._account][self._region].run_instances(
                 None, 1, None, [],
-                launch_template={"LaunchTemplateId": template["LaunchTemplateId"], "Version": template["Version"]},
-                is_instance_type_default=True, instance_type="m1.small", region_name=self._region, subnet_id=subnet_id,
-                placement=None, tags={"instance": tags}, security_group_ids=[], client_token="",
+                launch_template={key: template[key] for key in ("LaunchTemplateId", "Version")},
+                is_instance_type_default=True, instance_type="m1.small",
+                region_name=self._region, subnet_id=subnet_id, placement=None, tags={"instance": tags},
+                security_group_ids=[], client_token="",
             )  # fmt: skip
         except ServiceException as error:
             raise CloudError(f"{getattr(error, 'code', type(error).__name__)}: {error.message}") from error
@@ -97,5 +98,6 @@ class MotoDriver:
         return "missing" if found is None else str(found.state_value)
 
     @property
-    def _elb(self) -> Moto:
-        return elbv2_backends[self._account][self._region]
+    def _elb(self) -> LoadBalancingRecords:
+        records: LoadBalancingRecords = elbv2_backends[self._account][self._region]
+        return records

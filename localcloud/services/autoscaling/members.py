@@ -36,8 +36,9 @@ class Activity:
     def shown(self) -> dict[str, Any]:
         """Return it as the API shows it."""
         record: dict[str, Any] = {
-            "ActivityId": self.id, "AutoScalingGroupName": self.group, "Description": self.description, "Cause": self.cause,
-            "StartTime": self.start, "StatusCode": self.status, "Progress": self.progress, "Details": "{}",
+            "ActivityId": self.id, "AutoScalingGroupName": self.group, "Description": self.description,
+            "Cause": self.cause, "StartTime": self.start, "StatusCode": self.status,
+            "Progress": self.progress, "Details": "{}",
         }  # fmt: skip
         if self.end is not None:
             record["EndTime"] = self.end

@@ -85,7 +85,10 @@ class Reconciler:
         if member.health_status == "Healthy" and not _suspended(group, "HealthCheck"):
             if state != "running":
                 member.health_status = "Unhealthy"
-                cause = f"in response to an EC2 health check indicating it has been terminated or stopped ({state})"
+                cause = (
+                    "in response to an EC2 health check indicating it has been terminated or stopped "
+                    f"({state})"
+                )
             elif self._fails_at_load_balancer(group, member):
                 member.health_status = "Unhealthy"
                 cause = "in response to an ELB system health check failure"
@@ -164,7 +167,10 @@ class Reconciler:
         now = self._clock()
         if now < self._next_launch[group.name]:
             return False
-        cause = f"At {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} an instance was started in response to a difference between desired and actual capacity, increasing the capacity to {size}."
+        cause = (
+            f"At {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} an instance was started in response to a difference "
+            f"between desired and actual capacity, increasing the capacity to {size}."
+        )
         activity = self._note(group, "Launching a new EC2 instance", cause)
         try:
             template = current_template(group)

@@ -112,7 +112,7 @@ class InstanceRefresh:
         return self._replace(view)
 
     def _conclude(self, view: GroupView) -> None:
-        """End it once everything that replaced the outdated ones is ready, and has been watched for the bake time."""
+        """End it when all replacements are ready and the bake time has passed."""
         ready = sum(1 for member in view.alive if view.ready(member))
         waits = self.total > 0 and (
             ready < view.desired or view.leaving > 0
@@ -216,8 +216,9 @@ class InstanceRefresh:
         """Return it as DescribeInstanceRefreshes shows it."""
         record: dict[str, Any] = {
             "InstanceRefreshId": self.id, "AutoScalingGroupName": self.group, "Status": self.status,
-            "StartTime": self.start_time, "PercentageComplete": self.percentage, "InstancesToUpdate": len(self.outdated),
-            "Preferences": {k: v for k, v in self.preferences.items() if v is not None}, "Strategy": self.strategy,
+            "StartTime": self.start_time, "PercentageComplete": self.percentage,
+            "InstancesToUpdate": len(self.outdated), "Strategy": self.strategy,
+            "Preferences": {k: v for k, v in self.preferences.items() if v is not None},
         }  # fmt: skip
         if self.end_time is not None:
             record["EndTime"] = self.end_time

@@ -169,7 +169,8 @@ class AutoScaling:
             if not self._reversible(refresh):
                 raise AutoscalingClientError(
                     "IrreversibleInstanceRefresh",
-                    "The instance refresh has no desired configuration, or its launch template's version is $Latest or $Default: there is nothing to roll back to.",
+                    "The instance refresh has no desired configuration, or its launch template's version is "
+                    "$Latest or $Default: there is nothing to roll back to.",
                 )
             self._roll_back(group, refresh, "Rollback requested by user")
         self.wake()
@@ -271,7 +272,8 @@ class AutoScaling:
             self._moved.wait_for(lambda: self._closed or not refresh.active)
         if refresh.status != "Successful":
             raise CloudError(
-                f"Instance refresh of {group.name} ended as {refresh.status}: {refresh.reason or 'the cloud stops'}"
+                f"Instance refresh of {group.name} ended as {refresh.status}: "
+                f"{refresh.reason or 'the cloud stops'}"
             )
 
     def take_out(self, instance_id: str, *, decrement: bool) -> Activity:

@@ -226,7 +226,8 @@ class EbsService:
             if snapshot.encrypted and len(paths) < snapshot.block_count:
                 noise = self._noise(snapshot_id)
                 if not noise.exists():
-                    noise.write_bytes(Random(snapshot_id).randbytes(BLOCK_SIZE))  # noqa: S311 - noise, not a key
+                    generator = Random(snapshot_id)  # noqa: S311 - noise, not a key
+                    noise.write_bytes(generator.randbytes(BLOCK_SIZE))
                 paths = {index: paths.get(index, noise) for index in range(snapshot.block_count)}
             return snapshot.volume_size * GIB, paths
 

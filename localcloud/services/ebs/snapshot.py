@@ -72,7 +72,7 @@ class DirectSnapshot:
         return "pending"
 
     def linear_checksum(self) -> str:
-        """Return SHA-256 over the digests of the written blocks in ascending index, base64 (LINEAR aggregation)."""
+        """Return the LINEAR checksum: SHA-256 over the written blocks' digests in ascending index, base64."""
         joined = b"".join(self.blocks[index].digest for index in sorted(self.written))
         return base64.b64encode(hashlib.sha256(joined).digest()).decode()
 

@@ -53,7 +53,8 @@ def _launched_before(first: str, reservation: Reservation, request: str) -> Acti
     if first != request:
         raise EC2ClientError(
             "IdempotentParameterMismatch",
-            "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).",
+            "Arguments on this idempotent request are inconsistent with arguments used in previous "
+            "request(s).",
         )
     if any(instance.state in ("shutting-down", "terminated") for instance in reservation.instances):
         raise EC2ClientError(

@@ -118,7 +118,8 @@ def register(backend: Moto, parameters: Mapping[str, Any]) -> RegisteredImage:
     if not NAME.fullmatch(name):
         raise EC2ClientError(
             "InvalidAMIName.Malformed",
-            "AMI names must be between 3 and 128 characters long, and may contain letters, numbers, spaces, apostrophes, and "
+            "AMI names must be between 3 and 128 characters long, and may contain letters, numbers, spaces, "
+            "apostrophes, and "
             "( ) [ ] . - / @ _",
         )
     specifications = parameters.get("TagSpecifications") or []

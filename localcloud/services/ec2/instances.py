@@ -80,7 +80,7 @@ class InstanceMachines:
         self._set(instance, "pending")
         self._in_background(self._create, instance, launch)
 
-    def _in_background(self, work: Callable[..., None], *args: Any) -> None:  # noqa: ANN401 - what the work takes
+    def _in_background(self, work: Callable[..., None], *args: Any) -> None:  # noqa: ANN401 - the work's
         def guarded() -> None:
             try:
                 work(*args)
@@ -291,7 +291,8 @@ def check_runnable(launch: Launch) -> None:
 def _incorrect_state(instance: Instance, action: str) -> EC2ClientError:
     return EC2ClientError(
         "IncorrectInstanceState",
-        f"The instance '{instance.id}' is not in a state from which it can be {action}: it is {instance.state}.",
+        f"The instance '{instance.id}' is not in a state from which it can be {action}: it is "
+        f"{instance.state}.",
     )
 
 

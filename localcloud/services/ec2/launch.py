@@ -131,7 +131,8 @@ def _refuse_small(backend: Moto, devices: list[dict[str, Any]]) -> None:
         if snapshot is not None and size is not None and size < int(snapshot.volume.size):
             raise EC2ClientError(
                 "InvalidBlockDeviceMapping",
-                f"Volume of size {size}GB is smaller than snapshot '{snapshot.id}', expect size >= {snapshot.volume.size}GB",
+                f"Volume of size {size}GB is smaller than snapshot '{snapshot.id}', expect size >= "
+                f"{snapshot.volume.size}GB",
             )
 
 
@@ -144,7 +145,8 @@ def _refuse_unknown(backend: Moto, data: dict[str, Any], key: str | None) -> Non
         if profile.get(field) and not _profile_exists(backend, field, profile[field]):
             raise EC2ClientError(
                 "InvalidParameterValue",
-                f"Value ({profile[field]}) for parameter iamInstanceProfile.{field.lower()} is invalid. Invalid IAM Instance "
+                f"Value ({profile[field]}) for parameter iamInstanceProfile.{field.lower()} is invalid. "
+                "Invalid IAM Instance "
                 f"Profile {what}",
             )
 
@@ -193,28 +195,34 @@ def fitting_type(image: Image, type_name: str) -> InstanceType:
     if image.architecture not in kind.architectures:
         raise EC2ClientError(
             "InvalidParameterValue",
-            f"The architecture '{','.join(kind.architectures)}' of the specified instance type does not match the architecture "
-            f"'{image.architecture}' of the specified AMI. Specify an instance type and an AMI that have matching "
-            "architectures, and try again. You can use 'describe-instance-types' or 'describe-images' to discover the "
+            f"The architecture '{','.join(kind.architectures)}' of the specified instance type does not "
+            "match the architecture "
+            f"'{image.architecture}' of the specified AMI. Specify an instance type and an AMI that have "
+            "matching "
+            "architectures, and try again. You can use 'describe-instance-types' or 'describe-images' to "
+            "discover the "
             "architecture of the instance type or AMI.",
         )
     if image.virtualization_type != "hvm":
         raise EC2ClientError(
             "InvalidParameterCombination",
-            f"Non-Windows instances with a virtualization type of '{image.virtualization_type}' are currently not supported for "
+            f"Non-Windows instances with a virtualization type of '{image.virtualization_type}' are "
+            "currently not supported for "
             "this instance type.",
         )
     if image.boot_mode in ("uefi", "legacy-bios") and image.boot_mode not in kind.boot_modes:
         raise EC2ClientError(
             "InvalidParameterValue",
-            f"The instance type '{type_name}' does not support the boot mode '{image.boot_mode}' of the AMI '{image.id}'; it "
+            f"The instance type '{type_name}' does not support the boot mode '{image.boot_mode}' of the AMI "
+            f"'{image.id}'; it "
             f"supports {', '.join(kind.boot_modes)}.",
         )
     ena = INSTANCE_TYPES[type_name].get("NetworkInfo", {}).get("EnaSupport")
     if ena == "required" and not getattr(image, "ena_support", True):
         raise EC2ClientError(
             "InvalidParameterCombination",
-            f"Enhanced networking with the Elastic Network Adapter (ENA) is required for the '{type_name}' instance type. "
+            f"Enhanced networking with the Elastic Network Adapter (ENA) is required for the '{type_name}' "
+            "instance type. "
             "Ensure that you are using an AMI that is enabled for ENA.",
         )
     return kind

@@ -1,4 +1,7 @@
-"""What an instance's metadata says, taken from moto's records (EC2 User Guide, "Instance metadata categories")."""
+"""What an instance's metadata says, from moto's records.
+
+Source: EC2 User Guide, "Instance metadata categories".
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ SESSION_SECONDS = 21600  # the temporary credentials of an instance profile live
 
 
 def metadata_of(instance: Instance, port: int) -> Metadata:
-    """Return the metadata of one instance of the cloud on ``port``. moto's records are read at each request."""
+    """Return an instance's metadata, read from moto's records at each request; the cloud is on ``port``."""
     return Metadata(options=lambda: options_of(instance), tree=lambda: tree_of(instance, port))
 
 

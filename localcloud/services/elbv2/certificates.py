@@ -76,5 +76,6 @@ def _not_found(arn: str) -> ELBClientError:
 def _unsupported(arn: str) -> ELBClientError:
     return ELBClientError(
         "UnsupportedCertificate",
-        f"The certificate '{arn}' must have a fully-qualified domain name, a supported signature, and a supported key size.",
+        f"The certificate '{arn}' must have a fully-qualified domain name, a supported signature, and a "
+        "supported key size.",
     )

@@ -13,7 +13,15 @@ from moto.elbv2.exceptions import InvalidTargetError
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeTargetGroup
 
 from localcloud.core.context import CloudContext
-from localcloud.core.moto_types import ListenerRecord, LoadBalancer, Moto, SecurityGroup, TargetGroupRecord
+from localcloud.core.moto_types import (
+    Ec2Records,
+    ListenerRecord,
+    LoadBalancer,
+    LoadBalancingRecords,
+    Moto,
+    SecurityGroup,
+    TargetGroupRecord,
+)
 from localcloud.core.patching import Patches
 from localcloud.services.elbv2.certificates import context_for
 from localcloud.services.elbv2.fronts import BalancerLoop, Handler
@@ -36,11 +44,10 @@ class Control:
 
     def __init__(self, context: CloudContext) -> None:
         self._context = context
-        self._elb: Moto = elbv2_backends[context.account][context.region]
-        self._ec2: Moto = ec2_backends[context.account][context.region]
-        self._fronts: dict[
-            str, list[Front]
-        ] = {}  # load balancer -> what serves its listeners, in their order
+        self._elb: LoadBalancingRecords = elbv2_backends[context.account][context.region]
+        self._ec2: Ec2Records = ec2_backends[context.account][context.region]
+        # Load balancer -> what serves its listeners, in their order.
+        self._fronts: dict[str, list[Front]] = {}
         self._groups: dict[str, TargetGroup] = {}
         self.loop = BalancerLoop(self.resolve, changed=context.hooks.changed, log=context.log)
 
@@ -51,7 +58,7 @@ class Control:
     # -- data for the data plane
 
     def resolve(self, target_id: str, port: int, group: str) -> tuple[str, int] | None:
-        """Return where a target is reached from a load balancer that uses the group, if security groups allow it."""
+        """Return a target's address for load balancers of the group; None if security groups forbid it."""
         address = self._context.hooks.machine_address
         instance = self._ec2.get_instance_by_id(target_id)
         if instance is None or address is None:
@@ -85,10 +92,8 @@ class Control:
         if record is None:
             return None
         group = self._groups.setdefault(arn, TargetGroup(arn, CheckSettings()))
-        group.settings, group.delay = (
-            settings_of(record),
-            float(record.attributes["deregistration_delay.timeout_seconds"]),
-        )
+        group.settings = settings_of(record)
+        group.delay = float(record.attributes["deregistration_delay.timeout_seconds"])
         return group
 
     # -- load balancers
@@ -279,12 +284,15 @@ def _creating_balancer(original: Callable[..., Moto], control: Control) -> Calla
 
 def _creating_listener(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
     def create(
-        backend: Moto, load_balancer_arn: str, protocol: str, port: str, ssl_policy: str, certificate: str | None,
-        actions: list[dict[str, Any]], **rest: Moto,
-    ) -> Moto:  # fmt: skip
+        backend: Moto, *, load_balancer_arn: str, protocol: str, certificate: str | None, **rest: Moto
+    ) -> Moto:
         control.check(protocol, certificate)
         listener = original(
-            backend, load_balancer_arn, protocol, port, ssl_policy, certificate, actions, **rest
+            backend,
+            load_balancer_arn=load_balancer_arn,
+            protocol=protocol,
+            certificate=certificate,
+            **rest,
         )
         control.listeners_changed(load_balancer_arn)
         return listener
@@ -293,15 +301,13 @@ def _creating_listener(original: Callable[..., Moto], control: Control) -> Calla
 
 
 def _modifying_listener(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
-    def modify(
-        backend: Moto, arn: str, port: str | None = None, protocol: str | None = None,
-        ssl_policy: str | None = None, certificates: list[dict[str, Any]] | None = None, *rest: Moto, **named: Moto,
-    ) -> Moto:  # fmt: skip
+    def modify(backend: Moto, arn: str, *changes: Moto) -> Moto:
+        _port, protocol, _ssl_policy, certificates, _actions = changes
         known = next((b.listeners[arn] for b in backend.load_balancers.values() if arn in b.listeners), None)
         if known is not None:
             certificate = certificates[0]["CertificateArn"] if certificates else known.certificate
             control.check(protocol or known.protocol, certificate)
-        listener = original(backend, arn, port, protocol, ssl_policy, certificates, *rest, **named)
+        listener = original(backend, arn, *changes)
         control.listeners_changed(listener.load_balancer_arn)
         return listener
 

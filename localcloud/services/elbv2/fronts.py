@@ -179,7 +179,8 @@ class BalancerLoop:
                 target.state, target.reason = "healthy", None
             if target.state != before:
                 self._log(
-                    f"balancer: {target.id}:{target.port} is {target.state} ({target.reason or 'passed its check'})"
+                    f"balancer: {target.id}:{target.port} is {target.state} "
+                    f"({target.reason or 'passed its check'})"
                 )
                 self._changed()
             await asyncio.sleep(max(0.05, began + group.settings.interval - time.monotonic()))

@@ -88,9 +88,13 @@ class Listener:
         body = request.content if request.body_exists else None
         try:
             answer = await self.session.request(
-                request.method, f"http://{address[0]}:{address[1]}{request.raw_path}", headers=_headers(request, seen),
-                data=body, allow_redirects=False, skip_auto_headers=("User-Agent", "Content-Type", "Accept-Encoding", "Accept"),
-            )  # fmt: skip
+                request.method,
+                f"http://{address[0]}:{address[1]}{request.raw_path}",
+                headers=_headers(request, seen),
+                data=body,
+                allow_redirects=False,
+                skip_auto_headers=("User-Agent", "Content-Type", "Accept-Encoding", "Accept"),
+            )
         except TimeoutError:
             return error(504)
         except aiohttp.ClientError:
@@ -162,7 +166,10 @@ ERRORS = {502: "Bad Gateway", 503: "Service Temporarily Unavailable", 504: "Gate
 def error(status: int) -> web.Response:
     """Return the load balancer's own error page."""
     title = f"{status} {ERRORS[status]}"
-    page = f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
+    page = (
+        f"<html>\r\n<head><title>{title}</title></head>\r\n"
+        f"<body>\r\n<center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
+    )
     return _answer(status, page, "text/html")
 
 

@@ -1,4 +1,7 @@
-"""Whether security groups let a load balancer reach a target ("Security groups for your Application Load Balancer")."""
+"""Whether security groups let a load balancer reach a target.
+
+Source: ELB user guide, "Security groups for your Application Load Balancer".
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,9 @@ def _fits(
     block = rule.ip_range.get("CidrIp")
     if not block:
         return False
-    allowed = ipaddress.ip_network(
-        block, strict=False
-    )  # moto keeps the bits beyond the mask; EC2 clears them
-    return bool(blocks) and all(known.version == 4 and known.subnet_of(allowed) for known in blocks)  # type: ignore[arg-type]
+    # moto keeps the bits beyond the mask; EC2 clears them.
+    allowed = ipaddress.ip_network(block, strict=False)
+    return bool(blocks) and all(
+        known.version == 4 and known.subnet_of(allowed)  # type: ignore[arg-type]
+        for known in blocks
+    )

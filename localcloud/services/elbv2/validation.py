@@ -28,12 +28,10 @@ def install(patches: Patches) -> None:
 
 
 def _creating_listener(original: Callable[..., Moto]) -> Callable[..., Moto]:
-    def create(
-        backend: Moto, load_balancer_arn: str, protocol: str, port: str, *rest: Moto, **named: Moto
-    ) -> Moto:
+    def create(backend: Moto, *, load_balancer_arn: str, port: str, **rest: Moto) -> Moto:
         """CreateListener: a load balancer has one listener for a port."""
         _check_free(backend.load_balancers.get(load_balancer_arn), port)
-        return original(backend, load_balancer_arn, protocol, port, *rest, **named)
+        return original(backend, load_balancer_arn=load_balancer_arn, port=port, **rest)
 
     return create
 
@@ -65,7 +63,8 @@ def _creating_balancer(original: Callable[..., Moto]) -> Callable[..., Moto]:
         if not NAME.fullmatch(name) or name.startswith("internal-"):
             raise ELBClientError(
                 "ValidationError",
-                f"The load balancer name '{name}' must have 1 to 32 letters, digits and hyphens, must not begin or end "
+                f"The load balancer name '{name}' must have 1 to 32 letters, digits and hyphens, must not "
+                "begin or end "
                 "with a hyphen, and must not begin with 'internal-'",
             )
         if (given.get("loadbalancer_type") or "application") == "application":

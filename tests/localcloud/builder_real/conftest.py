@@ -1,6 +1,7 @@
 """What builder instances in QEMU need: the builder's stack, an AMI to boot and packages.
 
-The stories are two files, so that they run beside each other: all that a builder does is emulated, and each package costs seconds.
+The stories are two files, so that they run beside each other: all that a builder does is emulated, and each
+package costs seconds.
 """
 
 import json
@@ -92,8 +93,9 @@ def mirror(baked_store, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def builder(clients, baked_store, publish_settings, mirror, tmp_path_factory):
-    """How to launch builders that boot the recipe `builder`, which is published without a test clone: the builders test it.
+    """How to launch builders that boot the recipe `builder`.
 
+    It is published without a test clone: the builders test it.
     It has one file more than the shipped recipe: where apt finds packages.
     """
     recipe = tmp_path_factory.mktemp("recipes") / "builder" / "recipe.yaml"

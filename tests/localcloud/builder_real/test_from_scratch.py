@@ -1,4 +1,7 @@
-"""A builder instance in QEMU bakes the web recipe from scratch and publishes it; a clone of the result passes the recipe's tests."""
+"""A builder instance in QEMU bakes the web recipe from scratch and publishes it.
+
+A clone of the result passes the recipe's tests.
+"""
 
 import os
 import re

@@ -1,4 +1,7 @@
-"""A builder instance in QEMU bakes on a base AMI and publishes; a clone of the result passes the recipe's tests."""
+"""A builder instance in QEMU bakes on a base AMI and publishes.
+
+A clone of the result passes the recipe's tests.
+"""
 
 import json
 import os
@@ -29,7 +32,10 @@ pytestmark = [
 
 @pytest.fixture
 def on_base(clients, builder, tmp_path):
-    """The web recipe on the very AMI that builders boot here: Debian with apt, Python and a service that runs user data."""
+    """The web recipe on the AMI that builders boot here.
+
+    It is Debian with apt, Python and a service that runs user data.
+    """
     recipe = tmp_path / "web" / "recipe.yaml"
     shutil.copytree(WEB, recipe.parent, ignore=shutil.ignore_patterns("recipe.lock"))
     text = recipe.read_text().replace("{debian: bookworm}", f"{{ami: {{id: {builder.image}, owner: self}}}}")

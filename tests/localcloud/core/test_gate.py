@@ -114,7 +114,8 @@ def test_names_of_loopback_are_served(cloud: LocalCloud, host: str) -> None:
     ("method", "path"),
     [
         ("POST", "/moto-api/reset"), ("POST", "/%6doto-api/reset"), ("GET", "/moto-api/data.json"),
-        ("GET", "/moto-api/"), ("POST", "/moto-api/seed?a=1"), ("POST", "//moto-api/reset"), ("POST", "/Moto-Api/reset"),
+        ("GET", "/moto-api/"), ("POST", "/moto-api/seed?a=1"), ("POST", "//moto-api/reset"),
+        ("POST", "/Moto-Api/reset"),
     ],
 )  # fmt: skip
 def test_the_emulators_own_paths_are_closed(cloud: LocalCloud, method: str, path: str) -> None:
@@ -136,9 +137,8 @@ def test_nothing_is_served_to_who_is_not_known(cloud: LocalCloud, path: str) -> 
 def test_an_unsigned_call_gets_awss_error(cloud: LocalCloud) -> None:
     status, body, _ = send(cloud, "POST", "/", CALL, Content_Type=FORM)
     assert (status, b"<Code>MissingAuthenticationToken</Code>" in body) == (403, True)
-    status, body, _ = send(
-        cloud, "POST", "/", "{}", Content_Type="application/x-amz-json-1.1", X_Amz_Target="AmazonSSM.DescribeParameters"
-    )  # fmt: skip
+    headers = {"Content_Type": "application/x-amz-json-1.1", "X_Amz_Target": "AmazonSSM.DescribeParameters"}
+    status, body, _ = send(cloud, "POST", "/", "{}", **headers)
     assert (status, json.loads(body)["__type"]) == (400, "MissingAuthenticationTokenException")
     status, body, _ = send(cloud, "PUT", "/bucket")
     assert (status, b"<Code>AccessDenied</Code>" in body) == (403, True)
@@ -207,8 +207,8 @@ def test_a_web_identity_signs_in_unsigned_as_on_aws(cloud: LocalCloud) -> None:
     assumed(cloud)
     arn = cloud.client("iam").list_roles()["Roles"][-1]["Arn"]
     body = urlencode({
-        "Action": "AssumeRoleWithWebIdentity", "Version": "2011-06-15", "RoleArn": arn, "RoleSessionName": "ci",
-        "WebIdentityToken": "token",
+        "Action": "AssumeRoleWithWebIdentity", "Version": "2011-06-15", "RoleArn": arn,
+        "RoleSessionName": "ci", "WebIdentityToken": "token",
     })  # fmt: skip
     status, answer, _ = send(cloud, "POST", "/", body, Content_Type=FORM)
     assert status == 200
@@ -223,9 +223,13 @@ def test_a_web_identity_signs_in_unsigned_as_on_aws(cloud: LocalCloud) -> None:
 @pytest.mark.parametrize("version", ["s3v4", "s3"])
 def test_presigned_urls_work(cloud: LocalCloud, version: str) -> None:
     s3: Any = boto3.client(
-        "s3", region_name="us-east-1", endpoint_url=cloud.context.endpoint, config=Config(signature_version=version),
-        aws_access_key_id=cloud.context.access_key, aws_secret_access_key="x",
-    )  # fmt: skip
+        "s3",
+        region_name="us-east-1",
+        endpoint_url=cloud.context.endpoint,
+        config=Config(signature_version=version),
+        aws_access_key_id=cloud.context.access_key,
+        aws_secret_access_key="x",
+    )
     s3.create_bucket(Bucket=f"presigned-{version}")
     s3.put_object(Bucket=f"presigned-{version}", Key="k", Body=b"content")
     url = urlsplit(

@@ -1,4 +1,4 @@
-"""CloudFormation's actions, in moto's request and response machinery (which follows botocore's service model)."""
+"""CloudFormation's actions in moto's request and response machinery (it follows botocore's models)."""
 
 from __future__ import annotations
 

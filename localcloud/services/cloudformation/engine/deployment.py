@@ -146,28 +146,28 @@ class Deployment:
     ) -> None:
         name, type_name = env.logical_id, node["Type"]
         self.stack.event(name, "", type_name, f"{status}_IN_PROGRESS")
-        made: list[Resource] = []
+        created: list[Resource] = []
         try:
             resolved = self._resolved(env, type_name, properties)
 
             def exists(physical_id: str) -> None:
                 resource = Resource(name, type_name, physical_id, properties, resolved, {}, node)
                 resource.status = f"{status}_IN_PROGRESS"
-                made.append(resource)
+                created.append(resource)
                 self._take_in(resource)
 
             with _validated(name):
-                created = kind.create(replace(env, exists=exists), resolved)
-            if not made:
-                exists(created.physical_id)
+                result = kind.create(replace(env, exists=exists), resolved)
+            if not created:
+                exists(result.physical_id)
         except (ResourceFailure, CfnError, IngotError) as error:
-            for resource in made:
+            for resource in created:
                 resource.status, resource.reason = "CREATE_FAILED", str(error)
-            physical_id = made[0].physical_id if made else ""
+            physical_id = created[0].physical_id if created else ""
             self.stack.event(name, physical_id, type_name, f"{status}_FAILED", str(error))
             raise ResourceFailure(name) from error
-        made[0].attributes, made[0].status = created.attributes, f"{status}_COMPLETE"
-        self._event(made[0], f"{status}_COMPLETE")
+        created[0].attributes, created[0].status = result.attributes, f"{status}_COMPLETE"
+        self._event(created[0], f"{status}_COMPLETE")
 
     def _resolved(self, env: Env, type_name: str, properties: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the properties as the type's handler gets them.
@@ -183,7 +183,7 @@ class Deployment:
         return resolved
 
     def _take_in(self, resource: Resource) -> None:
-        """Keep the handle of a resource the moment it exists, so that it is found again whatever fails from here on."""
+        """Keep the handle of a resource as soon as it exists: whatever fails later, it is not lost."""
         replaced = self.stack.resources.get(resource.logical_id)
         if replaced is not None:
             self.cleanup.append(replaced)
@@ -312,7 +312,7 @@ def begin(stack: Stack, status: str, token: str | None, reason: str | None = "Us
 
 @contextmanager
 def _validated(name: str) -> Iterator[None]:
-    """Turn what a handler says to a property that is missing, or no number, into the failure of the resource."""
+    """Let a resource fail when its handler meets a missing property, or one that is no number."""
     try:
         yield
     except (KeyError, ValueError) as error:

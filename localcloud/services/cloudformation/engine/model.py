@@ -15,7 +15,7 @@ from localcloud.services.cloudformation.template.parsing import Template
 
 @dataclass(frozen=True)
 class Desired:
-    """What a stack shall be: a template (as text and parsed), parameters and tags."""
+    """What a stack should be: a template (as text and parsed), parameters and tags."""
 
     text: str
     template: Template

@@ -75,7 +75,8 @@ def scope_of(stack: Stack, desired: Desired, world: World) -> Scope:
         resource = found(name)
         if attribute_name not in resource.attributes:
             raise CfnError(
-                f"Template error: resource {name} does not support attribute type {attribute_name} in Fn::GetAtt"
+                f"Template error: resource {name} does not support attribute type {attribute_name} in "
+                "Fn::GetAtt"
             )
         return resource.attributes[attribute_name]
 

@@ -167,7 +167,7 @@ class Region:
         def guarded() -> None:
             try:
                 operation()
-            except Exception as error:  # noqa: BLE001 - a fault of ours must end the operation, or its waiters hang
+            except Exception as error:  # noqa: BLE001 - our faults end the operation, or its waiters hang
                 self.context.log("".join(traceback.format_exception(error)))
                 failed = stack.status.split("_IN_PROGRESS")[0].removesuffix("_CLEANUP") + "_FAILED"
                 stack.set(failed, f"Internal failure of the local cloud: {error!r}")
@@ -222,7 +222,8 @@ class Region:
             if stack.name == name and stack.status != "DELETE_COMPLETE":
                 if stack.status != "REVIEW_IN_PROGRESS":
                     raise CfnError(
-                        f"Stack [{name}] already exists and cannot be created again with the changeSet type CREATE.",
+                        f"Stack [{name}] already exists and cannot be created again with the changeSet type "
+                        "CREATE.",
                     )
                 return stack
         stack = self._new(name, "REVIEW_IN_PROGRESS")
@@ -240,7 +241,7 @@ class Region:
             change_set.reason = str(error)
 
     def _drop_change_sets(self, stack: Stack, but: ChangeSet | None = None) -> None:
-        """Delete a stack's change sets, as CloudFormation does when the stack becomes another one than they were made for."""
+        """Delete a stack's change sets, as CloudFormation does when the stack changes under them."""
         for other in [c for c in self.change_sets.values() if c.stack is stack and c is not but]:
             del self.change_sets[other.id]
 
@@ -249,7 +250,8 @@ class Region:
         with self.lock:
             if change_set.execution != "AVAILABLE":
                 raise CfnError(
-                    f"ChangeSet [{change_set.id}] cannot be executed in its current status of [{change_set.status}]",
+                    f"ChangeSet [{change_set.id}] cannot be executed in its current status of "
+                    f"[{change_set.status}]",
                     "InvalidChangeSetStatus",
                 )
             stack, wanted = change_set.stack, change_set.desired

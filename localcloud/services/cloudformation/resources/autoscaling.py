@@ -24,10 +24,10 @@ from localcloud.services.cloudformation.resources.base import (
 )
 
 SETTINGS = (
-    "MinSize", "MaxSize", "DesiredCapacity", "LaunchConfigurationName", "LaunchTemplate", "MixedInstancesPolicy",
-    "AvailabilityZones", "HealthCheckType", "HealthCheckGracePeriod", "DefaultInstanceWarmup", "TerminationPolicies",
-    "NewInstancesProtectedFromScaleIn", "CapacityRebalance", "MaxInstanceLifetime", "InstanceMaintenancePolicy",
-    "PlacementGroup", "ServiceLinkedRoleARN", "Context",
+    "MinSize", "MaxSize", "DesiredCapacity", "LaunchConfigurationName", "LaunchTemplate",
+    "MixedInstancesPolicy", "AvailabilityZones", "HealthCheckType", "HealthCheckGracePeriod",
+    "DefaultInstanceWarmup", "TerminationPolicies", "NewInstancesProtectedFromScaleIn", "CapacityRebalance",
+    "MaxInstanceLifetime", "InstanceMaintenancePolicy", "PlacementGroup", "ServiceLinkedRoleARN", "Context",
 )  # fmt: skip
 SIZES = ("MinSize", "MaxSize", "DesiredCapacity")
 # A change of these makes the running instances differ from the group's definition.
@@ -127,7 +127,8 @@ def _instance_refresh(env: Env, name: str, policy: Properties) -> None:
     """
     if policy.get("Strategy") != "Rolling":
         raise ResourceFailure(
-            f"The local cloud refreshes instances with the strategy Rolling only, not {policy.get('Strategy')}"
+            "The local cloud refreshes instances with the strategy Rolling only, not "
+            f"{policy.get('Strategy')}"
         )
     hook = env.context.hooks.instance_refresh
     if hook is None:
@@ -205,7 +206,8 @@ def _put_pool(env: Env, group: str, properties: Properties) -> None:
     """
     if _wants_spot(env, group):
         raise ResourceFailure(
-            "You can't add a warm pool to an Auto Scaling group that has a mixed instances policy with Spot Instances."
+            "You can't add a warm pool to an Auto Scaling group that has a mixed instances policy with Spot "
+            "Instances."
         )
     env.call("autoscaling", "put_warm_pool", **properties)
 

@@ -58,7 +58,7 @@ class Env:
     update_policy: Mapping[str, Any] = field(default_factory=dict)
     rolling_back: bool = False
     exists: Callable[[str], None] = lambda physical_id: None
-    """To be called by a create with the physical id as soon as there is one: whatever fails from then on, it is deleted."""
+    """Called by a create with the physical id as soon as it has one: a failure then deletes it."""
 
     def call(self, service: str, operation: str, /, **parameters: Value) -> dict[str, Any]:
         """Call an API of this cloud.

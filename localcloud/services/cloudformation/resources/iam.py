@@ -1,4 +1,4 @@
-"""Roles, instance profiles, policies and OpenID Connect providers (what continuous integration signs in by)."""
+"""Roles, instance profiles, policies and OpenID Connect providers (by which CI jobs sign in)."""
 
 from __future__ import annotations
 

@@ -80,8 +80,8 @@ def _delete_balancer(env: Env, arn: str, properties: Properties) -> None:
 def _check_log_bucket(env: Env, attributes: Mapping[str, str]) -> None:
     """Raise ResourceFailure in AWS's words when access logs are wanted in a bucket that does not take them.
 
-    Source: "Enable access logs for your Application Load Balancer", ELB user guide: Elastic Load Balancing writes a test
-    object as soon as the attribute is set, and refuses the attribute when it may not.
+    Source: "Enable access logs for your Application Load Balancer", ELB user guide: Elastic Load Balancing
+    writes a test object as soon as the attribute is set, and refuses the attribute when it may not.
     """
     if str(attributes.get("access_logs.s3.enabled")).lower() != "true":
         return
@@ -97,8 +97,8 @@ def _check_log_bucket(env: Env, attributes: Mapping[str, str]) -> None:
         policy = {"Statement": []}
     if not any(_lets_write(line, f"arn:aws:s3:::{bucket}/{test_file}") for line in policy["Statement"]):
         raise ResourceFailure(
-            f'Resource handler returned message: "Access Denied for bucket: {bucket}. Please check S3bucket permission '
-            '(Service: elbv2, Error Code: InvalidConfigurationRequest)"'
+            f'Resource handler returned message: "Access Denied for bucket: {bucket}. '
+            'Please check S3bucket permission (Service: elbv2, Error Code: InvalidConfigurationRequest)"'
         )
 
 
@@ -120,8 +120,9 @@ def _list(value: object) -> list[str]:
 # -- target group
 
 HEALTH = (
-    "HealthCheckProtocol", "HealthCheckPort", "HealthCheckEnabled", "HealthCheckPath", "HealthCheckIntervalSeconds",
-    "HealthCheckTimeoutSeconds", "HealthyThresholdCount", "UnhealthyThresholdCount", "Matcher",
+    "HealthCheckProtocol", "HealthCheckPort", "HealthCheckEnabled", "HealthCheckPath",
+    "HealthCheckIntervalSeconds", "HealthCheckTimeoutSeconds", "HealthyThresholdCount",
+    "UnhealthyThresholdCount", "Matcher",
 )  # fmt: skip
 
 

@@ -43,7 +43,8 @@ _Loader.add_multi_constructor("!", _short_form)
 def parse(text: str) -> Template:
     """Return the template; raises CfnError with AWS's words when it is none."""
     try:
-        template = json.loads(text) if text.lstrip().startswith("{") else yaml.load(text, _Loader)  # noqa: S506 - safe
+        is_json = text.lstrip().startswith("{")
+        template = json.loads(text) if is_json else yaml.load(text, _Loader)  # noqa: S506 - safe
     except (ValueError, yaml.YAMLError) as error:
         raise CfnError(f"Template format error: {str(error).splitlines()[0]}") from error
     if not isinstance(template, dict):
@@ -54,6 +55,7 @@ def parse(text: str) -> Template:
     for name, resource in resources.items():
         if not isinstance(resource, dict) or not isinstance(resource.get("Type"), str):
             raise CfnError(
-                f"Template format error: [/Resources/{name}] Every Resources object must contain a Type member."
+                f"Template format error: [/Resources/{name}] Every Resources object must contain a Type "
+                "member."
             )
     return template

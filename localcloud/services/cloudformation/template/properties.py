@@ -1,8 +1,9 @@
-"""The properties of a resource, held against the schema of its type before anything is made of them, as CloudFormation does.
+"""Validates a resource's properties against the schema of its type before the resource is created.
 
-The schemas are AWS's own, as cfn-lint ships them with what its authors know beyond them. Text that says a number or a boolean is taken
-for one, and the other way round: templates may write it so. Source of the words: "Properties validation failed for resource … with
-message", which CloudFormation writes into the event of the resource.
+The schemas are AWS's own, as cfn-lint ships them with what its authors know beyond them. Text that says a
+number or a boolean is taken for one, and the other way round: templates may write it so. Source of the words:
+"Properties validation failed for resource … with message", which CloudFormation writes into the event of the
+resource.
 """
 
 from __future__ import annotations

@@ -35,10 +35,11 @@ class Group(SimpleNamespace):
 
     def __init__(self, **changed):
         given = {
-            "name": "g", "min_size": 2, "max_size": 4, "desired_capacity": 2, "instance_states": [], "suspended_processes": [],
-            "target_group_arns": [TARGETS], "health_check_type": "ELB", "health_check_grace_period": 300,
-            "vpc_zone_identifier": "subnet-a,subnet-b", "ec2_launch_template": Template(), "launch_template_version": "1",
-            "new_instances_protected_from_scale_in": False,
+            "name": "g", "min_size": 2, "max_size": 4, "desired_capacity": 2,
+            "instance_states": [], "suspended_processes": [], "target_group_arns": [TARGETS],
+            "health_check_type": "ELB", "health_check_grace_period": 300,
+            "vpc_zone_identifier": "subnet-a,subnet-b", "ec2_launch_template": Template(),
+            "launch_template_version": "1", "new_instances_protected_from_scale_in": False,
         }  # fmt: skip
         super().__init__(**(given | changed))
 

@@ -28,7 +28,7 @@ def cdk(cloud: LocalCloud, home: Path, *words: str) -> subprocess.CompletedProce
 
 
 def assembly(home: Path, name: str, parameter: str) -> Path:
-    """Write a cloud assembly as `cdk synth` does: no Python app, so that the test is about the CLI and the cloud alone."""
+    """Write a cloud assembly as `cdk synth` does: without an app, only the CLI and the cloud are tested."""
     directory = home / name
     directory.mkdir()
     data = {"ImageId": f"{{{{resolve:ssm:{parameter}}}}}", "InstanceType": "t3.small"}

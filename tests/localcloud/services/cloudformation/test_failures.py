@@ -24,8 +24,11 @@ def balancer(name: str) -> dict[str, Any]:
     """Return a load balancer that exists when its access logs are refused."""
     logs = {"access_logs.s3.enabled": "true", "access_logs.s3.bucket": "nobodys-bucket"}
     subnets = [
-        {"Type": "AWS::EC2::Subnet", "Properties": {"VpcId": {"Ref": "V"}, "CidrBlock": f"172.20.{number}.0/24",
-         "AvailabilityZone": f"us-east-1{zone}"}}
+        {"Type": "AWS::EC2::Subnet", "Properties": {
+            "VpcId": {"Ref": "V"},
+            "CidrBlock": f"172.20.{number}.0/24",
+            "AvailabilityZone": f"us-east-1{zone}",
+        }}
         for number, zone in enumerate("ab")
     ]  # fmt: skip
     return {
@@ -79,7 +82,8 @@ def test_a_half_made_update_is_undone(local_cloud: LocalCloud) -> None:
             {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "CidrIp": "10.0.0.0/8"} for port in ports
         ]
         properties = {
-            "GroupDescription": "g", "GroupName": "half-updated", "VpcId": {"Ref": "V"}, "SecurityGroupIngress": rules,
+            "GroupDescription": "g", "GroupName": "half-updated", "VpcId": {"Ref": "V"},
+            "SecurityGroupIngress": rules,
             "SecurityGroupEgress": [{"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "CidrIp": egress}],
         }  # fmt: skip
         return template({"V": VPC, "G": {"Type": "AWS::EC2::SecurityGroup", "Properties": properties}})
@@ -112,9 +116,11 @@ def test_a_missing_property_fails_the_resource_and_rolls_back(local_cloud: Local
 class TestChangeSets:
     def made(self, cloud: LocalCloud, stack: str, value: str) -> str:
         made: str = cloud.client("cloudformation").create_change_set(
-            StackName=stack, ChangeSetName="later", TemplateBody=template({"A": parameter(f"/{stack}", value)}),
+            StackName=stack,
+            ChangeSetName="later",
+            TemplateBody=template({"A": parameter(f"/{stack}", value)}),
             ChangeSetType="UPDATE",
-        )["Id"]  # fmt: skip
+        )["Id"]
         return made
 
     def test_they_go_with_their_stack(self, local_cloud: LocalCloud) -> None:

@@ -39,7 +39,8 @@ def test_a_new_image_makes_a_version_and_refreshes_the_group(
 def test_a_change_of_sizes_refreshes_nothing(local_cloud: LocalCloud, refreshes: Refreshes) -> None:
     image = local_cloud.image("sizes")
     outputs = outputs_of(create(local_cloud, "sizes", fleet(image)))
-    # Somebody set this meanwhile: what the template does not change stays (IgnoreUnmodifiedGroupSizeProperties).
+    # Somebody set this meanwhile: sizes that the template does not change stay
+    # (IgnoreUnmodifiedGroupSizeProperties).
     autoscaling = local_cloud.client("autoscaling")
     autoscaling.update_auto_scaling_group(
         AutoScalingGroupName=outputs["Clones"], HealthCheckType="EC2", MaxSize=3

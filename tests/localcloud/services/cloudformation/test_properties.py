@@ -53,7 +53,9 @@ def test_every_mistake_is_said_with_its_place() -> None:
         (GROUP, {"MaxSize": "1", **TEMPLATE}, "#: required key [MinSize] not found"),
         (TARGETS, {"Port": "http"}, "#/Port: expected type: Integer, found: String"),
         (TARGETS, {"Port": "8_0"}, "#/Port: expected type: Integer, found: String"),
-        ("AWS::CloudWatch::Alarm", {"ComparisonOperator": "LessThanThreshold", "EvaluationPeriods": 1, "MetricName": "m", "Threshold": "nan"},
+        ("AWS::CloudWatch::Alarm",
+         {"ComparisonOperator": "LessThanThreshold", "EvaluationPeriods": 1, "MetricName": "m",
+          "Threshold": "nan"},
          "#/Threshold: expected type: Number, found: String"),
         (TARGETS, {"Port": 80.5}, "#/Port: expected type: Integer, found: Double"),
         (TARGETS, {"Port": True}, "#/Port: expected type: Integer, found: Boolean"),
@@ -61,14 +63,20 @@ def test_every_mistake_is_said_with_its_place() -> None:
         (TARGETS, {"Tags": {"a": "b"}}, "#/Tags: expected type: JSONArray, found: JSONObject"),
         (TARGETS, {"Protocol": "HTTTP"}, "#/Protocol: HTTTP is not a valid enum value"),
         ("AWS::Logs::LogGroup", {"RetentionInDays": "15"}, "#/RetentionInDays: 15 is not a valid enum value"),
-        ("AWS::Logs::LogGroup", {"LogGroupName": "a b"}, "#/LogGroupName: failed validation constraint for keyword [pattern]"),
+        ("AWS::Logs::LogGroup", {"LogGroupName": "a b"},
+         "#/LogGroupName: failed validation constraint for keyword [pattern]"),
         ("AWS::EC2::VPC", {}, "#: failed validation constraint for keyword [requiredXor]"),
-        (GROUP, {"MinSize": -1, "MaxSize": 1, **TEMPLATE}, "#/MinSize: failed validation constraint for keyword [pattern]"),
-        (GROUP, {"MinSize": 1, "MaxSize": 1.5, **TEMPLATE}, "#/MaxSize: failed validation constraint for keyword [pattern]"),
+        (GROUP, {"MinSize": -1, "MaxSize": 1, **TEMPLATE},
+         "#/MinSize: failed validation constraint for keyword [pattern]"),
+        (GROUP, {"MinSize": 1, "MaxSize": 1.5, **TEMPLATE},
+         "#/MaxSize: failed validation constraint for keyword [pattern]"),
         (TARGETS, {"Name": None}, "#/Name: expected type: String, found: Null"),
-        ("AWS::SSM::Parameter", {"Type": "String", "Value": "x", "Tags": {"a": ["b"]}}, "#/Tags/a: expected type: String, found: JSONArray"),
-        ("AWS::SSM::Parameter", {"Type": "String", "Value": "x", "Tags": {"a!": "b"}}, "#/Tags: extraneous key [a!] is not permitted"),
-        ("AWS::IAM::Policy", {"PolicyName": "p", "PolicyDocument": {}}, "#: failed validation constraint for keyword [anyOf]"),
+        ("AWS::SSM::Parameter", {"Type": "String", "Value": "x", "Tags": {"a": ["b"]}},
+         "#/Tags/a: expected type: String, found: JSONArray"),
+        ("AWS::SSM::Parameter", {"Type": "String", "Value": "x", "Tags": {"a!": "b"}},
+         "#/Tags: extraneous key [a!] is not permitted"),
+        ("AWS::IAM::Policy", {"PolicyName": "p", "PolicyDocument": {}},
+         "#: failed validation constraint for keyword [anyOf]"),
         ("AWS::EC2::EIP", {"Domain": "house"}, "#/Domain: house is not a valid enum value"),
     ],
 )  # fmt: skip
@@ -127,7 +135,10 @@ def test_a_creation_ends_before_the_resource_is_made(local_cloud: LocalCloud) ->
     body = template({"P": parameter("/made", "x"), "Q": {**parameter("/not-made", "x"), "DependsOn": "P"}})
     body = body.replace('"/not-made"', '"/not-made", "Colour": "red"')
     assert create(local_cloud, "unfit", body)["StackStatus"] == "ROLLBACK_COMPLETE"
-    message = "Properties validation failed for resource Q with message:\n#: extraneous key [Colour] is not permitted"
+    message = (
+        "Properties validation failed for resource Q with message:\n"
+        "#: extraneous key [Colour] is not permitted"
+    )
     assert ("Q", "CREATE_FAILED", message) in events(local_cloud, "unfit")
     assert value_of(local_cloud, "/made") is None
     assert value_of(local_cloud, "/not-made") is None

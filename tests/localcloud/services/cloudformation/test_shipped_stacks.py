@@ -1,4 +1,7 @@
-"""The stacks that ship are deployed through the real APIs: as they are, and with everything on. No machine boots."""
+"""The stacks that ship are deployed through the real APIs: as they are, and with everything on.
+
+No machine boots.
+"""
 
 import json
 import os

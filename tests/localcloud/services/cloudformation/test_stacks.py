@@ -1,4 +1,7 @@
-"""CloudFormation deploys, changes, rolls back and deletes stacks as AWS does. Source: CloudFormation user guide."""
+"""CloudFormation deploys, changes, rolls back and deletes stacks as AWS does.
+
+Source: CloudFormation user guide.
+"""
 
 from typing import Any
 

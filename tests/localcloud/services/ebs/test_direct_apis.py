@@ -1,4 +1,7 @@
-"""The EBS direct APIs answer as AWS does. Sources: Amazon EBS API reference; user guide, "EBS direct APIs"."""
+"""The EBS direct APIs answer as AWS does.
+
+Sources: Amazon EBS API reference; user guide, "EBS direct APIs".
+"""
 
 import base64
 import hashlib

@@ -7,7 +7,10 @@ from botocore.exceptions import ClientError
 
 from tests.localcloud.conftest import code_of
 
-DESCRIBE = ["instances", "images", "snapshots", "vpcs", "subnets", "security_groups", "launch_templates", "volumes", "route_tables", "network_interfaces"]  # fmt: skip
+DESCRIBE = [
+    "instances", "images", "snapshots", "vpcs", "subnets", "security_groups", "launch_templates", "volumes",
+    "route_tables", "network_interfaces",
+]  # fmt: skip
 
 
 def test_a_filter_takes_200_values(client: Any) -> None:

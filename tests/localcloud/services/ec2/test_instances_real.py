@@ -12,7 +12,8 @@ from botocore.exceptions import ClientError
 from tests.localcloud.conftest import BLOCK, processes
 
 GREETING = b"a clone says hello\r\n"
-# 16-bit code. Print: mov dx, 0x3f8; mov al, CHAR; out dx, al … (the first serial port, which the BIOS has not to set up in QEMU)
+# 16-bit code. Print: mov dx, 0x3f8; mov al, CHAR; out dx, al … (the first serial port; in QEMU the BIOS need
+# not set it up)
 PRINT = b"\xba\xf8\x03" + b"".join(bytes([0xB0, char, 0xEE]) for char in GREETING)
 HALT = b"\xf4\xeb\xfd"  # hlt; jmp to the hlt
 # Power off by ACPI, PM1a control register of q35: mov dx, 0x604; mov ax, 0x2000; out dx, ax
@@ -34,7 +35,8 @@ def register(world, name, code, **changed):
     ec2 = world.client("ec2")
     given = {
         "Name": name, "Architecture": "x86_64", "VirtualizationType": "hvm", "RootDeviceName": "/dev/xvda",
-        "BlockDeviceMappings": [mapping], "EnaSupport": True, "BootMode": "legacy-bios", "ImdsSupport": "v2.0",
+        "BlockDeviceMappings": [mapping], "EnaSupport": True, "BootMode": "legacy-bios",
+        "ImdsSupport": "v2.0",
     }  # fmt: skip
     image_id = ec2.register_image(**(given | changed))["ImageId"]
     ec2.get_waiter("image_available").wait(ImageIds=[image_id], WaiterConfig={"Delay": 1})
@@ -129,7 +131,7 @@ def test_a_guest_that_powers_off_stops_or_terminates(world, ends, behaviour, sta
 
 
 def test_a_guest_that_ends_before_its_start_was_noted_has_run_and_is_stopped(world, ends, monkeypatch):
-    """As on a machine that gives the cloud's own thread no time while the guest runs from its start to its end."""
+    """As on a machine that gives the cloud's own thread no time while the guest runs."""
 
     def wait_for_its_end(line):
         found = re.search(r"runs as process (\d+)", line)

@@ -16,9 +16,11 @@ from tests.localcloud.conftest import code_of, launch
 
 def image(**changed):
     given = {
-        "id": "ami-1", "architecture": "x86_64", "virtualization_type": "hvm", "boot_mode": "uefi", "ena_support": True,
-        "imds_support": "v2.0", "root_device_name": "/dev/xvda",
-        "block_device_mappings": [{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": "snap-1", "VolumeSize": 2}}],
+        "id": "ami-1", "architecture": "x86_64", "virtualization_type": "hvm", "boot_mode": "uefi",
+        "ena_support": True, "imds_support": "v2.0", "root_device_name": "/dev/xvda",
+        "block_device_mappings": [
+            {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": "snap-1", "VolumeSize": 2}}
+        ],
     }  # fmt: skip
     return SimpleNamespace(**(given | changed))
 

@@ -49,7 +49,8 @@ def test_what_is_there_can_be_tagged(client: Any, image_id: str) -> None:
     )  # fmt: skip
     things = [
         instance_id, address, gateway["NatGatewayId"], endpoint["VpcEndpointId"], *logs["FlowLogIds"],
-        instance["NetworkInterfaces"][0]["NetworkInterfaceId"], ec2.describe_network_acls()["NetworkAcls"][0]["NetworkAclId"],
+        instance["NetworkInterfaces"][0]["NetworkInterfaceId"],
+        ec2.describe_network_acls()["NetworkAcls"][0]["NetworkAclId"],
     ]  # fmt: skip
     ec2.create_tags(Resources=things, Tags=[{"Key": "a", "Value": "b"}])
     found = ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": things}])["Tags"]

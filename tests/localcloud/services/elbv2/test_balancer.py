@@ -378,7 +378,8 @@ class TestSecurityGroups:
 
     def entry(self, protocol="tcp", low=80, high=80, source=None, cidr=None):
         return SimpleNamespace(
-            ip_protocol=protocol, from_port=low, to_port=high, source_group={"GroupId": source} if source else {},
+            ip_protocol=protocol, from_port=low, to_port=high,
+            source_group={"GroupId": source} if source else {},
             ip_range={"CidrIp": cidr} if cidr else {},
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""HTTPS listeners speak TLS with the certificate that was imported, and are refused without one, as on AWS."""
+"""HTTPS listeners speak TLS with the imported certificate, and are refused without one, as on AWS."""
 
 import http.client
 import ssl
