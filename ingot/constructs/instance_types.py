@@ -50,6 +50,19 @@ _XEN_FAMILIES = frozenset(
         "p3",
     ]
 )
+# Nitro families whose x86 firmware is legacy BIOS only: DescribeInstanceTypes' SupportedBootModes, and "Requirements
+# to launch an EC2 instance in UEFI boot mode" in the EC2 user guide. So are bare-metal types of x86, and u-*tb1.
+_BIOS_FAMILIES = frozenset({"dl1", "g4ad", "p4d", "p4de", "trn1", "trn1n", "vt1"})
+
+
+def boots_image(instance_type: str) -> bool:
+    """Return whether an image of Ingot boots on the type: by UEFI, from an NVMe disk."""
+    family, _, size = instance_type.partition(".")
+    if family.startswith("mac") or family in _XEN_FAMILIES:
+        return False
+    if architecture_of(instance_type) == "arm64":
+        return True
+    return not (family in _BIOS_FAMILIES or re.fullmatch(r"u-[0-9]+tb1", family) or size.startswith("metal"))
 
 
 def architecture_of(instance_type: str) -> Architecture:
@@ -81,10 +94,10 @@ def chosen_types(
                 f"{architecture}",
                 hint=f"such as {default[architecture]}, or set architecture: {found} in the recipe",
             )
-        if name.partition(".")[0] in _XEN_FAMILIES and not name.endswith(".metal"):
+        if not boots_image(name):
             raise InputError(
-                f"{where}: {name} boots neither by UEFI nor from an NVMe disk; expected a Nitro instance "
-                "type",
-                hint=f"any current family is one, such as {default[architecture]}",
+                f"{where}: {name} does not boot by UEFI from an NVMe disk; expected a Nitro instance type "
+                "that does",
+                hint=f"most current families do, such as {default[architecture]}; bare metal of x86 does not",
             )
     return types

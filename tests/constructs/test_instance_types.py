@@ -1,8 +1,9 @@
 """What an instance type's name says."""
 
 import pytest
+from moto.ec2.models.instance_types import INSTANCE_TYPES
 
-from ingot.constructs.instance_types import architecture_of, chosen_types
+from ingot.constructs.instance_types import architecture_of, boots_image, chosen_types
 from ingot.errors import InputError
 
 
@@ -34,7 +35,11 @@ def test_the_default_follows_the_architecture():
     [
         ("m7g.large", "x86_64", "fleet: m7g.large is an arm64 machine; expected one for the recipe's architecture, x86_64"),
         ("t3.small", "arm64", "fleet: t3.small is an x86_64 machine; expected one for the recipe's architecture, arm64"),
-        ("t2.micro", "x86_64", "fleet: t2.micro boots neither by UEFI nor from an NVMe disk; expected a Nitro instance type"),
+        ("t2.micro", "x86_64", "fleet: t2.micro does not boot by UEFI from an NVMe disk; expected a Nitro instance type"),
+        ("m7i.metal-24xl", "x86_64", "fleet: m7i.metal-24xl does not boot by UEFI"),
+        ("i3.metal", "x86_64", "fleet: i3.metal does not boot by UEFI"),
+        ("g4ad.xlarge", "x86_64", "fleet: g4ad.xlarge does not boot by UEFI"),
+        ("u-6tb1.56xlarge", "x86_64", "fleet: u-6tb1.56xlarge does not boot by UEFI"),
     ],
 )  # fmt: skip
 def test_types_on_which_the_image_does_not_boot(name, architecture, message):
@@ -42,6 +47,21 @@ def test_types_on_which_the_image_does_not_boot(name, architecture, message):
         chosen_types("fleet", name, architecture)
     assert str(caught.value).startswith(message)
     assert "such as t" in str(caught.value)
+
+
+def test_the_table_says_of_every_type_what_ec2_says():
+    """moto has EC2's own answers of DescribeInstanceTypes."""
+    assert len(INSTANCE_TYPES) > 1000
+    wrong = [
+        name
+        for name, known in INSTANCE_TYPES.items()
+        if boots_image(name)
+        != (
+            "uefi" in known.get("SupportedBootModes", [])
+            and known.get("EbsInfo", {}).get("NvmeSupport") != "unsupported"
+        )
+    ]
+    assert not wrong
 
 
 def test_the_further_types_are_checked_as_well():
