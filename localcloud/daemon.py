@@ -169,7 +169,7 @@ def down(*, progress: Callable[[str], None]) -> bool:
 def _clear_up(progress: Callable[[str], None]) -> None:
     """Remove the record, the blocks and the disks of a cloud that has ended.
 
-    One that ended by itself has left nothing.
+    One that stopped in an orderly way has left nothing.
     """
     sweep(paths.cloud() / "machines")
     remove_data(paths.cloud(), progress)

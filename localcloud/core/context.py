@@ -41,7 +41,7 @@ class Hooks:
     listeners: list[Callable[[], None]] = field(default_factory=list)
 
     def changed(self) -> None:
-        """Wake whoever waits for a change of an instance's or a target's state. Any thread may call it."""
+        """Wake what waits for a change of an instance's or a target's state. Any thread may call it."""
         for listener in list(self.listeners):
             listener()
 

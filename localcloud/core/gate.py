@@ -3,8 +3,8 @@
 Loopback keeps the network out, not the browser of this machine: any page may send requests to 127.0.0.1, and
 a name that its owner rebinds to 127.0.0.1 even reads the answers. So a request passes only if no other site
 sent it (Origin, Sec-Fetch-Site), if it names this machine (Host), and if its access key is known: the cloud's
-own, which is a secret of its directory, or one that IAM or STS gave out. Signatures are not checked: whoever
-knows the key is let in. Permissions are another matter (:mod:`localcloud.core.permissions`).
+own, which is a secret of its directory, or one that IAM or STS gave out. Signatures are not checked:
+knowing the key is enough. Permissions are another matter (:mod:`localcloud.core.permissions`).
 
 Sources: Fetch standard, "Origin"; W3C Fetch Metadata; IAM user guide, "Troubleshoot signed requests", and
 "Common error types" of each service.
@@ -102,7 +102,7 @@ def _unknown(environ: dict[str, Any], context: CloudContext) -> Refusal | None:
 
 
 def _action(environ: dict[str, Any]) -> str:
-    """Return the action of a request of the query protocol that is signed by nobody.
+    """Return the action of an unsigned request of the query protocol.
 
     Empty for other requests.
     """

@@ -17,8 +17,7 @@ _ABSENT = object()
 class Patches:
     """What a running cloud replaced in moto and in the environment.
 
-    Replacements stack: whoever replaces a method that was replaced before gets the earlier replacement as the
-    original.
+    Replacements stack: the original of a method that was replaced before is the earlier replacement.
     """
 
     def __init__(self) -> None:

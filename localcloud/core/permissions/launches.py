@@ -34,7 +34,7 @@ def run_instances(request: ApiRequest) -> list[Access]:
 def _existing(request: ApiRequest, data: Mapping[str, Any], launch: Mapping[str, Values]) -> list[Access]:
     """Return the accesses to what the launch uses.
 
-    A resource that the request names is none of the launch template's.
+    A resource that the request names replaces the launch template's.
     """
     parameters = request.parameters
     # kind -> what the request names, what the template names

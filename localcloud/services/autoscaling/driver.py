@@ -39,7 +39,7 @@ class Driver(Protocol):
     def alarm(self, name: str) -> str:
         """Return the state of a CloudWatch alarm: OK, ALARM or INSUFFICIENT_DATA.
 
-        "missing" where there is none.
+        "missing" if there is no such alarm.
         """
 
 

@@ -222,10 +222,11 @@ def surplus(
 ) -> list[Member]:
     """Choose whom to end.
 
-    Who does not serve, by zone (the fullest first), the unhealthy, the old template, the oldest.
+    In this order: those that do not serve, by zone (the fullest first), the unhealthy, those of an old
+    template, the oldest.
 
-    Who does not serve comes even before the zones: a group that shrinks must not lose an instance that has
-    requests while it keeps one that nobody can use yet.
+    Those that do not serve come even before the zones: a group that shrinks must not lose an instance that
+    has requests while it keeps one that cannot be used yet.
     """
     chosen: list[Member] = []
     free = [member for member in alive if not member.protected_from_scale_in]

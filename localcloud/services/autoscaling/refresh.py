@@ -156,7 +156,7 @@ class InstanceRefresh:
     def _allowed(self, now: float) -> int:
         """Return how many more may be replaced before the next checkpoint.
 
-        All of them where there is none.
+        All that remain, if there is no such checkpoint.
         """
         checkpoints = self.preferences.get("CheckpointPercentages") or []
         if not checkpoints or self.status != "InProgress":

@@ -300,7 +300,7 @@ class AutoScaling:
 def _template_of(group: AutoScalingGroup) -> dict[str, str]:
     """Return the group's launch template.
 
-    Raises AutoscalingClientError when there is none, or not its version.
+    Raises AutoscalingClientError if the template or its version does not exist.
     """
     try:
         return current_template(group)

@@ -189,7 +189,7 @@ class EbsService:
         return snapshot
 
     def delete(self, snapshot_id: str) -> None:
-        """Forget a snapshot and free the blocks that no other one holds. Unknown ids are none of ours."""
+        """Forget a snapshot and free the blocks that no other one holds. Unknown ids are ignored."""
         with self._lock:
             snapshot = self.snapshots.pop(snapshot_id, None)
             if snapshot is not None:

@@ -151,7 +151,7 @@ class InstanceMachines:
                 self._terminated(instance, code, message)
 
     def _terminated(self, instance: Instance, code: str, message: str) -> None:
-        # Before as well: nobody may see the state without its reason while moto removes what belongs to it.
+        # Before as well: the state must not be seen without its reason while moto removes what belongs to it.
         instance.state_reason = StateReason(message, code)
         self.moto_terminate(instance)
         instance.state_reason = StateReason(message, code)
@@ -165,7 +165,7 @@ class InstanceMachines:
         self._changed()
 
     def _exited(self, machine: Machine, cause: str) -> None:
-        """Take note that a machine ended by itself; whoever ended it from outside does that himself."""
+        """Record that a machine ended by itself; ends from outside are recorded where they are caused."""
         instance, _ = self._machines[machine.spec.instance_id]
         self._settled.discard(instance.id)
         with self._lock:

@@ -41,7 +41,7 @@ _Loader.add_multi_constructor("!", _short_form)
 
 
 def parse(text: str) -> Template:
-    """Return the template; raises CfnError with AWS's words when it is none."""
+    """Return the template; raises CfnError, in AWS's words, if it is not one."""
     try:
         is_json = text.lstrip().startswith("{")
         template = json.loads(text) if is_json else yaml.load(text, _Loader)  # noqa: S506 - safe
