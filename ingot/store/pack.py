@@ -8,6 +8,7 @@ from pathlib import Path
 from ingot.bake.packages.cache import UNFINISHED
 from ingot.bake.runtime.rights import own_mounts, remove_tree
 from ingot.errors import InputError
+from ingot.files import replacing
 from ingot.locks import locked
 from ingot.process import CommandError, require, run
 from ingot.progress import Progress
@@ -34,26 +35,16 @@ def pack(store: Store, archive: Path, progress: Progress) -> int:
     parts = [part for part in PARTS if (store.root / part).is_dir()]
     if not parts:
         raise InputError(f"there is nothing in the store {store.root}", hint="bake something first")
-    new = archive.absolute().with_name(f".{archive.name}.part")
     progress(f"packing {', '.join(parts)} of {store.root}")
     # --dereference of the top alone: a store's parts may be links to another disk.
-    words = [
-        "--create",
-        "--file",
-        str(new),
-        *_form(new),
-        "--sparse",
-        "--anchored",
-        "--no-wildcards-match-slash",
-    ]
+    words = [*_form(archive), "--sparse", "--anchored", "--no-wildcards-match-slash"]
     words += [f"--exclude={pattern}" for pattern in LEFT_OUT]
+    words += ["--directory", str(store.root), *(f"{part}/." for part in parts)]
     try:
-        _tar([*words, "--directory", str(store.root), *(f"{part}/." for part in parts)])
-        new.replace(archive)
+        with replacing(archive.absolute()) as unfinished:
+            _tar(["--create", "--file", str(unfinished), *words])
     except (CommandError, OSError) as error:
         raise InputError(f"{archive} cannot be written: {error}") from error
-    finally:
-        new.unlink(missing_ok=True)
     return archive.stat().st_size
 
 
@@ -112,7 +103,7 @@ def _admit(store: Store, made: Path, place: Path) -> None:
 
 
 def _form(archive: Path) -> list[str]:
-    compressed = ["--zstd"] if archive.name.removesuffix(".part").endswith(".zst") else []
+    compressed = ["--zstd"] if archive.name.endswith(".zst") else []
     return [
         *compressed,
         "--numeric-owner",
