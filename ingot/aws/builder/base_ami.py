@@ -103,6 +103,21 @@ def _unfit(image: ImageTypeDef, architecture: str) -> str | None:
         return "is no Linux image on EBS"
     if not image.get("EnaSupport", False):
         return "has no ENA support, which Nitro instances need"
+    return _billed(image)
+
+
+def _billed(image: ImageTypeDef) -> str | None:
+    """Return what EC2 bills for an AMI besides the instance.
+
+    An AMI made by RegisterImage loses that (EC2 API reference, RegisterImage: "billing product code"), and its
+    clones their licence: RHEL, SLES, Windows, Ubuntu Pro, AMIs of the Marketplace.
+    """
+    codes = [code.get("ProductCodeId", "?") for code in image.get("ProductCodes", [])]
+    if codes:
+        return f"has the product code {', '.join(codes)}, which an AMI made from its disk would lose"
+    platform = image.get("PlatformDetails", "Linux/UNIX")
+    if platform != "Linux/UNIX" or image.get("UsageOperation", "RunInstances") != "RunInstances":
+        return f"is billed as {platform}; expected Linux/UNIX: an AMI made from its disk would lose that"
     return None
 
 

@@ -94,6 +94,39 @@ def test_an_ami_that_is_not_there_or_of_another_architecture_cannot_be_locked(re
         look_up(direct, {"id": slow}, "x86_64")
 
 
+BILLED = [
+    (
+        {"ProductCodes": [{"ProductCodeId": "4z9xg7", "ProductCodeType": "marketplace"}]},
+        "the product code 4z9xg7",
+    ),
+    (
+        {"PlatformDetails": "Red Hat Enterprise Linux", "UsageOperation": "RunInstances:0010"},
+        "is billed as Red Hat",
+    ),
+    ({"PlatformDetails": "SUSE Linux"}, "is billed as SUSE Linux"),
+    ({"PlatformDetails": "Ubuntu Pro", "UsageOperation": "RunInstances:0g00"}, "is billed as Ubuntu Pro"),
+    ({"UsageOperation": "RunInstances:00g0"}, "is billed as Linux/UNIX; expected"),
+]
+
+
+@pytest.mark.parametrize(("billing", "said"), BILLED)
+def test_an_ami_that_is_billed_for_more_than_its_instance_is_no_base(
+    billing, said, base, direct, monkeypatch
+):
+    """RegisterImage loses the billing product code (EC2 API reference)."""
+    describe = direct.ec2.describe_images
+
+    def describe_billed(**request):
+        answer = describe(**request)
+        return {**answer, "Images": [{**image, **billing} for image in answer["Images"]]}
+
+    monkeypatch.setattr(direct.ec2, "describe_images", describe_billed)
+    with pytest.raises(InputError, match=said):
+        look_up(direct, {"id": base["id"]}, "x86_64")
+    with pytest.raises(PublishError, match=said):
+        locked(direct, "us-east-1", base)
+
+
 def locked(clients, region, ami, architecture="x86_64"):
     return held_against(clients, {region: BaseAmiSpec(**ami)}, architecture)
 
