@@ -17,7 +17,7 @@ from ingot.constructs.fleet.group import (
     launch_template,
     update_policy,
 )
-from ingot.constructs.fleet.monitoring import FleetAlarms, dashboard
+from ingot.constructs.fleet.monitoring import FleetAlarms, Health, dashboard
 from ingot.constructs.fleet.network import check_balancer_subnets, fleet_network, subnets_for_clones
 from ingot.constructs.fleet.options import Alarms, Refresh, Scaling, Spot, WarmPool
 from ingot.constructs.fleet.session_manager import session_endpoints, session_role
@@ -146,7 +146,10 @@ class CloneFleet(Construct):
         host = domain_name or self.load_balancer.load_balancer_dns_name
         self.url = f"{'http' if certificate_arn is None else 'https'}://{host}"
 
-        self.alarms = FleetAlarms(self, "Alarms", self.load_balancer, self.targets, grace, alarms or Alarms())
+        health = Health(size.minimum, grace)
+        self.alarms = FleetAlarms(
+            self, "Alarms", self.load_balancer, self.targets, health, alarms or Alarms()
+        )
         self.group = clone_group(
             self,
             self.launch_template,

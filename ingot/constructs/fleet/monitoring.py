@@ -21,16 +21,25 @@ CLONE_ERRORS, BALANCER_ERRORS = "HTTPCode_Target_5XX_Count", "HTTPCode_ELB_5XX_C
 
 @dataclass(frozen=True)
 class _Rule:
-    """When an alarm fires: ``threshold`` reached in each of so many minutes."""
+    """When an alarm fires: ``threshold`` reached, or with ``below`` missed, in each of so many minutes."""
 
     metric: str
     statistic: str
     threshold: float
     minutes: int
+    below: bool = False
+
+
+@dataclass(frozen=True)
+class Health:
+    """How many healthy clones a fleet has to have, and how long a new one may take to become one."""
+
+    minimum: int
+    grace: Duration
 
 
 class FleetAlarms(Construct):
-    """Alarms on the errors of clones and of their load balancer, on unhealthy clones, on latency.
+    """Alarms on the errors of clones and of their load balancer, on too few healthy clones, on latency.
 
     Two for errors: an answer with 5xx that the load balancer gives, because no clone answers, is none of a
     clone's.
@@ -42,7 +51,7 @@ class FleetAlarms(Construct):
         id_: str,
         balancer: elb.ApplicationLoadBalancer,
         targets: elb.ApplicationTargetGroup,
-        health_grace: Duration,
+        health: Health,
         settings: Alarms,
     ) -> None:
         super().__init__(scope, id_)
@@ -58,12 +67,14 @@ class FleetAlarms(Construct):
             _Rule(BALANCER_ERRORS, "Sum", settings.errors, 2),
             of_balancer,
         )
-        # A clone that boots fails its checks, and may do so for as long as its grace lasts.
-        minutes = max(5, math.ceil(health_grace.to_seconds() / 60))
+        # Single clones come and go unhealthy in waves of refreshes, after Spot interruptions and as a group grows;
+        # that there are too few is what counts. A clone that replaces one may take as long as its grace lasts.
+        minutes = max(5, math.ceil(health.grace.to_seconds() / 60))
+        minimum = max(1, health.minimum)
         self.unhealthy = self._alarm(
             "Unhealthy",
-            f"A clone fails the load balancer's health check for {minutes} minutes",
-            _Rule("UnHealthyHostCount", "Maximum", 1, minutes),
+            f"Fewer than {minimum} clones pass the load balancer's health check for {minutes} minutes",
+            _Rule("HealthyHostCount", "Maximum", minimum, minutes, below=True),
             of_targets,
         )
         latency = settings.latency or Duration.seconds(1)
@@ -93,6 +104,7 @@ class FleetAlarms(Construct):
             ),
             threshold=rule.threshold,
             evaluation_periods=rule.minutes,
+            comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD if rule.below else None,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
         cfn = alarm.node.default_child

@@ -160,7 +160,8 @@ def test_alarms_tell_their_topics_of_the_end_as_well(stack, image):
         "p95",
     )
     # A new clone may be unwell for its grace: no alarm before that.
-    assert found["UnHealthyHostCount"]["EvaluationPeriods"] == 12
+    healthy = found["HealthyHostCount"]
+    assert healthy["EvaluationPeriods"] == 12
 
 
 def test_a_refresh_waits_at_checkpoints_and_may_leave_alarms_out(stack, image):
@@ -207,3 +208,15 @@ def test_without_dashboard_there_are_no_group_metrics(stack, image):
 def test_options_that_exclude_each_other(stack, image, options, message):
     with pytest.raises(InputError, match=message):
         CloneFleet(stack, "Fleet", image=image, **options)
+
+
+@pytest.mark.parametrize(("bounds", "threshold"), [((3, 6), 3), ((1, 2), 1), ((0, 2), 1)])
+def test_single_unhealthy_clones_fire_no_alarm_but_too_few_healthy_ones_do(stack, image, bounds, threshold):
+    """Refreshes in waves, Spot and scale-outs have some clone that is unhealthy in every minute."""
+    CloneFleet(stack, "Fleet", image=image, min_clones=bounds[0], max_clones=bounds[1])
+    alarms = Template.from_stack(stack).find_resources("AWS::CloudWatch::Alarm").values()
+    found = {alarm["Properties"]["MetricName"]: alarm["Properties"] for alarm in alarms}
+    assert "UnHealthyHostCount" not in found
+    assert found["HealthyHostCount"].items() >= {
+        "ComparisonOperator": "LessThanThreshold", "Threshold": threshold, "TreatMissingData": "notBreaching",
+    }.items()  # fmt: skip
