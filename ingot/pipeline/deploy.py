@@ -236,17 +236,14 @@ def has_parameter(clients: Clients, name: str) -> bool:
 
 def template_digest(clients: Clients, stack: str) -> str | None:
     """Return the digest of a stack's deployed template; None when there is no such stack."""
-    from botocore.exceptions import ClientError
+    from ingot.aws.session.stacks import stack_template
 
-    from ingot.aws.session.failures import code_of
-
-    try:
-        body = clients.cloudformation.get_template(StackName=stack)["TemplateBody"]
-    except ClientError as error:
-        if code_of(error) == "ValidationError" and "does not exist" in str(error):
-            return None
-        raise
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    template = stack_template(clients, stack)
+    return (
+        None
+        if template is None
+        else hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()
+    )
 
 
 def _steady(clients: Clients, stacks: tuple[str, ...], progress: Progress) -> tuple[FleetStatus, ...]:

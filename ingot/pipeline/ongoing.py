@@ -86,12 +86,12 @@ def _status(clients: Clients, stack: str) -> str:
     """Return the stack's status; an empty one when there is no such stack."""
     from botocore.exceptions import ClientError
 
-    from ingot.aws.session.failures import code_of
+    from ingot.aws.session.stacks import is_no_stack
 
     try:
         stacks = clients.cloudformation.describe_stacks(StackName=stack)["Stacks"]
     except ClientError as error:
-        if code_of(error) == "ValidationError" and "does not exist" in str(error):
+        if is_no_stack(error):
             return ""
         raise
     return str(stacks[0]["StackStatus"]) if stacks else ""

@@ -1,8 +1,9 @@
-"""What deployed stacks say of themselves: their outputs."""
+"""What deployed stacks say of themselves: their outputs and their templates."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -12,12 +13,34 @@ if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
 
 
+def is_no_stack(error: ClientError) -> bool:
+    """Say whether CloudFormation answered that there is no such stack: that has no error code of its own."""
+    return code_of(error) == "ValidationError" and "does not exist" in str(error)
+
+
 def stack_outputs(clients: Clients, stack: str) -> dict[str, str] | None:
     """Return the outputs of a deployed stack; None when there is no such stack."""
     try:
         stacks = clients.cloudformation.describe_stacks(StackName=stack)["Stacks"]
     except ClientError as error:
-        if code_of(error) == "ValidationError" and "does not exist" in str(error):
+        if is_no_stack(error):
             return None
         raise
     return {out["OutputKey"]: out["OutputValue"] for out in stacks[0].get("Outputs", [])} if stacks else None
+
+
+def stack_template(clients: Clients, stack: str) -> dict[str, Any] | None:
+    """Return the template of a deployed stack as it was submitted, before macros; None when there is none.
+
+    There is none without the stack, or while the stack is in REVIEW_IN_PROGRESS.
+    """
+    try:
+        answer = clients.cloudformation.get_template(StackName=stack, TemplateStage="Original")
+    except ClientError as error:
+        if is_no_stack(error):
+            return None
+        raise
+    # boto3 parses JSON templates itself; the API gives text.
+    body: Any = answer.get("TemplateBody") or "{}"
+    template: dict[str, Any] = json.loads(body) if isinstance(body, str) else dict(body)
+    return template or None

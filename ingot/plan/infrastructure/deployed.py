@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from ingot.assembly import Stack
 from ingot.aws.session.failures import code_of
+from ingot.aws.session.stacks import stack_template
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
@@ -20,23 +20,10 @@ def deployed_stacks(clients: Clients, stacks: Mapping[str, Stack]) -> dict[str, 
     """Return those of ``stacks`` that are deployed in the caller's region, with their deployed templates."""
     found = {}
     for name, stack in stacks.items():
-        template = _template(clients, stack.name)
+        template = stack_template(clients, stack.name)
         if template is not None:
             found[name] = replace(stack, template=template, assets={})
     return found
-
-
-def _template(clients: Clients, stack: str) -> dict[str, Any] | None:
-    try:
-        answer = clients.cloudformation.get_template(StackName=stack, TemplateStage="Original")
-    except ClientError as error:
-        if code_of(error) == "ValidationError" and "does not exist" in str(error):
-            return None
-        raise
-    # boto3 parses JSON templates itself; the API gives text. A stack in REVIEW_IN_PROGRESS has none.
-    body: Any = answer.get("TemplateBody") or "{}"
-    template: dict[str, Any] = json.loads(body) if isinstance(body, str) else dict(body)
-    return template or None
 
 
 def group_size(clients: Clients, stack: str, logical_id: str) -> int | None:
