@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jsii
 from aws_cdk import Annotations, Duration, Tags
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
@@ -28,6 +29,7 @@ class FleetStack(IngotStack):
     def __init__(
         self, scope: Construct, id_: str, *, config: Config, recipe: Recipe, builder: Builder
     ) -> None:
+        self._zone_names = config.zone_names
         description = f"Ingot: clones of the golden image {recipe.name}"
         super().__init__(scope, id_, config=config, description=description)
         self.image = GoldenImage(self, "Image", recipe=recipe, builder=builder)
@@ -35,6 +37,12 @@ class FleetStack(IngotStack):
         if config.env is not None:
             Tags.of(self).add("ingot:environment", config.env)
         add_fleet_outputs(self.fleet)
+
+    @property
+    @jsii.member(jsii_name="availabilityZones")
+    def availability_zones(self) -> list[str]:
+        """The zones that the settings name, else the region's first ones."""
+        return list(self._zone_names) or super().availability_zones
 
     def _fleet(self, config: Config) -> CloneFleet:
         """Return the fleet that the settings describe."""

@@ -196,6 +196,12 @@ def contradictions(settings: Settings) -> list[tuple[tuple[str, ...], str, str]]
             "a warm pool and Spot capacity",
             "one of them: EC2 Auto Scaling keeps no Spot instances warm",
         ),
+        (
+            len(settings.zone_names) in (0, settings.zones),
+            ("zone_names", "zones"),
+            f"{len(settings.zone_names)} names of zones for {settings.zones} zones",
+            "as many names as zones",
+        ),
         *_vpc_rules(settings),
     ]
     return [(keys, found, expected) for holds, keys, found, expected in rules if not holds]

@@ -219,6 +219,11 @@ class Settings(BaseModel):
     """The clones' subnets, likewise."""
     zones: Zones = 2
     """Over how many zones its own VPC spreads."""
+    zone_names: ZoneNames = ()
+    """The zones of its own VPC by name, as many as zones.
+
+    Default: the region's first ones, which may be fewer, or lack the instance type.
+    """
     egress: Flag = False
     """Whether clones may reach the Internet, in the fleet's own VPC by a NAT gateway."""
     vpc_cidr: Network = "172.20.0.0/16"

@@ -11,6 +11,7 @@ from aws_cdk.assertions import Annotations, Match
 from cdk_nag import AwsSolutionsChecks
 from cfnlint.api import lint
 
+from ingot.errors import InputError
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
 from tests import ROOT
@@ -177,3 +178,17 @@ def test_watching_leaves_recipes_out():
     watched = json.loads((ROOT / "cdk.json").read_text())["watch"]["include"]
     assert watched
     assert not [pattern for pattern in watched if pattern.startswith(("image_recipes", "**"))]
+
+
+def test_zones_by_name(make_app):
+    """The first zones of a region may be fewer than are wanted, or lack the instance type."""
+    out = Path(make_app(zones=3, zone_names="eu-west-1a,eu-west-1c,eu-west-1d").synth().directory)
+    for stack, wanted in (
+        ("IngotFleet", {"eu-west-1a", "eu-west-1c", "eu-west-1d"}),
+        ("IngotBuilder", set()),
+    ):
+        resources = json.loads((out / f"{stack}.template.json").read_text())["Resources"].values()
+        zones = [r["Properties"]["AvailabilityZone"] for r in resources if r["Type"] == "AWS::EC2::Subnet"]
+        assert {zone for zone in zones if isinstance(zone, str)} == wanted
+    with pytest.raises(InputError, match="2 names of zones for 3 zones"):
+        make_app(zones=3, zone_names="eu-west-1a,eu-west-1c")
