@@ -239,11 +239,9 @@ def template_digest(clients: Clients, stack: str) -> str | None:
     from ingot.aws.session.stacks import stack_template
 
     template = stack_template(clients, stack)
-    return (
-        None
-        if template is None
-        else hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()
-    )
+    if template is None:
+        return None
+    return hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()
 
 
 def _steady(clients: Clients, stacks: tuple[str, ...], progress: Progress) -> tuple[FleetStatus, ...]:

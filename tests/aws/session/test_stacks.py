@@ -32,7 +32,9 @@ def test_only_a_stack_that_is_missing_reads_as_none(stub, call, read):
         read(stub.clients, "X")
 
 
-@pytest.mark.parametrize(("body", "template"), [('{"Resources": {}}', {"Resources": {}}), ("", None)])
-def test_the_template_of_a_stack_in_review_is_none(stub, body, template):
-    stub.add_response("get_template", {"TemplateBody": body}, {"StackName": "X", "TemplateStage": "Original"})
+@pytest.mark.parametrize(
+    ("answer", "template"), [({"TemplateBody": '{"Resources": {}}'}, {"Resources": {}}), ({}, None)]
+)
+def test_the_template_of_a_stack_in_review_is_none(stub, answer, template):
+    stub.add_response("get_template", answer, {"StackName": "X", "TemplateStage": "Original"})
     assert stack_template(stub.clients, "X") == template
