@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ingot.blocks import BLOCK_SIZE
 from ingot.cli.options import Environment, without_slash
 from ingot.cli.usage import Group
 from ingot.pipeline.names import FLEET_STACK
@@ -105,7 +106,8 @@ def _image_lines(verdict: ImageVerdict) -> str:
     lines = [f"{verdict.ami_id}  {read.snapshot_id}  DIFFERS", f"  root digest {read.root_digest}"]
     lines.append(f"  expected    {verdict.expected_root}")
     for index in read.differing[:NAMED_BLOCKS]:
-        lines.append(f"  block {index} (bytes {index * 524288} to {(index + 1) * 524288 - 1} of the disk)")
+        first = index * BLOCK_SIZE
+        lines.append(f"  block {index} (bytes {first} to {first + BLOCK_SIZE - 1} of the disk)")
     if len(read.differing) > NAMED_BLOCKS:
         lines.append(f"  …and {len(read.differing) - NAMED_BLOCKS} more blocks")
     if not verdict.by_manifest:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ingot.blocks import BLOCK_SIZE
+from ingot.files import replacing
 from ingot.process import require, run
 
 Blocks = Callable[[str], tuple[int, Mapping[int, Path]]]  # snapshot id -> (volume size, block index -> file)
@@ -54,16 +55,11 @@ def _state(size: int, blocks: Mapping[int, Path]) -> str:
 
 def _assemble(path: Path, size: int, blocks: Mapping[int, Path]) -> None:
     """Write a sparse disk: what no block covers reads as zeros."""
-    unfinished = path.with_suffix(".part")
-    try:
-        with unfinished.open("wb") as disk:
-            disk.truncate(size)
-            for index in sorted(blocks):
-                with blocks[index].open("rb") as block:
-                    _copy(block.fileno(), disk.fileno(), index * BLOCK_SIZE)
-        unfinished.rename(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(path) as unfinished, unfinished.open("wb") as disk:
+        disk.truncate(size)
+        for index in sorted(blocks):
+            with blocks[index].open("rb") as block:
+                _copy(block.fileno(), disk.fileno(), index * BLOCK_SIZE)
 
 
 def _copy(source: int, target: int, offset: int) -> None:

@@ -21,6 +21,7 @@ from ingot.bake.runtime.chroot import Chroot, in_root
 from ingot.bake.tree.inventory import files_text
 from ingot.bake.tree.tree import Entry, Kind
 from ingot.bake.tree.volatile import BASELINE, CLOUD_INIT, volatile_of
+from ingot.deb822 import parse_paragraphs
 from ingot.progress import Progress
 from ingot.spec import BakeSpec
 
@@ -122,7 +123,7 @@ def installed(below: LowerLayer) -> Set[str]:
     """Return the names of the packages that a layer has."""
     file = in_root(below.root, f"/{database.ADMIN}/status", follow=True)
     status = file.read_text(encoding="utf-8", errors="surrogateescape")
-    return {line.split()[1] for line in status.splitlines() if line.startswith("Package:")}
+    return {paragraph["package"] for paragraph in parse_paragraphs(status, only=("Package",))}
 
 
 def _packages(spec: BakeSpec, directory: Path, role: str) -> List[Package]:
