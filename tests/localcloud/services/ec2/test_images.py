@@ -77,7 +77,7 @@ def test_wrong_parameters_are_refused(
 def test_the_volume_must_hold_the_snapshot(local_cloud: LocalCloud, snapshot_id: str) -> None:
     mapping = [{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot_id, "VolumeSize": 1}}]
     with pytest.raises(ClientError, match="expect size >= 2GB"):
-        register(local_cloud, "small", snapshot_id, BlockDeviceMappings=mapping)
+        register(local_cloud, "too small", snapshot_id, BlockDeviceMappings=mapping)
 
 
 def test_the_snapshot_must_be_completed(local_cloud: LocalCloud) -> None:
