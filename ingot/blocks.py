@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Iterable, List, Optional, Sequence
+from dataclasses import dataclass
+from typing import Iterable, List, Optional, Sequence, Tuple
 
 # Bytes. EBS direct has no other: https://docs.aws.amazon.com/ebs/latest/userguide/ebs-accessing-snapshot.html
 BLOCK_SIZE = 512 * 1024
@@ -58,3 +59,16 @@ def to_send(digests: Digests, parent: Optional[Digests], *, encrypted: bool) -> 
     if parent is not None:
         return changed(digests, parent)
     return list(range(len(digests))) if encrypted else written(digests)
+
+
+@dataclass(frozen=True)
+class DiskDigest:
+    """The digests of a finished disk: SHA-256 in hex per 512 KiB block, None for a block of zeros.
+
+    ``used`` counts the bytes of the blocks that are not zero.
+    """
+
+    size: int
+    used: int
+    blocks: Tuple[Optional[str], ...]
+    root_digest: str

@@ -22,7 +22,7 @@ from ingot.machines.machine import sweep
 from ingot.machines.qemu import require_tools
 from ingot.process import start
 from localcloud.core.environment import URL_PORT, url_port, variables
-from localcloud.core.server import CloudServer, remove_data
+from localcloud.server import CloudServer, remove_data
 
 DEFAULT_PORT = 5566
 START_LIMIT = 120  # seconds; importing moto takes about 5 on an idle machine

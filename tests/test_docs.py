@@ -18,7 +18,7 @@ PAGES = [
     ROOT / "ingot/machines/README.md",
     *sorted(ROOT.glob("examples/*/README.md")),
 ]
-CDK = {"bootstrap", "deploy", "destroy", "diff", "synth"}
+CDK = {"bootstrap", "deploy", "destroy", "diff", "synth", "watch"}
 
 
 def blocks(page: Path, language: str) -> list[str]:

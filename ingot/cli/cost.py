@@ -27,8 +27,8 @@ def cost(
     """Sum up what the synthesized stacks cost a month while they stand there, and what publishing an image
     costs.
     """
-    from ingot.assembly import read_assembly
     from ingot.plan.cost import known_prices, monthly, once
+    from ingot.plan.infrastructure.assembly import read_assembly
 
     prices = known_prices()
     for pair in price or []:

@@ -14,7 +14,7 @@ from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from ingot.bake.disk.differences import Difference
-    from ingot.bake.runtime.engine import Worker
+    from ingot.bake.engine import Worker
     from ingot.recipe.schema.model import Recipe
     from ingot.store import Image, Store
 
@@ -68,7 +68,7 @@ def _started_worker() -> Iterator[Worker | None]:
     if os.geteuid() != 0:
         yield None
         return
-    from ingot.bake.runtime.engine import Worker
+    from ingot.bake.engine import Worker
 
     try:
         worker = Worker()

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingot.assembly import Assembly, GoldenAsset, read_assembly
 from ingot.errors import IngotError, InputError
 from ingot.interrupts import terminate_as_interrupt
 from ingot.pipeline.ongoing import InterruptedDeploymentError, alone, wait_settled
@@ -20,6 +19,7 @@ from ingot.pipeline.publish import (
     options_of_asset,
     publish_recipe,
 )
+from ingot.plan.infrastructure.assembly import Assembly, GoldenAsset, read_assembly
 from ingot.plan.infrastructure.cdk import Cdk, check_context
 from ingot.progress import Progress, timed
 

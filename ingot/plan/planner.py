@@ -14,10 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from ingot.assembly import Stack, read_assembly
 from ingot.errors import IngotError, InputError
 from ingot.forge.git import BaseRevision, Repository
 from ingot.plan.images import ImagePlan, Images, unused
+from ingot.plan.infrastructure.assembly import Stack, read_assembly
 from ingot.plan.infrastructure.cdk import AT_ONCE, Cache, Cdk
 from ingot.plan.infrastructure.fold import images as images_of
 from ingot.plan.infrastructure.stacks import StackPlan, compare_stacks

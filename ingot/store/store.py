@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ingot import paths
+from ingot.bake.engine import Worker, bake, check_architecture
+from ingot.bake.job import BakeDirectories, BakeJob
 from ingot.bake.packages.cache import package_file, unsound_packages
-from ingot.bake.runtime.engine import Worker, bake, check_architecture
-from ingot.bake.runtime.job import BakeDirectories, BakeJob
 from ingot.bake.runtime.rights import KEPT, how_to_inspect, remove_tree
 from ingot.bake.tree.manifest import FORMAT
 from ingot.errors import BakeError, IngotError, InputError, Problem, SizeError

@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 from ingot.aws.session.clients import Clients
-from localcloud.core import server
+from localcloud import server
 from tests.audit.account import REGION, Account
 from tests.aws.fault_proxy import FaultProxy
 from tests.stacks.conftest import ROOT, make_app, project  # noqa: F401 - fixtures

@@ -197,7 +197,7 @@ class StandIn:
         return self.disk
 
     def bake(self, job, *, progress):
-        """Stand in for ``ingot.bake.runtime.engine.bake``."""
+        """Stand in for ``ingot.bake.engine.bake``."""
         output = job.directories.output
         manifest = self._bake(job.spec, output, progress)
         (output / "manifest.json").write_text(json.dumps(manifest))

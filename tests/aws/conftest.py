@@ -21,7 +21,7 @@ KEYS = {"aws_access_key_id": "INGOTTEST", "aws_secret_access_key": "secret", "re
 @pytest.fixture(scope="module")
 def running_server(tmp_path_factory):
     """The local cloud's control plane. Clones have no machines: tests say what their consoles hold."""
-    from localcloud.core import server
+    from localcloud import server
 
     with pytest.MonkeyPatch.context() as patch:
         # 1,500 managed policies that nothing here attaches would be read again for each test.

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ingot.bake.engine import bake, read_manifest
+from ingot.bake.job import BakeDirectories, BakeJob
 from ingot.bake.packages.cache import package_file
-from ingot.bake.runtime.engine import bake, read_manifest
-from ingot.bake.runtime.job import BakeDirectories, BakeJob
 from tests.baked import ROOT, WEB
 from tests.specs import step
 
@@ -25,8 +25,8 @@ USER = "nobody"  # every machine has it, and it owns nothing
 PYTHON = "/usr/bin/python3"
 BAKE = """
 from pathlib import Path
-from ingot.bake.runtime.engine import bake, read_manifest
-from ingot.bake.runtime.job import BakeDirectories, BakeJob
+from ingot.bake.engine import bake, read_manifest
+from ingot.bake.job import BakeDirectories, BakeJob
 from ingot.bake.runtime.rights import remove_tree
 from ingot.spec import read_spec
 public, here = Path("PUBLIC"), Path.cwd() / "an other, place:with: odd  name"

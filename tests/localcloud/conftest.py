@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.core import environment
 from localcloud.core.context import CloudContext
-from localcloud.core.server import CloudServer
+from localcloud.server import CloudServer
 from tests.baked import baked_store, web_image
 
 __all__ = ["baked_store", "web_image"]

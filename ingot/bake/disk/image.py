@@ -13,9 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
-from ingot.bake.disk.spec import DiskDigest
 from ingot.blocks import BLOCK_SIZE as SNAPSHOT_BLOCK
-from ingot.blocks import ZERO_BLOCK, root_digest
+from ingot.blocks import ZERO_BLOCK, DiskDigest, root_digest
 from ingot.errors import BakeError
 
 # How many blocks a thread takes at once: a few, so that all cores end at the same time; not one, for a file often spans several.

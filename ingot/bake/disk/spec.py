@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Tuple
 
 from ingot.blocks import BLOCK_SIZE as SNAPSHOT_BLOCK  # the file system has blocks of its own
 from ingot.errors import BakeError
@@ -51,16 +50,3 @@ class DiskSpec:
     def kernel_version(self) -> str:
         """The kernel's version, as ``uname -r`` gives it."""
         return self.modules.name
-
-
-@dataclass(frozen=True)
-class DiskDigest:
-    """The digests of a finished disk: SHA-256 in hex per 512 KiB block, None for a block of zeros.
-
-    ``used`` counts the bytes of the blocks that are not zero.
-    """
-
-    size: int
-    used: int
-    blocks: Tuple[Optional[str], ...]
-    root_digest: str

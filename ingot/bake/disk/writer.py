@@ -12,9 +12,10 @@ from ingot.bake.disk.fat import partition_size, write_esp
 from ingot.bake.disk.identity import identifier, root_partition, root_partition_name
 from ingot.bake.disk.image import Image
 from ingot.bake.disk.initrd import build_initrd
-from ingot.bake.disk.spec import BOOT_FILES, MIB, DiskDigest, DiskSpec, as_written
+from ingot.bake.disk.spec import BOOT_FILES, MIB, DiskSpec, as_written
 from ingot.bake.disk.uki import build_uki
 from ingot.bake.tree.tree import Changes, Entry, sort_entries
+from ingot.blocks import DiskDigest
 from ingot.errors import BakeError, SizeError
 from ingot.progress import Progress, silent
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ingot.bake.disk import Ext4Reader, read_ext4
+from ingot.bake.disk.index import Index, Patched
 from ingot.bake.hygiene import contents, identity, permissions, traces
 from ingot.bake.hygiene.view import Declared, View
-from ingot.bake.tree.index import Index, Patched
 from ingot.bake.tree.tree import Entry, Kind, decode
 from ingot.blocks import BLOCK_SIZE as SNAPSHOT_BLOCK
 

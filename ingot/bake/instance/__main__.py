@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Optional
 
+from ingot.bake.engine import bake, read_manifest
 from ingot.bake.instance.bootstrap import (
     Credentials,
     RefusedError,
@@ -28,10 +29,9 @@ from ingot.bake.instance.bootstrap import (
 from ingot.bake.instance.ebs import PendingSnapshot
 from ingot.bake.instance.live import bake_live, disk_of_root
 from ingot.bake.instance.log import BuilderLog
+from ingot.bake.job import BakeDirectories, BakeJob
 from ingot.bake.packages.cache import package_file
 from ingot.bake.packages.fetch import Mirrors, fetch_packages
-from ingot.bake.runtime.engine import bake, read_manifest
-from ingot.bake.runtime.job import BakeDirectories, BakeJob
 from ingot.blocks import to_send
 from ingot.errors import IngotError
 from ingot.progress import Progress

@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ingot.bake.disk import DiskDigest
 from ingot.bake.hygiene import Declared
 from ingot.bake.hygiene.live import enforce_tree
 from ingot.bake.image.accounts import add_accounts
@@ -38,7 +37,7 @@ from ingot.bake.tree import inventory
 from ingot.bake.tree.manifest import contents_of, manifest_text
 from ingot.bake.tree.tree import Entry, hash_files, scan
 from ingot.bake.tree.volatile import BASELINE, Volatile, read_volatile
-from ingot.blocks import BLOCK_SIZE, written
+from ingot.blocks import BLOCK_SIZE, DiskDigest, written
 from ingot.errors import BakeError
 from ingot.process import run
 from ingot.progress import Progress

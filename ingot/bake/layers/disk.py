@@ -7,11 +7,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import List, Mapping, Optional, Tuple
 
-from ingot.bake.disk import DiskDigest, DiskSpec, Lower, More, read_ext4, update_disk
+from ingot.bake.disk import DiskSpec, Lower, More, read_ext4, update_disk
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.layers.lower_disk import LowerDisk, copy_disk, disk_key, lower_disk
 from ingot.bake.runtime.chroot import in_root
 from ingot.bake.tree.tree import Changes, Entry, Kind
+from ingot.blocks import DiskDigest
 from ingot.errors import BakeError
 from ingot.progress import Progress
 from ingot.spec import BakeSpec

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ingot.bake.tree.index import Index
+from ingot.bake.disk.index import Index
 
 
 @dataclass(frozen=True)

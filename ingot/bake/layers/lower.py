@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from ingot.bake.packages.deb import Control
 
 # What of the engine decides what a lower layer holds.
-MAKERS = ("runtime", "packages", "layers", "tree", "image")
+MAKERS = (
+    "engine.py",
+    "job.py",
+    "worker.py",
+    "runtime",
+    "packages",
+    "layers",
+    "tree",
+    "image",
+    "disk/index.py",
+)
 # What they read packages and specs by.
 FOUNDATIONS = ("deb822.py", "spec.py")
 
@@ -47,7 +57,7 @@ def layer_digest(spec: BakeSpec) -> str:
 def _engine_digest() -> str:
     engine = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    files = [file for name in MAKERS for file in (engine / name).rglob("*")]
+    files = [file for name in MAKERS for file in (engine / name, *(engine / name).rglob("*"))]
     for file in sorted([*files, *(engine.parent / name for name in FOUNDATIONS)]):
         if file.is_file() and file.suffix != ".pyc":
             name = str(file.relative_to(engine.parent))

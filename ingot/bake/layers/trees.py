@@ -9,10 +9,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Optional, Tuple, Union
 
+from ingot.bake.disk.index import Index
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.layers.overlay import Overlay, make_bare
 from ingot.bake.packages import database
-from ingot.bake.tree.index import Index
 from ingot.bake.tree.tree import (
     Changes,
     Entry,

@@ -1,7 +1,7 @@
 """A root directory in which programs run apart from this machine (:mod:`ingot.bake.runtime.sandbox`).
 
 Its mounts are in the mount namespace of the calling process, which the engine makes private
-(:mod:`ingot.bake.runtime.worker`): when that process ends, however it ends, the kernel removes every mount.
+(:mod:`ingot.bake.worker`): when that process ends, however it ends, the kernel removes every mount.
 """
 
 from __future__ import annotations

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import AbstractSet, Any, Dict, List, Mapping, NamedTuple, Sequence
 
-from ingot.bake.disk import DiskDigest
 from ingot.bake.tree import inventory
 from ingot.bake.tree.tree import Entry, Kind
 from ingot.bake.tree.volatile import Volatile
-from ingot.blocks import BLOCK_SIZE
+from ingot.blocks import BLOCK_SIZE, DiskDigest
 from ingot.spec import BakeSpec, PackageSpec
 
 FORMAT = 1

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ingot.aws.publish.blocks import disk_size
-from ingot.bake.disk import DiskDigest, Ext4Reader, read_ext4
+from ingot.bake.disk import Ext4Reader, read_ext4
 from ingot.bake.tree.inventory import READ, escape
 from ingot.bake.tree.links import resolve_links
 from ingot.bake.tree.manifest import contents_of, manifest_text
 from ingot.bake.tree.tree import Entry, encode
 from ingot.bake.tree.volatile import BASELINE, LIBRARY, STATE, read_volatile
-from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, root_digest
+from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, DiskDigest, root_digest
 from ingot.errors import InputError
 from ingot.spec import BakeSpec, CloneTestSpec, HttpSpec
 

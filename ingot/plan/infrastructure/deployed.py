@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from ingot.assembly import Stack
 from ingot.aws.session.failures import code_of
 from ingot.aws.session.stacks import stack_template
+from ingot.plan.infrastructure.assembly import Stack
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ingot.assembly import Stack
+from ingot.plan.infrastructure.assembly import Stack
 from ingot.plan.infrastructure.cdk import AT_ONCE, Cdk
 from ingot.plan.infrastructure.fold import Folded, fold
 from ingot.plan.infrastructure.template_diff import ElementChange, ResourceChange, SecurityChange

@@ -9,9 +9,9 @@ from ingot.bake.disk.ext4.update import update_ext4
 from ingot.bake.disk.ext4.writer import write_ext4
 from ingot.bake.disk.identity import identifier, root_partition
 from ingot.bake.disk.image import Image
+from ingot.bake.disk.index import Index
 from ingot.bake.disk.spec import MIB
 from ingot.bake.layers.lower_disk import copy_disk
-from ingot.bake.tree.index import Index
 from ingot.bake.tree.tree import Entry, Kind, changes, hash_files, sort_entries
 from ingot.process import require, run
 

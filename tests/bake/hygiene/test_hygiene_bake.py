@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from ingot.bake.runtime.engine import bake, read_manifest
-from ingot.bake.runtime.job import BakeDirectories, BakeJob
+from ingot.bake.engine import bake, read_manifest
+from ingot.bake.job import BakeDirectories, BakeJob
 from ingot.errors import BakeError
 from ingot.spec import AllowanceSpec, ServicesSpec
 from tests.baked import WEB

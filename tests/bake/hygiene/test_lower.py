@@ -2,9 +2,9 @@
 
 import pytest
 
+from ingot.bake.disk.index import Index
 from ingot.bake.hygiene import Known, examine
 from ingot.bake.hygiene.lower import suspects
-from ingot.bake.tree.index import Index
 from ingot.bake.tree.tree import Entry, Kind, Tree, hash_files
 from tests.bake.disk.helpers import EPOCH, laid_over, make_disk, tree
 from tests.bake.hygiene.support import CAPABILITY, DECLARED, KEY, TOOL, clean, link, service, text

@@ -16,7 +16,7 @@ OLDEST = next(
 
 @pytest.mark.skipif(OLDEST is None, reason="there is no Python 3.9")
 def test_it_loads_with_python_3_9():
-    modules = "ingot.bake.instance.__main__, ingot.bake.instance.live, ingot.bake.runtime.worker"
+    modules = "ingot.bake.instance.__main__, ingot.bake.instance.live, ingot.bake.worker"
     done = subprocess.run(
         [OLDEST, "-B", "-c", f"import {modules}; print('loaded')"], cwd=ROOT, capture_output=True, text=True, check=False
     )  # fmt: skip

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from ingot.bake.disk.index import Index
 from ingot.bake.layers.foundation import foundation
 from ingot.bake.layers.install import _contested
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.packages import database
 from ingot.bake.packages.deb import Control, Package
-from ingot.bake.tree.index import Index
 from ingot.bake.tree.tree import Entry, Kind, hash_files, scan
 from ingot.deb822 import parse_paragraph
 from tests.baked import ROOT

@@ -1,6 +1,6 @@
 import pytest
 
-from ingot.bake.runtime.engine import check_architecture
+from ingot.bake.engine import check_architecture
 from ingot.errors import MissingRightError
 
 

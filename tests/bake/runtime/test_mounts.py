@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ingot.bake.runtime.engine import Worker
+from ingot.bake.engine import Worker
 from tests import ROOT
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts as root")

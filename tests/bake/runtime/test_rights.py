@@ -92,7 +92,7 @@ def test_remove_tree_takes_files_links_and_nothing(tmp_path):
 def test_a_user_without_a_range_is_told_and_nothing_is_made(public):
     code = """
 from pathlib import Path
-from ingot.bake.runtime.engine import bake
+from ingot.bake.engine import bake
 from ingot.errors import MissingRightError
 try:
     bake(None, progress=print)

@@ -1,8 +1,8 @@
 import json
 
-from ingot.bake.disk import DiskDigest
 from ingot.bake.tree.inventory import READ, STATUS
 from ingot.bake.tree.manifest import Contents, manifest_text
+from ingot.blocks import DiskDigest
 from tests.specs import bake_spec
 
 

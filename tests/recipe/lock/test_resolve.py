@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from ingot.bake.runtime.engine import BINFMT
+from ingot.bake.engine import BINFMT
 from ingot.errors import IngotError, InputError, MissingRightError, MissingToolError
 from ingot.recipe.compile import compile_spec
 from ingot.recipe.load import load_recipe

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from ingot.bake.engine import bake, read_manifest
+from ingot.bake.job import BakeDirectories, BakeJob
 from ingot.bake.layers.lower import layer_digest
 from ingot.bake.packages.cache import package_file
-from ingot.bake.runtime.engine import bake, read_manifest
-from ingot.bake.runtime.job import BakeDirectories, BakeJob
 from ingot.errors import BakeError, SizeError, StepError
 from ingot.pipeline.bake import compare, difference_text
 from ingot.spec import AllowanceSpec, DropSpec, ServicesSpec
@@ -31,8 +31,8 @@ pytestmark = [
 REBAKE = """
 import sys
 from pathlib import Path
-from ingot.bake.runtime.engine import bake, read_manifest
-from ingot.bake.runtime.job import BakeDirectories, BakeJob
+from ingot.bake.engine import bake, read_manifest
+from ingot.bake.job import BakeDirectories, BakeJob
 from ingot.spec import read_spec
 spec, out, packages, sources = read_spec(Path(sys.argv[1]).read_text()), *map(Path, sys.argv[2:])
 directories = BakeDirectories(sources, packages, out / "layers", out / "out")

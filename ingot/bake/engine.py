@@ -1,4 +1,4 @@
-"""The engine: executes a bake spec. The work is done by a process with its own mounts (:mod:`ingot.bake.runtime.worker`)."""
+"""The engine: executes a bake spec. The work is done by a process with its own mounts (:mod:`ingot.bake.worker`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import ingot
 from ingot import errors
-from ingot.bake.runtime.job import BakeJob
+from ingot.bake.job import BakeJob
 from ingot.bake.runtime.rights import check_rights, own_mounts
 from ingot.errors import BakeError, IngotError, MissingRightError
 from ingot.process import require, start
@@ -71,7 +71,7 @@ def _command() -> List[str]:
     # network, and what it runs in the image gets none.
     spaces = ["--uts", "--net", "--pid", "--fork", "--kill-child=SIGKILL"]
     # -S: it needs only the standard library, and starts faster without the site packages.
-    return [*own_mounts(), *spaces, sys.executable, "-S", "-m", "ingot.bake.runtime.worker"]
+    return [*own_mounts(), *spaces, sys.executable, "-S", "-m", "ingot.bake.worker"]
 
 
 def check_architecture(architecture: str, *, machine: Optional[str] = None, binfmt: Path = BINFMT) -> None:

@@ -6,8 +6,8 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_s3 as s3
 
-from ingot.assembly import read_assembly
 from ingot.errors import InputError
+from ingot.plan.infrastructure.assembly import read_assembly
 
 DIGEST, OTHER = "4f" * 32, "5e" * 32
 

@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from ingot.bake.runtime.engine import bake
-from ingot.bake.runtime.job import BakeDirectories, BakeJob
+from ingot.bake.engine import bake
+from ingot.bake.job import BakeDirectories, BakeJob
 from ingot.errors import BakeError
 from tests.baked import WEB
 

@@ -1,6 +1,6 @@
-"""The bake itself, in a process with mounts of its own: ``python -m ingot.bake.runtime.worker``.
+"""The bake itself, in a process with mounts of its own: ``python -m ingot.bake.worker``.
 
-:mod:`ingot.bake.runtime.engine` starts it. stdin is a socket: the first byte brings the descriptors of locks, which stay open; the line after it is the job, a :class:`~ingot.bake.runtime.job.BakeJob`; then stdin stays open as
+:mod:`ingot.bake.engine` starts it. stdin is a socket: the first byte brings the descriptors of locks, which stay open; the line after it is the job, a :class:`~ingot.bake.job.BakeJob`; then stdin stays open as
 long as the engine lives: at its end the work is given up and cleaned away. Every line on stdout is one JSON object:
 ``{"progress": text}``, ``{"need": "packages"}`` (a line on stdin says that they are there), and at the end ``{"error": {…}}`` or ``{"done": true}``.
 """
@@ -22,13 +22,13 @@ from typing import Any, Sequence
 
 from ingot.bake.hygiene import Declared, Known, enforce, examine
 from ingot.bake.image.machine import UNITS
+from ingot.bake.job import BakeJob, read_job
 from ingot.bake.layers.disk import DiskCopy, disk_spec
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.layers.lower import LayerStore
 from ingot.bake.layers.overlay import Overlay
 from ingot.bake.layers.upper import apply_recipe, collect, keep_root, read_contents
 from ingot.bake.runtime.chroot import HOSTNAME
-from ingot.bake.runtime.job import BakeJob, read_job
 from ingot.bake.runtime.rights import KEPT
 from ingot.bake.runtime.sandbox import loopback_up, spawner
 from ingot.bake.tree.inventory import READ
