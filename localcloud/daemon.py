@@ -79,7 +79,7 @@ def up(
         progress(f"starting the local cloud, log in {log_file()}")
         if not _is_free(wanted):
             progress(
-                f"port {wanted} is taken: the load balancer will listen on another one, which its URL names "
+                f"port {wanted} is in use: the load balancer picks another; its URL names it "
                 f"({URL_PORT}=… chooses one)"
             )
         return _started(process), True

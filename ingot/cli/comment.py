@@ -44,8 +44,7 @@ def comment(
     The token is GITHUB_TOKEN; GITHUB_API_URL names another server than github.com.
     """
     if (plan is None) is not failed:
-        found = "neither a plan nor --failed" if plan is None else f"{plan} and --failed"
-        raise InputError(f"found {found}; expected one of them", hint="make a plan with: ingot plan --json")
+        raise InputError("give either a plan or --failed", hint="make a plan with: ingot plan --json")
     body = render_failed(report) if plan is None else render_comment(_read(plan), report=report)
     if dry_run:
         print(body, end="")

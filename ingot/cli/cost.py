@@ -20,7 +20,7 @@ def cost(
         "cdk.out"
     ),
     price: Annotated[
-        list[str] | None, typer.Option(help="TYPE=USD an hour of an instance type; again for more.")
+        list[str] | None, typer.Option(help="TYPE=USD an hour of an instance type; repeatable.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -22,10 +22,10 @@ def _say(message: str) -> None:
 def deploy(
     stack: Annotated[
         list[str] | None,
-        typer.Option(help="A stack to deploy, such as Fleet or Stage/Fleet; again for more. [default: all]"),
+        typer.Option(help="A stack to deploy, such as Fleet or Stage/Fleet; repeatable. [default: all]"),
     ] = None,
     context: Annotated[
-        list[str] | None, typer.Option("--context", "-c", help="KEY=VALUE for the CDK app; again for more.")
+        list[str] | None, typer.Option("--context", "-c", help="KEY=VALUE for the CDK app; repeatable.")
     ] = None,
     require_approval: Annotated[
         str, typer.Option(help="When cdk asks before it deploys: never, any-change or broadening.")

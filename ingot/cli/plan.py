@@ -37,13 +37,13 @@ def plan(
     ] = False,
     env: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="An environment; again for more. [default: none is named]"),
+        typer.Option(metavar="NAME", help="An environment; repeatable. [default: none is named]"),
     ] = None,
     all_environments: Annotated[
         bool, typer.Option("--all-environments", help="None, and each of environments.yaml.")
     ] = False,
     context: Annotated[
-        list[str] | None, typer.Option("--context", "-c", help="KEY=VALUE for the CDK app; again for more.")
+        list[str] | None, typer.Option("--context", "-c", help="KEY=VALUE for the CDK app; repeatable.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     markdown: Annotated[

@@ -63,9 +63,7 @@ Packages = Annotated[
 Region = Annotated[
     str | None, typer.Option(help="The region to publish in. [default: AWS_REGION, else the profile's]")
 ]
-Account = Annotated[
-    str | None, typer.Option(help="The account that the credentials have to be of; another one is an error.")
-]
+Account = Annotated[str | None, typer.Option(help="Fail unless the credentials belong to this account.")]
 
 
 @app.command()

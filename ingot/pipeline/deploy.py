@@ -49,7 +49,7 @@ class DeployOptions:
     def __post_init__(self) -> None:
         if self.approval not in APPROVALS:
             raise InputError(
-                f"--require-approval: found {self.approval!r}; expected never, any-change or broadening"
+                f"invalid --require-approval {self.approval!r}", hint="use never, any-change or broadening"
             )
 
 
@@ -78,11 +78,7 @@ def deploy(project: Path, options: DeployOptions, progress: Progress) -> Deploym
         run = _Run(project, assembly, clients, options, progress)
         run.publish_missing([image for image in assembly.images if image.stack in stacks])
         changed = run.deploy(stacks, [*run.approval, *options.cdk_arguments])
-        progress(
-            f"deployed: {', '.join(changed)}"
-            if changed
-            else "nothing to deploy: the stacks are as the app says"
-        )
+        progress(f"deployed: {', '.join(changed)}" if changed else "no changes: all stacks are up to date")
         return Deployment(tuple(changed), _steady(clients, assembly.names(stacks), progress))
 
 

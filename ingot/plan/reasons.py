@@ -66,7 +66,7 @@ def reasons(before: Form, after: Form) -> list[Reason]:
     found: list[Reason] = []
     old, new = before.canonical["engine_format"], after.canonical["engine_format"]
     if old != new:
-        found.append(Reason("ingot", f"the engine's format: {old} → {new}; every image is baked anew"))
+        found.append(Reason("ingot", f"the engine's format: {old} → {new}; every image is baked again"))
     found += _recipe(before, after)
     found += _lock(before, after)
     found += _files(before, after)

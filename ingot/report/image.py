@@ -101,7 +101,9 @@ def _base(manifest: Mapping[str, Any]) -> list[str]:
         f"{ami['id']} ({ami['name']}, of {ami['owner']}) in {region}"
         for region, ami in sorted(manifest["base"].items())
     ]
-    return _label("base AMI", [*amis, "made anew it would have the packages of that day: not the same bytes"])
+    return _label(
+        "base AMI", [*amis, "rebuilding it would take the packages of that day: not the same bytes"]
+    )
 
 
 def _place(image: Image) -> str:

@@ -333,7 +333,7 @@ def test_a_published_image_is_not_published_again(project, capfd, monkeypatch):
     assert calls(project) == [SYNTH, DEPLOY]
     assert "deployed: IngotBuilder, IngotFleet" in capfd.readouterr().err
     assert deploy() == 0
-    assert "nothing to deploy" in capfd.readouterr().err
+    assert "no changes: all stacks are up to date" in capfd.readouterr().err
 
 
 def test_an_entry_whose_ami_is_gone_counts_as_missing(project):
@@ -404,7 +404,7 @@ def test_an_app_that_breaks_is_shown_whole(project, capfd):
         (["-c", "colour"], "--context colour: found no '=', expected KEY=VALUE"),
         (
             ["--require-approval", "maybe"],
-            "--require-approval: found 'maybe'; expected never, any-change or broadening",
+            "invalid --require-approval 'maybe'\n  hint: use never, any-change or broadening",
         ),
         (["--stack", "Nope"], "there is no stack 'Nope'; the app has: IngotBuilder, IngotFleet"),
     ],

@@ -156,7 +156,7 @@ def test_up_again_changes_nothing_and_says_so(site, first):
     before = {clone["instance_id"] for clone in site.status()["clones"]}
     done = site.up()
     assert {clone["instance_id"] for clone in site.status()["clones"]} == before
-    assert "nothing to deploy" in done.stderr
+    assert "no changes: all stacks are up to date" in done.stderr
 
 
 def test_an_edit_rolls_both_clones_without_a_failed_request_and_can_be_taken_back(site, first):

@@ -296,7 +296,7 @@ def test_a_port_of_the_load_balancer_that_is_taken_is_said(home: Path) -> None:
         up = ingot("cloud", "up", "--port", str(free_port()), INGOT_URL_PORT=str(port))
         try:
             assert up.returncode == 0, up.stderr
-            assert f"port {port} is taken: the load balancer will listen on another one" in up.stderr
+            assert f"port {port} is in use: the load balancer picks another; its URL names it" in up.stderr
         finally:
             assert ingot("cloud", "down").returncode == 0
 
