@@ -10,7 +10,7 @@ from bench.subjects import SUBJECTS
 HEAD = """# Measured side by side
 
 `make bench` measures the cases of a subject in turn, so that what the machine does meanwhile touches all of them; tables show the median, and in
-brackets the smallest and largest. `make bench ONLY=bake` measures one subject anew and leaves the other parts as they are.
+brackets the smallest and largest. `make bench ONLY=bake` measures one subject again and leaves the other parts as they are.
 """
 _MARK = re.compile(r"^<!-- subject: (\w+) -->$", re.MULTILINE)
 

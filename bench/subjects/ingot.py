@@ -20,7 +20,7 @@ _APP_FILE = "app/static/bench.bin"
 
 
 class Ingot:
-    """A home of Ingot's own with the packages of the machine's store, the recipe, and the recipe with one package more."""
+    """An INGOT_HOME with the store's packages, the recipe, and the recipe with a package added."""
 
     def __init__(self, settings: Settings) -> None:
         self.work = settings.work
@@ -40,7 +40,7 @@ class Ingot:
         self._kept: set[str] = set()
 
     def set_up(self) -> None:
-        """Lock the recipe with one package more, and bake both once: afterwards the store has all packages."""
+        """Lock the recipe with a package added, and bake both once: afterwards the store has all packages."""
         text = (self.more / "recipe.yaml").read_text(encoding="utf-8")
         text = text.replace("name: web", "name: more", 1).replace(
             "packages:\n", f"packages:\n  - {ADDED}\n", 1
@@ -74,7 +74,7 @@ class Ingot:
             shutil.rmtree(directory, ignore_errors=True)
 
     def _forget_more(self) -> None:
-        """Remove what baking the recipe with one package more has left."""
+        """Remove what baking the recipe with a package added has left."""
         for path in self.store.layers.iterdir():
             if path.is_dir() and path.name not in self._kept:
                 shutil.rmtree(path)

@@ -1,4 +1,4 @@
-"""What differs between two images: from their manifests and, where they are at hand, their disks."""
+"""What differs between two images: from their manifests and, where available, their disks."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Repository:
 
     @classmethod
     def around(cls, project: Path) -> Repository:
-        """Return the repository that ``project`` lies in.
+        """Return the repository that contains ``project``.
 
         Raises InputError when there is none, MissingToolError without git.
         """

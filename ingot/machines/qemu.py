@@ -44,8 +44,9 @@ FIRMWARE = (
 class MachineSpec:
     """What a machine is made of.
 
-    ``private_ip`` lies in 160.0.0.0/4. ``disk_size`` is in bytes and at least the base's. ``outbound``: whether the guest
-    may open connections beyond its metadata service. ``volume_id`` becomes the NVMe serial number, as on EC2.
+    ``private_ip`` is in 160.0.0.0/4. ``disk_size`` is in bytes and at least the base's. ``outbound``: whether
+    the guest may open connections beyond its metadata service. ``volume_id`` becomes the NVMe serial number,
+    as on EC2.
     """
 
     instance_id: str

@@ -57,7 +57,7 @@ def digest_of(recipe: Recipe, lock: Lock | AmiLock, files: list[ImageFile]) -> s
 def digest_of_form(form: dict[str, Any]) -> str:
     """Return the digest of a canonical form.
 
-    What ``app`` and ``files`` come to is digested file by file. Where a content lies in the project is no
+    What ``app`` and ``files`` come to is digested file by file. Where a file is in the project is no
     part of it, so that a recipe may be taken apart into files that it includes, and stay the same image.
     """
     # Of apt sources the lock has what counts: keys, and every package's hash.

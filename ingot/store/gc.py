@@ -94,7 +94,7 @@ def _collect(store: Store, bounds: Bounds, progress: Progress) -> Removed:
     gone: list[str] = []
     lost_layers = 0
     for candidate in sorted([*images, *layers], key=lambda found: (not found.beyond, found.used)):
-        # Counted anew each time: layers share files, so what one leaves free shows only when it is gone.
+        # Counted again each time: layers share files, so what one leaves free shows only when it is gone.
         if not candidate.beyond and (bounds.size is None or _held_size(store) <= bounds.size):
             continue
         is_image = candidate in images

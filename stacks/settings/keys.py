@@ -141,7 +141,7 @@ class Settings(BaseModel):
     max_clones: Most = 4
     """The group's maximum."""
     desired_clones: Count | None = None
-    """The group's size, set anew by each deployment. Default: left as it is, at first the minimum."""
+    """The group's size, reset by each deployment. Default: left as it is, at first the minimum."""
     cpu_target: Cpu | None = 60
     """Percent of CPU that the group's size follows."""
     requests_target: Requests | None = None
@@ -183,7 +183,7 @@ class Settings(BaseModel):
     refresh_bake_seconds: LongSeconds = 0
     """How long alarms are still watched after the last clone."""
     refresh_alarms: Flag = True
-    """Whether alarms stop a refresh and roll it back; no: to deploy the cure while they ring."""
+    """Whether alarms stop a refresh and roll it back; no: to deploy the fix while they are firing."""
 
     # -- load balancer
     certificate_arn: Certificate | None = None
@@ -200,7 +200,7 @@ class Settings(BaseModel):
 
     # -- alarms
     alarm_errors: Errors = 5
-    """Answers with 5xx in a minute, twice in a row, that ring an alarm."""
+    """Answers with 5xx in a minute, twice in a row, that fire an alarm."""
     alarm_latency_seconds: Latency = 1.0
     """How long 95 % of the answers may take, three minutes in a row."""
     alarm_topics: Topics = ()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Claim:
     """What an AMI is said to be: the published image of a recipe digest, in ``account``.
 
-    ``root_digest``: that of the manifest at hand; None without one.
+    ``root_digest``: that of the local manifest; None without one.
     """
 
     recipe: str

@@ -65,7 +65,7 @@ def read_back(
 def read_root(
     clients: Clients, snapshot_id: str, *, encrypted: bool, progress: Progress, pace: float = 1.0
 ) -> ReadBack:
-    """Read every block that the snapshot has, for its root digest alone: where the manifest is not at hand.
+    """Read every block that the snapshot has, for its root digest alone, for when there is no local manifest.
 
     The partition table says how large the disk is. ``differing`` holds the blocks that would not be zeros on
     a volume and should be. Raises PublishError when a block cannot be read, or there is no partition table.
@@ -123,7 +123,7 @@ class ImageVerdict:
     read: ReadBack
     ok: bool
     by_manifest: bool = True
-    """False: the manifest is not at hand, and the AMI's own tag says what the root digest should be."""
+    """False: there is no local manifest, and the AMI's own tag says what the root digest should be."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON's types; all differing blocks."""

@@ -22,7 +22,7 @@ def as_written(size: int) -> str:
 
 @dataclass(frozen=True)
 class DiskSpec:
-    """What a disk shall be.
+    """What a disk is to become.
 
     ``name`` is the recipe's; all identifiers of the disk derive from it. ``size`` is the whole disk in bytes, a multiple of 512 KiB.
     ``epoch`` is Unix seconds: the only time on the disk. ``modules`` is ``lib/modules/<kernel version>`` of the tree;

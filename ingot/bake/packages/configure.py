@@ -58,7 +58,7 @@ def _in_order(packages: List[Tuple[Package, Control]]) -> List[Tuple[Package, Co
 
 
 def unpack_by_dpkg(chroot: Chroot, packages: List[Package]) -> None:
-    """Let dpkg itself unpack packages that need it; their files lie in the image's /tmp for the moment."""
+    """Let dpkg itself unpack packages that need it; their files are in the image's /tmp meanwhile."""
     if not packages:
         return
     directory = chroot.root / "tmp" / "ingot-packages"

@@ -81,7 +81,7 @@ class Archive:
                 raise ArchiveError(f"it has more than {_MOST_MEMBERS} members")
             yield _member(header, size, name, target)
             name = target = None
-        while self._read_some(_PIECE):  # zeros, as a rule: what writes the pipe shall end well
+        while self._read_some(_PIECE):  # usually zeros: let the pipe's writer finish without an error
             pass
 
     def content(self, size: int) -> Iterator[bytes]:

@@ -60,10 +60,11 @@ MOST_OUTPUT = 4 << 20
 
 
 class Chroot:
-    """A root directory that is ready to run programs in. ``epoch``: Unix seconds, the time that files shall bear.
+    """A root directory that is ready to run programs in. ``epoch``: Unix seconds, the time that files get.
 
-    ``online``: the calling process has a network, which the programs shall not have: each gets a network namespace of its own, which
-    takes the kernel longer than all else that a short program needs. A process without a network shares its own.
+    ``online``: the calling process has a network, which the programs must not have: each gets a network
+    namespace of its own, which takes the kernel longer than all else that a short program needs. A process
+    without a network shares its own.
     """
 
     def __init__(self, root: Path, *, epoch: int, online: bool = False) -> None:

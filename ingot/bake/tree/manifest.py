@@ -71,7 +71,7 @@ class Contents(NamedTuple):
 def contents_of(
     entries: Sequence[Entry], changed: AbstractSet[str], contents: Mapping[str, bytes], volatile: Volatile
 ) -> Contents:
-    """Return the contents of a tree whose ``entries`` (sorted) are all at hand; ``changed`` are the paths that the recipe changed."""
+    """Return the contents of a tree from all its sorted ``entries``; the recipe changed the paths ``changed``."""
     lines = [file_line(entry, layer=int(entry.path in changed)) for entry in entries]
     links = [entry for entry in entries if entry.kind is Kind.SYMLINK and entry.path.startswith(UNITS)]
     return Contents(contents, lines, inventory.files_text(entries, volatile), links)

@@ -32,7 +32,7 @@ class CloneFleet(Construct):
 
     A new image changes one line of the template, the launch template's AMI. CloudFormation then makes a new
     numbered launch template version and refreshes the group: a new clone has to be healthy at the load
-    balancer before an old one goes, and an alarm that rings stops it, upon which CloudFormation rolls back to
+    balancer before an old one goes, and an alarm that fires stops it, upon which CloudFormation rolls back to
     the version before.
 
     :param image: what the clones are clones of
@@ -65,7 +65,7 @@ class CloneFleet(Construct):
     :param idle_timeout: how long the load balancer keeps a connection on which nothing is sent. The image's
         server must keep idle connections longer, or some requests get a 502. Default: 60 seconds
     :param refresh: how images are replaced
-    :param alarms: when alarms ring, and whom they tell
+    :param alarms: when alarms fire, and whom they notify
     :param show_dashboard: whether there is a dashboard, and group metrics for it
     :param volume_initialization_rate: MiB/s at which root volumes are filled from the snapshot, 100 to 300;
         EBS bills it. Default: blocks come when they are read for the first time

@@ -1,4 +1,4 @@
-"""What watches a fleet: alarms, and a dashboard to look at when one rings."""
+"""What watches a fleet: alarms, and a dashboard to look at when one fires."""
 
 from __future__ import annotations
 

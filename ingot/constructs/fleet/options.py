@@ -32,13 +32,13 @@ class Refresh:
     watch_alarms: bool = True
     """Whether the fleet's alarms stop it, whereupon CloudFormation rolls back.
 
-    No: to deploy the cure while they ring.
+    No: to deploy the fix while they are firing.
     """
 
 
 @dataclass(frozen=True)
 class Alarms:
-    """When the fleet's alarms ring. All look at one-minute periods."""
+    """When the fleet's alarms fire. All look at one-minute periods."""
 
     errors: int = 5
     """Answers with 5xx in a minute, two minutes in a row: from clones, or from the load balancer itself."""
@@ -56,9 +56,9 @@ class Scaling:
     """
 
     cpu: int | None = 60
-    """Percent of CPU that clones shall use, on the average."""
+    """Percent of CPU that clones use on average."""
     requests: int | None = None
-    """Requests a minute that each clone shall get."""
+    """Requests a minute that each clone gets."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ingot.recipe.schema.capabilities import XATTR, capability_names
 File = Mapping[str, Any]
 # Where a change comes from. Bookkeeping follows from the others: lists, caches, digests of the image itself.
 RECIPE, PACKAGE, BOOKKEEPING = "recipe", "package", "bookkeeping"
-# These are made anew with every image, on top of the recipe as well.
+# These are rebuilt with every image, on top of the recipe as well.
 _IMAGE_BOOKS = frozenset(
     {"/etc/ingot/image.json", "/etc/ld.so.cache", "/usr/lib/ingot/baseline/image", "/var/lib/dpkg/status"}
 )

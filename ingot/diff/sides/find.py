@@ -150,7 +150,7 @@ class Finder:
         registry = self.registry()
         digest, root_digest = registry.digests(ami_id)
         image = self.store.image(digest)
-        # The image at hand is the AMI's when their bytes are the same; if not, what is published counts.
+        # The local image is the AMI's when their bytes are the same; if not, what is published counts.
         if image is not None and image.root_digest == root_digest:
             return _local(image)
         made, disk = self._open.enter_context(registry.fetched(ami_id, self.store, self.progress))

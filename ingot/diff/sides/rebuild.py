@@ -1,4 +1,4 @@
-"""The manifest of a disk whose manifest is not at hand, made again from the disk itself."""
+"""The manifest of a disk that came without one, rebuilt from the disk itself."""
 
 from __future__ import annotations
 

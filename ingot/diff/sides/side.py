@@ -1,4 +1,4 @@
-"""One side of an image diff: a manifest, and the disk behind it where it is at hand."""
+"""One side of an image diff: a manifest, and its disk where available."""
 
 from __future__ import annotations
 

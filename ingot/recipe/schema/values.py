@@ -133,7 +133,7 @@ def state_in_root(value: str) -> str:
 
 
 def is_volatile(path: str) -> bool:
-    """Tell whether what lies at ``path`` is made anew at each boot."""
+    """Tell whether what is at ``path`` is recreated at each boot."""
     return any(path == top or path.startswith(top + "/") for top in _VOLATILE)
 
 

@@ -1,4 +1,4 @@
-"""The sources of a recipe: what lies in its directory, read and turned into files of the image."""
+"""The sources of a recipe: the content of its directory, read and turned into files of the image."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ class InstanceRefresh:
     def must_fail(self, now: float, alarms: list[str]) -> str | None:
         """Return why it cannot go on; None when it can.
 
-        ``alarms``: those that ring; they do not keep it from going back.
+        ``alarms``: those that are firing; they do not keep it from going back.
         """
         if alarms and self.status != "RollbackInProgress":
             return f"Alarm(s) {', '.join(alarms)} in ALARM state"

@@ -116,8 +116,8 @@ class Bitmaps:
     def usage(self, group: Group) -> Usage:
         """Return the counts and flags of a group.
 
-        BLOCK_UNINIT lets the kernel derive the bitmap, which it can only where nothing lies in the group but a copy of the
-        superblock; the last group always has its bitmap (both as mke2fs does).
+        BLOCK_UNINIT lets the kernel derive the bitmap, which it can only for a group that holds nothing but a
+        copy of the superblock; the last group always has its bitmap (both as mke2fs does).
         """
         index, flags = group.index, INODE_ZEROED
         inodes = self._geometry.inodes_per_group

@@ -1,4 +1,4 @@
-"""Extents: which runs of blocks a file lies in, and the tree that says so in the inode."""
+"""Extents: the runs of blocks that hold a file, and the tree in the inode that lists them."""
 
 from __future__ import annotations
 

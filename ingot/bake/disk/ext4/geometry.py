@@ -1,8 +1,9 @@
 """Where the metadata of the file system lies: block groups, flexible groups, reserved room to grow.
 
-The layout is mke2fs's, so that the kernel and resize2fs find what they know: 16 groups share one place for their bitmaps and inode
-tables (flex_bg), copies of the superblock lie in groups 1 and the powers of 3, 5 and 7 (sparse_super), and each is followed
-by reserved descriptor blocks (resize_inode), for clones grow the file system to the size of their volume while mounted.
+The layout is mke2fs's, so that the kernel and resize2fs find what they know: 16 groups share one place for
+their bitmaps and inode tables (flex_bg), copies of the superblock are in groups 1 and the powers of 3, 5
+and 7 (sparse_super), and each is followed by reserved descriptor blocks (resize_inode), for clones grow the
+file system to the size of their volume while mounted.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ GROUP_BLOCKS = 32768  # what one bitmap block can describe
 INODE_SIZE = 256
 FLEX_GROUPS = 16
 DESCRIPTOR = 32
-# With 128 descriptors to a block and 128 MiB to a group: room to grow to 1 TiB; beyond, the kernel turns to meta_bg by itself. Not
-# more, for superblock, descriptors and bitmaps shall share the first 512 KiB.
+# With 128 descriptors to a block and 128 MiB to a group: room to grow to 1 TiB; beyond, the kernel turns to
+# meta_bg by itself. Not more: superblock, descriptors and bitmaps have to fit into the first 512 KiB.
 RESERVED_DESCRIPTOR_BLOCKS = 64
 # Inode tables begin at a whole 512 KiB, so that groups of inodes fall into snapshot blocks of their own.
 TABLE_ALIGNMENT = 128
 INODES_PER_GROUP = 8192  # one for 16 KiB, mke2fs's default
-MOST_INODES_PER_GROUP = 16384  # the tables of 16 groups then still lie in the first of them
+MOST_INODES_PER_GROUP = 16384  # the tables of 16 groups then still fit into the first of them
 FIRST_INODE = 12  # after the reserved ones and lost+found
 
 

@@ -13,7 +13,7 @@ from ingot.errors import BakeError
 
 ROOT_INODE, LOST_AND_FOUND_INODE = 2, 11
 FIXED_INODES = {"/": ROOT_INODE, "/lost+found": LOST_AND_FOUND_INODE}
-# Inodes of the lower and of the upper layer lie in different blocks of 512 KiB.
+# Inodes of the lower and of the upper layer are in different blocks of 512 KiB.
 _LAYER_ALIGNMENT = TABLE_ALIGNMENT * BLOCK // INODE_SIZE
 _MOST_LINKS = 65000  # EXT4_LINK_MAX
 _LONGEST_NAME, _LONGEST_LINK, _LONGEST_FAST_LINK = 255, 4095, 59

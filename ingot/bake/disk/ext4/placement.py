@@ -38,7 +38,7 @@ class Allocator:
         self._at, self._end = self._segments.pop()
 
     def take(self, count: int) -> List[Tuple[int, int]]:
-        """Return ``count`` blocks as (start, blocks), in several pieces where metadata lies in between."""
+        """Return ``count`` blocks as (start, blocks), in several pieces where metadata is in between."""
         pieces = []
         while count:
             if self._at == self._end:

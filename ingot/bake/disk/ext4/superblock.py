@@ -97,8 +97,10 @@ def superblock(
 
 
 def backup(primary: bytearray, group: int) -> bytearray:
-    """Return a copy of the superblock for ``group``. Free counts are zero there: whoever uses a copy counts anew, and copies need
-    not change with each file (e2fsck trusts no counts of a copy).
+    """Return a copy of the superblock for ``group``.
+
+    Its free counts are zero: whoever uses a copy recounts (e2fsck trusts no counts of a copy), and so copies
+    need not change with each file.
     """
     data = bytearray(primary)
     struct.pack_into("<II", data, 0x0C, 0, 0)

@@ -115,7 +115,7 @@ class _Updater(Writer):
         self.bitmaps.use_inode(group, index, is_directory=is_directory)
 
     def free_inode(self, number: int, *, is_directory: bool) -> None:
-        """Mark an inode as free: it is put anew, or not at all."""
+        """Mark an inode as free: it is either written again or not used at all."""
         self.bitmaps.free_inode(*self._place(number), is_directory=is_directory)
 
     def erase_inode(self, number: int, *, is_directory: bool) -> None:

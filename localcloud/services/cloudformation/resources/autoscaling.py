@@ -122,8 +122,8 @@ def _refresh(env: Env, name: str) -> None:
 def _instance_refresh(env: Env, name: str, policy: Properties) -> None:
     """Refresh the instances; on the way back without alarms, bake time and checkpoints.
 
-    What AWS does with an alarm that still rings while it rolls a stack back is not documented. Here it does
-    not hinder: the alarm was why the stack goes back.
+    What AWS does with an alarm that is still firing while it rolls a stack back is not documented. Here such
+    an alarm does not stop the rollback, as it was the reason for it.
     """
     if policy.get("Strategy") != "Rolling":
         raise ResourceFailure(
