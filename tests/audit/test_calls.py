@@ -10,7 +10,7 @@ from botocore.exceptions import ParamValidationError
 from tests.audit.calls import Call, calls_in, operations, problems, refuse_what_the_model_lacks
 
 ROOT = Path(__file__).parent.parent.parent
-# Constructs call nothing (tests/test_imports.py): their `ec2` is a module of the CDK. What travels to a builder has no boto3: its few
+# Constructs call nothing (tests/repository/test_imports.py): their `ec2` is a module of the CDK. What travels to a builder has no boto3: its few
 # requests are seen by the judge of permissions, which knows each by its path (tests/audit/test_builder_role.py).
 FILES = sorted(
     file

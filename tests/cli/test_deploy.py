@@ -225,7 +225,7 @@ def test_an_entry_that_names_another_ami_is_refused_before_anything_is_deployed(
 
 
 def move_into_stage(project: Path, *names: str) -> None:
-    """Put the fleet, and stacks of other names, into a stage Prod, as the CDK writes it; tests/test_assembly.py reads the CDK's own."""
+    """Put the fleet, and stacks of other names, into a stage Prod, as the CDK writes it; tests/plan/infrastructure/test_assembly.py reads the CDK's own."""
     out = project / "cdk.out"
     stage = out / "assembly-Prod"
     stage.mkdir()

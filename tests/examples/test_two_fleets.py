@@ -12,7 +12,7 @@ import pytest
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
 from tests import ROOT
-from tests.distributions import build, environment, outside
+from tests.repository.distributions import build, environment, outside
 
 EXAMPLE = ROOT / "examples" / "two-fleets"
 pytestmark = pytest.mark.slow

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ingot.progress import Progress
     from ingot.spec import BakeSpec
 
-# What travels: standard library only, Python 3.9 (tests/test_imports.py holds that).
+# What travels: standard library only, Python 3.9 (tests/repository/test_imports.py holds that).
 ENGINE = (
     "__init__.py",
     "blocks.py",

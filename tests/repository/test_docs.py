@@ -10,7 +10,7 @@ import typer
 from ingot.cli.main import COMMANDS, cli
 from ingot.recipe import load_recipe
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 PAGES = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),

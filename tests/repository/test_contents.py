@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 import ingot
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 
 
 def tracked() -> list[Path]:

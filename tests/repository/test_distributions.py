@@ -11,7 +11,7 @@ from zipfile import ZipFile
 import pytest
 
 from tests import ROOT
-from tests.distributions import NAMES, build, contents, environment, outside, tracked
+from tests.repository.distributions import NAMES, build, contents, environment, outside, tracked
 
 # Of a distribution, but not installed: what builds and describes it.
 NOT_INSTALLED = {
