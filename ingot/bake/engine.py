@@ -66,7 +66,8 @@ def bake(
         raise
 
 
-def _command() -> List[str]:
+def command() -> List[str]:
+    """Return the command that runs the worker in namespaces of its own."""
     # The worker is the first process of its own namespace: however it ends, everything that it started ends with it. It needs no
     # network, and what it runs in the image gets none.
     spaces = ["--uts", "--net", "--pid", "--fork", "--kill-child=SIGKILL"]
@@ -113,7 +114,7 @@ class Worker:
         self._busy = False
         with theirs:
             self._process = start(
-                _command(),
+                command(),
                 stdin=theirs.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=self._trouble,

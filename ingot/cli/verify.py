@@ -50,7 +50,7 @@ def fleet(
         print(json.dumps(verdict.as_dict(), sort_keys=True))
     else:
         for clone in verdict.clones:
-            print(_clone_line(clone))
+            print(clone_line(clone))
     good = sum(clone.ok for clone in verdict.clones)
     print(f"{good} of {len(verdict.clones)} clones equal their manifest", file=sys.stderr)
     raise typer.Exit(0 if verdict.ok else 1)
@@ -74,7 +74,7 @@ def image(
     raise typer.Exit(0 if verdict.ok else 1)
 
 
-def _clone_line(clone: CloneVerdict) -> str:
+def clone_line(clone: CloneVerdict) -> str:
     """Return a clone's verdict as text: one line when it is good, else what differs below it."""
     line = f"{clone.instance_id}  {clone.ami_id}  {clone.digest[:12]}"
     if clone.ok:

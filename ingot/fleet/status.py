@@ -165,7 +165,7 @@ def _wanted_version(clients: Clients, group: AutoScalingGroupTypeDef) -> str:
 def _clones(clients: Clients, group: AutoScalingGroupTypeDef) -> tuple[Clone, ...]:
     members = group["Instances"]
     health = _target_health(clients, group.get("TargetGroupARNs", []))
-    instances = _instances(clients, [member["InstanceId"] for member in members])
+    instances = described_instances(clients, [member["InstanceId"] for member in members])
     images = _images(clients, {instance["ImageId"] for instance in instances.values()})
     clones = []
     for member in members:
@@ -205,7 +205,7 @@ def _target_health(clients: Clients, target_groups: Iterable[str]) -> dict[str, 
     return health
 
 
-def _instances(clients: Clients, instance_ids: list[str]) -> dict[str, InstanceTypeDef]:
+def described_instances(clients: Clients, instance_ids: list[str]) -> dict[str, InstanceTypeDef]:
     """Return the instances as EC2 describes them, by id.
 
     Asked by a filter: an id that EC2 just forgot is no error then.

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ingot.cli.verify import _clone_line
+from ingot.cli.verify import clone_line
 from ingot.fleet.verify import CloneVerdict
 
 GOOD = CloneVerdict("i-1", "ami-1", "ab" * 32)
@@ -24,4 +24,4 @@ GOOD = CloneVerdict("i-1", "ami-1", "ab" * 32)
     ],
 )
 def test_a_clone_is_told_with_its_verdict(changes, lines):
-    assert _clone_line(replace(GOOD, **changes)).splitlines() == lines
+    assert clone_line(replace(GOOD, **changes)).splitlines() == lines

@@ -111,9 +111,9 @@ def test_a_stack_that_is_not_deployed_is_named(direct):
 
 def test_a_group_of_more_than_200_clones_is_asked_for_in_parts(cloud, clients, proxy):
     """EC2 takes 200 values in a filter, and so does the local cloud."""
-    from ingot.fleet.status import _instances
+    from ingot.fleet.status import described_instances
 
-    assert _instances(clients, [f"i-{number:017x}" for number in range(401)]) == {}
+    assert described_instances(clients, [f"i-{number:017x}" for number in range(401)]) == {}
     assert proxy.seen["DescribeInstances"] == 3
 
 

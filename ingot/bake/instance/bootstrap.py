@@ -155,7 +155,7 @@ class Service:
     ) -> Tuple[int, bytes]:
         if not hasattr(self._own, "connection"):
             self._own.connection = connect(self.endpoint)
-        signed = self._sign(
+        signed = self.sign(
             method, path, headers, digest or (hashlib.sha256(body).hexdigest() if body else EMPTY)
         )
         self._own.connection.request(method, path, body=body, headers=signed)
@@ -170,7 +170,8 @@ class Service:
             self._own.connection.close()
             del self._own.connection
 
-    def _sign(self, method: str, path: str, headers: Dict[str, str], digest: str) -> Dict[str, str]:
+    def sign(self, method: str, path: str, headers: Dict[str, str], digest: str) -> Dict[str, str]:
+        """Return the headers of a request with its signature; ``digest`` is the SHA-256 (hex) of its body."""
         key, secret, token = self._credentials.get()
         now = time.time()
         when, day = stamp(now, "%Y%m%dT%H%M%SZ"), stamp(now, "%Y%m%d")

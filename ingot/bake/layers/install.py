@@ -111,10 +111,10 @@ def _unpack_on(
     tree.mount()
     try:
         return _unpack(packages, controls, tree.root, dropped, below)
-    except _ContestedError as contested:
+    except _ContestedError as error:
         tree.mount()  # from the start: what they held has hidden files of the layer below
-        mine = [package for package in packages if package.name not in contested.names]
-        theirs = [package for package in packages if package.name in contested.names]
+        mine = [package for package in packages if package.name not in error.names]
+        theirs = [package for package in packages if package.name in error.names]
         chosen, by_dpkg = _unpack(mine, controls, tree.root, dropped, below)
         return chosen, sorted([*by_dpkg, *theirs], key=lambda package: package.name)
 
@@ -168,8 +168,8 @@ def _unpack(
         if not configure.is_contested(root, package):
             paths[package.name] = extract(package, root)
             mine.append(package)
-    if below is not None and (contested := _contested(below, paths)):
-        raise _ContestedError(contested)
+    if below is not None and (names := contested(below, paths)):
+        raise _ContestedError(names)
     database.settle(root, {package.name: package for package in mine}, controls, paths)
     kept = {name: drop.drop_files(root, found, dropped) for name, found in paths.items()}
     database.record(root, [(package, controls[package.name], kept[package.name]) for package in mine])
@@ -177,8 +177,11 @@ def _unpack(
     return [(package, controls[package.name]) for package in mine], sorted(by_dpkg, key=lambda p: p.name)
 
 
-def _contested(below: LowerLayer, paths: Mapping[str, List[str]]) -> Set[str]:
-    """Return the names of the packages of which ``paths`` hold something that the layer below has, or that a package there diverts."""
+def contested(below: LowerLayer, paths: Mapping[str, List[str]]) -> Set[str]:
+    """Return the names of the packages of which ``paths`` hold something that the layer below has.
+
+    What a package there diverts counts as well.
+    """
     diverted = database.diverted(below.root)
     parents: Dict[str, str] = {}
     found = set()

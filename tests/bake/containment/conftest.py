@@ -16,8 +16,8 @@ import ctypes, os, subprocess, sys
 from pathlib import Path
 
 if os.environ.get("INSIDE") is None:
-    from ingot.bake.engine import _command
-    words = [*_command()[:-4], sys.executable, "-c", sys.argv[1], *sys.argv[1:]]
+    from ingot.bake.engine import command
+    words = [*command()[:-4], sys.executable, "-c", sys.argv[1], *sys.argv[1:]]
     os.execve(words[0], words, {**os.environ, "INSIDE": "1", "SECRET": "swordfish"})
 
 from ingot.bake.runtime import mounts

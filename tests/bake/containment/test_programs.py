@@ -160,7 +160,8 @@ def test_nothing_of_the_kernel_can_be_set(attack, file, value):
             f"chmod 666 /proc/{file} 2>/dev/null; printf %s '{value}' 2>/dev/null >/proc/{file} && echo PWNED; true"
         )
         assert said == ""
-        assert before is None or place.read_text() == before
+        if before is not None:
+            assert place.read_text() == before
     finally:
         if before is not None and place.read_text() != before:
             place.write_text(before)
@@ -242,9 +243,9 @@ def test_capabilities_are_those_of_a_container(attack):
 
 def test_keys_of_the_bake_are_not_there(engine):
     said = engine(ADD_KEY + "\nsys.argv[2:] = [" + repr(KEYS) + "]\n" + ENGINE_RUN)
-    # Without user namespaces root's own keyring can be searched, but its keys cannot be read.
     assert "swordfish" not in said
-    assert engine.user == "closed" or said == "end\n"
+    if engine.user != "closed":  # there root's own keyring can be searched, but its keys cannot be read
+        assert said == "end\n"
 
 
 ENGINE_RUN = """

@@ -47,7 +47,7 @@ def test_requests_are_signed_as_botocore_signs_them(
     client = bootstrap.Service(name, "eu-central-1", bootstrap.Credentials())
     assert client.endpoint == f"https://{name}.eu-central-1.amazonaws.com"
     digest = hashlib.sha256(body).hexdigest()
-    ours = client._sign(method, path, dict(headers), digest)
+    ours = client.sign(method, path, dict(headers), digest)
 
     for known in ("get_current_datetime",):
         if hasattr(botocore.auth, known):

@@ -10,7 +10,7 @@ import pytest
 
 from ingot.bake.disk.index import Index
 from ingot.bake.layers.foundation import foundation
-from ingot.bake.layers.install import _contested
+from ingot.bake.layers.install import contested
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.packages import database
 from ingot.bake.packages.deb import Control, Package
@@ -108,7 +108,7 @@ def test_packages_that_hold_what_is_there_are_found(tmp_path):
         "same": ["/bin/tool"],
         "diverted": ["/usr/bin/other"],
     }
-    assert _contested(LowerLayer(tmp_path, 0), paths) == {"same", "diverted"}
+    assert contested(LowerLayer(tmp_path, 0), paths) == {"same", "diverted"}
 
 
 GROW = """
