@@ -1,8 +1,8 @@
 """Plans and image diffs from their JSON: a trusted program can report what was compared elsewhere.
 
 The JSON may be hostile. Words that Ingot prints as they are must be its own; all other text is escaped where
-it is shown. pydantic does not serve here: it refuses lone surrogates, which names of files that are no UTF-8
-have.
+it is shown. It is read by hand because pydantic refuses lone surrogates, which file names that are not UTF-8
+have (docs/decisions/0017-layout.md).
 """
 
 from __future__ import annotations
