@@ -17,9 +17,9 @@ def home() -> Path:
     named = os.environ.get("INGOT_HOME")
     data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     directory = Path(named).absolute() if named else Path(data).absolute() / "ingot"
-    there = next(path for path in (directory, *directory.parents) if path.exists())
-    if not there.is_dir():
-        raise unusable(directory, f"{there} is no directory")
+    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    if not existing.is_dir():
+        raise unusable(directory, f"{existing} is no directory")
     return directory
 
 

@@ -68,14 +68,14 @@ def _bootable(image: Path, own: Path, target: Path, notes: list[str]) -> Path:
         " initrd of Ingot's boot partition. With its own, larger initrd it would not be faster."
     )
     subprocess.run(["cp", "--sparse=always", own, target], check=True)
-    (there,) = _roots(image)
-    (here,) = _roots(target)
-    if there.size > here.size:
-        raise ValueError(f"mkosi's root of {there.size} bytes does not fit {here.size}")
+    (source_root,) = _roots(image)
+    (target_root,) = _roots(target)
+    if source_root.size > target_root.size:
+        raise ValueError(f"mkosi's root of {source_root.size} bytes does not fit {target_root.size}")
     with image.open("rb") as source, target.open("r+b") as disk:
-        source.seek(there.start)
-        disk.seek(here.start)
-        for _ in range(0, there.size, BLOCK):
+        source.seek(source_root.start)
+        disk.seek(target_root.start)
+        for _ in range(0, source_root.size, BLOCK):
             disk.write(source.read(BLOCK))
     return target
 

@@ -31,14 +31,14 @@ def run(settings: Settings, report: Report) -> list[Table]:
         image, _ = _ingot(["publish", "builder", "--builder", "host", "--no-test"], environment)
         report("a builder instance bakes and publishes the web recipe")
         words = ["publish", "web", "--no-test", "--builder", "instance", "--builder-image", image.strip()]
-        _, told = _ingot(words, environment)
+        _, log = _ingot(words, environment)
     finally:
         _ingot(["cloud", "down"], environment)
-    return [table(*spans_of(told))]
+    return [table(*spans_of(log))]
 
 
 def _ingot(words: list[str], environment: dict[str, str]) -> tuple[str, str]:
-    """Run Ingot; return what it printed and what it told. Raises SystemExit with its last words."""
+    """Run Ingot; return its output and its log. Raises SystemExit with its last words."""
     done = subprocess.run(
         [*INGOT, *words],
         cwd=ROOT,
@@ -53,22 +53,22 @@ def _ingot(words: list[str], environment: dict[str, str]) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
-def spans_of(told: str) -> tuple[float, dict[str, float]]:
-    """Return the seconds from the launch to the AMI, and what became of them, from what `ingot publish` told."""
-    line = re.search(r"launch to AMI ([\d.]+) s: (.*?); before the launch", told)
+def spans_of(log: str) -> tuple[float, dict[str, float]]:
+    """Read the log of `ingot publish`: the seconds from the launch to the AMI, and what took them."""
+    line = re.search(r"launch to AMI ([\d.]+) s: (.*?); before the launch", log)
     if line is None:
-        raise SystemExit(f"`ingot publish` did not say how long it took:\n{told[-3000:]}")
+        raise SystemExit(f"`ingot publish` did not say how long it took:\n{log[-3000:]}")
     return float(line[1]), {name: float(value) for name, value in re.findall(r"(\w+) ([\d.]+) s", line[2])}
 
 
 def table(whole: float, spans: dict[str, float]) -> Table:
     """Return the table of one publish."""
     work = sum(spans.get(name, 0.0) for name in WORK)
-    made = Table("Builder instance: from its launch to the AMI", ["what", "seconds", "% of all"])
+    timings = Table("Builder instance: from its launch to the AMI", ["what", "seconds", "% of all"])
     rows = [*spans.items(), ("all", whole), (f"all but {', '.join(WORK)}", whole - work)]
-    made.rows += [[name, f"{seconds:.0f}", f"{100 * seconds / whole:.0f}"] for name, seconds in rows]
-    made.notes.append(
+    timings.rows += [[name, f"{seconds:.0f}", f"{100 * seconds / whole:.0f}"] for name, seconds in rows]
+    timings.notes.append(
         f"The floor is the work itself, {work:.0f} s. The figure is 20 % beside it: {100 * (whole - work) / whole:.0f} %."
     )
-    made.notes.append("The web recipe, no parent, all packages from the bucket; measured once.")
-    return made
+    timings.notes.append("The web recipe, no parent, all packages from the bucket; measured once.")
+    return timings

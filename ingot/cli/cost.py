@@ -47,9 +47,9 @@ def cost(
     total = round(sum(item.usd for item in items), 2)
     publishing = once(prices)
     if as_json:
-        told = {"region": prices["region"], "usd_per_month": total, "items": [asdict(item) for item in items],
+        report = {"region": prices["region"], "usd_per_month": total, "items": [asdict(item) for item in items],
                 "publish": [asdict(item) for item in publishing]}  # fmt: skip
-        print(json.dumps(told, sort_keys=True))
+        print(json.dumps(report, sort_keys=True))
         return
     for item in items:
         print(f"{item.usd:9.2f}  {item.what}: {item.how}")

@@ -63,7 +63,7 @@ def prune(
 def _shown(plan: PrunePlan) -> str:
     """Return a plan as text: a line for each image, those that go first."""
     lines = [
-        f"remove  {image.ami_id}  {image.recipe}  {image.digest[:12]}  {image.made:%Y-%m-%d}"
+        f"remove  {image.ami_id}  {image.recipe}  {image.digest[:12]}  {image.created:%Y-%m-%d}"
         for image in plan.going
     ]
     lines += [f"remove  {snapshot}  a snapshot without an AMI" for snapshot in plan.snapshots]
@@ -72,7 +72,7 @@ def _shown(plan: PrunePlan) -> str:
         if image.reasons:
             more = f"  (and {len(image.reasons) - 1} more)" if len(image.reasons) > 1 else ""
             lines.append(
-                f"keep    {image.ami_id}  {image.recipe}  {image.digest[:12]}  {image.made:%Y-%m-%d}  "
+                f"keep    {image.ami_id}  {image.recipe}  {image.digest[:12]}  {image.created:%Y-%m-%d}  "
                 f"{image.reasons[0]}{more}"
             )
     end = "nothing to remove" if plan.empty else "nothing was changed: --yes removes what says remove"

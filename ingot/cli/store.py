@@ -85,8 +85,8 @@ def gc(
     bounds = Bounds(images, layers, days, size, wanted=_in_local_cloud())
     removed = collect(store, bounds, lambda text: print(text, file=sys.stderr, flush=True))
     counts = [(len(removed.images), "image"), (removed.layers, "layer"), (removed.packages, "package")]
-    told = ", ".join(number(count, noun) for count, noun in counts)
-    print(f"removed {told}: {removed.size / 2**20:.0f} MiB are free")
+    removals = ", ".join(number(count, noun) for count, noun in counts)
+    print(f"removed {removals}: {removed.size / 2**20:.0f} MiB are free")
     left = sum(part.size for part in usage(store))
     if size is not None and left > size:
         print(
@@ -150,4 +150,4 @@ def _in_local_cloud() -> set[str]:
         region_name=record.environment["AWS_REGION"],
     )
     found = Clients(session, endpoint_url=record.endpoint).ec2.describe_images(Owners=["self"])["Images"]
-    return {told[tags.DIGEST] for image in found if tags.DIGEST in (told := tags.tags_of(image))}
+    return {image_tags[tags.DIGEST] for image in found if tags.DIGEST in (image_tags := tags.tags_of(image))}

@@ -91,12 +91,12 @@ class PullRequest:
         """
         known = next((found for found in self._comments() if self._is_ours(found, marker)), None)
         if known is None:
-            made = self.github.call("POST", f"issues/{self.number}/comments", {"body": body})
+            comment = self.github.call("POST", f"issues/{self.number}/comments", {"body": body})
         elif known["body"] == body:
-            made = known
+            comment = known
         else:
-            made = self.github.call("PATCH", f"issues/comments/{int(known['id'])}", {"body": body})
-        return str(made["html_url"])
+            comment = self.github.call("PATCH", f"issues/comments/{int(known['id'])}", {"body": body})
+        return str(comment["html_url"])
 
     def _is_ours(self, comment: dict[str, Any], marker: str) -> bool:
         return comment["user"]["login"] == self.author and (comment["body"] or "").startswith(marker)

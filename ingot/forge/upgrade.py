@@ -134,7 +134,7 @@ def propose(upgrade: LockUpgrade, github: GitHub, base_branch: str) -> str:
     found = github.call("GET", f"pulls?state=open&head={owner}:{upgrade.branch}&base={base_branch}")
     content = {"title": upgrade.title, "body": upgrade.body}
     if found:
-        made = github.call("PATCH", f"pulls/{int(found[0]['number'])}", content)
+        pull_request = github.call("PATCH", f"pulls/{int(found[0]['number'])}", content)
     else:
-        made = github.call("POST", "pulls", {**content, "head": upgrade.branch, "base": base_branch})
-    return str(made["html_url"])
+        pull_request = github.call("POST", "pulls", {**content, "head": upgrade.branch, "base": base_branch})
+    return str(pull_request["html_url"])

@@ -127,8 +127,8 @@ def _network(spec: MachineSpec) -> list[str]:
 
 def system_uuid(instance_id: str) -> str:
     """Return a UUID that begins with ec2, by which guests know the cloud (EC2 User Guide, "Detect EC2 instances")."""
-    made = uuid.uuid5(uuid.NAMESPACE_URL, instance_id)
-    return "ec2" + str(made)[3:]
+    identifier = uuid.uuid5(uuid.NAMESPACE_URL, instance_id)
+    return "ec2" + str(identifier)[3:]
 
 
 def _escaped(text: str) -> str:

@@ -132,8 +132,10 @@ class Planner:
         context = self._context(self.context, environment)
         after = threads.submit(self.cdk.synthesize, project, self._assembly(work, environment), context)
         tree = None if self.deployed else self.repository.tree(base.commit)
-        there = environment is None or environment in environments(before)
-        return after, threads.submit(self._base_assembly, before, tree if there else None, environment, notes)
+        is_in_base = environment is None or environment in environments(before)
+        return after, threads.submit(
+            self._base_assembly, before, tree if is_in_base else None, environment, notes
+        )
 
     def _base_assembly(
         self, before: Path, tree: str | None, environment: str | None, notes: list[str]

@@ -67,8 +67,8 @@ def unpack(store: Store, archive: Path, progress: Progress) -> None:
         try:
             _extract(store, archive, aside)
             for place in (store.layers, store.images):
-                for made in sorted((aside / place.name).glob("*")):
-                    _admit(store, made, place)
+                for unpacked in sorted((aside / place.name).glob("*")):
+                    _admit(store, unpacked, place)
         except CommandError as error:
             raise InputError(f"{archive} is no packed store: {error}") from error
         finally:
@@ -92,14 +92,14 @@ def _extract(store: Store, archive: Path, aside: Path) -> None:
     _tar([*words, *others, "--skip-old-files", "--directory", str(store.root)])
 
 
-def _admit(store: Store, made: Path, place: Path) -> None:
+def _admit(store: Store, unpacked: Path, place: Path) -> None:
     """Put a layer or an image into the store, unless it is there."""
-    target = place / made.name
-    lock = (place if place == store.layers else store.work) / f"{made.name}.lock"
+    target = place / unpacked.name
+    lock = (place if place == store.layers else store.work) / f"{unpacked.name}.lock"
     with locked(lock, waiting=lambda: None):
         if not target.exists():
-            os.utime(made)  # used just now, for the collection of garbage
-            made.rename(target)
+            os.utime(unpacked)  # used just now, for the collection of garbage
+            unpacked.rename(target)
 
 
 def _form(archive: Path) -> list[str]:

@@ -133,8 +133,8 @@ class Store:
     def image(self, digest: str) -> Image | None:
         """Return the image of a recipe digest, or None."""
         directory = self.images / digest
-        there = all((directory / name).is_file() for name in ("manifest.json", "disk.raw"))
-        if not there:
+        is_complete = all((directory / name).is_file() for name in ("manifest.json", "disk.raw"))
+        if not is_complete:
             return None
         with suppress(PermissionError):
             _take_rights(directory / "disk.raw")

@@ -112,8 +112,8 @@ def _problems_of(values: Mapping[str, object], place: str) -> list[str]:
     try:
         Settings.model_validate(values)
     except ValidationError as error:
-        told = [(place.format(each["loc"][0]), each["ctx"]) for each in error.errors(include_url=False)]
-        return [f"{where}: found {about['found']}, expected {about['expected']}" for where, about in told]
+        details = [(place.format(each["loc"][0]), each["ctx"]) for each in error.errors(include_url=False)]
+        return [f"{where}: found {about['found']}, expected {about['expected']}" for where, about in details]
     return []
 
 
@@ -138,17 +138,17 @@ def _builders_that_differ(environments: Environments) -> list[Problem]:
         settings = Settings.model_validate(environments.of(name))
         other, before = first.setdefault((settings.account, settings.region), (name, settings))
         for key in SHARED:
-            wanted, there = getattr(settings, key), getattr(before, key)
-            if wanted == there:
+            wanted, other_value = getattr(settings, key), getattr(before, key)
+            if wanted == other_value:
                 continue
             found, expected = (
                 f"{key} {_shown(wanted)}",
-                f"{_shown(there)}, as {other} has it: they share the stack {BUILDER_STACK}",
+                f"{_shown(other_value)}, as {other} has it: they share the stack {BUILDER_STACK}",
             )
             hint = "set it under defaults, or give the environments an account or region of their own"
             problem = environments.problem(name, (key,), found, expected, hint)
             problem = problem or environments.problem(
-                other, (key,), f"{key} {_shown(there)}", f"{_shown(wanted)}, as {name} has it", hint
+                other, (key,), f"{key} {_shown(other_value)}", f"{_shown(wanted)}, as {name} has it", hint
             )
             problems += [] if problem is None else [problem]
     return problems

@@ -45,7 +45,7 @@ class Judged:
     ami_id: str
     recipe: str
     digest: str
-    made: dt.datetime
+    created: dt.datetime
     snapshots: tuple[str, ...]
     reasons: tuple[str, ...]
 
@@ -55,7 +55,7 @@ class Judged:
             "ami": self.ami_id,
             "recipe": self.recipe,
             "digest": self.digest,
-            "made": self.made.isoformat(),
+            "made": self.created.isoformat(),
             "snapshots": list(self.snapshots),
             "reasons": list(self.reasons),
         }
@@ -102,7 +102,7 @@ def plan_prune(clients: Clients, rules: Rules, now: dt.datetime) -> PrunePlan:
     judged = tuple(
         sorted(
             (_judged(clients, image, uses, versions, newest, rules, now) for image in chosen),
-            key=lambda one: (one.recipe, one.made),
+            key=lambda one: (one.recipe, one.created),
         )
     )
     snapshots = _own_snapshots(clients)

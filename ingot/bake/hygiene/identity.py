@@ -104,10 +104,10 @@ def _of_each_clone(view: View, entry: Entry) -> Iterator[Finding]:
 
 def _is_private(view: View, path: str) -> bool:
     """Tell whether an installation made a file that not every user may read: by its own mode, or a directory's above it."""
-    made = view.shipped.get(path)
-    if made is None or _REPEATABLE.fullmatch(path):
+    shipped = view.shipped.get(path)
+    if shipped is None or _REPEATABLE.fullmatch(path):
         return False
-    if not made.mode & 0o004:
+    if not shipped.mode & 0o004:
         return True
     above = path.rpartition("/")[0]
     while above:

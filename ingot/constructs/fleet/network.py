@@ -50,12 +50,12 @@ def subnets_for_clones(scope: Construct, vpc: ec2.IVpc, *, egress: bool) -> ec2.
     wanted = [ec2.SubnetType.PRIVATE_WITH_EGRESS]
     if not egress:
         wanted.insert(0, ec2.SubnetType.PRIVATE_ISOLATED)
-    there = {
+    subnets = {
         ec2.SubnetType.PRIVATE_ISOLATED: vpc.isolated_subnets,
         ec2.SubnetType.PRIVATE_WITH_EGRESS: vpc.private_subnets,
     }
     for kind in wanted:
-        if there[kind]:
+        if subnets[kind]:
             return ec2.SubnetSelection(subnet_type=kind)
     lacking = "private subnets, which egress needs" if egress else "isolated or private subnets"
     raise InputError(

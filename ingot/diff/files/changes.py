@@ -73,12 +73,12 @@ class FileChange:
         """What of the file is new, changed or gone, in a few words."""
         old, new = self.before, self.after
         if old is None or new is None:
-            there = self.present
-            what = size(there["size"]) if there["type"] == "file" else str(there["type"])
+            present = self.present
+            what = size(present["size"]) if present["type"] == "file" else str(present["type"])
             owner = self.owners[1] or self.owners[0]
-            link = f" → {there['link']}" if there["type"] == "symlink" else ""
-            power = capability_names(capability(there))
-            return f"{what}{link}, {there['mode']} {owner}" + (f", {power}" if power else "")
+            link = f" → {present['link']}" if present["type"] == "symlink" else ""
+            power = capability_names(capability(present))
+            return f"{what}{link}, {present['mode']} {owner}" + (f", {power}" if power else "")
         words = []
         for aspect in self.aspects:
             if aspect in ("mode", "type", "link"):

@@ -26,8 +26,8 @@ def with_texts(changes: Sequence[FileChange], before: Side, after: Side) -> tupl
     wanted = [change for change in changes if _is_wanted(change, before, after)]
     # The recipe's own files come first: they are what the author of a change wrote.
     wanted.sort(key=lambda change: (change.origin != RECIPE, not change.path.startswith("/etc/")))
-    made = {change.path: _with_text(change, before, after) for change in wanted[:MOST]}
-    return [made.get(change.path, change) for change in changes], max(0, len(wanted) - MOST)
+    with_diffs = {change.path: _with_text(change, before, after) for change in wanted[:MOST]}
+    return [with_diffs.get(change.path, change) for change in changes], max(0, len(wanted) - MOST)
 
 
 def _is_wanted(change: FileChange, before: Side, after: Side) -> bool:

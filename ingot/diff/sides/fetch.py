@@ -42,8 +42,12 @@ class Registry:
             )
             # The snapshot of an AMI that is still pending is complete: it can be read.
             images = [i for page in pages for i in page["Images"] if i["State"] in ("available", "pending")]
-        found = [(told, image["ImageId"]) for image in images if (told := _digest(image)).startswith(digest)]
-        digests = {told for told, _ in found}
+        found = [
+            (image_digest, image["ImageId"])
+            for image in images
+            if (image_digest := _digest(image)).startswith(digest)
+        ]
+        digests = {image_digest for image_digest, _ in found}
         if len(digests) > 1:
             raise InputError(
                 f"{len(digests)} published images have digests that begin with {digest}",
@@ -62,10 +66,10 @@ class Registry:
             raise InputError(
                 f"there is no AMI {ami_id} in {self.region}", hint="is it in another region or account?"
             )
-        told = tags.tags_of(image)
-        if tags.DIGEST not in told or not amis.snapshot_of(image):
+        image_tags = tags.tags_of(image)
+        if tags.DIGEST not in image_tags or not amis.snapshot_of(image):
             raise InputError(f"{ami_id} has no tag {tags.DIGEST}, or no snapshot: not an image of Ingot")
-        return told[tags.DIGEST], told.get(tags.ROOT_DIGEST, "")
+        return image_tags[tags.DIGEST], image_tags.get(tags.ROOT_DIGEST, "")
 
     @contextmanager
     def fetched(self, ami_id: str, store: Store, progress: Progress) -> Iterator[tuple[dict[str, Any], Path]]:

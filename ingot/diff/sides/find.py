@@ -95,9 +95,9 @@ class Finder:
             try:
                 path = find_recipe(top, name)
             except InputError as error:
-                there = ", ".join(find_recipes(top)) or "none"
+                recipes = ", ".join(find_recipes(top)) or "none"
                 raise InputError(
-                    f"no recipe {name!r} at {revision}; there is: {there}", hint=error.hint
+                    f"no recipe {name!r} at {revision}; there is: {recipes}", hint=error.hint
                 ) from error
             return self._of_recipe(load_recipe(path, self.environment), f"{revision}:{name}")
 
@@ -153,12 +153,12 @@ class Finder:
         # The local image is the AMI's when their bytes are the same; if not, what is published counts.
         if image is not None and image.root_digest == root_digest:
             return _local(image)
-        made, disk = self._open.enter_context(registry.fetched(ami_id, self.store, self.progress))
+        manifest, disk = self._open.enter_context(registry.fetched(ami_id, self.store, self.progress))
         # The manifest of a bake elsewhere may be here without its disk; it says more than one that is made
         # from the disk.
         kept = self.store.manifest(digest)
-        same = kept is not None and kept["disk"]["root_digest"] == made["disk"]["root_digest"]
-        return Found(kept if kept is not None and same else made, disk)
+        same = kept is not None and kept["disk"]["root_digest"] == manifest["disk"]["root_digest"]
+        return Found(kept if kept is not None and same else manifest, disk)
 
 
 def _local(image: Image) -> Found:

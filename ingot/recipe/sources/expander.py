@@ -80,20 +80,20 @@ class Expander:
 
     def entry(self, entry: FileEntry, at: At) -> list[ImageFile]:
         """Return the files of one entry of ``files``."""
-        made = ImageFile(
+        file = ImageFile(
             "file", entry.target, entry.owner, entry.group, entry.mode or "0644", at, xattrs=_xattrs(entry)
         )
         self.refuse(entry, at)
         if entry.hardlink is not None:
             return [ImageFile("hardlink", entry.target, None, None, None, at, link=entry.hardlink)]
         if entry.link is not None:
-            return [replace(made, kind="symlink", mode="0777", link=entry.link, xattrs=())]
+            return [replace(file, kind="symlink", mode="0777", link=entry.link, xattrs=())]
         if entry.directory:
-            return [replace(made, kind="directory", mode=entry.mode or "0755")]
+            return [replace(file, kind="directory", mode=entry.mode or "0755")]
         if entry.content is not None:
             data = entry.content.encode()
             digest = hashlib.sha256(data).hexdigest()
-            return [replace(made, content=entry.content, sha256=digest, size=len(data))]
+            return [replace(file, content=entry.content, sha256=digest, size=len(data))]
         assert entry.source is not None  # noqa: S101 - the model holds that one of them is given
         path = self.locate(entry.source, at)
         if path is None:
@@ -103,7 +103,7 @@ class Expander:
                 entry, at, ("mode", "capabilities", "xattrs", "template"), "a source that is a directory"
             )
             return self.tree(path, path, entry.target, entry.owner, entry.group, at)
-        files = self.template(path, made, entry.mode) if entry.template else self.file(path, made, entry.mode)
+        files = self.template(path, file, entry.mode) if entry.template else self.file(path, file, entry.mode)
         return list(files)
 
     def refuse(self, entry: FileEntry, at: At) -> None:
@@ -209,24 +209,24 @@ class Expander:
         else:
             yield ImageFile("symlink", target, owner, group, "0777", at, link=text)
 
-    def file(self, path: Path, made: ImageFile, mode: str | None) -> Iterator[ImageFile]:
+    def file(self, path: Path, prototype: ImageFile, mode: str | None) -> Iterator[ImageFile]:
         """A regular file, with its hash, size and executable bit."""
         name = path.relative_to(self.root).as_posix()
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode):
-                self.complain(made.at, f"{name}, neither file nor directory", "a regular file")
+                self.complain(prototype.at, f"{name}, neither file nor directory", "a regular file")
                 return
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            self.complain(made.at, f"{name}: {error.strerror}", "a file that can be read")
+            self.complain(prototype.at, f"{name}: {error.strerror}", "a file that can be read")
             return
         # Like git, only the owner's executable bit counts: the others are the umask's.
         default = "0755" if status.st_mode & stat.S_IXUSR else "0644"
-        yield replace(made, mode=mode or default, source=name, sha256=digest, size=status.st_size)
+        yield replace(prototype, mode=mode or default, source=name, sha256=digest, size=status.st_size)
 
-    def template(self, path: Path, made: ImageFile, mode: str | None) -> Iterator[ImageFile]:
+    def template(self, path: Path, prototype: ImageFile, mode: str | None) -> Iterator[ImageFile]:
         """A text file with the values of the recipe's variables put in.
 
         It travels as text, not as a source.
@@ -236,14 +236,14 @@ class Expander:
         except OSError as error:
             name = path.relative_to(self.root).as_posix()
             expected = f"a template of at most {MAX_TEMPLATE} bytes"
-            self.complain(made.at, f"{name}: {error.strerror}", expected)
+            self.complain(prototype.at, f"{name}: {error.strerror}", expected)
             return
-        for file in self.file(path, made, mode):
+        for file in self.file(path, prototype, mode):
             try:
                 text = data.decode("utf-8")
             except UnicodeDecodeError as error:
                 self.complain(
-                    made.at,
+                    prototype.at,
                     f"{file.source}, whose byte {error.start} is not UTF-8",
                     "a template of UTF-8 text",
                 )

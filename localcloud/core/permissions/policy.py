@@ -53,10 +53,10 @@ def _applies(statement: Mapping[str, Any], access: Access) -> bool:
     else:
         concerned = _any(statement["Action"], access.action, ignore_case=True)
     if "NotResource" in statement:
-        there = not _any(statement["NotResource"], access.resource)
+        covered = not _any(statement["NotResource"], access.resource)
     else:
-        there = _any(statement.get("Resource", []), access.resource)
-    return concerned and there and _conditions_hold(statement.get("Condition") or {}, access.context)
+        covered = _any(statement.get("Resource", []), access.resource)
+    return concerned and covered and _conditions_hold(statement.get("Condition") or {}, access.context)
 
 
 def _any(patterns: object, value: str, *, ignore_case: bool = False) -> bool:

@@ -199,10 +199,10 @@ def _given(keys: Iterable[str], instance: Value) -> list[str]:
     return [key for key in keys if key in instance]
 
 
-def _dependent(others: Mapping[str, list[str]], instance: Value, *, there: bool) -> bool:
-    """Say whether with each key that is given, its others are all ``there``, or none of them is."""
+def _dependent(others: Mapping[str, list[str]], instance: Value, *, present: bool) -> bool:
+    """Say whether with each key that is given, its others are all ``present``, or none of them is."""
     given = [key for key in others if isinstance(instance, Mapping) and key in instance]
-    return all((other in instance) is there for key in given for other in others[key])
+    return all((other in instance) is present for key in given for other in others[key])
 
 
 _LIMITS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -217,8 +217,8 @@ _LIMITS: Mapping[str, Callable[[Any, Any], bool]] = {
     "maximum": _at_most,
     "requiredXor": lambda keys, value: not isinstance(value, Mapping) or len(_given(keys, value)) == 1,
     "requiredOr": lambda keys, value: not isinstance(value, Mapping) or bool(_given(keys, value)),
-    "dependentRequired": lambda others, value: _dependent(others, value, there=True),
-    "dependentExcluded": lambda others, value: _dependent(others, value, there=False),
+    "dependentRequired": lambda others, value: _dependent(others, value, present=True),
+    "dependentExcluded": lambda others, value: _dependent(others, value, present=False),
 }
 _Validator: Moto = extend(
     Draft7Validator,
