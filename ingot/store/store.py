@@ -48,6 +48,20 @@ class ImageSummary(NamedTuple):
 
 
 @dataclass(frozen=True)
+class _StoreBake:
+    """One bake in ``work``, whose lock is held by the descriptor ``lock``.
+
+    ``keep`` leaves a failed bake's root directory in ``kept/``.
+    """
+
+    spec: BakeSpec
+    recipe: Recipe
+    work: Path
+    lock: int
+    keep: bool
+
+
+@dataclass(frozen=True)
 class Image:
     """A disk image in the store. ``digest`` is the recipe digest, in hex."""
 
@@ -220,7 +234,7 @@ class Store:
             # Another process may have finished it while this one waited.
             if not force and (image := self.image(digest)) is not None:
                 return image
-            self._bake(spec, recipe, work, lock, keep, progress, worker)
+            self._bake(_StoreBake(spec, recipe, work, lock, keep), progress, worker)
             return self._admit(digest, work)
 
     @contextmanager
@@ -250,23 +264,15 @@ class Store:
                 )
             yield
 
-    def _bake(
-        self,
-        spec: BakeSpec,
-        recipe: Recipe,
-        work: Path,
-        lock: int,
-        keep: bool,
-        progress: Progress,
-        worker: Worker | None,
-    ) -> None:
+    def _bake(self, order: _StoreBake, progress: Progress, worker: Worker | None) -> None:
+        spec, recipe, work = order.spec, order.recipe, order.work
         try:
             with self._packages_in_use(progress) as shared:
                 directories = BakeDirectories(recipe.source_root, self.packages, self.layers, work)
                 bake(
-                    BakeJob(_with_places(spec, recipe), directories, keep),
+                    BakeJob(_with_places(spec, recipe), directories, order.keep),
                     progress=progress,
-                    hold=(lock, shared),
+                    hold=(order.lock, shared),
                     fetch=lambda: self._complete(spec, progress),
                     worker=worker,
                 )
@@ -277,7 +283,7 @@ class Store:
             )
             raise InputError(error.message, problems=[problem]) from error
         except BakeError as error:
-            if keep and (work / "root").is_dir():
+            if order.keep and (work / "root").is_dir():
                 said = (error.hint or "").partition(KEPT)[0].rstrip()
                 how = how_to_inspect(self._keep(work / "root", spec.name))
                 error.hint = f"{said}\n  {how}" if said else how

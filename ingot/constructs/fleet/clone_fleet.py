@@ -17,7 +17,7 @@ from ingot.constructs.fleet.group import (
     launch_template,
     update_policy,
 )
-from ingot.constructs.fleet.monitoring import FleetAlarms, Health, dashboard
+from ingot.constructs.fleet.monitoring import FleetAlarms, Health, Shown, dashboard
 from ingot.constructs.fleet.network import check_balancer_subnets, fleet_network, subnets_for_clones
 from ingot.constructs.fleet.options import Alarms, Refresh, Scaling, Spot, WarmPool
 from ingot.constructs.fleet.session_manager import session_endpoints, session_role
@@ -173,7 +173,8 @@ class CloneFleet(Construct):
             keep_warm(self.group, warm_pool)
         if show_dashboard:
             title = f"{image.recipe.name}: alarms"
-            dashboard(self, title, self.load_balancer, self.targets, self.group, self.alarms.all)
+            shown = Shown(title, self.load_balancer, self.targets, self.group, self.alarms.all)
+            dashboard(self, shown)
         Tags.of(self).add("ingot:recipe", image.recipe.name)
 
     def _reach_session_manager(self, *, own: bool) -> None:

@@ -114,18 +114,22 @@ class FleetAlarms(Construct):
         return alarm
 
 
-def dashboard(
-    scope: Construct,
-    title: str,
-    balancer: elb.ApplicationLoadBalancer,
-    targets: elb.ApplicationTargetGroup,
-    group: autoscaling.AutoScalingGroup,
-    alarms: list[cloudwatch.Alarm],
-) -> cloudwatch.CfnDashboard:
+@dataclass(frozen=True)
+class Shown:
+    """What a dashboard shows of a fleet; ``title`` is that of the row of alarms."""
+
+    title: str
+    balancer: elb.ApplicationLoadBalancer
+    targets: elb.ApplicationTargetGroup
+    group: autoscaling.AutoScalingGroup
+    alarms: list[cloudwatch.Alarm]
+
+
+def dashboard(scope: Construct, shown: Shown) -> cloudwatch.CfnDashboard:
     """Return a dashboard: alarms, requests, errors, latency, health, size, CPU."""
-    of_balancer = ["LoadBalancer", balancer.load_balancer_full_name]
-    of_targets = [*of_balancer, "TargetGroup", targets.target_group_full_name]
-    of_group = ["AutoScalingGroupName", group.auto_scaling_group_name]
+    of_balancer = ["LoadBalancer", shown.balancer.load_balancer_full_name]
+    of_targets = [*of_balancer, "TargetGroup", shown.targets.target_group_full_name]
+    of_group = ["AutoScalingGroupName", shown.group.auto_scaling_group_name]
     errors = [[NAMESPACE, CLONE_ERRORS, *of_targets], [NAMESPACE, BALANCER_ERRORS, *of_balancer]]
     response = [NAMESPACE, "TargetResponseTime", *of_targets]
     health = ("HealthyHostCount", "UnHealthyHostCount")
@@ -140,7 +144,7 @@ def dashboard(
     ]
     ringing = {
         "type": "alarm", "x": 0, "y": 0, "width": 24, "height": 2,
-        "properties": {"title": title, "alarms": [alarm.alarm_arn for alarm in alarms]},
+        "properties": {"title": shown.title, "alarms": [alarm.alarm_arn for alarm in shown.alarms]},
     }  # fmt: skip
     body = Stack.of(scope).to_json_string({"widgets": [ringing, *widgets]})
     return cloudwatch.CfnDashboard(scope, "Dashboard", dashboard_body=body)
