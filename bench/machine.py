@@ -15,8 +15,14 @@ def describe(work: Path) -> str:
     kind, size = _file_system(work)
     load = "/".join(f"{value:.1f}" for value in os.getloadavg())
     lines = [
-        f"Measured on {datetime.now(UTC):%Y-%m-%d}, {_system()}, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}.",
-        f"Processor: {_processor()}, {os.cpu_count()} cores; memory {_memory():.0f} GiB; work on {kind} with {size:.0f} GiB free.",
+        (
+            f"Measured on {datetime.now(UTC):%Y-%m-%d}, {_system()}, Linux"
+            f" {platform.release().split('-')[0]}, Python {platform.python_version()}."
+        ),
+        (
+            f"Processor: {_processor()}, {os.cpu_count()} cores; memory {_memory():.0f} GiB; work on {kind}"
+            f" with {size:.0f} GiB free."
+        ),
         f"Load before the first run (1, 5, 15 minutes): {load}.",
     ]
     return "\n".join(lines)

@@ -1,4 +1,6 @@
-"""One run of a command: what it took, by the kernel's own account of the process and all that it waited for (wait4(2), getrusage(2))."""
+"""One run of a command: what it took, by the kernel's own account of the process and all
+that it waited for (wait4(2), getrusage(2)).
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,11 @@ from ingot.blocks import BLOCK_SIZE as BLOCK
 
 @dataclass(frozen=True)
 class Sample:
-    """What one run took: seconds of wall time and of all processors, the largest process in bytes, bytes written to file systems on disks.
+    """What one run took: seconds of wall time and of all processors, the largest process in bytes, bytes
+    written to file systems on disks.
 
-    ``blocks`` is how many blocks of 512 KiB of its disk differ from those of the disk before it, None when that says nothing.
+    ``blocks`` is how many blocks of 512 KiB of its disk differ from those of the disk before it, None when
+    that says nothing.
     """
 
     wall: float
@@ -28,7 +32,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured: ``before`` each run, not measured, comes ``prepare``; ``disk`` is where its disk lies, ``old`` the one to compare it with."""
+    """What is measured: ``before`` each run, not measured, comes ``prepare``; ``disk`` is where its disk
+    lies, ``old`` the one to compare it with.
+    """
 
     name: str
     command: Sequence[str]
@@ -71,7 +77,9 @@ def measure(case: Case, log: Path) -> Sample:
 def interleaved(
     cases: Sequence[Case], runs: int, work: Path, report: Callable[[str], None]
 ) -> dict[str, list[Sample]]:
-    """Run all cases in turn, ``runs`` times over, so that what the machine does meanwhile touches all of them."""
+    """Run all cases in turn, ``runs`` times over, so that what the machine does meanwhile
+    touches all of them.
+    """
     samples: dict[str, list[Sample]] = {case.name: [] for case in cases}
     for number in range(runs):
         for case in cases:

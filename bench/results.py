@@ -1,4 +1,6 @@
-"""The page of results: one part for each subject, each with the day and the machine that it was measured on."""
+"""The page of results: one part for each subject, each with the day and the machine that
+it was measured on.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,9 @@ from bench.subjects import SUBJECTS
 
 HEAD = """# Measured side by side
 
-`make bench` measures the cases of a subject in turn, so that what the machine does meanwhile touches all of them; tables show the median, and in
-brackets the smallest and largest. `make bench ONLY=bake` measures one subject again and leaves the other parts as they are.
+`make bench` measures the cases of a subject in turn, so that what the machine does meanwhile touches all of
+them. Tables show the median, and in brackets the smallest and largest. `make bench ONLY=bake` measures one
+subject again and leaves the other parts as they are.
 """
 _MARK = re.compile(r"^<!-- subject: (\w+) -->$", re.MULTILINE)
 
@@ -18,7 +21,12 @@ _MARK = re.compile(r"^<!-- subject: (\w+) -->$", re.MULTILINE)
 def part(name: str, runs: int, machine: str, tables: Sequence[str]) -> str:
     """Return the part of the page that a subject's ``tables`` (Markdown) make."""
     how = f"{runs} runs of each case" if runs > 1 else "One run of each case"
-    return "\n".join([f"<!-- subject: {name} -->", *(table.rstrip() + "\n" for table in tables), f"{how}. {machine}"]) + "\n"  # fmt: skip
+    return (
+        "\n".join(
+            [f"<!-- subject: {name} -->", *(table.rstrip() + "\n" for table in tables), f"{how}. {machine}"]
+        )
+        + "\n"
+    )
 
 
 def parts(page: str) -> dict[str, str]:

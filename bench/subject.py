@@ -13,7 +13,9 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """How to measure: ``runs`` of each case, in ``work``; ``peers`` off leaves out all but Ingot and the floors."""
+    """How to measure: ``runs`` of each case, in ``work``; ``peers`` off leaves out all
+    but Ingot and the floors.
+    """
 
     work: Path
     runs: int = 3

@@ -8,9 +8,14 @@ import subprocess
 
 # program -> Debian package; the second line is what mkosi calls, or what is asked on its behalf
 PEERS = {
-    "mmdebstrap": "mmdebstrap", "mkosi": "mkosi", "debootstrap": "debootstrap", "systemd-nspawn": "systemd-container",
-    "sfdisk": "fdisk", "mkfs.vfat": "dosfstools", "modprobe": "kmod",
-}  # fmt: skip
+    "mmdebstrap": "mmdebstrap",
+    "mkosi": "mkosi",
+    "debootstrap": "debootstrap",
+    "systemd-nspawn": "systemd-container",
+    "sfdisk": "fdisk",
+    "mkfs.vfat": "dosfstools",
+    "modprobe": "kmod",
+}
 
 
 def install_peers() -> None:

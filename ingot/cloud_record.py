@@ -86,7 +86,8 @@ def write(port: int, environment: Mapping[str, str]) -> CloudRecord:
 
 
 def no_proxy(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that keep requests to loopback from a proxy that ``environ`` names, if it names one.
+    """Return the variables that keep requests to loopback from a proxy that ``environ``
+    names, if it names one.
 
     Python reads the lower-case name first, and so does the CDK CLI; others know only the upper-case one: both
     get the value of either.

@@ -1,9 +1,9 @@
 """Debian's control data: paragraphs of fields (deb822(5)), relations, and the order of versions.
 
 The engine reads dpkg's status file and control files on builder instances, where only the standard library is
-available; the host reads apt's indexes and sources with the same code. python-debian and python-apt were weighed
-for the host: either would be a second parser beside this one, and python-debian takes many times as long to read
-an archive's index.
+available; the host reads apt's indexes and sources with the same code. python-debian and python-apt were
+weighed for the host: either would be a second parser beside this one, and python-debian takes many times as
+long to read an archive's index.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ _PARTS = re.compile(r"([0-9]+)|([^0-9]+)")
 
 
 def parse_paragraph(text: str) -> Fields:
-    """Return the fields of one paragraph, names in lower case; a folded value keeps its lines, not their indent."""
+    """Return the fields of one paragraph, names in lower case; a folded value keeps its
+    lines, not their indent.
+    """
     return _fields(_ANY, text)
 
 
 def parse_paragraphs(text: str, only: Sequence[str] = ()) -> Iterator[Fields]:
     """Yield the fields of each paragraph, as :func:`parse_paragraph` does.
 
-    ``only`` names the fields that are wanted: an index has tens of thousands of paragraphs, most of whose text
-    nobody asks for.
+    ``only`` names the fields that are wanted: an index has tens of thousands of paragraphs, most of whose
+    text nobody asks for.
     """
     pattern = re.compile(_FIELD.format(names="|".join(only)), re.MULTILINE | re.IGNORECASE) if only else _ANY
     for paragraph in _BETWEEN.split(text):

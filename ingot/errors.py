@@ -2,17 +2,16 @@
 
 ::
 
-    IngotError                 exit 1   something failed; the message says what and what to do
-    ├── InputError             exit 2   bad input: one or more problems, each with its place
-    ├── MissingToolError       exit 3   a tool that this machine lacks, with the command that installs it
-    ├── MissingPackageError    exit 3   a part of Ingot that is not installed, with the command that installs it
-    ├── MissingRightError      exit 3   what this machine does not let Ingot do, with the command that allows it
-    ├── BakeError              exit 1   the bake failed
-    │   ├── StepError          exit 1   a step of the recipe failed: its output, its line, its exit status
-    │   └── SizeError          exit 1   the root volume is too small for its content
-    ├── PublishError           exit 1   the publish failed; what was created has been removed
-    ├── VerificationError      exit 1   a check found a difference
-    └── CloudError             exit 1   the local cloud could not do what was asked
+    IngotError                 exit 1   something failed; the message says what and what to do ├── InputError
+    exit 2   bad input: one or more problems, each with its place ├── MissingToolError       exit 3   a tool
+    that this machine lacks, with the command that installs it ├── MissingPackageError    exit 3   a part of
+    Ingot that is not installed, with the command that installs it ├── MissingRightError      exit 3   what
+    this machine does not let Ingot do, with the command that allows it ├── BakeError              exit 1
+    the bake failed │   ├── StepError          exit 1   a step of the recipe failed: its output, its line, its
+    exit status │   └── SizeError          exit 1   the root volume is too small for its content ├──
+    PublishError           exit 1   the publish failed; what was created has been removed ├──
+    VerificationError      exit 1   a check found a difference └── CloudError             exit 1   the local
+    cloud could not do what was asked
 
 Standard library only, Python 3.9: this module travels to builder instances with ``ingot.bake``.
 """

@@ -18,8 +18,8 @@ class UnusableFileError(OSError):
 def read_limited(path: Path, limit: int) -> bytes:
     """Return the content of a regular file of at most ``limit`` bytes, links followed.
 
-    Whatever the name leads to, it neither waits nor fills the memory: a FIFO, a device, a directory or a larger file
-    raises UnusableFileError. Raises OSError when the file cannot be read.
+    Whatever the name leads to, it neither waits nor fills the memory: a FIFO, a device, a directory or a
+    larger file raises UnusableFileError. Raises OSError when the file cannot be read.
     """
     # Opening some devices does something already, so they are not opened.
     _require_regular(path.stat(), path, limit)

@@ -13,7 +13,10 @@ from ingot.errors import InputError
 
 
 def home() -> Path:
-    """Return the directory of all of Ingot's data; it need not be there yet. Raises InputError when it cannot be: a file is in its place."""
+    """Return the directory of all of Ingot's data; it need not be there yet.
+
+    Raises InputError when it cannot be: a file is in its place.
+    """
     named = os.environ.get("INGOT_HOME")
     data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     directory = Path(named).absolute() if named else Path(data).absolute() / "ingot"

@@ -1,9 +1,9 @@
 """The bake spec: all that the engine must know to bake an image, as one typed value.
 
-:mod:`ingot.recipe.compile` makes it from a locked recipe. It travels as JSON to the worker process and, as ``spec.json``, to
-builder instances, so this module needs the standard library alone and runs on Python 3.9. The one writer is :meth:`BakeSpec.text`,
-the one reader :func:`read_spec`. The parts are named tuples: the classes of as many dataclasses take several milliseconds to make,
-in every process of every bake.
+:mod:`ingot.recipe.compile` makes it from a locked recipe. It travels as JSON to the worker process and, as
+``spec.json``, to builder instances, so this module needs the standard library alone and runs on Python 3.9.
+The one writer is :meth:`BakeSpec.text`, the one reader :func:`read_spec`. The parts are named tuples: the
+classes of as many dataclasses take several milliseconds to make, in every process of every bake.
 """
 
 from __future__ import annotations
@@ -84,9 +84,9 @@ class UserSpec(NamedTuple):
 class FileSpec(NamedTuple):
     """One name in the image. ``kind``: ``file``, ``directory``, ``symlink`` or ``hardlink``.
 
-    A file has a ``content``, or a ``source`` relative to the directory of the sources; ``sha256`` and ``size`` are the content's.
-    A symbolic link leads to ``link``; a hard link is another name of the file ``link``. ``mode`` is octal; ``xattrs`` are
-    names with their values in hex.
+    A file has a ``content``, or a ``source`` relative to the directory of the sources; ``sha256`` and
+    ``size`` are the content's. A symbolic link leads to ``link``; a hard link is another name of the file
+    ``link``. ``mode`` is octal; ``xattrs`` are names with their values in hex.
     """
 
     kind: str
@@ -112,7 +112,10 @@ class ServicesSpec(NamedTuple):
 
 
 class StepSpec(NamedTuple):
-    """A shell command of the recipe. ``file`` and ``line`` say where it is, for messages; ``timeout`` is in seconds."""
+    """A shell command of the recipe.
+
+    ``file`` and ``line`` say where it is, for messages; ``timeout`` is in seconds.
+    """
 
     run: str
     timeout: int
@@ -130,7 +133,9 @@ class HttpSpec(NamedTuple):
 
 
 class CloneTestSpec(NamedTuple):
-    """A test that a clone must pass: exactly one of an HTTP request, a unit that is active, a command that exits with 0."""
+    """A test that a clone must pass: exactly one of an HTTP request, a unit that is
+    active, a command that exits with 0.
+    """
 
     name: str
     http: Optional[HttpSpec] = None
@@ -169,9 +174,10 @@ NO_SERVICES, NOTHING_DROPPED = ServicesSpec(), DropSpec()
 class BakeSpec:
     """A whole bake spec. ``epoch`` is Unix seconds, the time of every file; ``root_volume_size`` is in bytes.
 
-    From scratch: ``distribution``, ``packages``, ``system`` (the names of the packages of every image) and ``indexed`` (the date of
-    the index that has all packages). On a base AMI: ``base`` is the AMI by region, ``install`` names the packages that its own
-    package manager installs. ``unit_places``: where the recipe names a unit, ``enable apache2`` → ``recipe.yaml:19:21``.
+    From scratch: ``distribution``, ``packages``, ``system`` (the names of the packages of every image) and
+    ``indexed`` (the date of the index that has all packages). On a base AMI: ``base`` is the AMI by region,
+    ``install`` names the packages that its own package manager installs. ``unit_places``: where the recipe
+    names a unit, ``enable apache2`` → ``recipe.yaml:19:21``.
     """
 
     name: str
@@ -229,16 +235,19 @@ def spec_from_json(value: Mapping[str, Any]) -> BakeSpec:
     """Return the bake spec of parsed JSON. Raises BakeError for one of another format."""
     if value.get("format") != SPEC_FORMAT:
         raise BakeError(
-            f"the bake spec has format {value.get('format')}; this version of Ingot reads format {SPEC_FORMAT}",
+            f"the bake spec has format {value.get('format')}; this version of Ingot reads format"
+            f" {SPEC_FORMAT}",
             hint="make and bake it with the same version of Ingot",
         )
     parts: Dict[str, Any] = {
         "distribution": None if value["distribution"] is None else DistributionSpec(**value["distribution"]),
         "packages": tuple(PackageSpec(**package) for package in value["packages"]),
         "apt_sources": tuple(AptSourceSpec(**source) for source in value["apt_sources"]),
-        "base": None
-        if value["base"] is None
-        else {region: BaseAmiSpec(**ami) for region, ami in value["base"].items()},
+        "base": (
+            None
+            if value["base"] is None
+            else {region: BaseAmiSpec(**ami) for region, ami in value["base"].items()}
+        ),
         "groups": tuple(GroupSpec(**group) for group in value["groups"]),
         "users": tuple(UserSpec(**{**user, "groups": tuple(user["groups"])}) for user in value["users"]),
         "files": tuple(

@@ -1,6 +1,9 @@
-"""One real bake of image_recipes/web for all tests that need an image. Import ``web_image`` in a conftest.py to use it.
+"""One real bake of image_recipes/web for all tests that need an image.
 
-``INGOT_TEST_STORE`` names a directory that keeps the store from run to run; without it, it lies in pytest's own directory of this run.
+Import ``web_image`` in a conftest.py to use it.
+
+``INGOT_TEST_STORE`` names a directory that keeps the store from run to run; without it, it lies in pytest's
+own directory of this run.
 """
 
 import hashlib
@@ -22,11 +25,14 @@ WEB = ROOT / "image_recipes" / "web"
 
 @pytest.fixture(scope="session")
 def baked_store(tmp_path_factory) -> Store:
-    """A store that all tests (and all workers of pytest-xdist) share: bakes of the same image wait for each other."""
+    """A store that all tests (and all workers of pytest-xdist) share: bakes of the same
+    image wait for each other.
+    """
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
     kept = Path(os.environ.get("INGOT_TEST_STORE") or shared / "ingot-test-store")
-    # An engine that was edited must not find the images of the old one: its version of the recipe digest moves at a release only.
+    # An engine that was edited must not find the images of the old one: its version of the recipe digest
+    # moves at a release only.
     store = Store(kept / _engine())
     store.root.mkdir(parents=True, exist_ok=True)
     (kept / "packages").mkdir(exist_ok=True)

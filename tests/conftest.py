@@ -8,7 +8,8 @@ import pytest
 from tests.project import Project
 from tests.served import serving
 
-# What tells programs how a terminal looks: typer colours its help in GitHub's runners, and reads this when it is imported.
+# What tells programs how a terminal looks: typer colours its help in GitHub's runners, and reads this when it
+# is imported.
 for name in ("COLUMNS", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "TERMINAL_WIDTH"):
     os.environ.pop(name, None)
 
@@ -25,7 +26,9 @@ LONG = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let an interrupt be one: a shell lets its background jobs ignore it, and what they start inherits that."""
+    """Let an interrupt be one: a shell lets its background jobs ignore it, and what they
+    start inherits that.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -1,4 +1,6 @@
-"""A small project in a git repository: one recipe, and a CDK app that writes its cloud assembly itself, in a moment."""
+"""A small project in a git repository: one recipe, and a CDK app that writes its cloud
+assembly itself, in a moment.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from socketserver import BaseServer
 def free_port() -> int:
     """Return a port that is free, and that the kernel gives nobody who asks for any: those begin at 32768.
 
-    Each worker of pytest-xdist has ports of its own, for what is started on one binds it seconds or minutes later.
+    Each worker of pytest-xdist has ports of its own, for what is started on one binds it seconds or minutes
+    later.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 20
     for port in random.sample(range(20_000 + 500 * worker, 20_500 + 500 * worker), 500):

@@ -8,7 +8,30 @@ import pytest
 from ingot.deb822 import compare_versions, names_in, parse_paragraph, parse_paragraphs
 
 # From the oldest to the newest: Debian Policy 5.6.12 and deb-version(7).
-ORDER = ["0~~", "0~~a", "0~", "0", "0-0.1", "0-1~bpo1", "0-1", "0-1+b1", "0-1.1", "0a", "0+", "0.1", "1", "1.0", "1.0a", "1.1", "1.1+b1", "1.9", "1.10", "2-1", "10", "1:0"]  # fmt: skip
+ORDER = [
+    "0~~",
+    "0~~a",
+    "0~",
+    "0",
+    "0-0.1",
+    "0-1~bpo1",
+    "0-1",
+    "0-1+b1",
+    "0-1.1",
+    "0a",
+    "0+",
+    "0.1",
+    "1",
+    "1.0",
+    "1.0a",
+    "1.1",
+    "1.1+b1",
+    "1.9",
+    "1.10",
+    "2-1",
+    "10",
+    "1:0",
+]
 
 
 @pytest.mark.parametrize(("older", "newer"), list(pairwise(ORDER)))

@@ -1,4 +1,6 @@
-"""Baking a disk image: Ingot beside mmdebstrap (which makes a tar alone), mkosi, and what no tool can do without."""
+"""Baking a disk image: Ingot beside mmdebstrap (which makes a tar alone), mkosi, and what
+no tool can do without.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ def run(settings: Settings, report: Report) -> list[Table]:
             cases += mkosi.cases()
             if not can_boot():
                 notes.append(
-                    "mkosi's disks have no boot partition here: this machine's kernel has no vfat, which mkosi mounts."
+                    "mkosi's disks have no boot partition here: this machine's kernel has no vfat, which"
+                    " mkosi mounts."
                 )
             notes.append(f"Peers: {tools.version('mmdebstrap')}, {tools.version('mkosi')}.")
         samples = interleaved(cases, settings.runs, settings.work, report)
@@ -90,7 +93,8 @@ def _table(samples: dict[str, list[Sample]], notes: list[str]) -> Table:
     if TAR in samples:
         ratio = cold / median([sample.wall for sample in samples[TAR]])
         table.notes.append(
-            f"Ingot's cold bake to a bootable disk takes {ratio:.2f} times what mmdebstrap takes for the tar on tmpfs."
+            f"Ingot's cold bake to a bootable disk takes {ratio:.2f} times what mmdebstrap takes for the tar"
+            " on tmpfs."
         )
     table.notes.append(
         "Peak: the largest single process of the run. Written: to file systems on disks, not to memory."

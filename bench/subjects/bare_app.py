@@ -1,4 +1,7 @@
-"""The stacks that ship, written with the CDK alone: no recipe, no settings, no Ingot. `bench/subjects/cdk.py` holds them against each other."""
+"""The stacks that ship, written with the CDK alone: no recipe, no settings, no Ingot.
+
+`bench/subjects/cdk.py` holds them against each other.
+"""
 
 from __future__ import annotations
 
@@ -48,11 +51,16 @@ def builder(app: cdk.App) -> cdk.Stack:
         subnet_configuration=[public], restrict_default_security_group=False,
     )  # fmt: skip
     bucket = s3.Bucket(
-        stack, "Bundles", encryption=s3.BucketEncryption.S3_MANAGED, enforce_ssl=True, minimum_tls_version=1.2,
-        block_public_access=s3.BlockPublicAccess.BLOCK_ALL, removal_policy=cdk.RemovalPolicy.DESTROY,
+        stack,
+        "Bundles",
+        encryption=s3.BucketEncryption.S3_MANAGED,
+        enforce_ssl=True,
+        minimum_tls_version=1.2,
+        block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+        removal_policy=cdk.RemovalPolicy.DESTROY,
         object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
         lifecycle_rules=[s3.LifecycleRule(expiration=cdk.Duration.days(7))],
-    )  # fmt: skip
+    )
     log = logs.LogGroup(stack, "Log", retention=logs.RetentionDays.ONE_MONTH)
     role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
     for actions, resource in (
@@ -66,10 +74,16 @@ def builder(app: cdk.App) -> cdk.Stack:
     )
     for name, kind, owner in (("Machine", "c7i.large", role), ("TestClone", "t3.small", None)):
         template = ec2.LaunchTemplate(
-            stack, name, instance_type=ec2.InstanceType(kind), security_group=group, role=owner, block_devices=disk(),
-            require_imdsv2=True, http_put_response_hop_limit=1,
+            stack,
+            name,
+            instance_type=ec2.InstanceType(kind),
+            security_group=group,
+            role=owner,
+            block_devices=disk(),
+            require_imdsv2=True,
+            http_put_response_hop_limit=1,
             instance_initiated_shutdown_behavior=ec2.InstanceInitiatedShutdownBehavior.TERMINATE,
-        )  # fmt: skip
+        )
         cdk.Tags.of(template).add("Name", name)
         cdk.CfnOutput(stack, f"{name}Id", value=template.launch_template_id or "")
     cdk.CfnOutput(stack, "BucketName", value=bucket.bucket_name)
@@ -113,17 +127,27 @@ def group(
 ) -> autoscaling.AutoScalingGroup:
     """Return the Auto Scaling group."""
     policy = autoscaling.UpdatePolicy.instance_refresh(
-        strategy=autoscaling.InstanceRefreshStrategy.ROLLING, min_healthy_percentage=100, max_healthy_percentage=200,
-        instance_warmup=cdk.Duration.seconds(30), skip_matching=True, alarms=watched,
-    )  # fmt: skip
+        strategy=autoscaling.InstanceRefreshStrategy.ROLLING,
+        min_healthy_percentage=100,
+        max_healthy_percentage=200,
+        instance_warmup=cdk.Duration.seconds(30),
+        skip_matching=True,
+        alarms=watched,
+    )
     found = autoscaling.AutoScalingGroup(
-        stack, "Clones", vpc=vpc, vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
-        launch_template=template, min_capacity=int(os.environ.get("BARE_CLONES", "2")), max_capacity=4, update_policy=policy,
+        stack,
+        "Clones",
+        vpc=vpc,
+        vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
+        launch_template=template,
+        min_capacity=int(os.environ.get("BARE_CLONES", "2")),
+        max_capacity=4,
+        update_policy=policy,
         group_metrics=[autoscaling.GroupMetrics.all()],
         health_checks=autoscaling.HealthChecks.with_additional_checks(
             additional_types=[autoscaling.AdditionalHealthCheckType.ELB], grace_period=cdk.Duration.minutes(5)
         ),
-    )  # fmt: skip
+    )
     found.scale_on_cpu_utilization("Cpu", target_utilization_percent=60)
     return found
 
@@ -140,13 +164,23 @@ def front(stack: cdk.Stack, vpc: ec2.IVpc) -> tuple[elb.ApplicationLoadBalancer,
         drop_invalid_header_fields=True,
     )
     check = elb.HealthCheck(
-        path="/healthz", healthy_http_codes="200", interval=cdk.Duration.seconds(10), timeout=cdk.Duration.seconds(5),
-        healthy_threshold_count=2, unhealthy_threshold_count=3,
-    )  # fmt: skip
+        path="/healthz",
+        healthy_http_codes="200",
+        interval=cdk.Duration.seconds(10),
+        timeout=cdk.Duration.seconds(5),
+        healthy_threshold_count=2,
+        unhealthy_threshold_count=3,
+    )
     targets = elb.ApplicationTargetGroup(
-        stack, "Targets", vpc=vpc, port=80, protocol=elb.ApplicationProtocol.HTTP, target_type=elb.TargetType.INSTANCE,
-        deregistration_delay=cdk.Duration.seconds(15), health_check=check,
-    )  # fmt: skip
+        stack,
+        "Targets",
+        vpc=vpc,
+        port=80,
+        protocol=elb.ApplicationProtocol.HTTP,
+        target_type=elb.TargetType.INSTANCE,
+        deregistration_delay=cdk.Duration.seconds(15),
+        health_check=check,
+    )
     balancer.add_listener("Http", port=80, open=True, default_target_groups=[targets])
     return balancer, targets
 
@@ -164,10 +198,15 @@ def fleet(app: cdk.App) -> cdk.Stack:
     )  # fmt: skip
     closed = ec2.SecurityGroup(stack, "Closed", vpc=vpc, description="Clones", allow_all_outbound=False)
     template = ec2.LaunchTemplate(
-        stack, "Clone", machine_image=ec2.MachineImage.resolve_ssm_parameter_at_launch("/ingot/web"),
-        instance_type=ec2.InstanceType("t3.small"), security_group=closed, block_devices=disk(2), require_imdsv2=True,
+        stack,
+        "Clone",
+        machine_image=ec2.MachineImage.resolve_ssm_parameter_at_launch("/ingot/web"),
+        instance_type=ec2.InstanceType("t3.small"),
+        security_group=closed,
+        block_devices=disk(2),
+        require_imdsv2=True,
         http_put_response_hop_limit=1,
-    )  # fmt: skip
+    )
     resource = template.node.default_child
     assert isinstance(resource, ec2.CfnLaunchTemplate)
     resource.add_property_override("LaunchTemplateData.ImageId", IMAGE)

@@ -60,12 +60,15 @@ def run(settings: Settings, report: Report) -> list[Table]:
 
 
 def _bootable(image: Path, own: Path, target: Path, notes: list[str]) -> Path:
-    """Return a disk with mkosi's root that boots: mkosi's own where it could make one bootable, else with our boot partition before it."""
+    """Return a disk with mkosi's root that boots: mkosi's own where it could make one
+    bootable, else with our boot partition before it.
+    """
     if can_boot():
         return image
     notes.append(
-        "This machine's kernel has no vfat, without which mkosi makes no boot partition: its root is booted by the kernel and the"
-        " initrd of Ingot's boot partition. With its own, larger initrd it would not be faster."
+        "This machine's kernel has no vfat, without which mkosi makes no boot partition: its root is booted"
+        " by the kernel and the initrd of Ingot's boot partition. With its own, larger initrd it would not be"
+        " faster."
     )
     subprocess.run(["cp", "--sparse=always", own, target], check=True)
     (source_root,) = _roots(image)

@@ -1,7 +1,8 @@
-"""A builder instance, from its launch to the AMI: how much of the time is its work (boot, bake, upload), how much is not.
+"""A builder instance, from its launch to the AMI: how much of the time is its work (boot,
+bake, upload), how much is not.
 
-It is a real machine in a local cloud of its own, with `ingot publish` as anybody runs it. Without KVM this takes minutes, so it runs once, whatever
-the number of runs.
+It is a real machine in a local cloud of its own, with `ingot publish` as anybody runs it. Without KVM this
+takes minutes, so it runs once, whatever the number of runs.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def table(whole: float, spans: dict[str, float]) -> Table:
     rows = [*spans.items(), ("all", whole), (f"all but {', '.join(WORK)}", whole - work)]
     timings.rows += [[name, f"{seconds:.0f}", f"{100 * seconds / whole:.0f}"] for name, seconds in rows]
     timings.notes.append(
-        f"The floor is the work itself, {work:.0f} s. The figure is 20 % beside it: {100 * (whole - work) / whole:.0f} %."
+        f"The floor is the work itself, {work:.0f} s. The figure is 20 % beside it:"
+        f" {100 * (whole - work) / whole:.0f} %."
     )
     timings.notes.append("The web recipe, no parent, all packages from the bucket; measured once.")
     return timings

@@ -1,7 +1,8 @@
-"""What Ingot adds to the CDK: `cdk synth`, and `cdk deploy` with nothing to do, beside a bare CDK app with the same resources.
+"""What Ingot adds to the CDK: `cdk synth`, and `cdk deploy` with nothing to do, beside a
+bare CDK app with the same resources.
 
-The CDK CLI, Node.js and Python are counted together: what a person waits for, and the time of all processors. No machine boots: the fleets are
-deployed with no clone into a local cloud of their own.
+The CDK CLI, Node.js and Python are counted together: what a person waits for, and the time of all processors.
+No machine boots: the fleets are deployed with no clone into a local cloud of their own.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ def _deploy(settings: Settings, environment: dict[str, str], report: Report) -> 
 
 
 def own_environment(work: Path) -> dict[str, str]:
-    """Return the variables for the CDK CLI and Ingot, with a home of their own in ``work``; raise SystemExit without the CLI."""
+    """Return the variables for the CDK CLI and Ingot, with a home of their own in
+    ``work``; raise SystemExit without the CLI.
+    """
     tools = [str(Path(sys.executable).parent), str(ROOT / "node_modules" / ".bin"), os.environ["PATH"]]
     path = os.pathsep.join(tools)
     if shutil.which("cdk", path=path) is None:
@@ -159,7 +162,10 @@ def _deployed(out: Path, environment: dict[str, str]) -> list[Case]:
 
 
 def _name_the_image(assembly: Path, environment: dict[str, str]) -> None:
-    """Put what a publish leaves: an AMI in the registry, and the asset's object. An image is not what is measured here."""
+    """Put what a publish leaves: an AMI in the registry, and the asset's object.
+
+    An image is not what is measured here.
+    """
     import boto3
 
     session = boto3.Session(

@@ -1,4 +1,6 @@
-"""`ingot diff` of two images with 100,000 files each, with their disks: 5,000 files and all 200 packages differ."""
+"""`ingot diff` of two images with 100,000 files each, with their disks: 5,000 files and
+all 200 packages differ.
+"""
 
 from __future__ import annotations
 
@@ -103,4 +105,7 @@ def _files(version: int, digest: str) -> Iterator[tuple[str, str]]:
 
 
 def _paragraph(package: int, version: int) -> str:
-    return f"Package: p{package}\nStatus: install ok installed\nVersion: {version}-{package}\nArchitecture: all\nInstalled-Size: 10\n"
+    return (
+        f"Package: p{package}\nStatus: install ok installed\nVersion: {version}-{package}\nArchitecture:"
+        " all\nInstalled-Size: 10\n"
+    )

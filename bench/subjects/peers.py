@@ -20,7 +20,9 @@ ROOT_SIZE = "1900M"
 
 
 def repository(lock: Lock, packages: Path, directory: Path) -> list[LockedPackage]:
-    """Make ``directory`` a flat repository of the packages that are installed: what apt takes without a network. Returns them."""
+    """Make ``directory`` a flat repository of the packages that are installed: what apt
+    takes without a network. Returns them.
+    """
     directory.mkdir(parents=True)
     index = []
     installed = [package for package in lock.packages if package.role == "install"]
@@ -45,13 +47,17 @@ def mmdebstrap(lock: Lock, repo: Path, names: list[str], targets: dict[str, Path
     cases = []
     for kind, directory in targets.items():
         directory.mkdir(parents=True, exist_ok=True)
-        # fmt: off
         command = [
-            "mmdebstrap", "--mode=root", "--variant=essential", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr", f"--include={','.join(names)}",
-            "--aptopt=Acquire::Check-Valid-Until false", lock.distribution.suite, str(directory / "root.tar"),
+            "mmdebstrap",
+            "--mode=root",
+            "--variant=essential",
+            "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+            f"--include={','.join(names)}",
+            "--aptopt=Acquire::Check-Valid-Until false",
+            lock.distribution.suite,
+            str(directory / "root.tar"),
             f"deb [trusted=yes] copy://{repo} ./",
         ]
-        # fmt: on
         cases.append(Case(f"mmdebstrap, tar only, {kind}", command, environment={"TMPDIR": str(directory)}))
     return cases
 
@@ -84,14 +90,34 @@ class Mkosi:
         script.chmod(0o755)
         (work / "cache").mkdir()
         mirror = discover(lock.distribution.model_dump())["debian"]
-        # fmt: off
         self._command = [
-            "mkosi", "--force", "--distribution", "debian", "--release", lock.distribution.suite, "--mirror", mirror,
-            "--format", "gpt_ext4", *_bootable(), "--root-size", ROOT_SIZE, "--output", str(self.image), "--cache", "cache",
-            "--package", ",".join(names), "--extra-tree", "extra", "--postinst-script", str(script),
-            "--nspawn-keep-unit", "--kernel-command-line", "console=ttyS0 net.ifnames=0 nvme_core.io_timeout=4294967295",
+            "mkosi",
+            "--force",
+            "--distribution",
+            "debian",
+            "--release",
+            lock.distribution.suite,
+            "--mirror",
+            mirror,
+            "--format",
+            "gpt_ext4",
+            *_bootable(),
+            "--root-size",
+            ROOT_SIZE,
+            "--output",
+            str(self.image),
+            "--cache",
+            "cache",
+            "--package",
+            ",".join(names),
+            "--extra-tree",
+            "extra",
+            "--postinst-script",
+            str(script),
+            "--nspawn-keep-unit",
+            "--kernel-command-line",
+            "console=ttyS0 net.ifnames=0 nvme_core.io_timeout=4294967295",
         ]
-        # fmt: on
 
     def cases(self) -> list[Case]:
         """Return the cases in the order in which they have to run."""
@@ -125,7 +151,9 @@ class Mkosi:
 
 
 def floors(repo: Path, disk: Path, work: Path) -> list[Case]:
-    """Return what no tool can do without: every package unpacked, two at a time; a disk written and hashed."""
+    """Return what no tool can do without: every package unpacked, two at a time; a disk
+    written and hashed.
+    """
     root, copy = work / "root", work / "copy.raw"
 
     def clear() -> None:

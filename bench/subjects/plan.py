@@ -1,4 +1,6 @@
-"""`ingot plan` with the rebuild of an image whose app changed, beside `cdk synth` and `cdk diff` alone, in turn."""
+"""`ingot plan` with the rebuild of an image whose app changed, beside `cdk synth` and
+`cdk diff` alone, in turn.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ class Project:
         ).stdout
 
     def set_up(self) -> None:
-        """Synthesize the base for `cdk diff`, and plan once: afterwards layers and the base's image are in the store."""
+        """Synthesize the base for `cdk diff`, and plan once: afterwards layers and the
+        base's image are in the store.
+        """
         self.run(["cdk", "synth", "--quiet", "--output", str(self.before)])
         self.change()
         self.run(self.plan())
@@ -147,6 +151,7 @@ def run(settings: Settings, report: Report) -> list[Table]:
             ]
         )
     table.notes.append(
-        "`ingot plan --bake` synthesizes both revisions, bakes the image, compares images and stacks; the aim is 5 s beyond the CDK."
+        "`ingot plan --bake` synthesizes both revisions, bakes the image, compares images and stacks; the aim"
+        " is 5 s beyond the CDK."
     )
     return [table]

@@ -1,4 +1,7 @@
-"""The engine: executes a bake spec. The work is done by a process with its own mounts (:mod:`ingot.bake.worker`)."""
+"""The engine: executes a bake spec.
+
+The work is done by a process with its own mounts (:mod:`ingot.bake.worker`).
+"""
 
 from __future__ import annotations
 
@@ -42,10 +45,11 @@ def bake(
 ) -> None:
     """Bake; the job's ``output`` then holds disk.raw and manifest.json (:func:`read_manifest`).
 
-    ``fetch`` downloads the packages when they are needed. ``hold``: descriptors of locks (:mod:`ingot.locks`) that stay
-    held until the worker has ended, even if this process is killed. ``worker``: one that was started before; its owner ends it.
-    After a failure ``output`` holds nothing of the bake, unless the job says ``keep``: then ``output/root`` is the tree as the
-    failure left it. Raises BakeError, StepError, MissingToolError, MissingRightError.
+    ``fetch`` downloads the packages when they are needed. ``hold``: descriptors of locks (:mod:`ingot.locks`)
+    that stay held until the worker has ended, even if this process is killed. ``worker``: one that was
+    started before; its owner ends it. After a failure ``output`` holds nothing of the bake, unless the job
+    says ``keep``: then ``output/root`` is the tree as the failure left it. Raises BakeError, StepError,
+    MissingToolError, MissingRightError.
     """
     require("dpkg-deb", needed_for="bake")
     if os.geteuid() != 0:
@@ -68,8 +72,8 @@ def bake(
 
 def command() -> List[str]:
     """Return the command that runs the worker in namespaces of its own."""
-    # The worker is the first process of its own namespace: however it ends, everything that it started ends with it. It needs no
-    # network, and what it runs in the image gets none.
+    # The worker is the first process of its own namespace: however it ends, everything that it started ends
+    # with it. It needs no network, and what it runs in the image gets none.
     spaces = ["--uts", "--net", "--pid", "--fork", "--kill-child=SIGKILL"]
     # -S: it needs only the standard library, and starts faster without the site packages.
     return [*own_mounts(), *spaces, sys.executable, "-S", "-m", "ingot.bake.worker"]
@@ -78,16 +82,18 @@ def command() -> List[str]:
 def check_architecture(architecture: str, *, machine: Optional[str] = None, binfmt: Path = BINFMT) -> None:
     """Raise MissingRightError when a bake for ``architecture`` cannot run on this ``machine``.
 
-    The kernel runs foreign programs where binfmt_misc names an interpreter with the flag F, which it opens outside of the image
-    (kernel: Documentation/admin-guide/binfmt-misc.rst).
+    The kernel runs foreign programs where binfmt_misc names an interpreter with the flag F, which it opens
+    outside of the image (kernel: Documentation/admin-guide/binfmt-misc.rst).
     """
     wanted, here = MACHINES[architecture], machine or platform.machine()
     if wanted == here or _has_interpreter(wanted, binfmt):
         return
     raise MissingRightError(
         f"a bake for {architecture} runs programs of {architecture}, which this machine ({here}) cannot",
-        hint=f"bake on a machine of that architecture, or let this kernel run its programs by QEMU:\n"
-        f"    sudo apt-get install qemu-user-static binfmt-support   (makes {BINFMT}/qemu-{wanted})",
+        hint=(
+            "bake on a machine of that architecture, or let this kernel run its programs by QEMU:\n"
+            f"    sudo apt-get install qemu-user-static binfmt-support   (makes {BINFMT}/qemu-{wanted})"
+        ),
     )
 
 
@@ -125,7 +131,8 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._channel.close()  # it gives up at that, if it has not ended; unshare(1) passes no signal on to it
+        # At that it gives up, if it has not ended: unshare(1) passes no signal on to it.
+        self._channel.close()
         if not self._busy:
             self._process.kill()  # it may not even have begun to listen
         self._process.wait()
@@ -153,7 +160,10 @@ class Worker:
             raise BakeError(f"the bake ended with status {status}" + (f"\n{end}" if end else ""))
 
     def _hear(self, progress: Progress, fetch: Callable[[], None]) -> Optional[IngotError]:
-        """Hear the worker to its end. The channel stays open meanwhile: it is how the worker knows that we live."""
+        """Hear the worker to its end.
+
+        The channel stays open meanwhile: it is how the worker knows that we live.
+        """
         failure: Optional[IngotError] = None
         for line in self._process.stdout or ():
             message = json.loads(line)

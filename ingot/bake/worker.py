@@ -1,8 +1,10 @@
 """The bake itself, in a process with mounts of its own: ``python -m ingot.bake.worker``.
 
-:mod:`ingot.bake.engine` starts it. stdin is a socket: the first byte brings the descriptors of locks, which stay open; the line after it is the job, a :class:`~ingot.bake.job.BakeJob`; then stdin stays open as
-long as the engine lives: at its end the work is given up and cleaned away. Every line on stdout is one JSON object:
-``{"progress": text}``, ``{"need": "packages"}`` (a line on stdin says that they are there), and at the end ``{"error": {…}}`` or ``{"done": true}``.
+:mod:`ingot.bake.engine` starts it. stdin is a socket: the first byte brings the descriptors of locks, which
+stay open; the line after it is the job, a :class:`~ingot.bake.job.BakeJob`; then stdin stays open as long as
+the engine lives: at its end the work is given up and cleaned away. Every line on stdout is one JSON object:
+``{"progress": text}``, ``{"need": "packages"}`` (a line on stdin says that they are there), and at the end
+``{"error": {…}}`` or ``{"done": true}``.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ def progress(text: str) -> None:
 
 
 def work(job: BakeJob) -> None:
-    """Bake: make or find the lower layer, put the recipe on it, write disk and manifest into the output directory."""
+    """Bake: make or find the lower layer, put the recipe on it, write disk and manifest
+    into the output directory.
+    """
     spec, places = job.spec, job.directories
     output = places.output
     with ExitStack() as use:
@@ -123,7 +127,9 @@ def _ask_for_packages() -> None:
 
 
 def _watch_engine() -> None:
-    """Hear that the packages are there; at the end of stdin, which only the engine's end brings, stop the work in the main thread."""
+    """Hear that the packages are there; at the end of stdin, which only the engine's end
+    brings, stop the work in the main thread.
+    """
     for _ in sys.stdin:
         _packages.set()
     os.kill(os.getpid(), signal.SIGTERM)
@@ -164,7 +170,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    # Tens of thousands of objects that live to the end: looking for cycles among them, and freeing each at the end, is for nothing.
+    # Tens of thousands of objects that live to the end: looking for cycles among them, and freeing each at
+    # the end, is for nothing.
     gc.disable()
     _status = main()
     sys.stdout.flush()

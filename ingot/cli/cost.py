@@ -47,8 +47,12 @@ def cost(
     total = round(sum(item.usd for item in items), 2)
     publishing = once(prices)
     if as_json:
-        report = {"region": prices["region"], "usd_per_month": total, "items": [asdict(item) for item in items],
-                "publish": [asdict(item) for item in publishing]}  # fmt: skip
+        report = {
+            "region": prices["region"],
+            "usd_per_month": total,
+            "items": [asdict(item) for item in items],
+            "publish": [asdict(item) for item in publishing],
+        }
         print(json.dumps(report, sort_keys=True))
         return
     for item in items:

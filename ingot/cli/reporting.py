@@ -11,8 +11,9 @@ from typing import TextIO
 from ingot.progress import timed
 
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
-# What GitHub's runner takes for a command to itself in a log: "::name::" at the start of a line, blanks before it or not,
-# and "##[name]" anywhere (docs.github.com, "Workflow commands"; actions/runner, ActionCommand.cs).
+# What GitHub's runner takes for a command to itself in a log: "::name::" at the start of a line, blanks
+# before it or not, and "##[name]" anywhere (docs.github.com, "Workflow commands"; actions/runner,
+# ActionCommand.cs).
 _RUNNER_COMMAND = re.compile(r"((?:^|[\r\n])\s*:)(?=:)|(##)(?=\[)")
 
 
@@ -27,7 +28,9 @@ def printable(text: str) -> str:
 
 
 def without_runner_commands(text: str) -> str:
-    """Return text in which a CI runner finds no command to itself, such as ``::add-mask::``: it gets a blank."""
+    """Return text in which a CI runner finds no command to itself, such as
+    ``::add-mask::``: it gets a blank.
+    """
     return _RUNNER_COMMAND.sub(lambda match: f"{match[0]} ", text)
 
 

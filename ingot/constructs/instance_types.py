@@ -50,8 +50,9 @@ _XEN_FAMILIES = frozenset(
         "p3",
     ]
 )
-# Nitro families whose x86 firmware is legacy BIOS only: DescribeInstanceTypes' SupportedBootModes, and "Requirements
-# to launch an EC2 instance in UEFI boot mode" in the EC2 user guide. So are bare-metal types of x86, and u-*tb1.
+# Nitro families whose x86 firmware is legacy BIOS only: DescribeInstanceTypes' SupportedBootModes, and
+# "Requirements to launch an EC2 instance in UEFI boot mode" in the EC2 user guide. So are bare-metal types of
+# x86, and u-*tb1.
 _BIOS_FAMILIES = frozenset({"dl1", "g4ad", "p4d", "p4de", "trn1", "trn1n", "vt1"})
 
 

@@ -224,11 +224,13 @@ def _notes(old: Side, new: Side, without_text: int) -> list[str]:
     ]
     if missing:
         notes.append(
-            f"the disk of {' and of '.join(missing)} is not on this machine: no text diffs, no ports, no owners of files"
+            f"the disk of {' and of '.join(missing)} is not on this machine: no text diffs, no ports, no"
+            " owners of files"
         )
     if any(side.exists and "hygiene" not in side.manifest for side in (old, new)):
         notes.append(
-            "a manifest was made again from its disk: the kernel command line and what the gate let pass are not compared"
+            "a manifest was made again from its disk: the kernel command line and what the gate let pass are"
+            " not compared"
         )
     if without_text:
         notes.append(f"{without_text:,} more files have no text diff, for there are too many")

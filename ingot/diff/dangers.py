@@ -128,7 +128,9 @@ def strong_members(
 
 
 def password_dangers(before: Mapping[str, bool], after: Mapping[str, bool]) -> Iterator[str]:
-    """Yield users that have a password now; the mappings say of each user of shadow(5) whether one opens it."""
+    """Yield users that have a password now; the mappings say of each user of shadow(5)
+    whether one opens it.
+    """
     for name in sorted(after):
         if after[name] and not before.get(name, False):
             yield f"user {name}: a password opens it now"

@@ -113,7 +113,10 @@ def _apache(side: Side) -> Iterator[tuple[Port, str]]:
 
 
 def _holds(side: Side, kind: str, negated: str, name: str) -> bool:
-    """Tell whether a condition holds. A module counts as loaded if its file is enabled; nothing is defined."""
+    """Tell whether a condition holds.
+
+    A module counts as loaded if its file is enabled; nothing is defined.
+    """
     module = name.removesuffix("_module").removesuffix(".c").removeprefix("mod_")
     loaded = kind.lower() == "ifmodule" and f"/etc/apache2/mods-enabled/{module}.load" in side.files
     return loaded is not bool(negated)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from ingot.process import CommandError, require, run
 
-# A boot sector (16-bit): fwait; fninit; mov al, 0x10; out 0xf4, al; hlt; and the signature in its last two bytes. QEMU's
-# isa-debug-exit device at port 0xf4 ends QEMU with the status (value << 1) | 1. The first two are what UEFI firmware
-# begins with, and what a KVM that has to emulate every instruction (itself in a virtual machine, say) stumbles over.
+# A boot sector (16-bit): fwait; fninit; mov al, 0x10; out 0xf4, al; hlt; and the signature in its last two
+# bytes. QEMU's isa-debug-exit device at port 0xf4 ends QEMU with the status (value << 1) | 1. The first two
+# are what UEFI firmware begins with, and what a KVM that has to emulate every instruction (itself in a
+# virtual machine, say) stumbles over.
 BOOT_SECTOR = bytes([0x9B, 0xDB, 0xE3, 0xB0, 0x10, 0xE6, 0xF4, 0xF4]).ljust(510, b"\0") + b"\x55\xaa"
 DISK_SIZE = 1 << 20  # bytes; firmware takes no disk that is smaller than a cylinder
 REACHED = (0x10 << 1) | 1

@@ -29,8 +29,8 @@ def booted_alone(
 ) -> Iterator[Machine]:
     """Boot an overlay of a raw disk; the disk stays as it is. The machine has ended when the context is left.
 
-    ``directory`` is where the machine lives; it is removed unless ``keep``. ``user_data`` is given to it as JSON. Raises CloudError
-    or MissingToolError when it does not start.
+    ``directory`` is where the machine lives; it is removed unless ``keep``. ``user_data`` is given to it as
+    JSON. Raises CloudError or MissingToolError when it does not start.
     """
     instance_id = f"i-{secrets.token_hex(8)}0"
     home = directory / instance_id
@@ -58,10 +58,17 @@ def _tree(instance_id: str, user_data: Mapping[str, Any] | None) -> dict[str, An
     host = f"ip-{PRIVATE_IP.replace('.', '-')}.ec2.internal"
     zone, region = "us-east-1a", "us-east-1"
     identity = {
-        "accountId": "123456789012", "architecture": "x86_64", "availabilityZone": zone, "imageId": "ami-00000000000000000",
-        "instanceId": instance_id, "instanceType": "t3.micro", "pendingTime": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "privateIp": PRIVATE_IP, "region": region, "version": "2017-09-30",
-    }  # fmt: skip
+        "accountId": "123456789012",
+        "architecture": "x86_64",
+        "availabilityZone": zone,
+        "imageId": "ami-00000000000000000",
+        "instanceId": instance_id,
+        "instanceType": "t3.micro",
+        "pendingTime": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "privateIp": PRIVATE_IP,
+        "region": region,
+        "version": "2017-09-30",
+    }
     return {
         "meta-data": {
             "ami-id": identity["imageId"],

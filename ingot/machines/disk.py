@@ -27,8 +27,9 @@ class BaseDisks:
     def base(self, snapshot_id: str) -> Path:
         """Return the disk of a snapshot, put together from its stored blocks unless these are as they were.
 
-        The name of the file tells the identity, size and times of every block's file: a block that was written to, by
-        whomever, gives another disk. Raises CloudError for a snapshot that is not there, OSError when the disk is full.
+        The name of the file tells the identity, size and times of every block's file: a block that was
+        written to, by whomever, gives another disk. Raises CloudError for a snapshot that is not there,
+        OSError when the disk is full.
         """
         size, blocks = self._blocks_of(snapshot_id)
         path = self.directory / f"{snapshot_id}-{_state(size, blocks)}.raw"

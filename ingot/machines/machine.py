@@ -21,8 +21,8 @@ from ingot.machines.metadata import Metadata, MetadataServer
 from ingot.machines.qmp import Monitor
 from ingot.process import start
 
-# For how long a guest may take to shut down in answer to the power button before its power is cut. EC2 waits for minutes;
-# a clone's systemd needs about 5 s under TCG on an idle machine.
+# For how long a guest may take to shut down in answer to the power button before its power is cut. EC2 waits
+# for minutes; a clone's systemd needs about 5 s under TCG on an idle machine.
 SHUTDOWN_SECONDS = 20.0
 SETTLED_LOAD = 0.3  # share of one processor below which a machine counts as started
 SETTLED_LIMIT = 120.0  # seconds after which it counts as started whatever it does
@@ -37,9 +37,9 @@ Spawn = Callable[[Callable[[], "subprocess.Popen[bytes]"]], "subprocess.Popen[by
 class Machine:
     """A machine and the directory with its disk, firmware variables and console.
 
-    ``spawn`` runs a function in a thread that lives as long as the machines are to live (the kernel ends QEMU with that
-    thread). ``on_exit(machine, cause)`` is called once for each start, with ``guest`` (the guest powered off), ``host`` (we
-    ended it) or ``died``.
+    ``spawn`` runs a function in a thread that lives as long as the machines are to live (the kernel ends QEMU
+    with that thread). ``on_exit(machine, cause)`` is called once for each start, with ``guest`` (the guest
+    powered off), ``host`` (we ended it) or ``died``.
     """
 
     def __init__(
@@ -138,7 +138,9 @@ class Machine:
         self._on_exit(self, self.cause)
 
     def forward(self, port: int) -> int:
-        """Return the port of 127.0.0.1 that leads to the guest's TCP ``port``; raises CloudError when it is off."""
+        """Return the port of 127.0.0.1 that leads to the guest's TCP ``port``; raises
+        CloudError when it is off.
+        """
         with self._lock:
             if port not in self._forwards:
                 if self._monitor is None or self._over.is_set():
@@ -157,7 +159,10 @@ class Machine:
         raise CloudError(f"no free port for port {port} of {self.spec.instance_id}: {refusal}")
 
     def shut_down(self) -> None:
-        """Press the power button, wait for the guest, then cut the power. Returns when the process is gone."""
+        """Press the power button, wait for the guest, then cut the power.
+
+        Returns when the process is gone.
+        """
         self._ending = True
         if self._monitor is not None and self.running:
             try:
@@ -204,7 +209,9 @@ class Machine:
         return self._accelerator
 
     def console(self) -> tuple[bytes, float]:
-        """Return the last 64 KiB of the serial console and when it was last written to (seconds since 1970)."""
+        """Return the last 64 KiB of the serial console and when it was last written to
+        (seconds since 1970).
+        """
         try:
             with (self.directory / qemu.CONSOLE).open("rb") as file:
                 status = os.fstat(file.fileno())
@@ -220,7 +227,9 @@ class Machine:
 
 
 def start_time(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot (proc(5), field 22); None when there is none."""
+    """Return when a process started, in clock ticks since boot (proc(5), field 22); None
+    when there is none.
+    """
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[19])
     except (OSError, IndexError):
@@ -228,7 +237,8 @@ def start_time(pid: int) -> int | None:
 
 
 def sweep(directory: Path) -> int:
-    """End machines that a former daemon left in ``directory``, remove what is left of them; return how many ran.
+    """End machines that a former daemon left in ``directory``, remove what is left of
+    them; return how many ran.
 
     A process is ended only when its pid *and* its start time are those that were written down.
     """

@@ -1,7 +1,8 @@
 """The instance metadata service (IMDSv2) of one machine.
 
-Sources: EC2 User Guide, "Use the Instance Metadata Service to access instance metadata" (tokens, status codes) and "Instance
-metadata categories". The hop limit is an IP TTL, which user-mode networking does not keep: it is shown, not enforced.
+Sources: EC2 User Guide, "Use the Instance Metadata Service to access instance metadata" (tokens, status
+codes) and "Instance metadata categories". The hop limit is an IP TTL, which user-mode networking does not
+keep: it is shown, not enforced.
 """
 
 from __future__ import annotations
@@ -23,7 +24,19 @@ TTL_HEADER = "X-aws-ec2-metadata-token-ttl-seconds"
 TOKEN_HEADER = "X-aws-ec2-metadata-token"  # noqa: S105 - a header's name
 LONGEST_TTL = 21600  # seconds: six hours
 # The versions that EC2 lists at /; each serves the same tree here.
-VERSIONS = ("1.0", "2007-01-19", "2008-02-01", "2009-04-04", "2011-01-01", "2014-11-05", "2016-09-02", "2018-09-24", "2021-03-23", "2024-04-11", "latest")  # fmt: skip
+VERSIONS = (
+    "1.0",
+    "2007-01-19",
+    "2008-02-01",
+    "2009-04-04",
+    "2011-01-01",
+    "2014-11-05",
+    "2016-09-02",
+    "2018-09-24",
+    "2021-03-23",
+    "2024-04-11",
+    "latest",
+)
 IDLE_SECONDS = 60.0  # a connection on which nothing is asked for so long is closed
 
 Leaf = str | bytes | Callable[[], str]
@@ -42,8 +55,9 @@ class Options:
 class Metadata:
     """What one machine may know of itself.
 
-    ``options`` and ``tree`` are asked at each request, as both may change while the machine runs. The tree holds what is
-    below ``/latest/``: ``meta-data``, ``dynamic``, ``user-data``; a missing or None leaf is a 404.
+    ``options`` and ``tree`` are asked at each request, as both may change while the machine runs. The tree
+    holds what is below ``/latest/``: ``meta-data``, ``dynamic``, ``user-data``; a missing or None leaf is a
+    404.
     """
 
     options: Callable[[], Options]
@@ -113,7 +127,9 @@ class Answer:
 
 
 class MetadataServer:
-    """Serves a machine's metadata to the connections that ``ingot.machines.relay`` hands over at a Unix socket."""
+    """Serves a machine's metadata to the connections that ``ingot.machines.relay`` hands
+    over at a Unix socket.
+    """
 
     def __init__(self, directory: Path, name: str, metadata: Metadata) -> None:
         self._path = directory / name

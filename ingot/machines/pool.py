@@ -19,7 +19,9 @@ from ingot.machines.qemu import MachineSpec
 
 
 class Spawner:
-    """A thread that starts processes, so that the kernel's parent death signal (prctl(2)) means the whole daemon."""
+    """A thread that starts processes, so that the kernel's parent death signal (prctl(2))
+    means the whole daemon.
+    """
 
     def __init__(self) -> None:
         self._work: queue.Queue[tuple[Callable[[], Any], queue.Queue[Any]] | None] = queue.Queue()
@@ -78,8 +80,8 @@ class MachinePool:
     def start(self, machine: Machine, *, wanted: Callable[[], bool], on_running: Callable[[], None]) -> None:
         """Power a machine on as soon as there is a free place among those that are starting.
 
-        Returns when it has come to rest. Does nothing when it is no longer ``wanted`` by then. Raises IngotError when it
-        does not start.
+        Returns when it has come to rest. Does nothing when it is no longer ``wanted`` by then. Raises
+        IngotError when it does not start.
         """
         with self._slots:
             if self._closed.is_set() or not wanted():
@@ -107,6 +109,8 @@ class MachinePool:
 
 
 def starting_at_once(accelerator: str) -> int:
-    """Return how many machines may start at the same time: under TCG each keeps a core or two busy until it is up."""
+    """Return how many machines may start at the same time: under TCG each keeps a core or
+    two busy until it is up.
+    """
     cores = len(os.sched_getaffinity(0))
     return max(1, cores) if accelerator == "tcg" else max(2, 2 * cores)

@@ -12,24 +12,28 @@ from ingot.errors import MissingToolError
 from ingot.machines import relay
 from ingot.process import require
 
-# 160.0.0.0/4 holds both 169.254.169.254 and 172.16.0.0/12. QEMU's user network takes a prefix as short as this one, so
-# that a guest has its true private address and still reaches its metadata on the link. Tried with QEMU 7.2.
+# 160.0.0.0/4 holds both 169.254.169.254 and 172.16.0.0/12. QEMU's user network takes a prefix as short as
+# this one, so that a guest has its true private address and still reaches its metadata on the link. Tried
+# with QEMU 7.2.
 NETWORK = "160.0.0.0/4"
 GATEWAY = "169.254.169.253"
 RESOLVER = "169.254.169.252"
 METADATA_SOCKET = "metadata.sock"  # in the machine's directory, which is QEMU's working directory
 CONSOLE = "console.log"
-# What QEMU can emulate, less what costs an emulated guest more than it gives: features that make each access to memory dearer (page walks),
-# wide registers (glibc and the kernel take them for copies and digests, and each is many operations here), nested virtualization, and copies by
-# repeated instructions of one byte (erms), which are emulated byte by byte. What is left is x86-64-v2, which Debian, Ubuntu and Amazon Linux 2023
-# ask for. The family is one that does not speculate: Linux leaves out its mitigations (cpu_vuln_whitelist in arch/x86/kernel/cpu/common.c), and copies
-# pages without repeated instructions. Tried with QEMU 7.2 and Linux 6.1: a boot with its inventory takes 38 instead of 59 seconds of the processor.
+# What QEMU can emulate, less what costs an emulated guest more than it gives: features that make each access
+# to memory dearer (page walks), wide registers (glibc and the kernel take them for copies and digests, and
+# each is many operations here), nested virtualization, and copies by repeated instructions of one byte
+# (erms), which are emulated byte by byte. What is left is x86-64-v2, which Debian, Ubuntu and Amazon Linux
+# 2023 ask for. The family is one that does not speculate: Linux leaves out its mitigations
+# (cpu_vuln_whitelist in arch/x86/kernel/cpu/common.c), and copies pages without repeated instructions. Tried
+# with QEMU 7.2 and Linux 6.1: a boot with its inventory takes 38 instead of 59 seconds of the processor.
 EMULATED_CPU = (
     "max,vendor=GenuineIntel,family=5,model=4"
     ",-la57,-smap,-smep,-pku,-umip,-svm,-xsave,-avx,-avx2,-fma,-f16c,-aes,-pclmulqdq,-erms"
 )
-# Where a machine can never have a second processor, QEMU's emulation leaves out the memory barriers of the guest (CF_PARALLEL in accel/tcg). Its
-# NVMe device looks at the guest's doorbells from a thread of its own, though: now and then a request was never seen, and the guest waited for ever.
+# Where a machine can never have a second processor, QEMU's emulation leaves out the memory barriers of the
+# guest (CF_PARALLEL in accel/tcg). Its NVMe device looks at the guest's doorbells from a thread of its own,
+# though: now and then a request was never seen, and the guest waited for ever.
 FEWEST_POSSIBLE_CPUS = 2
 DISK = "disk.qcow2"
 VARIABLES = "vars.fd"
@@ -70,7 +74,9 @@ def firmware() -> tuple[Path, Path]:
 
 
 def require_tools() -> None:
-    """Raise MissingToolError when this machine lacks what runs machines: said before anything is started or baked."""
+    """Raise MissingToolError when this machine lacks what runs machines: said before
+    anything is started or baked.
+    """
     for tool in ("qemu-system-x86_64", "qemu-img", "setpriv"):
         require(tool, needed_for="run machines")
     firmware()
@@ -79,9 +85,10 @@ def require_tools() -> None:
 def command(spec: MachineSpec, *, accelerator: str, monitor: int) -> list[str]:
     """Return the command that runs the machine with its own directory as working directory.
 
-    ``accelerator``: ``kvm`` or ``tcg``. ``monitor``: the descriptor of a connected socket that QEMU inherits. The guest stands still
-    (``-S``) until the monitor says ``cont``: a monitor that is not listening yet would not hear how a short life ended.
-    setpriv(1) asks the kernel to kill QEMU when the thread that started it ends: a daemon that is killed leaves no machine.
+    ``accelerator``: ``kvm`` or ``tcg``. ``monitor``: the descriptor of a connected socket that QEMU inherits.
+    The guest stands still (``-S``) until the monitor says ``cont``: a monitor that is not listening yet would
+    not hear how a short life ended. setpriv(1) asks the kernel to kill QEMU when the thread that started it
+    ends: a daemon that is killed leaves no machine.
     """
     accel, cpu = ("kvm", "max") if accelerator == "kvm" else ("tcg,thread=multi", EMULATED_CPU)
     return [
@@ -118,15 +125,23 @@ def _network(spec: MachineSpec) -> list[str]:
     # A virtual environment's interpreter is a link; -I -S: nothing is read but the relay itself.
     handover = shlex.join([sys.executable, "-I", "-S", str(Path(relay.__file__)), METADATA_SOCKET])
     network = [
-        "user", "id=net0", f"net={NETWORK}", f"host={GATEWAY}", f"dns={RESOLVER}", f"dhcpstart={spec.private_ip}",
-        "ipv6=off", f"restrict={'off' if spec.outbound else 'on'}",
+        "user",
+        "id=net0",
+        f"net={NETWORK}",
+        f"host={GATEWAY}",
+        f"dns={RESOLVER}",
+        f"dhcpstart={spec.private_ip}",
+        "ipv6=off",
+        f"restrict={'off' if spec.outbound else 'on'}",
         _escaped(f"guestfwd=tcp:169.254.169.254:80-cmd:{handover}"),
-    ]  # fmt: skip
+    ]
     return ["-netdev", ",".join(network), "-device", f"virtio-net-pci,netdev=net0,mac={spec.mac},romfile="]
 
 
 def system_uuid(instance_id: str) -> str:
-    """Return a UUID that begins with ec2, by which guests know the cloud (EC2 User Guide, "Detect EC2 instances")."""
+    """Return a UUID that begins with ec2, by which guests know the cloud (EC2 User Guide,
+    "Detect EC2 instances").
+    """
     identifier = uuid.uuid5(uuid.NAMESPACE_URL, instance_id)
     return "ec2" + str(identifier)[3:]
 

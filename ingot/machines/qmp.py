@@ -21,7 +21,8 @@ ANSWER_TIMEOUT = (
 class Monitor:
     """A conversation with one QEMU. A thread of its own reads it until QEMU is gone.
 
-    ``on_event`` gets the name and the data of each event; ``on_end`` is called once when QEMU has closed its end.
+    ``on_event`` gets the name and the data of each event; ``on_end`` is called once when QEMU has closed its
+    end.
     """
 
     def __init__(

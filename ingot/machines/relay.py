@@ -1,8 +1,9 @@
 """Hands a guest's connection to 169.254.169.254 over to the metadata service, and is gone.
 
-QEMU's user network starts this program for every such connection (``guestfwd=…-cmd:``) with the connection as its
-standard input. It passes that very socket on to the service's Unix socket (SCM_RIGHTS, unix(7)), so no byte of the
-conversation goes through this process. It runs as ``python -I -S``: it may import nothing but built-in modules.
+QEMU's user network starts this program for every such connection (``guestfwd=…-cmd:``) with the connection as
+its standard input. It passes that very socket on to the service's Unix socket (SCM_RIGHTS, unix(7)), so no
+byte of the conversation goes through this process. It runs as ``python -I -S``: it may import nothing but
+built-in modules.
 """
 
 import _socket  # the bare module: `socket` would triple the time that this program takes to start

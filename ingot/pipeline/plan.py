@@ -1,4 +1,6 @@
-"""Planning a merge: what it would do, and with ``boot`` whether the images that it changes pass their tests."""
+"""Planning a merge: what it would do, and with ``boot`` whether the images that it
+changes pass their tests.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +95,8 @@ def _environments(project: Path, options: PlanOptions) -> list[str | None]:
     for name in options.environments:
         if name not in known:
             raise InputError(
-                f"there is no environment {name!r} in environments.yaml; there is: {', '.join(known) or 'none'}",
+                f"there is no environment {name!r} in environments.yaml; there is:"
+                f" {', '.join(known) or 'none'}",
                 hint=close_to(name, known),
             )
     return [None, *known] if options.all_environments else [*options.environments] or [None]

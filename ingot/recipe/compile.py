@@ -30,18 +30,22 @@ from ingot.spec import (
     UserSpec,
 )
 
-# For EC2's serial console and NVMe root volumes (EC2 user guide, "Amazon EBS volumes and NVMe": the I/O timeout is
-# set to its maximum; "net.ifnames=0" keeps the first interface eth0 on every instance type).
+# For EC2's serial console and NVMe root volumes (EC2 user guide, "Amazon EBS volumes and NVMe": the I/O
+# timeout is set to its maximum; "net.ifnames=0" keeps the first interface eth0 on every instance type).
 KERNEL_COMMAND_LINE = "console=tty0 console=ttyS0,115200n8 net.ifnames=0 nvme_core.io_timeout=4294967295"
-# While Linux starts, it measures the timer interrupt against the clock and panics when interrupts are late, as they can be in a
-# machine that is emulated on a busy host. Under KVM it skips this by itself: kernel-parameters.txt and arch/x86/kernel/kvm.c.
+# While Linux starts, it measures the timer interrupt against the clock and panics when interrupts are late,
+# as they can be in a machine that is emulated on a busy host. Under KVM it skips this by itself:
+# kernel-parameters.txt and arch/x86/kernel/kvm.c.
 KERNEL_PARAMETERS_OF = {"x86_64": " no_timer_check"}
 # A version for people: enough of the digest to be unique among the images that one ever sees.
 VERSION_LENGTH = 12
 
 
 def compile_spec(recipe: Recipe) -> BakeSpec:
-    """Return the bake spec of a recipe. Raises InputError when the lock is missing or stale, or a file is missing."""
+    """Return the bake spec of a recipe.
+
+    Raises InputError when the lock is missing or stale, or a file is missing.
+    """
     lock = load_lock(recipe)
     files = used_files(recipe)
     digest = digest_of(recipe, lock, files)

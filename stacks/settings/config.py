@@ -92,7 +92,8 @@ def _given(context: Mapping[str, object]) -> dict[str, Any]:
     problems = _problems_of(given, "context key {}")
     every = [*known, "env", *REVIEW_KEYS]
     for key in context:
-        # The CDK's own keys have other characters; those of other tools belong behind a prefix, such as team:name.
+        # The CDK's own keys have other characters; those of other tools belong behind a prefix, such as
+        # team:name.
         if key not in every and re.fullmatch(r"[a-z0-9_]+", key):
             problems.append(f"context key {key}: there is none of this name{_suggestion(key, every)}")
     if problems:

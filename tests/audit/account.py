@@ -20,7 +20,9 @@ REGION = "us-east-1"
 
 
 def document(name: str, **words: str) -> dict[str, Any]:
-    """A policy of the docs, for the local cloud's account and the app's stacks; ``words`` are what else is filled in."""
+    """A policy of the docs, for the local cloud's account and the app's stacks; ``words``
+    are what else is filled in.
+    """
     text = (POLICIES / f"{name}.json").read_text()
     known = {"ACCOUNT": ACCOUNT, "STACKS": "Ingot*", "BUILDER_STACK": "IngotBuilder"}
     for word, value in {**known, **words}.items():

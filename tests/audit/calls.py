@@ -1,4 +1,6 @@
-"""Finds the calls of AWS in source code, and holds them against botocore's service models: names, parameters, literal values."""
+"""Finds the calls of AWS in source code, and holds them against botocore's service
+models: names, parameters, literal values.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +93,8 @@ class _Finder:
 
     def _service(self, receiver: ast.expr) -> str | None:
         name = receiver.attr if isinstance(receiver, ast.Attribute) else getattr(receiver, "id", "")
-        # The local cloud calls itself by env.call; what else it names so are its own modules and moto's backends.
+        # The local cloud calls itself by env.call; what else it names so are its own modules and moto's
+        # backends.
         return None if "localcloud" in self.name else SERVICES.get(name.strip("_"))
 
     def _made(
@@ -113,7 +116,9 @@ class _Finder:
 
 
 def _own_nodes(function: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a function, those of nested functions with it only if they are lambdas or read its variables."""
+    """The nodes of a function, those of nested functions with it only if they are lambdas
+    or read its variables.
+    """
     for node in ast.iter_child_nodes(function):
         if not isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield node
@@ -209,7 +214,9 @@ def wrong_literal(value: Any, shape: Shape, where: str) -> Iterator[str]:
 
 
 def wrong_value(value: Any, shape: Shape, where: str = "") -> Iterator[str]:
-    """Compare what a running program passes with the model, enumerations included (botocore itself does not look at those)."""
+    """Compare what a running program passes with the model, enumerations included
+    (botocore itself does not look at those).
+    """
     if shape.type_name == "structure" and isinstance(value, dict):
         for key, part in value.items():
             if key not in shape.members:

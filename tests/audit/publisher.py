@@ -102,7 +102,9 @@ class Publisher:
 
 
 def fails_without(account, policy, number, action, scenes, *others):
-    """See that without one action of one statement at least one of the scenes fails, and that it is for this."""
+    """See that without one action of one statement at least one of the scenes fails, and
+    that it is for this.
+    """
     assert scenes, f"nothing asks for {action}"
     account.denied()
     reduced = account.clients_with(without(policy, number, action), *others)

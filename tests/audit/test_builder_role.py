@@ -1,4 +1,6 @@
-"""A builder instance's role, as the stack's template has it, and who launches one: enough, needed, and no wider."""
+"""A builder instance's role, as the stack's template has it, and who launches one:
+enough, needed, and no wider.
+"""
 
 import datetime as dt
 import itertools
@@ -67,7 +69,9 @@ class Builders:
         return builder, PublishSettings(self.directory / "records", clone, pace=0.01)
 
     def builds(self, clients):
-        """What a builder says is read from its log alone: its console is mute, as on EC2 for the first minutes."""
+        """What a builder says is read from its log alone: its console is mute, as on EC2
+        for the first minutes.
+        """
         builder, settings = self.settings(clients)
         seeds = ["a", None, str(next(NUMBERS))]
         spec = make_spec(seeds)
@@ -139,10 +143,18 @@ def public_parameter(ami_id):
     backend = ssm_backends[ACCOUNT]["us-east-1"]
     backend._parameters[IMAGE].append(
         Parameter(
-            account_id=ACCOUNT, name=IMAGE, value=ami_id, parameter_type="String", description="", allowed_pattern=None,
-            keyid=None, last_modified_date=int(dt.datetime.now(dt.UTC).timestamp()), version=1, data_type="text",
+            account_id=ACCOUNT,
+            name=IMAGE,
+            value=ami_id,
+            parameter_type="String",
+            description="",
+            allowed_pattern=None,
+            keyid=None,
+            last_modified_date=int(dt.datetime.now(dt.UTC).timestamp()),
+            version=1,
+            data_type="text",
         )
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")

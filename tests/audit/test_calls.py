@@ -10,8 +10,9 @@ from botocore.exceptions import ParamValidationError
 from tests.audit.calls import Call, calls_in, operations, problems, refuse_what_the_model_lacks
 
 ROOT = Path(__file__).parent.parent.parent
-# Constructs call nothing (tests/repository/test_imports.py): their `ec2` is a module of the CDK. What travels to a builder has no boto3: its few
-# requests are seen by the judge of permissions, which knows each by its path (tests/audit/test_builder_role.py).
+# Constructs call nothing (tests/repository/test_imports.py): their `ec2` is a module of the CDK. What travels
+# to a builder has no boto3: its few requests are seen by the judge of permissions, which knows each by its
+# path (tests/audit/test_builder_role.py).
 FILES = sorted(
     file
     for package in ("ingot", "localcloud")
@@ -40,7 +41,9 @@ def test_the_calls_are_found():
 
 
 def test_no_call_hides_behind_another_name():
-    """An attribute that is called like an operation of EC2 or EBS direct is a call that was found, or a function of ours."""
+    """An attribute that is called like an operation of EC2 or EBS direct is a call that
+    was found, or a function of ours.
+    """
     names = set(operations("ec2")) | set(operations("ebs")) | set(operations("autoscaling"))
     found = {call.place for call in CALLS}
     hidden = []

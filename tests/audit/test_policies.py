@@ -1,4 +1,6 @@
-"""Policies against the Service Authorization Reference, as cfn-lint brings it along: actions, resource types, condition keys."""
+"""Policies against the Service Authorization Reference, as cfn-lint brings it along:
+actions, resource types, condition keys.
+"""
 
 import json
 import re
@@ -10,7 +12,8 @@ from tests.audit.account import POLICIES, document
 from tests.stacks.everything import EVERYTHING, add_review
 
 REFERENCE = json.loads((files("cfnlint.data.AdditionalSpecs") / "Policies.json").read_text())
-# Keys of every request: IAM user guide, "AWS global condition context keys". Keys that the reference lists for an action, not for a resource.
+# Keys of every request: IAM user guide, "AWS global condition context keys". Keys that the reference lists
+# for an action, not for a resource.
 GLOBAL = {"aws:requestedregion", "aws:principalarn", "ec2:createaction", "aws:tagkeys", "iam:passedtoservice"}
 NAMES = sorted(path.stem for path in POLICIES.glob("*.json"))
 

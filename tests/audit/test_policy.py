@@ -1,4 +1,7 @@
-"""IAM's decision on one request. Source: IAM user guide, "Policy evaluation logic", "IAM JSON policy elements"."""
+"""IAM's decision on one request.
+
+Source: IAM user guide, "Policy evaluation logic", "IAM JSON policy elements".
+"""
 
 import pytest
 

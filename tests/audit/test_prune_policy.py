@@ -39,7 +39,9 @@ class Gardener:
         return plan_prune(clients, Rules(keep=1, **rules), dt.datetime.now(dt.UTC) + LATER)
 
     def retires(self, clients):
-        """An old image, an old version and a snapshot without an AMI go; a parameter names a template's AMI."""
+        """An old image, an old version and a snapshot without an AMI go; a parameter
+        names a template's AMI.
+        """
         self.clear()
         self.account.snapshot()
         old, new = self.account.image(), self.account.image()

@@ -1,4 +1,6 @@
-"""Every template is held against CloudFormation's own resource schemas, which cfn-lint brings along; and that check bites."""
+"""Every template is held against CloudFormation's own resource schemas, which cfn-lint
+brings along; and that check bites.
+"""
 
 import copy
 import json

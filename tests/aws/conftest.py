@@ -189,8 +189,15 @@ def builder(direct, image_id, clone_settings, way_out):
         LaunchTemplateName="builder", LaunchTemplateData={"InstanceType": "c7i.large"}
     )["LaunchTemplate"]["LaunchTemplateId"]
     return BuilderSettings(
-        template, clone_settings.subnet_ids, "bundles", "builder", image_id, boot_limit=600, silence_limit=600, limit=600
-    )  # fmt: skip
+        template,
+        clone_settings.subnet_ids,
+        "bundles",
+        "builder",
+        image_id,
+        boot_limit=600,
+        silence_limit=600,
+        limit=600,
+    )
 
 
 @pytest.fixture

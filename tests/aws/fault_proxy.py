@@ -125,9 +125,10 @@ def error_answer(operation: str, fault: Fault, *, is_json: bool) -> tuple[str, b
     if operation in EBS:
         return "application/json", json.dumps({"Message": "injected"}).encode()
     if is_json:
-        return "application/x-amz-json-1.1", json.dumps(
-            {"__type": fault.code, "message": "injected"}
-        ).encode()
+        return (
+            "application/x-amz-json-1.1",
+            json.dumps({"__type": fault.code, "message": "injected"}).encode(),
+        )
     error = f"<Error><Code>{fault.code}</Code><Message>injected</Message></Error>"
     # EC2 and the other query protocols wrap errors differently; botocore's parsers each take their own part.
     text = f"<Response><Errors>{error}</Errors>{error}<RequestID>r</RequestID></Response>"

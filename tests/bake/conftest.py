@@ -54,13 +54,20 @@ def read_back(web_image, tmp_path_factory):
     copy = tmp_path_factory.mktemp("read-back") / "tree"
     copy.mkdir()
     names = subprocess.run(
-        ["debugfs", "-R", "ls -p /", f"{web_image.disk}?offset={offset}"], capture_output=True, text=True, check=True
-    ).stdout.splitlines()  # fmt: skip
+        ["debugfs", "-R", "ls -p /", f"{web_image.disk}?offset={offset}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
     top = [line.split("/")[5] for line in names if line.count("/") > 5]
     script = "".join(f"rdump /{name} {copy}\n" for name in top if name not in (".", "..", "lost+found"))
     subprocess.run(
-        ["debugfs", "-f", "-", f"{web_image.disk}?offset={offset}"], input=script, capture_output=True, text=True, check=True
-    )  # fmt: skip
+        ["debugfs", "-f", "-", f"{web_image.disk}?offset={offset}"],
+        input=script,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     copy.chmod(0o755)
     # debugfs sets the owner after the mode, which clears these two bits; the disk's own tests look at them.
     for file in web_image.manifest["files"]:

@@ -14,7 +14,8 @@ needs_root = pytest.mark.skipif(
     os.geteuid() != 0 or any(shutil.which(tool) is None for tool in NEEDED),
     reason="becomes an ordinary user; needs root, uidmap and util-linux",
 )
-# /usr/bin/python3 and not the one of these tests: that may lie where only root may look. The engine needs no more than Python 3.9.
+# /usr/bin/python3 and not the one of these tests: that may lie where only root may look. The engine needs no
+# more than Python 3.9.
 PYTHON = "/usr/bin/python3"
 
 

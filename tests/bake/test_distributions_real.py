@@ -1,4 +1,6 @@
-"""Machines of each distribution, emulated: the root becomes writable and fills its volume, and what is in it is what the manifest says."""
+"""Machines of each distribution, emulated: the root becomes writable and fills its
+volume, and what is in it is what the manifest says.
+"""
 
 import os
 import subprocess
@@ -15,8 +17,9 @@ __all__ = ["baked_store", "ubuntu_keyring"]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="looks into root's files")]
 SIZE = 3 << 30  # bytes; the recipe's volume has 1 GiB
 LIMIT = 400  # seconds; on an idle processor it takes 20
-# While systemd-repart writes the partition table, who looks for a partition finds none. It writes for milliseconds; here, for as long as the
-# root file system needs to become writable, which waits for that moment. Each waits for five seconds at most.
+# While systemd-repart writes the partition table, who looks for a partition finds none. It writes for
+# milliseconds; here, for as long as the root file system needs to become writable, which waits for that
+# moment. Each waits for five seconds at most.
 SLOW = """\
 files:
   - target: /etc/systemd/system/systemd-remount-fs.service.d/late.conf

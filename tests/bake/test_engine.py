@@ -1,4 +1,7 @@
-"""Real bakes. The layer below is made once (``web_image``) and shared by the tests of what goes wrong above it."""
+"""Real bakes.
+
+The layer below is made once (``web_image``) and shared by the tests of what goes wrong above it.
+"""
 
 import hashlib
 import json
@@ -97,7 +100,8 @@ def test_dpkg_finds_its_packages_whole(web_image, tree):
         done = subprocess.run(["chroot", tree, "dpkg", command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         found[command] = done.stdout.splitlines()
-    # Of all files of all packages two have another content: the configuration in whose place the recipe puts its own.
+    # Of all files of all packages two have another content: the configuration in whose place the recipe puts
+    # its own.
     assert found == {
         "--audit": [],
         "--verify": [
@@ -279,7 +283,10 @@ def test_a_full_disk_is_a_clear_error_without_leftovers(web_spec, baked_store, w
     spec, small = tmp_path / "spec.json", tmp_path / "small"
     spec.write_text(web_spec.text())
     small.mkdir()
-    script = 'mount -t tmpfs -o size=60m small "$1"; shift; "$@"; echo "status $?"; find "$0" -not -name "*.lock" -mindepth 2'
+    script = (
+        'mount -t tmpfs -o size=60m small "$1"; shift; "$@"; echo "status $?"; find "$0" -not -name "*.lock"'
+        " -mindepth 2"
+    )
     bake_it = [sys.executable, "-c", REBAKE, str(spec), str(small), str(baked_store.packages), str(WEB)]
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script, str(small), str(small), *bake_it],

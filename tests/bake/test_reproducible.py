@@ -1,4 +1,6 @@
-"""The same bytes wherever a bake runs: here on layers that are there, there from nothing, as somebody else, on another file system."""
+"""The same bytes wherever a bake runs: here on layers that are there, there from nothing,
+as somebody else, on another file system.
+"""
 
 import os
 import shutil
@@ -21,7 +23,8 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="mounts, and becomes another user"),
 ]
 USER = "nobody"  # every machine has it, and it owns nothing
-# /usr/bin/python3 and not the one of these tests: that may lie where only root may look. The engine needs no more than Python 3.9.
+# /usr/bin/python3 and not the one of these tests: that may lie where only root may look. The engine needs no
+# more than Python 3.9.
 PYTHON = "/usr/bin/python3"
 BAKE = """
 from pathlib import Path
@@ -38,7 +41,8 @@ print(sorted(path.name for path in (here / "out").iterdir()))
 print(len([path for path in (here / "layers").iterdir() if path.is_dir()]))
 remove_tree(here)
 """
-# A memory file system lists the newest name first, ext4 by a hash of it; the sources are copied there from the last name to the first.
+# A memory file system lists the newest name first, ext4 by a hash of it; the sources are copied there from
+# the last name to the first.
 HOSTILE = """
 mount -t tmpfs -o mode=777 home "$1/home"
 mount -t tmpfs -o mode=755 recipe "$1/recipe"
@@ -67,7 +71,9 @@ PACKAGES = {
 
 @pytest.fixture(scope="module")
 def public(baked_store, web_image):
-    """A directory that everybody may look into, with the packages of the store and two more; pytest's own are root's alone."""
+    """A directory that everybody may look into, with the packages of the store and two
+    more; pytest's own are root's alone.
+    """
     place = Path(tempfile.mkdtemp(prefix="ingot-bake-"))
     try:
         for path in (place, *(place / name for name in ("code", "recipe", "home"))):
@@ -104,7 +110,8 @@ def spec(public, web_spec):
         deb.rename(target)
         like = next(p for p in web_spec.packages if p.name == "adduser")
         packages.append(like._replace(name=name, version="1", sha256=digest, size=target.stat().st_size))
-    # What a step sees of the machine is the same as well: the name, which a user namespace may not write through /proc/sys.
+    # What a step sees of the machine is the same as well: the name, which a user namespace may not write
+    # through /proc/sys.
     steps = (*web_spec.steps, step("test $(uname -n) = ingot-bake; dpkg --verify"))
     spec = replace(web_spec, packages=tuple(packages), steps=steps)
     (public / "spec.json").write_text(spec.text())
@@ -112,7 +119,9 @@ def spec(public, web_spec):
 
 
 def elsewhere(public):
-    """Bake the spec from nothing in all other circumstances: as an ordinary user where this machine lets one."""
+    """Bake the spec from nothing in all other circumstances: as an ordinary user where
+    this machine lets one.
+    """
     words = ["unshare", "--mount", "--uts", "taskset", "--cpu-list", "0", "sh", "-euc", HOSTILE, "sh"]
     words += [str(public), str(ROOT), str(WEB)]
     if all(shutil.which(tool) for tool in ("newuidmap", "newgidmap", "setpriv")):

@@ -18,7 +18,10 @@ def test_every_subject_is_a_module_with_a_run():
 
 
 def test_a_run_is_measured_with_all_its_children(tmp_path):
-    script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'x = bytearray(300 << 20); sum(range(3000000))'])"
+    script = (
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', 'x = bytearray(300 << 20);"
+        " sum(range(3000000))'])"
+    )
     sample = measure(Case("x", [sys.executable, "-c", script]), tmp_path / "log")
     assert sample.memory > 300 << 20
     assert sample.cpu > 0
@@ -51,7 +54,10 @@ def test_the_median_stands_before_the_ends():
 
 
 def test_what_a_publish_tells_of_its_builder_becomes_a_table():
-    told = "launch to AMI 200 s: boot 20 s, fetch 10 s, bake 100 s, upload 50 s, other 20 s (10 %); before the launch 2 s\n"
+    told = (
+        "launch to AMI 200 s: boot 20 s, fetch 10 s, bake 100 s, upload 50 s, other 20 s (10 %); before the"
+        " launch 2 s\n"
+    )
     whole, spans = builder.spans_of(f"AMI ami-1 registered\n{told}")
     assert (whole, spans) == (200, {"boot": 20, "fetch": 10, "bake": 100, "upload": 50, "other": 20})
     text = builder.table(whole, spans).markdown()

@@ -19,7 +19,9 @@ sys.stdin.read()
 
 @pytest.fixture(scope="module")
 def moto_server():
-    """A server in a process of its own: in this one a local cloud of another module may have replaced parts of moto."""
+    """A server in a process of its own: in this one a local cloud of another module may
+    have replaced parts of moto.
+    """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MOTO_")}
     words = [sys.executable, "-c", SERVER]
     with subprocess.Popen(

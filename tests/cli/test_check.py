@@ -62,12 +62,14 @@ def test_a_recipe_without_its_lock(ingot):
 
 
 def test_all_is_said_at_once(ingot):
-    """A target that is wrong hides no source that is missing; a mistake anywhere hides no lock and no package that is missing in it."""
+    """A target that is wrong hides no source that is missing; a mistake anywhere hides no
+    lock and no package that is missing in it.
+    """
     recipe = ingot.recipes / "one" / "recipe.yaml"
     recipe.write_text(
-        "name: one\nbase: {debian: bookworm}\nroot_volume: {size: 2GiB}\nstpes: []\npackages: [abc, abc, Wrong, xyz]\n"
-        "app: {source: nope/, target: ../x}\n"
-        "files:\n- {source: files/a}\n- {source: files/b, target: b}\n- {source: files/c, target: /c}\n"
+        "name: one\nbase: {debian: bookworm}\nroot_volume: {size: 2GiB}\nstpes: []\npackages: [abc, abc,"
+        " Wrong, xyz]\napp: {source: nope/, target: ../x}\nfiles:\n- {source: files/a}\n- {source: files/b,"
+        " target: b}\n- {source: files/c, target: /c}\n"
     )
     mistakes = [
         "4:1: unknown key 'stpes'",
@@ -86,9 +88,13 @@ def test_all_is_said_at_once(ingot):
         *(f"recipe.yaml:{m}" for m in mistakes),
     ]
     lock = {
-        "format": 1, "distribution": {"id": "debian", "suite": "bookworm"}, "architecture": "amd64", "epoch": 1, "packages": [{"name": "gone", "version": "1", **PACKAGE}],
+        "format": 1,
+        "distribution": {"id": "debian", "suite": "bookworm"},
+        "architecture": "amd64",
+        "epoch": 1,
+        "packages": [{"name": "gone", "version": "1", **PACKAGE}],
         "requested": {"base": [], "packages": ["gone"], "tools": []},
-    }  # fmt: skip
+    }
     (recipe.parent / "recipe.lock").write_text(json.dumps(lock))
     lacks = ["5:12: the package 'abc', which the lock lacks", "5:29: the package 'xyz', which the lock lacks"]
     assert said(ingot("check", "one")) == [
@@ -131,9 +137,14 @@ def test_a_base_ami_is_locked_with_credentials_and_not_baked_here(ingot):
     assert (done.returncode, "run: ingot lock one" in done.stderr) == (2, True)
     source = '{"ssm": "/aws/x"}'
     ami = {
-        "id": "ami-0123456789abcdef0", "owner": "137112412989", "name": "x", "created": "2026-01-01T00:00:00.000Z",
-        "root_device": "/dev/xvda", "root_size": 8, "boot_mode": "uefi",
-    }  # fmt: skip
+        "id": "ami-0123456789abcdef0",
+        "owner": "137112412989",
+        "name": "x",
+        "created": "2026-01-01T00:00:00.000Z",
+        "root_device": "/dev/xvda",
+        "root_size": 8,
+        "boot_mode": "uefi",
+    }
     lock = {
         "format": 1,
         "architecture": "x86_64",
@@ -151,7 +162,10 @@ def test_a_base_ami_is_locked_with_credentials_and_not_baked_here(ingot):
 
 
 def test_all_recipes_but_those_that_this_machine_cannot_bake(ingot, tmp_path):
-    base = 'base: {ami: {name: "company-base-*", owner: "self"}}\nroot_volume: {size: 4GiB}\ntests: [{name: it runs, command: "true"}]\n'
+    base = (
+        'base: {ami: {name: "company-base-*", owner: "self"}}\nroot_volume: {size: 4GiB}\ntests: [{name: it'
+        ' runs, command: "true"}]\n'
+    )
     for name, more in {"own": "", "other": "variables: {a: }\nenvironments: {prod: {a: x}}\n"}.items():
         directory = tmp_path / "recipes" / name
         directory.mkdir(parents=True)

@@ -225,7 +225,9 @@ def test_an_entry_that_names_another_ami_is_refused_before_anything_is_deployed(
 
 
 def move_into_stage(project: Path, *names: str) -> None:
-    """Put the fleet, and stacks of other names, into a stage Prod, as the CDK writes it; tests/plan/infrastructure/test_assembly.py reads the CDK's own."""
+    """Put the fleet, and stacks of other names, into a stage Prod, as the CDK writes it;
+    tests/plan/infrastructure/test_assembly.py reads the CDK's own.
+    """
     out = project / "cdk.out"
     stage = out / "assembly-Prod"
     stage.mkdir()
@@ -311,7 +313,10 @@ def test_images_go_to_the_region_of_the_stacks(project, capfd):
     [
         (
             "aws://111122223333/us-east-1",
-            "the credentials in use are of the account 123456789012; expected 111122223333, which the app names",
+            (
+                "the credentials in use are of the account 123456789012; expected 111122223333, which the app"
+                " names"
+            ),
         ),
         (
             "aws://unknown-account/eu-west-1",

@@ -38,7 +38,9 @@ main(sys.argv[1:])
 
 @contextmanager
 def deploying(**options):
-    """Run the command in a session of its own, which ends when the block fails: `Popen` would wait for it without end."""
+    """Run the command in a session of its own, which ends when the block fails: `Popen`
+    would wait for it without end.
+    """
     command = [sys.executable, "-c", INGOT, "deploy"]
     with subprocess.Popen(command, start_new_session=True, **options) as child:
         try:

@@ -92,7 +92,10 @@ def test_a_recipe_and_its_revision(images, tmp_path, capsys):
     [
         (
             "nothing-like-it",
-            "no image 'nothing-like-it': it is no recipe in image_recipes, no digest, no AMI and no REVISION:RECIPE",
+            (
+                "no image 'nothing-like-it': it is no recipe in image_recipes, no digest, no AMI and no"
+                " REVISION:RECIPE"
+            ),
         ),
         ("nowhere:web", "there is no revision 'nowhere' in this repository"),
         ("HEAD:wob", "no recipe 'wob' at HEAD; there is: web"),

@@ -12,7 +12,9 @@ from ingot.store import Store
 
 @pytest.fixture
 def run(capsys, monkeypatch, tmp_path):
-    """Runs the command line in an empty directory, with a store of its own and no AWS settings; gives code, stdout, stderr."""
+    """Runs the command line in an empty directory, with a store of its own and no AWS
+    settings; gives code, stdout, stderr.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INGOT_HOME", str(tmp_path / "home"))
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):

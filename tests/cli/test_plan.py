@@ -130,7 +130,10 @@ def test_a_recipe_that_no_stack_deploys_is_baked_by_no_deployment(project, capsy
 
 def test_a_context_that_the_base_refuses_leaves_the_base_as_it_is_without(project, capsys):
     app = project.path / "app.py"
-    refuse = 'if context.get("recipe") == "api" and not pathlib.Path("image_recipes/api").is_dir():\n    print("no recipe api", file=sys.stderr)\n    sys.exit(2)\n'
+    refuse = (
+        'if context.get("recipe") == "api" and not pathlib.Path("image_recipes/api").is_dir():\n    print("no'
+        ' recipe api", file=sys.stderr)\n    sys.exit(2)\n'
+    )
     app.write_text(app.read_text().replace('if settings.get("broken"', refuse + 'if settings.get("broken"'))
     project.commit("An app that knows its recipes")
     shutil.copytree(project.recipe, project.recipe.parent / "api")
@@ -379,12 +382,21 @@ def test_an_image_that_does_not_bake_is_planned_all_the_same_and_fails_in_the_en
 
 def test_an_image_on_a_base_ami_is_for_a_builder_instance(project, capsys):
     ami = {
-        "id": "ami-0123456789abcdef0", "owner": "137112412989", "name": "al2023", "created": "2026-01-01T00:00:00.000Z",
-        "root_device": "/dev/xvda", "root_size": 2, "boot_mode": "uefi-preferred",
-    }  # fmt: skip
+        "id": "ami-0123456789abcdef0",
+        "owner": "137112412989",
+        "name": "al2023",
+        "created": "2026-01-01T00:00:00.000Z",
+        "root_device": "/dev/xvda",
+        "root_size": 2,
+        "boot_mode": "uefi-preferred",
+    }
     lock = {
-        "format": 1, "architecture": "x86_64", "source": '{"ssm": "/aws/x"}', "epoch": 1700000000, "ami": {"us-east-1": ami},
-    }  # fmt: skip
+        "format": 1,
+        "architecture": "x86_64",
+        "source": '{"ssm": "/aws/x"}',
+        "epoch": 1700000000,
+        "ami": {"us-east-1": ami},
+    }
     project.replace("image_recipes/web/recipe.yaml", "{debian: bookworm}", "{ami: {ssm: /aws/x}}")
     project.write("image_recipes/web/recipe.lock", json.dumps(lock))
     project.commit("A base AMI")

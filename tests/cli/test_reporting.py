@@ -24,8 +24,12 @@ def test_a_full_disk_is_said_in_words_and_not_as_a_traceback(tmp_path):
     bake = [sys.executable, "-m", "ingot.cli.main", "bake", "web"]
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script, "sh", str(tmp_path), *bake],
-        cwd=ROOT, env={**os.environ, "INGOT_HOME": str(tmp_path)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, "INGOT_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 1
     assert done.stderr.startswith(f"ingot: {tmp_path}/store/")
     assert "No space left on device" in done.stderr
@@ -46,7 +50,9 @@ def test_a_full_disk_is_said_in_words_and_not_as_a_traceback(tmp_path):
     ],
 )
 def test_output_of_programs_gives_a_runner_no_command(text, capsys):
-    """GitHub's runner trims blanks before "::", and finds "##[" anywhere: actions/runner, ActionCommand.cs."""
+    """GitHub's runner trims blanks before "::", and finds "##[" anywhere: actions/runner,
+    ActionCommand.cs.
+    """
     with Reporter() as report:
         report(text)
     for said in (printable(text), capsys.readouterr().err):

@@ -37,13 +37,17 @@ def said(capsys, monkeypatch, tmp_path):
         ),
         (
             ["diff", "x"],
-            "error: missing argument 'B'\n"
-            "  hint: The image after, named in the same ways. `ingot diff --help` says more\n",
+            (
+                "error: missing argument 'B'\n"
+                "  hint: The image after, named in the same ways. `ingot diff --help` says more\n"
+            ),
         ),
         (
             ["boot"],
-            "error: missing argument 'NAME'\n"
-            "  hint: The recipe, or the recipe digest of an image in the store. `ingot boot --help` says more\n",
+            (
+                "error: missing argument 'NAME'\n  hint: The recipe, or the recipe digest of an image in the"
+                " store. `ingot boot --help` says more\n"
+            ),
         ),
         (
             ["bake", "web", "more"],
@@ -59,13 +63,17 @@ def said(capsys, monkeypatch, tmp_path):
         ),
         (
             ["show", "web", "--tree", "--depth", "x"],
-            "error: invalid value for '--depth': Input should be a valid integer, unable to parse string as an integer\n"
-            "  hint: `ingot show --help` says more\n",
+            (
+                "error: invalid value for '--depth': Input should be a valid integer, unable to parse string"
+                " as an integer\n  hint: `ingot show --help` says more\n"
+            ),
         ),
         (
             ["show", "web", "--tree", "--depth", "0"],
-            "error: invalid value for '--depth': Input should be greater than or equal to 1\n"
-            "  hint: `ingot show --help` says more\n",
+            (
+                "error: invalid value for '--depth': Input should be greater than or equal to 1\n"
+                "  hint: `ingot show --help` says more\n"
+            ),
         ),
         (
             ["show", "web", "--depth"],

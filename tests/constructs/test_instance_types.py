@@ -9,18 +9,43 @@ from ingot.errors import InputError
 
 @pytest.mark.parametrize(
     "name",
-    ["t4g.small", "m7g.large", "c6gn.xlarge", "r6gd.2xlarge", "im4gn.large", "is4gen.large", "x2gd.medium", "a1.large",
-     "g5g.xlarge", "hpc7g.4xlarge", "c8gb.large", "p6e-gb200.36xlarge"],
-)  # fmt: skip
+    [
+        "t4g.small",
+        "m7g.large",
+        "c6gn.xlarge",
+        "r6gd.2xlarge",
+        "im4gn.large",
+        "is4gen.large",
+        "x2gd.medium",
+        "a1.large",
+        "g5g.xlarge",
+        "hpc7g.4xlarge",
+        "c8gb.large",
+        "p6e-gb200.36xlarge",
+    ],
+)
 def test_graviton(name):
     assert architecture_of(name) == "arm64"
 
 
 @pytest.mark.parametrize(
     "name",
-    ["t3.small", "m7i.large", "m7i-flex.large", "g4dn.xlarge", "g6.xlarge", "gr6.4xlarge", "u7i-12tb.224xlarge",
-     "p5en.48xlarge", "inf2.xlarge", "trn1.2xlarge", "i4i.large", "hpc7a.12xlarge", "u-6tb1.56xlarge"],
-)  # fmt: skip
+    [
+        "t3.small",
+        "m7i.large",
+        "m7i-flex.large",
+        "g4dn.xlarge",
+        "g6.xlarge",
+        "gr6.4xlarge",
+        "u7i-12tb.224xlarge",
+        "p5en.48xlarge",
+        "inf2.xlarge",
+        "trn1.2xlarge",
+        "i4i.large",
+        "hpc7a.12xlarge",
+        "u-6tb1.56xlarge",
+    ],
+)
 def test_the_others(name):
     assert architecture_of(name) == "x86_64"
 
@@ -33,15 +58,27 @@ def test_the_default_follows_the_architecture():
 @pytest.mark.parametrize(
     ("name", "architecture", "message"),
     [
-        ("m7g.large", "x86_64", "fleet: m7g.large is an arm64 machine; expected one for the recipe's architecture, x86_64"),
-        ("t3.small", "arm64", "fleet: t3.small is an x86_64 machine; expected one for the recipe's architecture, arm64"),
-        ("t2.micro", "x86_64", "fleet: t2.micro does not boot by UEFI from an NVMe disk; expected a Nitro instance type"),
+        (
+            "m7g.large",
+            "x86_64",
+            "fleet: m7g.large is an arm64 machine; expected one for the recipe's architecture, x86_64",
+        ),
+        (
+            "t3.small",
+            "arm64",
+            "fleet: t3.small is an x86_64 machine; expected one for the recipe's architecture, arm64",
+        ),
+        (
+            "t2.micro",
+            "x86_64",
+            "fleet: t2.micro does not boot by UEFI from an NVMe disk; expected a Nitro instance type",
+        ),
         ("m7i.metal-24xl", "x86_64", "fleet: m7i.metal-24xl does not boot by UEFI"),
         ("i3.metal", "x86_64", "fleet: i3.metal does not boot by UEFI"),
         ("g4ad.xlarge", "x86_64", "fleet: g4ad.xlarge does not boot by UEFI"),
         ("u-6tb1.56xlarge", "x86_64", "fleet: u-6tb1.56xlarge does not boot by UEFI"),
     ],
-)  # fmt: skip
+)
 def test_types_on_which_the_image_does_not_boot(name, architecture, message):
     with pytest.raises(InputError) as caught:
         chosen_types("fleet", name, architecture)

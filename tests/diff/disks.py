@@ -1,4 +1,6 @@
-"""Small images with a real disk: written by the bake's own writer, their manifests read back from the disk."""
+"""Small images with a real disk: written by the bake's own writer, their manifests read
+back from the disk.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +32,16 @@ def link(path: str, target: str) -> Entry:
 def status(*packages: tuple[str, str]) -> str:
     """dpkg's status file with packages: (name, version)."""
     return "\n".join(
-        f"Package: {name}\nStatus: install ok installed\nVersion: {version}\nArchitecture: amd64\nInstalled-Size: 10\n"
+        f"Package: {name}\nStatus: install ok installed\nVersion: {version}\nArchitecture:"
+        " amd64\nInstalled-Size: 10\n"
         for name, version in packages
     )
 
 
 def make_image(directory: Path, *entries: Entry, name: str, changed: str = "", digest: str = "") -> DiskImage:
-    """Write an image with ``entries``, which win over those that every image has; ``changed`` lists what the recipe changed."""
+    """Write an image with ``entries``, which win over those that every image has;
+    ``changed`` lists what the recipe changed.
+    """
     identity = {
         "recipe": "web",
         "digest": digest or (name[:1] * 64),

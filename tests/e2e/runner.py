@@ -1,4 +1,6 @@
-"""Runs the jobs of a workflow as a hosted runner does: step by step, each command in bash, in the environment that job and step give it."""
+"""Runs the jobs of a workflow as a hosted runner does: step by step, each command in
+bash, in the environment that job and step give it.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,11 @@ SHELL = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"]
 
 @dataclass
 class Runner:
-    """``values``: what GitHub's expressions are; ``conditions``: whether a step with that `if` runs; ``actions``: what `uses` does.
+    """``values``: what GitHub's expressions are; ``conditions``: whether a step with that
+    `if` runs; ``actions``: what `uses` does.
 
-    An expression, condition or action that is none of them is an error: nothing of a workflow is left out unseen.
+    An expression, condition or action that is none of them is an error: nothing of a workflow is left out
+    unseen.
     """
 
     directory: Path

@@ -1,4 +1,6 @@
-"""A copy of the project in an empty directory, with a data directory and a local cloud of its own: what a newcomer has."""
+"""A copy of the project in an empty directory, with a data directory and a local cloud of
+its own: what a newcomer has.
+"""
 
 from __future__ import annotations
 

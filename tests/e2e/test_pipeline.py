@@ -1,7 +1,7 @@
 """The main job, end to end and for real: from nothing to clones that serve, and what may happen to them then.
 
-Each test is a story of its own and runs alone or in any order: the fixtures bring the fleet into the state that a story
-begins with, which costs nothing where it already is.
+Each test is a story of its own and runs alone or in any order: the fixtures bring the fleet into the state
+that a story begins with, which costs nothing where it already is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ class Project(Site):
     """A project whose fleet several stories use."""
 
     running: tuple[subprocess.CompletedProcess[str], dict] | None = None
-    """What the `make up` that started the local cloud printed, and the status after it; None: no cloud runs."""
+    """What the `make up` that started the local cloud printed, and the status after it;
+    None: no cloud runs.
+    """
     spoilt = False
     """Whether a story left blocks, or clones made from them, that no deployment repairs."""
 

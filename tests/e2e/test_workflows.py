@@ -118,7 +118,9 @@ def served():
 
 
 def runner(site: Site, environment: dict[str, str], **more: str) -> Runner:
-    """Return a runner in the site's checkout, with the conditions of a pull request of the repository's own and an empty cache."""
+    """Return a runner in the site's checkout, with the conditions of a pull request of
+    the repository's own and an empty cache.
+    """
     directory = site.directory
     github = {"GITHUB_BASE_REF": "main", "GITHUB_REPOSITORY": "o/r", "no_proxy": "127.0.0.1,localhost"}
 

@@ -1,4 +1,6 @@
-"""A clone with ordinary services equals its manifest after they have run, and a change of its code is still named."""
+"""A clone with ordinary services equals its manifest after they have run, and a change of
+its code is still named.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ APP = "import flask, lib\napp = flask.Flask(__name__)\n@app.get('/')\ndef page()
 
 
 def inventory(store, directory, tamper="") -> dict:
-    """Bake the recipe, boot a clone for its tests; return the inventory that it takes after them, and the image's."""
+    """Bake the recipe, boot a clone for its tests; return the inventory that it takes
+    after them, and the image's.
+    """
     place = directory / "ordinary"
     (place / "app").mkdir(parents=True)
     (place / "app" / "app.py").write_text(APP)
@@ -83,7 +87,10 @@ def test_it_equals_its_manifest(baked_store, tmp_path):
 
 
 def test_code_that_changed_is_named(baked_store, tmp_path):
-    tamper = "  - {name: tampers, command: echo >>/var/lib/app/run.py && echo >>/srv/app/lib.py && touch /usr/local/bin/new}"
+    tamper = (
+        "  - {name: tampers, command: echo >>/var/lib/app/run.py && echo >>/srv/app/lib.py && touch"
+        " /usr/local/bin/new}"
+    )
     found = inventory(baked_store, tmp_path, tamper)
     assert found["differs"] == [
         "/srv/app/lib.py changed",

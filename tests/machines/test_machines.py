@@ -15,9 +15,15 @@ from ingot.machines.qemu import MachineSpec, command, system_uuid
 
 def spec(tmp_path, **changed):
     given = {
-        "instance_id": "i-1", "memory_mib": 1024, "cpus": 2, "private_ip": "172.20.1.4", "mac": "02:00:00:00:00:01",
-        "base": tmp_path / "base.raw", "disk_size": 1 << 30, "volume_id": "vol-0123",
-    }  # fmt: skip
+        "instance_id": "i-1",
+        "memory_mib": 1024,
+        "cpus": 2,
+        "private_ip": "172.20.1.4",
+        "mac": "02:00:00:00:00:01",
+        "base": tmp_path / "base.raw",
+        "disk_size": 1 << 30,
+        "volume_id": "vol-0123",
+    }
     return MachineSpec(**(given | changed))
 
 

@@ -1,4 +1,6 @@
-"""The instance metadata service: EC2 User Guide, "Use the Instance Metadata Service to access instance metadata"."""
+"""The instance metadata service: EC2 User Guide, "Use the Instance Metadata Service to
+access instance metadata".
+"""
 
 import socket
 import subprocess

@@ -63,7 +63,8 @@ def test_an_image_that_is_not_baked_is_a_failed_boot():
     boots, notes = boot_changed(plans.read(images=[plans.image(state="missing")]), silent, silent)
     assert notes == []
     assert failures(plans.read(boots=[boot.to_json() for boot in boots])) == [
-        f"web {DIGEST[:12]}: the image boots: it is not baked on this machine; `ingot plan --bake --boot` bakes it before"
+        f"web {DIGEST[:12]}: the image boots: it is not baked on this machine; `ingot plan --bake --boot`"
+        " bakes it before"
     ]
 
 
@@ -77,7 +78,10 @@ def test_images_that_aws_boots_are_noted():
     boots, notes = boot_changed(plans.read(images=images), silent, silent)
     assert boots == []
     assert notes == [
-        f"the image web {DIGEST[:12]} was not booted: it is on a base AMI, and a test clone boots when it is deployed",
+        (
+            f"the image web {DIGEST[:12]} was not booted: it is on a base AMI, and a test clone boots when it"
+            " is deployed"
+        ),
         "the image web 999999999999 was not booted here: a test clone of it passed when it was published",
     ]
 

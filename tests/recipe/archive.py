@@ -1,4 +1,6 @@
-"""A small archive of a distribution on disk, signed with a throwaway key: what apt needs to resolve, no more."""
+"""A small archive of a distribution on disk, signed with a throwaway key: what apt needs
+to resolve, no more.
+"""
 
 import contextlib
 import hashlib
@@ -17,7 +19,10 @@ LATER = "Wed, 15 Nov 2023 22:13:20 UTC"
 
 
 class Signer:
-    """A GnuPG home with one key. The directory is short-lived and its path short: the agent's socket is in it."""
+    """A GnuPG home with one key.
+
+    The directory is short-lived and its path short: the agent's socket is in it.
+    """
 
     def __init__(self) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="ingot-gpg-"))
@@ -107,10 +112,15 @@ def write_flat_archive(archive: Path, text: str, signer: Signer, date: str = DAT
 
 
 def build_package(directory: Path, name: str, files: dict[str, str], version: str = "1.0") -> str:
-    """Build a real package with ``files`` into ``directory``; return its stanza, its path relative to the archive's root."""
+    """Build a real package with ``files`` into ``directory``; return its stanza, its path
+    relative to the archive's root.
+    """
     tree = Path(tempfile.mkdtemp(prefix="ingot-deb-", dir=directory))
     (tree / "DEBIAN").mkdir()
-    control = f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: T <t@example.com>\nDescription: x\n"
+    control = (
+        f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: T"
+        " <t@example.com>\nDescription: x\n"
+    )
     (tree / "DEBIAN" / "control").write_text(control)
     for path, text in files.items():
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +134,10 @@ def build_package(directory: Path, name: str, files: dict[str, str], version: st
     )
     shutil.rmtree(tree)
     data = deb.read_bytes()
-    return f"{control}Filename: pool/{deb.name}\nSize: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n\n"
+    return (
+        f"{control}Filename: pool/{deb.name}\nSize: {len(data)}\nSHA256:"
+        f" {hashlib.sha256(data).hexdigest()}\n\n"
+    )
 
 
 @contextlib.contextmanager

@@ -94,7 +94,9 @@ def signer():
 
 @pytest.fixture
 def archive(web, tmp_path, signer, monkeypatch):
-    """Writes the archive of the recipe's distribution anew on each call; the base packages are always in it."""
+    """Writes the archive of the recipe's distribution anew on each call; the base
+    packages are always in it.
+    """
     web.lock.unlink()
     root = tmp_path / "mirror"
     monkeypatch.setenv("INGOT_KEYRING", str(signer.keyring))

@@ -90,10 +90,22 @@ def test_files_are_expanded_and_sorted(web):
 
 
 AMI_LOCK = {
-    "format": 1, "architecture": "x86_64", "source": '{"ssm": "/aws/x"}', "epoch": 1700000000,
-    "ami": {"us-east-1": {"id": "ami-0123456789abcdef0", "owner": "137112412989", "name": "al2023", "created": "2026-01-01T00:00:00.000Z",
-                          "root_device": "/dev/xvda", "root_size": 8, "boot_mode": "uefi-preferred"}},
-}  # fmt: skip
+    "format": 1,
+    "architecture": "x86_64",
+    "source": '{"ssm": "/aws/x"}',
+    "epoch": 1700000000,
+    "ami": {
+        "us-east-1": {
+            "id": "ami-0123456789abcdef0",
+            "owner": "137112412989",
+            "name": "al2023",
+            "created": "2026-01-01T00:00:00.000Z",
+            "root_device": "/dev/xvda",
+            "root_size": 8,
+            "boot_mode": "uefi-preferred",
+        }
+    },
+}
 
 
 def test_a_recipe_on_a_base_ami_names_it_and_its_packages(web):

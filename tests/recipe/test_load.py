@@ -289,7 +289,8 @@ def test_a_directory_whose_name_is_no_name(tmp_path):
 
 def test_a_directory_that_is_missing_is_called_one(web):
     web.file.write_text(
-        "name: web\nbase: {debian: bookworm}\nroot_volume: {size: 1GiB}\napp: {source: nope/, target: /srv/web}\n"
+        "name: web\nbase: {debian: bookworm}\nroot_volume: {size: 1GiB}\napp: {source: nope/, target:"
+        " /srv/web}\n"
     )
     (problem,) = problems(web)
     assert "4:15: no directory nope/; expected it at image_recipes/web/nope" in problem

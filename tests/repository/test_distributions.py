@@ -96,7 +96,9 @@ def test_only_the_local_cloud_requires_moto(wheels):
 
 @pytest.mark.parametrize("name", ["ingot-machines", "ingot-localcloud"])
 def test_what_it_imports_of_ours_is_in_it_or_in_what_it_requires(name, wheels):
-    """A new module of the foundations has to be in the wheel of `ingot-machines` before machines may use it."""
+    """A new module of the foundations has to be in the wheel of `ingot-machines` before
+    machines may use it.
+    """
     known = contents(wheels[name]) | contents(wheels["ingot-machines"])
     modules = {file.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for file in known}
     for file in contents(wheels[name]):

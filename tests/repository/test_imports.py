@@ -150,7 +150,8 @@ def test_the_architecture_names_every_package():
             assert f"\n    {package.name}/ " in page, package.name
 
 
-# Within a tree: package -> what else of the tree it may import. Modules at a tree's top stand above all of them.
+# Within a tree: package -> what else of the tree it may import. Modules at a tree's top stand above all of
+# them.
 WITHIN = {
     "ingot/aws": {
         "session": set(),

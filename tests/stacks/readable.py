@@ -1,4 +1,6 @@
-"""Templates as a reviewer reads them: YAML with CloudFormation's short forms, without what only the CDK needs."""
+"""Templates as a reviewer reads them: YAML with CloudFormation's short forms, without
+what only the CDK needs.
+"""
 
 import re
 from typing import Any

@@ -53,7 +53,9 @@ def actions(statement):
 
 
 def test_the_credentials_of_a_deployment_last_as_long_as_its_job_may(project):
-    """A bake on a builder instance may take two hours, and what fails at its end has to be cleaned up with the same credentials."""
+    """A bake on a builder instance may take two hours, and what fails at its end has to
+    be cleaned up with the same credentials.
+    """
     [job] = YAML(typ="safe").load(ROOT / "examples" / "workflows" / "deploy.yml")["jobs"].values()
     [asked] = [step["with"] for step in job["steps"] if "role-to-assume" in step.get("with", {})]
     made = template(project)
@@ -153,7 +155,9 @@ def test_the_roles_have_the_policies_of_the_docs(project):
 
 
 def test_the_deploying_role_is_within_what_iam_takes(project):
-    """All inline policies of a role together: 10,240 characters without white space (IAM user guide, "IAM and STS quotas")."""
+    """All inline policies of a role together: 10,240 characters without white space (IAM
+    user guide, "IAM and STS quotas").
+    """
     policies = role(template(project), "publishes and deploys")["Policies"]
     text = json.dumps([inline["PolicyDocument"] for inline in policies], separators=(",", ":"))
     assert len(text) < 10_240  # references are longer here than what they stand for, an id or an ARN's part

@@ -1,4 +1,7 @@
-"""What reviewers get to see of the stacks. After a change that is meant: INGOT_UPDATE_SNAPSHOTS=1 pytest tests/stacks"""
+"""What reviewers get to see of the stacks.
+
+After a change that is meant: INGOT_UPDATE_SNAPSHOTS=1 pytest tests/stacks
+"""
 
 import json
 import os

@@ -122,7 +122,9 @@ def test_an_image_that_was_collected_before_its_use_is_an_error_in_words(store):
 
 
 def test_what_a_running_bake_may_use_stays(store):
-    """A bake that runs since an hour: the layer that it picked, a layer of yesterday, and packages that it has just fetched."""
+    """A bake that runs since an hour: the layer that it picked, a layer of yesterday, and
+    packages that it has just fetched.
+    """
     add_layer(store, "a")
     add_layer(store, "b", days=1)
     package = add_package(store, "c")

@@ -31,8 +31,9 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="looks into root's files and processes"),
 ]
-# Where a cold bake is killed: at a random moment of so many seconds after it says this. The layer below comes first, then the one on it, then the
-# disk with the layers alone; each bake goes on from what is there. Then many moments after all of that is there.
+# Where a cold bake is killed: at a random moment of so many seconds after it says this. The layer below comes
+# first, then the one on it, then the disk with the layers alone; each bake goes on from what is there. Then
+# many moments after all of that is there.
 COLD = (
     ("unpacking", 2.0),
     ("taking the inventory", 1.0),
@@ -67,7 +68,9 @@ def children(pid):
 
 
 def kill(bake, victim):
-    """Kill the engine, the worker that it started, or the whole session as a supervisor does that has lost patience."""
+    """Kill the engine, the worker that it started, or the whole session as a supervisor
+    does that has lost patience.
+    """
     if victim == "all":
         os.killpg(bake.pid, signal.SIGKILL)
     elif victim == "engine":
@@ -82,7 +85,9 @@ def kill(bake, victim):
 
 
 def inhabitants(store):
-    """The processes that still work in the store: whose root or directory is there, or which have a file of it open, be it a lock."""
+    """The processes that still work in the store: whose root or directory is there, or
+    which have a file of it open, be it a lock.
+    """
     places = (f"{store.root}/", str(store.packages.resolve()))
     return [
         process.name
@@ -109,7 +114,9 @@ def held(store):
 
 
 def settle(store):
-    """Wait until nothing of a killed bake runs any more: its worker finds that nobody listens, cleans up and ends."""
+    """Wait until nothing of a killed bake runs any more: its worker finds that nobody
+    listens, cleans up and ends.
+    """
     end = time.monotonic() + 120
     # The kernel frees the locks of a process a moment after it is gone from /proc.
     while living := inhabitants(store) or held(store):

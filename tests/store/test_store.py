@@ -150,7 +150,9 @@ def test_keep_moves_the_root_where_the_message_says(store, recipe, bakes, monkey
 
 
 def test_the_command_that_enters_a_kept_root_works(tmp_path):
-    """A root of one program, which must be static: the kernel's name for its process shows that it is the first one there."""
+    """A root of one program, which must be static: the kernel's name for its process
+    shows that it is the first one there.
+    """
     if os.geteuid() != 0 or not Path("/bin/busybox").exists():
         pytest.skip("needs root and busybox-static")
     root = tmp_path / "a root"
@@ -159,8 +161,12 @@ def test_the_command_that_enters_a_kept_root_works(tmp_path):
     shutil.copy("/bin/busybox", root / "bin/sh")
     enter = next(line for line in how_to_inspect(root).splitlines() if "enter it" in line).partition(":")[2]
     done = subprocess.run(
-        shlex.split(enter), input="echo $$; read -r x < /proc/1/comm; echo $x\n", capture_output=True, text=True, check=False
-    )  # fmt: skip
+        shlex.split(enter),
+        input="echo $$; read -r x < /proc/1/comm; echo $x\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.stdout == "1\nsh\n", done.stderr
 
 

@@ -14,8 +14,8 @@ from ingot.recipe.lock.distribution import distribution_of
 MIB = 2**20
 PLACE = "image_recipes/big/recipe.yaml:3:21"
 TOO_SMALL = (
-    f"{PLACE}: size 4MiB, needs at least 6MiB for its packages, files and app; expected room for the content\n"
-    "  hint: raise root_volume.size in the recipe; clones need room to work, too\n"
+    f"{PLACE}: size 4MiB, needs at least 6MiB for its packages, files and app; expected room for the"
+    " content\n  hint: raise root_volume.size in the recipe; clones need room to work, too\n"
 )
 
 
@@ -36,7 +36,8 @@ def check(tmp_path, monkeypatch, capsys):
             (tmp_path / "tree" / name).write_bytes(data)
         kib = sum(map(len, files.values())) // 1024
         (tmp_path / "tree/DEBIAN/control").write_text(
-            f"Package: big\nVersion: 1\nArchitecture: all\nInstalled-Size: {kib}\nMaintainer: x <x@y>\nDescription: x\n"
+            f"Package: big\nVersion: 1\nArchitecture: all\nInstalled-Size: {kib}\nMaintainer: x"
+            " <x@y>\nDescription: x\n"
         )
         command = ["dpkg-deb", "--root-owner-group", "-Zgzip", "--build", "tree", str(deb)]
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
@@ -46,15 +47,30 @@ def check(tmp_path, monkeypatch, capsys):
         (directory / "recipe.yaml").write_text(text + more)
         digest = hashlib.sha256(deb.read_bytes()).hexdigest()
         package = {
-            "name": "big", "version": "1", "architecture": "all", "sha256": digest, "size": deb.stat().st_size,
-            "path": "pool/big.deb", "archive": "debian", "suite": "bookworm", "essential": False, "role": "install",
-        }  # fmt: skip
+            "name": "big",
+            "version": "1",
+            "architecture": "all",
+            "sha256": digest,
+            "size": deb.stat().st_size,
+            "path": "pool/big.deb",
+            "archive": "debian",
+            "suite": "bookworm",
+            "essential": False,
+            "role": "install",
+        }
         distribution = distribution_of(load_recipe(directory / "recipe.yaml"))
         lock = {
-            "format": 1, "distribution": {"id": "debian", "suite": "bookworm"}, "architecture": "amd64",
-            "epoch": 1700000000, "packages": [package],
-            "requested": {"base": list(distribution.base_packages), "packages": ["big"], "tools": list(distribution.tools)},
-        }  # fmt: skip
+            "format": 1,
+            "distribution": {"id": "debian", "suite": "bookworm"},
+            "architecture": "amd64",
+            "epoch": 1700000000,
+            "packages": [package],
+            "requested": {
+                "base": list(distribution.base_packages),
+                "packages": ["big"],
+                "tools": list(distribution.tools),
+            },
+        }
         (directory / "recipe.lock").write_text(json.dumps(lock))
         file = tmp_path / "home/store/packages" / digest[:2] / f"{digest}.deb"
         if here:

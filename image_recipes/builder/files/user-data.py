@@ -1,5 +1,7 @@
 #!/usr/bin/python3
-"""Run this instance's user data when it is a script, as cloud-init does for a cloud image (EC2 User Guide, "Run commands at launch")."""
+"""Run this instance's user data when it is a script, as cloud-init does for a cloud image
+(EC2 User Guide, "Run commands at launch").
+"""
 
 import http.client
 import os

@@ -109,8 +109,8 @@ def _unfit(image: ImageTypeDef, architecture: str) -> str | None:
 def _billed(image: ImageTypeDef) -> str | None:
     """Return what EC2 bills for an AMI besides the instance.
 
-    An AMI made by RegisterImage loses that (EC2 API reference, RegisterImage: "billing product code"), and its
-    clones their licence: RHEL, SLES, Windows, Ubuntu Pro, AMIs of the Marketplace.
+    An AMI made by RegisterImage loses that (EC2 API reference, RegisterImage: "billing product code"), and
+    its clones their licence: RHEL, SLES, Windows, Ubuntu Pro, AMIs of the Marketplace.
     """
     codes = [code.get("ProductCodeId", "?") for code in image.get("ProductCodes", [])]
     if codes:

@@ -168,16 +168,19 @@ def with_a_way_out(clients: Clients, subnet_ids: Sequence[str]) -> tuple[str, ..
         raise PublishError(
             "no subnet of the builder's stack has a way out: there are no automatic public addresses in "
             f"{', '.join(table_of)}, whose default routes lead to an Internet gateway",
-            hint="switch them on: "
-            "aws ec2 modify-subnet-attribute --subnet-id SUBNET --map-public-ip-on-launch",
+            hint=(
+                "switch them on: aws ec2 modify-subnet-attribute --subnet-id SUBNET --map-public-ip-on-launch"
+            ),
         )
     routes = ", ".join(
         f"{name} ({table.get('RouteTableId', 'no route table')})" for name, table in table_of.items()
     )
     raise PublishError(
         f"no subnet of the builder's stack has a way out: there is no route for 0.0.0.0/0 in {routes}",
-        hint="give the route table a default route to an Internet gateway or a NAT gateway, "
-        "or the VPC endpoints for s3, ebs and logs",
+        hint=(
+            "give the route table a default route to an Internet gateway or a NAT gateway, "
+            "or the VPC endpoints for s3, ebs and logs"
+        ),
     )
 
 

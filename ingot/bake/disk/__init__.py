@@ -1,4 +1,6 @@
-"""The writer of the whole raw disk: GPT, EFI system partition, ext4 root. No root rights, no loop devices, no external tools.
+"""The writer of the whole raw disk: GPT, EFI system partition, ext4 root.
+
+No root rights, no loop devices, no external tools.
 
 Every byte of the disk is a function of the arguments: see docs/decisions/0001-own-disk-writer.md.
 """

@@ -1,4 +1,7 @@
-"""Which things of a disk differ from another's: each with its first byte on the disk. For a recipe that does not bake to the same bytes."""
+"""Which things of a disk differ from another's: each with its first byte on the disk.
+
+For a recipe that does not bake to the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,10 @@ _HEAD = 17 * 1024
 
 
 class Difference(NamedTuple):
-    """A thing of which bytes differ: a file's path, or words for what is no file. ``offset`` and ``inside`` count in bytes, from the
-    start of the disk and of the thing; ``differing`` is how many bytes differ.
+    """A thing of which bytes differ: a file's path, or words for what is no file.
+
+    ``offset`` and ``inside`` count in bytes, from the start of the disk and of the thing; ``differing`` is
+    how many bytes differ.
     """
 
     what: str
@@ -32,7 +37,8 @@ class Difference(NamedTuple):
 
 
 def differences(one: Path, other: Path, blocks: Sequence[int]) -> List[Difference]:
-    """Return what differs between two disks in the blocks of 512 KiB with these indexes, in the order of the bytes.
+    """Return what differs between two disks in the blocks of 512 KiB with these indexes,
+    in the order of the bytes.
 
     Names and places of files are those on ``one``. Raises BakeError when a disk cannot be read.
     """
@@ -54,7 +60,10 @@ def differences(one: Path, other: Path, blocks: Sequence[int]) -> List[Differenc
 
 
 def _pieces(one: bytes, other: bytes) -> Iterator[Tuple[int, int, int]]:
-    """Yield the pieces that differ: offset, the first byte that differs in it, how many do. None is part of two things."""
+    """Yield the pieces that differ: offset, the first byte that differs in it, how many do.
+
+    None is part of two things.
+    """
     for page in range(0, len(one), BLOCK):
         if one[page : page + BLOCK] == other[page : page + BLOCK]:
             continue

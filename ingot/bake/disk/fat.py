@@ -1,7 +1,7 @@
 """The EFI system partition: a FAT32 file system with one file, ``EFI/BOOT/BOOTX64.EFI``.
 
-Format: Microsoft's "FAT32 File System Specification", version 1.03. That path is the fallback that firmware takes without a boot
-entry, which a fresh machine has none of (UEFI specification, 3.5.1.1).
+Format: Microsoft's "FAT32 File System Specification", version 1.03. That path is the fallback that firmware
+takes without a boot entry, which a fresh machine has none of (UEFI specification, 3.5.1.1).
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ def partition_size(file_size: int) -> int:
 def write_esp(
     image: Image, start: int, size: int, volume_id: int, epoch: int, name: str, content: bytes
 ) -> None:
-    """Put the file system at ``start``, with ``content`` as ``EFI/BOOT/<name>``. ``name`` has 8 + 3 characters at most."""
+    """Put the file system at ``start``, with ``content`` as ``EFI/BOOT/<name>``.
+
+    ``name`` has 8 + 3 characters at most.
+    """
     sectors = size // SECTOR
     # One sector per cluster; each table has 4 bytes for every cluster and for two more:
     # (sectors - reserved - 2 f + 2) * 4 <= 512 f, solved for f.
@@ -64,8 +67,21 @@ def write_esp(
 def _boot_sector(sectors: int, fat_sectors: int, volume_id: int, start: int) -> bytes:
     head = struct.pack(
         "<3s8sHBHBHHBHHHII",
-        b"\xeb\x58\x90", b"INGOT   ", SECTOR, 1, _RESERVED, _FATS, 0, 0, _MEDIA, 0, 63, 255, start // SECTOR, sectors,
-    )  # fmt: skip
+        b"\xeb\x58\x90",
+        b"INGOT   ",
+        SECTOR,
+        1,
+        _RESERVED,
+        _FATS,
+        0,
+        0,
+        _MEDIA,
+        0,
+        63,
+        255,
+        start // SECTOR,
+        sectors,
+    )
     # tables mirrored, version 0.0, root directory in cluster 2, information in sector 1, backup in sector 6
     tail = struct.pack(
         "<IHHIHH12sBBBI11s8s",

@@ -54,7 +54,8 @@ def write_table(image: Image, disk_id: uuid.UUID, partitions: Sequence[Partition
 
 
 def _protective_mbr(sectors: int) -> bytes:
-    # One partition of type 0xEE from sector 1 to the end, as far as 32 bits can say; CHS fields as the specification wants them.
+    # One partition of type 0xEE from sector 1 to the end, as far as 32 bits can say; CHS fields as the
+    # specification wants them.
     entry = struct.pack(
         "<B3sB3sII", 0, b"\x00\x02\x00", 0xEE, b"\xff\xff\xff", 1, min(sectors - 1, 0xFFFFFFFF)
     )

@@ -1,6 +1,7 @@
 """The disk as a set of pieces, assembled block by block: read, hashed and written in one pass, by all cores.
 
-Every piece is bytes in memory or a range of a file. What no piece covers is zero and stays a hole in the output.
+Every piece is bytes in memory or a range of a file. What no piece covers is zero and stays a hole in the
+output.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from ingot.blocks import BLOCK_SIZE as SNAPSHOT_BLOCK
 from ingot.blocks import ZERO_BLOCK, DiskDigest, root_digest
 from ingot.errors import BakeError
 
-# How many blocks a thread takes at once: a few, so that all cores end at the same time; not one, for a file often spans several.
+# How many blocks a thread takes at once: a few, so that all cores end at the same time; not one, for a file
+# often spans several.
 BLOCKS_PER_TASK = 8
 
 
 class Piece(NamedTuple):
-    """``length`` bytes at ``offset`` of the disk: from ``start`` on in a file (bytes path), or from ``start`` on in memory; zeros without a content."""
+    """``length`` bytes at ``offset`` of the disk: from ``start`` on in a file (bytes path), or from ``start``
+    on in memory; zeros without a content.
+    """
 
     offset: int
     length: int
@@ -52,11 +56,15 @@ class Image:
         self._pieces.append(Piece(offset, length, b"", 0, False))
 
     def write(self, output: Path) -> DiskDigest:
-        """Write the disk to ``output`` and return its digests. Removes what it wrote, and raises BakeError, when it cannot."""
+        """Write the disk to ``output`` and return its digests.
+
+        Removes what it wrote, and raises BakeError, when it cannot.
+        """
         return self._finish(output, [None] * (self.size // SNAPSHOT_BLOCK), None)
 
     def update(self, output: Path, lower: Path, blocks: Sequence[Optional[str]]) -> DiskDigest:
-        """Write the pieces over ``output``, a copy of the disk ``lower`` whose digests are ``blocks``; return the new digests.
+        """Write the pieces over ``output``, a copy of the disk ``lower`` whose digests
+        are ``blocks``; return the new digests.
 
         Removes ``output``, and raises BakeError, when it cannot.
         """
@@ -160,7 +168,10 @@ class _Reader:
 def _write_block(
     target: int, index: int, pieces: List[Piece], ends: List[int], reader: _Reader, lower: Optional[int]
 ) -> Optional[str]:
-    """Put a block together, write it, return its digest. ``lower``: the disk whose block it changes, None when that is zero."""
+    """Put a block together, write it, return its digest.
+
+    ``lower``: the disk whose block it changes, None when that is zero.
+    """
     base = index * SNAPSHOT_BLOCK
     block = bytearray(SNAPSHOT_BLOCK)
     view = memoryview(block)

@@ -1,6 +1,8 @@
-"""What a lower layer's tree holds, ready for use: entries by path, inode numbers, and the lines that manifests and inventories have of them.
+"""What a lower layer's tree holds, ready for use: entries by path, inode numbers, and the lines that
+manifests and inventories have of them.
 
-Kept in one file beside the tree. An entry is made of its row when it is asked for: a bake that changes one file asks for few.
+Kept in one file beside the tree. An entry is made of its row when it is asked for: a bake that changes one
+file asks for few.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ _NUMBER, _LINE, _TEXT = 10, 11, 12
 
 
 class Index(Tree):
-    """The entries of a lower layer, by path. All times are ``epoch``, contents are below the directory ``root``."""
+    """The entries of a lower layer, by path.
+
+    All times are ``epoch``, contents are below the directory ``root``.
+    """
 
     def __init__(self, rows: Dict[str, Tuple[Any, ...]], root: Path, epoch: int) -> None:
         self._rows = rows
@@ -43,9 +48,20 @@ class Index(Tree):
         for entry in ordered:
             text = None if volatile.covers(entry.path) else inventory.file_line(entry)
             rows[entry.path] = (
-                entry.kind.value, entry.mode, entry.uid, entry.gid, entry.size, entry.link, entry.group, entry.device,
-                entry.xattrs, entry.sha256, numbers[entry.path], manifest.file_line(entry), text,
-            )  # fmt: skip
+                entry.kind.value,
+                entry.mode,
+                entry.uid,
+                entry.gid,
+                entry.size,
+                entry.link,
+                entry.group,
+                entry.device,
+                entry.xattrs,
+                entry.sha256,
+                numbers[entry.path],
+                manifest.file_line(entry),
+                text,
+            )
         return cls(rows, root, epoch)
 
     def save(self, file: Path) -> None:
@@ -56,8 +72,21 @@ class Index(Tree):
         kind, mode, uid, gid, size, link, group, device, xattrs, sha256, *_ = self._rows[path]
         source = self._top + path if kind == "file" else None
         return Entry(
-            path, _KINDS[kind], mode, uid, gid, self._epoch, size, link, group, device, xattrs, source, None, sha256
-        )  # fmt: skip
+            path,
+            _KINDS[kind],
+            mode,
+            uid,
+            gid,
+            self._epoch,
+            size,
+            link,
+            group,
+            device,
+            xattrs,
+            source,
+            None,
+            sha256,
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
@@ -87,7 +116,8 @@ class Index(Tree):
         return volatile_of(has_cloud_init=CLOUD_INIT in self)
 
     def lines(self, changes: Changes, volatile: Volatile) -> Tuple[List[str], bytes]:
-        """Return the manifest's lines of all files of the tree that ``changes`` make, and the inventory's text of them.
+        """Return the manifest's lines of all files of the tree that ``changes`` make, and
+        the inventory's text of them.
 
         ``volatile`` is that of the layer with what the recipe says.
         """

@@ -1,7 +1,8 @@
-"""The initial RAM disk: busybox, a short script and the few kernel modules that it takes to mount the root disk.
+"""The initial RAM disk: busybox, a short script and the few kernel modules that it takes
+to mount the root disk.
 
-A cpio archive in the "newc" format (kernel: Documentation/driver-api/early-userspace/buffer-format.rst), not compressed: it is
-small, and a compressor's output would depend on its version.
+A cpio archive in the "newc" format (kernel: Documentation/driver-api/early-userspace/buffer-format.rst), not
+compressed: it is small, and a compressor's output would depend on its version.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from ingot.bake.runtime.chroot import in_root
 from ingot.errors import BakeError
 from ingot.process import CommandError, require, run_binary
 
-# NVMe is EC2's disk (Nitro), virtio QEMU's; ext4 asks for the crc32c algorithm by name, which modules.dep does not tell.
+# NVMe is EC2's disk (Nitro), virtio QEMU's; ext4 asks for the crc32c algorithm by name, which modules.dep
+# does not tell.
 REQUIRED = ("nvme", "ext4")
 OPTIONAL = ("virtio_pci", "virtio_blk", "crc32c_generic", "crc32c_intel")
 
@@ -45,7 +47,10 @@ class _Archive:
 
 
 def build_initrd(name: str, epoch: int, modules: Path, busybox: bytes) -> bytes:
-    """Return the archive for the recipe ``name``. ``modules`` is ``lib/modules/<version>`` with its ``modules.dep``."""
+    """Return the archive for the recipe ``name``.
+
+    ``modules`` is ``lib/modules/<version>`` with its ``modules.dep``.
+    """
     archive = _Archive(epoch)
     for directory in ("bin", "dev", "modules", "proc", "root", "sys"):
         archive.add(directory, 0o040755)
@@ -94,7 +99,9 @@ def module_files(modules: Path) -> List[Path]:
 
 
 def _inside(modules: Path, path: str) -> Path:
-    """Return where a file of the modules is: neither a name in modules.dep nor a link leads out of their directory."""
+    """Return where a file of the modules is: neither a name in modules.dep nor a link
+    leads out of their directory.
+    """
     return in_root(modules, path, follow=True)
 
 
@@ -123,7 +130,8 @@ def _decompress(path: Path) -> bytes:
         if path.suffix == ".gz":
             return gzip.decompress(data)
         if path.suffix == ".zst":
-            # The standard library has zstd from Python 3.14 on only; what it decompresses to does not depend on the version.
+            # The standard library has zstd from Python 3.14 on only; what it decompresses to does not depend
+            # on the version.
             zstd = require("zstd", needed_for="unpack kernel modules")
             return run_binary([zstd, "-dc"], input=data).stdout
     except (lzma.LZMAError, EOFError, zlib.error, gzip.BadGzipFile, CommandError) as error:

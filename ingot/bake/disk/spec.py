@@ -24,9 +24,9 @@ def as_written(size: int) -> str:
 class DiskSpec:
     """What a disk is to become.
 
-    ``name`` is the recipe's; all identifiers of the disk derive from it. ``size`` is the whole disk in bytes, a multiple of 512 KiB.
-    ``epoch`` is Unix seconds: the only time on the disk. ``modules`` is ``lib/modules/<kernel version>`` of the tree;
-    ``command_line`` is the kernel's, without ``root=``.
+    ``name`` is the recipe's; all identifiers of the disk derive from it. ``size`` is the whole disk in bytes,
+    a multiple of 512 KiB. ``epoch`` is Unix seconds: the only time on the disk. ``modules`` is
+    ``lib/modules/<kernel version>`` of the tree; ``command_line`` is the kernel's, without ``root=``.
     """
 
     name: str

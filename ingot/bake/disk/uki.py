@@ -1,6 +1,8 @@
-"""The unified kernel image: systemd's EFI stub with the kernel, its command line and its initrd as further sections.
+"""The unified kernel image: systemd's EFI stub with the kernel, its command line and its
+initrd as further sections.
 
-Format: Microsoft's "PE Format"; the sections are those of the Unified Kernel Image specification (uapi-group.org).
+Format: Microsoft's "PE Format"; the sections are those of the Unified Kernel Image specification
+(uapi-group.org).
 """
 
 from __future__ import annotations

@@ -31,10 +31,12 @@ def write_disk(
     *,
     more: More = NO_MORE,
 ) -> Tuple[DiskDigest, Layout]:
-    """Write the raw disk that ``spec`` describes, with ``entries`` as its root, to ``output``; return its digests and its layout.
+    """Write the raw disk that ``spec`` describes, with ``entries`` as its root, to
+    ``output``; return its digests and its layout.
 
-    The bytes depend on ``spec`` and ``entries`` alone, not on the entries' order. Raises BakeError, and leaves nothing, when the disk is
-    too small, the tree cannot be stored, or a file cannot be read or written.
+    The bytes depend on ``spec`` and ``entries`` alone, not on the entries' order. Raises BakeError, and
+    leaves nothing, when the disk is too small, the tree cannot be stored, or a file cannot be read or
+    written.
     """
     progress("writing the disk of the packages")
     kernel_image = boot_image(spec)
@@ -48,13 +50,18 @@ def write_disk(
         image,
         identifier(spec.name, "disk"),
         [
-            gpt.Partition(gpt.ESP_TYPE, identifier(spec.name, "boot partition"), _ESP_START, esp_size, "ingot-boot"),
             gpt.Partition(
-                gpt.ROOT_TYPES[spec.architecture], root_partition(spec.name), root_start, root_size,
+                gpt.ESP_TYPE, identifier(spec.name, "boot partition"), _ESP_START, esp_size, "ingot-boot"
+            ),
+            gpt.Partition(
+                gpt.ROOT_TYPES[spec.architecture],
+                root_partition(spec.name),
+                root_start,
+                root_size,
                 root_partition_name(spec.name),
             ),
         ],
-    )  # fmt: skip
+    )
     volume_id = identifier(spec.name, "boot volume").int & 0xFFFFFFFF
     write_esp(image, _ESP_START, esp_size, volume_id, spec.epoch, BOOT_FILES[spec.architecture], kernel_image)
     try:
@@ -75,9 +82,11 @@ def update_disk(
     changes: Changes,
     output: Path,
 ) -> DiskDigest:
-    """Turn ``output``, a copy of the ``lower`` layer's ``disk`` whose digests are ``blocks``, into the image; return its digests.
+    """Turn ``output``, a copy of the ``lower`` layer's ``disk`` whose digests are
+    ``blocks``, into the image; return its digests.
 
-    Only blocks that ``changes`` touch are written. Raises BakeError, and leaves no ``output``, as :func:`write_disk` does.
+    Only blocks that ``changes`` touch are written. Raises BakeError, and leaves no ``output``, as
+    :func:`write_disk` does.
     """
     image = Image(spec.size)
     start = lower.reader.start

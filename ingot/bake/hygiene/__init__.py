@@ -1,6 +1,7 @@
 """The hygiene gate: examines a finished disk, without mounting it, for what must not be in an image.
 
-A check is a function that takes a :class:`~ingot.bake.hygiene.view.View` of the disk and yields findings. docs/hygiene.md lists them.
+A check is a function that takes a :class:`~ingot.bake.hygiene.view.View` of the disk and yields findings.
+docs/hygiene.md lists them.
 """
 
 from ingot.bake.hygiene.finding import NAMES, Finding

@@ -17,7 +17,10 @@ _FILES = {
 
 
 def check(view: View) -> Iterator[Finding]:
-    """Yield the accounts that have a password, or that need none. A lock before a hash (``!``) does not make the hash go."""
+    """Yield the accounts that have a password, or that need none.
+
+    A lock before a hash (``!``) does not make the hash go.
+    """
     for file, empty_is_open in _FILES.items():
         for path in (file, f"{file}-"):
             for line in view.lines(path):

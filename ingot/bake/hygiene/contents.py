@@ -17,7 +17,10 @@ _HEAD = 1024
 
 
 class Rule(NamedTuple):
-    """What a credential looks like. ``word`` is in every text that ``pattern`` matches: looking for it is much faster."""
+    """What a credential looks like.
+
+    ``word`` is in every text that ``pattern`` matches: looking for it is much faster.
+    """
 
     name: str
     word: bytes
@@ -29,35 +32,50 @@ def _rule(name: str, word: bytes, pattern: bytes, reason: str) -> Rule:
     return Rule(name, word, re.compile(pattern), reason)
 
 
-# The armour with data behind it: programs that only look for the armour do not match, nor do certificates and public keys. In JSON,
-# such as a service account of Google's, lines end with a backslash and n.
+# The armour with data behind it: programs that only look for the armour do not match, nor do certificates and
+# public keys. In JSON, such as a service account of Google's, lines end with a backslash and n.
 _PEM = (
     rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\\n|\\r|\s)+"
     rb"(?:[A-Za-z-]+: [^\n]*\n\s*)*(?:\\n|\s)*[A-Za-z0-9+/=]{16}"
 )
-# As variables of the environment, settings, JSON and AWS's own answers name it; a quote and a bracket may follow the name.
+# As variables of the environment, settings, JSON and AWS's own answers name it; a quote and a bracket may
+# follow the name.
 _AWS_SECRET_NAMES = (b"secret_access_key", b"SECRET_ACCESS_KEY", b"ecretAccessKey")
 _AWS_SECRET = (
     rb"(?i:secret_?access_?key)[\"']?\]?\s*[=:,]>?\s*[\"']?"
     rb"[A-Za-z0-9/+]{40}(?<!EXAMPLEKEY)(?![A-Za-z0-9/+=])"
 )
-# The forms are those that the issuers document, for their own secret scanning: AWS ("IAM identifiers", unique ids), GitHub ("About
-# authentication", token formats), GitLab ("Token overview"), Slack, npm, PyPI, Stripe. AWS's documents end examples with EXAMPLE.
+# The forms are those that the issuers document, for their own secret scanning: AWS ("IAM identifiers", unique
+# ids), GitHub ("About authentication", token formats), GitLab ("Token overview"), Slack, npm, PyPI, Stripe.
+# AWS's documents end examples with EXAMPLE.
 RULES: Tuple[Rule, ...] = (
     _rule("private-key", b"PRIVATE KEY", _PEM, "a private key (PEM)"),
     _rule("private-key", b"PuTTY-User-Key", rb"PuTTY-User-Key-File-[123]: \S", "a private key (PuTTY)"),
     _rule("private-key", b"AGE-SECRET-KEY-1", rb"AGE-SECRET-KEY-1[0-9A-Z]{40}", "a private key (age)"),
-    _rule("credential", b"AKIA", rb"(?<![A-Za-z0-9/+])AKIA[A-Z0-9]{16}(?<!EXAMPLE)(?![A-Za-z0-9/+=])", "an AWS access key"),
-    _rule("credential", b"ASIA", rb"(?<![A-Za-z0-9/+])ASIA[A-Z0-9]{16}(?<!EXAMPLE)(?![A-Za-z0-9/+=])", "an AWS session's key"),
+    _rule(
+        "credential",
+        b"AKIA",
+        rb"(?<![A-Za-z0-9/+])AKIA[A-Z0-9]{16}(?<!EXAMPLE)(?![A-Za-z0-9/+=])",
+        "an AWS access key",
+    ),
+    _rule(
+        "credential",
+        b"ASIA",
+        rb"(?<![A-Za-z0-9/+])ASIA[A-Z0-9]{16}(?<!EXAMPLE)(?![A-Za-z0-9/+=])",
+        "an AWS session's key",
+    ),
     *(_rule("credential", word, _AWS_SECRET, "an AWS secret key") for word in _AWS_SECRET_NAMES),
     _rule("credential", b"github_pat_", rb"\bgithub_pat_[A-Za-z0-9_]{40}", "a GitHub token"),
-    *(_rule("credential", kind, rb"\b" + kind + rb"[A-Za-z0-9]{36}", "a GitHub token") for kind in (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_")),
+    *(
+        _rule("credential", kind, rb"\b" + kind + rb"[A-Za-z0-9]{36}", "a GitHub token")
+        for kind in (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_")
+    ),
     _rule("credential", b"glpat-", rb"\bglpat-[A-Za-z0-9_-]{20}", "a GitLab token"),
     _rule("credential", b"xox", rb"\bxox[abprs]-[0-9]{8,}-[0-9A-Za-z-]{10}", "a Slack token"),
     _rule("credential", b"npm_", rb"\bnpm_[A-Za-z0-9]{36}\b", "an npm token"),
     _rule("credential", b"pypi-AgE", rb"\bpypi-AgE[A-Za-z0-9_-]{50}", "a PyPI token"),
     _rule("credential", b"k_live_", rb"\b[rs]k_live_[0-9A-Za-z]{20}", "a Stripe key"),
-)  # fmt: skip
+)
 USER_IN_URL = rb"://[^/\s:@]+:[^/\s:@]+@"
 # Files that are there for credentials: (path, content, what it is).
 NAMED_FILES: Tuple[Tuple[Pattern[str], Pattern[bytes], str], ...] = tuple(
@@ -71,19 +89,24 @@ NAMED_FILES: Tuple[Tuple[Pattern[str], Pattern[bytes], str], ...] = tuple(
         (r".*/\.pypirc", rb"^\s*password\s*[=:]\s*\S", "a password of PyPI"),
         (r".*/pip\.conf", USER_IN_URL, "a password in an address"),
         (r"/etc/apt/.*", USER_IN_URL + rb"|^\s*(machine\s.*)?\bpassword\s+\S", "a password of an archive"),
-        (r".*/\.docker/config\.json|.*/\.dockercfg|.*/containers/auth\.json", rb'"auth"\s*:\s*"[^"]{4}', "a password of a registry"),
+        (
+            r".*/\.docker/config\.json|.*/\.dockercfg|.*/containers/auth\.json",
+            rb'"auth"\s*:\s*"[^"]{4}',
+            "a password of a registry",
+        ),
         (r".*/\.aws/credentials", rb"^\s*aws_secret_access_key\s*=\s*\S", "an AWS secret key"),
         (r".*/\.kube/config", rb"^\s*-?\s*(client-key-data|token|password):\s*\S", "access to a cluster"),
         (r".*/\.config/gh/hosts\.yml", rb"oauth_token:\s*\S", "a GitHub token"),
         (r".*/\.vault-token", rb"\S", "a token of Vault"),
     )
-)  # fmt: skip
+)
 # Key stores that are no text.
 KEY_FILES = re.compile(r".*\.(p12|pfx|ppk)|.*/private-keys-v1\.d/[^/]+\.key")
 
 
 def check(view: View) -> Iterator[Finding]:
-    """Yield the files that hold private keys or credentials, a finding for each kind; and texts with a word of the builder.
+    """Yield the files that hold private keys or credentials, a finding for each kind; and
+    texts with a word of the builder.
 
     What a package brought unchanged is public: example keys of packages are no findings.
     """

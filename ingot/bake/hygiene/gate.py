@@ -30,7 +30,9 @@ SHOWN = 100
 
 
 class HygieneReport(NamedTuple):
-    """What the gate found: ``findings`` block the image, ``allowed`` are those that the recipe allows, ``unused`` allows nothing."""
+    """What the gate found: ``findings`` block the image, ``allowed`` are those that the
+    recipe allows, ``unused`` allows nothing.
+    """
 
     findings: List[Finding]
     allowed: List[Tuple[Finding, AllowanceSpec]]
@@ -41,11 +43,16 @@ class HygieneReport(NamedTuple):
         return {
             "findings": [finding._asdict() for finding in self.findings],
             "allowed": [
-                {"finding": finding.name, "path": finding.path, "found": finding.reason, "reason": allowance.reason}
+                {
+                    "finding": finding.name,
+                    "path": finding.path,
+                    "found": finding.reason,
+                    "reason": allowance.reason,
+                }
                 for finding, allowance in self.allowed
             ],
             "unused": [allowance._asdict() for allowance in self.unused],
-        }  # fmt: skip
+        }
 
 
 def examine(
@@ -56,11 +63,13 @@ def examine(
     shipped: Optional[Mapping[str, Entry]] = None,
     known: Optional[Known] = None,
 ) -> HygieneReport:
-    """Examine the raw disk ``disk`` of a recipe that says what is ``declared``; nothing is written, nothing mounted.
+    """Examine the raw disk ``disk`` of a recipe that says what is ``declared``; nothing
+    is written, nothing mounted.
 
-    ``traces`` are words of the builder that no file may hold, such as its host name. ``shipped`` are the entries of the packages'
-    layer with their digests, by path. ``known``: the disk that this one is a changed copy of; what is still the same there is not
-    looked at again. Raises BakeError when the disk cannot be read.
+    ``traces`` are words of the builder that no file may hold, such as its host name. ``shipped`` are the
+    entries of the packages' layer with their digests, by path. ``known``: the disk that this one is a changed
+    copy of; what is still the same there is not looked at again. Raises BakeError when the disk cannot be
+    read.
     """
     with read_ext4(disk) as reader:
         view = changed_view(reader, declared, traces, known) if known is not None else None

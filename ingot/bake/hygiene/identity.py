@@ -1,4 +1,6 @@
-"""What each clone must make for itself, and what only the builder has: ids, keys of the host, seeds, names, resolver."""
+"""What each clone must make for itself, and what only the builder has: ids, keys of the
+host, seeds, names, resolver.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from ingot.bake.tree.tree import Entry, Kind
 # File systems and programs that keep an id of the machine: machine-id(5).
 _MACHINE_IDS = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 _AUTHORIZED = ("/authorized_keys", "/authorized_keys2")
-# finding -> the files that it is about, and why they must not be there. One expression each: they are tried on every file of the disk.
+# finding -> the files that it is about, and why they must not be there. One expression each: they are tried
+# on every file of the disk.
 _FILES: Tuple[Tuple[str, Pattern[str], str], ...] = tuple(
     (name, re.compile("|".join(patterns)), reason)
     for name, patterns, reason in (
@@ -44,8 +47,9 @@ _FILES: Tuple[Tuple[str, Pattern[str], str], ...] = tuple(
 )
 # What the packages' layer is sealed of, and a recipe has made in the image.
 _IDENTITIES = tuple((one, pattern(one), names_of_kept(one)) for one in IDENTITIES)
-# Files that only some may read, that maintainer scripts make, and that are the same after each installation: accounts without
-# passwords (the gate looks at those), the configuration of PostgreSQL, MariaDB's account without a password, and root's own profile.
+# Files that only some may read, that maintainer scripts make, and that are the same after each installation:
+# accounts without passwords (the gate looks at those), the configuration of PostgreSQL, MariaDB's account
+# without a password, and root's own profile.
 _REPEATABLE = re.compile(
     r"/etc/g?shadow-?|/etc/postgresql/[^/]+/[^/]+/pg_(hba|ident)\.conf|/etc/mysql/debian\.cnf"
     r"|/root/\.(bashrc|profile)|/var/cache/debconf/passwords\.dat|/var/lib/(dpkg|apt|ucf|systemd)/.*"
@@ -57,7 +61,9 @@ _OWN_ADDRESSES = re.compile(r"127\.[0-9.]+|::1|fe00::[0-9]*|ff0[0-9]::[0-9]*|0\.
 
 
 def check(view: View) -> Iterator[Finding]:
-    """Yield machine ids, host keys, authorized keys, seeds, leases, host names and resolvers of the builder."""
+    """Yield machine ids, host keys, authorized keys, seeds, leases, host names and
+    resolvers of the builder.
+    """
     yield from _machine_ids(view)
     for entry in (*view.unproven_files("identity"), *view.unproven_links("identity", is_watched)):
         path = entry.path
@@ -98,12 +104,15 @@ def _of_each_clone(view: View, entry: Entry) -> Iterator[Finding]:
         yield Finding(
             "install-secret",
             path,
-            f"no package brought it, mode {entry.mode:04o} keeps it from others: what an installation makes is equal on all clones",
+            f"no package brought it, mode {entry.mode:04o} keeps it from others: what an installation makes"
+            " is equal on all clones",
         )
 
 
 def _is_private(view: View, path: str) -> bool:
-    """Tell whether an installation made a file that not every user may read: by its own mode, or a directory's above it."""
+    """Tell whether an installation made a file that not every user may read: by its own
+    mode, or a directory's above it.
+    """
     shipped = view.shipped.get(path)
     if shipped is None or _REPEATABLE.fullmatch(path):
         return False

@@ -29,13 +29,17 @@ def check(view: View) -> Iterator[Finding]:
 
 
 def _is_shipped_so(view: View, entry: Entry, target: str) -> bool:
-    """Tell whether a package's own link led nowhere from the start, to a file that users may add: trixie's /etc/vconsole.conf."""
+    """Tell whether a package's own link led nowhere from the start, to a file that users
+    may add: trixie's /etc/vconsole.conf.
+    """
     known = view.shipped.get(entry.path)
     return known is not None and known.link == entry.link and target not in view.shipped
 
 
 def _end(view: View, path: str) -> str:
-    """Return the path at which the chain of links that begins at ``path`` ends in nothing; ``path`` itself for a circle."""
+    """Return the path at which the chain of links that begins at ``path`` ends in
+    nothing; ``path`` itself for a circle.
+    """
 
     def target_of(path: str) -> Optional[str]:
         entry = view.entries.get(path)

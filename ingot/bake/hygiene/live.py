@@ -1,4 +1,6 @@
-"""The gate for a tree that is a mounted file system and not a disk of ours: the root of a builder that booted a base AMI."""
+"""The gate for a tree that is a mounted file system and not a disk of ours: the root of a
+builder that booted a base AMI.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +38,13 @@ def enforce_tree(
     before: Sequence[Entry],
     progress: Progress,
 ) -> Dict[str, Any]:
-    """Examine a tree with its entries; return the report for the manifest. Raises BakeError that lists what may not be in an image.
+    """Examine a tree with its entries; return the report for the manifest.
 
-    ``before`` are the entries of the base with their digests: what is privileged there is the base's own affair, and so are the files
-    of packages that are still the same. The list in the image itself does not tell which are not: no image below has a list of its files.
+    Raises BakeError that lists what may not be in an image.
+
+    ``before`` are the entries of the base with their digests: what is privileged there is the base's own
+    affair, and so are the files of packages that are still the same. The list in the image itself does not
+    tell which are not: no image below has a list of its files.
     """
     shipped = {entry.path: entry for entry in before}
     lines = {path: file_line(entry) for path, entry in shipped.items()}

@@ -1,7 +1,8 @@
-"""What need not be looked at again: of a disk that is a changed copy of the lower layer's, all that is still the same there.
+"""What need not be looked at again: of a disk that is a changed copy of the lower
+layer's, all that is still the same there.
 
-Which inodes changed is read from the two disks, not taken from the writer: the blocks whose digests differ are compared, inode table by
-inode table.
+Which inodes changed is read from the two disks, not taken from the writer: the blocks whose digests differ
+are compared, inode table by inode table.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ from ingot.blocks import BLOCK_SIZE as SNAPSHOT_BLOCK
 
 # The checks that look at one file after the other.
 _CHECKS = {
-    "identity": identity.check, "contents": contents.check, "traces": traces.check, "permissions": permissions.check,
-}  # fmt: skip
+    "identity": identity.check,
+    "contents": contents.check,
+    "traces": traces.check,
+    "permissions": permissions.check,
+}
 _WATCHED = {"identity": identity.is_watched, "contents": contents.is_watched, "traces": traces.is_watched}
 _PAGE = 4096
 _INODE = 256
@@ -29,7 +33,9 @@ _DATABASE = "/var/lib/dpkg/"
 
 
 class Known(NamedTuple):
-    """The lower layer's disk: its file, its blocks' digests and those of the disk made of it, what is on it, and for each check the paths in doubt."""
+    """The lower layer's disk: its file, its blocks' digests and those of the disk made of it, what is on it,
+    and for each check the paths in doubt.
+    """
 
     disk: Path
     blocks: Sequence[Optional[str]]
@@ -39,9 +45,11 @@ class Known(NamedTuple):
 
 
 def suspects(disk: Path, index: Index, words: Sequence[str]) -> Dict[str, List[str]]:
-    """Return for each check the paths on a disk with the lower layer ``index`` alone that are not clean whatever a recipe adds.
+    """Return for each check the paths on a disk with the lower layer ``index`` alone that
+    are not clean whatever a recipe adds.
 
-    All else is: a package's unchanged file, or one in which the check finds nothing. ``words`` are those that no file may hold.
+    All else is: a package's unchanged file, or one in which the check finds nothing. ``words`` are those that
+    no file may hold.
     """
     with read_ext4(disk) as reader:
         view = View(reader, Declared(), words, index, is_lower=True)
@@ -85,7 +93,9 @@ def changed_view(
 def _changes(
     reader: Ext4Reader, before: Ext4Reader, known: Known, numbers: Mapping[str, int]
 ) -> Tuple[Dict[str, Optional[Entry]], Dict[str, int]]:
-    """Return the entries that changed, None for what is no more, and the inodes of those that are new or other ones."""
+    """Return the entries that changed, None for what is no more, and the inodes of those
+    that are new or other ones.
+    """
     names: Dict[int, List[str]] = {}
     for path, number in numbers.items():
         names.setdefault(number, []).append(path)

@@ -43,8 +43,9 @@ def _capability(entry: Entry) -> bytes:
 def _is_shipped(view: View, entry: Entry) -> bool:
     """Tell whether the packages' layer holds the same program with the same rights.
 
-    Debian's packages set such modes in their archives and in their scripts (statoverrides, setcap), so no list of theirs is complete:
-    what counts is what the locked packages did. The layer's other entries are Ingot's own, none of which is privileged.
+    Debian's packages set such modes in their archives and in their scripts (statoverrides, setcap), so no
+    list of theirs is complete: what counts is what the locked packages did. The layer's other entries are
+    Ingot's own, none of which is privileged.
     """
     known = view.shipped.get(entry.path)
     return (

@@ -14,20 +14,36 @@ _HISTORY = re.compile(
     r"|fish_history|recently-used\.xbel|\.netrwhist"
 )
 CACHES = (
-    "/var/cache/apt", "/var/lib/apt/lists", "/var/cache/man", "/var/cache/ldconfig", "/var/cache/dnf", "/var/cache/yum",
+    "/var/cache/apt",
+    "/var/lib/apt/lists",
+    "/var/cache/man",
+    "/var/cache/ldconfig",
+    "/var/cache/dnf",
+    "/var/cache/yum",
     "/var/cache/pip",
-)  # fmt: skip
+)
 # Below a home directory.
 HOME_CACHES = (
-    ".cache", ".npm", ".yarn/cache", ".pnpm-store", ".pip", ".cargo/registry", ".gradle/caches", ".m2/repository", ".gem/specs",
-    ".composer/cache", "go/pkg/mod/cache",
-)  # fmt: skip
+    ".cache",
+    ".npm",
+    ".yarn/cache",
+    ".pnpm-store",
+    ".pip",
+    ".cargo/registry",
+    ".gradle/caches",
+    ".m2/repository",
+    ".gem/specs",
+    ".composer/cache",
+    "go/pkg/mod/cache",
+)
 _TEMPORARY = ("/tmp/", "/var/tmp/", "/run/", "/var/crash/")
 _LOGS = ("/var/log/", "/var/lib/systemd/coredump/")
 
 
 def check(view: View) -> Iterator[Finding]:
-    """Yield histories, logs that are not empty, caches (one finding each, however many files they hold), and temporary files."""
+    """Yield histories, logs that are not empty, caches (one finding each, however many
+    files they hold), and temporary files.
+    """
     caches: Dict[str, Tuple[int, int]] = {}
     tops = (*CACHES, *(f"{home}/{cache}" for home in sorted(view.homes) for cache in HOME_CACHES))
     below = tuple(f"{top}/" for top in tops)

@@ -69,7 +69,9 @@ def _unit(view: View, name: str) -> Iterator[Finding]:
 
 
 def _started(name: str, settings: Settings) -> str:
-    """Return the unit that a timer, path or socket starts: systemd.timer(5), systemd.path(5), systemd.socket(5)."""
+    """Return the unit that a timer, path or socket starts: systemd.timer(5),
+    systemd.path(5), systemd.socket(5).
+    """
     stem, suffix = posixpath.splitext(name)
     section, key = _STARTERS[suffix]
     if suffix == ".socket" and _is_true(_last(settings, "Socket.Accept")):
@@ -115,7 +117,9 @@ def _is_there(view: View, program: str) -> bool:
 
 
 def _is_skipped(view: View, settings: Settings) -> bool:
-    """Tell whether a condition keeps the unit from being started on this disk: its program may well be missing then."""
+    """Tell whether a condition keeps the unit from being started on this disk: its
+    program may well be missing then.
+    """
     for key in _CONDITIONS:
         for path in settings.get(f"Unit.{key}", ()):
             if path.startswith("/") and not path.startswith(RUNTIME) and view.resolve(path) is None:
@@ -153,14 +157,17 @@ def _is_masked(view: View, name: str) -> bool:
 
 
 def _load(view: View, name: str) -> Optional[Settings]:
-    """Return the settings of a unit and its drop-ins: "Section.Key" -> values; None when there is no unit or it is masked."""
+    """Return the settings of a unit and its drop-ins: "Section.Key" -> values; None when
+    there is no unit or it is masked.
+    """
     path = _find(view, name) or _linked(view, name)
     if path is None or path == "/dev/null":
         return None
     settings: Settings = {}
     _parse(decode(view.read(path)), settings)
     tops = tuple(f"{directory}/{candidate}.d/" for directory in UNIT_PATH for candidate in _names(name))
-    # By their names, wherever they are; of two with one name that of the earlier directory replaces the other: systemd.unit(5).
+    # By their names, wherever they are; of two with one name that of the earlier directory replaces the
+    # other: systemd.unit(5).
     drop_ins: Dict[str, str] = {}
     for file in view.drop_ins:
         if file.startswith(tops):
@@ -171,7 +178,9 @@ def _load(view: View, name: str) -> Optional[Settings]:
 
 
 def _linked(view: View, name: str) -> Optional[str]:
-    """Return the file that an enabling link itself leads to: a unit beside the usual directories (systemctl link)."""
+    """Return the file that an enabling link itself leads to: a unit beside the usual
+    directories (systemctl link).
+    """
     for entry in view.below(UNITS):
         if entry.kind is Kind.SYMLINK and entry.path.endswith(f"/{name}"):
             found = view.resolve(entry.path)

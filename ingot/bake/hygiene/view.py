@@ -1,4 +1,6 @@
-"""A finished disk as the checks see it: its files, the packages that own them, and what its recipe declares."""
+"""A finished disk as the checks see it: its files, the packages that own them, and what
+its recipe declares.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ class Reader(Protocol):
 
 
 class Declared(NamedTuple):
-    """What a recipe declares that the checks compare a disk with; by default that of a recipe that declares nothing.
+    """What a recipe declares that the checks compare a disk with; by default that of a
+    recipe that declares nothing.
 
     ``files`` are the paths that the recipe puts into the image.
     """
@@ -64,10 +67,11 @@ class Declared(NamedTuple):
 class View:
     """The disk that ``reader`` has open.
 
-    ``traces`` are words of the builder that no file may hold; ``shipped`` is what the packages' layer consists of, by path, with
-    digests: what is privileged there was made so by an installed package. ``entries`` are what is on the disk, if that is known, and
-    ``doubtful`` the paths that each check must look at, if the others are known to be clean. ``is_lower``: the disk has the
-    packages' layer alone. ``changed`` are the paths that the recipe changed, where the image does not say it itself.
+    ``traces`` are words of the builder that no file may hold; ``shipped`` is what the packages' layer
+    consists of, by path, with digests: what is privileged there was made so by an installed package.
+    ``entries`` are what is on the disk, if that is known, and ``doubtful`` the paths that each check must
+    look at, if the others are known to be clean. ``is_lower``: the disk has the packages' layer alone.
+    ``changed`` are the paths that the recipe changed, where the image does not say it itself.
     """
 
     def __init__(
@@ -108,7 +112,9 @@ class View:
         return (self.entries[path] for path in self.entries.below(top))
 
     def unproven(self, check: str) -> Tuple[Entry, ...]:
-        """Return every entry of which the ``check`` of that name does not know already that it is clean, sorted."""
+        """Return every entry of which the ``check`` of that name does not know already
+        that it is clean, sorted.
+        """
         if self._doubtful is None:
             return tuple(self.entries.values())
         return tuple(self.entries[path] for path in sorted(self._doubtful[check], key=encode))
@@ -118,7 +124,9 @@ class View:
         return tuple(e for e in self.unproven(check) if e.kind is Kind.FILE and e.size)
 
     def unproven_links(self, check: str, is_watched: Callable[[str], bool]) -> Tuple[Entry, ...]:
-        """Return those of :meth:`unproven` that are links with a name that ``is_watched``, to a file with a content whose own name is not."""
+        """Return those of :meth:`unproven` that are links with a name that ``is_watched``, to a file with a
+        content whose own name is not.
+        """
         found = []
         for entry in self.unproven(check):
             if entry.kind is Kind.SYMLINK and is_watched(entry.path):
@@ -151,7 +159,10 @@ class View:
             return None
 
     def _target(self, path: str) -> Optional[str]:
-        """Return the target of the link ``path``, None for what is no link. Raises KeyError when nothing is there."""
+        """Return the target of the link ``path``, None for what is no link.
+
+        Raises KeyError when nothing is there.
+        """
         if path in RUNTIME or path.startswith(_BELOW_RUNTIME):
             return None
         entry = self.entries[path]
@@ -176,14 +187,17 @@ class View:
 
     @cached_property
     def _listed(self) -> FrozenSet[str]:
-        """The paths of dpkg's own lists: not every package comes with md5sums, and none with those of its configuration."""
+        """The paths of dpkg's own lists: not every package comes with md5sums, and none
+        with those of its configuration.
+        """
         lists = [entry.path for entry in self.below(_INFO.rstrip("/")) if entry.path.endswith(".list")]
         return frozenset(self._real(line) for name in lists for line in decode(self.read(name)).splitlines())
 
     def is_untouched(self, path: str) -> bool:
         """Tell, without reading it, whether the file is a package's and the recipe has not changed it.
 
-        The image says itself what the recipe changed, or who made this view; where neither does, nothing is untouched.
+        The image says itself what the recipe changed, or who made this view; where neither does, nothing is
+        untouched.
         """
         changed = self._changed
         return (
@@ -211,7 +225,9 @@ class View:
 
     @cached_property
     def _owned(self) -> Mapping[str, str]:
-        """The MD5 of each packaged file, by its path on the disk: dpkg's md5sums, and the Conffiles of its status file."""
+        """The MD5 of each packaged file, by its path on the disk: dpkg's md5sums, and the
+        Conffiles of its status file.
+        """
         owned = {}
         for entry in self.below(_INFO.rstrip("/")):
             if entry.path.endswith(".md5sums"):

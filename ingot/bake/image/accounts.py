@@ -58,7 +58,9 @@ def add_accounts(root: Path, groups: Sequence[GroupSpec], users: Sequence[UserSp
 
 
 def _taken(rows: List[List[str]], kind: str, name: str, number: int) -> bool:
-    """Tell whether ``name`` is there already with ``number``; raise BakeError when either is taken by another."""
+    """Tell whether ``name`` is there already with ``number``; raise BakeError when either
+    is taken by another.
+    """
     for row in rows:
         if row[0] == name and int(row[2]) == number:
             return True

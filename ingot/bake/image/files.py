@@ -19,8 +19,9 @@ PIECE = 1 << 20  # bytes that are in memory at once
 def place_files(root: Path, files: Sequence[FileSpec], sources: Path) -> None:
     """Put ``files`` into ``root``; contents come from ``sources``, the recipe's directory.
 
-    Files of packages are replaced; a link to a directory stays where the recipe has a directory. Parents that are missing belong to
-    root, mode 0755. Raises BakeError, also for two targets that are one place by the links of the image.
+    Files of packages are replaced; a link to a directory stays where the recipe has a directory. Parents that
+    are missing belong to root, mode 0755. Raises BakeError, also for two targets that are one place by the
+    links of the image.
     """
     users, groups = ids(root, "passwd"), ids(root, "group")
     taken: Dict[Path, FileSpec] = {}
@@ -57,7 +58,9 @@ def _located(root: Path, file: FileSpec) -> Path:
 
 
 def _check_clash(file: FileSpec, first: FileSpec) -> None:
-    """Raise BakeError when ``first`` is another file at the same place; two directories that are alike are one."""
+    """Raise BakeError when ``first`` is another file at the same place; two directories
+    that are alike are one.
+    """
     is_alike = file.kind == "directory" and first._replace(target=file.target) == file
     if first is not file and not is_alike:
         raise BakeError(
@@ -100,7 +103,10 @@ def _set_xattrs(place: Path, file: FileSpec) -> None:
         except OSError as error:
             raise BakeError(
                 f"{file.target}: the attribute {name} cannot be set here: {error.strerror}",
-                hint="the store's file system must hold extended attributes: ext4 and xfs do, tmpfs from Linux 6.6 on",
+                hint=(
+                    "the store's file system must hold extended attributes: ext4 and xfs do, tmpfs from Linux"
+                    " 6.6 on"
+                ),
             ) from error
 
 

@@ -1,8 +1,10 @@
-"""What packages make when they are installed and every clone must have of its own: keys, host ids, database clusters.
+"""What packages make when they are installed and every clone must have of its own: keys,
+host ids, database clusters.
 
-An image is installed once and launched a thousand times. So what a maintainer script made from random numbers or from the
-clock is taken out of the packages' layer, and ``rootfs/identity.sh`` makes it on each clone at its first boot, with the
-package's own program, before the services that use it. What no line of the table knows is left to the hygiene gate.
+An image is installed once and launched a thousand times. So what a maintainer script made from random numbers
+or from the clock is taken out of the packages' layer, and ``rootfs/identity.sh`` makes it on each clone at
+its first boot, with the package's own program, before the services that use it. What no line of the table
+knows is left to the hygiene gate.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from typing import NamedTuple, Pattern, Tuple
 class Identity(NamedTuple):
     """One thing that each clone has of its own.
 
-    ``package`` makes it. ``removed`` are glob patterns below the root, whose matches the seal removes. ``kept`` are names of files
-    below a removed directory that hold nothing secret and that the package looks for.
+    ``package`` makes it. ``removed`` are glob patterns below the root, whose matches the seal removes.
+    ``kept`` are names of files below a removed directory that hold nothing secret and that the package looks
+    for.
     """
 
     package: str
@@ -54,7 +57,9 @@ CERTIFICATES, SNAKEOIL = "etc/ssl/certs", "ssl-cert-snakeoil.pem"
 
 
 def pattern(identity: Identity) -> Pattern[str]:
-    """Return the expression for the absolute paths of ``identity``'s files; a directory's name stands for all below it."""
+    """Return the expression for the absolute paths of ``identity``'s files; a directory's
+    name stands for all below it.
+    """
     expressions = [re.escape(f"/{glob}").replace(r"\*", "[^/]*") + "(?:/.*)?" for glob in identity.removed]
     return re.compile("|".join(expressions))
 

@@ -1,4 +1,6 @@
-"""What turns a tree of packages into a machine for EC2: network, time, growth of the root volume, and Ingot's own programs."""
+"""What turns a tree of packages into a machine for EC2: network, time, growth of the root
+volume, and Ingot's own programs.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,18 @@ UNITS = "/etc/systemd/system"
 UNIT_PATH = (UNITS, "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
 # systemd.unit(5).
 UNIT_TYPES = (
-    ".automount", ".device", ".mount", ".path", ".scope", ".service", ".slice", ".socket", ".swap", ".target", ".timer",
-)  # fmt: skip
+    ".automount",
+    ".device",
+    ".mount",
+    ".path",
+    ".scope",
+    ".service",
+    ".slice",
+    ".socket",
+    ".swap",
+    ".target",
+    ".timer",
+)
 # file in rootfs/ -> its place in the image and its mode
 STATIC = {
     "Ingot.pm": (f"{LIBRARY}/Ingot.pm", 0o644),
@@ -75,8 +87,9 @@ DISABLED = (
     "man-db.timer",
     "motd-news.timer",
 )
-# systemd-update-done(8) writes these files at the first boot, after jobs such as rebuilding the hardware database. The image
-# is complete: with the files there, and no older than /usr, these jobs are not run (ConditionNeedsUpdate, systemd.unit(5)).
+# systemd-update-done(8) writes these files at the first boot, after jobs such as rebuilding the hardware
+# database. The image is complete: with the files there, and no older than /usr, these jobs are not run
+# (ConditionNeedsUpdate, systemd.unit(5)).
 UPDATED = ("/etc/.updated", "/var/.updated")
 
 
@@ -113,7 +126,8 @@ def _disable(chroot: Chroot) -> None:
 
 
 def install_programs(chroot: Chroot) -> None:
-    """Install and enable Ingot's own programs alone: for a base that brings its network, its time and its growth.
+    """Install and enable Ingot's own programs alone: for a base that brings its network,
+    its time and its growth.
 
     Timers that would change a clone are disabled here, too.
     """
@@ -141,7 +155,9 @@ def _volatile(root: Path) -> Volatile:
 
 
 def set_volatile(root: Path, spec: BakeSpec) -> Volatile:
-    """Write what the recipe says of what a clone may change, where it says something; return what holds for the image."""
+    """Write what the recipe says of what a clone may change, where it says something;
+    return what holds for the image.
+    """
     before = _volatile(root)
     volatile = before.with_recipe(spec.volatile, (file.target for file in spec.files))
     if volatile != before:
@@ -178,14 +194,20 @@ def _test_line(test: CloneTestSpec) -> str:
 
 
 def set_locale_and_time(chroot: Chroot, spec: BakeSpec) -> None:
-    """Set time zone, locale and host name as the recipe says. Raises BakeError when a package is missing for it."""
+    """Set time zone, locale and host name as the recipe says.
+
+    Raises BakeError when a package is missing for it.
+    """
     root = chroot.root
     zone = spec.timezone
     if zone not in ("UTC", "Etc/UTC"):
         if not in_root(root, f"/usr/share/zoneinfo/{zone}", follow=True).is_file():
             raise BakeError(
                 f"time zone {zone}: the image does not have it",
-                hint="names that are kept for old programs alone, such as US/Pacific, are in the package tzdata-legacy",
+                hint=(
+                    "names that are kept for old programs alone, such as US/Pacific, are in the package"
+                    " tzdata-legacy"
+                ),
             )
         localtime = in_root(root, "/etc/localtime")
         localtime.unlink(missing_ok=True)
@@ -198,7 +220,9 @@ def set_locale_and_time(chroot: Chroot, spec: BakeSpec) -> None:
 
 
 def _set_locale(root: Path, locale: str) -> None:
-    """Make it the locale of every service and login: locale.conf(5), and Debian's older name for that file."""
+    """Make it the locale of every service and login: locale.conf(5), and Debian's older
+    name for that file.
+    """
     write(root, "/etc/locale.conf", f"LANG={locale}\n")
     older = in_root(root, "/etc/default/locale")
     older.parent.mkdir(parents=True, exist_ok=True)
@@ -232,8 +256,8 @@ def set_services(chroot: Chroot, services: ServicesSpec, places: Mapping[str, st
 def _systemctl(chroot: Chroot, verb: str, units: Sequence[str]) -> None:
     """Run systemctl on units, and on init scripts that have none.
 
-    Where both are, systemd takes no notice of the script (systemd-sysv-generator(8)), but systemctl would have its links written, which
-    takes longer than all else that it does.
+    Where both are, systemd takes no notice of the script (systemd-sysv-generator(8)), but systemctl would
+    have its links written, which takes longer than all else that it does.
     """
     scripts = [unit for unit in units if _is_script(chroot.root, unit)]
     for names, env in (

@@ -13,25 +13,61 @@ from ingot.bake.image import identity
 from ingot.bake.runtime.chroot import in_root, inside
 from ingot.errors import BakeError
 
-# fmt: off
 # Emptied of everything but their directories, which packages made and services expect.
-EMPTIED: Tuple[str, ...] = ("var/log", "var/lib/apt/lists", "var/cache/apt", "var/cache/dnf", "var/cache/yum", "var/cache/ldconfig", "var/cache/man", "var/tmp", "var/backups")
+EMPTIED: Tuple[str, ...] = (
+    "var/log",
+    "var/lib/apt/lists",
+    "var/cache/apt",
+    "var/cache/dnf",
+    "var/cache/yum",
+    "var/cache/ldconfig",
+    "var/cache/man",
+    "var/tmp",
+    "var/backups",
+)
 # Taken away, as glob patterns.
 REMOVED: Tuple[str, ...] = (
-    "etc/ssh/ssh_host_*", "var/lib/dbus/machine-id", "var/lib/systemd/random-seed", "var/lib/systemd/credential.secret", "var/lib/systemd/timers/*",
-    "var/lib/systemd/timesync/clock", "var/lib/dhcp/*.leases", "var/lib/NetworkManager/*.lease", "etc/.pwd.lock",
-    "etc/passwd-", "etc/group-", "etc/shadow-", "etc/gshadow-", "etc/subuid-", "etc/subgid-", "var/lib/dpkg/*-old", "var/cache/debconf/*-old",
-    "var/lib/dpkg/available", "var/lib/dpkg/lock*", "var/lib/dpkg/triggers/Lock", "var/lib/ucf/*.[0-9]", "root/.*_history", "root/.zhistory", "root/.history", "root/.wget-hsts",
-    "root/.cache", "home/*/.*_history", "home/*/.zhistory", "home/*/.history", "home/*/.cache", "var/lib/cloud", "var/lib/update-notifier/*",
+    "etc/ssh/ssh_host_*",
+    "var/lib/dbus/machine-id",
+    "var/lib/systemd/random-seed",
+    "var/lib/systemd/credential.secret",
+    "var/lib/systemd/timers/*",
+    "var/lib/systemd/timesync/clock",
+    "var/lib/dhcp/*.leases",
+    "var/lib/NetworkManager/*.lease",
+    "etc/.pwd.lock",
+    "etc/passwd-",
+    "etc/group-",
+    "etc/shadow-",
+    "etc/gshadow-",
+    "etc/subuid-",
+    "etc/subgid-",
+    "var/lib/dpkg/*-old",
+    "var/cache/debconf/*-old",
+    "var/lib/dpkg/available",
+    "var/lib/dpkg/lock*",
+    "var/lib/dpkg/triggers/Lock",
+    "var/lib/ucf/*.[0-9]",
+    "root/.*_history",
+    "root/.zhistory",
+    "root/.history",
+    "root/.wget-hsts",
+    "root/.cache",
+    "home/*/.*_history",
+    "home/*/.zhistory",
+    "home/*/.history",
+    "home/*/.cache",
+    "var/lib/cloud",
+    "var/lib/update-notifier/*",
 )
-# fmt: on
 _WILD = re.compile(r"[*?[]")
 # Directories on which something is mounted in a running system.
 MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp")
 
 
 def seal(root: Path, *, epoch: int, declared: Iterable[str] = ()) -> None:
-    """Remove the traces of the bake from ``root``: machine identity, keys, logs, caches, histories, backups, dates of passwords.
+    """Remove the traces of the bake from ``root``: machine identity, keys, logs, caches,
+    histories, backups, dates of passwords.
 
     ``declared`` are the targets of the recipe's files, which are no traces: they stay.
     Links are followed inside the root alone: what is removed is the image's, never this machine's.
@@ -46,7 +82,8 @@ def seal(root: Path, *, epoch: int, declared: Iterable[str] = ()) -> None:
             _remove(path, kept)
     for name in MOUNT_POINTS:
         _clear(root / name)
-    # Empty, not missing: systemd then makes one for each clone, and does not take the boot for a first boot with presets (machine-id(5)).
+    # Empty, not missing: systemd then makes one for each clone, and does not take the boot for a first boot
+    # with presets (machine-id(5)).
     machine_id = in_root(root, "/etc/machine-id")
     machine_id.unlink(missing_ok=True)
     machine_id.write_text("")
@@ -59,7 +96,8 @@ def seal(root: Path, *, epoch: int, declared: Iterable[str] = ()) -> None:
 def seal_identities(root: Path) -> None:
     """Remove from a tree of packages what each clone must have of its own (:mod:`ingot.bake.image.identity`).
 
-    The recipe's own changes come later: what it makes of these is its own, and the hygiene gate asks why it is there.
+    The recipe's own changes come later: what it makes of these is its own, and the hygiene gate asks why it
+    is there.
     """
     for one in identity.IDENTITIES:
         names = identity.names_of_kept(one)
@@ -81,9 +119,11 @@ def seal_identities(root: Path) -> None:
 
 
 def _found(root: Path, pattern: str) -> List[Path]:
-    """Return what is there of ``pattern``, sorted: every directory on the way with its links followed inside the root.
+    """Return what is there of ``pattern``, sorted: every directory on the way with its
+    links followed inside the root.
 
-    The engine does not run inside the root, so pathlib's own glob would follow a link such as /home -> /srv/home to this machine's.
+    The engine does not run inside the root, so pathlib's own glob would follow a link such as /home ->
+    /srv/home to this machine's.
     """
     places = [root]
     for part in pattern.split("/"):
@@ -130,7 +170,9 @@ def _clear(directory: Path) -> None:
 
 
 def _fix_shadow(shadow: Path, *, day: int) -> None:
-    """Set the day of every password's last change, which is the day of the bake, to the image's own: shadow(5), field 3."""
+    """Set the day of every password's last change, which is the day of the bake, to the
+    image's own: shadow(5), field 3.
+    """
     if not shadow.is_file():
         return
     rows = [line.split(":") for line in shadow.read_text().splitlines()]

@@ -1,7 +1,9 @@
-"""The work of a builder instance: packages, bake, blocks, manifest. ``python -m ingot.bake.instance JOB DIRECTORY``.
+"""The work of a builder instance: packages, bake, blocks, manifest.
 
-The job is JSON, as ``ingot.aws.builder.job`` writes it; the directory holds the unpacked bundle: ``spec.json``, ``sources/``, ``parent.json``
-where the snapshot has a parent, and this package.
+``python -m ingot.bake.instance JOB DIRECTORY``.
+
+The job is JSON, as ``ingot.aws.builder.job`` writes it; the directory holds the unpacked bundle:
+``spec.json``, ``sources/``, ``parent.json`` where the snapshot has a parent, and this package.
 """
 
 from __future__ import annotations
@@ -126,7 +128,10 @@ def _get_packages(
     mirrors: Mirrors,
     progress: Progress,
 ) -> None:
-    """Bring every package into ``directory`` and check each against its SHA-256. Raises BakeError for one that cannot be had."""
+    """Bring every package into ``directory`` and check each against its SHA-256.
+
+    Raises BakeError for one that cannot be had.
+    """
     wanted = list(entries)
     if not wanted:
         return

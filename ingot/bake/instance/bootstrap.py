@@ -1,7 +1,8 @@
 """Fetches a builder's bundle and runs it. The user data of a builder instance holds this file as it stands.
 
-So it imports nothing of ours and has to be short (user data: 16 KiB). What is in the bundle uses its AWS client, too.
-Sources: EC2 User Guide, "Use IMDSv2"; IAM User Guide, "Create a signed AWS API request" (Signature Version 4).
+So it imports nothing of ours and has to be short (user data: 16 KiB). What is in the bundle uses its AWS
+client, too. Sources: EC2 User Guide, "Use IMDSv2"; IAM User Guide, "Create a signed AWS API request"
+(Signature Version 4).
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ METADATA = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or "http://169.25
 EMPTY = hashlib.sha256(b"").hexdigest()
 TIMEOUT = 20.0  # seconds without a byte
 ROLE_LIMIT = 60.0  # seconds
-# The one retry loop that is not of ingot/retry.py: user data holds this file alone. Eight attempts with full jitter outlast
-# half a minute of throttling.
+# The one retry loop that is not of ingot/retry.py: user data holds this file alone. Eight attempts with full
+# jitter outlast half a minute of throttling.
 AGAIN = (429, 500, 502, 503, 504)
 ATTEMPTS = 8
 THROTTLED = ("Throttl", "SlowDown", "RequestLimitExceeded", "TooManyRequests")
@@ -93,7 +94,9 @@ class Credentials:
 
     @staticmethod
     def _ask() -> str:
-        """Wait for the role: that of a profile made a moment ago comes to the instance some seconds after its launch."""
+        """Wait for the role: that of a profile made a moment ago comes to the instance
+        some seconds after its launch.
+        """
         path = "meta-data/iam/security-credentials/"
         end = time.monotonic() + ROLE_LIMIT
         while True:
@@ -112,7 +115,10 @@ def stamp(seconds: float, pattern: str) -> str:
 
 
 class Service:
-    """One AWS service in one region. ``call`` may be used by several threads; each keeps a connection of its own."""
+    """One AWS service in one region.
+
+    ``call`` may be used by several threads; each keeps a connection of its own.
+    """
 
     def __init__(self, name: str, region: str, credentials: Credentials) -> None:
         self.name, self.region, self._credentials = name, region, credentials
@@ -212,7 +218,9 @@ def console(line: str) -> None:
 
 
 def log_line(number: int, stage: str, text: str, **more: Any) -> str:  # noqa: ANN401 - any JSON
-    """Return a line of a builder's report: JSON, and the start of its SHA-256, by which a torn line is known."""
+    """Return a line of a builder's report: JSON, and the start of its SHA-256, by which a
+    torn line is known.
+    """
     value = dict(more, n=number, stage=stage, text=text)
     line = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return "ingot-builder 1 %s %s" % (line, hashlib.sha256(line.encode()).hexdigest()[:16])

@@ -1,7 +1,9 @@
-"""A recipe on the live root of a builder that booted the recipe's base AMI: packages, recipe, seal, manifest, blocks.
+"""A recipe on the live root of a builder that booted the recipe's base AMI: packages,
+recipe, seal, manifest, blocks.
 
-The tree is reached through a second mount of the root file system, so that what is mounted on it (/proc, /run, /boot/efi) stays apart.
-When the tree is sealed the file system is made read-only, and the disk below it is read as it is: those are the blocks of the image.
+The tree is reached through a second mount of the root file system, so that what is mounted on it (/proc,
+/run, /boot/efi) stays apart. When the tree is sealed the file system is made read-only, and the disk below it
+is read as it is: those are the blocks of the image.
 """
 
 from __future__ import annotations
@@ -49,9 +51,11 @@ BLKFLSBUF = 0x1261  # ioctl(2): write and forget what is cached of a block devic
 
 
 def bake_live(spec: BakeSpec, sources: Path, scratch: Path, progress: Progress) -> Dict[str, Any]:
-    """Put the recipe on this machine's root, seal it, make it read-only; return the manifest, whose blocks are those of the disk.
+    """Put the recipe on this machine's root, seal it, make it read-only; return the
+    manifest, whose blocks are those of the disk.
 
-    ``scratch`` must not lie on the root file system. Nothing can be written to the root any more after this. Raises BakeError.
+    ``scratch`` must not lie on the root file system. Nothing can be written to the root any more after this.
+    Raises BakeError.
     """
     root = scratch / "root"
     root.mkdir()
@@ -73,7 +77,9 @@ def bake_live(spec: BakeSpec, sources: Path, scratch: Path, progress: Progress) 
 
 
 def apply(spec: BakeSpec, root: Path, sources: Path, progress: Progress) -> None:
-    """Put onto ``root`` what the recipe says: accounts, files, settings, steps, services, and Ingot's own programs."""
+    """Put onto ``root`` what the recipe says: accounts, files, settings, steps, services,
+    and Ingot's own programs.
+    """
     chroot = Chroot(root, epoch=spec.epoch, online=True)
     progress("applying the recipe")
     add_accounts(root, spec.groups, spec.users, epoch=spec.epoch)
@@ -103,12 +109,18 @@ def finish(spec: BakeSpec, root: Path) -> None:
 
 
 def quiet_logs() -> None:
-    """Let the journal write to memory from now on: journalctl(1), --relinquish-var. A system without it has no such log."""
+    """Let the journal write to memory from now on: journalctl(1), --relinquish-var.
+
+    A system without it has no such log.
+    """
     run(["journalctl", "--relinquish-var"], check=False)
 
 
 def make_read_only(progress: Progress) -> None:
-    """Make all file systems read-only by the kernel's own emergency remount, and wait until the root is. Raises BakeError."""
+    """Make all file systems read-only by the kernel's own emergency remount, and wait until the root is.
+
+    Raises BakeError.
+    """
     progress("making the root read-only")
     os.sync()
     Path("/proc/sys/kernel/sysrq").write_text("1\n")
@@ -122,7 +134,9 @@ def make_read_only(progress: Progress) -> None:
 
 
 def root_mount() -> Tuple[str, str]:
-    """Return source and options of what is mounted at / (proc(5), /proc/self/mounts): the last line counts."""
+    """Return source and options of what is mounted at / (proc(5), /proc/self/mounts): the
+    last line counts.
+    """
     found = ("", "")
     for line in Path("/proc/self/mounts").read_text().splitlines():
         source, place, _, options, *_ = line.split(" ")
@@ -149,7 +163,8 @@ def read_disk(device: Path) -> "Tuple[int, List[Optional[str]], str]":
     handle = os.open(device, os.O_RDONLY)
     try:
         if stat.S_ISBLK(os.fstat(handle).st_mode):
-            # The file system wrote to the partition; what udev or growpart once read of the whole disk is a cache apart.
+            # The file system wrote to the partition; what udev or growpart once read of the whole disk is a
+            # cache apart.
             fcntl.ioctl(handle, BLKFLSBUF)
         size = os.lseek(handle, 0, os.SEEK_END)
         empty = bytes(BLOCK_SIZE)
@@ -187,7 +202,10 @@ def live_manifest(
     disk: "Tuple[int, List[Optional[str]], str]",
     hygiene: Mapping[str, Any],
 ) -> Dict[str, Any]:
-    """Return the manifest. Its key ``base`` says that the image cannot be made again bit for bit, and from which AMIs it was made."""
+    """Return the manifest.
+
+    Its key ``base`` says that the image cannot be made again bit for bit, and from which AMIs it was made.
+    """
     size, blocks, root_digest = disk
     was = {entry.path: inventory.file_line(entry) for entry in before}
     changed = {entry.path for entry in entries if was.get(entry.path) != inventory.file_line(entry)}

@@ -1,4 +1,6 @@
-"""A builder's log: each line goes to its console and to CloudWatch Logs, numbered, so that a reader of both takes each once."""
+"""A builder's log: each line goes to its console and to CloudWatch Logs, numbered, so
+that a reader of both takes each once.
+"""
 
 from __future__ import annotations
 

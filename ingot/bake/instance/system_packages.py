@@ -1,4 +1,6 @@
-"""The packages of a recipe on a base AMI: what its own package manager, apt or dnf, installs from its own repositories."""
+"""The packages of a recipe on a base AMI: what its own package manager, apt or dnf,
+installs from its own repositories.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,12 @@ from ingot.process import CommandError, run
 from ingot.progress import Progress
 
 LIMIT = 3600.0  # seconds for one command of a package manager
-# What Ingot's programs in a clone need where perl is not in the base: Debian and Ubuntu have perl-base always.
+# What Ingot's programs in a clone need where perl is not in the base: Debian and Ubuntu have perl-base
+# always.
 PERL = ("perl-interpreter", "perl-IO", "perl-Socket", "perl-lib")
 POLICY = Path("/usr/sbin/policy-rc.d")
-# What upgrades packages on Debian and Ubuntu by itself: it would hold apt's locks, or change the root while it is sealed.
+# What upgrades packages on Debian and Ubuntu by itself: it would hold apt's locks, or change the root while
+# it is sealed.
 UPGRADES = (
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
@@ -28,7 +32,8 @@ LOCK_LIMIT = 300  # seconds for another dpkg to end
 
 
 def install(names: Sequence[str], progress: Progress, *, root: Optional[Path] = None) -> None:
-    """Install packages with apt or dnf, whichever the system has; ``root`` is another root directory (dnf only).
+    """Install packages with apt or dnf, whichever the system has; ``root`` is another
+    root directory (dnf only).
 
     Raises BakeError: no package manager, no such package, no repository.
     """
@@ -45,7 +50,10 @@ def install(names: Sequence[str], progress: Progress, *, root: Optional[Path] = 
 
 
 def stop_upgrades() -> None:
-    """Stop what would upgrade packages by itself, as long as this machine runs. Units that are not there are passed over."""
+    """Stop what would upgrade packages by itself, as long as this machine runs.
+
+    Units that are not there are passed over.
+    """
     run(["systemctl", "stop", *UPGRADES], check=False)
 
 
@@ -99,7 +107,9 @@ def _run(
 
 
 def installed_rpms(root: Path) -> List[List[str]]:
-    """Return name, version, architecture and size (KiB) of each package in the RPM database of ``root``; none without rpm."""
+    """Return name, version, architecture and size (KiB) of each package in the RPM
+    database of ``root``; none without rpm.
+    """
     if shutil.which("rpm") is None:
         return []
     form = "%{NAME}\\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\\t%{ARCH}\\t%{SIZE}\\n"

@@ -1,4 +1,6 @@
-"""The image's disk: a copy of the lower layer's, begun while the recipe is applied, on which the recipe's changes are then written."""
+"""The image's disk: a copy of the lower layer's, begun while the recipe is applied, on
+which the recipe's changes are then written.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,10 @@ _BOOT = ("/boot/vmlinuz-", "/usr/lib/modules/")
 
 
 class DiskCopy:
-    """Prepares ``target``. It is begun at once, on the guess that the recipe leaves the kernel alone, which it nearly always does."""
+    """Prepares ``target``.
+
+    It is begun at once, on the guess that the recipe leaves the kernel alone, which it nearly always does.
+    """
 
     def __init__(
         self, spec: BakeSpec, layer: LowerLayer, target: Path, progress: Progress, use: ExitStack
@@ -37,10 +42,14 @@ class DiskCopy:
         self._pool.shutdown(wait=True)
 
     def take(self, spec: DiskSpec, changes: Changes) -> LowerDisk:
-        """Return the lower disk for ``spec`` and for what ``changes`` need, once it is copied. Raises BakeError."""
+        """Return the lower disk for ``spec`` and for what ``changes`` need, once it is copied.
+
+        Raises BakeError.
+        """
         more = _more(changes)
         key = disk_key(self._layer, spec, more.inodes, _boot(changes))
-        # What went wrong with the guess goes wrong below as well, now that all is known that makes the message right.
+        # What went wrong with the guess goes wrong below as well, now that all is known that makes the
+        # message right.
         if self._guess.exception() is None and self._guess.result()[0] == key:
             return self._guess.result()[1]
         self._target.unlink(missing_ok=True)
@@ -58,7 +67,8 @@ class DiskCopy:
         more = More()
         key = disk_key(self._layer, spec, more.inodes, ())
         disk = self._prepare(spec, key, more)
-        # Last: as a rule the recipe's programs run by now. Sooner, it would keep the interpreter from starting them.
+        # Last: as a rule the recipe's programs run by now. Sooner, it would keep the interpreter from
+        # starting them.
         self._layer.index.prepare()
         return key, disk
 
@@ -87,7 +97,9 @@ def _boot(changes: Changes) -> List[Tuple[str, Optional[str]]]:
 
 
 def disk_spec(spec: BakeSpec, layer: LowerLayer, root: Path) -> DiskSpec:
-    """Return the disk to write for ``spec``, with the kernel in ``root``. Raises BakeError when the tree lacks something for it.
+    """Return the disk to write for ``spec``, with the kernel in ``root``.
+
+    Raises BakeError when the tree lacks something for it.
 
     Links are followed inside the root: what they name on this machine is no part of the image.
     """

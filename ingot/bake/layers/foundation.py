@@ -1,7 +1,8 @@
 """What a lower layer stands on: another one, with fewer packages.
 
-The packages of every image come first, then what the recipe adds to them, what is heavy before what is light: adding a package installs
-again only what weighs as little as that package. Which packages those are depends on the packages alone (decision 0007).
+The packages of every image come first, then what the recipe adds to them, what is heavy before what is light:
+adding a package installs again only what weighs as little as that package. Which packages those are depends
+on the packages alone (decision 0007).
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ from ingot.bake.packages.deb import Control
 from ingot.deb822 import names_in
 from ingot.spec import PackageSpec
 
-# Bytes of package files. A package belongs to the first class whose weight it reaches together with all that it needs: the
-# run-time of a language and what is written in it, an ordinary server, a tool.
+# Bytes of package files. A package belongs to the first class whose weight it reaches together with all that
+# it needs: the run-time of a language and what is written in it, an ordinary server, a tool.
 WEIGHTS = (8 << 20, 1 << 20, 0)
 
 
 def foundation(
     packages: Sequence[PackageSpec], system: Collection[str], controls: Mapping[str, Control]
 ) -> Optional[List[PackageSpec]]:
-    """Return those of a lock's ``packages`` that the layer below has; None when there is none: then all are installed at once.
+    """Return those of a lock's ``packages`` that the layer below has; None when there is
+    none: then all are installed at once.
 
     ``system`` names the packages of every image; ``controls`` has all that are installed.
     """

@@ -45,8 +45,9 @@ def read_controls(spec: BakeSpec, packages: Path) -> Dict[str, Control]:
 class Installation:
     """The making of the lower layer of ``spec`` in ``directory``.
 
-    ``below`` is the layer that it stands on, which has some of the packages; None when it stands on nothing. ``controls``: those of
-    :func:`read_controls`, for at least the packages of ``spec``; ``packages`` is the directory of package files.
+    ``below`` is the layer that it stands on, which has some of the packages; None when it stands on nothing.
+    ``controls``: those of :func:`read_controls`, for at least the packages of ``spec``; ``packages`` is the
+    directory of package files.
     """
 
     spec: BakeSpec
@@ -107,7 +108,10 @@ def _unpack_on(
     controls: Mapping[str, Control],
     dropped: List[str],
 ) -> Tuple[List[Tuple[Package, Control]], List[Package]]:
-    """Unpack ``packages`` on the tree; those that hold files of the layer below are left to dpkg. Returns what :func:`_unpack` does."""
+    """Unpack ``packages`` on the tree; those that hold files of the layer below are left to dpkg.
+
+    Returns what :func:`_unpack` does.
+    """
     tree.mount()
     try:
         return _unpack(packages, controls, tree.root, dropped, below)

@@ -1,9 +1,11 @@
-"""Finding and making lower layers: the locked packages, installed and sealed, under the digest of what they are made of.
+"""Finding and making lower layers: the locked packages, installed and sealed, under the
+digest of what they are made of.
 
-A layer is a directory ``layers/<digest>`` with ``root`` (the tree), ``tools`` (packages of the role "tool", only extracted),
-``index`` (what is in the tree, with digests) and ``disks`` (the disks with this layer alone that upper layers are put on). It is
-made aside and renamed, so every layer that exists is whole. It may stand on another layer with fewer packages
-(:mod:`ingot.bake.layers.foundation`), of which it is independent once it is made: their trees share files.
+A layer is a directory ``layers/<digest>`` with ``root`` (the tree), ``tools`` (packages of the role "tool",
+only extracted), ``index`` (what is in the tree, with digests) and ``disks`` (the disks with this layer alone
+that upper layers are put on). It is made aside and renamed, so every layer that exists is whole. It may stand
+on another layer with fewer packages (:mod:`ingot.bake.layers.foundation`), of which it is independent once it
+is made: their trees share files.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ FOUNDATIONS = ("deb822.py", "spec.py")
 
 
 def layer_digest(spec: BakeSpec) -> str:
-    """Return the digest of all that makes a spec's lower layer: packages, what is dropped, locale, time, the engine's code."""
+    """Return the digest of all that makes a spec's lower layer: packages, what is
+    dropped, locale, time, the engine's code.
+    """
     inputs = {
         "packages": sorted((p.name, p.role, p.sha256) for p in spec.packages),
         "drop": spec.drop._asdict(),
@@ -78,7 +82,10 @@ class LayerStore:
         self.fetch = fetch
 
     def lower_layer(self, spec: BakeSpec, use: ExitStack) -> LowerLayer:
-        """Return the lower layer of ``spec``, made if it is not kept yet; it stays until ``use`` ends. Raises BakeError."""
+        """Return the lower layer of ``spec``, made if it is not kept yet; it stays until ``use`` ends.
+
+        Raises BakeError.
+        """
 
         def make(directory: Path) -> None:
             # It takes more modules than all the rest of a bake, and most bakes find their layer.
@@ -111,7 +118,9 @@ class LayerStore:
         return LowerLayer(directory, spec.epoch)
 
     def _make(self, spec: BakeSpec, controls: Mapping[str, "Control"], directory: Path) -> None:
-        """Make a layer, after the one that it stands on: the same layers in the same order, whatever is kept already."""
+        """Make a layer, after the one that it stands on: the same layers in the same
+        order, whatever is kept already.
+        """
         from ingot.bake.layers.foundation import foundation
         from ingot.bake.layers.install import Installation
 

@@ -1,4 +1,5 @@
-"""The disk with the lower layer alone, kept with the layer: a bake copies it and writes only what its recipe changes.
+"""The disk with the lower layer alone, kept with the layer: a bake copies it and writes
+only what its recipe changes.
 
 It is found by the digest of all that it is made of, made aside and renamed, under a lock.
 """
@@ -26,7 +27,8 @@ from ingot.errors import BakeError
 from ingot.locks import obtain, try_locked
 from ingot.progress import Progress
 
-# Each is as large as the content of the layer: one for each recipe and size that uses the layer, the oldest go.
+# Each is as large as the content of the layer: one for each recipe and size that uses the layer, the oldest
+# go.
 MOST = 4
 _FICLONE = 0x40049409  # ioctl_ficlone(2): file systems that share blocks copy in no time
 _PIECE = 64 << 20
@@ -34,7 +36,9 @@ _PIECE = 64 << 20
 
 @dataclass(frozen=True)
 class LowerDisk:
-    """A disk with the lower layer alone: its file, its blocks' digests, its layout, the paths that each check must examine."""
+    """A disk with the lower layer alone: its file, its blocks' digests, its layout, the
+    paths that each check must examine.
+    """
 
     disk: Path
     blocks: Tuple[Optional[str], ...]
@@ -47,7 +51,8 @@ def disk_key(
 ) -> str:
     """Return the digest of what makes a lower layer's disk.
 
-    ``boot``: path and digest of what the recipe changed of kernel and modules, of which the boot image is made.
+    ``boot``: path and digest of what the recipe changed of kernel and modules, of which the boot image is
+    made.
     """
     inputs = {
         "layer": layer.directory.name,
@@ -79,7 +84,10 @@ def _code_digest() -> str:
 def lower_disk(
     layer: LowerLayer, spec: DiskSpec, key: str, more: More, progress: Progress, use: ExitStack
 ) -> LowerDisk:
-    """Return the disk ``key`` of ``layer``, written if it is not kept yet; it stays until ``use`` ends. Raises BakeError."""
+    """Return the disk ``key`` of ``layer``, written if it is not kept yet; it stays until ``use`` ends.
+
+    Raises BakeError.
+    """
     place = layer.disks / key
 
     def make() -> None:
@@ -130,7 +138,8 @@ def _plain(entry: Entry) -> Entry:
 
 
 def remove_oldest(disks: Path, newest: str) -> None:
-    """Remove the disks beyond :data:`MOST` that were used longest ago, but none that a bake uses, nor that named ``newest``.
+    """Remove the disks beyond :data:`MOST` that were used longest ago, but none that a
+    bake uses, nor that named ``newest``.
 
     Other bakes may do the same at the same time: what is listed may have gone the next moment.
     """

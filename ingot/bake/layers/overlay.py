@@ -25,7 +25,8 @@ class Overlay:
         try:
             self._mount()
         except CommandError:
-            # The file system of the store cannot carry changes (it is an overlay itself, as in a container): use memory.
+            # The file system of the store cannot carry changes (it is an overlay itself, as in a container):
+            # use memory.
             mounts.unmount(self.work / "lower")
             mounts.mount("tmpfs", self.work, "mode=755")
             try:
@@ -44,13 +45,13 @@ class Overlay:
         with suppress(CommandError):  # a user namespace may refuse it
             # Whatever becomes of this mount, removing the work directory must not remove the layer.
             mounts.make_read_only(self.work / "lower")
-        # By a descriptor: a comma or colon in the store's own path would end the option. No redirects and no copies of
-        # metadata alone: the upper directory is read without the overlay, so it must hold whole files. In a user namespace
-        # that is the default.
+        # By a descriptor: a comma or colon in the store's own path would end the option. No redirects and no
+        # copies of metadata alone: the upper directory is read without the overlay, so it must hold whole
+        # files. In a user namespace that is the default.
         rest = "userxattr" if _in_user_namespace() else "redirect_dir=off,metacopy=off"
         if _has_volatile():
-            # Without it, unmounting waits until everything that anybody wrote to that file system is on the disk, this bake's
-            # own disk included.
+            # Without it, unmounting waits until everything that anybody wrote to that file system is on the
+            # disk, this bake's own disk included.
             rest = f"{rest},volatile"
         work = os.open(self.work, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -76,7 +77,9 @@ class Overlay:
 
 
 def make_bare(directory: Path) -> None:
-    """Give an empty directory to root, mode 0755, without what it inherited from the store's: a group (setgid), an ACL (acl(5))."""
+    """Give an empty directory to root, mode 0755, without what it inherited from the
+    store's: a group (setgid), an ACL (acl(5)).
+    """
     os.chown(directory, 0, 0)
     for attribute in os.listxattr(directory):
         if attribute.startswith("system.posix_acl_"):
@@ -85,7 +88,9 @@ def make_bare(directory: Path) -> None:
 
 
 def _in_user_namespace() -> bool:
-    """Tell whether this process is root in a user namespace only: user_namespaces(7), the first namespace maps all ids."""
+    """Tell whether this process is root in a user namespace only: user_namespaces(7), the
+    first namespace maps all ids.
+    """
     return Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"]
 
 

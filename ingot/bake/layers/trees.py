@@ -49,7 +49,10 @@ class FirstTree:
         _make_skeleton(self.root, self._architecture)
 
     def entries(self) -> List[Entry]:
-        """Return what is in the tree; files have digests. Each file is read once, its content must not change later."""
+        """Return what is in the tree; files have digests.
+
+        Each file is read once, its content must not change later.
+        """
         found = hash_files([self._known.get(entry.path, entry) for entry in scan(self.root)])
         self._known = {entry.path: entry for entry in found}
         return found
@@ -62,7 +65,8 @@ class FirstTree:
 
 
 class GrownTree:
-    """The tree of a layer that stands on ``below``: an overlay while packages are installed, in the end a tree of its own that shares files.
+    """The tree of a layer that stands on ``below``: an overlay while packages are installed, in the end a
+    tree of its own that shares files.
 
     Its files are hard links of those below it. Nobody writes into the trees of layers, so neither notices.
     """
@@ -100,7 +104,9 @@ class GrownTree:
         return sort_entries([*_regrouped(kept), *found.entries])
 
     def finish(self) -> None:
-        """Make the layer's ``root`` of what is below and of what was changed, as :meth:`entries` found it last."""
+        """Make the layer's ``root`` of what is below and of what was changed, as
+        :meth:`entries` found it last.
+        """
         self._overlay.unmount_root()
         self._linked.result()
         found = self._changes or Changes([], [])
@@ -136,7 +142,9 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _regrouped(entries: List[Entry]) -> List[Entry]:
-    """Return ``entries`` of a tree of which some are gone, each hard-link group named by the first of those that stay."""
+    """Return ``entries`` of a tree of which some are gone, each hard-link group named by
+    the first of those that stay.
+    """
     members: Dict[str, List[str]] = {}
     for entry in entries:
         if entry.group is not None:
@@ -176,7 +184,9 @@ def save_index(entries: List[Entry], layer: Path, epoch: int) -> None:
 
 
 def _make_skeleton(root: Path, architecture: str) -> None:
-    """Make the directories that must be there before the first package: the merged /usr and an empty database."""
+    """Make the directories that must be there before the first package: the merged /usr
+    and an empty database.
+    """
     root.mkdir(parents=True)
     make_bare(root)
     for name in MERGED[architecture]:

@@ -1,4 +1,6 @@
-"""The upper layer: what the recipe puts on its packages, made in an overlay so that the lower layer stays as it is."""
+"""The upper layer: what the recipe puts on its packages, made in an overlay so that the
+lower layer stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from ingot.spec import BakeSpec, StepSpec
 
 
 def apply_recipe(overlay: Overlay, spec: BakeSpec, sources: Path, progress: Progress) -> None:
-    """Put onto the packages what the recipe says: accounts, files, settings, steps, services; then seal the tree."""
+    """Put onto the packages what the recipe says: accounts, files, settings, steps,
+    services; then seal the tree.
+    """
     chroot = Chroot(overlay.root, epoch=spec.epoch)
     progress("applying the recipe")
     add_accounts(overlay.root, spec.groups, spec.users, epoch=spec.epoch)
@@ -45,7 +49,10 @@ def apply_recipe(overlay: Overlay, spec: BakeSpec, sources: Path, progress: Prog
 
 
 def run_step(chroot: Chroot, step: StepSpec) -> None:
-    """Run one step of the recipe. Raises StepError with its place, how it ended, and the end of what it printed."""
+    """Run one step of the recipe.
+
+    Raises StepError with its place, how it ended, and the end of what it printed.
+    """
     what = f"{step.file}:{step.line}: the step `{short(step.run)}` failed"
     try:
         chroot.run(["/bin/sh", "-euc", step.run], timeout=float(step.timeout), what=what)

@@ -1,7 +1,7 @@
 """The packages of a lock in a content-addressed directory: where each one is, and whether it is sound.
 
-:mod:`ingot.bake.packages.fetch` downloads them. It is a module of its own because a bake that needs no package must not wait for
-HTTP and TLS to be imported.
+:mod:`ingot.bake.packages.fetch` downloads them. It is a module of its own because a bake that needs no
+package must not wait for HTTP and TLS to be imported.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ def unsound_packages(
 
 
 def check_packages(packages: Iterable[PackageSpec], directory: Path, progress: Progress) -> None:
-    """Check every package in ``directory``. Raises BakeError naming the first one that is missing or damaged."""
+    """Check every package in ``directory``.
+
+    Raises BakeError naming the first one that is missing or damaged.
+    """
     for package in packages:
         if not _is_sound(package, directory, progress):
             raise BakeError(

@@ -37,7 +37,9 @@ def run_preinsts(chroot: Chroot, packages: List[Tuple[Package, Control]]) -> Non
 
 
 def _in_order(packages: List[Tuple[Package, Control]]) -> List[Tuple[Package, Control]]:
-    """Return the packages, essential ones first, each after those that it pre-depends on (as far as there is no circle)."""
+    """Return the packages, essential ones first, each after those that it pre-depends on
+    (as far as there is no circle).
+    """
     by_name = {package.name: (package, control) for package, control in packages}
     done: Dict[str, Tuple[Package, Control]] = {}
     entered: Set[str] = set()
@@ -70,7 +72,10 @@ def unpack_by_dpkg(chroot: Chroot, packages: List[Package]) -> None:
 
 
 def configure_all(chroot: Chroot) -> None:
-    """Configure all unpacked packages and run their triggers; nothing is started. Raises BakeError with dpkg's last words."""
+    """Configure all unpacked packages and run their triggers; nothing is started.
+
+    Raises BakeError with dpkg's last words.
+    """
     policy = in_root(chroot.root, POLICY)
     policy.unlink(missing_ok=True)
     policy.write_text("#!/bin/sh\nexit 101\n")
@@ -90,8 +95,9 @@ def diverts(control: Control) -> bool:
 def is_contested(root: Path, package: Package) -> bool:
     """Tell whether a package that diverts holds a file that the packages unpacked before it hold as well.
 
-    Its diversion must then come between the two, so dpkg itself has to unpack it. Most diversions guard names that nothing has:
-    those of trixie's base-files and libc6 against the time before the merged /usr (DEP 17), without which no program runs.
+    Its diversion must then come between the two, so dpkg itself has to unpack it. Most diversions guard names
+    that nothing has: those of trixie's base-files and libc6 against the time before the merged /usr (DEP 17),
+    without which no program runs.
     """
     for path in contents(package):
         place = in_root(root, path.rstrip("/"))

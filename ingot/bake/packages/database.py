@@ -1,4 +1,5 @@
-"""dpkg's database, written for packages that the engine unpacked itself: dpkg goes on from there as if it had done it.
+"""dpkg's database, written for packages that the engine unpacked itself: dpkg goes on
+from there as if it had done it.
 
 The layout is that of dpkg 1.21 and later (``/var/lib/dpkg/info/format`` 1), see dpkg(1) and deb-triggers(5).
 """
@@ -70,7 +71,9 @@ def _write_info(root: Path, name: str, control: Control, paths: List[str]) -> No
 
 
 def _place(root: Path, name: str) -> Path:
-    """Return where a part of the database is: a package may have put a link in its place, which leads nowhere outside of the image."""
+    """Return where a part of the database is: a package may have put a link in its place,
+    which leads nowhere outside of the image.
+    """
     return in_root(root, f"/{ADMIN}/{name}", follow=True)
 
 
@@ -127,7 +130,9 @@ def _of_files(root: Path) -> List[str]:
 
 
 def _activate(root: Path, paths: Iterable[str]) -> None:
-    """Tell dpkg which packages that are there wait for such files as ``paths``, as it does itself when it unpacks (deb-triggers(5))."""
+    """Tell dpkg which packages that are there wait for such files as ``paths``, as it
+    does itself when it unpacks (deb-triggers(5)).
+    """
     interests = {line.split()[0] for line in _of_files(root)}
     found = set()
     for path in paths if interests else ():
@@ -141,7 +146,10 @@ def _activate(root: Path, paths: Iterable[str]) -> None:
 
 
 def diverted(root: Path) -> Set[str]:
-    """Return the paths that packages there divert: dpkg-divert(1). The file has three lines for each: from, to, whose it is."""
+    """Return the paths that packages there divert: dpkg-divert(1).
+
+    The file has three lines for each: from, to, whose it is.
+    """
     file = _place(root, "diversions")
     return set(file.read_text(errors="surrogateescape").splitlines()[::3]) if file.exists() else set()
 
@@ -151,7 +159,8 @@ def settle(
 ) -> None:
     """Where two packages hold the same file, let the one win that replaces the other (Debian Policy 7.6).
 
-    The winner's file is put back and taken from the loser's list in ``paths``. Raises BakeError when neither replaces the other.
+    The winner's file is put back and taken from the loser's list in ``paths``. Raises BakeError when neither
+    replaces the other.
     """
     holder: Dict[str, str] = {}
     for name in sorted(paths):
@@ -172,5 +181,6 @@ def _winner(one: str, other: str, controls: Mapping[str, Control]) -> Optional[s
     for name, replaced in ((one, other), (other, one)):
         if replaced in names_in(controls[name].fields.get("replaces", "")):
             return name
-    # Packages of one source for several architectures may hold the same file, byte for byte; we have one architecture.
+    # Packages of one source for several architectures may hold the same file, byte for byte; we have one
+    # architecture.
     return None

@@ -21,7 +21,8 @@ from ingot.errors import MAKE_ROOM, BakeError
 from ingot.process import read_from, require
 
 UNPACK = "ingot.bake.packages.unpack:unpack"
-# Bytes of a package's contents, where nothing else is said, and of its control part, which in Debian has a few MB at most.
+# Bytes of a package's contents, where nothing else is said, and of its control part, which in Debian has a
+# few MB at most.
 MOST_UNPACKED = 64 << 30
 MOST_CONTROL = 64 << 20
 _MEMBER = re.compile(r"[A-Za-z0-9_+-]+")
@@ -29,7 +30,9 @@ _MEMBER = re.compile(r"[A-Za-z0-9_+-]+")
 
 @dataclass(frozen=True)
 class Package:
-    """A package of the lock: its names and the file that holds it; ``limit``: bytes that its contents may have unpacked."""
+    """A package of the lock: its names and the file that holds it; ``limit``: bytes that
+    its contents may have unpacked.
+    """
 
     name: str
     version: str
@@ -44,7 +47,9 @@ class Package:
 
 @dataclass
 class Control:
-    """The control part of a package: ``text`` is the control file, ``members`` the other files with their modes."""
+    """The control part of a package: ``text`` is the control file, ``members`` the other
+    files with their modes.
+    """
 
     text: str
     fields: Fields
@@ -97,7 +102,9 @@ def _require_identity(package: Package, fields: Fields) -> None:
 
 
 def _files_in(archive: bytes) -> Dict[str, Tuple[int, bytes]]:
-    """Return the modes and contents of the files in a tar, by name. Raises ValueError for what is no plain file at its top.
+    """Return the modes and contents of the files in a tar, by name.
+
+    Raises ValueError for what is no plain file at its top.
 
     As with dpkg, a name with a dot and the file "list", which dpkg writes itself, are left out.
     """
@@ -116,7 +123,9 @@ def _files_in(archive: bytes) -> Dict[str, Tuple[int, bytes]]:
 
 
 def _control_archive(file: Path) -> Optional[bytes]:
-    """Return the tar of a package's control part, None where Python has no decompressor for it. Raises ValueError for another kind of file.
+    """Return the tar of a package's control part, None where Python has no decompressor for it.
+
+    Raises ValueError for another kind of file.
 
     Starting dpkg-deb for each package takes several times as long as reading them. The format: deb(5), ar(5).
     """
@@ -171,10 +180,12 @@ def contents(package: Package) -> List[str]:
 
 
 def extract(package: Package, root: Path, only: Sequence[str] = ()) -> List[str]:
-    """Extract the contents of ``package`` (or ``only`` these paths) below ``root``: "/usr", "/usr/bin", … in the archive's order.
+    """Extract the contents of ``package`` (or ``only`` these paths) below ``root``:
+    "/usr", "/usr/bin", … in the archive's order.
 
-    Returns the paths. Links are followed inside the root; directories that are links (merged /usr) stay links. Owners are taken by
-    number: packages may only own files to the static ids of base-passwd (Debian Policy 9.2), which are the same everywhere. Raises BakeError.
+    Returns the paths. Links are followed inside the root; directories that are links (merged /usr) stay
+    links. Owners are taken by number: packages may only own files to the static ids of base-passwd (Debian
+    Policy 9.2), which are the same everywhere. Raises BakeError.
     """
     with _unpacked(package) as process:
         stream = cast(BinaryIO, process.stdout)

@@ -1,4 +1,7 @@
-"""What an image leaves out of its packages: documentation, manual pages, translations, names of devices. Copyright files always stay."""
+"""What an image leaves out of its packages: documentation, manual pages, translations, names of devices.
+
+Copyright files always stay.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from typing import Iterable, List, Mapping
 from ingot.bake.runtime.chroot import in_root
 from ingot.spec import DropSpec
 
-# Patterns in dpkg's path-exclude and path-include form (dpkg(1)): "*" matches "/" too; the last one that matches decides.
+# Patterns in dpkg's path-exclude and path-include form (dpkg(1)): "*" matches "/" too; the last one that
+# matches decides.
 # All of them are below these: thousands of other paths need no look.
 _TOPS = ("/usr/share/", "/lib/udev/", "/usr/lib/udev/")
 _PATTERNS: Mapping[str, List[str]] = {
@@ -22,8 +26,9 @@ _PATTERNS: Mapping[str, List[str]] = {
         "path-exclude=/usr/share/bug/*",
     ],
     "man": ["path-exclude=/usr/share/man/*"],
-    # udev's database of makers' names and quirks of keyboards, mice, cameras, PCI and USB devices (hwdb(7)), 22 MB with what is compiled
-    # of it. An instance has NVMe disks and ENA interfaces, which need none of it. Packages name it by either path.
+    # udev's database of makers' names and quirks of keyboards, mice, cameras, PCI and USB devices (hwdb(7)),
+    # 22 MB with what is compiled of it. An instance has NVMe disks and ENA interfaces, which need none of it.
+    # Packages name it by either path.
     "hwdb": ["path-exclude=/lib/udev/hwdb.d/*", "path-exclude=/usr/lib/udev/hwdb.d/*"],
     "locales": ["path-exclude=/usr/share/locale/*", "path-include=/usr/share/locale/locale.alias"],
 }
@@ -47,8 +52,8 @@ def is_dropped(path: str, lines: Iterable[str]) -> bool:
 def drop_files(root: Path, paths: List[str], lines: List[str]) -> List[str]:
     """Remove the files and links that ``lines`` drop from ``root``; return the ``paths`` that stay.
 
-    Directories stay, for alternatives of manual pages need theirs; so do links to directories below /usr/share/doc, by which packages
-    share a copyright file.
+    Directories stay, for alternatives of manual pages need theirs; so do links to directories below
+    /usr/share/doc, by which packages share a copyright file.
     """
     kept = []
     for path in paths:

@@ -26,7 +26,8 @@ Mirrors = Mapping[str, Union[str, Sequence[str]]]
 
 CONNECTIONS = 4  # a mirror gains nothing from more: apt itself uses one for each host
 TIMEOUT = 30.0  # seconds without a byte, as apt's Acquire::http::Timeout
-# A mirror that sends a byte now and then would hold the bake for ever: a package has this long, and its size at this rate on top.
+# A mirror that sends a byte now and then would hold the bake for ever: a package has this long, and its size
+# at this rate on top.
 PATIENCE = 60.0  # seconds
 SLOWEST = 32 * 1024  # bytes in a second: a quarter of a 1 Mbit/s line
 
@@ -36,9 +37,9 @@ def fetch_packages(
 ) -> List[Path]:
     """Make sure that ``directory`` holds all ``packages``; return their files in that order.
 
-    Files that exist are checked against their digest and fetched again when they are damaged. ``mirrors`` maps a package's
-    ``archive`` to one base URL or to several, which are tried in turn. Raises BakeError that names the first package that cannot
-    be fetched.
+    Files that exist are checked against their digest and fetched again when they are damaged. ``mirrors``
+    maps a package's ``archive`` to one base URL or to several, which are tried in turn. Raises BakeError that
+    names the first package that cannot be fetched.
     """
     wanted = list(packages)
     missing = unsound_packages(wanted, directory, progress)
@@ -50,7 +51,11 @@ def fetch_packages(
 
 
 def _fetch_all(packages: Sequence[PackageSpec], directory: Path, mirrors: Mirrors) -> None:
-    """Fetch packages. The first failure ends it all; of failures at the same time, the first in the order of ``packages`` is raised."""
+    """Fetch packages.
+
+    The first failure ends it all; of failures at the same time, the first in the order of ``packages`` is
+    raised.
+    """
     given_up = threading.Event()
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         futures = [pool.submit(_fetch, package, directory, mirrors, given_up) for package in packages]
@@ -64,12 +69,18 @@ def _fetch_all(packages: Sequence[PackageSpec], directory: Path, mirrors: Mirror
             future.result()
 
 
-# Why a package cannot be had: the mirror has it no more, nothing answers there, or what came is not the package.
+# Why a package cannot be had: the mirror has it no more, nothing answers there, or what came is not the
+# package.
 GONE, SILENT, WRONG = "gone", "silent", "wrong"
 _HINTS = {
-    GONE: "a mirror keeps only current versions: `ingot lock NAME` moves the lock from those that are gone, "
-    "INGOT_SNAPSHOT names an archive that keeps them",
-    SILENT: "the mirror is not reached from here: check the network and http_proxy; INGOT_MIRROR names another mirror",
+    GONE: (
+        "a mirror keeps only current versions: `ingot lock NAME` moves the lock from those that are gone, "
+        "INGOT_SNAPSHOT names an archive that keeps them"
+    ),
+    SILENT: (
+        "the mirror is not reached from here: check the network and http_proxy; INGOT_MIRROR names another"
+        " mirror"
+    ),
     WRONG: "try again later; INGOT_MIRROR names another mirror",
 }
 
@@ -97,7 +108,8 @@ def _fetch(package: PackageSpec, directory: Path, mirrors: Mirrors, given_up: th
         "\n    ".join(failure.said for failure in failures)
         or f"no mirror is known for the archive {package.archive}"
     )
-    # That a version is gone needs another step than a mirror that is not there at all: the first is said when one mirror said so.
+    # That a version is gone needs another step than a mirror that is not there at all: the first is said when
+    # one mirror said so.
     kinds = {failure.kind for failure in failures}
     hint = next((_HINTS[kind] for kind in (GONE, SILENT) if kind in kinds), _HINTS[WRONG])
     raise BakeError(f"package {package.name} {package.version} cannot be had\n    {reason}", hint=hint)
@@ -106,7 +118,10 @@ def _fetch(package: PackageSpec, directory: Path, mirrors: Mirrors, given_up: th
 def _fetch_from(
     url: str, package: PackageSpec, target: Path, given_up: threading.Event
 ) -> Optional[_Failure]:
-    """Fetch ``url`` into ``target``; return what went wrong, or None. Failures that may pass are tried again."""
+    """Fetch ``url`` into ``target``; return what went wrong, or None.
+
+    Failures that may pass are tried again.
+    """
     failure = _Failure("")
     for failures in range(MIRROR.attempts):
         if given_up.wait(MIRROR.limit(failures)):
@@ -149,9 +164,11 @@ def _download(url: str, package: PackageSpec, target: Path, given_up: threading.
 def _receive(
     response: http.client.HTTPResponse, file: BinaryIO, expected: int, given_up: threading.Event
 ) -> Tuple[int, str]:
-    """Write a body to ``file``, at most a little more than ``expected`` bytes; return its size and its SHA-256.
+    """Write a body to ``file``, at most a little more than ``expected`` bytes; return its
+    size and its SHA-256.
 
-    Raises ConnectionError when it ends before the length that the mirror announced, TimeoutError when it comes too slowly.
+    Raises ConnectionError when it ends before the length that the mirror announced, TimeoutError when it
+    comes too slowly.
     """
     announced = response.headers.get("Content-Length", "")
     digest, size, start = hashlib.sha256(), 0, time.monotonic()

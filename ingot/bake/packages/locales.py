@@ -1,4 +1,6 @@
-"""The image's locale, compiled from the definitions of the package locales, which itself stays out of the image."""
+"""The image's locale, compiled from the definitions of the package locales, which itself
+stays out of the image.
+"""
 
 from __future__ import annotations
 

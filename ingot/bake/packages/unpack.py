@@ -1,8 +1,10 @@
-"""The tar in a package: what dpkg takes of the format, read from a pipe, and its extraction by a process whose root is the image's.
+"""The tar in a package: what dpkg takes of the format, read from a pipe, and its
+extraction by a process whose root is the image's.
 
-That process resolves every name and link as the image itself will, so none leads out of it. It makes files, directories, links and FIFOs;
-device files, names with "..", other kinds of members, and more than the limits allow are errors.
-Formats: tar(5), "Pre-POSIX", "UStar" and "GNU tar archives"; dpkg knows no others (dpkg's lib/dpkg/tarfn.c).
+That process resolves every name and link as the image itself will, so none leads out of it. It makes files,
+directories, links and FIFOs; device files, names with "..", other kinds of members, and more than the limits
+allow are errors. Formats: tar(5), "Pre-POSIX", "UStar" and "GNU tar archives"; dpkg knows no others (dpkg's
+lib/dpkg/tarfn.c).
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ class ArchiveError(Exception):
 
 @dataclass
 class Member:
-    """One member: ``name`` without "./" at its begin and "/" at its end, "" for the root; ``kind`` as in :mod:`stat`, or "link"."""
+    """One member: ``name`` without "./" at its begin and "/" at its end, "" for the root;
+    ``kind`` as in :mod:`stat`, or "link".
+    """
 
     name: bytes
     kind: str
@@ -55,7 +59,10 @@ class Archive:
         self._members = 0
 
     def members(self) -> Iterator[Member]:
-        """Give each member; its content is :meth:`content` until the next one is asked for. Raises ArchiveError."""
+        """Give each member; its content is :meth:`content` until the next one is asked for.
+
+        Raises ArchiveError.
+        """
         name: Optional[bytes] = None
         target: Optional[bytes] = None
         while True:
@@ -132,7 +139,10 @@ def _member(header: bytes, size: int, name: Optional[bytes], target: Optional[by
 
 
 def _clean(name: bytes) -> bytes:
-    """Return a name without "./" and "/" at its begin and end. Raises ArchiveError for one that climbs, or that dpkg cannot list."""
+    """Return a name without "./" and "/" at its begin and end.
+
+    Raises ArchiveError for one that climbs, or that dpkg cannot list.
+    """
     parts = [part for part in name.split(b"/") if part not in (b"", b".")]
     if b".." in parts:
         raise ArchiveError(f"the name {_shown(name)} leads out of its directory")
@@ -167,9 +177,11 @@ def _shown(name: bytes) -> str:
 
 
 def unpack(descriptor: int, *, only: Sequence[str], limit: int) -> Dict[str, Any]:
-    """Extract the tar that comes from ``descriptor`` into the root directory, or ``only`` these paths; for :meth:`Spawner.call`.
+    """Extract the tar that comes from ``descriptor`` into the root directory, or ``only``
+    these paths; for :meth:`Spawner.call`.
 
-    Returns {"paths": […]}, "/usr", "/usr/bin", … in the archive's order, or {"damage": why, "full": whether there is no room}.
+    Returns {"paths": […]}, "/usr", "/usr/bin", … in the archive's order, or {"damage": why, "full": whether
+    there is no room}.
     """
     with suppress(OSError):  # an ordinary user's pipes may have reached their limit: pipe(7)
         fcntl.fcntl(descriptor, _SET_PIPE_SIZE, _PIECE)
@@ -236,7 +248,9 @@ class _Tree:
         os.utime(place, (member.mtime, member.mtime), follow_symlinks=False)
 
     def _put_directory(self, place: bytes, member: Member) -> None:
-        """Make a directory, or keep the one that is there; a link to one stays in its place, as dpkg leaves it."""
+        """Make a directory, or keep the one that is there; a link to one stays in its
+        place, as dpkg leaves it.
+        """
         try:
             os.mkdir(place, 0o700)  # noqa: PTH102 - bytes
         except FileNotFoundError:

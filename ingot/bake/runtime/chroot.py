@@ -18,7 +18,8 @@ from ingot.bake.runtime.sandbox import Child, Program, SpawnError, spawner
 from ingot.bake.tree.links import resolve_links
 from ingot.errors import BakeError
 
-# What a program in the root sees of the builder's environment: nothing. Everything that could make two bakes differ is fixed.
+# What a program in the root sees of the builder's environment: nothing. Everything that could make two bakes
+# differ is fixed.
 ENVIRONMENT: Dict[str, str] = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -27,16 +28,19 @@ ENVIRONMENT: Dict[str, str] = {
     "TERM": "dumb",
     "DEBIAN_FRONTEND": "noninteractive",
     "DEBCONF_NONINTERACTIVE_SEEN": "true",
-    "INITRD": "No",  # Debian's kernel hooks: no initramfs, the engine writes its own (initramfs-tools' hook reads it)
+    "INITRD": (
+        "No"
+    ),  # Debian's kernel hooks: no initramfs, the engine writes its own (initramfs-tools' hook reads it)
     "SYSTEMD_OFFLINE": "1",  # systemctl works on files, it looks for no service manager
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 HOSTNAME = "ingot-bake"
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-# Runs as the first process of the new namespaces, and names on what was its stdin what the command left running: the kernel ends that with it.
-# The host name comes from the worker: /proc/sys/kernel/hostname cannot be written in a user namespace. The shell's builtins alone, so that
-# nothing of its own is among what is left.
+# Runs as the first process of the new namespaces, and names on what was its stdin what the command left
+# running: the kernel ends that with it.
+# The host name comes from the worker: /proc/sys/kernel/hostname cannot be written in a user namespace. The
+# shell's builtins alone, so that nothing of its own is among what is left.
 ENTRY = """
 exec 3>&0 </dev/null
 umask 022
@@ -53,7 +57,8 @@ for process in /proc/[0-9]*; do
 done
 exit $status
 """
-# Seconds. No package's scripts take as long; one that waits for something that cannot come must not hold the bake for ever.
+# Seconds. No package's scripts take as long; one that waits for something that cannot come must not hold the
+# bake for ever.
 LONGEST = 3600.0
 # Bytes that are kept of what a program prints.
 MOST_OUTPUT = 4 << 20
@@ -87,7 +92,8 @@ class Chroot:
         for name in DEVICES:
             (devices / name).touch()
             mounts.bind(Path("/dev") / name, devices / name)
-            # The device itself can be written as before; the owner and mode of the machine's own node cannot be changed.
+            # The device itself can be written as before; the owner and mode of the machine's own node cannot
+            # be changed.
             mounts.make_read_only(devices / name)
         for name, target in (
             ("fd", "/proc/self/fd"),
@@ -118,8 +124,9 @@ class Chroot:
     ) -> str:
         """Run ``command`` in the root and return what it printed, stdout and stderr as they came.
 
-        ``what`` names the command in errors. All processes that it leaves behind end with it, and are named in :attr:`left`. Raises
-        BakeError (:class:`CommandFailedError`) for an exit status other than 0 and after ``timeout`` seconds.
+        ``what`` names the command in errors. All processes that it leaves behind end with it, and are named
+        in :attr:`left`. Raises BakeError (:class:`CommandFailedError`) for an exit status other than 0 and
+        after ``timeout`` seconds.
         """
         words = ["/bin/sh", "-c", ENTRY, "sh", *command]
         program = Program(self.root, words, {**self.environment, **(env or {})}, online=self.online)
@@ -145,7 +152,9 @@ class Chroot:
 
 
 def _read(file: "io.FileIO", timeout: float) -> Tuple[str, bool]:
-    """Return what a program printed, the end of it where that is much, and whether it ended within ``timeout`` seconds."""
+    """Return what a program printed, the end of it where that is much, and whether it
+    ended within ``timeout`` seconds.
+    """
     end = time.monotonic() + timeout
     output = bytearray()
     while True:
@@ -182,10 +191,12 @@ def _status(code: int) -> str:
 
 
 def in_root(root: Path, path: str, *, follow: bool = False) -> Path:
-    """Return where absolute ``path`` of the image is below ``root``, following symbolic links inside the root.
+    """Return where absolute ``path`` of the image is below ``root``, following symbolic
+    links inside the root.
 
-    The last component is followed only with ``follow``. A link such as ``/var/run -> /run`` must lead to the image's /run, never to
-    the builder's (:func:`ingot.bake.tree.links.resolve_links`). Raises BakeError for a loop of links.
+    The last component is followed only with ``follow``. A link such as ``/var/run -> /run`` must lead to the
+    image's /run, never to the builder's (:func:`ingot.bake.tree.links.resolve_links`). Raises BakeError for a
+    loop of links.
     """
 
     def target_of(path: str) -> Optional[str]:

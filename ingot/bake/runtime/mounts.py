@@ -1,7 +1,8 @@
-"""mount(2), umount2(2) and pivot_root(2), called directly: a program for each mount takes longer than all of them.
+"""mount(2), umount2(2) and pivot_root(2), called directly: a program for each mount takes
+longer than all of them.
 
-Standard library only, Python 3.9. The numbers are those of linux/mount.h. Failures are CommandError in the words of mount(8), so that
-they are explained like those of any other command.
+Standard library only, Python 3.9. The numbers are those of linux/mount.h. Failures are CommandError in the
+words of mount(8), so that they are explained like those of any other command.
 """
 
 from __future__ import annotations
@@ -33,22 +34,33 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def bind(source: Path, target: Path) -> None:
-    """Show ``source``, a directory or a file, at ``target`` as well, without what is mounted below it. Raises CommandError."""
+    """Show ``source``, a directory or a file, at ``target`` as well, without what is mounted below it.
+
+    Raises CommandError.
+    """
     _mount(str(source), target, None, MS_BIND, "")
 
 
 def make_read_only(target: Path) -> None:
-    """Let nobody write by the mount ``target``; other mounts of the same file system stay as they are. Raises CommandError."""
+    """Let nobody write by the mount ``target``; other mounts of the same file system stay as they are.
+
+    Raises CommandError.
+    """
     _restrict(target, MS_RDONLY)
 
 
 def make_private() -> None:
-    """Let no mount of this namespace show in another one from now on, nor the other way round. Raises CommandError."""
+    """Let no mount of this namespace show in another one from now on, nor the other way round.
+
+    Raises CommandError.
+    """
     _mount("none", Path("/"), None, MS_REC | MS_PRIVATE, "")
 
 
 def enter(root: Path) -> None:
-    """Make ``root``, with what is mounted below it and a /proc, the root of this mount namespace. Raises CommandError.
+    """Make ``root``, with what is mounted below it and a /proc, the root of this mount namespace.
+
+    Raises CommandError.
 
     Nothing else stays visible. /proc is that of this process's PID namespace, read-only.
     Device files that are in the tree itself lead to no device; those that are mounted below it do.
@@ -59,7 +71,8 @@ def enter(root: Path) -> None:
     _restrict(here, MS_NODEV)
     # Before the machine's own is gone: a user namespace may only mount what it sees already.
     mount_proc(here / "proc", read_only=True)
-    # The old root is then mounted upon the new one, until it is unmounted: pivot_root(2), "pivot_root(".", ".")".
+    # The old root is then mounted upon the new one, until it is unmounted: pivot_root(2), "pivot_root(".",
+    # ".")".
     if _libc.pivot_root(b".", b".") != 0:
         raise _error("pivot_root", "", root)
     _unmount(b".", MNT_DETACH)
@@ -77,13 +90,19 @@ def mount(kind: str, target: Path, options: str, *, nosuid: bool = False) -> Non
 
 
 def unmount(target: Path) -> None:
-    """Unmount ``target`` and all that is mounted below it; nothing where nothing is mounted. Raises CommandError when it is in use."""
+    """Unmount ``target`` and all that is mounted below it; nothing where nothing is mounted.
+
+    Raises CommandError when it is in use.
+    """
     for place in _below(target):
         _unmount(place, 0)
 
 
 def detach(target: Path) -> None:
-    """Unmount as :func:`unmount` does; what is in use goes from sight now, and for good when it is free. Raises CommandError."""
+    """Unmount as :func:`unmount` does; what is in use goes from sight now, and for good when it is free.
+
+    Raises CommandError.
+    """
     for place in _below(target):
         _unmount(place, MNT_DETACH)
 
@@ -112,7 +131,9 @@ def _error(command: str, source: str, target: Path) -> CommandError:
 
 
 def _below(target: Path) -> List[bytes]:
-    """Return the mounts at and below ``target``, the last one mounted first: proc_pid_mountinfo(5), field 5."""
+    """Return the mounts at and below ``target``, the last one mounted first:
+    proc_pid_mountinfo(5), field 5.
+    """
     top = os.fsencode(os.path.realpath(target))
     found = []
     with Path("/proc/self/mountinfo").open("rb") as table:

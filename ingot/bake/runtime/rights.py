@@ -1,7 +1,8 @@
 """What a bake may do on this machine: be root, or become root in a user namespace, and mount there.
 
-An ordinary user's layers hold files of subordinate ids (subuid(5)). Only inside the user namespace do they belong to its root, so they
-are removed there as well (:func:`remove_tree`). ``python -m ingot.bake.runtime.rights`` does nothing but check.
+An ordinary user's layers hold files of subordinate ids (subuid(5)). Only inside the user namespace do they
+belong to its root, so they are removed there as well (:func:`remove_tree`). ``python -m
+ingot.bake.runtime.rights`` does nothing but check.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ IDS = 65536  # an image has the ids 0 to 65535: nobody is 65534 (Debian policy 9
 PROBE = "mount -t tmpfs ingot /tmp && cat /proc/self/uid_map && echo && cat /proc/self/gid_map"
 KEPT = "the root directory is kept in"
 TOO_FEW = "too few ids"
-# What switches user namespaces off, where the kernel has it, with the value that does: user_namespaces(7), Debian's
-# kernel patch, Ubuntu's AppArmor. The last lets a program make a namespace and gives it no rights there.
+# What switches user namespaces off, where the kernel has it, with the value that does: user_namespaces(7),
+# Debian's kernel patch, Ubuntu's AppArmor. The last lets a program make a namespace and gives it no rights
+# there.
 SWITCHES = (
     ("user/max_user_namespaces", "0", "63000"),
     ("kernel/unprivileged_userns_clone", "0", "1"),
@@ -31,7 +33,10 @@ SWITCHES = (
 
 
 def own_mounts() -> List[str]:
-    """Return the words to put before a command so that it runs as root and with mounts of its own. Raises MissingToolError."""
+    """Return the words to put before a command so that it runs as root and with mounts of its own.
+
+    Raises MissingToolError.
+    """
     unshare = require("unshare", needed_for="give the bake mounts of its own")
     words = [unshare, "--mount", "--propagation=private"]
     if os.geteuid() == 0:
@@ -42,9 +47,13 @@ def own_mounts() -> List[str]:
 
 
 def check_rights() -> None:
-    """Find out by trying whether this process can bake. Raises MissingRightError or MissingToolError with what to do about it."""
+    """Find out by trying whether this process can bake.
+
+    Raises MissingRightError or MissingToolError with what to do about it.
+    """
     words = own_mounts()
-    # First without the ids: where namespaces are switched off, unshare's helper for them would wait for ever (util-linux 2.38).
+    # First without the ids: where namespaces are switched off, unshare's helper for them would wait for ever
+    # (util-linux 2.38).
     bare = [word for word in words if word not in ("--map-root-user", "--map-auto")]
     probe = run([*bare, "true"], check=False)
     if probe.returncode == 0:
@@ -70,13 +79,15 @@ def explain(
         )
     if said == TOO_FEW:
         return MissingRightError(
-            f"{user} has too few subordinate ids in {etc}/subuid and {etc}/subgid; a bake needs {IDS} in one range",
+            f"{user} has too few subordinate ids in {etc}/subuid and {etc}/subgid; a bake needs {IDS} in one"
+            " range",
             hint=f"take {user}'s lines out of both files, then: {_give_ids(user, etc)}",
         )
     files = [file for file in (etc / "subuid", etc / "subgid") if not _has_range(file, user)]
     if files:
         return MissingRightError(
-            f"{user} has no subordinate ids in {' and '.join(map(str, files))}; a bake without being root needs {IDS}",
+            f"{user} has no subordinate ids in {' and '.join(map(str, files))}; a bake without being root"
+            f" needs {IDS}",
             hint=f"run: {_give_ids(user, etc)}",
         )
     for name, off, on in SWITCHES:
@@ -98,7 +109,10 @@ def explain(
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory with all that is in it, or a file; nothing when there is none. Files of subordinate ids go as well."""
+    """Remove a directory with all that is in it, or a file; nothing when there is none.
+
+    Files of subordinate ids go as well.
+    """
     try:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -140,7 +154,9 @@ def _user_name() -> str:
 
 
 def _covers_ids(mapping: str) -> bool:
-    """Tell whether a uid_map or gid_map has every id that an image may have: user_namespaces(7), "inside outside count"."""
+    """Tell whether a uid_map or gid_map has every id that an image may have:
+    user_namespaces(7), "inside outside count".
+    """
     end = 0
     for first, count in sorted((int(line.split()[0]), int(line.split()[2])) for line in mapping.splitlines()):
         if first > end:

@@ -1,18 +1,22 @@
 """Where the programs of an image run: namespaces of their own, in which nothing but the image is visible.
 
-A small process, the spawner, is forked from the bake while that has one thread and little memory. It starts each program:
+A small process, the spawner, is forked from the bake while that has one thread and little memory. It starts
+each program:
 
-* The image is the root of a mount namespace of the program's own (pivot_root(2)); the old root is unmounted, so no path leads out of the
-  image. It shows no device but the nodes of :data:`ingot.bake.runtime.chroot.DEVICES`.
+* The image is the root of a mount namespace of the program's own (pivot_root(2)); the old root is unmounted,
+  so no path leads out of the image. It shows no device but the nodes of
+  :data:`ingot.bake.runtime.chroot.DEVICES`.
 * PID, IPC and UTS namespaces are the program's own; when its first process ends, the kernel kills all others.
-* /proc is that of the PID namespace and read-only: the modes of its files, too, are the whole machine's. What root alone may
-  read in it is hidden.
-* The program is root in a user namespace that owns none of the others: it can mount, unshare or trace nothing outside of itself, make no
-  device, load no module, set no clock. It can make no further namespaces: their limits are zero in that user namespace.
-* It inherits no descriptor, environment, session keyring or supplementary group of the bake, and leaves no core file.
+* /proc is that of the PID namespace and read-only: the modes of its files, too, are the whole machine's. What
+  root alone may read in it is hidden.
+* The program is root in a user namespace that owns none of the others: it can mount, unshare or trace nothing
+  outside of itself, make no device, load no module, set no clock. It can make no further namespaces: their
+  limits are zero in that user namespace.
+* It inherits no descriptor, environment, session keyring or supplementary group of the bake, and leaves no
+  core file.
 
-The same process unpacks archives below a root directory (:meth:`Spawner.call`), in a child that has that directory as its root, so that
-links lead nowhere else. Standard library only, Python 3.9.
+The same process unpacks archives below a root directory (:meth:`Spawner.call`), in a child that has that
+directory as its root, so that links lead nowhere else. Standard library only, Python 3.9.
 """
 
 from __future__ import annotations
@@ -45,11 +49,12 @@ _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP = 1, 24  # linux/prctl.h
 _KEYCTL = {"x86_64": 250, "aarch64": 219}  # the number of keyctl(2)
 _JOIN_SESSION_KEYRING = 1  # linux/keyctl.h
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1  # linux/sockios.h, linux/if.h
-# What a program may do as root, by the numbers of linux/capability.h: chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap,
-# net_bind_service, net_raw, sys_chroot, audit_write, setfcap. Scripts of packages need no others.
+# What a program may do as root, by the numbers of linux/capability.h: chown, dac_override, fowner, fsetid,
+# kill, setgid, setuid, setpcap, net_bind_service, net_raw, sys_chroot, audit_write, setfcap. Scripts of
+# packages need no others.
 _CAPABILITIES = frozenset((0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 29, 31))
-# In a user namespace that owns no network these have no power, but a file that has one of them cannot be executed without it: net_admin,
-# ipc_lock, sys_nice.
+# In a user namespace that owns no network these have no power, but a file that has one of them cannot be
+# executed without it: net_admin, ipc_lock, sys_nice.
 _POWERLESS = frozenset((12, 14, 23))
 _LIMITS = Path("/proc/sys/user")
 # World-readable, but about other users' keys.
@@ -72,11 +77,15 @@ class Spawner:
                 _as_child(lambda: _serve(programs, calls))
 
     def run(self, program: "Program", output: int, remaining: int) -> "Child":
-        """Start a program that writes to the descriptor ``output``; the names of what it leaves running go to ``remaining``."""
+        """Start a program that writes to the descriptor ``output``; the names of what it
+        leaves running go to ``remaining``.
+        """
         return _start(self._programs, b"run", program.plain(), [output, remaining])
 
     def call(self, function: str, root: Path, argument: Mapping[str, Any], descriptor: int) -> "Child":
-        """Call ``function``, "module:name", with ``descriptor`` and ``argument``, in a process whose root directory is ``root``."""
+        """Call ``function``, "module:name", with ``descriptor`` and ``argument``, in a
+        process whose root directory is ``root``.
+        """
         return _start(self._calls, function.encode(), {"root": str(root), "argument": argument}, [descriptor])
 
 
@@ -92,7 +101,9 @@ def _start(
 
 
 class Program:
-    """A program of an image: root directory, words, environment, and whether it needs a network namespace of its own."""
+    """A program of an image: root directory, words, environment, and whether it needs a
+    network namespace of its own.
+    """
 
     def __init__(
         self, root: Path, words: Sequence[str], environment: Mapping[str, str], *, online: bool
@@ -122,7 +133,10 @@ class Child:
         self._control.shutdown(socket.SHUT_WR)
 
     def result(self) -> Dict[str, Any]:
-        """Return what it answered: of a program, {"status": N}. Raises SpawnError, or the IngotError that a function raised."""
+        """Return what it answered: of a program, {"status": N}.
+
+        Raises SpawnError, or the IngotError that a function raised.
+        """
         answer: Dict[str, Any] = json.loads(_line(self._control))
         if "right" in answer:
             raise MissingRightError(answer["right"], hint=answer["hint"])
@@ -135,7 +149,9 @@ _spawner: Optional[Spawner] = None
 
 
 def spawner() -> Spawner:
-    """Return the spawner of this process, which it starts at the first call: best while there is one thread."""
+    """Return the spawner of this process, which it starts at the first call: best while
+    there is one thread.
+    """
     global _spawner
     if _spawner is None:
         _spawner = Spawner()
@@ -143,7 +159,9 @@ def spawner() -> Spawner:
 
 
 def loopback_up() -> None:
-    """Set up the loopback interface of this process's network namespace; whoever runs there may listen on any port: netdevice(7), ip(7)."""
+    """Set up the loopback interface of this process's network namespace; whoever runs
+    there may listen on any port: netdevice(7), ip(7).
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
     with suppress(OSError):  # /proc/sys is read-only in some containers: then only root's ports are missing
@@ -151,7 +169,9 @@ def loopback_up() -> None:
 
 
 def _as_child(work: Callable[[], None]) -> NoReturn:
-    """Do ``work`` in a process that was just forked, and end it: nothing of the parent's may run there, no clean-up either."""
+    """Do ``work`` in a process that was just forked, and end it: nothing of the parent's
+    may run there, no clean-up either.
+    """
     status = 1
     try:
         work()
@@ -245,13 +265,17 @@ def _call(function: str, control: socket.socket, descriptor: int) -> Dict[str, A
 
 
 def _forbid_imports() -> None:
-    """Let nothing be imported from now on: in the image's root, its modules would be found in place of this machine's."""
+    """Let nothing be imported from now on: in the image's root, its modules would be
+    found in place of this machine's.
+    """
     sys.meta_path.clear()
     sys.path.clear()
 
 
 def _supervise(programs: socket.socket, take: int, space: "_UserNamespace") -> None:
-    """Make the namespaces of the next program and their first process, wait for a request, and for the program's end."""
+    """Make the namespaces of the next program and their first process, wait for a
+    request, and for the program's end.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     ours, theirs = socket.socketpair()
     trouble, report = os.pipe()
@@ -347,15 +371,16 @@ def _forget(space: "_UserNamespace") -> None:
     for number in range(space.capabilities):
         if number not in kept:
             _check(_libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0), "prctl")
-    # A core_pattern(5) that is a pipe, into a program of this machine's, is not used at a limit of 1, and a file has no room.
+    # A core_pattern(5) that is a pipe, into a program of this machine's, is not used at a limit of 1, and a
+    # file has no room.
     resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
 
 
 class _UserNamespace:
     """The user namespace of all programs of one bake, and what they must not read in /proc.
 
-    ``handle`` is None where root may make none because they are switched off: then a program cannot either, and what the bake takes from its
-    capabilities holds it. ``refusal`` says what else is in the way.
+    ``handle`` is None where root may make none because they are switched off: then a program cannot either,
+    and what the bake takes from its capabilities holds it. ``refusal`` says what else is in the way.
     """
 
     def __init__(self) -> None:
@@ -391,7 +416,8 @@ def _describe(channel: socket.socket) -> None:
     try:
         _unshare(_NEWNS)
         mounts.make_private()
-        # Of this PID namespace, and as the programs will see it: the machine's own may hide more, and may be read-only.
+        # Of this PID namespace, and as the programs will see it: the machine's own may hide more, and may be
+        # read-only.
         mounts.mount_proc(Path("/proc"), read_only=False)
         answer["hidden"] = _hidden_in_proc()
         handle = _make_user_namespace()
@@ -414,7 +440,9 @@ def _hidden_in_proc() -> List[str]:
 
 
 def _make_user_namespace() -> Optional[int]:
-    """Return a descriptor of a user namespace with the ids of this one, in which no namespaces can be made; None where there can be none."""
+    """Return a descriptor of a user namespace with the ids of this one, in which no namespaces can be made;
+    None where there can be none.
+    """
     ours, theirs = socket.socketpair()
     child = os.fork()
     if child == 0:

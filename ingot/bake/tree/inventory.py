@@ -1,8 +1,10 @@
 """The inventory's section texts, computed from the tree of a bake.
 
-``rootfs/inventory.pl`` computes the same texts inside a clone; a section's digest is the SHA-256 of its text. A line of the files
-section is ``path TAB type TAB mode TAB uid TAB gid TAB size TAB digest``: size 0 for all but files; the digest is a link's target for a link, ``-``
-for what has none. A file with capabilities has one word more: its attribute security.capability in hex. Lines are sorted by their bytes. Control characters and backslashes of names are written ``\\xHH``.
+``rootfs/inventory.pl`` computes the same texts inside a clone; a section's digest is the SHA-256 of its text.
+A line of the files section is ``path TAB type TAB mode TAB uid TAB gid TAB size TAB digest``: size 0 for all
+but files; the digest is a link's target for a link, ``-`` for what has none. A file with capabilities has one
+word more: its attribute security.capability in hex. Lines are sorted by their bytes. Control characters and
+backslashes of names are written ``\\xHH``.
 """
 
 from __future__ import annotations
@@ -109,8 +111,10 @@ def users_text(passwd: bytes, shadow: bytes) -> bytes:
 def sections(
     files: bytes, links: Sequence[Entry], contents: Mapping[str, bytes], kernel: str
 ) -> Dict[str, str]:
-    """Return the digest of each section. ``files`` is the text of the files section, ``links`` are the symbolic links below
-    /etc/systemd/system, ``contents`` holds the files that :data:`READ` names, ``kernel`` what ``uname -r`` says.
+    """Return the digest of each section.
+
+    ``files`` is the text of the files section, ``links`` are the symbolic links below /etc/systemd/system,
+    ``contents`` holds the files that :data:`READ` names, ``kernel`` what ``uname -r`` says.
     """
     texts: Dict[str, bytes] = {
         "os": contents["/etc/os-release"] + f"KERNEL={kernel}\n".encode(),
@@ -127,7 +131,9 @@ READ: Tuple[str, ...] = ("/etc/os-release", STATUS, "/etc/passwd", "/etc/shadow"
 
 
 def image_baseline(base: Mapping[str, Entry], changes: Changes, volatile: Volatile) -> bytes:
-    """Return the list of what the recipe changed on the lower layer ``base``: a small file, so that a small change stays small."""
+    """Return the list of what the recipe changed on the lower layer ``base``: a small
+    file, so that a small change stays small.
+    """
     above = {entry.path: file_line(entry) for entry in changes.entries if not volatile.covers(entry.path)}
     # What the recipe holds below a path that is volatile, the list of the lower layer does not have.
     new = above.keys() & volatile.single

@@ -1,4 +1,6 @@
-"""Resolving symbolic links inside an image: the one implementation, for trees, finished disks and manifests alike."""
+"""Resolving symbolic links inside an image: the one implementation, for trees, finished
+disks and manifests alike.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,15 @@ class TooManyLinksError(BakeError):
 def resolve_links(path: str, target_of: Callable[[str], Optional[str]], *, follow_last: bool = True) -> str:
     """Return the absolute path to which the absolute ``path`` leads inside an image.
 
-    The links of every directory on the way are followed; one at the last component only with ``follow_last``. An absolute target
-    begins at the image's root, and ``..`` never leads beyond it, so the result is inside the image whatever its links say. It has
-    no ``.``, no ``..`` and no slash at the end.
+    The links of every directory on the way are followed; one at the last component only with ``follow_last``.
+    An absolute target begins at the image's root, and ``..`` never leads beyond it, so the result is inside
+    the image whatever its links say. It has no ``.``, no ``..`` and no slash at the end.
 
-    ``target_of`` returns the target of the link at a path, and None for everything else. Components that do not exist are kept as
-    they are, so the result may name something that is to be made; a ``target_of`` that raises for them makes the search strict.
-    It is asked about paths whose own directories are resolved already. On a tree that programs can change meanwhile, the answer
-    holds only as long as nobody replaces a directory by a link. Raises TooManyLinksError.
+    ``target_of`` returns the target of the link at a path, and None for everything else. Components that do
+    not exist are kept as they are, so the result may name something that is to be made; a ``target_of`` that
+    raises for them makes the search strict. It is asked about paths whose own directories are resolved
+    already. On a tree that programs can change meanwhile, the answer holds only as long as nobody replaces a
+    directory by a link. Raises TooManyLinksError.
     """
     resolved = ""
     pending = _components(path)

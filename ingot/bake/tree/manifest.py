@@ -58,8 +58,9 @@ def manifest_text(
 class Contents(NamedTuple):
     """What the manifest tells of a tree.
 
-    ``contents`` holds the files of :data:`ingot.bake.tree.inventory.READ`; ``file_lines`` are the files in JSON (:func:`file_line`), ``files_text``
-    is the inventory's text of them, ``links`` are the symbolic links below systemd's own directory.
+    ``contents`` holds the files of :data:`ingot.bake.tree.inventory.READ`; ``file_lines`` are the files in
+    JSON (:func:`file_line`), ``files_text`` is the inventory's text of them, ``links`` are the symbolic links
+    below systemd's own directory.
     """
 
     contents: Mapping[str, bytes]
@@ -71,7 +72,9 @@ class Contents(NamedTuple):
 def contents_of(
     entries: Sequence[Entry], changed: AbstractSet[str], contents: Mapping[str, bytes], volatile: Volatile
 ) -> Contents:
-    """Return the contents of a tree from all its sorted ``entries``; the recipe changed the paths ``changed``."""
+    """Return the contents of a tree from all its sorted ``entries``; the recipe changed
+    the paths ``changed``.
+    """
     lines = [file_line(entry, layer=int(entry.path in changed)) for entry in entries]
     links = [entry for entry in entries if entry.kind is Kind.SYMLINK and entry.path.startswith(UNITS)]
     return Contents(contents, lines, inventory.files_text(entries, volatile), links)
@@ -92,7 +95,9 @@ def _os(text: str, kernel: str) -> Dict[str, str]:
 
 
 def _packages(status: bytes, locked: Sequence[PackageSpec]) -> List[Dict[str, Any]]:
-    """Return the installed packages; ``sha256`` names the file of the store that a package came from, ``source`` its source package."""
+    """Return the installed packages; ``sha256`` names the file of the store that a
+    package came from, ``source`` its source package.
+    """
     files = {(p.name, p.version, p.architecture): p.sha256 for p in locked}
     found: List[Dict[str, Any]] = []
     for paragraph in inventory.installed(status):
@@ -138,7 +143,8 @@ def _services(entries: Sequence[Entry]) -> Dict[str, List[str]]:
 
 
 def file_line(entry: Entry, layer: int = 0) -> str:
-    """Return a file in JSON; bytes of a name that are no UTF-8 stay surrogate escapes, which JSON writes in ASCII.
+    """Return a file in JSON; bytes of a name that are no UTF-8 stay surrogate escapes,
+    which JSON writes in ASCII.
 
     ``layer`` 1 stands for what the recipe changed on its packages; extended attributes are in hex.
     """

@@ -1,8 +1,8 @@
 """A tree of files as a sorted list of entries: what the disk writer takes, what the manifest describes.
 
-Paths are absolute inside the image (``/``, ``/etc/passwd``). Names that are no UTF-8 travel as surrogate escapes, whatever the
-locale of this process is: :func:`encode` gives the true bytes. Lists are sorted by these bytes, so that no directory order of any
-file system shows in an image.
+Paths are absolute inside the image (``/``, ``/etc/passwd``). Names that are no UTF-8 travel as surrogate
+escapes, whatever the locale of this process is: :func:`encode` gives the true bytes. Lists are sorted by
+these bytes, so that no directory order of any file system shows in an image.
 """
 
 from __future__ import annotations
@@ -34,10 +34,12 @@ from ingot.errors import BakeError
 READ_SIZE = 1 << 20
 # How many files one task hashes: handing over a task costs as much as hashing a small file.
 BATCH = 64
-# Attributes that belong to the image. Others say something about the machine that bakes: SELinux labels, overlayfs' own marks.
+# Attributes that belong to the image. Others say something about the machine that bakes: SELinux labels,
+# overlayfs' own marks.
 KEPT_XATTRS = ("security.capability", "system.posix_acl_access", "system.posix_acl_default")
 KEPT_XATTR_PREFIX = "user."
-# How overlayfs marks a directory that hides the lower one of the same name (kernel: Documentation/filesystems/overlayfs.rst).
+# How overlayfs marks a directory that hides the lower one of the same name (kernel:
+# Documentation/filesystems/overlayfs.rst).
 OPAQUE_XATTRS = ("trusted.overlay.opaque", "user.overlay.opaque")
 
 
@@ -55,9 +57,10 @@ class Kind(str, Enum):
 class Entry(NamedTuple):
     """One name in the tree.
 
-    ``mode`` holds the permission bits alone (0o7777), ``mtime`` Unix seconds, ``size`` bytes of content (of a symbolic link: of its
-    target). ``link`` is a symbolic link's target. ``group`` names the hard-link group (the first path of it), None for a file with
-    one name. ``source`` is the file on this machine that has the content; ``data`` the content itself, which wins.
+    ``mode`` holds the permission bits alone (0o7777), ``mtime`` Unix seconds, ``size`` bytes of content (of a
+    symbolic link: of its target). ``link`` is a symbolic link's target. ``group`` names the hard-link group
+    (the first path of it), None for a file with one name. ``source`` is the file on this machine that has the
+    content; ``data`` the content itself, which wins.
     """
 
     path: str
@@ -108,8 +111,8 @@ def file_entry(
 def scan(root: Path, *, live: bool = False) -> List[Entry]:
     """Return every entry below ``root``, itself included as ``/``, sorted.
 
-    Symbolic links are not followed; sockets are left out, they mean nothing in an image. ``live``: the tree is in use, so what
-    vanishes meanwhile is left out, too. Raises BakeError for what cannot be read.
+    Symbolic links are not followed; sockets are left out, they mean nothing in an image. ``live``: the tree
+    is in use, so what vanishes meanwhile is left out, too. Raises BakeError for what cannot be read.
     """
     passing: ContextManager[None] = suppress(FileNotFoundError) if live else nullcontext()
     found: List[Entry] = []
@@ -199,8 +202,9 @@ def is_kept(attribute: str) -> bool:
 class Changes(NamedTuple):
     """What makes a tree of the lower layer into another one, however it came about.
 
-    ``entries`` are all that is new or not the same any more, sorted, files with their digests. ``gone`` are the paths of the lower
-    layer, sorted, that are no more, or no more a name of the same thing: a directory that stays one is not among them.
+    ``entries`` are all that is new or not the same any more, sorted, files with their digests. ``gone`` are
+    the paths of the lower layer, sorted, that are no more, or no more a name of the same thing: a directory
+    that stays one is not among them.
     """
 
     entries: List[Entry]
@@ -236,9 +240,11 @@ def below(keys: Sequence[bytes], path: str) -> List[str]:
 
 
 def changes(lower: "Tree", upper: Sequence[Entry]) -> Changes:
-    """Return what ``upper``, laid over ``lower`` as overlayfs does, changes: whiteouts remove, opaque directories hide.
+    """Return what ``upper``, laid over ``lower`` as overlayfs does, changes: whiteouts
+    remove, opaque directories hide.
 
-    ``upper`` is sorted, its files have digests. The same tree gives the same answer: what was removed and came back as it was is no change.
+    ``upper`` is sorted, its files have digests. The same tree gives the same answer: what was removed and
+    came back as it was is no change.
     """
     gone = set()
     for entry in upper:
@@ -286,9 +292,11 @@ def hash_file(entry: Entry) -> str:
 
 
 def hash_files(entries: Sequence[Entry], *, live: bool = False) -> List[Entry]:
-    """Return ``entries`` with ``sha256`` filled in for every file; those that have one keep it, hard links are read once.
+    """Return ``entries`` with ``sha256`` filled in for every file; those that have one
+    keep it, hard links are read once.
 
-    ``live``: the tree is in use; files that have vanished since they were listed are left out. Raises OSError.
+    ``live``: the tree is in use; files that have vanished since they were listed are left out. Raises
+    OSError.
     """
     read = _hash_if_there if live else hash_file
     wanted: Dict[str, Entry] = {}

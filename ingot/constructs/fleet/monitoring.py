@@ -67,8 +67,9 @@ class FleetAlarms(Construct):
             _Rule(BALANCER_ERRORS, "Sum", settings.errors, 2),
             of_balancer,
         )
-        # Single clones come and go unhealthy in waves of refreshes, after Spot interruptions and as a group grows;
-        # that there are too few is what counts. A clone that replaces one may take as long as its grace lasts.
+        # Single clones come and go unhealthy in waves of refreshes, after Spot interruptions and as a group
+        # grows; that there are too few is what counts. A clone that replaces one may take as long as its
+        # grace lasts.
         minutes = max(5, math.ceil(health.grace.to_seconds() / 60))
         minimum = max(1, health.minimum)
         self.unhealthy = self._alarm(

@@ -60,8 +60,10 @@ def subnets_for_clones(scope: Construct, vpc: ec2.IVpc, *, egress: bool) -> ec2.
     lacking = "private subnets, which egress needs" if egress else "isolated or private subnets"
     raise InputError(
         f"{scope.node.path}: the VPC has no {lacking}; there is: {_counted(vpc)}",
-        hint="give clone_subnets=ec2.SubnetSelection(…): public subnets are taken for clones when they are named, "
-        "and only then",
+        hint=(
+            "give clone_subnets=ec2.SubnetSelection(…): public subnets are taken for clones when they are"
+            " named, and only then"
+        ),
     )
 
 

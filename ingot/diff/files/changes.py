@@ -22,8 +22,14 @@ _IMAGE_BOOKS = frozenset(
 )
 # Below these are books, unless the recipe brings a file itself.
 _KEPT_BOOKS = (
-    "/usr/lib/ingot/baseline", "/var/cache", "/var/lib/apt", "/var/lib/dpkg", "/var/lib/systemd", "/var/lib/ucf", "/var/log",
-)  # fmt: skip
+    "/usr/lib/ingot/baseline",
+    "/var/cache",
+    "/var/lib/apt",
+    "/var/lib/dpkg",
+    "/var/lib/systemd",
+    "/var/lib/ucf",
+    "/var/log",
+)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ _PREFIX = r"(?:[$@]|[bfru]{1,2})?"
 # behind them belongs to the value: 'it''s', "a" + "b", and a shell's "a"b.
 _QUOTED = (
     rf"{_PREFIX}(?:\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|\"(?:[^\"\\]|\\[\s\S])*\"|'(?:[^'\\]|\\[\s\S])*'|`[^`]*`)"
-    r"(?:[ \t]*+(?:[+.\\]\s*+)?(?:\"(?:[^\"\\\n]|\\.)*+\"|'(?:[^'\\\n]|\\.)*+')|(?!/>)[^\s,;:.()\[\]{}<>\"'&|\\]++)*+"
+    r"(?:[ \t]*+(?:[+.\\]\s*+)?(?:\"(?:[^\"\\\n]|\\.)*+\"|'(?:[^'\\\n]|\\.)*+')"
+    r"|(?!/>)[^\s,;:.()\[\]{}<>\"'&|\\]++)*+"
 )
 # Without quotes a value ends with its line, unless a backslash goes on with it: a comment behind a blank, or
 # another secret of a query, is none of it.
@@ -40,7 +41,8 @@ _VALUE = re.compile(
     rf"(?P<value>{_QUOTED}|\[[^\[\]]*\]|\([^()]*\)|(?!{{[ \t]*$)(?:\{{[^{{}}]*\}}|{_BARE}))"
 )
 _BLANK = re.compile(
-    rf"(?im)^(?P<head>[ \t]*(?:\w+[ \t]+)?{_KEY}[ \t]+)(?P<value>{_QUOTED}|[^\s=:#]\S*)[ \t]*+(?:;[ \t]*+)?(?:(?<=[ \t])#.*)?$"
+    rf"(?im)^(?P<head>[ \t]*(?:\w+[ \t]+)?{_KEY}[ \t]+)(?P<value>{_QUOTED}|[^\s=:#]\S*)[ \t]*+(?:;["
+    r" \t]*+)?(?:(?<=[ \t])#.*)?$"
 )
 # Options of commands, elements of XML, and keys and values with a comma between them: define('DB_PASSWORD',
 # '…').
@@ -59,12 +61,14 @@ _PAIR = re.compile(
 _NAMED_ELEMENT = re.compile(rf"(?i)(?P<head>{_NAMED}[^<>]{{0,200}}>)(?P<value>[^<>]+)(?=</)")
 # SQL, and ipsec.secrets(5)
 _WORDED = re.compile(
-    rf"(?i)(?P<head>(?:\bidentified\s+(?:with\s+\S+\s+)?(?:by|as)|:[ \t]*(?:psk|xauth|eap))\s+)(?P<value>{_QUOTED})"
+    r"(?i)(?P<head>(?:\bidentified\s+(?:with\s+\S+\s+)?(?:by|as)|:["
+    rf" \t]*(?:psk|xauth|eap))\s+)(?P<value>{_QUOTED})"
 )
 # YAML below such a key: a block, whose lines are indented further than the key, a list, or a single word.
 _ABOVE = rf"(?P<head>(?P<indent>[ \t]*)(?:- )?[\"']?{_KEY}[\"']?:[ \t]*"
 _BLOCK = re.compile(
-    rf"(?im)^{_ABOVE}(?:[!&]\S+[ \t]+)*[|>][-+0-9]*[ \t]*\n)(?P<value>(?:(?:[ \t]*\n)*+(?P=indent)[ \t]+\S.*\n?+)+)"
+    rf"(?im)^{_ABOVE}(?:[!&]\S+[ \t]+)*[|>][-+0-9]*[ \t]*\n)(?P<value>(?:(?:[ \t]*\n)*+(?P=indent)["
+    r" \t]+\S.*\n?+)+)"
 )
 _LIST = re.compile(
     rf"(?im)^{_ABOVE}(?:#.*)?\n(?:[ \t]*\n)*+)"
@@ -91,7 +95,9 @@ _KEYWORDS = ("/etc/sudoers", "/etc/pam.d/", "/etc/nsswitch.conf")
 _MASKED = re.compile(r"(?:\w+ )?‹masked \d+›")
 # No secrets. A variable has braces: $ecret may be a password.
 _PLAIN = re.compile(
-    r"(?i)(?:[!&]\S+[ \t]+)*[|>][-+0-9]*|(?:\"\"|''|true|false|yes|no|on|off|null|none|\d{1,4}|(?P<quote>[\"']?)\$\{\w+\}(?P=quote)|%\(\w+\)s|<[^<>!\n]*>)[,;)}\]]*"
+    r"(?i)(?:[!&]\S+["
+    r" \t]+)*[|>][-+0-9]*|(?:\"\"|''|true|false|yes|no|on|off|null|none|\d{1,4}"
+    r"|(?P<quote>[\"']?)\$\{\w+\}(?P=quote)|%\(\w+\)s|<[^<>!\n]*>)[,;)}\]]*"
 )
 
 

@@ -22,7 +22,9 @@ _HEAD = 8000  # a text has no zero byte in its beginning: git's rule
 
 
 def with_texts(changes: Sequence[FileChange], before: Side, after: Side) -> tuple[list[FileChange], int]:
-    """Return ``changes`` with text diffs where both contents can be read, and how many files are without one for being too many."""
+    """Return ``changes`` with text diffs where both contents can be read, and how many
+    files are without one for being too many.
+    """
     wanted = [change for change in changes if _is_wanted(change, before, after)]
     # The recipe's own files come first: they are what the author of a change wrote.
     wanted.sort(key=lambda change: (change.origin != RECIPE, not change.path.startswith("/etc/")))

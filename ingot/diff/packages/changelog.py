@@ -108,7 +108,9 @@ def between(text: str, older: str, newer: str, origin: str) -> Changelog | None:
 
 
 def _shortened(entry: ChangelogEntry) -> ChangelogEntry:
-    """Return the beginning of an entry that is longer than all may be, such as a kernel's, and a note on it."""
+    """Return the beginning of an entry that is longer than all may be, such as a
+    kernel's, and a note on it.
+    """
     if len(entry.text) <= LARGEST:
         return entry
     lines = entry.text[:LARGEST].splitlines()[:-1]
@@ -141,7 +143,8 @@ def decompressed(content: bytes) -> str:
 
 
 def read_from_package(file: Path, names: Sequence[str]) -> str:
-    """Return the changelog of a package's file, from the directory of documentation of one of ``names``; nothing when it has none.
+    """Return the changelog of a package's file, from the directory of documentation of
+    one of ``names``; nothing when it has none.
 
     Reading ends as soon as it is found: most of a large package lies behind it.
     """

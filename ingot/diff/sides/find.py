@@ -59,7 +59,8 @@ class Finder:
         self._open.close()
 
     def find(self, word: str) -> Found:
-        """Return the image that ``word`` names: ``ami-…``, ``REVISION:RECIPE``, a recipe, or the beginning of a digest.
+        """Return the image that ``word`` names: ``ami-…``, ``REVISION:RECIPE``, a recipe,
+        or the beginning of a digest.
 
         Raises InputError that says what there is, and what would make the image be there.
         """

@@ -28,9 +28,11 @@ _ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
 
 
 def rebuild_manifest(disk: Path, what: str, architecture: str) -> dict[str, Any]:
-    """Return the manifest of the image on ``disk``, without the keys of :data:`NOT_REBUILT`; the file is cut to the image's size.
+    """Return the manifest of the image on ``disk``, without the keys of
+    :data:`NOT_REBUILT`; the file is cut to the image's size.
 
-    ``what`` names the image in messages. Raises InputError for a disk that is no image of Ingot, BakeError for a damaged one.
+    ``what`` names the image in messages. Raises InputError for a disk that is no image of Ingot, BakeError
+    for a damaged one.
     """
     os.truncate(disk, _true_size(disk, what))
     with read_ext4(disk) as reader:

@@ -246,7 +246,8 @@ def _explained(details: ErrorDetails, text: str) -> tuple[tuple[int, int], str, 
     if details["type"] == "ingot":
         return place_in_json(text, at), f"{where}{context['found']}", context["expected"]
     found = f"{where}{details['msg']}"
-    # pydantic names the place of a syntax error in its message; at the end of a text it counts columns from 0.
+    # pydantic names the place of a syntax error in its message; at the end of a text it counts columns from
+    # 0.
     match = re.search(r"line (\d+) column (\d+)", details["msg"])
     place = (int(match[1]), max(int(match[2]), 1)) if match else place_in_json(text, at)
     return place, found, "a lock as `ingot lock` writes it"

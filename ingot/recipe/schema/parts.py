@@ -227,9 +227,25 @@ class Drop(Part):
 # The names of findings of the hygiene gate (ingot.bake.hygiene; a test compares them: recipes do not import
 # the engine).
 FindingName = Literal[
-    "authorized-key", "broken-link", "builder-trace", "cache", "clone-identity", "credential", "history", "host-key",
-    "install-secret", "lease", "log", "machine-id", "password-hash", "private-key", "random-seed", "setuid", "unit", "world-writable",
-]  # fmt: skip
+    "authorized-key",
+    "broken-link",
+    "builder-trace",
+    "cache",
+    "clone-identity",
+    "credential",
+    "history",
+    "host-key",
+    "install-secret",
+    "lease",
+    "log",
+    "machine-id",
+    "password-hash",
+    "private-key",
+    "random-seed",
+    "setuid",
+    "unit",
+    "world-writable",
+]
 
 
 class Allowance(Part):

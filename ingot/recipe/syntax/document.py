@@ -24,7 +24,8 @@ from ingot.files import read_limited
 At = tuple[str | int, ...]
 # What YAML becomes: text, numbers, true and false, None, lists and dictionaries with text as keys.
 Plain = object
-# Recipes are short. The bounds keep a file that is none, and aliases of aliases, from filling time and memory.
+# Recipes are short. The bounds keep a file that is none, and aliases of aliases, from filling time and
+# memory.
 MAX_DOCUMENT = 1 << 20  # bytes
 MAX_VALUES = 50_000
 MAX_DEPTH = 100
@@ -87,7 +88,9 @@ def shortened(text: str) -> str:
 
 
 def unusable(path: Path) -> str | None:
-    """Return why no file can have this path, such as its length; None when one can, whether there is one or not."""
+    """Return why no file can have this path, such as its length; None when one can,
+    whether there is one or not.
+    """
     try:
         path.exists()
     except OSError as error:
@@ -235,7 +238,9 @@ class _Reader:
 
 
 def place_in_json(text: str, at: At) -> tuple[int, int]:
-    """Return line and column of the value ``at`` in a text that is valid JSON, else those of what is around it."""
+    """Return line and column of the value ``at`` in a text that is valid JSON, else those
+    of what is around it.
+    """
     position, value = _skipped(text, 0), JSONDecoder()
     for step in at:
         inner: int | None = None

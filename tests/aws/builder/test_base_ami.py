@@ -26,9 +26,14 @@ def register(cloud, direct):
         direct.ec2.get_waiter("snapshot_completed").wait(SnapshotIds=[shot], WaiterConfig={"Delay": 1})
         mapping = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": shot, "VolumeSize": 3}}
         request = {
-            "Name": name, "Architecture": "x86_64", "RootDeviceName": "/dev/sda1", "BlockDeviceMappings": [mapping],
-            "VirtualizationType": "hvm", "EnaSupport": True, "BootMode": "uefi-preferred",
-        }  # fmt: skip
+            "Name": name,
+            "Architecture": "x86_64",
+            "RootDeviceName": "/dev/sda1",
+            "BlockDeviceMappings": [mapping],
+            "VirtualizationType": "hvm",
+            "EnaSupport": True,
+            "BootMode": "uefi-preferred",
+        }
         ami_id = direct.ec2.register_image(**(request | changed))["ImageId"]
         direct.ec2.get_waiter("image_available").wait(ImageIds=[ami_id], WaiterConfig={"Delay": 1})
         return ami_id
@@ -173,16 +178,18 @@ def upgrade(cloud, tmp_path, monkeypatch):
     (directory / "recipe.yaml").write_text(
         'name: own\nbase: {ami: {name: "company-base-*", owner: "'
         + ACCOUNT
-        + '"}}\nroot_volume: {size: 4GiB}\n'
-        'tests:\n  - {name: it runs, command: "true"}\n'
+        + '"}}\nroot_volume: {size: 4GiB}\ntests:\n  - {name: it runs, command: "true"}\n'
     )
     identity = ("-c", "user.name=A", "-c", "user.email=a@example.com")
     for words in (("init", "--quiet"), (*identity, "commit", "--quiet", "--allow-empty", "--message", "x")):
         subprocess.run(["git", *words], cwd=tmp_path, check=True)
     for name, value in {
-        "AWS_ENDPOINT_URL": cloud.endpoint, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": KEYS["aws_access_key_id"],
-        "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():  # fmt: skip
+        "AWS_ENDPOINT_URL": cloud.endpoint,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": KEYS["aws_access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
 

@@ -141,9 +141,14 @@ def base_ami(direct, image_id):
     [image] = direct.ec2.describe_images(ImageIds=[image_id])["Images"]
     shot = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
     ami_id = direct.ec2.register_image(
-        Name="company-base", Architecture="x86_64", RootDeviceName="/dev/sda1", VirtualizationType="hvm", EnaSupport=True,
-        BootMode="uefi-preferred", BlockDeviceMappings=[{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": shot}}],
-    )["ImageId"]  # fmt: skip
+        Name="company-base",
+        Architecture="x86_64",
+        RootDeviceName="/dev/sda1",
+        VirtualizationType="hvm",
+        EnaSupport=True,
+        BootMode="uefi-preferred",
+        BlockDeviceMappings=[{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": shot}}],
+    )["ImageId"]
     direct.ec2.get_waiter("image_available").wait(ImageIds=[ami_id], WaiterConfig={"Delay": 1})
     return look_up(direct, {"id": ami_id, "owner": "self"}, "x86_64")
 

@@ -68,8 +68,10 @@ def test_a_name_that_is_no_recipes_is_bad_input(run, amis, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     result = run("wbe", "--yes")
     assert isinstance(result.exception, InputError)
-    assert str(result.exception) == (
-        "no recipe 'wbe' in image_recipes, and no image of one in us-east-1; there is: web\n  hint: did you mean web?"
+    assert (
+        str(result.exception)
+        == "no recipe 'wbe' in image_recipes, and no image of one in us-east-1; there is: web\n  hint: did"
+        " you mean web?"
     )
     assert holdings(direct) == before
     assert run("web/").stdout.startswith(f"remove  {amis[0]}  web")

@@ -77,8 +77,14 @@ def ingot(tmp_path, proxy):
         # A session of its own has no terminal: progress must not reach that of whoever runs the tests.
         return subprocess.run(
             [sys.executable, "-m", "ingot.cli.main", *words],
-            cwd=ROOT, env=environ, text=True, capture_output=True, start_new_session=True, timeout=120, check=False,
-        )  # fmt: skip
+            cwd=ROOT,
+            env=environ,
+            text=True,
+            capture_output=True,
+            start_new_session=True,
+            timeout=120,
+            check=False,
+        )
 
     return run
 

@@ -115,7 +115,9 @@ def test_a_right_one_is_believed(tmp_path, clients, settings, passing, known):
 
 
 def test_an_image_on_a_base_ami_may_have_been_baked_elsewhere(tmp_path, clients, settings, passing, known):
-    """Its packages are those of the day: another machine's bake of the same digest has another root digest."""
+    """Its packages are those of the day: another machine's bake of the same digest has
+    another root digest.
+    """
     image = passing(make_image(tmp_path, ["a"]))
     published = publish(image, clients, settings, quiet)
     elsewhere = make_image(tmp_path, ["b"], name="elsewhere").manifest

@@ -10,7 +10,8 @@ import pytest
 from tests.bake.ordinary import NEEDED, as_user
 from tests.baked import ROOT
 
-# A root with this machine's /usr for the programs, in namespaces as the worker has them. What stands between the two lines is the attack's.
+# A root with this machine's /usr for the programs, in namespaces as the worker has them. What stands between
+# the two lines is the attack's.
 PRELUDE = """
 import ctypes, os, subprocess, sys
 from pathlib import Path
@@ -50,7 +51,8 @@ except BakeError as error:
 """
 
 
-# Root where user namespaces are switched off, as some hardened machines have it. In one of the test's own: /proc/sys/user is each one's.
+# Root where user namespaces are switched off, as some hardened machines have it. In one of the test's own:
+# /proc/sys/user is each one's.
 CLOSED = """
 import ctypes, os, sys
 libc = ctypes.CDLL(None)
@@ -72,7 +74,9 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 @pytest.fixture(params=["root", "user", "closed"])
 def engine(request, public):
-    """Run Python with :data:`PRELUDE` before it, as one of three users; return what it printed. cwd: public/home."""
+    """Run Python with :data:`PRELUDE` before it, as one of three users; return what it
+    printed. cwd: public/home.
+    """
     if os.geteuid() != 0:
         pytest.skip("becomes root and an ordinary user")
     if request.param == "user" and any(shutil.which(tool) is None for tool in NEEDED):
@@ -84,9 +88,20 @@ def engine(request, public):
             done = as_user(public, text, text, *words)
         else:
             done = subprocess.run(
-                [*([sys.executable, "-c", CLOSED] if request.param == "closed" else []), sys.executable, "-c", text, text, *words], cwd=public / "home",
-                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
-            )  # fmt: skip
+                [
+                    *([sys.executable, "-c", CLOSED] if request.param == "closed" else []),
+                    sys.executable,
+                    "-c",
+                    text,
+                    text,
+                    *words,
+                ],
+                cwd=public / "home",
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
         assert fails or done.returncode == 0, done.stderr
         return done.stdout + (done.stderr if fails else "")
 

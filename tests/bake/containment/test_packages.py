@@ -60,7 +60,10 @@ def tar(entries):
 
 
 def deb(place, name, data, control=()):
-    """Write a package: entries of its contents, or a whole tar; further entries of its control part. The format: deb(5)."""
+    """Write a package: entries of its contents, or a whole tar; further entries of its control part.
+
+    The format: deb(5).
+    """
     data = data if isinstance(data, bytes) else tar(data)
     text = CONTROL.format(name=name).encode()
     parts = [

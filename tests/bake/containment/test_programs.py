@@ -91,14 +91,12 @@ def test_a_device_that_is_in_the_tree_cannot_be_opened(engine):
     """The tree of a base AMI may hold device files."""
     if engine.user != "root":
         pytest.skip("only root of the machine can make one")
-    said = engine(
-        """
+    said = engine("""
 os.mknod(root / "zero", 0o20666, os.makedev(1, 5))
 chroot = Chroot(root, epoch=1); chroot.mount()
 try: print(chroot.run(["/bin/sh", "-c", "head -c 1 /zero"], what="x"))
 except BakeError as error: print(error)
-"""
-    )
+""")
     assert "Permission denied" in said
 
 
@@ -157,7 +155,8 @@ def test_nothing_of_the_kernel_can_be_set(attack, file, value):
     before = place.read_text() if file.startswith("sys/") else None
     try:
         said = attack(
-            f"chmod 666 /proc/{file} 2>/dev/null; printf %s '{value}' 2>/dev/null >/proc/{file} && echo PWNED; true"
+            f"chmod 666 /proc/{file} 2>/dev/null; printf %s '{value}' 2>/dev/null >/proc/{file} && echo"
+            " PWNED; true"
         )
         assert said == ""
         if before is not None:
@@ -175,7 +174,8 @@ def test_modes_of_the_machine_s_own_files_stay(attack, place):
     before = [Path(path).stat() for path in (place, "/dev/null")]
     try:
         said = attack(
-            f"chmod 640 {place} 2>/dev/null && echo PWNED; chown 5:5 {place} 2>/dev/null && echo PWNED; echo x >/dev/null"
+            f"chmod 640 {place} 2>/dev/null && echo PWNED; chown 5:5 {place} 2>/dev/null && echo PWNED; echo"
+            " x >/dev/null"
         )
         after = [Path(path).stat() for path in (place, "/dev/null")]
         assert said == ""
@@ -191,7 +191,8 @@ def test_sysctl_in_a_step_changes_nothing(attack):
     before = swappiness.read_text()
     try:
         said = attack(
-            "mkdir -p /etc/sysctl.d; echo vm.swappiness=62 >/etc/sysctl.d/x.conf; sysctl --system; sysctl -w vm.swappiness=62"
+            "mkdir -p /etc/sysctl.d; echo vm.swappiness=62 >/etc/sysctl.d/x.conf; sysctl --system; sysctl -w"
+            " vm.swappiness=62"
         )
         assert "vm.swappiness" in said
         assert swappiness.read_text() == before
@@ -206,20 +207,24 @@ def test_nothing_of_sys_is_there(attack):
 
 def test_what_only_root_may_read_of_the_kernel_is_empty(attack):
     said = attack(
-        "cd /proc; for file in kcore kmsg keys slabinfo timer_list vmallocinfo; do head -c 1 $file 2>/dev/null; done; true"
+        "cd /proc; for file in kcore kmsg keys slabinfo timer_list vmallocinfo; do head -c 1 $file"
+        " 2>/dev/null; done; true"
     )
     assert said == ""
 
 
 def test_devices_are_six(attack):
     said = attack(
-        "for file in /dev/* /dev/shm/*; do test ! -L $file -a \\( -b $file -o -c $file \\) && echo $file; done; true"
+        "for file in /dev/* /dev/shm/*; do test ! -L $file -a \\( -b $file -o -c $file \\) && echo $file;"
+        " done; true"
     )
     assert said.split() == [f"/dev/{name}" for name in ("full", "null", "random", "tty", "urandom", "zero")]
 
 
 def test_capabilities_are_those_of_a_container(attack):
-    """Beside what chown, chmod, su and setcap need there is none: no sys_admin (21), mknod (27), dac_read_search (2), sys_ptrace (19)."""
+    """Beside what chown, chmod, su and setcap need there is none: no sys_admin (21),
+    mknod (27), dac_read_search (2), sys_ptrace (19).
+    """
     bounds = int(attack("sed -n 's/^CapBnd://p' /proc/self/status"), 16)
     assert {number for number in range(64) if bounds >> number & 1} <= {
         0,
@@ -264,8 +269,10 @@ def test_sockets_of_the_machine_are_not_there(attack):
         loopback.listen()
         said = attack(
             "perl -MSocket -e '"
-            f'socket(S, AF_UNIX, SOCK_STREAM, 0); print "PWNED\\n" if connect(S, pack("Sa*", AF_UNIX, "\\0{name}"));'
-            f'socket(T, AF_INET, SOCK_STREAM, 0); print "PWNED\\n" if connect(T, sockaddr_in({loopback.getsockname()[1]}, INADDR_LOOPBACK));'
+            'socket(S, AF_UNIX, SOCK_STREAM, 0); print "PWNED\\n" if connect(S, pack("Sa*", AF_UNIX,'
+            f' "\\0{name}"));'
+            'socket(T, AF_INET, SOCK_STREAM, 0); print "PWNED\\n" if connect(T,'
+            f" sockaddr_in({loopback.getsockname()[1]}, INADDR_LOOPBACK));"
             "'; true"
         )
     assert said == ""

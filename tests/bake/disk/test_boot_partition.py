@@ -29,8 +29,9 @@ def modules(tmp_path):
     directory = tmp_path / "6.1.0-test"
     directory.mkdir()
     (directory / "modules.dep").write_text(
-        "kernel/nvme.ko: kernel/nvme-core.ko kernel/t10-pi.ko\nkernel/nvme-core.ko: kernel/t10-pi.ko\nkernel/t10-pi.ko:\n"
-        "kernel/ext4.ko.xz: kernel/mbcache.ko kernel/jbd2.ko\nkernel/mbcache.ko:\nkernel/jbd2.ko:\nkernel/unrelated.ko:\n"
+        "kernel/nvme.ko: kernel/nvme-core.ko kernel/t10-pi.ko\nkernel/nvme-core.ko:"
+        " kernel/t10-pi.ko\nkernel/t10-pi.ko:\nkernel/ext4.ko.xz: kernel/mbcache.ko"
+        " kernel/jbd2.ko\nkernel/mbcache.ko:\nkernel/jbd2.ko:\nkernel/unrelated.ko:\n"
     )
     (directory / "modules.builtin").write_text("kernel/drivers/block/virtio_blk.ko\n")
     (directory / "kernel").mkdir()

@@ -50,8 +50,14 @@ def test_capabilities_and_other_attributes(tmp_path):
         data_file("/ping", b"x", xattrs=(("security.capability", CAPABILITY),)),
         data_file("/large", b"x", xattrs=(("user.long", b"v" * 3000), ("user.short", b"s"))),
         data_file("/empty", b"", xattrs=(("user.none", b""),)),
-        Entry("/acl", Kind.DIRECTORY, 0o755, mtime=EPOCH, xattrs=(("system.posix_acl_access", ACL), ("system.posix_acl_default", ACL))),
-    )  # fmt: skip
+        Entry(
+            "/acl",
+            Kind.DIRECTORY,
+            0o755,
+            mtime=EPOCH,
+            xattrs=(("system.posix_acl_access", ACL), ("system.posix_acl_default", ACL)),
+        ),
+    )
     disk, _ = make_disk(tmp_path, entries)
     assert_same(disk, entries)
     assert CAPABILITY.hex(" ") in debugfs(disk, "ea_get -x /ping security.capability").lower()

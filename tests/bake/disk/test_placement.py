@@ -42,5 +42,6 @@ def test_a_new_file_changes_few_blocks(tmp_path):
 
 
 def test_the_lower_layer_does_not_move_with_the_upper(tmp_path):
-    # Twice as much app: superblock and bitmaps, root directory, the app itself; nothing of the 18 MiB of the lower layer.
+    # Twice as much app: superblock and bitmaps, root directory, the app itself; nothing of the 18 MiB of the
+    # lower layer.
     assert changed(tmp_path, APP, APP + LARGE) < 30

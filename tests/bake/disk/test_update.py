@@ -27,13 +27,17 @@ def hard(content, *paths):
 LOWER = [
     data_file("/etc/passwd", b"root"),
     data_file("/etc/shadow", SECRET * 1000),
-    *(data_file(f"/usr/lib/d{n}/f{m}", random.Random(n * m).randbytes(n * m * 300)) for n in range(9) for m in range(9)),
+    *(
+        data_file(f"/usr/lib/d{n}/f{m}", random.Random(n * m).randbytes(n * m * 300))
+        for n in range(9)
+        for m in range(9)
+    ),
     *hard(b"linked" * 1000, "/usr/bin/a", "/usr/bin/b", "/usr/bin/c"),
     link("/bin", "usr/bin"),
     link("/usr/long", "x" * 100),
     data_file("/usr/attributes", b"x", xattrs=(("user.long", b"v" * 2000),)),
     *(data_file(f"/many/{'n' * 100}{n}", b"") for n in range(200)),
-]  # fmt: skip
+]
 
 
 def without(*paths):

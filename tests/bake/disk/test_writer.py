@@ -27,9 +27,17 @@ def spec(tmp_path):
     for name, content in (("kernel", b"kernel" * 1000), ("stub", tiny_stub()), ("busybox", b"busybox")):
         (tmp_path / name).write_bytes(content)
     return DiskSpec(
-        name="web", size=160 * MIB, epoch=EPOCH, architecture="x86_64", kernel=tmp_path / "kernel", modules=modules,
-        stub=tmp_path / "stub", busybox=tmp_path / "busybox", command_line="console=ttyS0", os_release="ID=test\n",
-    )  # fmt: skip
+        name="web",
+        size=160 * MIB,
+        epoch=EPOCH,
+        architecture="x86_64",
+        kernel=tmp_path / "kernel",
+        modules=modules,
+        stub=tmp_path / "stub",
+        busybox=tmp_path / "busybox",
+        command_line="console=ttyS0",
+        os_release="ID=test\n",
+    )
 
 
 ENTRIES = tree(

@@ -62,11 +62,16 @@ def clean():
         link("/etc/alternatives/vi", "/bin/su"),
         link("/etc/alternatives/vi.1.gz", "/usr/share/man/man1/vim.1.gz"),
         link("/etc/systemd/system/apt-daily.timer", "/dev/null"),
-        *service("daemon.service", "[Service]\nExecStart=/usr/sbin/daemon -x\nExecStartPre=-/gone\nUser=app\n"),
+        *service(
+            "daemon.service", "[Service]\nExecStart=/usr/sbin/daemon -x\nExecStartPre=-/gone\nUser=app\n"
+        ),
         *service("other.service", "[Unit]\nConditionPathExists=/etc/other\n[Service]\nExecStart=/gone\n"),
         text("/usr/lib/systemd/system/getty@.service", "[Service]\nExecStart=-/gone %I\n"),
-        link("/etc/systemd/system/getty.target.wants/getty@tty1.service", "/usr/lib/systemd/system/getty@.service"),
-    ]  # fmt: skip
+        link(
+            "/etc/systemd/system/getty.target.wants/getty@tty1.service",
+            "/usr/lib/systemd/system/getty@.service",
+        ),
+    ]
 
 
 def report(directory, *planted, declared=DECLARED, traces=(), shipped=None):

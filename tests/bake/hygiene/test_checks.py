@@ -15,90 +15,199 @@ ENABLING = "/etc/systemd/system/multi-user.target.wants"
 
 # what is planted -> the findings, as "name path"
 PLANTED = {
-    "a machine id": ([text("/etc/machine-id", "0123456789abcdef" * 2 + "\n")], ["machine-id /etc/machine-id"]),
+    "a machine id": (
+        [text("/etc/machine-id", "0123456789abcdef" * 2 + "\n")],
+        ["machine-id /etc/machine-id"],
+    ),
     "one of D-Bus": ([text("/var/lib/dbus/machine-id", "ab" * 16)], ["machine-id /var/lib/dbus/machine-id"]),
     "an id of an installation": (
-        [text("/etc/nvme/hostid", "27fd377c")], ["clone-identity /etc/nvme/hostid"],
+        [text("/etc/nvme/hostid", "27fd377c")],
+        ["clone-identity /etc/nvme/hostid"],
     ),
-    "a host key": ([text("/etc/ssh/ssh_host_ed25519_key.pub", "ssh-ed25519 AAAA")], ["host-key /etc/ssh/ssh_host_ed25519_key.pub"]),
-    "an authorized key": ([text("/srv/web/.ssh/authorized_keys", "ssh-ed25519 AAAA")], ["authorized-key /srv/web/.ssh/authorized_keys"]),
+    "a host key": (
+        [text("/etc/ssh/ssh_host_ed25519_key.pub", "ssh-ed25519 AAAA")],
+        ["host-key /etc/ssh/ssh_host_ed25519_key.pub"],
+    ),
+    "an authorized key": (
+        [text("/srv/web/.ssh/authorized_keys", "ssh-ed25519 AAAA")],
+        ["authorized-key /srv/web/.ssh/authorized_keys"],
+    ),
     "an authorized key behind a link": (
         [link("/root/.ssh/authorized_keys", "/etc/keys/root"), text("/etc/keys/root", "ssh-ed25519 AAAA")],
         ["authorized-key /root/.ssh/authorized_keys"],
     ),
     "a machine id behind a link": (
-        [link("/etc/machine-id", "id"), text("/etc/id", "0123456789abcdef" * 2 + "\n")], ["machine-id /etc/machine-id"],
+        [link("/etc/machine-id", "id"), text("/etc/id", "0123456789abcdef" * 2 + "\n")],
+        ["machine-id /etc/machine-id"],
     ),
     "a netrc behind a link": (
-        [link("/root/.netrc", "../srv/net"), text("/srv/net", "machine a login b password c")], ["credential /root/.netrc"],
+        [link("/root/.netrc", "../srv/net"), text("/srv/net", "machine a login b password c")],
+        ["credential /root/.netrc"],
     ),
     "texts that are named like data": (
         [text("/srv/a.db", KEY), text("/srv/b.bin", KEY), text("/srv/c.png", f"x = '{AWS_KEY}'")],
         ["credential /srv/c.png", "private-key /srv/a.db", "private-key /srv/b.bin"],
     ),
     "histories of other shells": (
-        [text("/root/.zhistory", "x"), text("/root/.history", "x"), link("/srv/web/.bash_history", "h"), text("/srv/web/h", "x")],
+        [
+            text("/root/.zhistory", "x"),
+            text("/root/.history", "x"),
+            link("/srv/web/.bash_history", "h"),
+            text("/srv/web/h", "x"),
+        ],
         ["history /root/.history", "history /root/.zhistory", "history /srv/web/.bash_history"],
     ),
     "a seed": ([text("/var/lib/systemd/random-seed", b"\1\2")], ["random-seed /var/lib/systemd/random-seed"]),
-    "a lease": ([text("/var/lib/dhcp/dhclient.eth0.leases", "lease {}")], ["lease /var/lib/dhcp/dhclient.eth0.leases"]),
+    "a lease": (
+        [text("/var/lib/dhcp/dhclient.eth0.leases", "lease {}")],
+        ["lease /var/lib/dhcp/dhclient.eth0.leases"],
+    ),
     "a private key": ([text("/srv/web/key.txt", KEY)], ["private-key /srv/web/key.txt"]),
-    "a key in JSON": ([text("/srv/a.json", '{"k": "' + KEY.replace("\n", "\\n") + '"}')], ["private-key /srv/a.json"]),
+    "a key in JSON": (
+        [text("/srv/a.json", '{"k": "' + KEY.replace("\n", "\\n") + '"}')],
+        ["private-key /srv/a.json"],
+    ),
     "an encrypted key": (
-        [text("/srv/k", f"-----BEGIN EC {ARMOUR}\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,AB\n\n{'Ab1+' * 12}\n")],
+        [
+            text(
+                "/srv/k",
+                f"-----BEGIN EC {ARMOUR}\nProc-Type: 4,ENCRYPTED\nDEK-Info:"
+                f" AES-128-CBC,AB\n\n{'Ab1+' * 12}\n",
+            )
+        ],
         ["private-key /srv/k"],
     ),
-    "a changed key of a package": ([text("/usr/share/tests/example.key", KEY + "\n")], ["private-key /usr/share/tests/example.key"]),
+    "a changed key of a package": (
+        [text("/usr/share/tests/example.key", KEY + "\n")],
+        ["private-key /usr/share/tests/example.key"],
+    ),
     "a key store": ([text("/srv/site.p12", b"\x30\x82\0")], ["private-key /srv/site.p12"]),
-    "an AWS access key": ([text("/srv/web/settings.py", f"KEY = '{AWS_KEY}'")], ["credential /srv/web/settings.py"]),
-    "AWS credentials": ([text("/root/.aws/credentials", "[default]\naws_secret_access_key = x\n")], ["credential /root/.aws/credentials"]),
-    "a GitHub token": ([text("/srv/run.sh", "curl -H 'token gh" + "p_" + "aB3" * 12 + "'")], ["credential /srv/run.sh"]),
+    "an AWS access key": (
+        [text("/srv/web/settings.py", f"KEY = '{AWS_KEY}'")],
+        ["credential /srv/web/settings.py"],
+    ),
+    "AWS credentials": (
+        [text("/root/.aws/credentials", "[default]\naws_secret_access_key = x\n")],
+        ["credential /root/.aws/credentials"],
+    ),
+    "a GitHub token": (
+        [text("/srv/run.sh", "curl -H 'token gh" + "p_" + "aB3" * 12 + "'")],
+        ["credential /srv/run.sh"],
+    ),
     "a netrc": ([text("/root/.netrc", "machine a login b password c")], ["credential /root/.netrc"]),
     "a pgpass": ([text("/srv/web/.pgpass", "localhost:5432:db:me:secret")], ["credential /srv/web/.pgpass"]),
-    "a registry's password": ([text("/root/.docker/config.json", '{"auths": {"r": {"auth": "dTpw"}}}')], ["credential /root/.docker/config.json"]),
-    "an archive's password": ([text("/etc/apt/sources.list.d/x.list", "deb https://me:pw@host/ x main")], ["credential /etc/apt/sources.list.d/x.list"]),
-    "a password": ([text("/etc/shadow", "root:$y$j9T$abc:20000:0:99999:7:::")], ["password-hash /etc/shadow"]),
-    "a locked password": ([text("/etc/shadow", "root:!$6$abc:20000:0:99999:7:::")], ["password-hash /etc/shadow"]),
+    "a registry's password": (
+        [text("/root/.docker/config.json", '{"auths": {"r": {"auth": "dTpw"}}}')],
+        ["credential /root/.docker/config.json"],
+    ),
+    "an archive's password": (
+        [text("/etc/apt/sources.list.d/x.list", "deb https://me:pw@host/ x main")],
+        ["credential /etc/apt/sources.list.d/x.list"],
+    ),
+    "a password": (
+        [text("/etc/shadow", "root:$y$j9T$abc:20000:0:99999:7:::")],
+        ["password-hash /etc/shadow"],
+    ),
+    "a locked password": (
+        [text("/etc/shadow", "root:!$6$abc:20000:0:99999:7:::")],
+        ["password-hash /etc/shadow"],
+    ),
     "no password": ([text("/etc/shadow", "root::20000:0:99999:7:::")], ["password-hash /etc/shadow"]),
     "a group's password": ([text("/etc/gshadow", "app:$6$abc::")], ["password-hash /etc/gshadow"]),
     "histories": (
-        [text("/root/.bash_history", "ls"), text("/srv/web/.lesshst", "x"), text("/root/.viminfo", "x"), text("/root/.mysql_history", "x")],
-        ["history /root/.bash_history", "history /root/.mysql_history", "history /root/.viminfo", "history /srv/web/.lesshst"],
+        [
+            text("/root/.bash_history", "ls"),
+            text("/srv/web/.lesshst", "x"),
+            text("/root/.viminfo", "x"),
+            text("/root/.mysql_history", "x"),
+        ],
+        [
+            "history /root/.bash_history",
+            "history /root/.mysql_history",
+            "history /root/.viminfo",
+            "history /srv/web/.lesshst",
+        ],
     ),
     "a log": ([text("/var/log/apt/history.log", "x")], ["log /var/log/apt/history.log"]),
     "caches, one finding each": (
-        [text("/var/cache/apt/pkgcache.bin", "x"), text("/var/cache/apt/a/b.deb", "x"), text("/srv/web/.cache/pip/x", "x"), text("/root/.npm/_cacache/x", "x")],
+        [
+            text("/var/cache/apt/pkgcache.bin", "x"),
+            text("/var/cache/apt/a/b.deb", "x"),
+            text("/srv/web/.cache/pip/x", "x"),
+            text("/root/.npm/_cacache/x", "x"),
+        ],
         ["cache /root/.npm", "cache /srv/web/.cache", "cache /var/cache/apt"],
     ),
     "a temporary file": ([text("/var/tmp/build.sh", "x")], ["builder-trace /var/tmp/build.sh"]),
     "a host name": ([text("/etc/hostname", "builder\n")], ["builder-trace /etc/hostname"]),
     "a resolver": ([text("/etc/resolv.conf", "nameserver 10.0.0.2\n")], ["builder-trace /etc/resolv.conf"]),
-    "another resolver's link": ([link("/etc/resolv.conf", "/run/NetworkManager/resolv.conf")], ["builder-trace /etc/resolv.conf"]),
-    "a host's address": ([text("/etc/hosts", "127.0.0.1 localhost\n10.0.0.7 builder\n")], ["builder-trace /etc/hosts"]),
+    "another resolver's link": (
+        [link("/etc/resolv.conf", "/run/NetworkManager/resolv.conf")],
+        ["builder-trace /etc/resolv.conf"],
+    ),
+    "a host's address": (
+        [text("/etc/hosts", "127.0.0.1 localhost\n10.0.0.7 builder\n")],
+        ["builder-trace /etc/hosts"],
+    ),
     "a file for all": ([text("/srv/web/data", "x", mode=0o666)], ["world-writable /srv/web/data"]),
-    "a directory for all": ([Entry("/srv/up", Kind.DIRECTORY, 0o777, mtime=EPOCH)], ["world-writable /srv/up"]),
+    "a directory for all": (
+        [Entry("/srv/up", Kind.DIRECTORY, 0o777, mtime=EPOCH)],
+        ["world-writable /srv/up"],
+    ),
     "setuid": ([text("/srv/web/tool", TOOL, mode=0o4755)], ["setuid /srv/web/tool"]),
     "setgid": ([text("/srv/web/tool", TOOL, mode=0o2755, gid=42)], ["setuid /srv/web/tool"]),
     "a capability": ([text("/srv/web/tool", TOOL, mode=0o755, xattrs=CAPABILITY)], ["setuid /srv/web/tool"]),
     "another program as su": ([text("/usr/bin/su", TOOL + b"!", mode=0o4755)], ["setuid /usr/bin/su"]),
     "more rights for su": ([text("/usr/bin/su", TOOL, mode=0o6755)], ["setuid /usr/bin/su"]),
-    "a broken link": ([link("/etc/apache2/sites-enabled/x.conf", "../sites-available/x.conf")], ["broken-link /etc/apache2/sites-enabled/x.conf"]),
-    "links in a circle": ([link("/etc/a", "b"), link("/etc/b", "a")], ["broken-link /etc/a", "broken-link /etc/b"]),
-    "no unit": ([link(f"{ENABLING}/x.service", "/usr/lib/systemd/system/x.service")], [f"unit {ENABLING}/x.service"]),
-    "no program": (service("x.service", "[Service]\nExecStart=/opt/x\n"), ["unit /usr/lib/systemd/system/x.service"]),
-    "no program in the path": (service("x.service", "[Service]\nExecStart=@xd x\n"), ["unit /usr/lib/systemd/system/x.service"]),
-    "no ExecStart": (service("x.service", "[Service]\nType=simple\n"), ["unit /usr/lib/systemd/system/x.service"]),
-    "no user": (service("x.service", "[Service]\nExecStart=su\nUser=gone\n"), ["unit /usr/lib/systemd/system/x.service"]),
-    "a timer for nothing": (service("x.timer", "[Timer]\nOnBootSec=1\n"), ["unit /usr/lib/systemd/system/x.timer"]),
-    "a socket for nothing": (service("x.socket", "[Socket]\nListenStream=80\n"), ["unit /usr/lib/systemd/system/x.socket"]),
+    "a broken link": (
+        [link("/etc/apache2/sites-enabled/x.conf", "../sites-available/x.conf")],
+        ["broken-link /etc/apache2/sites-enabled/x.conf"],
+    ),
+    "links in a circle": (
+        [link("/etc/a", "b"), link("/etc/b", "a")],
+        ["broken-link /etc/a", "broken-link /etc/b"],
+    ),
+    "no unit": (
+        [link(f"{ENABLING}/x.service", "/usr/lib/systemd/system/x.service")],
+        [f"unit {ENABLING}/x.service"],
+    ),
+    "no program": (
+        service("x.service", "[Service]\nExecStart=/opt/x\n"),
+        ["unit /usr/lib/systemd/system/x.service"],
+    ),
+    "no program in the path": (
+        service("x.service", "[Service]\nExecStart=@xd x\n"),
+        ["unit /usr/lib/systemd/system/x.service"],
+    ),
+    "no ExecStart": (
+        service("x.service", "[Service]\nType=simple\n"),
+        ["unit /usr/lib/systemd/system/x.service"],
+    ),
+    "no user": (
+        service("x.service", "[Service]\nExecStart=su\nUser=gone\n"),
+        ["unit /usr/lib/systemd/system/x.service"],
+    ),
+    "a timer for nothing": (
+        service("x.timer", "[Timer]\nOnBootSec=1\n"),
+        ["unit /usr/lib/systemd/system/x.timer"],
+    ),
+    "a socket for nothing": (
+        service("x.socket", "[Socket]\nListenStream=80\n"),
+        ["unit /usr/lib/systemd/system/x.socket"],
+    ),
     "a socket for another service": (
-        service("x.socket", "[Socket]\nListenStream=80\nService=gone.service\n"), ["unit /usr/lib/systemd/system/x.socket"],
+        service("x.socket", "[Socket]\nListenStream=80\nService=gone.service\n"),
+        ["unit /usr/lib/systemd/system/x.socket"],
     ),
     "a socket without a template": (
-        service("daemon.socket", "[Socket]\nListenStream=80\nAccept=yes\n"), ["unit /usr/lib/systemd/system/daemon.socket"],
+        service("daemon.socket", "[Socket]\nListenStream=80\nAccept=yes\n"),
+        ["unit /usr/lib/systemd/system/daemon.socket"],
     ),
     "a socket's program": (
-        [*service("x.socket", "[Socket]\nListenStream=80\n"), text("/usr/lib/systemd/system/x.service", "[Service]\nExecStart=/opt/x\n")],
+        [
+            *service("x.socket", "[Socket]\nListenStream=80\n"),
+            text("/usr/lib/systemd/system/x.service", "[Service]\nExecStart=/opt/x\n"),
+        ],
         ["unit /usr/lib/systemd/system/x.service"],
     ),
     "a drop-in's second command": (
@@ -109,7 +218,7 @@ PLANTED = {
         [text("/etc/systemd/system/daemon.service.d/x.conf", "[Service]\nExecStart=\nExecStart=/opt/x\n")],
         ["unit /usr/lib/systemd/system/daemon.service"],
     ),
-}  # fmt: skip
+}
 
 
 def found(made):

@@ -21,8 +21,10 @@ def test_all_findings_are_in_the_error(tmp_path):
         "    log /var/log/x.log: 1 bytes that the bake wrote, or a step",
         "    private-key /srv/web/a.key: it holds a private key (PEM)",
         "    private-key /srv/web/b.key: it holds a private key (PEM)",
-        "  hint: let a step remove it, or say why it belongs there, in recipe.yaml: "
-        'hygiene: {allow: [{finding: log, path: "/var/log/x.log", reason: …}]}',
+        (
+            "  hint: let a step remove it, or say why it belongs there, in recipe.yaml: "
+            'hygiene: {allow: [{finding: log, path: "/var/log/x.log", reason: …}]}'
+        ),
     ]
 
 
@@ -33,12 +35,27 @@ def test_what_is_allowed_is_recorded_with_its_reason(tmp_path):
     assert made.plain() == {
         "findings": [],
         "allowed": [
-            {"finding": "log", "path": "/var/log/x.log", "found": made.allowed[0][0].reason, "reason": "an example"},
-            {"finding": "private-key", "path": "/srv/web/a.key", "found": "it holds a private key (PEM)", "reason": "for tests"},
-            {"finding": "private-key", "path": "/srv/web/b.key", "found": "it holds a private key (PEM)", "reason": "for tests"},
+            {
+                "finding": "log",
+                "path": "/var/log/x.log",
+                "found": made.allowed[0][0].reason,
+                "reason": "an example",
+            },
+            {
+                "finding": "private-key",
+                "path": "/srv/web/a.key",
+                "found": "it holds a private key (PEM)",
+                "reason": "for tests",
+            },
+            {
+                "finding": "private-key",
+                "path": "/srv/web/b.key",
+                "found": "it holds a private key (PEM)",
+                "reason": "for tests",
+            },
         ],
         "unused": [],
-    }  # fmt: skip
+    }
 
 
 def test_an_allowance_is_for_its_finding_and_path_alone(tmp_path):

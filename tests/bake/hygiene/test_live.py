@@ -17,7 +17,9 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the files must be roo
 
 @pytest.fixture
 def base(tmp_path):
-    """A base with a package: a configuration file of it, and a key, which the base's maker put where the package has another file."""
+    """A base with a package: a configuration file of it, and a key, which the base's
+    maker put where the package has another file.
+    """
     root = tmp_path / "root"
     for path, content in (
         ("etc/default/app", "OPTIONS=\n"),

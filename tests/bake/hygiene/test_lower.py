@@ -37,31 +37,41 @@ def replaced(*entries):
 
 CASES = {
     "nothing": BASE,
-    "all that was wrong is gone": without(*(e.path for e in SHIPPED), "/etc/systemd/system/multi-user.target.wants/gone.service"),
+    "all that was wrong is gone": without(
+        *(e.path for e in SHIPPED), "/etc/systemd/system/multi-user.target.wants/gone.service"
+    ),
     "a secret": replaced(text("/srv/web/key", KEY)),
     "a secret in a new directory": replaced(text("/srv/a/b/c/key", KEY)),
     "a secret in an old file": replaced(text("/etc/hosts", KEY)),
     "a secret goes": without("/opt/key.pem"),
     "the program of a unit goes": without("/usr/bin/gone"),
-    "a unit changes": replaced(text("/usr/lib/systemd/system/daemon.service", "[Service]\nExecStart=/nowhere\n")),
+    "a unit changes": replaced(
+        text("/usr/lib/systemd/system/daemon.service", "[Service]\nExecStart=/nowhere\n")
+    ),
     "a target of a link goes": without("/usr/bin/su"),
     "a new home": replaced(text("/etc/passwd", "root:x:0:0::/root:/bin/sh\napp:x:990:990::/srv:/bin/sh\n")),
     "what a link of a package leads to": replaced(
-        text("/etc/keys/someone", "ssh-ed25519 AAAA"), text("/srv/notes", "x"), text("/srv/pg", "a:b:c:d:e"),
+        text("/etc/keys/someone", "ssh-ed25519 AAAA"),
+        text("/srv/notes", "x"),
+        text("/srv/pg", "a:b:c:d:e"),
     ),
     "a new setuid program": replaced(text("/usr/bin/new", TOOL, mode=0o4755)),
     "a changed setuid program": replaced(text("/usr/bin/su", TOOL + b"!", mode=0o4755)),
     "a capability goes": replaced(text("/usr/bin/ping", TOOL, mode=0o755)),
     "a capability comes": replaced(text("/usr/sbin/daemon", TOOL, mode=0o755, xattrs=CAPABILITY)),
     "all may write a directory": replaced(Entry("/tmp", Kind.DIRECTORY, 0o777, mtime=EPOCH)),
-    "a password": replaced(text("/etc/shadow", "root:$y$j9T$abc:20000::::::\napp:!:20000::::::\n", mode=0o640, gid=42)),
+    "a password": replaced(
+        text("/etc/shadow", "root:$y$j9T$abc:20000::::::\napp:!:20000::::::\n", mode=0o640, gid=42)
+    ),
     "the database of packages": replaced(text("/var/lib/dpkg/info/tests.md5sums", "")),
     "a broken link": replaced(link("/etc/alternatives/vi", "/bin/nothing")),
     "a directory becomes a file": replaced(text("/srv/.cache", "x")),
     "a name of a file goes": without("/usr/share/linked/a"),
     "a machine id": replaced(text("/etc/machine-id", "0123456789abcdef0123456789abcdef\n", mode=0o444)),
-    "a drop-in": replaced(text("/etc/systemd/system/daemon.service.d/x.conf", "[Service]\nUser=nobody-here\n")),
-}  # fmt: skip
+    "a drop-in": replaced(
+        text("/etc/systemd/system/daemon.service.d/x.conf", "[Service]\nUser=nobody-here\n")
+    ),
+}
 
 
 @pytest.fixture(scope="module")

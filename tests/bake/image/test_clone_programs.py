@@ -1,4 +1,6 @@
-"""The programs inside the image, run in the root directory of a finished disk beside an instance metadata service of our own."""
+"""The programs inside the image, run in the root directory of a finished disk beside an
+instance metadata service of our own.
+"""
 
 import hashlib
 import json
@@ -18,7 +20,8 @@ from ingot.recipe.schema.capabilities import capability_xattr
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="needs a network of its own")]
 
 TESTED = '{"ingot": {"test": true}}'
-# Listens as the metadata service and as the app, then runs argv in the tree. In a network namespace of its own.
+# Listens as the metadata service and as the app, then runs argv in the tree. In a network namespace of its
+# own.
 AROUND = """
 import subprocess, sys, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -87,8 +90,12 @@ def test_the_tests_of_the_recipe_report_each_result(inside, tree, web_image):
     found = report(inside('{"ingot": {"test": true}}', "/usr/lib/ingot/tests.run", "2", "0"), "ingot-test")
     assert (found["recipe"], found["digest"], found["ok"]) == ("web", web_image.digest, False)
     assert [(result["name"], result["ok"]) for result in found["results"]] == [
-        ("answers", True), ('says "a=b"', True), ("missing words", False), ("no such port", False), ("fails", False),
-    ]  # fmt: skip
+        ("answers", True),
+        ('says "a=b"', True),
+        ("missing words", False),
+        ("no such port", False),
+        ("fails", False),
+    ]
     details = [result["detail"] for result in found["results"]]
     assert details[0] == "status 200"
     assert details[2] == "the answer does not contain 'nothing'"
@@ -168,7 +175,10 @@ def test_the_result_is_told_twice(inside, tree):
         (TESTED, ""),
         (
             '{"ingot": {"test": true, "end": 1800}}',
-            "--quiet --unit=ingot-test-end --description=The end of this test clone --on-active=1800 systemctl poweroff\n",
+            (
+                "--quiet --unit=ingot-test-end --description=The end of this test clone --on-active=1800"
+                " systemctl poweroff\n"
+            ),
         ),
     ],
 )

@@ -1,4 +1,6 @@
-"""Servers that make keys, ids and databases when they are installed: baked twice to the same bytes, and two clones compared."""
+"""Servers that make keys, ids and databases when they are installed: baked twice to the
+same bytes, and two clones compared.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ FACTS = {
     "certificate": "cat /etc/ssl/private/ssl-cert-snakeoil.key",
     "rndc": "cat /etc/bind/rndc.key",
     "initiator": "cat /etc/iscsi/initiatorname.iscsi",
-    "cluster": "/usr/lib/postgresql/15/bin/pg_controldata -D /var/lib/postgresql/15/main | grep 'system identifier'",
+    "cluster": (
+        "/usr/lib/postgresql/15/bin/pg_controldata -D /var/lib/postgresql/15/main | grep 'system identifier'"
+    ),
     "databases": "head -c 52 /var/lib/mysql/aria_log_control",
     "popularity": "grep MY_HOSTID /etc/popularity-contest.conf",
 }

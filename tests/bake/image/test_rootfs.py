@@ -8,7 +8,9 @@ from ingot.recipe.digest import ENGINE_FORMAT
 
 
 def test_what_every_image_carries_changes_only_with_the_engine_format():
-    """Else one recipe digest would stand for two different images; a comment in one of the programs counts as well."""
+    """Else one recipe digest would stand for two different images; a comment in one of
+    the programs counts as well.
+    """
     digest = hashlib.sha256()
     for file in sorted(SOURCES.iterdir()):
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")

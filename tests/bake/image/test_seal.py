@@ -5,9 +5,18 @@ from ingot.bake.image.seal import seal
 
 def test_traces_of_the_bake_go(root):
     for name in (
-        "etc/machine-id", "etc/ssh/ssh_host_rsa_key", "etc/passwd-", "var/log/apt/history.log", "var/lib/dpkg/status-old",
-        "var/lib/dbus/machine-id", "root/.bash_history", "var/cache/apt/pkgcache.bin", "tmp/x", "run/y", "etc/resolv.conf",
-    ):  # fmt: skip
+        "etc/machine-id",
+        "etc/ssh/ssh_host_rsa_key",
+        "etc/passwd-",
+        "var/log/apt/history.log",
+        "var/lib/dpkg/status-old",
+        "var/lib/dbus/machine-id",
+        "root/.bash_history",
+        "var/cache/apt/pkgcache.bin",
+        "tmp/x",
+        "run/y",
+        "etc/resolv.conf",
+    ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("trace")
     (root / "var/lib/dpkg/status").write_text("kept")
@@ -87,10 +96,20 @@ def test_what_the_recipe_declares_stays(root):
     (root / "var").mkdir()
     (root / "var/log").symlink_to("/data")
     declared = [
-        "/etc/resolv.conf", "/var/lib/cloud/seed/nocloud/user-data", "/var/cache/apt/app/list", "/root/.cache", "/data/app.log",
+        "/etc/resolv.conf",
+        "/var/lib/cloud/seed/nocloud/user-data",
+        "/var/cache/apt/app/list",
+        "/root/.cache",
+        "/data/app.log",
         "/etc/ssh/ssh_host_ca",
-    ]  # fmt: skip
-    traces = ["var/lib/cloud/instance", "var/lib/cloud/seed/x", "var/cache/apt/pkgcache.bin", "root/.cache/pip", "etc/ssh/ssh_host_rsa_key"]  # fmt: skip
+    ]
+    traces = [
+        "var/lib/cloud/instance",
+        "var/lib/cloud/seed/x",
+        "var/cache/apt/pkgcache.bin",
+        "root/.cache/pip",
+        "etc/ssh/ssh_host_rsa_key",
+    ]
     (root / "root/.cache").mkdir(parents=True)
     for name in [*(path[1:] for path in declared if path != "/root/.cache"), *traces]:
         (root / name).parent.mkdir(parents=True, exist_ok=True)

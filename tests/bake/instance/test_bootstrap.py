@@ -1,4 +1,6 @@
-"""The builder's own AWS client: its signatures are botocore's, and what it does about answers that are none."""
+"""The builder's own AWS client: its signatures are botocore's, and what it does about
+answers that are none.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +36,31 @@ def service(monkeypatch):
 
 REQUESTS = [
     ("s3", botocore.auth.S3SigV4Auth, "GET", "/bundles-1/bundles/ab.tar.gz", {}, b""),
-    ("s3", botocore.auth.S3SigV4Auth, "PUT", "/bundles-1/results/x/manifest.json.gz", {"content-type": "application/gzip"}, b"data"),
-    ("ebs", botocore.auth.SigV4Auth, "PUT", "/snapshots/snap-1/blocks/7", {"x-amz-checksum-algorithm": "SHA256"}, b"block"),
-    ("logs", botocore.auth.SigV4Auth, "POST", "/", {"x-amz-target": "Logs_20140328.PutLogEvents", "content-type": "application/x-amz-json-1.1"}, b"{}"),
-]  # fmt: skip
+    (
+        "s3",
+        botocore.auth.S3SigV4Auth,
+        "PUT",
+        "/bundles-1/results/x/manifest.json.gz",
+        {"content-type": "application/gzip"},
+        b"data",
+    ),
+    (
+        "ebs",
+        botocore.auth.SigV4Auth,
+        "PUT",
+        "/snapshots/snap-1/blocks/7",
+        {"x-amz-checksum-algorithm": "SHA256"},
+        b"block",
+    ),
+    (
+        "logs",
+        botocore.auth.SigV4Auth,
+        "POST",
+        "/",
+        {"x-amz-target": "Logs_20140328.PutLogEvents", "content-type": "application/x-amz-json-1.1"},
+        b"{}",
+    ),
+]
 
 
 @pytest.mark.parametrize(("name", "auth", "method", "path", "headers", "body"), REQUESTS)

@@ -1,4 +1,6 @@
-"""A recipe on a base of the RPM family: a small root, and a repository that is made here (Debian has dnf, rpm and createrepo-c)."""
+"""A recipe on a base of the RPM family: a small root, and a repository that is made here
+(Debian has dnf, rpm and createrepo-c).
+"""
 
 import json
 import os
@@ -104,7 +106,13 @@ SPEC = bake_spec(
     epoch=1700000000,
     base={
         "us-east-1": BaseAmiSpec(
-            "ami-0123456789abcdef0", "137112412989", "al2023", "2026-01-01T00:00:00.000Z", "/dev/xvda", 8, "uefi-preferred"
+            "ami-0123456789abcdef0",
+            "137112412989",
+            "al2023",
+            "2026-01-01T00:00:00.000Z",
+            "/dev/xvda",
+            8,
+            "uefi-preferred",
         )
     },
     install=("shop",),
@@ -114,7 +122,7 @@ SPEC = bake_spec(
     services=ServicesSpec(enable=("shop",)),
     steps=(step("cat /usr/share/shop/version > /etc/shop.version"),),
     tests=(CloneTestSpec("the configuration exists", command="test -e /etc/shop.conf"),),
-)  # fmt: skip
+)
 
 
 def quiet(_text):

@@ -18,8 +18,12 @@ OLDEST = next(
 def test_it_loads_with_python_3_9():
     modules = "ingot.bake.instance.__main__, ingot.bake.instance.live, ingot.bake.worker"
     done = subprocess.run(
-        [OLDEST, "-B", "-c", f"import {modules}; print('loaded')"], cwd=ROOT, capture_output=True, text=True, check=False
-    )  # fmt: skip
+        [OLDEST, "-B", "-c", f"import {modules}; print('loaded')"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if "pyenv: " in done.stderr:
         pytest.skip("python3.9 is a name without a Python")
     assert done.stdout == "loaded\n", done.stderr

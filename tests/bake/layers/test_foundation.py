@@ -165,8 +165,19 @@ def test_a_tree_that_stands_on_another_is_whole_and_leaves_it_alone(tmp_path):
     found = {entry.path: plain(entry) for entry in hash_files(scan(grown / "root"))}
     assert {path: plain(entry) for path, entry in index.items()} == found
     assert found.keys() == {
-        "/", "/a", "/a/hard", "/anew", "/b", "/c", "/changed", "/directory", "/link", "/link/file", "/same", "/same/file",
-    }  # fmt: skip
+        "/",
+        "/a",
+        "/a/hard",
+        "/anew",
+        "/b",
+        "/c",
+        "/changed",
+        "/directory",
+        "/link",
+        "/link/file",
+        "/same",
+        "/same/file",
+    }
     assert index["/b"].group == index["/c"].group == "/b"
     assert index["/a"].xattrs == (("user.mark", b"y"),)
     # What did not change is there once.
@@ -174,5 +185,7 @@ def test_a_tree_that_stands_on_another_is_whole_and_leaves_it_alone(tmp_path):
 
 
 def plain(entry: Entry) -> Entry:
-    """The entry without what a layer keeps elsewhere: its file, its time, and the group, which names what the links show."""
+    """The entry without what a layer keeps elsewhere: its file, its time, and the group,
+    which names what the links show.
+    """
     return entry._replace(source=None, mtime=0, size=0 if entry.kind is Kind.DIRECTORY else entry.size)

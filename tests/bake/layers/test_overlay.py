@@ -16,7 +16,8 @@ from ingot.bake.tree.tree import scan
 from tests.baked import ROOT
 from tests.specs import bake_spec
 
-# acl(5) as the kernel stores it (linux/posix_acl_xattr.h): version 2, then tag, permissions and id of each entry.
+# acl(5) as the kernel stores it (linux/posix_acl_xattr.h): version 2, then tag, permissions and id of each
+# entry.
 NOBODY = 0xFFFFFFFF
 ENTRIES = ((1, 7, NOBODY), (2, 7, 33), (4, 5, NOBODY), (16, 7, NOBODY), (32, 5, NOBODY))
 ACL = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in ENTRIES)

@@ -54,7 +54,9 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def mirror():
-    """A mirror on loopback: `answers` maps paths to what it gives in turn: status, body, announced length, seconds between two bytes."""
+    """A mirror on loopback: `answers` maps paths to what it gives in turn: status, body,
+    announced length, seconds between two bytes.
+    """
     answers, asked = {}, []
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, answers, asked))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -190,7 +192,9 @@ def test_one_package_that_cannot_be_had_ends_the_wait_for_the_others(mirror, tmp
 
 
 def test_a_disk_that_is_full_says_so(mirror, tmp_path):
-    """The file system takes less than the package has: the limit is the process's own here, so that no other file suffers."""
+    """The file system takes less than the package has: the limit is the process's own
+    here, so that no other file suffers.
+    """
     code = f"""
 import resource, signal
 from pathlib import Path
@@ -217,7 +221,9 @@ def test_checking_names_the_package_that_is_missing(tmp_path):
 
 
 class BreakingServer(ThreadingHTTPServer):
-    """Speaks TLS; the first connection breaks in the middle of the body, as when something on the way changes it."""
+    """Speaks TLS; the first connection breaks in the middle of the body, as when
+    something on the way changes it.
+    """
 
     def __init__(self, certificate, key):
         super().__init__(("127.0.0.1", 0), BaseHTTPRequestHandler)

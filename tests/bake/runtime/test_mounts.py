@@ -14,10 +14,15 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts as root")
 
 @pytest.fixture
 def apart(tmp_path):
-    """Run lines of Python with mounts of their own, in an empty directory with an awkward name; return what they print."""
+    """Run lines of Python with mounts of their own, in an empty directory with an awkward
+    name; return what they print.
+    """
     place = tmp_path / "a, b:c\\d"
     place.mkdir()
-    begin = f"import os, sys\nfrom pathlib import Path\nfrom ingot.bake.runtime import mounts\nhere = Path({str(place)!r})\n"
+    begin = (
+        "import os, sys\nfrom pathlib import Path\nfrom ingot.bake.runtime import mounts\nhere ="
+        f" Path({str(place)!r})\n"
+    )
 
     def run(lines):
         done = subprocess.run(

@@ -31,7 +31,7 @@ def test_no_range_names_the_command_with_a_free_one(machine):
     assert error.exit_code == 3
     assert f"smith has no subordinate ids in {machine['etc']}/subuid;" in error.message
     # smith's range in subgid is the last one that is taken.
-    assert error.hint == ("run: sudo usermod --add-subuids 231072-296607 --add-subgids 231072-296607 smith")
+    assert error.hint == "run: sudo usermod --add-subuids 231072-296607 --add-subgids 231072-296607 smith"
 
 
 def test_no_files_at_all(machine):
@@ -136,7 +136,9 @@ remove_tree(Path("layer"))
 
 @needs_root
 def test_user_namespaces_that_are_switched_off_are_told_with_the_command(public):
-    """In a user namespace of its own, so that only there it is switched off: /proc/sys/user is each namespace's own."""
+    """In a user namespace of its own, so that only there it is switched off:
+    /proc/sys/user is each namespace's own.
+    """
     (public / "ids").write_text(f"{USER}:300000:65536\n")
     (public / "ids").chmod(0o644)
     script = f"""

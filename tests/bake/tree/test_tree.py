@@ -103,10 +103,18 @@ def test_changes_are_what_is_not_the_same():
 
 def test_whiteouts_remove_and_opaque_directories_hide():
     lower = [
-        Entry("/", DIRECTORY), Entry("/keep", DIRECTORY), file_entry("/keep/f", b"1"), Entry("/gone", DIRECTORY),
-        file_entry("/gone/f", b"1"), file_entry("/gone-not", b"1"), Entry("/opaque", DIRECTORY), file_entry("/opaque/f", b"1"),
-        file_entry("/opaque/g", b"1"), Entry("/file", DIRECTORY), file_entry("/file/f", b"1"),
-    ]  # fmt: skip
+        Entry("/", DIRECTORY),
+        Entry("/keep", DIRECTORY),
+        file_entry("/keep/f", b"1"),
+        Entry("/gone", DIRECTORY),
+        file_entry("/gone/f", b"1"),
+        file_entry("/gone-not", b"1"),
+        Entry("/opaque", DIRECTORY),
+        file_entry("/opaque/f", b"1"),
+        file_entry("/opaque/g", b"1"),
+        Entry("/file", DIRECTORY),
+        file_entry("/file/f", b"1"),
+    ]
     upper = [
         Entry("/", DIRECTORY),
         Entry("/gone", Kind.CHARACTER),

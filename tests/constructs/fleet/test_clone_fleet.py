@@ -60,7 +60,9 @@ def test_the_root_volume_is_rounded_up_to_a_gib(project, stack):
 
 
 def on_base(project, **devices: str) -> str:
-    """Write a recipe on a base AMI, and its lock with the root device's name in each region; return its name."""
+    """Write a recipe on a base AMI, and its lock with the root device's name in each
+    region; return its name.
+    """
     directory = write_recipe(project, "based")
     recipe = (directory / "recipe.yaml").read_text().replace("{debian: bookworm}", "{ami: {ssm: /aws/x}}")
     (directory / "recipe.yaml").write_text(recipe)

@@ -35,8 +35,15 @@ def test_the_command_publishes_that_digest_and_knows_no_path_outside(project, st
     image = GoldenImage(stack, "Image", recipe="web")
     _, source = golden_asset(stack)
     assert source["executable"] == [
-        ".venv/bin/python", "-m", "ingot.cli.main", "publish", "web", "--digest", image.recipe_digest, "--asset",
-    ]  # fmt: skip
+        ".venv/bin/python",
+        "-m",
+        "ingot.cli.main",
+        "publish",
+        "web",
+        "--digest",
+        image.recipe_digest,
+        "--asset",
+    ]
     assert str(project) not in json.dumps(source)
 
 

@@ -1,4 +1,6 @@
-"""ReviewRoles in an app of another team; tests/stacks/test_review_stack.py has those of the app that ships."""
+"""ReviewRoles in an app of another team; tests/stacks/test_review_stack.py has those of
+the app that ships.
+"""
 
 import json
 from pathlib import Path

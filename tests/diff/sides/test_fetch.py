@@ -1,4 +1,6 @@
-"""An image that is published and no longer here: its blocks come back from the snapshot, its manifest from the disk."""
+"""An image that is published and no longer here: its blocks come back from the snapshot,
+its manifest from the disk.
+"""
 
 import base64
 import hashlib

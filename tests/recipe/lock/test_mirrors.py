@@ -71,16 +71,16 @@ def test_sources_in_deb822_and_a_list_of_mirrors(tmp_path):
 
 
 def test_what_mmdebstrap_uses_is_the_last_resort(tmp_path, monkeypatch):
-    """A fake mmdebstrap runs the hook on a root with a sources.list, as the real one does, and ends where it ends."""
+    """A fake mmdebstrap runs the hook on a root with a sources.list, as the real one
+    does, and ends where it ends.
+    """
     fake = tmp_path / "bin" / "mmdebstrap"
     fake.parent.mkdir()
     fake.write_text(
-        "#!/bin/sh\n"
-        'for word; do case "$word" in --setup-hook=*) hook="${word#--setup-hook=}";; esac; root="$word"; done\n'
-        'mkdir -p "$root/etc/apt"\n'
-        'echo "deb http://d.example/debian $3 main" > "$root/etc/apt/sources.list"\n'
-        'echo "deb http://d.example/debian-security $3-security main" >> "$root/etc/apt/sources.list"\n'
-        'sh -c "$hook" exec "$root"\n'
+        '#!/bin/sh\nfor word; do case "$word" in --setup-hook=*) hook="${word#--setup-hook=}";; esac;'
+        ' root="$word"; done\nmkdir -p "$root/etc/apt"\necho "deb http://d.example/debian $3 main" >'
+        ' "$root/etc/apt/sources.list"\necho "deb http://d.example/debian-security $3-security main" >>'
+        ' "$root/etc/apt/sources.list"\nsh -c "$hook" exec "$root"\n'
     )
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.parent}:/usr/bin:/bin")

@@ -100,7 +100,8 @@ def test_moving_a_part_into_a_file_of_its_own_is_the_same_image(web):
     (part.parent / "here").mkdir(parents=True)
     (part.parent / "here" / "s.conf").write_text("x\n")
     part.write_text(
-        "packages: [apache2]\ngroups: [{name: app, gid: 990}]\nfiles: [{source: here/s.conf, target: /etc/site.conf}]\n"
+        "packages: [apache2]\ngroups: [{name: app, gid: 990}]\nfiles: [{source: here/s.conf, target:"
+        " /etc/site.conf}]\n"
     )
     web.replace("packages: [apache2]\ngroups: [{name: app, gid: 990}]\n", "include: [../parts/app.yaml]\n")
     web.replace("files:\n  - {source: files/site.conf, target: /etc/site.conf}\n", "")
@@ -142,18 +143,34 @@ def test_a_file_that_is_reached_twice_counts_once(web, common):
 WRONG = [
     (("packages:", "packges:"), "image_recipes/common/recipe.yaml:4:1: unknown key 'packges'"),
     (("gid: 1500", "gid: 15"), "image_recipes/common/recipe.yaml:5:27: the number 15"),
-    (("source: motd", "source: mtd"), "image_recipes/common/recipe.yaml:7:14: no file mtd; expected it at image_recipes/common/mtd"),
-    (("source: motd", "source: ../web/files/site.conf"), "image_recipes/common/recipe.yaml:7:14: source '../web"),
+    (
+        ("source: motd", "source: mtd"),
+        "image_recipes/common/recipe.yaml:7:14: no file mtd; expected it at image_recipes/common/mtd",
+    ),
+    (
+        ("source: motd", "source: ../web/files/site.conf"),
+        "image_recipes/common/recipe.yaml:7:14: source '../web",
+    ),
     (("enable: [ssh]", "enable: [[x]]"), "image_recipes/common/recipe.yaml:8:21: a list"),
-    (("gid: 1500", "gid: 990"), f"{FILE}:6:27: gid 990 a second time; expected a gid that is not used yet: "
-     "group ops in image_recipes/common/recipe.yaml:5 has it"),
-    (("/etc/motd", "/etc/site.conf"), f"{FILE}:10:39: /etc/site.conf again; expected it once: "
-     "image_recipes/common/recipe.yaml:7 sets it already"),
+    (
+        ("gid: 1500", "gid: 990"),
+        (
+            f"{FILE}:6:27: gid 990 a second time; expected a gid that is not used yet: "
+            "group ops in image_recipes/common/recipe.yaml:5 has it"
+        ),
+    ),
+    (
+        ("/etc/motd", "/etc/site.conf"),
+        (
+            f"{FILE}:10:39: /etc/site.conf again; expected it once: "
+            "image_recipes/common/recipe.yaml:7 sets it already"
+        ),
+    ),
     ((COMMON, "- a list\n"), "image_recipes/common/recipe.yaml:1:1: no mapping"),
     ((COMMON, ""), "image_recipes/common/recipe.yaml:1:1: an empty file"),
     ((COMMON, "a: [\n"), "image_recipes/common/recipe.yaml:2:1: YAML that does not parse"),
     ((COMMON, "steps: ['echo ${x}']"), "image_recipes/common/recipe.yaml:1:9: the variable 'x'"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("change", "said"), WRONG, ids=[said for _, said in WRONG])

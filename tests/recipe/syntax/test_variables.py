@@ -120,17 +120,27 @@ def test_a_template_needs_a_source_file(varied):
 
 
 WRONG = [
-    ("echo ${greeting}", "echo ${greting}", f"{FILE}:11:5: the variable 'greting', which is not declared", "did you mean greeting?"),
+    (
+        "echo ${greeting}",
+        "echo ${greting}",
+        f"{FILE}:11:5: the variable 'greting', which is not declared",
+        "did you mean greeting?",
+    ),
     ("echo ${greeting}", "echo ${zzz}", f"{FILE}:11:5: the variable 'zzz'", "write $${"),
     ('uid: "${id}"', 'uid: "${idd}"', f"{FILE}:6:26: the variable 'idd'", "did you mean id?"),
     ("id: 990, quiet", "id: x, quiet", f"{FILE}:6:26: text 'x'", "a whole number"),
     ("greeting: hello", "greeting: [a]", f"{FILE}:15:23: a mapping or a list", "text, a whole number"),
     ("greeting: hello", "greeting: 1.5", f"{FILE}:15:23: 1.5", "text, a whole number"),
-    ("greeting: hello", "gree-ting: hello, greeting: x", f"{FILE}:15:13: variable 'gree-ting'", "letters, digits and _"),
+    (
+        "greeting: hello",
+        "gree-ting: hello, greeting: x",
+        f"{FILE}:15:13: variable 'gree-ting'",
+        "letters, digits and _",
+    ),
     ("prod: {greeting", "prod: {greting", f"{FILE}:17:10: the variable 'greting'", "did you mean greeting?"),
     ("prod:", "Prod:", f"{FILE}:17:3: environment 'Prod'", "lower case letters"),
     ("  test:", "  test: x", f"{FILE}:18:9: no mapping", "{greeting: hello}"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("old", "new", "said", "also"), WRONG, ids=[entry[1] for entry in WRONG])

@@ -66,31 +66,91 @@ def hostile():
 def plan(images=()):
     """A plan as ``Plan.to_json()`` gives it."""
     resource = {
-        "logical_id": "A", "path": "Fleet/Group/ASG", "type": "AWS::AutoScaling::AutoScalingGroup", "impact": "WILL_REPLACE", "word": "replaces",
-        "properties": [{"name": "Size", "before": {"a": [1, 2]}, "after": {"a": [1, 3]}, "impact": "WILL_REPLACE"}], "other": [],
-    }  # fmt: skip
+        "logical_id": "A",
+        "path": "Fleet/Group/ASG",
+        "type": "AWS::AutoScaling::AutoScalingGroup",
+        "impact": "WILL_REPLACE",
+        "word": "replaces",
+        "properties": [
+            {"name": "Size", "before": {"a": [1, 2]}, "after": {"a": [1, 3]}, "impact": "WILL_REPLACE"}
+        ],
+        "other": [],
+    }
     stack = {
-        "name": "Fleet", "environment": "prod", "where": "aws://1/eu-central-1", "change": "changed", "cdk_diff": "[~] x", "dangerous": [],
-        "folded": [{"kind": "image", "name": "web", "before": "a" * 64, "after": "b" * 64, "places": []}], "resources": [resource], "other": [],
-        "security": {"broadened": True, "statements": [["+", "*", "Allow", "s3:*", "role", ""]], "policies": [], "rules": []},
-    }  # fmt: skip
+        "name": "Fleet",
+        "environment": "prod",
+        "where": "aws://1/eu-central-1",
+        "change": "changed",
+        "cdk_diff": "[~] x",
+        "dangerous": [],
+        "folded": [{"kind": "image", "name": "web", "before": "a" * 64, "after": "b" * 64, "places": []}],
+        "resources": [resource],
+        "other": [],
+        "security": {
+            "broadened": True,
+            "statements": [["+", "*", "Allow", "s3:*", "role", ""]],
+            "policies": [],
+            "rules": [],
+        },
+    }
     return {
-        "format": 1, "verdict": "dangerous", "dangerous": ["Fleet: replaces Group/ASG"], "against": "base", "notes": ["a note"],
-        "base": {"commit": "a" * 40, "how": "where HEAD left main"}, "head": {"commit": "b" * 40, "dirty": ["x.py"]},
-        "recipes": [{"name": "web", "environment": "prod", "change": "changed", "before": "a" * 64, "after": "b" * 64, "was": None,
-                     "reasons": [{"place": "recipe.yaml:3", "what": "+ packages: jq"}]}],
-        "images": list(images), "stacks": [stack],
-        "rollouts": [{"stack": "Fleet", "environment": "prod", "group": "Group/ASG", "why": ["image web"], "minimum": 2, "maximum": 4,
-                      "instances": 2, "running": 2, "steps": ["instance refresh replaces 2 clones"]}],
-    }  # fmt: skip
+        "format": 1,
+        "verdict": "dangerous",
+        "dangerous": ["Fleet: replaces Group/ASG"],
+        "against": "base",
+        "notes": ["a note"],
+        "base": {"commit": "a" * 40, "how": "where HEAD left main"},
+        "head": {"commit": "b" * 40, "dirty": ["x.py"]},
+        "recipes": [
+            {
+                "name": "web",
+                "environment": "prod",
+                "change": "changed",
+                "before": "a" * 64,
+                "after": "b" * 64,
+                "was": None,
+                "reasons": [{"place": "recipe.yaml:3", "what": "+ packages: jq"}],
+            }
+        ],
+        "images": list(images),
+        "stacks": [stack],
+        "rollouts": [
+            {
+                "stack": "Fleet",
+                "environment": "prod",
+                "group": "Group/ASG",
+                "why": ["image web"],
+                "minimum": 2,
+                "maximum": 4,
+                "instances": 2,
+                "running": 2,
+                "steps": ["instance refresh replaces 2 clones"],
+            }
+        ],
+    }
 
 
 def image(found):
-    return {"recipe": "web", "environment": "prod", "before": "a" * 64, "after": "b" * 64, "state": "stored", "ami": None, "registry_asked": False, "no_diff": None, "diff": found}  # fmt: skip
+    return {
+        "recipe": "web",
+        "environment": "prod",
+        "before": "a" * 64,
+        "after": "b" * 64,
+        "state": "stored",
+        "ami": None,
+        "registry_asked": False,
+        "no_diff": None,
+        "diff": found,
+    }
 
 
 def boot():
-    lines = [[0.5, "BdsDxe: starting"], [2.0, "[    0.000000] Linux version 6.1"], [9.0, "\x1b[0;32mWelcome to Debian\x1b[0m"], [30.0, "Reached target multi-user.target"]]  # fmt: skip
+    lines = [
+        [0.5, "BdsDxe: starting"],
+        [2.0, "[    0.000000] Linux version 6.1"],
+        [9.0, "\x1b[0;32mWelcome to Debian\x1b[0m"],
+        [30.0, "Reached target multi-user.target"],
+    ]
     tests = [{"name": "the app answers", "where": "outside", "ok": True, "detail": "", "at": 28.0}]
     return {"recipe": "web", "digest": "b" * 64, "seconds": 33.0, "tests": tests, "lines": lines}
 
@@ -123,9 +183,16 @@ def test_every_part_of_a_plan_is_there(chromium, tmp_path):
     with opened(chromium, render_report({**plan([image(diff())]), "boots": [boot()]}), tmp_path) as browser:
         text = browser.find_element("tag name", "body").text
         for part in (
-            "Fleet: replaces Group/ASG", "a note", "+ packages: jq", "Size.a.1 forces replacement", "instance refresh replaces 2 clones",
-            "apache2", "Welcome to Debian", "the app answers", "s3:*",
-        ):  # fmt: skip
+            "Fleet: replaces Group/ASG",
+            "a note",
+            "+ packages: jq",
+            "Size.a.1 forces replacement",
+            "instance refresh replaces 2 clones",
+            "apache2",
+            "Welcome to Debian",
+            "the app answers",
+            "s3:*",
+        ):
             assert part in text, part
         links = [link.text for link in browser.find_elements("css selector", "nav a")]
         assert links == [
@@ -238,7 +305,10 @@ def test_the_keyboard_reaches_everything(chromium, tmp_path):
         press(Keys.ARROW_RIGHT)
         assert browser.execute_script(hint) == "Block 1, from 512 KiB of the disk: zeros"
         # All that scrolls by itself can be reached, and says what it is.
-        scrolls = "return [...document.querySelectorAll('pre')].every((node) => node.tabIndex === 0 && node.ariaLabel)"
+        scrolls = (
+            "return [...document.querySelectorAll('pre')].every((node) => node.tabIndex === 0 &&"
+            " node.ariaLabel)"
+        )
         assert browser.execute_script(scrolls)
 
 

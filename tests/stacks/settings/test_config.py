@@ -112,13 +112,22 @@ VPC = {
         ({"domain_name": "www.example.com"}, "the name www.example.com without a certificate, expected both"),
         ({"warm_pool": 1, "spot_percentage": 50}, "a warm pool and Spot capacity, expected one of them"),
         ({"public_subnets": "subnet-0000000a"}, "subnets without vpc_id, expected vpc_id, too"),
-        (VPC, "2 zones, 0 public subnets, 2 of clones, expected two zones at least, and as many of each of the others"),
+        (
+            VPC,
+            (
+                "2 zones, 0 public subnets, 2 of clones, expected two zones at least, and as many of each of"
+                " the others"
+            ),
+        ),
         (
             {**VPC, "public_subnets": "subnet-0000000c,subnet-0000000d", "internet_facing": False},
-            "2 public subnets, 2 of clones, expected two zones at least, and as many of clone_subnets, and no public_subnets",
+            (
+                "2 public subnets, 2 of clones, expected two zones at least, and as many of clone_subnets,"
+                " and no public_subnets"
+            ),
         ),
     ],
-)  # fmt: skip
+)
 def test_settings_that_do_not_go_together(given, message):
     with pytest.raises(InputError, match=message):
         read(**given)

@@ -104,9 +104,15 @@ environments:
     assert problems(text, env="dev") == [
         "environments.yaml:1:1: unknown key 'default'; expected one of defaults, environments",
         "  hint: did you mean defaults?",
-        f"environments.yaml:3:3: unknown key 'min_clone'; expected one of the {len(Settings.model_fields)} keys there are",
+        (
+            "environments.yaml:3:3: unknown key 'min_clone'; expected one of the"
+            f" {len(Settings.model_fields)} keys there are"
+        ),
         "  hint: did you mean min_clones or max_clones or desired_clones?",
-        "environments.yaml:5:3: the name 'Prod'; expected a name of up to 20 lower case letters, digits and -, such as prod",
+        (
+            "environments.yaml:5:3: the name 'Prod'; expected a name of up to 20 lower case letters, digits"
+            " and -, such as prod"
+        ),
         "environments.yaml:6:8: no mapping; expected a mapping: setting → value",
         "environments.yaml:8:14: 111122223333; expected an AWS account id of 12 digits",
         '  hint: put it in quotes: "111122223333"',
@@ -133,15 +139,20 @@ def test_bounds_that_contradict_each_other_are_found_in_every_environment(proble
     assert problems(FILE + "    max_clones: 3\n") == [
         "environments.yaml:9:5: 4, 4, 3; expected min_clones <= desired_clones <= max_clones"
     ]
-    assert problems(FILE, env="prod", max_clones=3)[0] == (
-        "settings min_clones, desired_clones, max_clones: found 4, 4, 3, expected min_clones <= desired_clones <= max_clones"
+    assert (
+        problems(FILE, env="prod", max_clones=3)[0]
+        == "settings min_clones, desired_clones, max_clones: found 4, 4, 3, expected min_clones <="
+        " desired_clones <= max_clones"
     )
 
 
 def test_environments_of_one_account_share_the_builder(problems, read):
     text = "environments:\n  dev: {}\n  prod: {builder_instance_type: c7i.xlarge}\n"
     assert problems(text) == [
-        "environments.yaml:3:10: builder_instance_type c7i.xlarge; expected the default, as dev has it: they share the stack IngotBuilder",
+        (
+            "environments.yaml:3:10: builder_instance_type c7i.xlarge; expected the default, as dev has it:"
+            " they share the stack IngotBuilder"
+        ),
         "  hint: set it under defaults, or give the environments an account or region of their own",
     ]
     read(text.replace("dev: {}", "dev: {region: eu-west-1}"))

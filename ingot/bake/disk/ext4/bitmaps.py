@@ -58,7 +58,9 @@ class Bitmaps:
 
     @property
     def inodes(self) -> "InodeUsage":
-        """What is used of the inodes, by group: the bitmap, the last one that is used, how many are directories."""
+        """What is used of the inodes, by group: the bitmap, the last one that is used,
+        how many are directories.
+        """
         return {
             group: (bytes(bitmap), self._last_inode[group], self._directories[group])
             for group, bitmap in self._inodes.items()

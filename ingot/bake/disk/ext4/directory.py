@@ -1,6 +1,7 @@
 """Directories: blocks of entries in the order of their names.
 
-There is no hash tree: the kernel walks large directories of an image linearly, and makes a tree of any that grows beyond one block.
+There is no hash tree: the kernel walks large directories of an image linearly, and makes a tree of any that
+grows beyond one block.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ Child = Tuple[bytes, int, int]  # name, inode, type
 
 
 def build(own: int, parent: int, children: Sequence[Child]) -> List[bytearray]:
-    """Return the blocks of a directory. ``children``: (name, inode, type); ``own`` and ``parent`` are inode numbers."""
+    """Return the blocks of a directory.
+
+    ``children``: (name, inode, type); ``own`` and ``parent`` are inode numbers.
+    """
     blocks = [bytearray(BLOCK)]
     block, at, last = blocks[0], 0, 0
     for name, inode, kind in ((b".", own, TYPE_DIRECTORY), (b"..", parent, TYPE_DIRECTORY), *children):

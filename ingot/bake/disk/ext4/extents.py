@@ -33,7 +33,9 @@ def split(extents: Sequence[Extent]) -> List[Extent]:
 
 
 def leaves_needed(count: int) -> int:
-    """Return how many blocks the tree of ``count`` extents takes beside the inode; raise BakeError when there are too many."""
+    """Return how many blocks the tree of ``count`` extents takes beside the inode; raise
+    BakeError when there are too many.
+    """
     if count <= _IN_INODE:
         return 0
     if count > MOST_EXTENTS:
@@ -52,7 +54,9 @@ def _pack(extents: Sequence[Extent]) -> bytes:
 
 
 def build(extents: Sequence[Extent], leaves: Sequence[int]) -> Tuple[bytes, List[Tuple[int, bytes]]]:
-    """Return the 60 bytes of the inode and (block number, content) of each leaf; ``leaves`` are the blocks reserved for them."""
+    """Return the 60 bytes of the inode and (block number, content) of each leaf;
+    ``leaves`` are the blocks reserved for them.
+    """
     if not leaves:
         return (_header(len(extents), _IN_INODE, 0) + _pack(extents)).ljust(60, b"\0"), []
     root = _header(len(leaves), _IN_INODE, 1)

@@ -76,7 +76,9 @@ class Geometry:
         return self.inodes_per_group * self.group_count
 
     def super_blocks(self, group: int) -> int:
-        """Return how many blocks at the start of ``group`` hold superblock, descriptors and the room for more of them."""
+        """Return how many blocks at the start of ``group`` hold superblock, descriptors
+        and the room for more of them.
+        """
         return 1 + self.descriptor_blocks + RESERVED_DESCRIPTOR_BLOCKS if has_super(group) else 0
 
     def _add_flex_group(self, first: int) -> None:

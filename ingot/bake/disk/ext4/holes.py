@@ -1,4 +1,6 @@
-"""Which parts of a file hold data. Long runs of zeros become holes whatever the builder's file system made of them.
+"""Which parts of a file hold data.
+
+Long runs of zeros become holes whatever the builder's file system made of them.
 
 So a disk depends on contents alone. Small files are taken as they are: a hole in them saves nothing.
 """
@@ -19,7 +21,10 @@ _PROBE = 64
 
 
 def data_runs(entry: Entry) -> List[Tuple[int, int]]:
-    """Return (first block, blocks) of each run of data in a file, in blocks of 4 KiB. Raises BakeError when it cannot be read."""
+    """Return (first block, blocks) of each run of data in a file, in blocks of 4 KiB.
+
+    Raises BakeError when it cannot be read.
+    """
     total = -(-entry.size // BLOCK)
     if entry.size < _SMALLEST:
         return [(0, total)]
@@ -75,7 +80,8 @@ def _join(offsets: Iterator[int], total: int) -> List[Tuple[int, int]]:
             spans[-1][1] = first + blocks
         else:
             spans.append([first, first + blocks])
-    # A file that is torn in more pieces than its tree can name gets its smallest holes filled; placement may tear it a bit more.
+    # A file that is torn in more pieces than its tree can name gets its smallest holes filled; placement may
+    # tear it a bit more.
     while len(spans) > MOST_EXTENTS // 2:
         smallest = min(right[0] - left[1] for left, right in zip(spans, spans[1:]))  # noqa: B905, RUF007 - Python 3.9
         joined = [spans[0]]

@@ -23,18 +23,44 @@ _EXTRA = struct.Struct("<HHIIIII8x")
 
 
 def pack(
-    mode: int, owner: Tuple[int, int], size: int, times: Tuple[int, int], links: int, blocks: int, flags: int, block: bytes,
+    mode: int,
+    owner: Tuple[int, int],
+    size: int,
+    times: Tuple[int, int],
+    links: int,
+    blocks: int,
+    flags: int,
+    block: bytes,
     xattr_block: int = 0,
-) -> bytes:  # fmt: skip
-    """Return the 160 bytes of an inode. ``times``: of the content, and of all else; ``blocks``: 4 KiB blocks owned, trees included."""
+) -> bytes:
+    """Return the 160 bytes of an inode.
+
+    ``times``: of the content, and of all else; ``blocks``: 4 KiB blocks owned, trees included.
+    """
     uid, gid = owner
     modified, other = times
     sectors = blocks * (BLOCK // 512)
     base = _BASE.pack(
-        mode, uid & 0xFFFF, size & 0xFFFFFFFF, other & 0xFFFFFFFF, other & 0xFFFFFFFF, modified & 0xFFFFFFFF, 0,
-        gid & 0xFFFF, links, sectors & 0xFFFFFFFF, flags, block, 0, xattr_block, size >> 32, 0,
-        0, uid >> 16, gid >> 16,
-    )  # fmt: skip
+        mode,
+        uid & 0xFFFF,
+        size & 0xFFFFFFFF,
+        other & 0xFFFFFFFF,
+        other & 0xFFFFFFFF,
+        modified & 0xFFFFFFFF,
+        0,
+        gid & 0xFFFF,
+        links,
+        sectors & 0xFFFFFFFF,
+        flags,
+        block,
+        0,
+        xattr_block,
+        size >> 32,
+        0,
+        0,
+        uid >> 16,
+        gid >> 16,
+    )
     extra_other, extra_modified = _epoch_bits(other), _epoch_bits(modified)
     return base + _EXTRA.pack(
         32, 0, extra_other, extra_modified, extra_other, other & 0xFFFFFFFF, extra_other
@@ -42,14 +68,19 @@ def pack(
 
 
 def _epoch_bits(moment: int) -> int:
-    """Return the two bits that carry a time beyond 2038: the field itself is signed (docs: "Inode Timestamps")."""
+    """Return the two bits that carry a time beyond 2038: the field itself is signed
+    (docs: "Inode Timestamps").
+    """
     low = moment & 0xFFFFFFFF
     signed = low - (1 << 32) if low >= 1 << 31 else low
     return (moment - signed >> 32) & 3
 
 
 def pack_node(node: Node, epoch: int, block: bytes) -> bytes:
-    """Return the inode of ``node``, its attributes included; ``block`` is the extent tree's root. No time is later than ``epoch``."""
+    """Return the inode of ``node``, its attributes included; ``block`` is the extent tree's root.
+
+    No time is later than ``epoch``.
+    """
     entry = node.entry
     flags = EXTENTS_FLAG
     size = entry.size
@@ -73,7 +104,9 @@ def pack_node(node: Node, epoch: int, block: bytes) -> bytes:
 
 
 def _device(major: int, minor: int) -> bytes:
-    """Return the block field of a device: the old 16-bit form where it suffices, else the new one (fs/ext4/ialloc, new_encode_dev)."""
+    """Return the block field of a device: the old 16-bit form where it suffices, else the
+    new one (fs/ext4/ialloc, new_encode_dev).
+    """
     if major < 256 and minor < 256:
         return struct.pack("<II", major << 8 | minor, 0).ljust(60, b"\0")
     return struct.pack("<II", 0, minor & 0xFF | major << 8 | (minor & ~0xFF) << 12).ljust(60, b"\0")

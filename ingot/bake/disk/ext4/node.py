@@ -28,12 +28,27 @@ _TYPES = {
 
 
 class Node:
-    """One inode. ``runs``: (logical, count) of the 4 KiB blocks that hold data; ``children``: (name, inode, type), by name."""
+    """One inode.
+
+    ``runs``: (logical, count) of the 4 KiB blocks that hold data; ``children``: (name, inode, type), by name.
+    """
 
     __slots__ = (
-        "children", "content", "entry", "extents", "inline", "is_directory", "leaves", "links", "number", "parent", "runs",
-        "xattr_block", "xattr_content", "xattr_inline",
-    )  # fmt: skip
+        "children",
+        "content",
+        "entry",
+        "extents",
+        "inline",
+        "is_directory",
+        "leaves",
+        "links",
+        "number",
+        "parent",
+        "runs",
+        "xattr_block",
+        "xattr_content",
+        "xattr_inline",
+    )
 
     def __init__(self, entry: Entry, number: int, parent: int) -> None:
         self.entry = entry
@@ -65,7 +80,9 @@ class Node:
         return directory.build(self.number, self.parent, self.children)
 
     def finish(self) -> None:
-        """Count a directory's links, now that all its children are known, and say which blocks the content needs."""
+        """Count a directory's links, now that all its children are known, and say which
+        blocks the content needs.
+        """
         if self.is_directory:
             self.children.sort()
             links = 2 + sum(kind == directory.TYPE_DIRECTORY for _, _, kind in self.children)
@@ -77,7 +94,9 @@ class Node:
 
 
 def number_inodes(entries: Iterable[Entry], first: int = FIRST_INODE) -> Tuple[Dict[str, int], int]:
-    """Return the inode number of each of ``entries`` (sorted) by its path, counting from ``first``, and the next free number."""
+    """Return the inode number of each of ``entries`` (sorted) by its path, counting from
+    ``first``, and the next free number.
+    """
     numbers: Dict[str, int] = {}
     groups: Dict[str, int] = {}
     for entry in entries:
@@ -94,7 +113,9 @@ def number_inodes(entries: Iterable[Entry], first: int = FIRST_INODE) -> Tuple[D
 
 
 def first_upper_inode(following: int) -> int:
-    """Return the number of the upper layer's first inode, when ``following`` is the next one after the lower layer's."""
+    """Return the number of the upper layer's first inode, when ``following`` is the next
+    one after the lower layer's.
+    """
     return -(-(following - 1) // _LAYER_ALIGNMENT) * _LAYER_ALIGNMENT + 1
 
 
@@ -112,10 +133,12 @@ def whole_tree(entries: Sequence[Entry], epoch: int) -> List[Entry]:
 def build_nodes(
     entries: Sequence[Entry], numbers: Mapping[str, int], directories: Optional[Dict[str, Node]] = None
 ) -> List[Node]:
-    """Return the nodes of ``entries`` (sorted) in the order of their paths; ``numbers`` has those of their parents as well.
+    """Return the nodes of ``entries`` (sorted) in the order of their paths; ``numbers``
+    has those of their parents as well.
 
-    ``directories`` are nodes that are there already, by path: children among the entries are added to them. Raises BakeError for
-    a tree that no file system can hold: no parent, a name twice, a name or link target too long.
+    ``directories`` are nodes that are there already, by path: children among the entries are added to them.
+    Raises BakeError for a tree that no file system can hold: no parent, a name twice, a name or link target
+    too long.
     """
     above = dict(directories or {})
     nodes: Dict[int, Node] = {}

@@ -1,8 +1,9 @@
-"""Where every node's blocks lie: the lower layer first and tightly, the upper layer behind it and so that changes stay local.
+"""Where every node's blocks lie: the lower layer first and tightly, the upper layer
+behind it and so that changes stay local.
 
-The lower layer's places depend on the lower layer alone. Of the upper layer, directories share an area; small files are spread over
-buckets of 512 KiB by a hash of their path, so that a file that grows, comes or goes moves only its bucket's others; large files
-follow, each with a whole number of 512 KiB to grow in.
+The lower layer's places depend on the lower layer alone. Of the upper layer, directories share an area; small
+files are spread over buckets of 512 KiB by a hash of their path, so that a file that grows, comes or goes
+moves only its bucket's others; large files follow, each with a whole number of 512 KiB to grow in.
 """
 
 from __future__ import annotations
@@ -83,7 +84,9 @@ def resume(segments: Sequence[Tuple[int, int]], at: int) -> Allocator:
 def place_lower(
     nodes: Sequence[Node], geometry: Geometry, reserved: Sequence[int]
 ) -> Tuple[List[List[Tuple[int, int]]], Allocator]:
-    """Place the nodes of the lower layer. ``reserved``: sizes in blocks of what goes before them (the journal, …).
+    """Place the nodes of the lower layer.
+
+    ``reserved``: sizes in blocks of what goes before them (the journal, …).
 
     Returns the places of ``reserved`` and the allocator, which knows what is used. Raises NoRoomError.
     """

@@ -1,6 +1,8 @@
-"""Reads a finished disk without mounting it: the hygiene gate's eyes, and the round trip of the writer's tests.
+"""Reads a finished disk without mounting it: the hygiene gate's eyes, and the round trip
+of the writer's tests.
 
-It reads what :mod:`ingot.bake.disk.ext4.writer` writes; a journal that a running machine left is not replayed.
+It reads what :mod:`ingot.bake.disk.ext4.writer` writes; a journal that a running machine left is not
+replayed.
 """
 
 from __future__ import annotations
@@ -147,7 +149,9 @@ class Ext4Reader:
         self._paths = numbers
 
     def inode_tables(self) -> Iterator[Tuple[int, int, int]]:
-        """Yield the first inode of each group, and where on the disk its table lies: start and length in bytes."""
+        """Yield the first inode of each group, and where on the disk its table lies:
+        start and length in bytes.
+        """
         blocks, per_group = (
             struct.unpack("<I", os.pread(self._file, 4, self._start + 1028))[0],
             self._inodes_per_group,
@@ -177,8 +181,19 @@ class Ext4Reader:
             old, new = struct.unpack_from("<II", node.block)
             device = (old >> 8, old & 0xFF) if old else (new >> 8 & 0xFFF, new & 0xFF | new >> 12 & 0xFFF00)
         return Entry(
-            path, node.kind, node.mode, node.uid, node.gid, node.mtime, size, link, group, device, node.xattrs, sha256=digest
-        )  # fmt: skip
+            path,
+            node.kind,
+            node.mode,
+            node.uid,
+            node.gid,
+            node.mtime,
+            size,
+            link,
+            group,
+            device,
+            node.xattrs,
+            sha256=digest,
+        )
 
     def _walk(self) -> Iterator[Tuple[str, int]]:
         """Yield path and inode of everything."""
@@ -238,9 +253,17 @@ class Ext4Reader:
         if xattr_block:
             attributes += xattr.parse_block(self._block(xattr_block))
         return _Inode(
-            _KINDS[mode & 0o170000], mode & 0o7777, uid | uid_high << 16, gid | gid_high << 16, size | size_high << 32,
-            mtime + ((extra & 3) << 32), links, flags, raw[0x28:0x64], tuple(sorted(attributes)),
-        )  # fmt: skip
+            _KINDS[mode & 0o170000],
+            mode & 0o7777,
+            uid | uid_high << 16,
+            gid | gid_high << 16,
+            size | size_high << 32,
+            mtime + ((extra & 3) << 32),
+            links,
+            flags,
+            raw[0x28:0x64],
+            tuple(sorted(attributes)),
+        )
 
     def _block(self, number: int) -> bytes:
         return os.pread(self._file, BLOCK, self._start + number * BLOCK)

@@ -1,4 +1,7 @@
-"""Superblock, group descriptors and their copies. Field offsets: docs.kernel.org, ext4, "Super Block" and "Block Group Descriptors"."""
+"""Superblock, group descriptors and their copies.
+
+Field offsets: docs.kernel.org, ext4, "Super Block" and "Block Group Descriptors".
+"""
 
 from __future__ import annotations
 
@@ -58,10 +61,19 @@ def crc16(data: bytes, value: int = 0xFFFF) -> int:
 
 
 def superblock(
-    geometry: Geometry, name: str, own_id: uuid.UUID, hash_seed: uuid.UUID, epoch: int, free_blocks: int, free_inodes: int,
+    geometry: Geometry,
+    name: str,
+    own_id: uuid.UUID,
+    hash_seed: uuid.UUID,
+    epoch: int,
+    free_blocks: int,
+    free_inodes: int,
     journal: bytes,
-) -> bytearray:  # fmt: skip
-    """Return the 1024 bytes of the primary superblock. ``journal``: i_block and the two sizes of the journal's inode, 68 bytes."""
+) -> bytearray:
+    """Return the 1024 bytes of the primary superblock.
+
+    ``journal``: i_block and the two sizes of the journal's inode, 68 bytes.
+    """
     data = bytearray(1024)
 
     def put(offset: int, layout: str, *values: object) -> None:

@@ -1,8 +1,8 @@
 """Puts the upper layer on a file system that holds the lower one: only what the recipe changed is written.
 
-What was freed is zeroed, so nothing that a recipe removes or replaces can be found on the disk. Freed blocks and inodes stay free: the
-places of all else depend on the lower layer alone. A directory of the lower layer keeps its inode; its list of names moves to the upper
-layer's area when a name comes or goes.
+What was freed is zeroed, so nothing that a recipe removes or replaces can be found on the disk. Freed blocks
+and inodes stay free: the places of all else depend on the lower layer alone. A directory of the lower layer
+keeps its inode; its list of names moves to the upper layer's area when a name comes or goes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ _DIRECTORY = 0o040000
 
 
 class Lower:
-    """A lower layer on its disk: ``reader`` has the disk open, ``numbers`` are its inodes, ``entry`` gives an entry by path."""
+    """A lower layer on its disk: ``reader`` has the disk open, ``numbers`` are its
+    inodes, ``entry`` gives an entry by path.
+    """
 
     def __init__(
         self, layout: Layout, reader: Ext4Reader, numbers: Mapping[str, int], entry: Callable[[str], Entry]
@@ -36,7 +38,10 @@ class Lower:
 
 
 def update_ext4(image: Image, offset: int, lower: Lower, changes: Changes, *, name: str, epoch: int) -> None:
-    """Put on ``image`` what ``changes`` make different on the lower layer's file system. Raises TooSmallError, BakeError."""
+    """Put on ``image`` what ``changes`` make different on the lower layer's file system.
+
+    Raises TooSmallError, BakeError.
+    """
     layout = lower.layout
     geometry = Geometry(layout.size, layout.inodes_per_group)
     kept, fresh, last = _nodes(lower, changes)
@@ -61,7 +66,9 @@ def update_ext4(image: Image, offset: int, lower: Lower, changes: Changes, *, na
 
 
 def _nodes(lower: Lower, changes: Changes) -> Tuple[List[Node], List[Node], int]:
-    """Return the nodes of the lower layer's directories that change, those of all that is new, and the last inode's number."""
+    """Return the nodes of the lower layer's directories that change, those of all that is
+    new, and the last inode's number.
+    """
     gone = set(changes.gone)
     changed = {entry.path: entry for entry in changes.entries if entry.path in lower.numbers}
     stay = {path: entry for path, entry in changed.items() if path not in gone}

@@ -39,14 +39,18 @@ class TooSmallError(BakeError):
 
 
 def journal_blocks(size: int) -> int:
-    """Return the size of the journal in blocks: 16 MiB for less than 1 GiB, 32 below 4 GiB, else 64 (e2fsprogs takes up to twice)."""
+    """Return the size of the journal in blocks: 16 MiB for less than 1 GiB, 32 below 4
+    GiB, else 64 (e2fsprogs takes up to twice).
+    """
     if size < _GIB:
         return 4096
     return 8192 if size < 4 * _GIB else 16384
 
 
 class More(NamedTuple):
-    """What the upper layer needs: room for so many ``inodes``, and ``size`` bytes, which only the message of an error tells."""
+    """What the upper layer needs: room for so many ``inodes``, and ``size`` bytes, which
+    only the message of an error tells.
+    """
 
     inodes: int = 4096
     size: int = 0
@@ -57,10 +61,11 @@ NO_MORE = More()
 
 @dataclass(frozen=True)
 class Layout:
-    """What a later update needs to know of a file system with the lower layer alone (:mod:`ingot.bake.disk.ext4.update`).
+    """What a later update needs to know of a file system with the lower layer alone
+    (:mod:`ingot.bake.disk.ext4.update`).
 
-    ``at`` is the first block behind the lower layer's, ``next_inode`` the number after its last, ``used`` what its files occupy as
-    (start, blocks), ``journal`` what the superblock keeps of the journal's inode.
+    ``at`` is the first block behind the lower layer's, ``next_inode`` the number after its last, ``used``
+    what its files occupy as (start, blocks), ``journal`` what the superblock keeps of the journal's inode.
     """
 
     size: int
@@ -82,9 +87,11 @@ def write_ext4(
     epoch: int,
     more: More = NO_MORE,
 ) -> Layout:
-    """Put a file system of ``size`` bytes with ``entries`` (sorted) at ``offset`` of the disk of the recipe ``name``.
+    """Put a file system of ``size`` bytes with ``entries`` (sorted) at ``offset`` of the
+    disk of the recipe ``name``.
 
-    ``more`` is what the upper layer is expected to need. Raises TooSmallError, or BakeError for a tree that cannot be stored.
+    ``more`` is what the upper layer is expected to need. Raises TooSmallError, or BakeError for a tree that
+    cannot be stored.
     """
     entries = whole_tree(entries, epoch)
     numbers, following = number_inodes(entries)
@@ -110,7 +117,10 @@ def write_ext4(
 
 
 def inodes_needed(size: int, last_inode: int) -> int:
-    """Return how many inodes each group must have so that there is a number ``last_inode``. Raises TooSmallError."""
+    """Return how many inodes each group must have so that there is a number ``last_inode``.
+
+    Raises TooSmallError.
+    """
     inodes = INODES_PER_GROUP
     while Geometry(size, inodes).inode_count < last_inode:
         inodes *= 2
@@ -121,7 +131,9 @@ def inodes_needed(size: int, last_inode: int) -> int:
 
 
 def size_for(blocks: int, last_inode: int) -> int:
-    """Return the smallest size in bytes, to 16 MiB, that holds ``blocks`` of content beside the journal, and so many inodes."""
+    """Return the smallest size in bytes, to 16 MiB, that holds ``blocks`` of content
+    beside the journal, and so many inodes.
+    """
     step = 16 << 20
     size = -(-blocks * BLOCK // step) * step
     while True:
@@ -201,13 +213,16 @@ class Writer:
             superblock.JOURNAL_INODE,
             inode.pack(0o100600, (0, 0), length * BLOCK, times, 1, length, inode.EXTENTS_FLAG, root),
         )
-        # Big-endian: magic, version 2 superblock, block size, length, first block, first sequence number, clean (start 0).
+        # Big-endian: magic, version 2 superblock, block size, length, first block, first sequence number,
+        # clean (start 0).
         head = struct.pack(">IIIIIIIII", 0xC03B3998, 4, 0, BLOCK, length, 1, 1, 0, 0)
         self.put(places[0][0], head + bytes(12) + self._id.bytes + struct.pack(">I", 1))
         return root + struct.pack("<II", length * BLOCK >> 32, length * BLOCK & 0xFFFFFFFF)
 
     def add_resize_inode(self, map_block: int) -> None:
-        """Put the inode that owns the reserved descriptor blocks, in the form that the kernel's resizer checks (fs/ext4/resize.c)."""
+        """Put the inode that owns the reserved descriptor blocks, in the form that the
+        kernel's resizer checks (fs/ext4/resize.c).
+        """
         geometry = self._geometry
         copies = [group.start for group in geometry.groups if group.has_super and group.index]
         first = 1 + geometry.descriptor_blocks
@@ -217,7 +232,8 @@ class Writer:
             struct.pack_into("<I", top, (geometry.descriptor_blocks + number) % _POINTERS * 4, block)
             self.put(block, struct.pack(f"<{len(copies)}I", *(start + block for start in copies)))
         self.put(map_block, top)
-        # The double indirect pointer is the 14th; the size is what single and double indirection together can reach.
+        # The double indirect pointer is the 14th; the size is what single and double indirection together can
+        # reach.
         pointers = struct.pack("<15I", *([0] * 13), map_block, 0)
         size = BLOCK * (12 + _POINTERS + _POINTERS * _POINTERS)
         owned = 1 + RESERVED_DESCRIPTOR_BLOCKS * (1 + len(copies))
@@ -241,7 +257,10 @@ class Writer:
                 self.put(group.start + 1, copies)
 
     def put_usage(self, journal: bytes) -> bytearray:
-        """Put what tells used from free: bitmaps, descriptors, the first superblock. Returns the superblock."""
+        """Put what tells used from free: bitmaps, descriptors, the first superblock.
+
+        Returns the superblock.
+        """
         geometry = self._geometry
         usage = [self.bitmaps.usage(group) for group in geometry.groups]
         for group, use in zip(geometry.groups, usage):  # noqa: B905 - Python 3.9; one for each group

@@ -36,7 +36,9 @@ def _split(name: str) -> Tuple[int, bytes]:
 
 
 def _acl_to_disk(value: bytes) -> bytes:
-    """Turn the form of getxattr(2) (version 2, ids everywhere) into ext4's (version 1, ids where they mean something)."""
+    """Turn the form of getxattr(2) (version 2, ids everywhere) into ext4's (version 1,
+    ids where they mean something).
+    """
     packed = struct.pack("<I", 1)
     for at in range(4, len(value), 8):
         tag, permissions, identity = struct.unpack_from("<HHI", value, at)
@@ -71,7 +73,8 @@ def _entry_hash(name: bytes, value: bytes) -> int:
 
 
 def _pack(items: Sequence[Tuple[int, bytes, bytes]], room: int, base: int) -> Tuple[bytes, List[int]]:
-    """Return entries from the front and values from the back, ``room`` bytes in all; offsets count from ``base`` before it.
+    """Return entries from the front and values from the back, ``room`` bytes in all;
+    offsets count from ``base`` before it.
 
     Returns nothing when they do not fit; four zero bytes have to end the list of entries.
     """
@@ -92,7 +95,10 @@ def _pack(items: Sequence[Tuple[int, bytes, bytes]], room: int, base: int) -> Tu
 
 
 def build(attributes: Sequence[Tuple[str, bytes]], path: str) -> Tuple[bytes, bytes]:
-    """Return the 96 bytes for the inode and the block: one of them is empty. Raises BakeError when they do not fit a block."""
+    """Return the 96 bytes for the inode and the block: one of them is empty.
+
+    Raises BakeError when they do not fit a block.
+    """
     if not attributes:
         return b"", b""
     named = [(*_split(name), _acl_to_disk(value) if name in _ACLS else value) for name, value in attributes]
