@@ -12,7 +12,7 @@ import pytest
 
 from ingot.errors import MissingToolError
 from ingot.process import CommandError, read_from, run, run_attached, run_binary, start
-from tests.test_imports import ROOT
+from tests.repository.test_imports import ROOT
 
 # It runs before the rest of Ingot is there.
 ALONE = "ingot/bake/instance/bootstrap.py"

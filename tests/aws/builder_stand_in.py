@@ -178,7 +178,8 @@ class StandIn:
         data = s3.call("GET", f"/{self.job['bucket']}/{self.job['bundle']}")
         assert hashlib.sha256(data).hexdigest() == self.job["bundle_sha256"]
         with tarfile.open(fileobj=io.BytesIO(data)) as bundle:
-            bundle.extractall(home, filter="data")
+            # Debian 12 has a Python without filters for archives.
+            bundle.extractall(home, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
         builder = program.Builder(self.job, home)
         try:
             builder.run()
