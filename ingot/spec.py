@@ -16,6 +16,8 @@ from ingot.errors import BakeError
 
 # Raised when an engine could misread what an older or newer Ingot wrote.
 SPEC_FORMAT = 2
+# The format of the manifests that bakes write and the store reads.
+MANIFEST_FORMAT = 1
 
 
 class DistributionSpec(NamedTuple):

@@ -25,7 +25,6 @@ from ingot.bake.engine import Worker, bake, check_architecture
 from ingot.bake.job import BakeDirectories, BakeJob
 from ingot.bake.packages.cache import package_file, unsound_packages
 from ingot.bake.runtime.rights import KEPT, how_to_inspect, remove_tree
-from ingot.bake.tree.manifest import FORMAT
 from ingot.errors import BakeError, IngotError, InputError, Problem, SizeError
 from ingot.files import write_atomically
 from ingot.locks import locked
@@ -33,6 +32,7 @@ from ingot.progress import Progress
 from ingot.recipe.compile import compile_spec
 from ingot.recipe.lock.mirrors import addresses
 from ingot.recipe.schema.model import Recipe
+from ingot.spec import MANIFEST_FORMAT as FORMAT
 from ingot.spec import BakeSpec
 from ingot.store.leftovers import sweep
 

@@ -9,9 +9,9 @@ from ingot.bake.tree import inventory
 from ingot.bake.tree.tree import Entry, Kind
 from ingot.bake.tree.volatile import Volatile
 from ingot.blocks import BLOCK_SIZE, DiskDigest
-from ingot.spec import BakeSpec, PackageSpec
+from ingot.spec import MANIFEST_FORMAT, BakeSpec, PackageSpec
 
-FORMAT = 1
+FORMAT = MANIFEST_FORMAT
 UNITS = "/etc/systemd/system/"
 # The state of a package of which dpkg only remembers something: dpkg(1), "Package states".
 _GONE = (" config-files", " not-installed")
