@@ -30,7 +30,7 @@ from ingot.bake.image.machine import (
     set_tests,
     set_volatile,
 )
-from ingot.bake.image.seal import seal
+from ingot.bake.image.seal import seal, seal_identities
 from ingot.bake.instance.system_packages import install, installed_rpms, stop_upgrades
 from ingot.bake.layers.upper import run_step, short
 from ingot.bake.runtime import mounts
@@ -64,6 +64,7 @@ def bake_live(spec: BakeSpec, sources: Path, scratch: Path, progress: Progress) 
     progress("taking the base's inventory")
     before = hash_files(scan(root, live=True), live=True)
     install(spec.install, progress)
+    seal_identities(root)  # before the recipe: what it makes of these is its own
     apply(spec, root, sources, progress)
     quiet_logs()
     progress("sealing")
