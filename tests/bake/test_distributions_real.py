@@ -65,7 +65,7 @@ tests:
 
 def said(disk):
     """Boot the disk; return the lines with its tests' results and with its inventory, and the console."""
-    with booted_alone(disk, disk.parent, user_data={"ingot": {"test": True}}) as machine:
+    with booted_alone(disk, disk.parent, user_data={"ingot": {"test": True}}, cpus=1) as machine:
         end, text = time.monotonic() + LIMIT, ""
         while not machine.wait(0.5) and time.monotonic() < end and PANIC not in text:
             text = machine.console()[0].decode(errors="replace")

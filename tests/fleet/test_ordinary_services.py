@@ -68,7 +68,7 @@ def inventory(store, directory, tamper="") -> dict:
     image = store.bake(recipe, logging.getLogger("bake").info)
     disk = directory / "disk.raw"
     subprocess.run(["cp", "--sparse=always", image.disk, disk], check=True)
-    with booted_alone(disk, directory, user_data={"ingot": {"test": True}}) as machine:
+    with booted_alone(disk, directory, user_data={"ingot": {"test": True}}, cpus=1) as machine:
         end, text, found = time.monotonic() + LIMIT, "", None
         while found is None and not machine.wait(0.5) and time.monotonic() < end:
             text = machine.console()[0].decode(errors="replace")

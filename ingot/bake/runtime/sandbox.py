@@ -31,7 +31,6 @@ import resource
 import select
 import signal
 import socket
-import stat
 import struct
 import sys
 from contextlib import suppress
@@ -419,7 +418,7 @@ def _describe(channel: socket.socket) -> None:
         # Of this PID namespace, and as the programs will see it: the machine's own may hide more, and may be
         # read-only.
         mounts.mount_proc(Path("/proc"), read_only=False)
-        answer["hidden"] = _hidden_in_proc()
+        answer["hidden"] = hidden_in_proc()
         handle = _make_user_namespace()
         handles = [] if handle is None else [handle]
     except CommandError as error:
@@ -429,12 +428,14 @@ def _describe(channel: socket.socket) -> None:
     socket.send_fds(channel, [json.dumps(answer).encode()], handles)
 
 
-def _hidden_in_proc() -> List[str]:
+def hidden_in_proc() -> List[str]:
     """Return the names in /proc that root alone may read, and those of keys."""
     hidden = []
     for entry in sorted(os.scandir("/proc"), key=lambda entry: entry.name):
+        if not entry.is_file(follow_symlinks=False):  # of its name alone: a process may have ended meanwhile
+            continue
         mode = entry.stat(follow_symlinks=False).st_mode
-        if stat.S_ISREG(mode) and (entry.name in _HIDDEN or (mode & 0o400 and not mode & 0o004)):
+        if entry.name in _HIDDEN or (mode & 0o400 and not mode & 0o004):
             hidden.append(entry.name)
     return hidden
 

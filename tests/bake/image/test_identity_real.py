@@ -85,7 +85,7 @@ def facts(image, directory) -> dict[str, str]:
     disk = directory / "disk.raw"
     directory.mkdir()
     subprocess.run(["cp", "--sparse=always", image.disk, disk], check=True)
-    with booted_alone(disk, directory, user_data={"ingot": {"test": True}}) as machine:
+    with booted_alone(disk, directory, user_data={"ingot": {"test": True}}, cpus=1) as machine:
         end, text = time.monotonic() + LIMIT, ""
         while not machine.wait(0.5) and time.monotonic() < end and "ingot-inventory 1 " not in text:
             text = machine.console()[0].decode(errors="replace")
