@@ -25,12 +25,13 @@ _KEY = rf"(?<![\w.-])[\w.-]{{0,60}}{_WORDS}[\w.-]{{0,60}}"
 # The key's own quote and bracket: config["SECRET_KEY"], and "\"password\"" within a text.
 _END = r"(?:\\?[\"'])?\]?"
 _PREFIX = r"(?:[$@]|[bfru]{1,2})?"
-# Quotes may span lines. (Where a repetition is possessive, going back could take for ever.) What stands right
-# behind them belongs to the value: 'it''s', "a" + "b", and a shell's "a"b.
+# Quotes may span lines. What stands right behind them belongs to the value: 'it''s', "a" + "b", and a shell's
+# "a"b. Going back into repetitions could take for ever, so those of one character are possessive and those of
+# groups are atomic: Python before 3.11.5 takes too much in a possessive group that gives up halfway.
 _QUOTED = (
     rf"{_PREFIX}(?:\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|\"(?:[^\"\\]|\\[\s\S])*\"|'(?:[^'\\]|\\[\s\S])*'|`[^`]*`)"
-    r"(?:[ \t]*+(?:[+.\\]\s*+)?(?:\"(?:[^\"\\\n]|\\.)*+\"|'(?:[^'\\\n]|\\.)*+')"
-    r"|(?!/>)[^\s,;:.()\[\]{}<>\"'&|\\]++)*+"
+    r"(?>(?:[ \t]*+(?:[+.\\]\s*+)?(?:\"(?>(?:[^\"\\\n]|\\.)*)\"|'(?>(?:[^'\\\n]|\\.)*)')"
+    r"|(?!/>)[^\s,;:.()\[\]{}<>\"'&|\\]++)*)"
 )
 # Without quotes a value ends with its line, unless a backslash goes on with it: a comment behind a blank, or
 # another secret of a query, is none of it.
@@ -67,12 +68,12 @@ _WORDED = re.compile(
 # YAML below such a key: a block, whose lines are indented further than the key, a list, or a single word.
 _ABOVE = rf"(?P<head>(?P<indent>[ \t]*)(?:- )?[\"']?{_KEY}[\"']?:[ \t]*"
 _BLOCK = re.compile(
-    rf"(?im)^{_ABOVE}(?:[!&]\S+[ \t]+)*[|>][-+0-9]*[ \t]*\n)(?P<value>(?:(?:[ \t]*\n)*+(?P=indent)["
+    rf"(?im)^{_ABOVE}(?:[!&]\S+[ \t]+)*[|>][-+0-9]*[ \t]*\n)(?P<value>(?:(?>(?:[ \t]*+\n)*)(?P=indent)["
     r" \t]+\S.*\n?+)+)"
 )
 _LIST = re.compile(
-    rf"(?im)^{_ABOVE}(?:#.*)?\n(?:[ \t]*\n)*+)"
-    r"(?P<value>(?P=indent)[ \t]*-[ \t].*\n?+(?:(?:[ \t]*\n)*+(?P=indent)(?:-[ \t]|[ \t]+\S).*\n?+)*)"
+    rf"(?im)^{_ABOVE}(?:#.*)?\n(?>(?:[ \t]*+\n)*))"
+    r"(?P<value>(?P=indent)[ \t]*-[ \t].*\n?+(?:(?>(?:[ \t]*+\n)*)(?P=indent)(?:-[ \t]|[ \t]+\S).*\n?+)*)"
 )
 _WORD = re.compile(rf"(?im)^{_ABOVE}(?:#.*)?\n(?P=indent)[ \t]+)(?P<value>[^\s:\"'-](?:[^\n:]|:(?!\s))*)$")
 _HEADER = re.compile(r"(?i)(?P<head>\b(?:bearer|basic)\s+)(?P<value>[A-Za-z0-9+/=._~-]{12,})")

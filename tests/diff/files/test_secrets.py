@@ -1,5 +1,8 @@
+import re
+
 import pytest
 
+from ingot.diff.files import secrets
 from ingot.diff.files.secrets import Mask
 from ingot.diff.files.text import text_diff
 
@@ -182,3 +185,10 @@ def test_a_long_line_comes_to_an_end(tail):
 )
 def test_a_text_of_nothing_but_names_of_secrets_comes_to_an_end(piece):
     assert text_diff("/etc/x", None, (piece * 40_000).encode()[:250_000]).removed == 0
+
+
+def test_no_pattern_repeats_a_group_possessively():
+    """Debian 12's Python 3.11.2 takes too much in them (python/cpython#106052); atomic groups are right."""
+    patterns = [value.pattern for value in vars(secrets).values() if isinstance(value, re.Pattern)]
+    assert len(patterns) > 10
+    assert [pattern for pattern in patterns if re.search(r"\)[*+?]\+", pattern)] == []
