@@ -13,12 +13,9 @@ from ingot.bake.disk import read_ext4
 from ingot.bake.tree.links import TooManyLinksError, resolve_links
 from ingot.errors import InputError
 
-# What this version can read: ingot.bake.tree.manifest.FORMAT.
-MANIFEST_FORMAT = 1
 _INFO = "/var/lib/dpkg/info/"
 # Stands for an image that is not there: what has no before is all new.
 _NOTHING: dict[str, Any] = {
-    "format": MANIFEST_FORMAT,
     "name": "",
     "recipe_digest": "",
     "version": "",
@@ -37,19 +34,13 @@ _NOTHING: dict[str, Any] = {
 }
 
 
-def check_manifest(manifest: Mapping[str, Any], what: str) -> None:
-    """Raise InputError unless this version of Ingot can read ``manifest``; ``what`` names the image."""
-    found = manifest.get("format")
-    if isinstance(found, int) and found > MANIFEST_FORMAT:
-        raise InputError(
-            f"the manifest of {what} has format {found}; this Ingot reads formats up to {MANIFEST_FORMAT}",
-            hint="a newer Ingot baked it: use that one, or bake the image again with this one",
-        )
+def _check_parts(manifest: Mapping[str, Any]) -> None:
+    """Raise InputError unless ``manifest`` has all that is compared. The store has checked its format."""
     missing = [key for key in _NOTHING if key not in manifest]
-    if found != MANIFEST_FORMAT or missing:
-        lacks = f"; it lacks {', '.join(missing)}" if missing else ""
+    if missing:
+        image = f"{manifest.get('name', '?')} {manifest.get('version', '?')}"
         raise InputError(
-            f"the manifest of {what} is damaged: its format is {found!r}, expected {MANIFEST_FORMAT}{lacks}",
+            f"the manifest of {image} is damaged: it lacks {', '.join(missing)}",
             hint="bake the image again: ingot bake --force NAME",
         )
 
@@ -58,14 +49,14 @@ class Side:
     """A manifest and its disk. A context manager: it closes the disk."""
 
     def __init__(self, manifest: Mapping[str, Any] | None, disk: Path | None) -> None:
-        """Take an image; no manifest stands for no image.
+        """Take an image, whose manifest is of this version's format; no manifest stands for no image.
 
-        Raises InputError for a manifest that cannot be read, BakeError for a disk.
+        Raises InputError for a manifest with parts missing, BakeError for a damaged disk.
         """
         self.exists = manifest is not None
         self.manifest: Mapping[str, Any] = _NOTHING if manifest is None else manifest
         if manifest is not None:
-            check_manifest(manifest, f"{manifest.get('name', '?')} {manifest.get('version', '?')}")
+            _check_parts(manifest)
         self._open = ExitStack()
         self._reader = None if disk is None else self._open.enter_context(read_ext4(disk))
 
