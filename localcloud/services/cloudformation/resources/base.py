@@ -136,6 +136,7 @@ class ApiFailure(ResourceFailure):
 Create = Callable[[Env, Properties], Created]
 Update = Callable[[Env, str, Properties, Properties], Attributes]
 Delete = Callable[[Env, str, Properties], None]
+Make = Callable[[Env, str, Properties], None]
 
 
 def nothing(env: Env, physical_id: str, properties: Properties) -> None:
@@ -158,6 +159,25 @@ class ResourceType:
         """Say whether going from ``before`` to ``after`` needs a new resource."""
         changed = changed_keys(before, after)
         return bool(changed) and (self.update is None or bool(changed & self.replaces))
+
+
+def named(
+    key: str, create: Make | None, update: Update, delete: Delete, new_name: Callable[[Env], str] = Env.name
+) -> ResourceType:
+    """Return a type whose resources have names: the one in property ``key``, or a ``new_name``.
+
+    ``create`` makes the resource, unless ``update`` does that too; ``update``, with no old properties, does
+    the rest.
+    """
+
+    def make(env: Env, properties: Properties) -> Created:
+        name = properties.get(key) or new_name(env)
+        if create is not None:
+            create(env, name, properties)
+            env.exists(name)
+        return Created(name, update(env, name, {}, properties))
+
+    return ResourceType(make, update, delete, frozenset({key}))
 
 
 def changed_keys(before: Properties, after: Properties) -> set[str]:

@@ -182,24 +182,17 @@ def _delete_group(env: Env, arn: str, properties: Properties) -> None:
 # -- listener and rules
 
 
+LISTENER = ("Protocol", "Port", "SslPolicy", "Certificates", "DefaultActions", "AlpnPolicy")
+
+
 def _create_listener(env: Env, properties: Properties) -> Created:
-    names = (
-        "LoadBalancerArn",
-        "Protocol",
-        "Port",
-        "SslPolicy",
-        "Certificates",
-        "DefaultActions",
-        "AlpnPolicy",
-    )
-    given: dict[str, Value] = pick(properties, *names)
+    given: dict[str, Value] = pick(properties, "LoadBalancerArn", *LISTENER)
     arn = env.call("elbv2", "create_listener", **given)["Listeners"][0]["ListenerArn"]
     return Created(arn, {"ListenerArn": arn})
 
 
 def _update_listener(env: Env, arn: str, old: Properties, new: Properties) -> Attributes:
-    given = pick(new, "Protocol", "Port", "SslPolicy", "Certificates", "DefaultActions", "AlpnPolicy")
-    env.call("elbv2", "modify_listener", ListenerArn=arn, **given)
+    env.call("elbv2", "modify_listener", ListenerArn=arn, **pick(new, *LISTENER))
     return {"ListenerArn": arn}
 
 

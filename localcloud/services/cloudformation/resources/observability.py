@@ -9,6 +9,7 @@ from localcloud.services.cloudformation.resources.base import (
     Env,
     Properties,
     ResourceType,
+    named,
     pick,
 )
 
@@ -19,11 +20,8 @@ def _group_attributes(env: Env, name: str) -> Attributes:
     return {"Arn": f"arn:aws:logs:{env.region}:{env.context.account}:log-group:{name}:*"}
 
 
-def _create_group(env: Env, properties: Properties) -> Created:
-    name = properties.get("LogGroupName") or env.name(512)
+def _create_group(env: Env, name: str, properties: Properties) -> None:
     env.call("logs", "create_log_group", logGroupName=name, tags=env.tags(properties, own=False) or None)
-    env.exists(name)
-    return Created(name, _update_group(env, name, {}, properties))
 
 
 def _update_group(env: Env, name: str, old: Properties, new: Properties) -> Attributes:
@@ -42,19 +40,10 @@ def _delete_group(env: Env, name: str, properties: Properties) -> None:
 # -- alarm
 
 
-def _put_alarm(env: Env, name: str, properties: Properties) -> Attributes:
-    given: dict[str, Value] = {k: v for k, v in properties.items() if k not in ("AlarmName", "Tags")}
+def _put_alarm(env: Env, name: str, old: Properties, new: Properties) -> Attributes:
+    given: dict[str, Value] = {k: v for k, v in new.items() if k not in ("AlarmName", "Tags")}
     env.call("cloudwatch", "put_metric_alarm", AlarmName=name, **given)
     return {"Arn": f"arn:aws:cloudwatch:{env.region}:{env.context.account}:alarm:{name}"}
-
-
-def _create_alarm(env: Env, properties: Properties) -> Created:
-    name = properties.get("AlarmName") or env.name()
-    return Created(name, _put_alarm(env, name, properties))
-
-
-def _update_alarm(env: Env, name: str, old: Properties, new: Properties) -> Attributes:
-    return _put_alarm(env, name, new)
 
 
 def _delete_alarm(env: Env, name: str, properties: Properties) -> None:
@@ -64,13 +53,7 @@ def _delete_alarm(env: Env, name: str, properties: Properties) -> None:
 # -- dashboard
 
 
-def _create_dashboard(env: Env, properties: Properties) -> Created:
-    name = properties.get("DashboardName") or env.name()
-    env.call("cloudwatch", "put_dashboard", DashboardName=name, DashboardBody=properties["DashboardBody"])
-    return Created(name)
-
-
-def _update_dashboard(env: Env, name: str, old: Properties, new: Properties) -> Attributes:
+def _put_dashboard(env: Env, name: str, old: Properties, new: Properties) -> Attributes:
     env.call("cloudwatch", "put_dashboard", DashboardName=name, DashboardBody=new["DashboardBody"])
     return {}
 
@@ -100,14 +83,10 @@ def _delete_topic(env: Env, arn: str, properties: Properties) -> None:
 
 
 TYPES = {
-    "AWS::Logs::LogGroup": ResourceType(
-        _create_group, _update_group, _delete_group, frozenset({"LogGroupName"})
+    "AWS::Logs::LogGroup": named(
+        "LogGroupName", _create_group, _update_group, _delete_group, lambda env: env.name(512)
     ),
-    "AWS::CloudWatch::Alarm": ResourceType(
-        _create_alarm, _update_alarm, _delete_alarm, frozenset({"AlarmName"})
-    ),
-    "AWS::CloudWatch::Dashboard": ResourceType(
-        _create_dashboard, _update_dashboard, _delete_dashboard, frozenset({"DashboardName"})
-    ),
+    "AWS::CloudWatch::Alarm": named("AlarmName", None, _put_alarm, _delete_alarm),
+    "AWS::CloudWatch::Dashboard": named("DashboardName", None, _put_dashboard, _delete_dashboard),
     "AWS::SNS::Topic": ResourceType(_create_topic, None, _delete_topic),
 }

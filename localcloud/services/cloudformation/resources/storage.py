@@ -11,6 +11,7 @@ from localcloud.services.cloudformation.resources.base import (
     Env,
     Properties,
     ResourceType,
+    named,
     pick,
 )
 
@@ -27,12 +28,9 @@ def _bucket_attributes(env: Env, name: str) -> Attributes:
     }
 
 
-def _create_bucket(env: Env, properties: Properties) -> Created:
-    name = properties.get("BucketName") or env.name(63, lower=True)
+def _create_bucket(env: Env, name: str, properties: Properties) -> None:
     where = None if env.region == "us-east-1" else {"LocationConstraint": env.region}
     env.call("s3", "create_bucket", Bucket=name, CreateBucketConfiguration=where)
-    env.exists(name)
-    return Created(name, _update_bucket(env, name, {}, properties))
 
 
 def _update_bucket(env: Env, name: str, old: Properties, new: Properties) -> Attributes:
@@ -113,19 +111,11 @@ def _delete_bucket_policy(env: Env, physical_id: str, properties: Properties) ->
 # -- parameter
 
 
-def _put_parameter(env: Env, name: str, properties: Properties, *, overwrite: bool) -> Attributes:
-    given = pick(properties, "Type", "Value", "Description", "AllowedPattern", "Tier", "DataType", "Policies")
-    env.call("ssm", "put_parameter", Name=name, Overwrite=overwrite, **given)
-    return {"Type": properties["Type"], "Value": properties["Value"]}
-
-
-def _create_parameter(env: Env, properties: Properties) -> Created:
-    name = properties.get("Name") or env.name()
-    return Created(name, _put_parameter(env, name, properties, overwrite=False))
-
-
-def _update_parameter(env: Env, name: str, old: Properties, new: Properties) -> Attributes:
-    return _put_parameter(env, name, new, overwrite=True)
+def _put_parameter(env: Env, name: str, old: Properties, new: Properties) -> Attributes:
+    given = pick(new, "Type", "Value", "Description", "AllowedPattern", "Tier", "DataType", "Policies")
+    # A new parameter must not take over one that is there.
+    env.call("ssm", "put_parameter", Name=name, Overwrite=bool(old), **given)
+    return {"Type": new["Type"], "Value": new["Value"]}
 
 
 def _delete_parameter(env: Env, name: str, properties: Properties) -> None:
@@ -140,11 +130,8 @@ def _repository_attributes(env: Env, name: str) -> Attributes:
     return {"Arn": found["repositoryArn"], "RepositoryUri": found["repositoryUri"]}
 
 
-def _create_repository(env: Env, properties: Properties) -> Created:
-    name = properties.get("RepositoryName") or env.name(256, lower=True)
+def _create_repository(env: Env, name: str, properties: Properties) -> None:
     env.call("ecr", "create_repository", repositoryName=name)
-    env.exists(name)
-    return Created(name, _update_repository(env, name, {}, properties))
 
 
 def _update_repository(env: Env, name: str, old: Properties, new: Properties) -> Attributes:
@@ -193,17 +180,23 @@ def _delete_alias(env: Env, name: str, properties: Properties) -> None:
 
 
 TYPES = {
-    "AWS::S3::Bucket": ResourceType(
-        _create_bucket, _update_bucket, _delete_bucket, frozenset({"BucketName"})
+    "AWS::S3::Bucket": named(
+        "BucketName",
+        _create_bucket,
+        _update_bucket,
+        _delete_bucket,
+        lambda env: env.name(63, lower=True),
     ),
     "AWS::S3::BucketPolicy": ResourceType(
         _put_bucket_policy, _update_bucket_policy, _delete_bucket_policy, frozenset({"Bucket"})
     ),
-    "AWS::SSM::Parameter": ResourceType(
-        _create_parameter, _update_parameter, _delete_parameter, frozenset({"Name"})
-    ),
-    "AWS::ECR::Repository": ResourceType(
-        _create_repository, _update_repository, _delete_repository, frozenset({"RepositoryName"})
+    "AWS::SSM::Parameter": named("Name", None, _put_parameter, _delete_parameter),
+    "AWS::ECR::Repository": named(
+        "RepositoryName",
+        _create_repository,
+        _update_repository,
+        _delete_repository,
+        lambda env: env.name(256, lower=True),
     ),
     "AWS::KMS::Key": ResourceType(_create_key, _update_key, _delete_key),
     "AWS::KMS::Alias": ResourceType(_create_alias, None, _delete_alias),

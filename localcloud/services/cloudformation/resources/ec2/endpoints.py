@@ -13,7 +13,7 @@ from localcloud.services.cloudformation.resources.base import (
     ResourceType,
     pick,
 )
-from localcloud.services.cloudformation.resources.ec2.network import tag
+from localcloud.services.cloudformation.resources.ec2.network import create_tagged, tag
 
 
 def _create_address(env: Env, properties: Properties) -> Created:
@@ -36,9 +36,7 @@ def _delete_address(env: Env, address: str, properties: Properties) -> None:
 
 def _create_nat(env: Env, properties: Properties) -> Created:
     given = pick(properties, "SubnetId", "AllocationId", "ConnectivityType")
-    gateway_id = env.call("ec2", "create_nat_gateway", **given)["NatGateway"]["NatGatewayId"]
-    env.exists(gateway_id)
-    tag(env, gateway_id, properties)
+    gateway_id = create_tagged(env, properties, "NatGateway", **given)
     return Created(gateway_id, {"NatGatewayId": gateway_id})
 
 
@@ -51,29 +49,22 @@ def _delete_nat(env: Env, gateway_id: str, properties: Properties) -> None:
     env.call("ec2", "delete_nat_gateway", NatGatewayId=gateway_id)
 
 
+FIXED = ("ServiceName", "VpcId", "VpcEndpointType")
+CHANGEABLE = ("SubnetIds", "SecurityGroupIds", "RouteTableIds")
+
+
 def _create_endpoint(env: Env, properties: Properties) -> Created:
-    names = (
-        "ServiceName",
-        "VpcId",
-        "VpcEndpointType",
-        "RouteTableIds",
-        "SubnetIds",
-        "SecurityGroupIds",
-        "PrivateDnsEnabled",
-    )
-    given = pick(properties, *names)
+    given = pick(properties, *FIXED, *CHANGEABLE, "PrivateDnsEnabled")
     if "PolicyDocument" in properties:
         given["PolicyDocument"] = json.dumps(properties["PolicyDocument"])
-    endpoint_id = env.call("ec2", "create_vpc_endpoint", **given)["VpcEndpoint"]["VpcEndpointId"]
-    env.exists(endpoint_id)
-    tag(env, endpoint_id, properties)
+    endpoint_id = create_tagged(env, properties, "VpcEndpoint", **given)
     return Created(endpoint_id, {"Id": endpoint_id, "DnsEntries": [], "NetworkInterfaceIds": []})
 
 
 def _update_endpoint(env: Env, endpoint_id: str, old: Properties, new: Properties) -> Attributes:
     """Change the subnets, security groups and route tables of an endpoint, and its policy."""
     given: dict[str, Value] = pick(new, "PrivateDnsEnabled")
-    for key in ("SubnetIds", "SecurityGroupIds", "RouteTableIds"):
+    for key in CHANGEABLE:
         before, after = (set(properties.get(key) or []) for properties in (old, new))
         given |= {f"Add{key}": sorted(after - before)} if after - before else {}
         given |= {f"Remove{key}": sorted(before - after)} if before - after else {}
@@ -115,7 +106,7 @@ TYPES = {
         _create_endpoint,
         _update_endpoint,
         _delete_endpoint,
-        frozenset({"ServiceName", "VpcId", "VpcEndpointType"}),
+        frozenset(FIXED),
     ),
     "AWS::EC2::FlowLog": ResourceType(_create_flow_log, None, _delete_flow_log),
 }

@@ -5,6 +5,7 @@ Source: "Amazon EC2 resource type reference", CloudFormation template reference.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from localcloud.core.moto_types import Value
@@ -27,6 +28,19 @@ def tag(env: Env, resource_id: str, properties: Properties) -> None:
 
     backend = ec2_backends[env.context.account][env.region]
     backend.create_tags([resource_id], env.tags(properties))
+
+
+def create_tagged(env: Env, properties: Properties, kind: str, **given: Value) -> str:
+    """Create an EC2 resource, put the tags of ``properties`` on it, and return its id.
+
+    ``kind``: its name in the API, from which follow the names of the operation, ``CreateRouteTable``, and of
+    what it returns, ``RouteTable`` with a ``RouteTableId``.
+    """
+    operation = "create" + re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", kind)
+    resource_id = str(env.call("ec2", operation, **given)[kind][f"{kind}Id"])
+    env.exists(resource_id)
+    tag(env, resource_id, properties)
+    return resource_id
 
 
 def _retag(
@@ -118,9 +132,7 @@ def _delete_subnet(env: Env, subnet_id: str, properties: Properties) -> None:
 
 
 def _create_gateway(env: Env, properties: Properties) -> Created:
-    gateway_id = env.call("ec2", "create_internet_gateway")["InternetGateway"]["InternetGatewayId"]
-    env.exists(gateway_id)
-    tag(env, gateway_id, properties)
+    gateway_id = create_tagged(env, properties, "InternetGateway")
     return Created(gateway_id, {"InternetGatewayId": gateway_id})
 
 
@@ -141,9 +153,7 @@ def _detach_gateway(env: Env, physical_id: str, properties: Properties) -> None:
 
 
 def _create_table(env: Env, properties: Properties) -> Created:
-    table_id = env.call("ec2", "create_route_table", VpcId=properties["VpcId"])["RouteTable"]["RouteTableId"]
-    env.exists(table_id)
-    tag(env, table_id, properties)
+    table_id = create_tagged(env, properties, "RouteTable", VpcId=properties["VpcId"])
     return Created(table_id, {"RouteTableId": table_id})
 
 
