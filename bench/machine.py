@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import re
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+
+from ingot.process import run
 
 
 def describe(work: Path) -> str:
@@ -45,11 +46,6 @@ def _memory() -> float:
 
 
 def _file_system(path: Path) -> tuple[str, float]:
-    done = subprocess.run(
-        ["findmnt", "--noheadings", "--output", "FSTYPE", "--target", str(path)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run(["findmnt", "--noheadings", "--output", "FSTYPE", "--target", path])
     status = os.statvfs(path)
     return done.stdout.strip(), status.f_bavail * status.f_frsize / (1 << 30)

@@ -5,13 +5,13 @@ that it waited for (wait4(2), getrusage(2)).
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ingot.blocks import BLOCK_SIZE as BLOCK
+from ingot.process import start
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,16 @@ def measure(case: Case, log: Path) -> Sample:
     # What is still to be written of the runs before must not be paid by this one.
     os.sync()
     with log.open("wb") as output:
-        start = time.monotonic()
-        process = subprocess.Popen(
+        begin = time.monotonic()
+        process = start(
             case.command,
-            stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=output,
             env={**os.environ, **(case.environment or {})},
             cwd=case.directory,
         )
         _, status, usage = os.wait4(process.pid, 0)
-        wall = time.monotonic() - start
+        wall = time.monotonic() - begin
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         end = "\n".join(log.read_text(errors="replace").splitlines()[-15:])

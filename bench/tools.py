@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
+
+from ingot.process import run
 
 # program -> Debian package; the second line is what mkosi calls, or what is asked on its behalf
 PEERS = {
@@ -19,17 +20,17 @@ PEERS = {
 
 
 def install_peers() -> None:
-    """Install what is missing of the peers' programs. Raises CalledProcessError."""
+    """Install what is missing of the peers' programs. Raises CommandError."""
     missing = sorted({package for program, package in PEERS.items() if shutil.which(program) is None})
     if missing:
         root = [] if os.geteuid() == 0 else ["sudo"]
-        subprocess.run([*root, "apt-get", "update", "-qq"], check=False)
+        run([*root, "apt-get", "update", "-qq"], check=False)
         install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
-        subprocess.run([*root, "env", "DEBIAN_FRONTEND=noninteractive", *install], check=True)
+        run([*root, "env", "DEBIAN_FRONTEND=noninteractive", *install])
 
 
 def version(program: str) -> str:
     """Return what a program says of its version, one line."""
-    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    done = run([program, "--version"], check=False)
     lines = (done.stdout or done.stderr).strip().splitlines()
     return lines[0] if lines else program

@@ -5,7 +5,6 @@ no tool can do without.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,6 +15,7 @@ from bench.measure import Case, Sample, interleaved
 from bench.subject import Report, Settings, Table, median, spread
 from bench.subjects.ingot import Ingot
 from bench.subjects.peers import Mkosi, can_boot, floors, mmdebstrap, repository
+from ingot import process
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lock.file import load_packages_lock
 
@@ -34,7 +34,7 @@ def run(settings: Settings, report: Report) -> list[Table]:
         installed = repository(lock, ingot.store.packages, repo)
         names = [package.name for package in installed]
         reference = settings.work / "reference.raw"
-        subprocess.run(["cp", "--sparse=always", ingot.image().disk, reference], check=True)
+        process.run(["cp", "--sparse=always", ingot.image().disk, reference])
         cases: list[Case] = [*ingot.cases(), *floors(repo, reference, settings.work / "floors")]
         notes = [f"Packages: {len(installed)}, all of them on the machine before each run."]
         if settings.peers:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -12,6 +11,7 @@ from bench import tools
 from bench.subject import Report, Settings, Table, median, spread
 from bench.subjects.ingot import Ingot
 from bench.subjects.peers import Mkosi, can_boot, repository
+from ingot import process
 from ingot.bake.disk import gpt
 from ingot.blocks import BLOCK_SIZE as BLOCK
 from ingot.machines.alone import booted_alone
@@ -70,7 +70,7 @@ def _bootable(image: Path, own: Path, target: Path, notes: list[str]) -> Path:
         " by the kernel and the initrd of Ingot's boot partition. With its own, larger initrd it would not be"
         " faster."
     )
-    subprocess.run(["cp", "--sparse=always", own, target], check=True)
+    process.run(["cp", "--sparse=always", own, target])
     (source_root,) = _roots(image)
     (target_root,) = _roots(target)
     if source_root.size > target_root.size:

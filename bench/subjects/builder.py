@@ -8,11 +8,11 @@ takes minutes, so it runs once, whatever the number of runs.
 from __future__ import annotations
 
 import re
-import subprocess
 
 from bench.subject import ROOT, Report, Settings, Table
 from bench.subjects.cdk import ACCOUNT, INGOT, REGION, cdk_cli, cloud_variables, free_port, own_environment
 from bench.subjects.ingot import Ingot
+from ingot import process
 
 WORK = ("boot", "bake", "upload")
 LIMIT = 3600.0  # seconds
@@ -40,15 +40,7 @@ def run(settings: Settings, report: Report) -> list[Table]:
 
 def _ingot(words: list[str], environment: dict[str, str]) -> tuple[str, str]:
     """Run Ingot; return its output and its log. Raises SystemExit with its last words."""
-    done = subprocess.run(
-        [*INGOT, *words],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
+    done = process.run([*INGOT, *words], cwd=ROOT, env=environment, timeout=LIMIT, check=False)
     if done.returncode != 0:
         raise SystemExit(f"ingot {' '.join(words)}\n{done.stderr[-3000:]}")
     return done.stdout, done.stderr

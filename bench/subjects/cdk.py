@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from bench.measure import Case, Sample, interleaved
 from bench.subject import ROOT, Report, Settings, Table, median, spread
+from ingot import process
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 INGOT = [sys.executable, "-m", "ingot.cli.main"]
@@ -51,15 +51,13 @@ def run(settings: Settings, report: Report) -> list[Table]:
 
 def _deploy(settings: Settings, environment: dict[str, str], report: Report) -> Table:
     report("setting up: a local cloud, both apps deployed")
-    subprocess.run(
-        [*INGOT, "cloud", "up", "--port", str(free_port())], env=environment, check=True, capture_output=True
-    )
+    process.run([*INGOT, "cloud", "up", "--port", str(free_port())], env=environment)
     try:
         environment |= cloud_variables(environment)
         cases = _deployed(settings.work / "deploy", environment)
         found = interleaved(cases, settings.runs, settings.work, report)
     finally:
-        subprocess.run([*INGOT, "cloud", "down"], env=environment, check=True, capture_output=True)
+        process.run([*INGOT, "cloud", "down"], env=environment)
     table = _table("`cdk deploy` with nothing to do", found)
     more = median([s.wall for s in found[OURS]]) - median([s.wall for s in found[BARE]])
     cpu = median([s.cpu for s in found[OURS]]) - median([s.cpu for s in found[BARE]])
@@ -121,9 +119,7 @@ def _same_resources(work: Path, environment: dict[str, str]) -> int:
 
 def cdk_cli(words: Sequence[str], environment: dict[str, str], directory: Path = ROOT) -> None:
     """Run the CDK CLI; raise SystemExit with what it said when it fails."""
-    done = subprocess.run(
-        ["cdk", *words], cwd=directory, env=environment, capture_output=True, text=True, check=False
-    )
+    done = process.run(["cdk", *words], cwd=directory, env=environment, check=False)
     if done.returncode != 0:
         raise SystemExit(f"cdk {' '.join(words)}\n{done.stdout}{done.stderr}")
 
@@ -139,9 +135,7 @@ def free_port() -> int:
 
 def cloud_variables(environment: dict[str, str]) -> dict[str, str]:
     """Return the variables that `ingot cloud env` exports."""
-    lines = subprocess.run(
-        [*INGOT, "cloud", "env"], env=environment, check=True, capture_output=True, text=True
-    ).stdout.splitlines()
+    lines = process.run([*INGOT, "cloud", "env"], env=environment).stdout.splitlines()
     pairs = [line.removeprefix("export ").split("=", 1) for line in lines if line.startswith("export ")]
     return {name: value.strip("'\"") for name, value in pairs}
 

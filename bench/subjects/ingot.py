@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 from bench.measure import Case, differing_blocks
 from bench.subject import Settings
-from ingot import paths
+from ingot import paths, process
 from ingot.recipe.load import load_recipe
 from ingot.store import Image, Store
 
@@ -93,6 +92,4 @@ class Ingot:
         return [sys.executable, "-m", "ingot.cli.main", *words, "--recipes", str(self.recipe.parent)]
 
     def _ingot(self, *words: str) -> None:
-        subprocess.run(
-            self._command(*words), env={**os.environ, **self.environment}, check=True, capture_output=True
-        )
+        process.run(self._command(*words), env={**os.environ, **self.environment})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 from bench.measure import Case, differing_blocks
@@ -30,7 +29,7 @@ def repository(lock: Lock, packages: Path, directory: Path) -> list[LockedPackag
         file = package_file(packages, package.sha256)
         name = f"{package.name}_{package.version.replace(':', '%3a')}_{package.architecture}.deb"
         shutil.copyfile(file, directory / name)
-        control = subprocess.run(["dpkg-deb", "--field", file], capture_output=True, text=True, check=True)
+        control = run(["dpkg-deb", "--field", file])
         rest = f"Filename: ./{name}\nSize: {package.size}\nSHA256: {package.sha256}\n"
         index.append(control.stdout.rstrip("\n") + "\n" + rest)
     text = "\n".join(index).encode()
@@ -64,7 +63,7 @@ def mmdebstrap(lock: Lock, repo: Path, names: list[str], targets: dict[str, Path
 
 def can_boot() -> bool:
     """Tell whether mkosi can make a bootable disk here: it mounts the boot partition."""
-    subprocess.run(["modprobe", "vfat"], capture_output=True, check=False)
+    run(["modprobe", "vfat"], check=False)
     return "\tvfat\n" in Path("/proc/filesystems").read_text(encoding="utf-8")
 
 

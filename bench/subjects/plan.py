@@ -8,13 +8,13 @@ import json
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 from bench.measure import Case, Sample, measure
 from bench.subject import ROOT, Report, Settings, Table, median, spread
 from bench.subjects.ingot import Ingot
+from ingot import process
 
 APP_FILE = "image_recipes/web/app/static/bench.bin"
 
@@ -50,9 +50,7 @@ class Project:
         )
 
     def _git(self, *words: str, directory: Path | None = None) -> str:
-        return subprocess.run(
-            ["git", *words], cwd=directory or self.directory, capture_output=True, text=True, check=True
-        ).stdout
+        return process.run(["git", *words], cwd=directory or self.directory).stdout
 
     def set_up(self) -> None:
         """Synthesize the base for `cdk diff`, and plan once: afterwards layers and the
@@ -64,13 +62,7 @@ class Project:
 
     def run(self, command: list[str]) -> None:
         """Run a command in the project."""
-        subprocess.run(
-            command,
-            cwd=self.directory,
-            env={**os.environ, **self.environment},
-            check=True,
-            capture_output=True,
-        )
+        process.run(command, cwd=self.directory, env={**os.environ, **self.environment})
 
     def plan(self) -> list[str]:
         """Return the command that plans and bakes."""

@@ -1,6 +1,7 @@
 """The direction of imports: docs/architecture.md draws it, this test holds it."""
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -124,6 +125,19 @@ def test_only_the_command_line_prints_or_exits():
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in ("print", "exit", "quit"), f"{file}:{node.lineno}"
+
+
+def test_only_process_runs_programs():
+    """All but the first program of a builder instance: it fetches what brings ``ingot.process``."""
+    runners = set()
+    for tree in ("ingot", "localcloud", "stacks", "bench"):
+        for file in (ROOT / tree).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Call) and re.fullmatch(
+                    r"subprocess\.\w+|Popen|os\.(system|popen|(posix_)?spawn\w+)", ast.unparse(node.func)
+                ):
+                    runners.add(str(file.relative_to(ROOT)))
+    assert runners == {"ingot/process.py", "ingot/bake/instance/bootstrap.py"}
 
 
 def test_only_the_cloud_command_imports_the_local_cloud():
