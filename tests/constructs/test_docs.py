@@ -13,9 +13,10 @@ PAGE = ROOT / "docs" / "constructs.md"
 
 def test_the_app_in_the_docs_synthesizes(project):
     write_recipe(project, "api")
-    code, roles = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    code, grants, roles = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     names: dict = {}
     exec(code.replace("app.synth()\n", ""), names)
+    exec(grants, names)
     names["stack"], fleet = Stack(names["app"], "Review"), names["stack"]
     exec("from ingot.constructs import ReviewRoles\n" + roles, names)
     assert names["roles"].deploy.role_name

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import jsii
 from aws_cdk import Duration, Tags
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from ingot.constructs.fleet.balancer import listen, load_balancer, target_group
@@ -20,15 +24,23 @@ from ingot.constructs.fleet.group import (
 from ingot.constructs.fleet.monitoring import FleetAlarms, Health, Shown, dashboard
 from ingot.constructs.fleet.network import check_balancer_subnets, fleet_network, subnets_for_clones
 from ingot.constructs.fleet.options import Alarms, Refresh, Scaling, Spot, WarmPool
-from ingot.constructs.fleet.session_manager import session_endpoints, session_role
+from ingot.constructs.fleet.role import clone_role, fitting_role, with_role
+from ingot.constructs.fleet.session_manager import allow_sessions, session_endpoints
 from ingot.constructs.image.golden_image import GoldenImage
 from ingot.constructs.instance_types import chosen_types
 from ingot.constructs.machines import closed_group
 from ingot.errors import InputError
 
+# "Amazon VPC quotas": security groups per network interface, unless the account has it raised.
+MOST_GROUPS = 5
 
+
+@jsii.implements(iam.IGrantable, ec2.IConnectable)
 class CloneFleet(Construct):
     """An Auto Scaling group of clones, its load balancer, its alarms.
+
+    Whatever grants or connects takes the fleet: ``secret.grant_read(fleet)`` gives the clones' role the
+    permission, ``database.connections.allow_default_port_from(fleet)`` opens both security groups.
 
     A new image changes one line of the template, the launch template's AMI. CloudFormation then makes a new
     numbered launch template version and refreshes the group: a new clone has to be healthy at the load
@@ -71,6 +83,11 @@ class CloneFleet(Construct):
         EBS bills it. Default: blocks come when they are read for the first time
     :param detailed_monitoring: whether EC2 measures every minute instead of every five; EC2 bills it
     :param session_manager: whether Session Manager may open a shell on clones; the image needs its agent
+    :param role: what clones may do on AWS; EC2 has to be able to assume it. Default: a role without
+        permissions, made when something is granted
+    :param security_groups: whose members the clones are, in the place of a group of the fleet's own; the load
+        balancer's connections are added to their rules. One to five. Default: one that lets the load balancer
+        in and, without ``egress``, nothing out
     :raises InputError: options that contradict each other, a VPC without the subnets that are needed,
         instance types of another architecture
     """
@@ -108,6 +125,8 @@ class CloneFleet(Construct):
         volume_initialization_rate: int | None = None,
         detailed_monitoring: bool = False,
         session_manager: bool = False,
+        role: iam.IRole | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
     ) -> None:
         """Create the fleet; the class says what each option means."""
         super().__init__(scope, id_)
@@ -120,16 +139,17 @@ class CloneFleet(Construct):
         self.vpc = vpc or fleet_network(self, cidr=vpc_cidr, egress=egress, zones=zones)
         check_balancer_subnets(self, self.vpc, internet_facing=internet_facing)
         self.clone_subnets = clone_subnets or subnets_for_clones(self, self.vpc, egress=egress)
-        self.clones = closed_group(
-            self,
-            "CloneGroup",
-            vpc=self.vpc,
-            description="Clones: only the load balancer comes in",
-            outbound=egress,
-        )
-        self.role = session_role(self) if session_manager else None
+        groups = self._security_groups(security_groups, egress=egress)
+        self.clones = groups[0]
+        self._connections = ec2.Connections(security_groups=groups, default_port=ec2.Port.tcp(80))
         machine = Machine(types[0], volume_initialization_rate, detailed_monitoring)
-        self.launch_template = launch_template(self, image, machine, group=self.clones, role=self.role)
+        self.launch_template = launch_template(self, image, machine, groups=groups)
+        self._role = role and fitting_role(self, role)
+        if session_manager:
+            self._role = role or clone_role(self, "Sessions", "Session Manager's channels, nothing else")
+            allow_sessions(self, self._role)
+        if self._role is not None:
+            with_role(self.launch_template, self._role)
         if session_manager and not egress:
             self._reach_session_manager(own=vpc is None)
 
@@ -177,14 +197,52 @@ class CloneFleet(Construct):
             dashboard(self, shown)
         Tags.of(self).add("ingot:recipe", image.recipe.name)
 
+    @property
+    def role(self) -> iam.IRole:
+        """The clones' role: what was given, else one that is made when it is first asked for."""
+        if self._role is None:
+            self._role = clone_role(self, "Role", "what they were granted, nothing else")
+            with_role(self.launch_template, self._role)
+        return self._role
+
+    @property
+    @jsii.member(jsii_name="grantPrincipal")
+    def grant_principal(self) -> iam.IPrincipal:
+        """What permissions are granted to: the clones' role."""
+        return self.role
+
+    @property
+    @jsii.member(jsii_name="connections")
+    def connections(self) -> ec2.Connections:
+        """The clones' network connections; the default port is the one that they serve on."""
+        return self._connections
+
+    def _security_groups(
+        self, given: Sequence[ec2.ISecurityGroup] | None, *, egress: bool
+    ) -> list[ec2.ISecurityGroup]:
+        """Return the clones' security groups; raise InputError when none or too many are given."""
+        if given is None:
+            group = closed_group(
+                self,
+                "CloneGroup",
+                vpc=self.vpc,
+                description="Clones: only the load balancer comes in",
+                outbound=egress,
+            )
+            return [group]
+        if not 1 <= len(given) <= MOST_GROUPS:
+            raise InputError(
+                f"{self.node.path}: {len(given)} security_groups; expected 1 to {MOST_GROUPS}",
+                hint="leave security_groups out for a group of the fleet's own",
+            )
+        return list(given)
+
     def _reach_session_manager(self, *, own: bool) -> None:
         """Let clones without a way out reach Systems Manager: by endpoints, or as a given VPC provides."""
         if own:
-            session_endpoints(self, vpc=self.vpc, subnets=self.clone_subnets, clones=self.clones)
+            session_endpoints(self, vpc=self.vpc, subnets=self.clone_subnets, clones=self.connections)
         else:
-            self.clones.add_egress_rule(
-                ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "Endpoints of Session Manager"
-            )
+            self.connections.allow_to_any_ipv4(ec2.Port.tcp(443), "Endpoints of Session Manager")
 
     def _serve(self) -> None:
         """Put the group behind the load balancer."""

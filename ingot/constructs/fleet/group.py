@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aws_cdk import Duration, Tags
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from ingot.constructs.audit import departs
@@ -67,7 +67,7 @@ class GroupOptions:
 
 
 def launch_template(
-    scope: Construct, image: GoldenImage, machine: Machine, *, group: ec2.SecurityGroup, role: iam.Role | None
+    scope: Construct, image: GoldenImage, machine: Machine, *, groups: Sequence[ec2.ISecurityGroup]
 ) -> ec2.LaunchTemplate:
     """Return what clones are launched from: no key pair, no user data, IMDSv2 alone."""
     template = ec2.LaunchTemplate(
@@ -75,8 +75,7 @@ def launch_template(
         "Clone",
         machine_image=image,
         instance_type=ec2.InstanceType(machine.instance_type),
-        security_group=group,
-        role=role,
+        security_group=groups[0],
         block_devices=[
             root_volume(
                 size=image.recipe.root_volume.size,
@@ -88,6 +87,8 @@ def launch_template(
         require_imdsv2=True,
         http_put_response_hop_limit=1,
     )
+    for group in groups[1:]:
+        template.add_security_group(group)
     # The CDK writes the image's empty user data; without the key, a clone's metadata says that there is none.
     cfn = template.node.default_child
     assert isinstance(cfn, ec2.CfnLaunchTemplate)  # noqa: S101 - what the construct is made of
