@@ -32,7 +32,7 @@ class ReviewStack(IngotStack):
         given = {key: context[key] for key in REVIEW_KEYS if context.get(key) is not None}
         for key, value in given.items():
             if not isinstance(value, str):
-                raise InputError(f"context key {key}: found {value!r}, expected text")
+                raise InputError(f"context key {key} must be text, not {value!r}")
         try:
             roles = ReviewRoles(
                 self,

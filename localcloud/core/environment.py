@@ -31,7 +31,7 @@ def url_port(environ: Mapping[str, str] = os.environ) -> int:
     """
     text = environ.get(URL_PORT) or str(DEFAULT_URL_PORT)
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise InputError(f"{URL_PORT}: found {text!r}, expected a port from 1 to 65535")
+        raise InputError(f"{URL_PORT} is {text!r}: not a port from 1 to 65535")
     return int(text)
 
 

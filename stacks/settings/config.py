@@ -71,7 +71,7 @@ class Config(Settings):
         known = read_environments(file)
         name = context.get("env")
         if name is not None and not isinstance(name, str):
-            raise InputError(f"context key env: found {name!r}, expected the name of an environment")
+            raise InputError(f"context key env must be the name of an environment, not {name!r}")
         given = _given(context)
         caller = {key: environment.get(f"CDK_DEFAULT_{key.upper()}") or None for key in ("account", "region")}
         if problems := _problems_of(caller, "the caller's {}"):
@@ -114,7 +114,7 @@ def _problems_of(values: Mapping[str, object], place: str) -> list[str]:
         Settings.model_validate(values)
     except ValidationError as error:
         details = [(place.format(each["loc"][0]), each["ctx"]) for each in error.errors(include_url=False)]
-        return [f"{where}: found {about['found']}, expected {about['expected']}" for where, about in details]
+        return [f"{where} must be {about['expected']}, not {about['found']}" for where, about in details]
     return []
 
 
@@ -168,7 +168,7 @@ def _check(config: Config, environments: Environments, given: Mapping[str, objec
     for keys, found, expected in contradictions(config):
         own = None if set(keys) & set(given) else environments.problem(config.env, keys, found, expected)
         lines.append(
-            str(own) if own is not None else f"settings {', '.join(keys)}: found {found}, expected {expected}"
+            str(own) if own is not None else f"settings {', '.join(keys)}: {found}; expected {expected}"
         )
     if lines:
         raise InputError("\n".join(lines), hint=HINT)

@@ -391,10 +391,10 @@ def test_bootstrap_runs_once(project, capfd):
 
 def test_bad_input_found_by_the_app_is_bad_input(project, capfd):
     (project / "complaint").write_text(
-        "context key x: found 1, expected 2\npython3 app.py: Subprocess exited with error 2"
+        "context key x must be 2, not 1\npython3 app.py: Subprocess exited with error 2"
     )
     assert deploy() == 2
-    assert capfd.readouterr().err.splitlines()[-1] == "context key x: found 1, expected 2"
+    assert capfd.readouterr().err.splitlines()[-1] == "context key x must be 2, not 1"
 
 
 def test_an_app_that_breaks_is_shown_whole(project, capfd):
@@ -406,7 +406,7 @@ def test_an_app_that_breaks_is_shown_whole(project, capfd):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-c", "colour"], "--context colour: found no '=', expected KEY=VALUE"),
+        (["-c", "colour"], "--context colour has no value"),
         (
             ["--require-approval", "maybe"],
             "invalid --require-approval 'maybe'\n  hint: use never, any-change or broadening",

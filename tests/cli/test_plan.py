@@ -325,7 +325,7 @@ def test_the_forms_and_files_of_a_plan(project, capsys, tmp_path):
         (["--env", "prd"], "there is no environment 'prd' in environments.yaml; there is: none"),
         (["--json", "--markdown"], "--json and --markdown exclude each other"),
         (["--base", "nope"], "there is no revision 'nope' in this repository"),
-        (["-c", "colour"], "--context colour: found no '=', expected KEY=VALUE"),
+        (["-c", "colour"], "--context colour has no value"),
         (["--deployed"], "--deployed needs AWS credentials, and there are none"),
     ],
 )

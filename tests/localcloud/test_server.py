@@ -304,7 +304,7 @@ def test_a_port_of_the_load_balancer_that_is_taken_is_said(home: Path) -> None:
 def test_a_port_that_is_none_is_bad_input(home: Path) -> None:
     done = ingot("cloud", "up", INGOT_URL_PORT="80a")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "INGOT_URL_PORT: found '80a', expected a port from 1 to 65535" in done.stderr
+    assert "INGOT_URL_PORT is '80a': not a port from 1 to 65535" in done.stderr
     assert not (home / "cloud").exists()
 
 

@@ -131,7 +131,7 @@ WRONG = [
         "did you mean /etc/x?",
     ),
     ("target: /etc/site.conf", "target: /", f"{FILE}:9:39: '/', the root itself", "below it"),
-    ("target: /etc/site.conf", "target: /proc/x", f"{FILE}:9:39: '/proc/x'", "made anew at each boot"),
+    ("target: /etc/site.conf", "target: /proc/x", f"{FILE}:9:39: '/proc/x'", "recreated at every boot"),
     (
         "target: /etc/site.conf",
         "target: /srv/web/wsgi.py",

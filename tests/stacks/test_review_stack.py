@@ -185,7 +185,7 @@ def test_another_branch_deploys(project):
         ("github", "acme/*", "a GitHub repository as OWNER/NAME"),
         ("github", "*/site", "a GitHub repository as OWNER/NAME"),
         ("github", "acme/site:pull_request", "a GitHub repository as OWNER/NAME"),
-        ("github", 7, "expected text"),
+        ("github", 7, "must be text"),
         ("github_branch", "*", "a branch's name without wildcards"),
         ("github_owner_id", "*", "the id of a GitHub owner or repository"),
         ("github_repository_id", "5678/x@9", "the id of a GitHub owner or repository"),

@@ -51,8 +51,8 @@ def _located(root: Path, file: FileSpec) -> Path:
     path = inside(root, place)
     if path.split("/")[1] in MOUNT_POINTS:
         raise BakeError(
-            f"{file.target}: a link of the image leads to {path}, which is made anew at each boot",
-            hint="choose another target; a file of tmpfiles.d(5) can have it made",
+            f"{file.target}: a link of the image leads to {path}, which is recreated at every boot",
+            hint="choose another target; a file of tmpfiles.d(5) can create it at boot",
         )
     return place
 

@@ -132,14 +132,14 @@ def _check(repository: str, branch: str, provider_arn: str | None, stacks: Seque
     for value, pattern, what in (
         (repository, REPOSITORY, "a GitHub repository as OWNER/NAME"),
         (branch, BRANCH, "a branch's name without wildcards"),
-        *((name, STACK, "a stack's name, a * at its end at most") for name in stacks),
+        *((name, STACK, "a stack's name, which may end in a *") for name in stacks),
     ):
         if pattern.fullmatch(value) is None:
-            raise InputError(f"found {value!r}, expected {what}")
+            raise InputError(f"{value!r} is not {what}")
     wanted = rf"arn:aws[a-z-]*:iam::[0-9]{{12}}:oidc-provider/{re.escape(ISSUER)}"
     if provider_arn is not None and re.fullmatch(wanted, provider_arn) is None:
         raise InputError(
-            f"found {provider_arn!r}, expected the ARN of GitHub's identity provider",
+            f"{provider_arn!r} is not the ARN of GitHub's identity provider",
             hint=f"arn:aws:iam::ACCOUNT:oidc-provider/{ISSUER}",
         )
 
@@ -148,7 +148,7 @@ def _check_ids(owner_id: str | None, repository_id: str | None) -> None:
     given = [value for value in (owner_id, repository_id) if value is not None]
     for value in given:
         if ID.fullmatch(value) is None:
-            raise InputError(f"found {value!r}, expected the id of a GitHub owner or repository: a number")
+            raise InputError(f"{value!r} is not the id of a GitHub owner or repository: ids are numbers")
     if len(given) == 1:
         raise InputError(
             "one id without the other; expected the owner's and the repository's",

@@ -77,7 +77,10 @@ def check_context(context: Sequence[str]) -> None:
     """Raise InputError for a word of the CDK's context that is not KEY=VALUE."""
     for pair in context:
         if "=" not in pair:
-            raise InputError(f"--context {pair}: found no '=', expected KEY=VALUE")
+            raise InputError(
+                f"--context {pair} has no value",
+                hint=f"give one behind an equals sign: --context {pair}=VALUE",
+            )
 
 
 @dataclass(frozen=True)

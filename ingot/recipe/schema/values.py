@@ -96,7 +96,7 @@ def target_in_root(value: str) -> str:
         raise wrong(
             f"{value!r}",
             "a path that is kept: /dev, /proc, /run (also as /var/run and /var/lock), /sys and /tmp are "
-            "made anew at each boot",
+            "recreated at every boot",
         )
     return path
 

@@ -98,7 +98,7 @@ def _find_doomed(recipe: Recipe, files: list[ImageFile], problems: list[Problem]
             hint = "Ingot's own programs are there"
         # An entry's own target of this kind is refused as a value.
         if hint is None and is_volatile(path):
-            hint = "it is made anew at each boot; a file of tmpfiles.d(5) can have it made"
+            hint = "it is recreated at every boot; a file of tmpfiles.d(5) can create it then"
         if hint is not None:
             found = f"{file.target}, where no file of a recipe lasts"
             problems.append(recipe.problem((*file.at, "target"), found, "another target", hint))

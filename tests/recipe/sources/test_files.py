@@ -23,9 +23,9 @@ def problems(web):
         ("/etc/ingot/image.json", "Ingot writes there"),
         ("/usr/lib/ingot/tests", "Ingot's own programs"),
         ("/lib/ingot/baseline/image", "Ingot's own programs"),
-        ("/tmp/x", "/tmp are made anew at each boot"),
-        ("/var/run/x", "made anew at each boot"),
-        ("/var/lock/x", "made anew at each boot"),
+        ("/tmp/x", "/tmp are recreated at every boot"),
+        ("/var/run/x", "recreated at every boot"),
+        ("/var/lock/x", "recreated at every boot"),
     ],
 )
 def test_a_target_where_nothing_lasts_is_refused(web, target, hint):

@@ -141,7 +141,7 @@ def test_bounds_that_contradict_each_other_are_found_in_every_environment(proble
     ]
     assert (
         problems(FILE, env="prod", max_clones=3)[0]
-        == "settings min_clones, desired_clones, max_clones: found 4, 4, 3, expected min_clones <="
+        == "settings min_clones, desired_clones, max_clones: 4, 4, 3; expected min_clones <="
         " desired_clones <= max_clones"
     )
 
