@@ -10,6 +10,10 @@ Environment = Annotated[
     str | None,
     typer.Option("--env", metavar="NAME", help="The environment of the recipe whose variables count."),
 ]
+FleetStack = Annotated[
+    str | None,
+    typer.Option("--stack", help="The fleet's stack.", show_default="ingot:fleet_stack in cdk.json"),
+]
 
 
 def without_slash(value: str | list[str] | None) -> str | list[str] | None:

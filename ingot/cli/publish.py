@@ -12,7 +12,6 @@ import typer
 
 from ingot.cli.options import Environment, without_slash
 from ingot.errors import IngotError, InputError
-from ingot.pipeline.names import BUILDER_STACK
 from ingot.pipeline.publish import (
     MODES,
     PACKAGES,
@@ -51,7 +50,11 @@ BuilderImage = Annotated[
     typer.Option(help="What the builder instance boots: an AMI id, an SSM parameter's name, or a recipe."),
 ]
 BuilderStack = Annotated[
-    str, typer.Option(help="The stack with the builder: it says how test clones and builder instances start.")
+    str | None,
+    typer.Option(
+        help="The stack with the builder: it says how test clones and builder instances start.",
+        show_default="ingot:builder_stack in cdk.json",
+    ),
 ]
 Packages = Annotated[
     str,
@@ -61,7 +64,7 @@ Packages = Annotated[
     ),
 ]
 Region = Annotated[
-    str | None, typer.Option(help="The region to publish in. [default: AWS_REGION, else the profile's]")
+    str | None, typer.Option(help="The region to publish in.", show_default="AWS_REGION, else the profile's")
 ]
 Account = Annotated[str | None, typer.Option(help="Fail unless the credentials belong to this account.")]
 
@@ -75,7 +78,7 @@ def publish(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     builder: Place = "auto",
     builder_image: BuilderImage = None,
-    builder_stack: BuilderStack = BUILDER_STACK,
+    builder_stack: BuilderStack = None,
     packages: Packages = "auto",
     env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = RECIPES,

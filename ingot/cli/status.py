@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingot.pipeline.names import FLEET_STACK
+from ingot.cli.options import FleetStack
 from ingot.quantities import number
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def status(
-    stack: Annotated[str, typer.Option(help="The fleet's stack.")] = FLEET_STACK,
+    stack: FleetStack = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the fleet: its URL, its clones, what they were launched from, and whether they serve.
@@ -32,11 +32,12 @@ def status(
     from ingot.aws.session.failures import translated
     from ingot.fleet.status import fleet_status
     from ingot.fleet.verify import require_right_images
+    from ingot.pipeline.app import FLEET_STACK, require_stack
     from ingot.store import Store
 
     with translated():
         clients = connect()
-        found = fleet_status(clients, stack)
+        found = fleet_status(clients, require_stack(FLEET_STACK, stack))
     if as_json:
         print(json.dumps(found.as_dict(), sort_keys=True))
     else:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingot.blocks import BLOCK_SIZE
-from ingot.cli.options import Environment, without_slash
+from ingot.cli.options import Environment, FleetStack, without_slash
 from ingot.cli.usage import Group
-from ingot.pipeline.names import FLEET_STACK
 
 if TYPE_CHECKING:
     from ingot.aws.verify.image import ImageVerdict
@@ -30,7 +29,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command()
 def fleet(
-    stack: Annotated[str, typer.Option(help="The fleet's stack.")] = FLEET_STACK,
+    stack: FleetStack = None,
     timeout: Annotated[
         float, typer.Option(min=0, help="Seconds to wait for clones that have not reported.")
     ] = 300,
@@ -42,10 +41,13 @@ def fleet(
     """Compare what every clone says of itself with the manifest; exit code 1 when one differs."""
     from ingot.aws.session.clients import connect
     from ingot.cli.reporting import Reporter
+    from ingot.pipeline.app import FLEET_STACK, require_stack
     from ingot.pipeline.verify import verify_stack
 
     with Reporter() as reporter:
-        verdict = verify_stack(connect(), stack, reporter, limit=timeout, max_age=max_age * 60)
+        clients = connect()
+        name = require_stack(FLEET_STACK, stack)
+        verdict = verify_stack(clients, name, reporter, limit=timeout, max_age=max_age * 60)
     if as_json:
         print(json.dumps(verdict.as_dict(), sort_keys=True))
     else:

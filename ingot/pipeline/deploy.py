@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ingot.errors import IngotError, InputError
 from ingot.interrupts import terminate_as_interrupt
+from ingot.pipeline.app import BUILDER_STACK, stack_name
 from ingot.pipeline.ongoing import InterruptedDeploymentError, alone, wait_settled
 from ingot.pipeline.publish import (
     PublishOptions,
@@ -124,7 +125,8 @@ class _Run:
         wanted, builders = list[PublishOptions](), list[str]()
         for image in missing:
             options = options_of_asset(image.arguments)
-            keys = self._builders(image.stack, options.builder_stack)
+            builder = options.builder_stack or stack_name(BUILDER_STACK, self.project)
+            keys = [] if builder is None else self._builders(image.stack, builder)
             builders += [key for key in keys if key not in builders]
             wanted.append(replace(options, builder_stack=stacks[keys[0]].name) if keys else options)
         if builders:

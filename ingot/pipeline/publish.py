@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ingot import paths
 from ingot.errors import InputError, PublishError
 from ingot.files import write_atomically
-from ingot.pipeline.names import BUILDER_STACK
+from ingot.pipeline.app import BUILDER_STACK, require_stack
 from ingot.progress import Progress
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ class PublishOptions:
     whose the image must be; None: whoever has the credentials. ``mode``: where to bake, one of MODES.
     ``builder_image``: what a builder instance boots; None: what the builder's stack says. ``packages``: where
     it gets the packages, one of PACKAGES. ``test`` False: no test clone, and the registry does not name the
-    AMI. ``builder_stack``: the stack whose outputs say how test clones and builder instances are launched.
+    AMI. ``builder_stack``: the stack whose outputs say how test clones and builder instances are launched;
+    None: the one that the app in the working directory names.
     """
 
     name: str
@@ -51,7 +52,11 @@ class PublishOptions:
     builder_image: str | None = None
     packages: str = AUTO
     test: bool = True
-    builder_stack: str = BUILDER_STACK
+    builder_stack: str | None = None
+
+    def require_builder_stack(self) -> str:
+        """Return the builder's stack; raise InputError when neither the options nor the app name it."""
+        return require_stack(BUILDER_STACK, self.builder_stack)
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ def options_of_asset(arguments: Sequence[str]) -> PublishOptions:
     parser.add_argument("--recipes", type=Path, default=RECIPES)
     parser.add_argument("--region")
     parser.add_argument("--account")
-    parser.add_argument("--builder-stack", default=BUILDER_STACK)
+    parser.add_argument("--builder-stack")
     parser.add_argument("--asset", action="store_true")
     values = parser.parse_args(arguments)
     return PublishOptions(
@@ -136,7 +141,7 @@ def publish_recipe(
             progress(f"{recipe.name} {digest[:12]} is published as {published.ami_id}")
             return published
         # Asked before the bake: a missing stack must not cost a bake.
-        clone = clone_settings(clients, options.builder_stack) if options.test else None
+        clone = clone_settings(clients, options.require_builder_stack()) if options.test else None
         on_instance = _on_instance(recipe, clients, options)
     from ingot.store import Store
 
@@ -195,7 +200,7 @@ def _on_instance(recipe: Recipe, clients: Clients, options: PublishOptions) -> b
             raise InputError("a base AMI is baked on a builder instance", problems=[problem])
         return True
     if mode == AUTO and (options.test or not clients.on_this_machine):
-        mode = stack_defaults(clients, options.builder_stack).mode
+        mode = stack_defaults(clients, options.require_builder_stack()).mode
     return mode == "instance" or (mode == AUTO and not clients.on_this_machine)
 
 
@@ -214,7 +219,7 @@ def _publish_by_builder(
     from ingot.recipe.lock.mirrors import addresses
 
     spec = compile_spec(recipe)
-    stack = options.builder_stack
+    stack = options.require_builder_stack()
     with translated(PublishError):
         if spec.base is not None:
             builder = builder_settings(clients, "", stack)

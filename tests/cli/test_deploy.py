@@ -100,7 +100,7 @@ def project(moto_server, tmp_path, monkeypatch):
     program(tmp_path / "node_modules" / ".bin" / "cdk", CDK)
     # Before the project's own cdk, which may be on the caller's PATH.
     monkeypatch.setenv("PATH", f"{tmp_path}/node_modules/.bin:{os.environ['PATH']}")
-    (tmp_path / "cdk.json").write_text("{}")
+    (tmp_path / "cdk.json").write_text(json.dumps({"context": {"ingot:builder_stack": "IngotBuilder"}}))
     write_assembly(tmp_path / "cdk.out")
     monkeypatch.chdir(tmp_path)
 
@@ -108,7 +108,7 @@ def project(moto_server, tmp_path, monkeypatch):
         with (tmp_path / "calls").open("a") as calls:
             print(json.dumps(["publish", options.name, "--digest", options.digest]), file=calls)
         (tmp_path / "region").write_text(clients.region)
-        (tmp_path / "builder").write_text(options.builder_stack)
+        (tmp_path / "builder").write_text(str(options.builder_stack))
         progress("published")
         status = int(os.environ.get("PUBLISH_STATUS", "0"))
         if status:

@@ -54,6 +54,18 @@ def test_without_a_region_every_command_says_the_same(run, command):
     )
 
 
+@pytest.mark.parametrize("command", [["status"], ["verify", "fleet"]], ids=" ".join)
+def test_without_an_app_the_fleet_has_to_be_named(run, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    assert run(*command) == (
+        2,
+        "",
+        "no stack of a fleet is named\n"
+        "  hint: name it with --stack, or in cdk.json, under context, as ingot:fleet_stack\n",
+    )
+
+
 @pytest.mark.parametrize("command", [["store", "ls"], ["store", "gc"], ["cloud", "status"], ["check"]])
 @pytest.mark.parametrize("below", ["", "deeper/still"])
 def test_a_file_where_the_data_should_be_is_bad_input(run, command, below, tmp_path, monkeypatch):
