@@ -24,7 +24,9 @@ def _installed() -> None:
 def up(
     port: Annotated[
         int | None,
-        typer.Option(min=1, max=65535, envvar="INGOT_CLOUD_PORT", help="Port on 127.0.0.1. [default: 5566]"),
+        typer.Option(
+            min=1, max=65535, envvar="INGOT_CLOUD_PORT", help="Port on 127.0.0.1.", show_default="5566"
+        ),
     ] = None,
     with_parent: Annotated[
         int | None,

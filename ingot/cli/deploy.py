@@ -22,7 +22,7 @@ def _say(message: str) -> None:
 def deploy(
     stack: Annotated[
         list[str] | None,
-        typer.Option(help="A stack to deploy, such as Fleet or Stage/Fleet; repeatable. [default: all]"),
+        typer.Option(help="A stack to deploy, such as Fleet or Stage/Fleet; repeatable.", show_default="all"),
     ] = None,
     context: Annotated[
         list[str] | None, typer.Option("--context", "-c", help="KEY=VALUE for the CDK app; repeatable.")

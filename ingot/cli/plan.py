@@ -27,7 +27,9 @@ EXIT_CODES = {"nothing": 0, "something": 4, "dangerous": 5}
 def plan(
     base: Annotated[
         str | None,
-        typer.Option(help="The revision to compare with. [default: where HEAD left origin/main or main]"),
+        typer.Option(
+            help="The revision to compare with.", show_default="where HEAD left origin/main or main"
+        ),
     ] = None,
     deployed: Annotated[
         bool, typer.Option("--deployed", help="Compare stacks with what is deployed; needs credentials.")
@@ -37,7 +39,7 @@ def plan(
     ] = False,
     env: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="An environment; repeatable. [default: none is named]"),
+        typer.Option(metavar="NAME", help="An environment; repeatable.", show_default="none is named"),
     ] = None,
     all_environments: Annotated[
         bool, typer.Option("--all-environments", help="None, and each of environments.yaml.")

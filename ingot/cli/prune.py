@@ -23,14 +23,17 @@ RECIPES = Path("image_recipes")
 @app.command()
 def prune(
     recipes: Annotated[
-        list[str] | None, typer.Argument(callback=without_slash, help="Recipes to look at. [default: all]")
+        list[str] | None,
+        typer.Argument(callback=without_slash, help="Recipes to look at.", show_default="all"),
     ] = None,
     keep: Annotated[int, typer.Option(min=1, help="How many of each recipe's newest images stay.")] = 5,
     min_age: Annotated[int, typer.Option(min=0, help="Images younger than this stay, days.")] = 7,
     versions: Annotated[
         int | None,
         typer.Option(
-            min=2, help="How many of the newest versions of each fleet's launch template stay. [default: all]"
+            min=2,
+            help="How many of the newest versions of each fleet's launch template stay.",
+            show_default="all",
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it.")] = False,

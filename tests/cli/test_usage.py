@@ -162,3 +162,22 @@ def test_a_bake_that_does_not_come_about(tmp_path, path, arguments, code):
     )  # fmt: skip
     assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "default"),
+    [
+        (["status"], "ingot:fleet_stack in cdk.json"),
+        (["publish"], "AWS_REGION, else the profile's"),
+        (["plan"], "where HEAD left origin/main or main"),
+        (["prune"], "all"),
+        (["cloud", "up"], "5566"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_help_says_what_counts_without_an_option(command, default, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--help"])
+    assert ended.value.code == 0
+    text = " ".join(capsys.readouterr().out.replace("│", "").split())
+    assert f"[default: ({default})]" in text
