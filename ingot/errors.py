@@ -2,16 +2,18 @@
 
 ::
 
-    IngotError                 exit 1   something failed; the message says what and what to do ├── InputError
-    exit 2   bad input: one or more problems, each with its place ├── MissingToolError       exit 3   a tool
-    that this machine lacks, with the command that installs it ├── MissingPackageError    exit 3   a part of
-    Ingot that is not installed, with the command that installs it ├── MissingRightError      exit 3   what
-    this machine does not let Ingot do, with the command that allows it ├── BakeError              exit 1
-    the bake failed │   ├── StepError          exit 1   a step of the recipe failed: its output, its line, its
-    exit status │   └── SizeError          exit 1   the root volume is too small for its content ├──
-    PublishError           exit 1   the publish failed; what was created has been removed ├──
-    VerificationError      exit 1   a check found a difference └── CloudError             exit 1   the local
-    cloud could not do what was asked
+    IngotError                 exit 1   something failed; the message says what and what to do
+    ├── InputError             exit 2   bad input: one or more problems, each with its place
+    ├── MissingToolError       exit 3   a tool that this machine lacks, with the command that installs it
+    ├── MissingToolsError      exit 3   several of them, with one command
+    ├── MissingPackageError    exit 3   a part of Ingot that is not installed, with the command to install it
+    ├── MissingRightError      exit 3   what this machine does not let Ingot do, with the command to allow it
+    ├── BakeError              exit 1   the bake failed
+    │   ├── StepError          exit 1   a step of the recipe failed: its output, its line, its exit status
+    │   └── SizeError          exit 1   the root volume is too small for its content
+    ├── PublishError           exit 1   the publish failed; what was created has been removed
+    ├── VerificationError      exit 1   a check found a difference
+    └── CloudError             exit 1   the local cloud could not do what was asked
 
 Standard library only, Python 3.9: this module travels to builder instances with ``ingot.bake``.
 """
@@ -19,7 +21,7 @@ Standard library only, Python 3.9: this module travels to builder instances with
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterable, List, Optional
+from typing import Iterable, List, Mapping, Optional
 
 # What to do when a file system is full.
 MAKE_ROOM = (
@@ -83,6 +85,19 @@ class MissingToolError(IngotError):
         )
         self.tool = tool
         self.package = package
+
+
+class MissingToolsError(IngotError):
+    """Several programs or files are missing on this machine: name → the Debian package that has it."""
+
+    exit_code = 3
+
+    def __init__(self, missing: Mapping[str, str], *, needed_for: str) -> None:
+        packages = " ".join(sorted(set(missing.values())))
+        super().__init__(
+            f"this machine lacks what is needed to {needed_for}: {', '.join(sorted(missing))}",
+            hint=f"install it with: sudo apt-get install {packages}",
+        )
 
 
 class MissingPackageError(IngotError):

@@ -12,7 +12,7 @@ import signal
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Dict, Iterator, List, Mapping, Optional, Sequence, Union
+from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Union
 
 from ingot.errors import IngotError, MissingToolError
 
@@ -164,22 +164,35 @@ def run_attached(
     env: Optional[Mapping[str, str]] = None,
     cwd: Optional[Path] = None,
     stdout: Union[int, IO[Any], None] = None,
+    line: Optional[Callable[[str], None]] = None,
 ) -> int:
     """Run ``command`` on the caller's terminal until it ends by itself, and return its exit status.
+
+    ``line`` is called with each line that it prints, on either stream, instead of the terminal.
 
     An interrupt reaches it too (Ctrl-C by the terminal, SIGTERM from here), and its clean-up is waited for
     however long it takes: ``subprocess.run`` kills it a quarter of a second later, and leaves behind what it
     was about to remove. Call it in the main thread. After Ctrl-C it raises KeyboardInterrupt.
     """
-    with start(command, stdin=None, env=env, stdout=stdout, cwd=cwd) as child:
+    output, errors = (stdout, None) if line is None else (subprocess.PIPE, subprocess.STDOUT)
+    with start(command, stdin=None, env=env, stdout=output, stderr=errors, cwd=cwd) as child:
         before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
         try:
+            _read(child, line)
             return child.wait()
         except KeyboardInterrupt:
+            _read(child, line)
             child.wait()
             raise
         finally:
             signal.signal(signal.SIGTERM, before)
+
+
+def _read(child: "subprocess.Popen[bytes]", line: Optional[Callable[[str], None]]) -> None:
+    """Call ``line`` with what is left of the child's output."""
+    if line is not None and child.stdout is not None:
+        for text in child.stdout:
+            line(text.decode(errors="replace").rstrip("\n"))
 
 
 def _words(command: Command) -> List[str]:

@@ -10,10 +10,10 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ingot import cloud_record
-from ingot.errors import CloudError, IngotError
+from ingot.errors import CloudError, IngotError, InputError
 from localcloud import daemon
 from localcloud.core.environment import UNSET
 
@@ -24,6 +24,24 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
 def _say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
+
+
+def wanted_port() -> int | None:
+    """Return the port that INGOT_CLOUD_PORT names, None without one. Raises InputError if it is no port."""
+    return _wanted(PORT_VARIABLE, _port)
+
+
+def wanted_parent() -> int | None:
+    """Return the process that INGOT_CLOUD_PARENT names, or None. Raises InputError if it is no process id."""
+    return _wanted(PARENT_VARIABLE, _pid)
+
+
+def _wanted(variable: str, read: Callable[[str], int]) -> int | None:
+    text = os.environ.get(variable)
+    try:
+        return read(text) if text else None
+    except argparse.ArgumentTypeError as error:
+        raise InputError(f"{variable}: {error}") from error
 
 
 def up(port: int | None, *, parent: int | None = None, program: str) -> None:

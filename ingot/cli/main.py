@@ -6,7 +6,7 @@ import errno
 import importlib
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -17,6 +17,9 @@ from ingot.errors import MAKE_ROOM, IngotError
 # Each command is a module of ingot.cli with a Typer app of the name `app`. It is imported when it is called:
 # `ingot bake` with nothing to do must not wait for boto3.
 COMMANDS = {
+    "init": "Start a project, or add a recipe to one.",
+    "up": "Start the local cloud and deploy the project to it.",
+    "down": "Stop the local cloud and all its machines.",
     "check": "Validate recipes; report every problem at once.",
     "lock": "Resolve a recipe's packages and write its recipe.lock.",
     "digest": "Print a recipe's digest.",
@@ -87,7 +90,8 @@ class LazyGroup(Group):
             formatter.write_dl(list(COMMANDS.items()))
         formatter.write_paragraph()
         formatter.write_text(
-            "`ingot COMMAND --help` says more. Exit 0 done, 1 failed, 2 bad input, 3 missing tool."
+            "`ingot COMMAND --help` says more; `ingot --version` prints the version. "
+            "Exit 0 done, 1 failed, 2 bad input, 3 missing tool."
         )
 
 
@@ -96,8 +100,20 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 cli = typer.Typer(cls=LazyGroup, name="ingot", add_completion=False, pretty_exceptions_enable=False)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"ingot {version('ingot')}")
+        raise typer.Exit
+
+
 @cli.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Golden images as code."""
 
 

@@ -91,7 +91,8 @@ def bootstrap(project: Path, clients: Clients, progress: Progress) -> None:
         return
     # Elsewhere than beside cdk.json: there the CDK CLI would run the app first, for nothing.
     with tempfile.TemporaryDirectory() as elsewhere:
-        Cdk.of(project).run(["bootstrap", where], directory=Path(elsewhere))
+        progress(f"bootstrapping the CDK in {where}")
+        Cdk.of(project).run(["bootstrap", where], directory=Path(elsewhere), folded=progress)
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,11 @@ class _Run:
         cdk = Cdk.of(self.project, region=self.clients.region)
         try:
             with refreshes_reported(self.clients, names, self.progress):
-                cdk.run(["deploy", "--app", str(self.assembly.directory), *selectors, *arguments])
+                # What asks needs the terminal.
+                folded = self.progress if self.options.approval == "never" else None
+                cdk.run(
+                    ["deploy", "--app", str(self.assembly.directory), *selectors, *arguments], folded=folded
+                )
         except KeyboardInterrupt as error:
             raise InterruptedDeploymentError from error
         return [name for name in before if template_digest(self.clients, name) != before[name]]

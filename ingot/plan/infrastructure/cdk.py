@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ingot.errors import IngotError, InputError, MissingToolError
+from ingot.plan.infrastructure.events import Folding
 from ingot.plan.infrastructure.template_diff import TemplateDiff
 from ingot.process import CommandError, run, run_attached
+from ingot.progress import Progress
 
 DIFFER = Path(__file__).with_name("differ.js")
 DIFFER_PACKAGE = "@aws-cdk/cloudformation-diff"
@@ -69,7 +71,7 @@ def _find(environ: Mapping[str, str], project: Path) -> str:
 def _npm(project: Path) -> str:
     """Return the command that installs the CDK CLI and its differ in a project."""
     if (project / "package.json").is_file():
-        return "npm ci"
+        return "npm ci" if (project / "package-lock.json").is_file() else "npm install"
     return f"npm install aws-cdk {DIFFER_PACKAGE}"
 
 
@@ -102,14 +104,28 @@ class Cdk:
         environ = environment(project, region)
         return cls(_find(environ, project), environ, project)
 
-    def run(self, arguments: Sequence[str], *, directory: Path | None = None) -> None:
+    def run(
+        self, arguments: Sequence[str], *, directory: Path | None = None, folded: Progress | None = None
+    ) -> None:
         """Run it on the caller's terminal, in ``directory`` (default: the project); raise IngotError when it
         fails.
 
-        What it prints goes to stderr: stdout is for the caller's result.
+        What it prints goes to stderr: stdout is for the caller's result. With ``folded``, what it prints goes
+        there, one line for each stack: for a run that asks nothing.
         """
         words = [self.program, *arguments]
-        status = run_attached(words, env=self.environ, cwd=directory or self.project, stdout=STDERR)
+        line = None
+        if folded is not None:
+            words += ["--progress", "events"] if arguments[0] == "deploy" else []
+            folding = Folding()
+
+            def line(text: str) -> None:
+                for shown in folding.fold(text):
+                    folded(shown)
+
+        status = run_attached(
+            words, env=self.environ, cwd=directory or self.project, stdout=STDERR, line=line
+        )
         if status != 0:
             raise IngotError(
                 f"cdk {arguments[0]} failed with exit status {status}; what it said stands above"

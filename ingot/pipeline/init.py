@@ -1,0 +1,149 @@
+"""Starting a project: the files of a CDK app with its recipes, written into an empty directory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from ingot.errors import InputError
+from ingot.files import write_atomically
+
+# The recipes that a project can start with. "empty" is a project without one.
+TEMPLATES = {
+    "web": "Apache and a page",
+    "api": "a small HTTP API in Python, started by systemd",
+}
+EMPTY = "empty"
+RECIPES = Path("image_recipes")
+SCHEMA = "recipe.schema.json"
+_FLEETS = "    # @FLEETS@\n"
+_NO_FLEET = '# "Web": "web",'
+# A recipe's name is also the name of a user, a directory and a systemd unit in the image.
+_RECIPE_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_PROJECT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Started:
+    """What was written: ``files`` are paths below ``directory``; ``fleet`` is the line of app.py that makes a
+    fleet of the recipe, None without a recipe.
+    """
+
+    directory: Path
+    files: tuple[Path, ...]
+    fleet: str | None
+
+
+def start_project(directory: Path, *, template: str, recipe: str | None = None) -> Started:
+    """Write a project into ``directory``, which is made if it is not there.
+
+    ``template`` is one of TEMPLATES, or EMPTY. ``recipe`` names its recipe (default: as the template).
+    Raises InputError: an unknown template, an invalid name, or a file of the project is there already; then
+    nothing is written.
+    """
+    _check_template(template, (*TEMPLATES, EMPTY))
+    if template == EMPTY and recipe is not None:
+        raise InputError(
+            "the template 'empty' has no recipe to name", hint=f"use one of: {', '.join(TEMPLATES)}"
+        )
+    project = directory.resolve().name
+    if not _PROJECT_NAME.fullmatch(project):
+        raise InputError(
+            f"{project!r} cannot be the name of a project: it has to start with a letter or digit",
+            hint="use letters, digits, '.', '_' and '-'",
+        )
+    name = None if template == EMPTY else recipe or template
+    fleet = None if name is None else _fleet(name)
+    values = {
+        "PROJECT": project.lower(),
+        "VERSION": version("ingot"),
+    }
+    content = dict(_filled(files("ingot") / "templates" / "project", values))
+    app = content[Path("app.py")]
+    content[Path("app.py")] = app.replace(_FLEETS, f"    {fleet or _NO_FLEET}\n")
+    if name is None:
+        content[RECIPES / ".gitkeep"] = ""
+    else:
+        content |= _recipe(name, template)
+    content[RECIPES / SCHEMA] = (files("ingot") / "recipe" / SCHEMA).read_text(encoding="utf-8")
+    return Started(directory, _write(directory, content), fleet)
+
+
+def add_recipe(directory: Path, name: str, *, template: str) -> Started:
+    """Write the recipe ``name`` into the project in ``directory``. Raises InputError, as start_project."""
+    _check_template(template, tuple(TEMPLATES))
+    if not (directory / "cdk.json").is_file():
+        raise InputError(
+            f"there is no cdk.json in {directory.resolve()}: a recipe is added to a project",
+            hint="run this where app.py and cdk.json are, or start a project with: ingot init DIRECTORY",
+        )
+    content = _recipe(name, template)
+    if not (directory / RECIPES / SCHEMA).exists():
+        content[RECIPES / SCHEMA] = (files("ingot") / "recipe" / SCHEMA).read_text(encoding="utf-8")
+    return Started(directory, _write(directory, content), _fleet(name))
+
+
+def _check_template(template: str, known: tuple[str, ...]) -> None:
+    if template not in known:
+        raise InputError(f"unknown template {template!r}", hint=f"use one of: {', '.join(known)}")
+
+
+def _recipe(name: str, template: str) -> dict[Path, str]:
+    if not _RECIPE_NAME.fullmatch(name):
+        raise InputError(
+            f"{name!r} cannot be the name of a recipe",
+            hint="use up to 31 lowercase letters, digits and '-', starting with a letter",
+        )
+    source = files("ingot") / "templates" / "recipes" / template
+    return {RECIPES / name / path: text for path, text in _filled(source, {"NAME": name})}
+
+
+def _fleet(recipe: str) -> str:
+    """Return the line of app.py for a fleet of a recipe: "WebShop": "web-shop",."""
+    stack = "".join(word.capitalize() for word in recipe.split("-"))
+    return f'"{stack}": "{recipe}",'
+
+
+def _filled(
+    source: Traversable, values: Mapping[str, str], below: Path = Path()
+) -> Iterator[tuple[Path, str]]:
+    """Yield path and text of each file of a template, with ``@KEY@`` replaced by its value.
+
+    ``dot-`` at the beginning of a name stands for a dot: what begins with one is easily overlooked, or has a
+    meaning to Git in this repository, too.
+    """
+    for entry in sorted(source.iterdir(), key=lambda entry: entry.name):
+        if entry.name == "__pycache__":
+            continue
+        name = re.sub(r"^dot-", ".", entry.name)
+        for key, value in values.items():
+            name = name.replace(f"@{key}@", value)
+        if entry.is_dir():
+            yield from _filled(entry, values, below / name)
+            continue
+        text = entry.read_text(encoding="utf-8")
+        for key, value in values.items():
+            text = text.replace(f"@{key}@", value)
+        yield below / name, text
+
+
+def _write(directory: Path, content: Mapping[Path, str]) -> tuple[Path, ...]:
+    """Write the files; raise InputError, with nothing written, if one of them is there."""
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory} is a file", hint="choose another directory")
+    there = [path for path in content if (directory / path).exists() or (directory / path).is_symlink()]
+    if there:
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise InputError(
+            f"{directory / there[0]}{more} already exists; nothing was written",
+            hint="choose another directory or another name",
+        )
+    for path, text in content.items():
+        (directory / path).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(directory / path, text)
+    return tuple(sorted(content))

@@ -1,0 +1,1 @@
+"""Tests of this app: python -m pytest."""

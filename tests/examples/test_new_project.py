@@ -1,0 +1,98 @@
+"""From an empty directory to two clones that serve, with nothing but Ingot's wheels."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+from tests.e2e.site import fetch
+from tests.repository.distributions import build, environment, outside
+from tests.served import free_port
+
+pytestmark = pytest.mark.slow
+
+
+class Project:
+    """A project, the environment that its commands run in, and its own data directory."""
+
+    def __init__(self, directory: Path, home: Path) -> None:
+        self.directory, self.home, self.url_port = directory, home, free_port()
+        # npm and Node.js come last, from this environment: nobody installs them a second time for a test.
+        path = f"{directory}/.venv/bin:{os.environ['PATH']}:{Path(sys.executable).parent}"
+        self.environ = outside(
+            PATH=path,
+            HOME=str(home),
+            INGOT_HOME=str(home),
+            INGOT_CLOUD_PORT=str(free_port()),
+            INGOT_URL_PORT=str(self.url_port),
+            CDK_DISABLE_CLI_TELEMETRY="1",
+        )
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command, cwd=self.directory, env=self.environ, capture_output=True, text=True, timeout=1500
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout[-3000:]}\n{done.stderr[-6000:]}"
+        return done
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """What `ingot init` has written, with a virtual environment beside it."""
+    wheels = build(tmp_path_factory.mktemp("wheels"))
+    project = Project(tmp_path_factory.mktemp("empty") / "my-images", tmp_path_factory.mktemp("home"))
+    project.directory.mkdir()
+    environment(project.directory / ".venv", *wheels.values())
+    written = project.run("ingot", "init").stdout.split()
+    assert {"app.py", "cdk.json", "image_recipes/web/recipe.yaml"} <= set(written)
+    return project
+
+
+@pytest.fixture(scope="module")
+def up(project):
+    """What `ingot up` printed; the local cloud ends with the tests."""
+    try:
+        yield project.run("ingot", "up")
+    finally:
+        project.run("ingot", "down")
+
+
+def test_one_command_leads_to_clones_that_serve_the_page(project, up):
+    assert up.stdout.startswith(f"http://localhost:{project.url_port}\n")
+    assert ": 2 clones" in up.stdout
+    status, page = fetch(f"http://localhost:{project.url_port}/")
+    assert status == 200
+    assert b"<h1>web</h1>" in page
+
+
+def test_what_it_prints_fits_on_a_screen_or_two(up):
+    lines = up.stderr.splitlines()
+    assert len(lines) < 80, up.stderr
+    assert "Web: 33 resources, created" in lines
+
+
+def test_the_recipe_was_locked_and_the_lock_is_kept(project, up):
+    lock = json.loads((project.directory / "image_recipes/web/recipe.lock").read_text())
+    assert "apache2" in {package["name"] for package in lock["packages"]}
+    assert project.run("ingot", "check").stdout == "web: ok\n"
+
+
+def test_a_second_time_it_has_nothing_to_do(project, up):
+    again = project.run("ingot", "up")
+    assert "no changes: all stacks are up to date" in again.stderr
+    assert again.stdout == up.stdout
+
+
+def test_the_projects_own_tests_pass(project, up):
+    assert "2 passed" in project.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider").stdout
+
+
+def test_nothing_of_this_repository_was_needed(project, up):
+    found = project.run(
+        "python", "-c", "import ingot, localcloud; print(ingot.__file__, localcloud.__file__)"
+    )
+    assert str(ROOT) not in found.stdout
