@@ -14,11 +14,45 @@ from ingot.diff.files.changes import FileChange, compare_files
 from ingot.diff.files.secrets import Mask, masked
 from ingot.diff.files.text import with_texts
 from ingot.diff.packages.changelog import with_changelogs
-from ingot.diff.packages.changes import PackageChange, compare_packages
+from ingot.diff.packages.changes import Package, PackageChange, compare_packages
 from ingot.diff.ports import listening_ports
 from ingot.diff.sides.side import Side
 
 FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ImageIdentity:
+    """Which image one side of a diff is; ``epoch`` is in seconds.
+
+    ``packages_by_size``: names and installed KiB, the largest first.
+    """
+
+    name: str
+    recipe_digest: str
+    version: str
+    architecture: str
+    epoch: int
+    root_digest: str | None
+    packages_by_size: tuple[tuple[str, int], ...] = ()
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> ImageIdentity:
+        """Return the identity of the image with this manifest."""
+        sizes = [(package["name"], int(package["installed_kib"])) for package in manifest["packages"]]
+        return cls(
+            manifest["name"],
+            manifest["recipe_digest"],
+            manifest["version"],
+            manifest["architecture"],
+            manifest["epoch"],
+            manifest["disk"].get("root_digest"),
+            tuple(sorted(sizes, key=lambda pair: (-pair[1], pair[0]))),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON's types, without the packages."""
+        return {key: value for key, value in vars(self).items() if key != "packages_by_size"}
 
 
 @dataclass(frozen=True)
@@ -28,8 +62,8 @@ class ImageDiff:
     Lists are sorted by name; sizes are bytes unless a name says KiB; ``notes`` say what could not be told.
     """
 
-    before: Mapping[str, Any] | None
-    after: Mapping[str, Any] | None
+    before: ImageIdentity | None
+    after: ImageIdentity | None
     system: Sequence[Change]
     packages: Sequence[PackageChange]
     users: Sequence[Change]
@@ -72,14 +106,17 @@ class ImageDiff:
         )
         return {
             "format": FORMAT,
-            "before": _identity(self.before),
-            "after": _identity(self.after),
+            "before": self.before and self.before.to_json(),
+            "after": self.after and self.after.to_json(),
             "empty": self.empty,
             "dangerous": list(self.dangerous),
             "notes": list(self.notes),
             **{name: [change.to_json() for change in getattr(self, name)] for name in lists},
             "blocks": self.blocks.to_json(),
-            "packages_by_size": {"before": _sizes(self.before), "after": _sizes(self.after)},
+            "packages_by_size": {
+                "before": list(map(list, self.before.packages_by_size)) if self.before else [],
+                "after": list(map(list, self.after.packages_by_size)) if self.after else [],
+            },
         }
 
 
@@ -103,7 +140,9 @@ def image_diff(
 
 def _compare(old: Side, new: Side, store: Path | None) -> ImageDiff:
     was, now = old.manifest, new.manifest
-    packages = with_changelogs(compare_packages(was["packages"], now["packages"]), old, new, store)
+    packages = with_changelogs(
+        compare_packages(*(tuple(map(Package.of, side["packages"])) for side in (was, now))), old, new, store
+    )
     files, without_text = with_texts(compare_files(old, new, packages), old, new)
     users, groups = compare_named(was["users"], now["users"]), compare_named(was["groups"], now["groups"])
     mask = Mask("")  # commands and kernels are given secrets, too
@@ -130,8 +169,8 @@ def _compare(old: Side, new: Side, store: Path | None) -> ImageDiff:
         ),
     ]
     return ImageDiff(
-        before=was if old.exists else None,
-        after=now if new.exists else None,
+        before=ImageIdentity.of(was) if old.exists else None,
+        after=ImageIdentity.of(now) if new.exists else None,
         system=system,
         packages=packages,
         users=users,
@@ -199,20 +238,6 @@ def _size(manifest: Mapping[str, Any]) -> dict[str, int]:
         "files": len(files),
         "packages": len(manifest["packages"]),
     }
-
-
-def _identity(manifest: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if manifest is None:
-        return None
-    keys = ("name", "recipe_digest", "version", "architecture", "epoch")
-    return {**{key: manifest[key] for key in keys}, "root_digest": manifest["disk"].get("root_digest")}
-
-
-def _sizes(manifest: Mapping[str, Any] | None) -> list[list[Any]]:
-    """Return [name, KiB] of the packages, the largest first."""
-    packages = () if manifest is None else manifest["packages"]
-    sizes = [[package["name"], int(package["installed_kib"])] for package in packages]
-    return sorted(sizes, key=lambda pair: (-pair[1], pair[0]))
 
 
 def _notes(old: Side, new: Side, without_text: int) -> list[str]:

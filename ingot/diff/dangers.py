@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ingot.diff.changes import ADDED, REMOVED, Change
-from ingot.diff.files.changes import RECIPE, FileChange, capability
+from ingot.diff.files.changes import RECIPE, File, FileChange
 from ingot.diff.packages.changes import DOWNGRADED, PackageChange
 from ingot.diff.ports import Port
 from ingot.recipe.schema.capabilities import capability_names
@@ -48,45 +48,46 @@ def file_dangers(changes: Iterable[FileChange], owners: Mapping[int, str]) -> It
     """Yield what files let somebody do more; ``owners`` names users by number."""
     for change in changes:
         new = change.after
-        decides = change.origin == RECIPE and change.present["type"] != "directory"
-        if decides and _SENSITIVE.fullmatch(change.path):
+        if (
+            change.origin == RECIPE
+            and change.present.type != "directory"
+            and _SENSITIVE.fullmatch(change.path)
+        ):
             yield f"{change.path}: {change.change}, it decides who may do what"
         if new is None:
             continue
         packaged = f"the package {change.package}" if change.package else "a package's script"
         by = "the recipe" if change.origin == RECIPE else packaged
-        if new["type"] == "file" and (reason := _privilege(change, owners)):
+        if new.type == "file" and (reason := _privilege(change, owners)):
             yield f"{change.path}: {reason}, by {by}"
         if _writable(new) and not (change.before and _writable(change.before)):
-            yield f"{change.path}: every user may write it (mode {new['mode']}), by {by}"
+            yield f"{change.path}: every user may write it (mode {new.mode}), by {by}"
 
 
 def _privilege(change: FileChange, owners: Mapping[int, str]) -> str | None:
-    """Return which privilege of a file is new, or that the recipe changed a privileged file."""
-    old, new = change.before, change.after or {}
-    mode, former = int(str(new["mode"]), 8), int(str(old["mode"]), 8) if old else 0
+    """Return which privilege of a file that is there is new, or that the recipe changed a privileged file."""
+    old, new = change.before, change.present
+    mode, former = new.bits, old.bits if old else 0
     gained = []
-    if mode & 0o4000 and (not former & 0o4000 or (old and old["uid"] != new["uid"])):
-        gained.append(f"setuid to {owners.get(new['uid'], new['uid'])}")
-    if mode & 0o2000 and (not former & 0o2000 or (old and old["gid"] != new["gid"])):
+    if mode & 0o4000 and (not former & 0o4000 or (old and old.uid != new.uid)):
+        gained.append(f"setuid to {owners.get(new.uid, new.uid)}")
+    if mode & 0o2000 and (not former & 0o2000 or (old and old.gid != new.gid)):
         gained.append("setgid")
-    if capability(new) and capability(old) != capability(new):
-        gained.append(f"capabilities {capability_names(capability(new))}")
+    if new.capability and (old is None or old.capability != new.capability):
+        gained.append(f"capabilities {capability_names(new.capability)}")
     if gained:
         return f"{' and '.join(gained)} is new"
-    privileged = mode & 0o6000 or capability(new)
+    privileged = mode & 0o6000 or new.capability
     if privileged and "content" in change.aspects and change.origin == RECIPE:
         return "a privileged program with another content"
     return None
 
 
-def _writable(file: Mapping[str, Any]) -> bool:
-    mode = int(str(file["mode"]), 8)
-    return (
-        file["type"] != "symlink"
-        and bool(mode & 0o002)
-        and not (file["type"] == "directory" and mode & 0o1000)
-    )
+def _writable(file: File) -> bool:
+    bits = file.bits
+    if not bits & 0o002 or file.type == "symlink":
+        return False
+    return file.type != "directory" or not bits & 0o1000
 
 
 def account_dangers(

@@ -7,15 +7,15 @@ have (docs/decisions/0017-layout.md).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
 from ingot.diff.blocks import Blocks
 from ingot.diff.changes import Change
-from ingot.diff.compare import FORMAT, ImageDiff
-from ingot.diff.files.changes import BOOKKEEPING, PACKAGE, RECIPE, FileChange, TextDiff
-from ingot.diff.packages.changes import Changelog, ChangelogEntry, PackageChange
+from ingot.diff.compare import FORMAT, ImageDiff, ImageIdentity
+from ingot.diff.files.changes import BOOKKEEPING, PACKAGE, RECIPE, File, FileChange, TextDiff
+from ingot.diff.packages.changes import Changelog, ChangelogEntry, Package, PackageChange
 from ingot.errors import InputError
 from ingot.escape import shortened
 from ingot.plan.boots import BootRecord
@@ -127,8 +127,8 @@ def image_diff_from_json(plain: Plain) -> ImageDiff:
         )
     try:
         return ImageDiff(
-            before=_manifest(plain["before"]),
-            after=_manifest(plain["after"]),
+            before=_identity(plain["before"], plain["packages_by_size"]["before"]),
+            after=_identity(plain["after"], plain["packages_by_size"]["after"]),
             **{name: [_change(change) for change in plain[name]] for name in CHANGES},
             packages=[_package(package) for package in plain["packages"]],
             files=[_file(file) for file in plain["files"]],
@@ -142,9 +142,22 @@ def image_diff_from_json(plain: Plain) -> ImageDiff:
         raise InputError(f"no image diff as `ingot diff --json` writes it: {error!r}") from error
 
 
-def _manifest(plain: Plain | None) -> dict[str, Any] | None:
-    """Return a manifest that knows who it is, and no more."""
-    return None if plain is None else {**plain, "disk": {"root_digest": plain["root_digest"]}, "packages": []}
+def _identity(plain: Plain | None, sizes: Sequence[tuple[str, int]]) -> ImageIdentity | None:
+    if plain is None:
+        return None
+    return ImageIdentity(
+        name=str(plain["name"]),
+        recipe_digest=str(plain["recipe_digest"]),
+        version=str(plain["version"]),
+        architecture=str(plain["architecture"]),
+        epoch=int(plain["epoch"]),
+        root_digest=_text(plain["root_digest"]),
+        packages_by_size=tuple((str(name), int(kib)) for name, kib in sizes),
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _word(plain: Plain, key: str, known: Collection[str]) -> str:
@@ -163,18 +176,17 @@ def _change(plain: Plain) -> Change:
 
 
 def _package(plain: Plain) -> PackageChange:
-    def side(name: str, version: str | None, kib: int | None) -> dict[str, Any] | None:
+    def side(name: str, version: str | None, kib: int | None) -> Package | None:
         if version is None:
             return None
-        found = {"name": name, "version": version, "installed_kib": kib or 0}
-        return {
-            **found,
-            **{key: plain[key] for key in ("architecture", "source") if plain.get(key) is not None},
-        }
+        architecture, source = _text(plain.get("architecture")), _text(plain.get("source"))
+        return Package(name, str(version), architecture, int(kib or 0), source)
 
     name = str(plain["name"])
     before = side(str(plain["former_name"] or name), plain["before"], plain["before_kib"])
     after = side(name, plain["after"], plain["after_kib"])
+    if before is None and after is None:
+        raise ValueError(f"{name!r} has no version, neither before nor after")
     return PackageChange(name, _word(plain, "change", SIGNS), before, after, _changelog(plain["changelog"]))
 
 
@@ -186,16 +198,29 @@ def _changelog(plain: Plain | None) -> Changelog | None:
 
 
 def _file(plain: Plain) -> FileChange:
-    def side(found: Plain | None) -> dict[str, Any] | None:
-        return (
-            None
-            if found is None
-            else {"path": plain["path"], **{k: v for k, v in found.items() if k != "owner"}}
+    path = str(plain["path"])
+
+    def side(found: Plain | None) -> File | None:
+        if found is None:
+            return None
+        return File(
+            path,
+            str(found["type"]),
+            str(found["mode"]),
+            int(found["uid"]),
+            int(found["gid"]),
+            int(found["size"]),
+            _text(found.get("sha256")),
+            _text(found.get("link")),
+            int(found.get("layer", 0)),
+            {str(name): str(value) for name, value in found.get("xattrs", {}).items()},
         )
 
     before, after, text = plain["before"], plain["after"], plain["text"]
+    if before is None and after is None:
+        raise ValueError(f"{path!r} is there neither before nor after")
     return FileChange(
-        path=str(plain["path"]),
+        path=path,
         change=_word(plain, "change", SIGNS),
         before=side(before),
         after=side(after),

@@ -42,7 +42,7 @@ def _is_wanted(change: FileChange, before: Side, after: Side) -> bool:
     if change.change == CHANGED and "content" not in change.aspects:
         return False
     sides = ((change.before, before), (change.after, after))
-    files = [(file, side) for file, side in sides if file is not None and file["type"] == "file"]
+    files = [(file, side) for file, side in sides if file is not None and file.type == "file"]
     return bool(files) and all(side.has_disk for _, side in files)
 
 

@@ -50,7 +50,7 @@ def with_changelogs(
 
 
 def _source(change: PackageChange) -> tuple[str, str | None, str | None]:
-    return str((change.after or change.before or {}).get("source", change.name)), *change.versions
+    return change.present.source or change.name, *change.versions
 
 
 def _ends(change: PackageChange) -> tuple[str, str]:
@@ -74,8 +74,8 @@ def _from_image(group: Sequence[PackageChange], before: Side, after: Side) -> Ch
 def _from_packages(group: Sequence[PackageChange], packages: Path | None) -> Changelog | None:
     files = []
     for change in group:
-        newer = (change.after if change.change == UPGRADED else change.before) or {}
-        digest = newer.get("sha256")
+        newer = change.after if change.change == UPGRADED else change.before
+        digest = newer.sha256 if newer else None
         if packages is not None and digest:
             file = packages / digest[:2] / f"{digest}.deb"
             if file.is_file():

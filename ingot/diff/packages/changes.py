@@ -6,17 +6,39 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ingot.deb822 import compare_versions
 from ingot.diff.changes import ADDED, REMOVED
 
-Package = Mapping[str, Any]
 # What of a name says its version: linux-image-6.1.0-50-cloud-amd64 is followed by
 # linux-image-6.1.0-56-cloud-amd64.
 _NUMBERS = re.compile(r"\d[\d.-]*")
 UPGRADED, DOWNGRADED, REBUILT = "upgraded", "downgraded", "rebuilt"
 _CVE = re.compile(r"\bCVE-\d{4}-\d{4,}\b")
+
+
+class Package(NamedTuple):
+    """A package of a manifest. ``source``: its source package; ``sha256``: its file in the store, in hex."""
+
+    name: str
+    version: str
+    architecture: str | None
+    installed_kib: int
+    source: str | None = None
+    sha256: str | None = None
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Package:
+        """Return the package that a manifest has as ``plain``."""
+        return cls(
+            plain["name"],
+            plain["version"],
+            plain["architecture"],
+            plain["installed_kib"],
+            plain.get("source"),
+            plain.get("sha256"),
+        )
 
 
 @dataclass(frozen=True)
@@ -75,25 +97,31 @@ class PackageChange:
     def versions(self) -> tuple[str | None, str | None]:
         """The version before and after; None when it is not there."""
         old, new = self.before, self.after
-        return None if old is None else str(old["version"]), None if new is None else str(new["version"])
+        return None if old is None else old.version, None if new is None else new.version
+
+    @property
+    def present(self) -> Package:
+        """The package as it is now, or as it was when it is gone."""
+        present = self.after or self.before
+        assert present is not None, self.name  # noqa: S101 - a change of nothing is none
+        return present
 
     @property
     def former_name(self) -> str | None:
         """The name before, when it was another."""
-        if self.before is None or self.after is None or self.before["name"] == self.after["name"]:
+        if self.before is None or self.after is None or self.before.name == self.after.name:
             return None
-        return str(self.before["name"])
+        return self.before.name
 
     @property
     def kib(self) -> tuple[int, int]:
         """The installed size before and after."""
-        sizes = [int(package["installed_kib"]) if package else 0 for package in (self.before, self.after)]
+        sizes = [package.installed_kib if package else 0 for package in (self.before, self.after)]
         return sizes[0], sizes[1]
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON's types."""
         before, after = self.versions
-        present = self.after or self.before or {}
         return {
             "name": self.name,
             "former_name": self.former_name,
@@ -102,15 +130,15 @@ class PackageChange:
             "after": after,
             "before_kib": self.kib[0],
             "after_kib": self.kib[1],
-            "architecture": present.get("architecture"),
-            "source": present.get("source"),
+            "architecture": self.present.architecture,
+            "source": self.present.source,
             "changelog": None if self.changelog is None else self.changelog.to_json(),
         }
 
 
 def compare_packages(before: Sequence[Package], after: Sequence[Package]) -> list[PackageChange]:
     """Compare two manifests' packages, sorted by name. Several architectures of one package count apart."""
-    both = Counter(package["name"] for package in before), Counter(package["name"] for package in after)
+    both = Counter(package.name for package in before), Counter(package.name for package in after)
     many = {name for counted in both for name, number in counted.items() if number > 1}
     old, new = _by_name(before, many), _by_name(after, many)
     _rename(old, new)
@@ -123,7 +151,7 @@ def compare_packages(before: Sequence[Package], after: Sequence[Package]) -> lis
 
 
 def _by_name(packages: Sequence[Package], many: set[str]) -> dict[str, Package]:
-    return {f"{p['name']}:{p['architecture']}" if p["name"] in many else str(p["name"]): p for p in packages}
+    return {f"{p.name}:{p.architecture}" if p.name in many else p.name: p for p in packages}
 
 
 def _rename(old: dict[str, Package], new: dict[str, Package]) -> None:
@@ -138,12 +166,8 @@ def _rename(old: dict[str, Package], new: dict[str, Package]) -> None:
             old[name] = old.pop(former)
 
 
-def _stem(package: Package) -> tuple[str, str, str]:
-    return (
-        str(package.get("source")),
-        _NUMBERS.sub("#", str(package["name"])),
-        str(package["architecture"]),
-    )
+def _stem(package: Package) -> tuple[str | None, str, str | None]:
+    return package.source, _NUMBERS.sub("#", package.name), package.architecture
 
 
 def _change(old: Package | None, new: Package | None) -> str | None:
@@ -151,9 +175,8 @@ def _change(old: Package | None, new: Package | None) -> str | None:
         return ADDED
     if new is None:
         return REMOVED
-    order = compare_versions(str(old["version"]), str(new["version"]))
+    order = compare_versions(old.version, new.version)
     if order:
         return UPGRADED if order < 0 else DOWNGRADED
-    file = old.get("sha256"), new.get("sha256")
-    same_file = None in file or file[0] == file[1]
-    return None if same_file and old["architecture"] == new["architecture"] else REBUILT
+    same_file = None in (old.sha256, new.sha256) or old.sha256 == new.sha256
+    return None if same_file and old.architecture == new.architecture else REBUILT

@@ -35,7 +35,7 @@ def group_packages(packages: Sequence[PackageChange]) -> list[PackageGroup]:
     """Return the packages by source and versions, in the order of the names; added and removed ones alone."""
     groups: dict[tuple[object, ...], list[PackageChange]] = {}
     for package in packages:
-        source = (package.after or package.before or {}).get("source", package.name)
+        source = package.present.source or package.name
         alone = package.change in (ADDED, REMOVED)
         key = (package.change, package.name if alone else source, package.versions)
         groups.setdefault(key, []).append(package)
@@ -75,7 +75,7 @@ def bookkeeping(files: Sequence[FileChange]) -> str | None:
 def title(diff: ImageDiff) -> str:
     """Return which images are compared."""
     before, after = (
-        None if side is None else f"{side['name']} {side['version']}" for side in (diff.before, diff.after)
+        None if side is None else f"{side.name} {side.version}" for side in (diff.before, diff.after)
     )
     if before is None or after is None:
         return f"{after} is new" if before is None else f"{before} is removed"
