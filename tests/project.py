@@ -29,7 +29,8 @@ tests:
 APP = """\
 import json, os, pathlib, sys
 from ingot.errors import IngotError
-from ingot.recipe import load_recipe, recipe_digest
+from ingot.recipe.digest import recipe_digest
+from ingot.recipe.load import load_recipe
 
 out = pathlib.Path(os.environ["CDK_OUTDIR"])
 settings = json.loads(pathlib.Path("settings.json").read_text())

