@@ -428,6 +428,7 @@ def test_a_missing_differ_is_reported_before_the_synthesis(project, capfd, monke
     monkeypatch.setenv("PATH", f"{cdk.parent}:{os.environ['PATH']}")
     if package_json:
         project.write("package.json", "{}")
+        project.write("package-lock.json", "{}")
     assert plan() == 3
     err = capfd.readouterr().err
     assert "@aws-cdk/cloudformation-diff is missing" in err
