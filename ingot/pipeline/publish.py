@@ -16,10 +16,12 @@ from ingot.pipeline.app import BUILDER_STACK, require_stack
 from ingot.progress import Progress
 
 if TYPE_CHECKING:
-    from ingot.aws.publish.settings import PublishSettings
+    from ingot.aws.builder.publish import Work
+    from ingot.aws.builder.settings import BuilderSettings
     from ingot.aws.registry.published import Published
     from ingot.aws.session.clients import Clients
     from ingot.recipe.schema.model import Recipe
+    from ingot.spec import BakeSpec
     from ingot.store import Store
 
 RECIPES = Path("image_recipes")
@@ -150,7 +152,14 @@ def publish_recipe(
         paths.store() / "records", clone, manifest_of=store.manifest, keep_manifest=store.keep_manifest
     )
     if on_instance:
-        return _publish_by_builder(recipe, store, clients, settings, options, progress)
+        from ingot.aws.builder.publish import publish_by_builder
+        from ingot.recipe.compile import compile_spec
+
+        spec = compile_spec(recipe)
+        builder = _builder(spec, recipe.directory.parent, clients, options)
+        from_bucket = options.packages == "bucket" or (options.packages == AUTO and clients.on_this_machine)
+        work = _work(spec, recipe.source_root, store, from_bucket=from_bucket, progress=progress)
+        return publish_by_builder(work, clients, builder, settings, progress)
     image = store.bake(recipe, progress)
     if image.digest != digest:
         raise InputError(
@@ -204,39 +213,33 @@ def _on_instance(recipe: Recipe, clients: Clients, options: PublishOptions) -> b
     return mode == "instance" or (mode == AUTO and not clients.on_this_machine)
 
 
-def _publish_by_builder(
-    recipe: Recipe,
-    store: Store,
-    clients: Clients,
-    settings: PublishSettings,
-    options: PublishOptions,
-    progress: Progress,
-) -> Published:
-    from ingot.aws.builder.publish import Work, publish_by_builder
+def _builder(spec: BakeSpec, recipes: Path, clients: Clients, options: PublishOptions) -> BuilderSettings:
+    """Return how a builder instance is launched for ``spec``; ``recipes`` has the one that it boots."""
     from ingot.aws.builder.settings import builder_settings, stack_defaults
     from ingot.aws.session.failures import translated
-    from ingot.recipe.compile import compile_spec
-    from ingot.recipe.lock.mirrors import addresses
 
-    spec = compile_spec(recipe)
     stack = options.require_builder_stack()
     with translated(PublishError):
         if spec.base is not None:
-            builder = builder_settings(clients, "", stack)
-        else:
-            image = options.builder_image or (
-                BUILDER_RECIPE if clients.on_this_machine else stack_defaults(clients, stack).image
-            )
-            builder = builder_settings(clients, _image_id(clients, image, recipe.directory.parent), stack)
-    from_bucket = options.packages == "bucket" or (options.packages == AUTO and clients.on_this_machine)
-    own = spec.base is None and from_bucket
-    work = Work(
+            return builder_settings(clients, "", stack)
+        image = options.builder_image or (
+            BUILDER_RECIPE if clients.on_this_machine else stack_defaults(clients, stack).image
+        )
+        return builder_settings(clients, _image_id(clients, image, recipes), stack)
+
+
+def _work(spec: BakeSpec, sources: Path, store: Store, *, from_bucket: bool, progress: Progress) -> Work:
+    """Return what a builder instance is to bake; a base AMI brings its packages itself."""
+    from ingot.aws.builder.publish import Work
+    from ingot.recipe.lock.mirrors import addresses
+
+    on_base = spec.base is not None
+    return Work(
         spec=spec,
-        sources=recipe.source_root,
-        packages=store.fetch(spec, progress) if own else {},
-        mirrors={} if own or spec.base is not None else addresses(spec),
+        sources=sources,
+        packages=store.fetch(spec, progress) if from_bucket and not on_base else {},
+        mirrors={} if from_bucket or on_base else addresses(spec),
     )
-    return publish_by_builder(work, clients, builder, settings, progress)
 
 
 def _image_id(clients: Clients, image: str, recipes: Path) -> str:

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from ingot.errors import IngotError, InputError
-from ingot.forge.git import BaseRevision, Repository
+from ingot.forge.git import Repository
 from ingot.plan.images import ImagePlan, Images, unused
 from ingot.plan.infrastructure.assembly import Stack, read_assembly
 from ingot.plan.infrastructure.cdk import AT_ONCE, Cache, Cdk
@@ -63,11 +63,11 @@ class Planner:
             before = cleanup.enter_context(self.repository.checked_out(base.commit, notes.append))
             trees = {name: self._trees(before, name, notes) for name in self.environments}
             work = Path(cleanup.enter_context(TemporaryDirectory(prefix="ingot-plan-")))
+            tree = None if self.deployed else self.repository.tree(base.commit)
             threads = cleanup.enter_context(ThreadPoolExecutor(AT_ONCE))
+            syntheses = _Syntheses(self, threads, before, tree, work, notes)
             # The syntheses take the longest; the images are baked meanwhile.
-            pending = {
-                name: self._synthesis(threads, before, base, work, name, notes) for name in self.environments
-            }
+            pending = {name: syntheses.start(name) for name in self.environments}
             recipes = [change for name in self.environments for change in compare_recipes(*trees[name], name)]
             images = [
                 self._image(change, trees[change.environment], notes) for change in recipes if change.after
@@ -76,8 +76,8 @@ class Planner:
             stacks: list[StackPlan] = []
             for name in self.environments:
                 pending[name][0].result()
-                after[name] = read_assembly(self._assembly(work, name)).stacks
-                stacks += self._stacks(pending[name][1], after[name], work, name, notes)
+                after[name] = read_assembly(syntheses.assembly(name)).stacks
+                stacks += syntheses.compare(pending[name][1], after[name], name)
             used = {name: images_of([s.template for s in found.values()]) for name, found in after.items()}
             images = [image if image.after in used[image.environment] else unused(image) for image in images]
         stacks = _once(stacks)
@@ -117,45 +117,58 @@ class Planner:
         before, after = ({name: found.recipe for name, found in tree.recipes.items()} for tree in trees)
         return self.images.plan(change, (before, after), notes.append)
 
-    def _synthesis(
-        self,
-        threads: ThreadPoolExecutor,
-        before: Path,
-        base: BaseRevision,
-        work: Path,
-        environment: str | None,
-        notes: list[str],
-    ) -> tuple[Future[None], Future[Path | None]]:
-        """Start both syntheses of one environment."""
-        self.progress(f"synthesizing the stacks{'' if environment is None else f' of {environment}'}")
-        project = self.repository.project
-        context = self._context(self.context, environment)
-        after = threads.submit(self.cdk.synthesize, project, self._assembly(work, environment), context)
-        tree = None if self.deployed else self.repository.tree(base.commit)
-        is_in_base = environment is None or environment in environments(before)
-        return after, threads.submit(
-            self._base_assembly, before, tree if is_in_base else None, environment, notes
+
+@dataclass(frozen=True)
+class _Syntheses:
+    """The stacks of both revisions, one environment after the other, synthesized below ``work``.
+
+    ``before``: the checkout of the base revision, whose digest in git is ``tree``; None: it is not needed.
+    """
+
+    planner: Planner
+    threads: ThreadPoolExecutor
+    before: Path
+    tree: str | None
+    work: Path
+    notes: list[str]
+
+    def start(self, environment: str | None) -> tuple[Future[None], Future[Path | None]]:
+        """Start both syntheses of one environment: the working tree's, and the base revision's."""
+        planner = self.planner
+        planner.progress(f"synthesizing the stacks{'' if environment is None else f' of {environment}'}")
+        context = self._context(planner.context, environment)
+        return (
+            self.threads.submit(
+                planner.cdk.synthesize, planner.repository.project, self.assembly(environment), context
+            ),
+            self.threads.submit(self._base_assembly, environment),
         )
 
-    def _base_assembly(
-        self, before: Path, tree: str | None, environment: str | None, notes: list[str]
-    ) -> Path | None:
+    def assembly(self, environment: str | None) -> Path:
+        """Return where the working tree's assembly is."""
+        return self.work / f"cdk.out-{environment or ''}"
+
+    def _base_assembly(self, environment: str | None) -> Path | None:
         """Return the base revision's assembly; None when it has no CDK app, or is not needed.
 
         A base that refuses the given context, as one does that has not the recipe which that names, is taken
         as it is without it.
         """
-        if tree is None or not (before / "cdk.json").is_file():
+        is_in_base = environment is None or environment in environments(self.before)
+        if self.tree is None or not is_in_base or not (self.before / "cdk.json").is_file():
             return None
+        planner = self.planner
         try:
-            return self.cache.synthesized(self.cdk, before, tree, self._context(self.context, environment))
+            context = self._context(planner.context, environment)
+            return planner.cache.synthesized(planner.cdk, self.before, self.tree, context)
         except InputError as error:
-            if not self.context:
+            if not planner.context:
                 raise
-            found = self.cache.synthesized(self.cdk, before, tree, self._context((), environment))
+            context = self._context((), environment)
+            found = planner.cache.synthesized(planner.cdk, self.before, self.tree, context)
             said = str(error).splitlines()[0]
-            notes.append(
-                f"the base revision is taken without --context {' '.join(self.context)}, "
+            self.notes.append(
+                f"the base revision is taken without --context {' '.join(planner.context)}, "
                 f"which it refuses: {said}"
             )
             return found
@@ -164,20 +177,12 @@ class Planner:
     def _context(given: Sequence[str], environment: str | None) -> list[str]:
         return [*given, *([] if environment is None else [f"env={environment}"])]
 
-    @staticmethod
-    def _assembly(work: Path, environment: str | None) -> Path:
-        return work / f"cdk.out-{environment or ''}"
-
-    def _stacks(
-        self,
-        pending: Future[Path | None],
-        after: Mapping[str, Stack],
-        work: Path,
-        environment: str | None,
-        notes: list[str],
+    def compare(
+        self, pending: Future[Path | None], after: Mapping[str, Stack], environment: str | None
     ) -> list[StackPlan]:
-        if self.deployed is not None:
-            before = self.deployed(after)
+        """Compare the stacks ``after`` with the base revision's, awaited here, or with the deployed."""
+        if self.planner.deployed is not None:
+            before = self.planner.deployed(after)
         else:
             try:
                 base = pending.result()
@@ -185,19 +190,19 @@ class Planner:
                 kind = (
                     "is refused by its own app" if isinstance(error, InputError) else "cannot be synthesized"
                 )
-                notes.append(
+                self.notes.append(
                     f"the base revision {kind}, so the stacks cannot be compared with it "
                     f"(--deployed compares with what is deployed): {error}"
                 )
                 return []
             if base is None:
                 what = "CDK app (no cdk.json)" if environment is None else f"environment {environment}"
-                notes.append(
+                self.notes.append(
                     f"the base revision has no {what}: every stack{' of it' if environment else ''} is new"
                 )
             before = {} if base is None else dict(read_assembly(base).stacks)
-        self.progress("comparing the stacks")
-        return compare_stacks(self.cdk, before, after, self._assembly(work, environment), environment)
+        self.planner.progress("comparing the stacks")
+        return compare_stacks(self.planner.cdk, before, after, self.assembly(environment), environment)
 
 
 def environments(project: Path) -> list[str]:

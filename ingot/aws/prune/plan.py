@@ -98,13 +98,8 @@ def plan_prune(clients: Clients, rules: Rules, now: dt.datetime) -> PrunePlan:
     chosen = [image for image in images if _recipe(image) in rules.recipes or not rules.recipes]
     uses = find_uses(clients)
     versions = _superfluous(uses, rules)
-    newest = _newest(clients, chosen, rules.keep)
-    judged = tuple(
-        sorted(
-            (_judged(clients, image, uses, versions, newest, rules, now) for image in chosen),
-            key=lambda one: (one.recipe, one.created),
-        )
-    )
+    judge = _Judge(clients, uses, versions, _newest(clients, chosen, rules.keep), rules, now)
+    judged = tuple(sorted(map(judge, chosen), key=lambda one: (one.recipe, one.created)))
     snapshots = _own_snapshots(clients)
     recipes = {tags.tags_of(thing)[tags.RECIPE] for thing in (*images, *snapshots)}
     return PrunePlan(
@@ -173,36 +168,44 @@ def _superfluous(uses: Uses, rules: Rules) -> tuple[TemplateVersion, ...]:
     )
 
 
-def _judged(
-    clients: Clients,
-    image: ImageTypeDef,
-    uses: Uses,
-    going: Sequence[TemplateVersion],
-    newest: frozenset[str],
-    rules: Rules,
-    now: dt.datetime,
-) -> Judged:
-    values = tags.tags_of(image)
-    reasons = list(reasons_of(image["ImageId"], uses, going))
-    if image["ImageId"] in newest:
-        reasons.append(f"one of the newest {rules.keep} of {values[tags.RECIPE]}")
-    if now - made_at(image) < rules.min_age:
-        reasons.append(f"younger than {rules.min_age.days} days")
-    if values.get(tags.STATE) == tags.IN_PROGRESS:
-        reasons.append("is being published, or was left by a publish that died: the next publish removes it")
-    if str(image.get("DeregistrationProtection", "")).startswith("enabled"):
-        reasons.append("is protected from deregistration")
-    # One call for each AMI: asked last, and only of those that would go.
-    if not reasons and (shared := shared_with(clients, image)):
-        reasons.append(f"is shared with {shared}")
-    return Judged(
-        image["ImageId"],
-        values.get(tags.RECIPE, ""),
-        values.get(tags.DIGEST, ""),
-        made_at(image),
-        tuple(_snapshots_of(image)),
-        tuple(reasons),
-    )
+@dataclass(frozen=True)
+class _Judge:
+    """What decides whether an AMI goes. ``going``: versions of launch templates, which use none any more."""
+
+    clients: Clients
+    uses: Uses
+    going: Sequence[TemplateVersion]
+    newest: frozenset[str]
+    rules: Rules
+    now: dt.datetime
+
+    def __call__(self, image: ImageTypeDef) -> Judged:
+        values = tags.tags_of(image)
+        return Judged(
+            image["ImageId"],
+            values.get(tags.RECIPE, ""),
+            values.get(tags.DIGEST, ""),
+            made_at(image),
+            tuple(_snapshots_of(image)),
+            tuple(self._reasons(image, values)),
+        )
+
+    def _reasons(self, image: ImageTypeDef, values: Mapping[str, str]) -> list[str]:
+        reasons = list(reasons_of(image["ImageId"], self.uses, self.going))
+        if image["ImageId"] in self.newest:
+            reasons.append(f"one of the newest {self.rules.keep} of {values[tags.RECIPE]}")
+        if self.now - made_at(image) < self.rules.min_age:
+            reasons.append(f"younger than {self.rules.min_age.days} days")
+        if values.get(tags.STATE) == tags.IN_PROGRESS:
+            reasons.append(
+                "is being published, or was left by a publish that died: the next publish removes it"
+            )
+        if str(image.get("DeregistrationProtection", "")).startswith("enabled"):
+            reasons.append("is protected from deregistration")
+        # One call for each AMI: asked last, and only of those that would go.
+        if not reasons and (shared := shared_with(self.clients, image)):
+            reasons.append(f"is shared with {shared}")
+        return reasons
 
 
 def reasons_of(ami_id: str, uses: Uses, going: Sequence[TemplateVersion] = ()) -> Iterator[str]:

@@ -67,12 +67,12 @@ def put(clients: Clients, recipe: str, digest: str, version: str, ami_id: str) -
     by writing over it: AWS asks for 30 s between deleting a name and using it again. Raises PublishError when
     the entry does not come to rest.
     """
-    name = parameter_name(recipe, digest)
+    entry = _NewEntry(recipe, digest, version, ami_id)
     held = ""
 
     def settled() -> bool:
         nonlocal held
-        if _create(clients, name, recipe, digest, version, ami_id):
+        if _create(clients, entry):
             held = ami_id
             _wait_visible(clients, recipe, digest)
             return True
@@ -80,50 +80,60 @@ def put(clients: Clients, recipe: str, digest: str, version: str, ami_id: str) -
         if named is None:
             return False  # another machine's value, which SSM still checks; or it was deleted this instant
         if named != ami_id and describe_usable(clients, named) is None:
-            clients.ssm.put_parameter(**_entry(name, recipe, version, ami_id, overwrite=True))
+            clients.ssm.put_parameter(**entry.request(overwrite=True))
             # Of two machines that repair it at once, the last one's value stays: that is what is read back.
             named = _wait_visible(clients, recipe, digest, but=named)
         held = named
         return True
 
     try:
-        wait_until(settled, f"{name} to come to rest", limit=SETTLE_LIMIT)
+        wait_until(settled, f"{entry.name} to come to rest", limit=SETTLE_LIMIT)
     except TimeoutError as error:
         raise PublishError(
-            f"the registry's entry {name} keeps changing: {error}", hint="look who else publishes this recipe"
+            f"the registry's entry {entry.name} keeps changing: {error}",
+            hint="look who else publishes this recipe",
         ) from error
     return held
 
 
-def _create(clients: Clients, name: str, recipe: str, digest: str, version: str, ami_id: str) -> bool:
+@dataclass(frozen=True)
+class _NewEntry:
+    recipe: str
+    digest: str
+    version: str
+    ami_id: str
+
+    @property
+    def name(self) -> str:
+        return parameter_name(self.recipe, self.digest)
+
+    def request(self, *, overwrite: bool) -> PutParameterRequestTypeDef:
+        return {
+            "Name": self.name,
+            "Value": self.ami_id,
+            "Type": "String",
+            "DataType": "aws:ec2:image",
+            "Overwrite": overwrite,
+            "Description": f"Ingot: the AMI of {self.recipe} {self.version}",
+        }
+
+
+def _create(clients: Clients, entry: _NewEntry) -> bool:
     """Make the entry; say whether there was none."""
-    entry = _entry(name, recipe, version, ami_id, overwrite=False)
+    request = entry.request(overwrite=False)
     # Only a new entry is given tags: PutParameter refuses them together with Overwrite.
-    entry["Tags"] = [
-        {"Key": tags.RECIPE, "Value": recipe},
-        {"Key": tags.DIGEST, "Value": digest},
-        {"Key": tags.VERSION, "Value": version},
+    request["Tags"] = [
+        {"Key": tags.RECIPE, "Value": entry.recipe},
+        {"Key": tags.DIGEST, "Value": entry.digest},
+        {"Key": tags.VERSION, "Value": entry.version},
     ]
     try:
-        clients.ssm.put_parameter(**entry)
+        clients.ssm.put_parameter(**request)
     except ClientError as error:
         if code_of(error) != "ParameterAlreadyExists":
             raise
         return False
     return True
-
-
-def _entry(
-    name: str, recipe: str, version: str, ami_id: str, *, overwrite: bool
-) -> PutParameterRequestTypeDef:
-    return {
-        "Name": name,
-        "Value": ami_id,
-        "Type": "String",
-        "DataType": "aws:ec2:image",
-        "Overwrite": overwrite,
-        "Description": f"Ingot: the AMI of {recipe} {version}",
-    }
 
 
 def _wait_visible(clients: Clients, recipe: str, digest: str, *, but: str | None = None) -> str:

@@ -166,9 +166,13 @@ class CloneFleet(Construct):
         host = domain_name or self.load_balancer.load_balancer_dns_name
         self.url = f"{'http' if certificate_arn is None else 'https'}://{host}"
 
-        health = Health(size.minimum, grace)
         self.alarms = FleetAlarms(
-            self, "Alarms", self.load_balancer, self.targets, health, alarms or Alarms()
+            self,
+            "Alarms",
+            balancer=self.load_balancer,
+            targets=self.targets,
+            health=Health(size.minimum, grace),
+            settings=alarms or Alarms(),
         )
         self.group = clone_group(
             self,

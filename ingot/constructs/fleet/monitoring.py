@@ -49,6 +49,7 @@ class FleetAlarms(Construct):
         self,
         scope: Construct,
         id_: str,
+        *,
         balancer: elb.ApplicationLoadBalancer,
         targets: elb.ApplicationTargetGroup,
         health: Health,

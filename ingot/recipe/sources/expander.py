@@ -59,6 +59,24 @@ class ImageFile:
         return {**plain, "xattrs": dict(self.xattrs)} if self.xattrs else plain
 
 
+@dataclass(frozen=True)
+class _Source:
+    """A directory that is copied: whose its files are in the image, and the value that names it."""
+
+    top: Path
+    owner: str
+    group: str
+    at: At
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A source as text."""
+
+    path: Path
+    text: str
+
+
 class Expander:
     """Walks the sources; every complaint is a Problem at the key that named the source."""
 
@@ -76,7 +94,7 @@ class Expander:
         if not path.is_dir():
             self.complain(at, f"{app.source}, a file", "a directory")
             return []
-        return self.tree(path, path, app.target, app.owner, app.group, at)
+        return self.tree(_Source(path, app.owner, app.group, at), path, app.target)
 
     def entry(self, entry: FileEntry, at: At) -> list[ImageFile]:
         """Return the files of one entry of ``files``."""
@@ -102,7 +120,7 @@ class Expander:
             self.refuse_keys(
                 entry, at, ("mode", "capabilities", "xattrs", "template"), "a source that is a directory"
             )
-            return self.tree(path, path, entry.target, entry.owner, entry.group, at)
+            return self.tree(_Source(path, entry.owner, entry.group, at), path, entry.target)
         files = self.template(path, file, entry.mode) if entry.template else self.file(path, file, entry.mode)
         return list(files)
 
@@ -150,8 +168,9 @@ class Expander:
             return path
         return None
 
-    def tree(self, top: Path, here: Path, target: str, owner: str, group: str, at: At) -> list[ImageFile]:
-        """Return the directory ``here`` of the source ``top``, and all in it; empty directories are kept."""
+    def tree(self, source: _Source, here: Path, target: str) -> list[ImageFile]:
+        """Return the directory ``here`` of ``source``, and all in it; empty directories are kept."""
+        owner, group, at = source.owner, source.group, source.at
         found = [ImageFile("directory", target, owner, group, "0755", at)]
         try:
             names = sorted(path.name for path in here.iterdir())
@@ -180,15 +199,16 @@ class Expander:
             elif not _is_utf8(name):
                 self.complain(at, f"the file name {name!r}", "a name in UTF-8")
             elif path.is_symlink():
-                found += self.link(top, path, below, owner, group, at)
+                found += self.link(source, path, below)
             elif path.is_dir():
-                found += self.tree(top, path, below, owner, group, at)
+                found += self.tree(source, path, below)
             else:
                 found += self.file(path, ImageFile("file", below, owner, group, None, at), None)
         return found
 
-    def link(self, top: Path, path: Path, target: str, owner: str, group: str, at: At) -> Iterator[ImageFile]:
+    def link(self, source: _Source, path: Path, target: str) -> Iterator[ImageFile]:
         """A link inside a source is copied as a link; it must stay inside that source to mean the same."""
+        at, top = source.at, source.top
         text = os.readlink(path)  # noqa: PTH115 - the text as it stands, not as pathlib spells it
         name = path.relative_to(self.root)
         try:
@@ -207,7 +227,7 @@ class Expander:
                 hint="for a link to a path of the image use an entry {link: …, target: …} under files",
             )
         else:
-            yield ImageFile("symlink", target, owner, group, "0777", at, link=text)
+            yield ImageFile("symlink", target, source.owner, source.group, "0777", at, link=text)
 
     def file(self, path: Path, prototype: ImageFile, mode: str | None) -> Iterator[ImageFile]:
         """A regular file, with its hash, size and executable bit."""
@@ -248,17 +268,19 @@ class Expander:
                     "a template of UTF-8 text",
                 )
                 return
-            content = self.recipe.variables_in_use.text(text, partial(self.complain_in_text, path, text))
+            complain = partial(self.complain_in_text, _Text(path, text))
+            content = self.recipe.variables_in_use.text(text, complain)
             filled = content.encode()
             digest = hashlib.sha256(filled).hexdigest()
             yield replace(file, source=None, content=content, sha256=digest, size=len(filled))
 
     def complain_in_text(
-        self, path: Path, text: str, offset: int, found: str, expected: str, hint: str | None
+        self, source: _Text, offset: int, found: str, expected: str, hint: str | None
     ) -> None:
         """Complain of a place inside a source."""
+        text = source.text
         line, column = text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
-        self.problems.append(Problem(shown(path), line, column, found, expected, hint))
+        self.problems.append(Problem(shown(source.path), line, column, found, expected, hint))
 
     def complain(
         self, at: At, found: str, expected: str, *, hint: str | None = None, key: str = "source"
