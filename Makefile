@@ -2,6 +2,7 @@
 # make down   stop everything that `make up` started; images stay in the store
 # make test   all tests, booted machines and deployments included
 # make check  linters, types and the quick tests
+# make fuzz   10,000 mutated recipes, locks, environments and manifests; EXAMPLES=100000 tries more
 # make lock   compile requirements.txt from the three pyproject.toml files
 # make wheel  build the wheels of ingot, ingot-machines and ingot-localcloud into dist/
 # make runner set up a hosted CI runner: user namespaces, KVM
@@ -13,7 +14,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export CDK_DISABLE_CLI_TELEMETRY := 1
 
-.PHONY: up down test tests check lint setup setup-tests lock bench runner wheel
+.PHONY: up down test tests check lint setup setup-tests lock bench fuzz runner wheel
 
 setup:
 	@tools/setup
@@ -43,6 +44,9 @@ tests:
 
 check: setup-tests lint
 	@pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not slow"
+
+fuzz: setup-tests
+	@INGOT_FUZZ=$(or $(EXAMPLES),10000) pytest -n 2 tests/fuzz
 
 # uv knows the two other distributions as members of the workspace; their requirements are compiled, they themselves are not.
 lock:

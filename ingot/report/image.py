@@ -79,7 +79,7 @@ def _tree_line(directory: DirectorySize, name: str) -> str:
 def _identity(manifest: Mapping[str, Any]) -> list[str]:
     system, size = manifest["os"], manifest["size"]
     of = datetime.fromtimestamp(int(manifest["epoch"]), UTC)
-    kernel_line = manifest["boot"]["kernel_command_line"]
+    boot = manifest["boot"]  # nothing in a manifest that was made again from its disk
     return [
         *_label("image", [f"{manifest['name']} {manifest['version']}"]),
         *_label("recipe digest", [manifest["recipe_digest"]]),
@@ -88,7 +88,10 @@ def _identity(manifest: Mapping[str, Any]) -> list[str]:
             "system", [f"{system['pretty_name']}, {manifest['architecture']}, packages of {of:%Y-%m-%d}"]
         ),
         *_base(manifest),
-        *_label("kernel", [f"{system['kernel']}, {manifest['boot']['mode']}: {kernel_line}"]),
+        *_label(
+            "kernel",
+            [f"{system['kernel']}, {boot.get('mode', 'uefi')}: {boot.get('kernel_command_line', '')}"],
+        ),
         *_label("disk", [f"{_mib(size['disk'])}, {_mib(size['used'])} of it in use"]),
     ]
 
@@ -153,8 +156,9 @@ def _proof(manifest: Mapping[str, Any]) -> list[str]:
     if hygiene is None:
         found = ["not examined"]
     else:
-        bad = [f"{one['name']} {one['path']}: {one['reason']}" for one in hygiene["findings"]]
-        allowed = [f"allowed: {one['finding']} {one['path']}: {one['reason']}" for one in hygiene["allowed"]]
+        findings, allowances = (hygiene.get(key, ()) for key in ("findings", "allowed"))
+        bad = [f"{one['name']} {one['path']}: {one['reason']}" for one in findings]
+        allowed = [f"allowed: {one['finding']} {one['path']}: {one['reason']}" for one in allowances]
         found = [*bad, *allowed] or ["nothing was found"]
     tests = [f"{test['name']}: {_test(test)}" for test in manifest["tests"]]
     return [*_label("hygiene", found), *_label("tests", tests or ["none"])]

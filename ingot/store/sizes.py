@@ -83,7 +83,7 @@ def _real(paths: Iterable[str], links: Mapping[str, str]) -> Iterable[str]:
 
 def directory_sizes(manifest: Mapping[str, Any]) -> list[DirectorySize]:
     """Return every directory with the bytes of all files below it, sorted by path."""
-    sizes: dict[str, int] = {}
+    sizes: dict[str, int] = {"/": 0}
     counts: dict[str, int] = {}
     for file in manifest["files"]:
         if file["type"] == "directory":

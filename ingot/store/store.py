@@ -32,9 +32,9 @@ from ingot.progress import Progress
 from ingot.recipe.compile import compile_spec
 from ingot.recipe.lock.mirrors import addresses
 from ingot.recipe.schema.model import Recipe
-from ingot.spec import MANIFEST_FORMAT as FORMAT
 from ingot.spec import BakeSpec
 from ingot.store.leftovers import sweep
+from ingot.store.manifest import read_manifest, read_summary
 
 COLLECTING = "waiting: the store is being collected"
 
@@ -77,41 +77,18 @@ class Image:
     def manifest(self) -> dict[str, Any]:
         """What is in the image; some megabytes, kept from the first use on.
 
-        Raises IngotError when the file is damaged, InputError when a newer Ingot wrote it.
+        Raises InputError when the file is damaged, or a newer Ingot wrote it.
         """
-        return self._read()
+        return read_manifest(self._manifest_file, self.digest)
 
     @cached_property
     def summary(self) -> ImageSummary:
         """The little of the manifest that lists of images need. Raises as :attr:`manifest`."""
-        manifest = self.__dict__.get("manifest") or self._read()
-        try:
-            used = manifest["size"]["used"] if "size" in manifest else 0
-            return ImageSummary(str(manifest["name"]), int(used), tuple(manifest.get("package_files", ())))
-        except (LookupError, TypeError, ValueError) as error:
-            raise self._damaged(repr(error)) from error
+        return ImageSummary(*read_summary(self._manifest_file, self.digest))
 
-    def _read(self) -> dict[str, Any]:
-        try:
-            manifest = json.loads((self.directory / "manifest.json").read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise self._damaged(str(error)) from error
-        if not isinstance(manifest, dict):
-            raise self._damaged("it is not a JSON object")
-        version = manifest.get("format", FORMAT)
-        if isinstance(version, int) and version > FORMAT:
-            name = f"{manifest.get('name', 'the image')} {manifest.get('version', self.digest[:12])}"
-            raise InputError(
-                f"the manifest of {name} has format {version}; this Ingot reads formats up to {FORMAT}",
-                hint="a newer Ingot baked it: use that one, or bake the image again with this one",
-            )
-        if version != FORMAT or not isinstance(manifest.get("name"), str):
-            raise self._damaged("it has no name" if version == FORMAT else f"its format is {version!r}")
-        return manifest
-
-    def _damaged(self, why: str) -> IngotError:
-        file = self.directory / "manifest.json"
-        return IngotError(f"{file} is damaged: {why}", hint="bake the image again: ingot bake --force NAME")
+    @property
+    def _manifest_file(self) -> Path:
+        return self.directory / "manifest.json"
 
     @property
     def name(self) -> str:

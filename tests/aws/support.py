@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST
+from tests.diff.manifests import manifest
 
 SECTIONS = ("os", "packages", "users", "groups", "files", "services")
 
@@ -41,24 +42,25 @@ def make_image(
     ]
     root = hashlib.sha256(b"".join(bytes.fromhex(d or ZERO_DIGEST) for d in digests)).hexdigest()
     digest = hashlib.sha256(f"{recipe} {contents}".encode()).hexdigest()
-    manifest = {
-        "format": 1,
-        "name": recipe,
-        "recipe_digest": digest,
-        "version": digest[:12],
-        "architecture": "x86_64",
-        "tests": [{"name": "the app answers"}, {"name": "apache runs"}],
-        "inventory": {
+    made = manifest(
+        name=recipe,
+        recipe_digest=digest,
+        version=digest[:12],
+        tests=[
+            {"name": "the app answers", "http": {"path": "/", "status": 200}},
+            {"name": "apache runs", "service": "apache2"},
+        ],
+        inventory={
             section: hashlib.sha256(f"{section} {digest}".encode()).hexdigest() for section in SECTIONS
         },
-        "disk": {
+        disk={
             "size": len(data) * BLOCK_SIZE,
             "block_size": BLOCK_SIZE,
             "root_digest": root,
             "blocks": digests,
         },
-    }
-    return SmallImage(disk, manifest, digest)
+    )
+    return SmallImage(disk, made, digest)
 
 
 def line(kind: str, value: dict[str, Any]) -> str:

@@ -132,7 +132,7 @@ def test_the_store_sets_images_with_unreadable_manifests_aside(run):
     assert [image["name"] for image in listed["images"]] == ["web"]
     assert {image["digest"][0] for image in listed["set_aside"]} == set("abdef")
     code, _, err = run("show", "a" * 64)
-    assert (code, "is damaged" in err) == (1, True)
+    assert (code, "is damaged" in err) == (2, True)
     assert "Traceback" not in err
 
 

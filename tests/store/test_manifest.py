@@ -9,6 +9,7 @@ from ingot.aws.publish.image import Subject
 from ingot.errors import IngotError
 from ingot.store import Store
 from ingot.store.gc import Bounds, collect
+from tests.diff.manifests import file, manifest
 
 GOOD = {"format": 1, "name": "web", "size": {"used": 3 << 20}, "package_files": ["e" * 64]}
 UNREADABLE = {
@@ -66,8 +67,8 @@ def test_a_manifest_that_is_not_utf8_is_damaged(store):
 
 
 def test_the_memory_for_many_manifests_is_that_of_one(store):
-    files = [{"path": f"/usr/lib/file{number}", "sha256": "0" * 64} for number in range(2000)]
-    text = json.dumps({**GOOD, "files": files}, sort_keys=True)
+    files = [file(f"/usr/lib/file{number}") for number in range(2000)]
+    text = json.dumps(manifest(files=files, package_files=GOOD["package_files"]), sort_keys=True)
     for number in range(30):
         add(store, f"{number:064x}", text)
     tracemalloc.start()

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from ingot.errors import IngotError, InputError, Problem
+from ingot.escape import shortened
 from ingot.files import read_limited, write_atomically
 from ingot.recipe.lock.ami import AmiLock, stale
 from ingot.recipe.lock.archives import Archive, archives_of
@@ -254,7 +255,7 @@ def _explained(details: ErrorDetails, text: str) -> tuple[tuple[int, int], str, 
 
 
 def _dotted(at: At) -> str:
-    return ".".join(map(str, at))
+    return ".".join(shortened(step, 60) for step in at)
 
 
 def _contradictions(lock: Lock) -> list[tuple[At, str, str]]:

@@ -122,10 +122,10 @@ def read_document(path: Path, what: str = "a recipe") -> Document:
     except (YAMLError, ValueError) as error:
         document.problems.append(document.problem((), f"{error}".splitlines()[0], "YAML"))
     else:
-        if root is None:
-            document.problems.append(document.problem((), "an empty file", what))
-        else:
+        if root is not None:
             _Reader(document).read(root)
+        if document.data is None and not document.problems:
+            document.problems.append(document.problem((), "an empty file", what))
     return document
 
 

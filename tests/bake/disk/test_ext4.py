@@ -231,7 +231,7 @@ def test_one_file_can_be_read(tmp_path):
     disk, _ = make_disk(tmp_path, tree(data_file("/etc/x", b"content")))
     with read_ext4(disk) as reader:
         assert reader.read("/etc/x") == b"content"
-        with pytest.raises(KeyError):
+        with pytest.raises(BakeError, match="there is no file"):
             reader.read("/etc/y")
 
 

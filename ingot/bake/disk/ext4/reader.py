@@ -114,8 +114,11 @@ class Ext4Reader:
         return found
 
     def read(self, path: str) -> bytes:
-        """Return the content of the file ``path``. Raises KeyError when there is none."""
-        number = self._find(path) if self._paths is None else self._paths[path]
+        """Return the content of the file ``path``. Raises BakeError when there is none."""
+        try:
+            number = self._find(path) if self._paths is None else self._paths[path]
+        except KeyError as error:
+            raise BakeError(f"{self._disk}: there is no file {path} in its root file system") from error
         return b"".join(self._content(self._inode(number)))
 
     def _find(self, path: str) -> int:

@@ -1,0 +1,253 @@
+"""Reading a manifest from the store: the file may be damaged, of another version, or no manifest at all.
+
+Whoever reads an image's manifest can rely on its form afterwards. It is held to it by hand and not by
+pydantic, which refuses the lone surrogates of file names that are not UTF-8 (docs/decisions/0017-layout.md),
+and a column at a time: an image has tens of thousands of files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ingot.errors import InputError, Problem
+from ingot.files import read_limited
+from ingot.recipe.syntax.document import place_in_json
+from ingot.spec import MANIFEST_FORMAT as FORMAT
+
+At = tuple[str | int, ...]
+# Bytes. The manifest of an image with 100,000 files takes about 30 MB.
+MAX_MANIFEST = 256 << 20
+_LARGEST = 2**63 - 1
+# What a date of the standard library can be, and any tool that keeps 32 bits.
+_LAST_SECOND = 2**32 - 1
+_HINT = "bake the image again: ingot bake --force NAME"
+
+
+class _Scalar(NamedTuple):
+    """What one value may be, in words and as a test."""
+
+    what: str
+    fits: Callable[[Any], bool]
+
+
+class _List(NamedTuple):
+    """A list with items of one kind."""
+
+    of: Any
+
+
+class _Named(NamedTuple):
+    """A mapping with any keys and values of one kind."""
+
+    of: Any
+
+
+class _Record(NamedTuple):
+    """A mapping with these keys, and perhaps those of ``more``; others have no meaning here.
+
+    ``needs`` returns the key that a record lacks for what its other keys say, or None.
+    """
+
+    keys: Mapping[str, Any]
+    more: Mapping[str, Any] = {}
+    needs: Callable[[Mapping[str, Any]], str | None] = lambda _record: None
+
+
+def _of_file(file: Mapping[str, Any]) -> str | None:
+    key = {"file": "sha256", "symlink": "link"}.get(file["type"])
+    return None if key is None or key in file else key
+
+
+def _of_test(test: Mapping[str, Any]) -> str | None:
+    return None if test.keys() & {"http", "service", "command"} else "command"
+
+
+_OCTAL = re.compile("[0-7]{4}")
+TEXT = _Scalar("text", lambda value: type(value) is str)
+WHOLE = _Scalar("a whole number", lambda value: type(value) is int and 0 <= value <= _LARGEST)
+DATE = _Scalar("Unix seconds", lambda value: type(value) is int and 0 <= value <= _LAST_SECOND)
+BLOCK = _Scalar("a digest or null", lambda value: value is None or type(value) is str)
+PATH = _Scalar("an absolute path", lambda value: type(value) is str and value[:1] == "/")
+MODE = _Scalar("four octal digits", lambda value: type(value) is str and bool(_OCTAL.fullmatch(value)))
+_FINDING = {"path": TEXT, "reason": TEXT}
+_FILE = {"path": PATH, "type": TEXT, "mode": MODE, "uid": WHOLE, "gid": WHOLE, "size": WHOLE}
+_AMI = _Record({"id": TEXT, "name": TEXT, "owner": TEXT})
+_HTTP = _Record({"path": TEXT, "status": WHOLE}, {"contains": TEXT, "port": WHOLE})
+MANIFEST = _Record(
+    {
+        "name": TEXT,
+        "recipe_digest": TEXT,
+        "version": TEXT,
+        "architecture": TEXT,
+        "epoch": DATE,
+        "os": _Record(dict.fromkeys(("id", "version_id", "codename", "pretty_name", "kernel"), TEXT)),
+        "packages": _List(
+            _Record(
+                {"name": TEXT, "version": TEXT, "architecture": TEXT, "installed_kib": WHOLE, "source": TEXT},
+                {"sha256": TEXT},
+            )
+        ),
+        "users": _List(_Record({"name": TEXT, "uid": WHOLE, "gid": WHOLE, "home": TEXT, "shell": TEXT})),
+        "groups": _List(_Record({"name": TEXT, "gid": WHOLE, "members": _List(TEXT)})),
+        "services": _Record({"enabled": _List(TEXT), "masked": _List(TEXT)}),
+        "files": _List(
+            _Record(_FILE, {"sha256": TEXT, "link": TEXT, "layer": WHOLE, "xattrs": _Named(TEXT)}, _of_file)
+        ),
+        "tests": _List(_Record({"name": TEXT}, {"http": _HTTP, "service": TEXT, "command": TEXT}, _of_test)),
+        "boot": _Record({}, {"mode": TEXT, "kernel_command_line": TEXT}),
+        "size": _Record({"disk": WHOLE, "used": WHOLE}),
+        "disk": _Record({"size": WHOLE, "block_size": WHOLE, "root_digest": TEXT, "blocks": _List(BLOCK)}),
+    },
+    {
+        "package_files": _List(TEXT),
+        "inventory": _Named(TEXT),
+        "hygiene": _Record(
+            {
+                "allowed": _List(_Record({"finding": TEXT, **_FINDING})),
+                "findings": _List(_Record({"name": TEXT, **_FINDING})),
+            },
+        ),
+        "base": _Named(_AMI),
+    },
+)
+
+
+_SUMMARY = _Record(
+    {"name": TEXT, "size": _Record({"used": WHOLE}), "package_files": _List(TEXT)},
+)
+
+
+def read_manifest(file: Path, digest: str) -> dict[str, Any]:
+    """Return the manifest in ``file`` of the image ``digest``, which has the form that is above.
+
+    Raises InputError with the place of what is wrong, and for a manifest that a newer Ingot wrote.
+    """
+    manifest, text = _parsed(file, digest)
+    fault = _fault(manifest, MANIFEST, ())
+    if fault is not None:
+        at, found, expected = fault
+        raise _damaged(file, place_in_json(text, at), f"{_dotted(at)}: {found}" if at else found, expected)
+    return manifest
+
+
+def read_summary(file: Path, digest: str) -> tuple[str, int, tuple[str, ...]]:
+    """Return the name, the bytes in use and the digests of the packages' files, without a look at the rest.
+
+    Manifests of before 0.1 have no size. Raises InputError likewise.
+    """
+    manifest, text = _parsed(file, digest)
+    short = {"size": {"used": 0}, "package_files": [], **manifest}
+    fault = _fault(short, _SUMMARY, ())
+    if fault is not None:
+        at, found, expected = fault
+        raise _damaged(file, place_in_json(text, at), f"{_dotted(at)}: {found}", expected)
+    return short["name"], short["size"]["used"], tuple(short["package_files"])
+
+
+def _parsed(file: Path, digest: str) -> tuple[dict[str, Any], str]:
+    """Return the JSON object of a format that this version reads, and its text."""
+    try:
+        text = read_limited(file, MAX_MANIFEST).decode("utf-8")
+        manifest = json.loads(text)
+    except OSError as error:
+        raise _damaged(file, (1, 1), error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise _damaged(file, (1, 1), f"byte {error.start} is not UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise _damaged(file, (error.lineno, error.colno), f"JSON that does not parse: {error.msg}") from error
+    except (ValueError, RecursionError) as error:
+        raise _damaged(file, (1, 1), f"JSON that does not parse: {error}") from error
+    if not isinstance(manifest, dict):
+        raise _damaged(file, (1, 1), _shown(manifest))
+    version = manifest.get("format", FORMAT)
+    if type(version) is int and version > FORMAT:
+        name = f"{_shortened(manifest.get('name'))} {_shortened(manifest.get('version', digest[:12]))}"
+        found = f"the manifest of {name} has format {version}; this Ingot reads formats up to {FORMAT}"
+        hint = "a newer Ingot baked it: use that one, or bake the image again with this one"
+        line, column = place_in_json(text, ("format",))
+        problem = Problem(str(file), line, column, found, f"format {FORMAT}", hint)
+        raise InputError(found, problems=[problem], hint=hint)
+    if version != FORMAT or type(version) is not int:
+        raise _damaged(file, place_in_json(text, ("format",)), f"format: {_shown(version)}", str(FORMAT))
+    return manifest, text
+
+
+def _damaged(
+    file: Path, place: tuple[int, int], found: str, expected: str = "a manifest as `ingot bake` writes it"
+) -> InputError:
+    found = f"the manifest is damaged: {found}"
+    problem = Problem(str(file), *place, found, expected, _HINT)
+    return InputError(
+        f"{file}:{place[0]}:{place[1]}: {found}; expected {expected}", problems=[problem], hint=_HINT
+    )
+
+
+def _fault(value: Any, shape: Any, at: At) -> tuple[At, str, str] | None:  # noqa: ANN401 - any JSON
+    """Return the place of the first value that has not its form, what it is, and what it should be."""
+    inner: Iterable[tuple[Any, Any, str | int]]
+    match shape:
+        case _Scalar():
+            return None if shape.fits(value) else (at, _shown(value), shape.what)
+        case _Record():
+            if type(value) is not dict:
+                return at, _shown(value), "a mapping"
+            lacks = next((key for key in shape.keys if key not in value), None)
+            if lacks is not None:
+                return at, f"no key {lacks!r}", f"the keys {', '.join(shape.keys)}"
+            parts = [(key, part) for part_of in (shape.keys, shape.more) for key, part in part_of.items()]
+            inner = ((value[key], part, key) for key, part in parts if key in value)
+        case _Named():
+            if type(value) is not dict:
+                return at, _shown(value), "a mapping"
+            inner = ((item, shape.of, key) for key, item in value.items())
+        case _:
+            if type(value) is not list:
+                return at, _shown(value), "a list"
+            if _fits_by_column(value, shape.of):
+                return None
+            inner = ((item, shape.of, number) for number, item in enumerate(value))
+    faults = (_fault(item, part, (*at, step)) for item, part, step in inner)
+    found = next((fault for fault in faults if fault is not None), None)
+    if found is None and isinstance(shape, _Record) and (key := shape.needs(value)) is not None:
+        return at, f"no key {key!r}", f"{key!r} beside the others"
+    return found
+
+
+def _fits_by_column(items: list[Any], shape: Any) -> bool:  # noqa: ANN401 - any JSON
+    """Tell quickly that all items have their form; False: somebody has to look where."""
+    if isinstance(shape, _Scalar):
+        return all(map(shape.fits, items))
+    if not isinstance(shape, _Record) or not all(type(item) is dict for item in items):
+        return False
+    try:
+        columns = [(part, list(map(itemgetter(key), items))) for key, part in shape.keys.items()]
+    except KeyError:
+        return False
+    columns += [(part, [item[key] for item in items if key in item]) for key, part in shape.more.items()]
+    return all(
+        all(_fault(value, part, ()) is None for value in column)
+        if not isinstance(part, _Scalar)
+        else all(map(part.fits, column))
+        for part, column in columns
+    ) and all(shape.needs(item) is None for item in items)
+
+
+def _shown(value: object) -> str:
+    kinds = {dict: "a mapping", list: "a list", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value)) or _shortened(value)
+
+
+def _shortened(value: object) -> str:
+    # The number of a text beyond 4,300 digits cannot be shown; it is no number of a manifest either.
+    text = value if isinstance(value, str) else ascii(value)
+    text = text.encode("ascii", "backslashreplace").decode()
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _dotted(at: At) -> str:
+    return ".".join(_shortened(step) for step in at)
