@@ -15,7 +15,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 from ingot.errors import BakeError
 
 # Raised when an engine could misread what an older or newer Ingot wrote.
-SPEC_FORMAT = 2
+SPEC_FORMAT = 3
 # The format of the manifests that bakes write and the store reads.
 MANIFEST_FORMAT = 1
 
@@ -50,6 +50,25 @@ class AptSourceSpec(NamedTuple):
 
     archive: str
     uri: str
+
+
+class ArtifactSpec(NamedTuple):
+    """A file from the web or from S3; ``size`` counts its bytes.
+
+    With ``unpack``, ``tar`` or ``zip``, ``target`` is the directory to unpack it into, and ``strip`` counts
+    the directories at the beginning of each name that are left out; else the file itself. ``mode`` is octal.
+    None as the ``target``: it is a package, and among the packages of the spec.
+    """
+
+    url: str
+    sha256: str
+    size: int
+    target: Optional[str] = None
+    unpack: Optional[str] = None
+    strip: int = 0
+    owner: str = "root"
+    group: str = "root"
+    mode: Optional[str] = None
 
 
 class BaseAmiSpec(NamedTuple):
@@ -169,6 +188,19 @@ class AllowanceSpec(NamedTuple):
     reason: str
 
 
+class DownloadSpec(NamedTuple):
+    """A file that comes from elsewhere than an archive of packages. ``name`` is for messages.
+
+    ``size`` counts bytes; ``is_package``: it is a package as well.
+    """
+
+    name: str
+    sha256: str
+    size: int
+    url: str
+    is_package: bool = False
+
+
 NO_SERVICES, NOTHING_DROPPED = ServicesSpec(), DropSpec()
 
 
@@ -193,6 +225,7 @@ class BakeSpec:
     packages: Tuple[PackageSpec, ...] = ()
     system: Tuple[str, ...] = ()
     apt_sources: Tuple[AptSourceSpec, ...] = ()
+    artifacts: Tuple[ArtifactSpec, ...] = ()
     base: Optional[Mapping[str, BaseAmiSpec]] = None
     install: Tuple[str, ...] = ()
     groups: Tuple[GroupSpec, ...] = ()
@@ -210,6 +243,17 @@ class BakeSpec:
     allowances: Tuple[AllowanceSpec, ...] = ()
     unit_places: Mapping[str, str] = field(default_factory=dict)
     format: int = SPEC_FORMAT
+
+    def downloads(self) -> Tuple[DownloadSpec, ...]:
+        """Return the files that come from elsewhere than the archives of packages, each once."""
+        found = {}
+        for artifact in self.artifacts:
+            name = f"the artifact {artifact.url}"
+            key = (artifact.sha256, artifact.target is None)
+            found[key] = DownloadSpec(
+                name, artifact.sha256, artifact.size, artifact.url, artifact.target is None
+            )
+        return tuple(found.values())
 
     def text(self) -> str:
         """Return it as JSON, the same text for the same value."""
@@ -245,6 +289,7 @@ def spec_from_json(value: Mapping[str, Any]) -> BakeSpec:
         "distribution": None if value["distribution"] is None else DistributionSpec(**value["distribution"]),
         "packages": tuple(PackageSpec(**package) for package in value["packages"]),
         "apt_sources": tuple(AptSourceSpec(**source) for source in value["apt_sources"]),
+        "artifacts": tuple(ArtifactSpec(**artifact) for artifact in value["artifacts"]),
         "base": (
             None
             if value["base"] is None

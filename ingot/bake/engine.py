@@ -26,6 +26,7 @@ from ingot.progress import Progress
 
 # A recipe's names of architectures, and the kernel's (uname(2)).
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
+Fetch = Callable[[str], None]
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 
 
@@ -40,16 +41,16 @@ def bake(
     *,
     progress: Progress,
     hold: Sequence[int] = (),
-    fetch: Callable[[], None] = lambda: None,
+    fetch: Fetch = lambda _: None,
     worker: Optional["Worker"] = None,
 ) -> None:
     """Bake; the job's ``output`` then holds disk.raw and manifest.json (:func:`read_manifest`).
 
-    ``fetch`` downloads the packages when they are needed. ``hold``: descriptors of locks (:mod:`ingot.locks`)
-    that stay held until the worker has ended, even if this process is killed. ``worker``: one that was
-    started before; its owner ends it. After a failure ``output`` holds nothing of the bake, unless the job
-    says ``keep``: then ``output/root`` is the tree as the failure left it. Raises BakeError, StepError,
-    MissingToolError, MissingRightError.
+    ``fetch`` downloads the ``packages``, or the other ``downloads``, when they are needed. ``hold``:
+    descriptors of locks (:mod:`ingot.locks`) that stay held until the worker has ended, even if this process
+    is killed. ``worker``: one that was started before; its owner ends it. After a failure ``output`` holds
+    nothing of the bake, unless the job says ``keep``: then ``output/root`` is the tree as the failure left
+    it. Raises BakeError, StepError, MissingToolError, MissingRightError.
     """
     require("dpkg-deb", needed_for="bake")
     if os.geteuid() != 0:
@@ -140,7 +141,7 @@ class Worker:
             self._process.stdout.close()
         self._trouble.close()
 
-    def run(self, job: BakeJob, hold: Sequence[int], progress: Progress, fetch: Callable[[], None]) -> None:
+    def run(self, job: BakeJob, hold: Sequence[int], progress: Progress, fetch: Fetch) -> None:
         """Have one job done, pass its progress on, raise its error."""
         self._busy = True
         # If it has ended already, its status and its last words say why.
@@ -159,7 +160,7 @@ class Worker:
             end = self._trouble.read().strip()[-2000:]
             raise BakeError(f"the bake ended with status {status}" + (f"\n{end}" if end else ""))
 
-    def _hear(self, progress: Progress, fetch: Callable[[], None]) -> Optional[IngotError]:
+    def _hear(self, progress: Progress, fetch: Fetch) -> Optional[IngotError]:
         """Hear the worker to its end.
 
         The channel stays open meanwhile: it is how the worker knows that we live.
@@ -170,7 +171,7 @@ class Worker:
             if "progress" in message:
                 progress(message["progress"])
             elif "need" in message:
-                fetch()
+                fetch(message["need"])
                 self._channel.sendall(b"\n")
             elif "error" in message:
                 if message["error"]["type"] == "CommandError":

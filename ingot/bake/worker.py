@@ -3,8 +3,8 @@
 :mod:`ingot.bake.engine` starts it. stdin is a socket: the first byte brings the descriptors of locks, which
 stay open; the line after it is the job, a :class:`~ingot.bake.job.BakeJob`; then stdin stays open as long as
 the engine lives: at its end the work is given up and cleaned away. Every line on stdout is one JSON object:
-``{"progress": text}``, ``{"need": "packages"}`` (a line on stdin says that they are there), and at the end
-``{"error": {…}}`` or ``{"done": true}``.
+``{"progress": text}``, ``{"need": "packages"}`` or ``{"need": "downloads"}`` (a line on stdin says that they
+are there), and at the end ``{"error": {…}}`` or ``{"done": true}``.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def work(job: BakeJob) -> None:
     output = places.output
     with ExitStack() as use:
         try:
-            layers = LayerStore(places.layers, places.packages, progress, _ask_for_packages)
+            layers = LayerStore(places.layers, places.packages, progress, _ask_for)
             layer = layers.lower_layer(spec, use)
         except IngotError as error:
             if job.keep:
@@ -117,13 +117,13 @@ def _give_up(*_: object) -> None:
     raise GivenUpError
 
 
-_packages = threading.Event()
+_fetched = threading.Semaphore(0)
 
 
-def _ask_for_packages() -> None:
-    """Let the engine fetch the packages, and wait until they are there."""
-    say(need="packages")
-    _packages.wait()
+def _ask_for(what: str) -> None:
+    """Let the engine fetch packages or what else is downloaded, and wait until it is there."""
+    say(need=what)
+    _fetched.acquire()
 
 
 def _watch_engine() -> None:
@@ -131,7 +131,7 @@ def _watch_engine() -> None:
     brings, stop the work in the main thread.
     """
     for _ in sys.stdin:
-        _packages.set()
+        _fetched.release()
     os.kill(os.getpid(), signal.SIGTERM)
 
 

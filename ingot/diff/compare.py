@@ -66,6 +66,7 @@ class ImageDiff:
     after: ImageIdentity | None
     system: Sequence[Change]
     packages: Sequence[PackageChange]
+    dependencies: Sequence[Change]
     users: Sequence[Change]
     groups: Sequence[Change]
     services: Sequence[Change]
@@ -85,7 +86,7 @@ class ImageDiff:
         Another recipe digest alone (a comment in a test) makes no difference.
         """
         lists = (self.system, self.packages, self.users, self.groups, self.services, self.files, self.ports)
-        return not any((*lists, self.tests, self.hygiene, self.blocks.differing))
+        return not any((*lists, self.dependencies, self.tests, self.hygiene, self.blocks.differing))
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON's types.
@@ -95,6 +96,7 @@ class ImageDiff:
         lists = (
             "system",
             "packages",
+            "dependencies",
             "users",
             "groups",
             "services",
@@ -173,6 +175,7 @@ def _compare(old: Side, new: Side, store: Path | None) -> ImageDiff:
         after=ImageIdentity.of(now) if new.exists else None,
         system=system,
         packages=packages,
+        dependencies=compare_named(*(manifest.get("dependencies", ()) for manifest in (was, now))),
         users=users,
         groups=groups,
         services=compare_services(was["services"], now["services"]),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from ingot.errors import IngotError, VerificationError
 from ingot.progress import Progress
@@ -46,9 +46,7 @@ def bake(options: BakeOptions, progress: Progress) -> Iterator[tuple[Recipe, Ima
     """
     # First of all: what is imported and read below takes as long as the process that bakes takes to start.
     with _started_worker() as worker:
-        from ingot.store import Store
-
-        store = Store()
+        store = open_store()
         for recipe in _recipes(options, progress):
             image = store.bake(recipe, progress, force=options.force, keep=options.keep, worker=worker)
             worker = None  # it does one job
@@ -154,3 +152,18 @@ def difference_text(found: list[Difference]) -> str:
     ]
     left_out = max(0, len(files) - SHOWN) + max(0, len(rest) - SHOWN)
     return "\n".join([*lines, *([f"    and {left_out} more"] if left_out else [])])
+
+
+def open_store() -> Store:
+    """Return the store; artifacts in S3 are read with the caller's credentials, once one is missing."""
+    from ingot.store import Store
+
+    return Store(open_s3=_open_s3)
+
+
+@contextmanager
+def _open_s3(bucket: str, key: str) -> Iterator[tuple[int, BinaryIO]]:
+    from ingot.aws.session.objects import open_object  # boto3: not for each bake
+
+    with open_object(bucket, key) as found:
+        yield found

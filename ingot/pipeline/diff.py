@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingot.errors import InputError
+from ingot.pipeline.bake import open_store
 from ingot.plan.boots import FORMAT, BootRecord
 from ingot.progress import Progress
 
@@ -38,9 +39,8 @@ def diff(options: DiffOptions, progress: Progress) -> ImageDiff:
     """Return what differs between two images; raise InputError for one that is not found."""
     from ingot.diff.compare import image_diff
     from ingot.diff.sides.find import Finder
-    from ingot.store import Store
 
-    store = Store()
+    store = open_store()
     finder = Finder(
         store,
         options.recipes,

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from ingot.errors import InputError
+from ingot.pipeline.bake import open_store
 from ingot.progress import Progress
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import find_recipe, find_recipes, load_recipe
@@ -28,7 +29,7 @@ def baked_image(name: str, recipes: Path, environment: str | None, progress: Pro
     """Return the image with that digest, or of the recipe of that name, baked unless the store has it."""
     if DIGEST.fullmatch(name):
         return stored_image(name)
-    return Store().bake(load_recipe(find_recipe(recipes, name), environment), progress)
+    return open_store().bake(load_recipe(find_recipe(recipes, name), environment), progress)
 
 
 def known_image(name: str, recipes: Path, environment: str | None) -> Image:

@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingot.errors import InputError
+from ingot.errors import IngotError, InputError
 from ingot.forge.upgrade import LockUpgrade
+from ingot.pipeline.bake import open_store
 from ingot.progress import Progress
 from ingot.recipe.load import environments, load_recipe
 from ingot.recipe.lock import ami as ami_lock
 from ingot.recipe.lock.ami import AmiLock, LockedAmi, source_of
+from ingot.recipe.lock.artifacts import MAX_ARTIFACT, FetchedArtifact, LockedArtifact
 from ingot.recipe.lock.file import lock_text, read_ami_lock, read_lock, write_lock
 from ingot.recipe.lock.index_cache import IndexCache
 from ingot.recipe.lock.resolve import Upgrade, moved, resolve_lock
+from ingot.recipe.syntax.document import shown
 
 if TYPE_CHECKING:
     from ingot.recipe.lock.file import Lock
@@ -75,11 +78,48 @@ def lock(
     if recipe.base.ami is not None:
         if packages:
             raise InputError(f"{recipe.name} is on a base AMI, which is locked as a whole: name no packages")
-        return _lock_ami(recipe, upgrade=upgrade)
+        return _lock_ami(recipe, progress, upgrade=upgrade)
     moves = Upgrade(everything=upgrade and not packages, packages=frozenset(packages))
     old = read_lock(recipe)
-    new = resolve_lock(recipe, upgrade=moves, indexes=indexes, progress=progress)
+    artifacts = _artifacts(recipe, () if old is None else old.artifacts, moves, progress)
+    new = resolve_lock(recipe, upgrade=moves, artifacts=artifacts, indexes=indexes, progress=progress)
     return Locking(recipe, old, new, moved(old, new))
+
+
+def _artifacts(
+    recipe: Recipe, old: Sequence[LockedArtifact], upgrade: Upgrade, progress: Progress
+) -> list[FetchedArtifact]:
+    """Return the recipe's artifacts as they are to be locked.
+
+    One that is locked stays, unless all may move; one with a digest in the recipe is what that says. Raises
+    IngotError, with the artifact's place, for one that cannot be had.
+    """
+    if not recipe.artifacts:
+        return []
+    from ingot.store.downloads.web import Wanted
+
+    store, known = open_store(), {artifact.url: artifact for artifact in old}
+    found = []
+    for number, artifact in enumerate(recipe.artifacts):
+        locked = known.get(artifact.url)
+        is_package = artifact.install is not None
+        if locked is not None and (upgrade.everything or artifact.sha256 not in (None, locked.sha256)):
+            locked = locked if artifact.sha256 == locked.sha256 else None
+        if locked is not None and not is_package:
+            found.append(FetchedArtifact(locked))
+            continue
+        digest = artifact.sha256 if locked is None else locked.sha256
+        progress(f"fetching {artifact.url}")
+        wanted = Wanted("the artifact", artifact.url, MAX_ARTIFACT, digest, is_package)
+        try:
+            fetched = store.obtain(wanted, progress)
+        except IngotError as error:
+            place = recipe.document.place(("artifacts", number, "url"))
+            error.message = f"{shown(place.file)}:{place.line}:{place.column}: {error.message}"
+            raise
+        pinned = LockedArtifact(url=artifact.url, sha256=fetched.sha256, size=fetched.size)
+        found.append(FetchedArtifact(pinned, fetched.file if is_package else None))
+    return found
 
 
 def newest(name: str, path: Path, progress: Progress, indexes: IndexCache | None = None) -> LockUpgrade:
@@ -111,7 +151,7 @@ def newest(name: str, path: Path, progress: Progress, indexes: IndexCache | None
     return LockUpgrade(name, locks, tuple(lines))
 
 
-def _lock_ami(recipe: Recipe, *, upgrade: bool) -> Locking:
+def _lock_ami(recipe: Recipe, progress: Progress, *, upgrade: bool) -> Locking:
     """Look up the AMI of the current region, if the lock lacks it, or with ``upgrade``.
 
     AMIs of other regions stay, unless the recipe asks for another one.
@@ -129,7 +169,16 @@ def _lock_ami(recipe: Recipe, *, upgrade: bool) -> Locking:
             ami = look_up(clients, json.loads(source_of(recipe)), recipe.architecture)
             kept[clients.region] = LockedAmi.model_validate(ami)
     epoch = max(_seconds(ami.created) for ami in kept.values())
-    new = AmiLock(format=1, architecture=recipe.architecture, source=source_of(recipe), epoch=epoch, ami=kept)
+    moves = Upgrade(everything=upgrade)
+    artifacts = _artifacts(recipe, () if old is None else old.artifacts, moves, progress)
+    new = AmiLock(
+        format=1,
+        architecture=recipe.architecture,
+        source=source_of(recipe),
+        epoch=epoch,
+        ami=kept,
+        artifacts=tuple(artifact.locked for artifact in artifacts),
+    )
     return Locking(recipe, old, new, ami_lock.moved(old, new))
 
 

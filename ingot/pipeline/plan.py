@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ingot import paths
 from ingot.errors import IngotError, InputError
 from ingot.forge.git import Repository
+from ingot.pipeline.bake import open_store
 from ingot.plan.boots import BootRecord, Outcome
 from ingot.plan.images import Differ, Images, NotAsked, Registry
 from ingot.plan.infrastructure.cdk import Cache, Cdk, check_context
@@ -68,7 +69,7 @@ def _planner(project: Path, options: PlanOptions, clients: Clients | None, progr
         )
     cdk = Cdk.of(project)
     cdk.require_differ()
-    store = Store()
+    store = open_store()
     registry = None if clients is None else _registry(clients, store, progress)
     planner = Planner(
         repository=Repository.around(project),

@@ -13,6 +13,7 @@ from ingot import paths
 from ingot.errors import InputError, PublishError
 from ingot.files import write_atomically
 from ingot.pipeline.app import BUILDER_STACK, require_stack
+from ingot.pipeline.bake import open_store
 from ingot.progress import Progress
 
 if TYPE_CHECKING:
@@ -145,9 +146,7 @@ def publish_recipe(
         # Asked before the bake: a missing stack must not cost a bake.
         clone = clone_settings(clients, options.require_builder_stack()) if options.test else None
         on_instance = _on_instance(recipe, clients, options)
-    from ingot.store import Store
-
-    store = Store(paths.store())
+    store = open_store()
     settings = PublishSettings(
         paths.store() / "records", clone, manifest_of=store.manifest, keep_manifest=store.keep_manifest
     )
@@ -234,10 +233,12 @@ def _work(spec: BakeSpec, sources: Path, store: Store, *, from_bucket: bool, pro
     from ingot.recipe.lock.mirrors import addresses
 
     on_base = spec.base is not None
+    whole = from_bucket and not on_base
+    files = store.fetch(spec, progress) if whole else store.fetch_downloads(spec, progress)
     return Work(
         spec=spec,
         sources=sources,
-        packages=store.fetch(spec, progress) if from_bucket and not on_base else {},
+        packages=files,
         mirrors={} if from_bucket or on_base else addresses(spec),
     )
 

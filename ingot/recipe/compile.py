@@ -16,6 +16,7 @@ from ingot.recipe.sources.expander import ImageFile
 from ingot.spec import (
     AllowanceSpec,
     AptSourceSpec,
+    ArtifactSpec,
     BakeSpec,
     BaseAmiSpec,
     CloneTestSpec,
@@ -57,6 +58,7 @@ def compile_spec(recipe: Recipe) -> BakeSpec:
         epoch=lock.epoch,
         root_volume_size=recipe.root_volume.size,
         apt_sources=tuple(AptSourceSpec(archive.name, archive.uri) for archive in archives_of(recipe)),
+        artifacts=_artifacts(recipe, lock),
         groups=tuple(GroupSpec(group.name, group.gid) for group in recipe.groups),
         users=tuple(UserSpec(**user.model_dump()) for user in recipe.users),
         files=tuple(_file(file) for file in files),
@@ -85,6 +87,19 @@ def _origin(recipe: Recipe, lock: Lock | AmiLock) -> dict[str, Any]:
         "packages": tuple(PackageSpec(**package.model_dump()) for package in lock.packages),
         "system": tuple(sorted(distribution_of(recipe).base_packages)),
     }
+
+
+def _artifacts(recipe: Recipe, lock: Lock | AmiLock) -> tuple[ArtifactSpec, ...]:
+    """Return the artifacts in the recipe's order: what comes later may replace what came before."""
+    locked = {artifact.url: artifact for artifact in lock.artifacts}
+    return tuple(
+        ArtifactSpec(
+            size=locked[artifact.url].size,
+            **artifact.model_dump(exclude={"install", "sha256"}),
+            sha256=locked[artifact.url].sha256,
+        )
+        for artifact in recipe.artifacts
+    )
 
 
 def _command_line(recipe: Recipe) -> str:

@@ -30,7 +30,7 @@ from ingot.plan.result import FORMAT as PLAN_FORMAT
 from ingot.plan.rollout import Rollout
 from ingot.report.diff.summary import SIGNS
 
-CHANGES = ("system", "users", "groups", "services", "ports", "tests", "hygiene", "size")
+CHANGES = ("system", "dependencies", "users", "groups", "services", "ports", "tests", "hygiene", "size")
 Plain = Mapping[str, Any]
 Part = TypeVar("Part", Reason, Folded, RecipeChange, Rollout, StackPlan)
 _WRONG = (LookupError, ArithmeticError, TypeError, ValueError, AttributeError)

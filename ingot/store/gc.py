@@ -131,7 +131,7 @@ def _layers(store: Store) -> list[Path]:
 
 
 def _packages(store: Store) -> list[Path]:
-    return sorted(store.packages.glob("??/*.deb"))
+    return sorted(file for file in store.packages.glob("??/*") if not file.name.startswith("."))
 
 
 def _remove_image(store: Store, directory: Path, progress: Progress) -> bool:

@@ -12,7 +12,14 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from cyclonedx.model import HashAlgorithm, HashType, Property
+from cyclonedx.model import (
+    ExternalReference,
+    ExternalReferenceType,
+    HashAlgorithm,
+    HashType,
+    Property,
+    XsUri,
+)
 from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.model.tool import ToolRepository
@@ -31,7 +38,7 @@ def sbom(manifest: Mapping[str, Any]) -> str:
     """
     image = _image(manifest)
     system = _system(manifest)
-    parts = [system, *_packages(manifest), *_files(manifest)]
+    parts = [system, *_packages(manifest), *_dependencies(manifest), *_files(manifest)]
     bom = Bom(
         serial_number=uuid.uuid5(NAMESPACE, f"{manifest['recipe_digest']} {manifest['disk']['root_digest']}"),
         metadata=BomMetaData(
@@ -96,10 +103,28 @@ def _packages(manifest: Mapping[str, Any]) -> Iterator[Component]:
         )
 
 
+def _dependencies(manifest: Mapping[str, Any]) -> Iterator[Component]:
+    for dependency in manifest.get("dependencies", ()):
+        url = dependency["name"]
+        yield Component(
+            type=ComponentType.FILE,
+            name=url,
+            bom_ref=f"artifact:{url}",
+            hashes=[_sha256(dependency["sha256"])],
+            properties=[Property(name="ingot:size", value=str(dependency["size"]))],
+            external_references=[
+                ExternalReference(type=ExternalReferenceType.DISTRIBUTION, url=XsUri(url)),
+            ],
+        )
+
+
 def _files(manifest: Mapping[str, Any]) -> Iterator[Component]:
-    """Give the files that are no package's work: what the recipe put there or changed."""
+    """Give the files that are no package's work: what the recipe put there or changed.
+
+    Not those of artifacts and dependencies, which are components of their own.
+    """
     for file in manifest["files"]:
-        if file.get("layer") and file["type"] == "file":
+        if file.get("layer") == 1 and file["type"] == "file":
             # CycloneDX is UTF-8: bytes of a name that are not are written as \\xHH.
             name = file["path"].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
             yield Component(

@@ -18,12 +18,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ingot import paths
 from ingot.bake.engine import Worker, bake, check_architecture
 from ingot.bake.job import BakeDirectories, BakeJob
-from ingot.bake.packages.cache import package_file, unsound_packages
+from ingot.bake.packages.cache import (
+    PACKAGES,
+    download_file,
+    package_file,
+    sha256_of,
+    unsound_downloads,
+    unsound_packages,
+)
 from ingot.bake.runtime.rights import KEPT, how_to_inspect, remove_tree
 from ingot.errors import BakeError, IngotError, InputError, Problem, SizeError
 from ingot.files import write_atomically
@@ -35,6 +42,9 @@ from ingot.recipe.schema.model import Recipe
 from ingot.spec import BakeSpec
 from ingot.store.leftovers import sweep
 from ingot.store.manifest import read_manifest, read_summary
+
+if TYPE_CHECKING:
+    from ingot.store.downloads.web import Fetched, S3Opener, Wanted
 
 COLLECTING = "waiting: the store is being collected"
 
@@ -102,9 +112,10 @@ class Image:
 
 
 class Store:
-    """The store below ``root``."""
+    """The store below ``root``. ``open_s3`` reads artifacts from S3; without it they must be here already."""
 
-    def __init__(self, root: Path | None = None) -> None:
+    def __init__(self, root: Path | None = None, *, open_s3: S3Opener | None = None) -> None:
+        self._open_s3 = open_s3
         self.root = (root or paths.store()).absolute()
         self.packages = self.root / "packages"
         self.layers = self.root / "layers"
@@ -153,10 +164,36 @@ class Store:
         return self.root / "records" / "manifests" / digest / "manifest.json"
 
     def fetch(self, spec: BakeSpec, progress: Progress) -> dict[str, Path]:
-        """Return the file of each package of a bake spec by its SHA-256, after fetching what is missing."""
+        """Return the file of each package of a bake spec by its SHA-256, and of what else its lock has, after
+        fetching what is missing.
+        """
         with self._packages_in_use(progress):
             self._complete(spec, progress)
-        return {p.sha256: package_file(self.packages, p.sha256) for p in spec.packages}
+        packages = {p.sha256: package_file(self.packages, p.sha256) for p in spec.packages}
+        return {**packages, **self.fetch_downloads(spec, progress)}
+
+    def fetch_downloads(self, spec: BakeSpec, progress: Progress) -> dict[str, Path]:
+        """Return likewise the files that come from elsewhere than the archives of packages."""
+        with self._packages_in_use(progress):
+            self._complete_downloads(spec, progress)
+        return {
+            d.sha256: (package_file if d.is_package else download_file)(self.packages, d.sha256)
+            for d in spec.downloads()
+        }
+
+    def obtain(self, wanted: Wanted, progress: Progress) -> Fetched:
+        """Return a file from the web or S3, fetched unless its digest is known and the store has it.
+
+        Raises IngotError that names it.
+        """
+        from ingot.store.downloads.web import Fetched, fetch  # not for each bake
+
+        if wanted.sha256 is not None:
+            file = (package_file if wanted.is_package else download_file)(self.packages, wanted.sha256)
+            if file.is_file() and sha256_of(file) == wanted.sha256:
+                return Fetched(wanted.sha256, file.stat().st_size, file)
+        with self._packages_in_use(progress):
+            return fetch(wanted, self.packages, self._open_s3, progress)
 
     def all_images(self) -> list[Image]:
         """Return all images, the one used last first."""
@@ -227,7 +264,7 @@ class Store:
                 BakeJob(spec, directories),
                 progress=progress,
                 hold=(lock, shared),
-                fetch=lambda: self._complete(spec, progress),
+                fetch=lambda what: self._supply(what, spec, progress),
             )
             yield Image(spec.recipe_digest, work)
 
@@ -250,7 +287,7 @@ class Store:
                     BakeJob(_with_places(spec, recipe), directories, order.keep),
                     progress=progress,
                     hold=(order.lock, shared),
-                    fetch=lambda: self._complete(spec, progress),
+                    fetch=lambda what: self._supply(what, spec, progress),
                     worker=worker,
                 )
         except SizeError as error:
@@ -280,8 +317,28 @@ class Store:
         with locked(self.packages / "in-use.lock", waiting=lambda: progress(COLLECTING), shared=True) as lock:
             yield lock
 
+    def _supply(self, what: str, spec: BakeSpec, progress: Progress) -> None:
+        """Fetch what a layer is to be made of."""
+        if what == PACKAGES:
+            self._complete(spec, progress)
+        else:
+            self._complete_downloads(spec, progress)
+
+    def _complete_downloads(self, spec: BakeSpec, progress: Progress) -> None:
+        """Fetch what the store lacks of :meth:`BakeSpec.downloads`."""
+        for missing in unsound_downloads(spec, self.packages, progress):
+            from ingot.store.downloads.web import Wanted
+
+            progress(f"fetching {missing.name} ({missing.size / 1e6:.1f} MB)")
+            self.obtain(
+                Wanted(missing.name, missing.url, missing.size, missing.sha256, missing.is_package), progress
+            )
+
     def _complete(self, spec: BakeSpec, progress: Progress) -> None:
         """Fetch the packages of a bake spec that the store lacks; raise InputError if no mirror is known."""
+        own = any(artifact.target is None for artifact in spec.artifacts)
+        if own:
+            self._complete_downloads(spec, progress)
         missing = unsound_packages(spec.packages, self.packages, progress)
         if missing:
             from ingot.bake.packages.fetch import fetch_packages  # not for each bake

@@ -108,9 +108,9 @@ def upload_packages(clients: Clients, bucket: str, files: Mapping[str, Path], pr
     missing = sorted(files.keys() - present)
 
     def put(sha256: str) -> int:
-        data = files[sha256].read_bytes()
-        clients.s3.put_object(Bucket=bucket, Key=f"{PACKAGES}{sha256}", Body=data)
-        return len(data)
+        with files[sha256].open("rb") as file:
+            clients.s3.put_object(Bucket=bucket, Key=f"{PACKAGES}{sha256}", Body=file)
+            return files[sha256].stat().st_size
 
     with ThreadPoolExecutor(UPLOADS) as pool:
         sizes = list(pool.map(put, missing))

@@ -10,15 +10,17 @@ from __future__ import annotations
 import pickle
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import AbstractSet, Any, Dict, FrozenSet, Iterable, Iterator, List, Optional, Tuple
 
 from ingot.bake.disk.ext4.node import number_inodes, whole_tree
 from ingot.bake.tree import inventory, manifest
 from ingot.bake.tree.tree import Changes, Entry, Kind, Tree, below, encode, sort_entries
 from ingot.bake.tree.volatile import CLOUD_INIT, Volatile, volatile_of
 
+# What manifests say of them, in place of the layer.
+ADDED = 2
 _KINDS = {kind.value: kind for kind in Kind}
-_NUMBER, _LINE, _TEXT = 10, 11, 12
+_NUMBER, _LINE, _TEXT, _ADDED = 10, 11, 12, 13
 
 
 class Index(Tree):
@@ -39,8 +41,10 @@ class Index(Tree):
         return cls(pickle.loads(file.read_bytes()), root, epoch)  # noqa: S301 - see above
 
     @classmethod
-    def of(cls, entries: Iterable[Entry], root: Path, epoch: int) -> "Index":
-        """Return the index of ``entries``, which have their digests."""
+    def of(
+        cls, entries: Iterable[Entry], root: Path, epoch: int, added: AbstractSet[str] = frozenset()
+    ) -> "Index":
+        """Return the index of ``entries``, which have their digests; ``added``: what no package brought."""
         ordered = sort_entries(entries)
         numbers, _ = number_inodes(whole_tree(ordered, epoch))
         volatile = volatile_of(has_cloud_init=any(entry.path == CLOUD_INIT for entry in ordered))
@@ -59,8 +63,9 @@ class Index(Tree):
                 entry.xattrs,
                 entry.sha256,
                 numbers[entry.path],
-                manifest.file_line(entry),
+                manifest.file_line(entry, layer=ADDED * (entry.path in added)),
                 text,
+                entry.path in added,
             )
         return cls(rows, root, epoch)
 
@@ -101,6 +106,11 @@ class Index(Tree):
     def numbers(self) -> Dict[str, int]:
         """The inode of each path on the disk of the layer, lost+found included."""
         return {**{path: row[_NUMBER] for path, row in self._rows.items()}, "/lost+found": 11}
+
+    @cached_property
+    def added(self) -> FrozenSet[str]:
+        """The paths that no package brought: artifacts and what the recipe's dependencies are."""
+        return frozenset(path for path, row in self._rows.items() if row[_ADDED])
 
     @cached_property
     def _lines(self) -> Dict[str, Tuple[str, Optional[bytes]]]:

@@ -114,7 +114,7 @@ def _is_private(view: View, path: str) -> bool:
     mode, or a directory's above it.
     """
     shipped = view.shipped.get(path)
-    if shipped is None or _REPEATABLE.fullmatch(path):
+    if shipped is None or _REPEATABLE.fullmatch(path) or view.is_added(path):
         return False
     if not shipped.mode & 0o004:
         return True

@@ -50,6 +50,7 @@ def _is_shipped(view: View, entry: Entry) -> bool:
     known = view.shipped.get(entry.path)
     return (
         known is not None
+        and not view.is_added(entry.path)
         and (known.mode, known.uid, known.gid) == (entry.mode, entry.uid, entry.gid)
         and _capability(known) == _capability(entry)
         and known.sha256 == hashlib.sha256(view.read(entry.path)).hexdigest()

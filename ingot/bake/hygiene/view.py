@@ -22,6 +22,7 @@ from typing import (
     Tuple,
 )
 
+from ingot.bake.disk.index import Index
 from ingot.bake.tree.inventory import STATUS, escape
 from ingot.bake.tree.links import TooManyLinksError, resolve_links
 from ingot.bake.tree.tree import Entry, Kind, Tree, decode, encode
@@ -192,6 +193,10 @@ class View:
         """
         lists = [entry.path for entry in self.below(_INFO.rstrip("/")) if entry.path.endswith(".list")]
         return frozenset(self._real(line) for name in lists for line in decode(self.read(name)).splitlines())
+
+    def is_added(self, path: str) -> bool:
+        """Tell whether what is at ``path`` came with an artifact or a dependency of the recipe."""
+        return isinstance(self.shipped, Index) and path in self.shipped.added
 
     def is_untouched(self, path: str) -> bool:
         """Tell, without reading it, whether the file is a package's and the recipe has not changed it.

@@ -32,7 +32,7 @@ from ingot.bake.instance.ebs import PendingSnapshot
 from ingot.bake.instance.live import bake_live, disk_of_root
 from ingot.bake.instance.log import BuilderLog
 from ingot.bake.job import BakeDirectories, BakeJob
-from ingot.bake.packages.cache import package_file
+from ingot.bake.packages.cache import check_downloads, download_file, package_file, unsound_downloads
 from ingot.bake.packages.fetch import Mirrors, fetch_packages
 from ingot.blocks import to_send
 from ingot.errors import IngotError
@@ -40,6 +40,7 @@ from ingot.progress import Progress
 from ingot.spec import BakeSpec, PackageSpec, read_spec
 
 STREAMS = 8  # connections to S3
+PART = 64 << 20  # bytes of an artifact that are in memory at once
 
 
 class Builder:
@@ -64,6 +65,7 @@ class Builder:
         s3 = self._service("s3")
         packages = self.directory / "packages"
         fetched = partial(self.log, "fetch")
+        _get_downloads(s3, self.job["bucket"], spec, packages, fetched)
         _get_packages(s3, self.job["bucket"], spec.packages, packages, self.job["mirrors"], fetched)
         times["fetched"] = time.time()
         if spec.base is not None:
@@ -154,6 +156,25 @@ def _get_packages(
     had = sum(1 for size in sizes if size)
     progress(f"{had} of {len(wanted)} packages are in the bucket ({sum(sizes) / 1e6:.0f} MB)")
     fetch_packages(wanted, directory, mirrors, progress)
+
+
+def _get_downloads(s3: Service, bucket: str, spec: BakeSpec, directory: Path, progress: Progress) -> None:
+    """Bring what the lock has beside packages into ``directory``, from the bucket, where the publish put it.
+
+    Raises BakeError for what is not there, or is not what the lock says.
+    """
+    wanted = unsound_downloads(spec, directory, progress)
+    for download in wanted:
+        file = (package_file if download.is_package else download_file)(directory, download.sha256)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("wb") as target:
+            for start in range(0, download.size, PART):
+                span = f"bytes={start}-{min(start + PART, download.size) - 1}"
+                target.write(s3.call("GET", f"/{bucket}/packages/{download.sha256}", {"range": span}))
+    check_downloads(spec, directory, progress)
+    if wanted:
+        size = sum(download.size for download in wanted)
+        progress(f"{len(wanted)} artifacts and dependencies came from the bucket ({size / 1e6:.0f} MB)")
 
 
 def _uptime() -> float:

@@ -32,6 +32,7 @@ from ingot.bake.image.machine import (
 )
 from ingot.bake.image.seal import seal, seal_identities
 from ingot.bake.instance.system_packages import install, installed_rpms, stop_upgrades
+from ingot.bake.layers.additions import put_additions
 from ingot.bake.layers.upper import run_step, short
 from ingot.bake.runtime import mounts
 from ingot.bake.runtime.chroot import Chroot
@@ -54,8 +55,8 @@ def bake_live(spec: BakeSpec, sources: Path, scratch: Path, progress: Progress) 
     """Put the recipe on this machine's root, seal it, make it read-only; return the
     manifest, whose blocks are those of the disk.
 
-    ``scratch`` must not lie on the root file system. Nothing can be written to the root any more after this.
-    Raises BakeError.
+    ``scratch`` must not lie on the root file system; ``scratch/packages`` has the files that the lock names.
+    Nothing can be written to the root any more after this. Raises BakeError.
     """
     root = scratch / "root"
     root.mkdir()
@@ -65,7 +66,7 @@ def bake_live(spec: BakeSpec, sources: Path, scratch: Path, progress: Progress) 
     before = hash_files(scan(root, live=True), live=True)
     install(spec.install, progress)
     seal_identities(root)  # before the recipe: what it makes of these is its own
-    apply(spec, root, sources, progress)
+    apply(spec, root, sources, scratch / "packages", progress)
     quiet_logs()
     progress("sealing")
     finish(spec, root)
@@ -77,11 +78,12 @@ def bake_live(spec: BakeSpec, sources: Path, scratch: Path, progress: Progress) 
     return live_manifest(spec, root, entries, before, os.uname().release, read_disk(device), hygiene)
 
 
-def apply(spec: BakeSpec, root: Path, sources: Path, progress: Progress) -> None:
-    """Put onto ``root`` what the recipe says: accounts, files, settings, steps, services,
-    and Ingot's own programs.
+def apply(spec: BakeSpec, root: Path, sources: Path, packages: Path, progress: Progress) -> None:
+    """Put onto ``root`` what the recipe says: artifacts, accounts, files, settings, steps, services, and
+    Ingot's own programs. ``packages`` is the directory of the files that the lock names.
     """
     chroot = Chroot(root, epoch=spec.epoch, online=True)
+    put_additions(root, spec, packages, progress)
     progress("applying the recipe")
     add_accounts(root, spec.groups, spec.users, epoch=spec.epoch)
     place_files(root, spec.files, sources)

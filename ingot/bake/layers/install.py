@@ -12,15 +12,13 @@ from typing import Dict, Iterable, List, Mapping, Optional, Set, Tuple
 from ingot.bake.image.machine import install_machine
 from ingot.bake.image.seal import seal, seal_identities
 from ingot.bake.layers.layer import LowerLayer
-from ingot.bake.layers.trees import AnyTree, FirstTree, GrownTree, save_index
+from ingot.bake.layers.trees import AnyTree, FirstTree, GrownTree, record_tree
 from ingot.bake.packages import configure, database, drop
 from ingot.bake.packages.cache import package_file
 from ingot.bake.packages.deb import Control, Package, extract, read_control
 from ingot.bake.packages.locales import make_locale
 from ingot.bake.runtime.chroot import Chroot, in_root
-from ingot.bake.tree.inventory import files_text
 from ingot.bake.tree.tree import Entry, Kind
-from ingot.bake.tree.volatile import BASELINE, CLOUD_INIT, volatile_of
 from ingot.deb822 import parse_paragraphs
 from ingot.progress import Progress
 from ingot.spec import BakeSpec
@@ -65,20 +63,13 @@ class Installation:
         present = set() if below is None else installed(below)
         new = [p for p in _packages(spec, self.packages, "install") if p.name not in present]
         self.progress(f"unpacking {len(new)} packages" if len(new) != 1 else "unpacking 1 package")
-        with closing(
-            FirstTree(directory, spec.architecture) if below is None else GrownTree(directory, below)
-        ) as tree:
+        made: AnyTree = FirstTree(directory, spec.architecture)
+        if below is not None:
+            made = GrownTree(directory, below, packages=True)
+        with closing(made) as tree:
             self._install(tree, new)
             self.progress("taking the inventory of the packages")
-            baseline = in_root(tree.root, f"{BASELINE}/base")
-            entries = tree.entries()
-            has_cloud_init = any(entry.path == CLOUD_INIT for entry in entries)
-            text = files_text(entries, volatile_of(has_cloud_init=has_cloud_init))
-            baseline.unlink(missing_ok=True)
-            baseline.write_bytes(text)
-            baseline.chmod(0o644)
-            save_index(tree.entries(), directory, spec.epoch)
-            tree.finish()
+            record_tree(tree, directory, spec.epoch)
 
     def _install(self, tree: AnyTree, new: List[Package]) -> None:
         """Unpack and configure the packages ``new``; seal the tree."""

@@ -16,9 +16,11 @@ import shutil
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Mapping
+from typing import TYPE_CHECKING, Callable, Mapping, Sequence
 
+from ingot.bake.layers.additions import Addition, addition_digest, kinds_of
 from ingot.bake.layers.layer import LowerLayer
+from ingot.bake.packages.cache import DOWNLOADS, PACKAGES, check_downloads, check_packages
 from ingot.locks import obtain
 from ingot.progress import Progress
 from ingot.spec import BakeSpec
@@ -33,6 +35,7 @@ MAKERS = (
     "worker.py",
     "runtime",
     "packages",
+    "dependencies",
     "layers",
     "tree",
     "image",
@@ -58,6 +61,14 @@ def layer_digest(spec: BakeSpec) -> str:
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
+def _digest_with(spec: BakeSpec, kinds: Sequence[str]) -> str:
+    """Return the digest of the layer of :meth:`LayerStore._with`."""
+    digest = layer_digest(spec)
+    for kind in kinds:
+        digest = addition_digest(digest, spec, kind)
+    return digest
+
+
 def _engine_digest() -> str:
     engine = Path(__file__).parent.parent
     digest = hashlib.sha256()
@@ -72,10 +83,12 @@ def _engine_digest() -> str:
 class LayerStore:
     """The directory ``layers`` that keeps lower layers, and ``packages``, of which they are made.
 
-    ``fetch`` downloads the packages when they are needed.
+    ``fetch`` downloads what is needed: ``packages``, or other ``downloads``.
     """
 
-    def __init__(self, layers: Path, packages: Path, progress: Progress, fetch: Callable[[], None]) -> None:
+    def __init__(
+        self, layers: Path, packages: Path, progress: Progress, fetch: Callable[[str], None]
+    ) -> None:
         self.layers = layers
         self.packages = packages
         self.progress = progress
@@ -86,20 +99,36 @@ class LayerStore:
 
         Raises BakeError.
         """
+        return self._with(spec, kinds_of(spec), use)
+
+    def _with(self, spec: BakeSpec, kinds: Sequence[str], use: ExitStack) -> LowerLayer:
+        """Return the layer of the packages of ``spec`` with additions of ``kinds``, the lowest first."""
+        if not kinds:
+            return self._packages_layer(spec, use)
+
+        def make(directory: Path) -> None:
+            with ExitStack() as below_use:
+                below = self._with(spec, kinds[:-1], below_use)
+                self.fetch(DOWNLOADS)
+                check_downloads(spec, self.packages, self.progress)
+                Addition(spec, kinds[-1], below, self.packages, directory, self.progress).run()
+
+        return self._obtain(_digest_with(spec, kinds), spec.epoch, make, use)
+
+    def _packages_layer(self, spec: BakeSpec, use: ExitStack) -> LowerLayer:
 
         def make(directory: Path) -> None:
             # It takes more modules than all the rest of a bake, and most bakes find their layer.
             from ingot.bake.layers.install import read_controls
-            from ingot.bake.packages.cache import check_packages
 
-            self.fetch()
+            self.fetch(PACKAGES)
             check_packages(spec.packages, self.packages, self.progress)
             self._make(spec, read_controls(spec, self.packages), directory)
 
-        return self._obtain(spec, make, use)
+        return self._obtain(layer_digest(spec), spec.epoch, make, use)
 
-    def _obtain(self, spec: BakeSpec, make: Callable[[Path], None], use: ExitStack) -> LowerLayer:
-        directory = self.layers / layer_digest(spec)
+    def _obtain(self, digest: str, epoch: int, make: Callable[[Path], None], use: ExitStack) -> LowerLayer:
+        directory = self.layers / digest
 
         def make_aside() -> None:
             unfinished = directory.with_name(f"{directory.name}.tmp")
@@ -115,7 +144,7 @@ class LayerStore:
             self.progress("waiting: another bake makes the same layer")
 
         obtain(directory, make_aside, use=use, waiting=waiting)
-        return LowerLayer(directory, spec.epoch)
+        return LowerLayer(directory, epoch)
 
     def _make(self, spec: BakeSpec, controls: Mapping[str, "Control"], directory: Path) -> None:
         """Make a layer, after the one that it stands on: the same layers in the same
@@ -129,5 +158,7 @@ class LayerStore:
             below = None
             if fewer is not None:
                 lower = replace(spec, packages=tuple(fewer))
-                below = self._obtain(lower, lambda aside: self._make(lower, controls, aside), use)
+                below = self._obtain(
+                    layer_digest(lower), spec.epoch, lambda aside: self._make(lower, controls, aside), use
+                )
             Installation(spec, below, controls, self.packages, directory, self.progress).run()

@@ -7,12 +7,14 @@ import os
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple, Union
 
 from ingot.bake.disk.index import Index
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.layers.overlay import Overlay, make_bare
 from ingot.bake.packages import database
+from ingot.bake.runtime.chroot import in_root
+from ingot.bake.tree.inventory import files_text
 from ingot.bake.tree.tree import (
     Changes,
     Entry,
@@ -25,6 +27,7 @@ from ingot.bake.tree.tree import (
     scan,
     sort_entries,
 )
+from ingot.bake.tree.volatile import BASELINE, CLOUD_INIT, volatile_of
 from ingot.process import run
 
 # Debian's and Ubuntu's merged /usr, as debootstrap makes it before the first package.
@@ -57,6 +60,10 @@ class FirstTree:
         self._known = {entry.path: entry for entry in found}
         return found
 
+    def added(self) -> FrozenSet[str]:
+        """Return the paths that no package brought: none."""
+        return frozenset()
+
     def finish(self) -> None:
         """Leave the tree as the layer's ``root``."""
 
@@ -65,14 +72,15 @@ class FirstTree:
 
 
 class GrownTree:
-    """The tree of a layer that stands on ``below``: an overlay while packages are installed, in the end a
-    tree of its own that shares files.
+    """The tree of a layer that stands on ``below``: an overlay while something is installed, in the end a
+    tree of its own that shares files. ``packages``: what is installed are packages.
 
     Its files are hard links of those below it. Nobody writes into the trees of layers, so neither notices.
     """
 
-    def __init__(self, layer: Path, below: LowerLayer) -> None:
+    def __init__(self, layer: Path, below: LowerLayer, *, packages: bool) -> None:
         self._below = below
+        self._packages = packages
         self._target = layer / "root"
         self._work = layer / "work"
         self._overlay = Overlay(below.root, self._work)
@@ -102,6 +110,13 @@ class GrownTree:
         new = {entry.path for entry in found.entries}
         kept = [entry for path, entry in index.items() if path not in new and path not in found.gone]
         return sort_entries([*_regrouped(kept), *found.entries])
+
+    def added(self) -> FrozenSet[str]:
+        """Return the paths that no package brought, as :meth:`entries` found them last."""
+        if self._packages or self._changes is None:
+            return frozenset()
+        here = {entry.path for entry in self._changes.entries}
+        return (self._below.index.added | here).difference(self._changes.gone)
 
     def finish(self) -> None:
         """Make the layer's ``root`` of what is below and of what was changed, as
@@ -178,9 +193,17 @@ def _remove_attributes(name: bytes, wanted: Callable[[str], bool]) -> None:
 AnyTree = Union[FirstTree, GrownTree]
 
 
-def save_index(entries: List[Entry], layer: Path, epoch: int) -> None:
-    """Write the index of a layer that holds ``entries``."""
-    Index.of(entries, layer / "root", epoch).save(layer / "index")
+def record_tree(tree: AnyTree, layer: Path, epoch: int) -> None:
+    """Put the list of what is in a tree into it, write the layer's index, and finish the tree."""
+    baseline = in_root(tree.root, f"{BASELINE}/base")
+    entries = tree.entries()
+    has_cloud_init = any(entry.path == CLOUD_INIT for entry in entries)
+    text = files_text(entries, volatile_of(has_cloud_init=has_cloud_init))
+    baseline.unlink(missing_ok=True)
+    baseline.write_bytes(text)
+    baseline.chmod(0o644)
+    Index.of(tree.entries(), layer / "root", epoch, tree.added() - {f"{BASELINE}/base"}).save(layer / "index")
+    tree.finish()
 
 
 def _make_skeleton(root: Path, architecture: str) -> None:

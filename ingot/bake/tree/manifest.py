@@ -32,7 +32,10 @@ def manifest_text(
         "os": _os(contents["/etc/os-release"].decode(), kernel),
         "packages": _packages(contents[inventory.STATUS], spec.packages),
         # Which files of the store it was made of.
-        "package_files": sorted(package.sha256 for package in spec.packages),
+        "package_files": sorted(
+            {*(p.sha256 for p in spec.packages), *(download.sha256 for download in spec.downloads())}
+        ),
+        **_dependencies(spec),
         "users": _users(contents["/etc/passwd"].decode()),
         "groups": _groups(contents["/etc/group"].decode()),
         "services": _services(image.links),
@@ -78,6 +81,21 @@ def contents_of(
     lines = [file_line(entry, layer=int(entry.path in changed)) for entry in entries]
     links = [entry for entry in entries if entry.kind is Kind.SYMLINK and entry.path.startswith(UNITS)]
     return Contents(contents, lines, inventory.files_text(entries, volatile), links)
+
+
+def _dependencies(spec: BakeSpec) -> Dict[str, List[Dict[str, Any]]]:
+    """Return what the image has beside packages; nothing when there is nothing."""
+    found = [
+        {
+            "name": artifact.url,
+            "kind": "artifact",
+            "sha256": artifact.sha256,
+            "size": artifact.size,
+            "target": artifact.target,
+        }
+        for artifact in spec.artifacts
+    ]
+    return {"dependencies": found} if found else {}
 
 
 def _os(text: str, kernel: str) -> Dict[str, str]:
@@ -146,7 +164,8 @@ def file_line(entry: Entry, layer: int = 0) -> str:
     """Return a file in JSON; bytes of a name that are no UTF-8 stay surrogate escapes,
     which JSON writes in ASCII.
 
-    ``layer`` 1 stands for what the recipe changed on its packages; extended attributes are in hex.
+    ``layer`` 1 stands for what the recipe changed on its packages, 2 for what artifacts and dependencies
+    brought; extended attributes are in hex.
     """
     fields: Dict[str, Any] = {
         "path": entry.path,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ingot.errors import Problem
+from ingot.recipe.lock.artifacts import LockedArtifact, moved_artifacts, stale_artifacts
 from ingot.recipe.schema.model import Recipe
 
 
@@ -42,10 +43,14 @@ class AmiLock(_Part):
     """Unix seconds: when the newest of the AMIs was made."""
     ami: Annotated[dict[str, LockedAmi], Field(min_length=1)]
     """By region."""
+    artifacts: tuple[LockedArtifact, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """Return the lock as plain JSON data."""
-        return self.model_dump(mode="json")
+        plain = self.model_dump(mode="json")
+        if not self.artifacts:
+            del plain["artifacts"]
+        return plain
 
     def text(self) -> str:
         """Return the lock as it is written."""
@@ -70,7 +75,7 @@ def stale(recipe: Recipe, lock: AmiLock, command: str) -> list[Problem]:
     if lock.architecture != recipe.architecture:
         what = f"{recipe.architecture}, but the lock is for {lock.architecture}"
         found.append(recipe.problem(("architecture",), what, "the same in both", command))
-    return found
+    return found + stale_artifacts(recipe, lock.artifacts, command)
 
 
 def moved(old: AmiLock | None, new: AmiLock) -> list[str]:
@@ -84,4 +89,4 @@ def moved(old: AmiLock | None, new: AmiLock) -> list[str]:
             lines.append(f"- {region} {before[region].id}")
         elif before[region] != new.ami[region]:
             lines.append(f"  {region} {before[region].id} -> {new.ami[region].id} {new.ami[region].name}")
-    return lines
+    return lines + moved_artifacts(() if old is None else old.artifacts, new.artifacts)

@@ -328,6 +328,16 @@ class AptRoot:
         return run(command, env=self.environment, timeout=600).stdout
 
 
+def read_fields(package: Path) -> Mapping[str, str]:
+    """Return the fields of a package file's control file that tell which package it is.
+
+    Raises CommandError when it is none.
+    """
+    wanted = ("Package", "Version", "Architecture")
+    text = run(["dpkg-deb", "--field", package, *wanted]).stdout
+    return next(iter(parse_paragraphs(text, only=wanted)), {})
+
+
 def _hint(said: str, keyring: Path) -> str:
     """Return what helps: another key, or another mirror."""
     if "NO_PUBKEY" in said or "is not signed" in said or "signatures were invalid" in said:

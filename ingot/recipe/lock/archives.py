@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 from ingot.errors import InputError, Problem
 from ingot.files import read_limited
 from ingot.process import require, run
+from ingot.recipe.lock.artifacts import ARTIFACT
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.sources.expander import Expander
 from ingot.recipe.syntax.document import At
 
-# The archives of the distributions themselves: their names are taken.
-RESERVED = frozenset({"debian", "debian-security", "ubuntu"})
+# The archives of the distributions themselves, and what a package is of that none has: names that are taken.
+RESERVED = frozenset({"debian", "debian-security", "ubuntu", ARTIFACT})
 # Bytes. The keyring of Debian itself has 60 kB.
 MAX_KEY = 1 << 20
 # How an armoured key begins (RFC 9580, 6.2).

@@ -15,6 +15,7 @@ from ingot.escape import shortened
 from ingot.files import read_limited, write_atomically
 from ingot.recipe.lock.ami import AmiLock, stale
 from ingot.recipe.lock.archives import Archive, archives_of
+from ingot.recipe.lock.artifacts import ARTIFACT, LockedArtifact, stale_artifacts
 from ingot.recipe.lock.distribution import DPKG_ARCHITECTURE, Distribution, distribution_of
 from ingot.recipe.lock.mirrors import ARCHIVES
 from ingot.recipe.schema.model import Recipe
@@ -126,13 +127,15 @@ class Lock(LockPart):
     """
     packages: tuple[LockedPackage, ...]
     archives: tuple[LockedArchive, ...] = ()
+    artifacts: tuple[LockedArtifact, ...] = ()
     requested: Requested
 
     def plain(self) -> dict[str, Any]:
         """Return the lock as plain JSON data."""
         plain = self.model_dump(mode="json")
-        if not self.archives:
-            del plain["archives"]
+        for key in ("archives", "artifacts"):
+            if not plain[key]:
+                del plain[key]
         if self.indexed is None:
             del plain["indexed"]
         return plain
@@ -261,8 +264,14 @@ def _dotted(at: At) -> str:
 def _contradictions(lock: Lock) -> list[tuple[At, str, str]]:
     """Return what does not go together in a lock: where, what was found, what was expected."""
     known = [*ARCHIVES[lock.distribution.id], *(archive.name for archive in lock.archives)]
+    known += [ARTIFACT] if lock.artifacts else []
+    urls = [artifact.url for artifact in lock.artifacts]
+    found_twice = next((n for n, url in enumerate(urls) if url in urls[:n]), None)
     found: list[tuple[At, str, str]] = []
     seen: set[tuple[str, str]] = set()
+    if found_twice is not None:
+        at_twice: At = ("artifacts", found_twice, "url")
+        found.append((at_twice, f"the artifact {urls[found_twice]} a second time", "each artifact once"))
     if not lock.packages:
         found.append((("packages",), "no package", "those of an image"))
     for number, package in enumerate(lock.packages):
@@ -306,6 +315,7 @@ def _stale(recipe: Recipe, distribution: Distribution, lock: Lock, command: str)
         what = f"{recipe.architecture}, but the lock is for {lock.architecture}"
         found.append(recipe.problem(("architecture",), what, "the same in both", command))
     found += _stale_archives(recipe, lock, command)
+    found += stale_artifacts(recipe, lock.artifacts, command)
     found += _lacking(recipe, lock)
     # Not the rest of the base: a lock that was made before Ingot's own list changed is still a whole image.
     for name in sorted({*distribution.base_packages, *distribution.tools} & _NEEDED_FOR.keys()):

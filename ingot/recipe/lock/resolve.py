@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from ingot.errors import IngotError, InputError, MissingToolError, Problem
 from ingot.process import CommandError
 from ingot.progress import Progress, silent
-from ingot.recipe.lock.apt import AptRoot
+from ingot.recipe.lock.apt import AptRoot, read_fields
 from ingot.recipe.lock.archives import archives_of, fingerprints
-from ingot.recipe.lock.distribution import DPKG_ARCHITECTURE, Distribution, distribution_of
+from ingot.recipe.lock.artifacts import ARTIFACT, FetchedArtifact, moved_artifacts
+from ingot.recipe.lock.distribution import DPKG_ARCHITECTURE, Distribution, Suite, distribution_of
 from ingot.recipe.lock.file import (
     Lock,
     LockedDistribution,
@@ -23,7 +25,7 @@ from ingot.recipe.lock.file import (
     locked_archive,
     read_lock,
 )
-from ingot.recipe.lock.index import Index, IndexedPackage
+from ingot.recipe.lock.index import Index, IndexedPackage, PackageList
 from ingot.recipe.lock.index_cache import IndexCache
 from ingot.recipe.lock.mirrors import discover, own_archives
 from ingot.recipe.schema.model import Recipe
@@ -42,20 +44,31 @@ class Upgrade:
         return self.everything or name in self.packages
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What to install beside the packages that are named: package files; and the versions to keep."""
+
+    files: tuple[str, ...]
+    pins: Mapping[str, str]
+
+
 def resolve_lock(
     recipe: Recipe,
     *,
     upgrade: Upgrade = Upgrade(),
+    artifacts: Sequence[FetchedArtifact] = (),
     indexes: IndexCache | None = None,
     progress: Progress = silent,
 ) -> Lock:
     """Return a new lock for a recipe; nothing is written.
 
     Versions of the lock that exists are kept where the index still has them and ``upgrade`` does not release
-    them. The mirrors are the machine's (see mirrors.py), the keyring is the distribution's, or the one that
-    ``INGOT_KEYRING`` names for a mirror that signs by itself. ``indexes``: those that this machine has; one
-    object for several recipes asks for each index once. Raises InputError for packages that do not exist,
-    with their places, and IngotError when the index cannot be had or the packages do not go together.
+    them. ``artifacts``: those of the recipe, in its order. The mirrors are the machine's (see mirrors.py),
+    the keyring is the distribution's, or the one that ``INGOT_KEYRING`` names for a mirror that signs by
+    itself.
+    ``indexes``: those that this machine has; one object for several recipes asks for each index once. Raises
+    InputError for packages that do not exist, with their places, and IngotError when the index cannot be had
+    or the packages do not go together.
     """
     distribution = distribution_of(recipe)
     old = read_lock(recipe)
@@ -68,12 +81,18 @@ def resolve_lock(
             Path(work), distribution, DPKG_ARCHITECTURE[recipe.architecture], indexes or IndexCache()
         )
         apt.update(mirrors, keyring, archives, progress)
-        index = Index(apt.packages(), distribution.archives)
+        own = [package for artifact in artifacts if (package := _own_package(recipe, artifact))]
+        index = Index([*own, *apt.packages()], distribution.archives)
         _check_names(recipe, distribution, index, upgrade)
         count = len(recipe.packages)
         progress(f"resolving {count} package{'' if count == 1 else 's'} and the base")
-        lock = _resolve(recipe, distribution, apt, index, _kept(old, distribution, index, upgrade))
-        lock = lock.model_copy(update={"archives": keyed})
+        files = [str(artifact.package) for artifact in artifacts if artifact.package is not None]
+        pins = _kept(old, distribution, index, upgrade)
+        for name in Index(own, ()).places:
+            pins.pop(name, None)  # its file says which version it is
+        lock = _resolve(recipe, distribution, apt, index, Wanted(tuple(files), pins))
+        locked = tuple(artifact.locked for artifact in artifacts)
+        lock = lock.model_copy(update={"archives": keyed, "artifacts": locked})
     return _dated(lock, old, upgrade)
 
 
@@ -103,7 +122,33 @@ def moved(old: Lock | None, new: Lock) -> list[str]:
             lines.append(f"- {name} {before[name]}")
         elif before[name] != after[name]:
             lines.append(f"  {name} {before[name]} -> {after[name]}")
-    return lines
+    return lines + moved_artifacts(() if old is None else old.artifacts, new.artifacts)
+
+
+def _own_package(recipe: Recipe, artifact: FetchedArtifact) -> PackageList | None:
+    """Return an artifact that is a package as a list with it alone; None for another artifact.
+
+    Raises InputError for a file that is no package, or one for another architecture.
+    """
+    if artifact.package is None:
+        return None
+    number = next(n for n, one in enumerate(recipe.artifacts) if one.url == artifact.locked.url)
+    at = ("artifacts", number, "url")
+    try:
+        fields = read_fields(artifact.package)
+        architecture = fields["architecture"]
+    except (CommandError, KeyError) as error:
+        problem = recipe.problem(at, "a file that is no Debian package", "a .deb")
+        raise InputError(problem.found, problems=[problem]) from error
+    wanted = DPKG_ARCHITECTURE[recipe.architecture]
+    if architecture not in ("all", wanted):
+        problem = recipe.problem(at, f"a package for {architecture}", f"one for {wanted} or all")
+        raise InputError(problem.found, problems=[problem])
+    locked = artifact.locked
+    name = unquote(urlsplit(locked.url).path).rpartition("/")[2]
+    text = "".join(f"{key}: {fields[key.lower()]}\n" for key in ("Package", "Version", "Architecture"))
+    text += f"SHA256: {locked.sha256}\nSize: {locked.size}\nFilename: {name}\n"
+    return PackageList(Suite(ARTIFACT, ARTIFACT), text.encode())
 
 
 def _keyring(distribution: Distribution) -> Path:
@@ -158,22 +203,20 @@ def _kept(old: Lock | None, distribution: Distribution, index: Index, upgrade: U
     }
 
 
-def _resolve(
-    recipe: Recipe, distribution: Distribution, apt: AptRoot, index: Index, pins: Mapping[str, str]
-) -> Lock:
+def _resolve(recipe: Recipe, distribution: Distribution, apt: AptRoot, index: Index, wanted: Wanted) -> Lock:
     names = sorted({*index.essential(), *distribution.base_packages, *recipe.packages})
-    apt.pin(pins)
+    apt.pin(wanted.pins)
     with ThreadPoolExecutor() as pool:
         # Tools are taken out of their packages, so what they depend on does not matter: their own version is
         # what counts.
         candidates = pool.submit(apt.candidates, distribution.tools)
         try:
-            solution, tools = apt.solve(names), candidates.result()
+            solution, tools = apt.solve([*names, *wanted.files]), candidates.result()
         except CommandError as error:
             kept = f"the versions of the lock are kept where they can be: try {recipe.lock_command} --upgrade"
             raise IngotError(
                 f"the packages of {recipe.name} do not go together; apt says:\n{error.output.strip()}",
-                hint=kept if pins else None,
+                hint=kept if wanted.pins else None,
             ) from error
     entries = [_entry(index.find(key), "install") for key in solution]
     entries += [_entry(index.find(key), "tool") for key in tools]

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr, WithJsonSchema
 
 from ingot.errors import InputError, Problem
+from ingot.recipe.schema.dependencies import Artifact
 from ingot.recipe.schema.parts import (
     App,
     AptSource,
@@ -78,6 +79,7 @@ class Recipe(Part):
     root_volume: RootVolume
     packages: tuple[PackageName, ...] = ()
     apt_sources: tuple[AptSource, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
     groups: tuple[Group, ...] = ()
     users: tuple[User, ...] = ()
     app: App | None = None

@@ -44,6 +44,7 @@ def check_references(recipe: Recipe) -> list[Problem]:
         *_check_groups_of_users(recipe),
         *_check_owners(recipe),
         *_check_services(recipe),
+        *_check_artifacts(recipe),
     ]
 
 
@@ -64,11 +65,15 @@ def _check_repeats(recipe: Recipe) -> Iterable[Problem]:
         ("users", "name", recipe.users),
         ("users", "uid", recipe.users),
         ("tests", "name", recipe.tests),
+        ("artifacts", "target", recipe.artifacts),
+        ("artifacts", "url", recipe.artifacts),
     ]
     for name, key, items in lists:
         seen: dict[Any, int] = {}
         for number, item in enumerate(items):
             value = item if key is None else getattr(item, key)
+            if value is None:
+                continue
             at: At = (name, number) if key is None else (name, number, key)
             if value in seen:
                 first = recipe.document.place((name, seen[value])).seen_from(recipe.document.place(at).file)
@@ -106,7 +111,7 @@ def _check_groups_of_users(recipe: Recipe) -> Iterable[Problem]:
 
 
 def _check_owners(recipe: Recipe) -> Iterable[Problem]:
-    for at, entry in [*_written(recipe, "files"), *_written(recipe, "app")]:
+    for at, entry in [entry for key in ("files", "app", "artifacts") for entry in _written(recipe, key)]:
         yield from _known(recipe, "user", entry.get("owner"), (*at, "owner"))
         yield from _known(recipe, "group", entry.get("group"), (*at, "group"))
 
@@ -150,6 +155,14 @@ def _declared(recipe: Recipe, key: str) -> set[str] | None:
     if not isinstance(items, list):
         return None
     return {str(item["name"]) for item in items if isinstance(item, dict) and "name" in item}
+
+
+def _check_artifacts(recipe: Recipe) -> Iterable[Problem]:
+    for number, artifact in enumerate(recipe.artifacts):
+        if artifact.install and recipe.base.ami is not None:
+            at = ("artifacts", number, "install")
+            hint = "leave install out, give it a target, and let a step install it"
+            yield recipe.problem(at, "install on a base AMI", "a distribution as the base", hint)
 
 
 def _check_services(recipe: Recipe) -> Iterable[Problem]:

@@ -164,6 +164,18 @@ def archive_uri(value: str) -> str:
     return value.rstrip("/")
 
 
+def artifact_url(value: str) -> str:
+    """Return the address of an artifact; raise when it is none, or holds a password."""
+    parts = urlsplit(value)
+    known = parts.scheme in ("http", "https", "s3") and parts.hostname and parts.path.strip("/")
+    if not known or any(not "!" <= character <= "~" for character in value):
+        raise wrong(f"{_short(value)}", "the address of a file: https://…, http://… or s3://BUCKET/KEY")
+    if parts.username or parts.password:
+        hint = "INGOT_CREDENTIALS has them: docs/recipe.md, Artifacts"
+        raise wrong("an address with a user or password", "one without: a recipe is read by many", hint)
+    return value
+
+
 def step_from_text(value: object) -> object:
     """Let a step be a plain command: ``a2ensite site`` is ``{run: a2ensite site}``."""
     return {"run": value} if isinstance(value, str) else value
@@ -269,5 +281,17 @@ ArchiveUri = Annotated[
         {"type": "string", "pattern": "^(https?|file)://", "examples": ["https://deb.example.com/"]}
     ),
 ]
+ArtifactUrl = Annotated[
+    str,
+    AfterValidator(artifact_url),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": "^(https?|s3)://",
+            "examples": ["https://downloads.example.com/tool-1.2.tar.gz"],
+        }
+    ),
+]
+Digest = Annotated[str, Text(r"[0-9a-f]{64}", "a SHA-256 of 64 hex digits", "ab…")]
 SuiteName = Annotated[str, Text(r"[A-Za-z0-9][A-Za-z0-9._/+-]*/?|\./", "the name of a suite", "bookworm")]
 ComponentName = Annotated[str, Text(r"[A-Za-z0-9][A-Za-z0-9._/+-]*", "the name of a component", "main")]

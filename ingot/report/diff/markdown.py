@@ -66,6 +66,7 @@ def _parts(diff: ImageDiff, room: float) -> Iterator[str]:
     for heading, changes in (
         ("System", diff.system),
         ("Ports", [_port(change) for change in diff.ports]),
+        ("Artifacts and dependencies", diff.dependencies),
         ("Users", diff.users),
         ("Groups", diff.groups),
         ("Services", diff.services),

@@ -76,6 +76,7 @@ def render_text(diff: ImageDiff, *, color: bool = False, everything: bool = Fals
     sections: list[tuple[str, Iterable[str]]] = [
         ("System", _changes(diff.system, paint)),
         (f"Packages: {counts(diff.packages)}", _packages(diff, paint, everything)),
+        ("Artifacts and dependencies", _changes(diff.dependencies, paint)),
         ("Users", _changes(diff.users, paint)),
         ("Groups", _changes(diff.groups, paint)),
         ("Services", _changes(diff.services, paint)),

@@ -147,7 +147,7 @@ def test_a_package_that_the_repositories_lack_is_named(root):
 def test_the_recipe_is_put_on_the_root_and_the_root_is_sealed(root, tmp_path):
     before = hash_files(scan(root))
     install(SPEC.install, quiet, root=root)
-    apply(SPEC, root, tmp_path, quiet)
+    apply(SPEC, root, tmp_path, tmp_path, quiet)
     finish(SPEC, root)
     assert (root / "etc/shop.version").read_text() == "shop 1.2\n"
     status = (root / "etc/shop.conf").stat()
@@ -173,4 +173,4 @@ def test_the_recipe_is_put_on_the_root_and_the_root_is_sealed(root, tmp_path):
 def test_a_step_that_fails_is_named_with_its_line(root, tmp_path):
     wrong = replace(SPEC, install=(), services=ServicesSpec(), steps=(step("exit 3", line=9),))
     with pytest.raises(StepError, match=r"recipe.yaml:9: the step `exit 3` failed"):
-        apply(wrong, root, tmp_path, quiet)
+        apply(wrong, root, tmp_path, tmp_path, quiet)

@@ -1,0 +1,1 @@
+"""What an image has beside the packages of its distribution: artifacts."""

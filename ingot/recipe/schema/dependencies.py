@@ -1,0 +1,52 @@
+"""What an image has beside the packages of its distribution: artifacts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from ingot.recipe.schema.parts import Part
+from ingot.recipe.schema.values import ArtifactUrl, Digest, Name, OctalMode, Target
+from ingot.recipe.syntax.explain import wrong
+
+# What is said of an artifact that is put somewhere, and not of a package.
+_PLACED = ("target", "unpack", "strip", "owner", "group", "mode")
+
+
+class Artifact(Part):
+    """A file from the web or from S3, pinned by the lock: copied, unpacked, or installed as a package."""
+
+    url: ArtifactUrl
+    """https://…, http://… or s3://BUCKET/KEY, without a password."""
+    target: Target | None = None
+    """The file in the image; with `unpack` the directory. Without it, `install` is needed."""
+    unpack: Literal["tar", "zip"] | None = None
+    """Unpack it into `target`: a tar, as it is or compressed by gzip, bzip2 or xz, or a zip."""
+    strip: Annotated[int, Field(ge=0, le=20)] = 0
+    """With `unpack`: how many directories at the beginning of each name are left out."""
+    owner: Name = "root"
+    group: Name = "root"
+    mode: OctalMode | None = None
+    """Four octal digits in quotes, of a file that is not unpacked. Default: 0644."""
+    sha256: Digest | None = None
+    """What the file has to be. Without it, `ingot lock` pins what it finds."""
+    install: Literal[True] | None = None
+    """True: a package (.deb), installed with all that it needs."""
+
+    @model_validator(mode="after")
+    def _check_use(self) -> Artifact:
+        if self.install:
+            if given := [key for key in _PLACED if key in self.model_fields_set]:
+                raise wrong(
+                    f"install with {' and '.join(given)}", "install alone: a package has its own places"
+                )
+            if not self.url.endswith(".deb"):
+                raise wrong("install of a file that is no package", "an address that ends with .deb")
+        elif self.target is None:
+            raise wrong("neither target nor install", "where the file goes, or install: true for a package")
+        if self.strip and self.unpack is None:
+            raise wrong("strip without unpack", "unpack: tar or unpack: zip, too")
+        if self.mode is not None and self.unpack is not None:
+            raise wrong("mode with unpack", "one of them", "unpacked files keep the modes of their archive")
+        return self

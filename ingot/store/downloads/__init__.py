@@ -1,0 +1,1 @@
+"""What a lock has beside packages, fetched into the store by its digest."""
