@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from localcloud.core.sessions import Sessions
+
 ACCOUNT = "123456789012"  # moto's default account
 REGION = "us-east-1"
 
@@ -61,6 +63,7 @@ class CloudContext:
     access_key: str = field(repr=False)
     log: Callable[[str], None]
     hooks: Hooks = field(default_factory=Hooks)
+    sessions: Sessions = field(default_factory=Sessions)
 
     @property
     def endpoint(self) -> str:

@@ -24,6 +24,7 @@ from moto.iam.access_control import CreateAccessKeyFailure, create_access_key
 from ingot.machines.qemu import GATEWAY
 from localcloud.core.context import CloudContext
 from localcloud.core.refusals import Refusal, answer
+from localcloud.core.sessions import STS_ACTIONS
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -93,11 +94,32 @@ def _unknown(environ: dict[str, Any], context: CloudContext) -> Refusal | None:
     if hmac.compare_digest(key.encode(), context.access_key.encode()):
         return None
     token = environ.get("HTTP_X_AMZ_SECURITY_TOKEN") or query.get("x-amz-security-token")
+    name = service[1] if service else "s3" if presigned else ""
+    session = context.sessions.owner_of(key, str(token or ""))
+    if session is not None:
+        owner, expired = session
+        if expired:
+            return Refusal("ExpiredToken", "The security token included in the request is expired", name)
+        return _as_owner(environ, name, key, owner)
     try:
         create_access_key(context.account, "aws", key, {"X-Amz-Security-Token": token} if token else {})
     except CreateAccessKeyFailure:
-        name = service[1] if service else "s3" if presigned else ""
         return Refusal("InvalidClientTokenId", "The security token included in the request is invalid.", name)
+    return None
+
+
+def _as_owner(environ: dict[str, Any], service: str, key: str, owner: str) -> Refusal | None:
+    """Let a session's request go on as one of its owner; refuse what a session may not call."""
+    if service == "iam":
+        return Refusal(
+            "InvalidClientTokenId", "The security token included in the request is invalid.", service
+        )
+    if service == "sts" and (action := _action(environ)) not in STS_ACTIONS:
+        return Refusal("AccessDenied", f"Cannot call {action} with session credentials", service)
+    for name in ("HTTP_AUTHORIZATION", "QUERY_STRING"):
+        if name in environ:
+            environ[name] = str(environ[name]).replace(key, owner)
+    environ.pop("HTTP_X_AMZ_SECURITY_TOKEN", None)
     return None
 
 

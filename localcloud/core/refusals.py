@@ -26,13 +26,31 @@ _WORDED: Mapping[tuple[str, str], tuple[str, int, str | None]] = {
         401,
         "AWS was not able to validate the provided access credentials",
     ),
+    ("InvalidAction", "json"): ("UnknownOperationException", 400, None),
+    ("InvalidAction", "s3"): ("NotImplemented", 501, None),
+    ("InternalFailure", "ec2"): ("InternalError", 500, None),
+    ("InternalFailure", "s3"): ("InternalError", 500, None),
+    ("ExpiredToken", "json"): ("ExpiredTokenException", 400, None),
+    ("ExpiredToken", "ec2"): ("RequestExpired", 400, None),
+    ("ExpiredToken", "s3"): ("ExpiredToken", 400, None),
     ("InvalidClientTokenId", "s3"): (
         "InvalidAccessKeyId",
         403,
         "The AWS Access Key Id you provided does not exist in our records.",
     ),
 }
-_REASONS = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden"}
+_WORDED_ANYWHERE: Mapping[str, tuple[str, int]] = {
+    "InvalidAction": ("InvalidAction", 400),
+    "InternalFailure": ("InternalFailure", 500),
+    "ExpiredToken": ("ExpiredToken", 403),
+}
+_REASONS = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +71,7 @@ def answer(refusal: Refusal, environ: Mapping[str, Any], start_response: Callabl
     code, status, message = (
         _WORDED.get((refusal.code, kind))
         or (_WORDED.get((refusal.code, "json")) if kind == "ebs" else None)
-        or (refusal.code, 403, None)
+        or (*_WORDED_ANYWHERE.get(refusal.code, (refusal.code, 403)), None)
     )
     content_type, body = _body(kind, code, message or refusal.message, environ)
     headers = [("Content-Type", content_type), ("x-amzn-ErrorType", code), ("Content-Length", str(len(body)))]
@@ -70,7 +88,10 @@ def _kind(service: str, environ: Mapping[str, Any]) -> str:
         return service
     if service in JSON_SERVICES or "HTTP_X_AMZ_TARGET" in environ or "HTTP_SMITHY_PROTOCOL" in environ:
         return "json"
-    form = str(environ.get("CONTENT_TYPE", "")).startswith("application/x-www-form-urlencoded")
+    content = str(environ.get("CONTENT_TYPE", ""))
+    if content.startswith("application/json"):
+        return "json"
+    form = content.startswith("application/x-www-form-urlencoded")
     # A request that names no service is one of the query protocol, or else one for S3.
     return "query" if service or form else "s3"
 

@@ -16,6 +16,7 @@ from localcloud.services.cloudformation.api import actions as cloudformation
 from localcloud.services.ebs.service import EbsService
 from localcloud.services.s3 import bucket_policy
 from localcloud.services.ssm import parameters
+from localcloud.services.sts import session_tokens
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,12 @@ CONTROL_PLANE = (
     Step(
         "ssm: parameters",
         lambda i: parameters.install(i.patches),
-        "AllowedPattern; depends on nothing",
+        "AllowedPattern and sizes; depends on nothing",
+    ),
+    Step(
+        "sts: session tokens",
+        lambda i: session_tokens.install(i.patches, i.context),
+        "credentials that the gate knows; depends on nothing",
     ),
     Step(
         "ec2: checks, templates, images",

@@ -264,3 +264,37 @@ def test_each_cloud_has_a_key_of_its_own_that_others_cannot_read(tmp_path: Any) 
     assert re.fullmatch(r"[A-Z0-9]{20}", first)
     assert access_key(tmp_path / "a") == first
     assert [stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "a").iterdir()] == [0o600]
+
+
+def test_a_session_acts_as_its_owner_and_may_not_call_everything(cloud: LocalCloud) -> None:
+    """STS API reference, GetSessionToken: no IAM, and of STS AssumeRole and GetCallerIdentity only."""
+    session = cloud.client("sts").get_session_token(DurationSeconds=900)["Credentials"]
+    key, token = session["AccessKeyId"], session["SessionToken"]
+    client_of(cloud, "ec2", key, token).describe_vpcs()
+    client_of(cloud, "sts", key, token).get_caller_identity()
+    for service, operation, code in (
+        ("iam", "list_users", "InvalidClientTokenId"),
+        ("sts", "get_session_token", "AccessDenied"),
+    ):
+        with pytest.raises(ClientError) as caught:
+            getattr(client_of(cloud, service, key, token), operation)()
+        assert code_of(caught) == code
+    for wrong in ("another", None):
+        with pytest.raises(ClientError) as caught:
+            client_of(cloud, "ec2", key, wrong).describe_vpcs()
+        assert code_of(caught) == "AuthFailure"
+    again = cloud.client("sts").get_session_token()["Credentials"]
+    assert again["AccessKeyId"] != key
+
+
+def test_a_session_of_a_user_has_an_end(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    iam = cloud.client("iam")
+    iam.create_user(UserName="in-session")
+    owner = iam.create_access_key(UserName="in-session")["AccessKey"]["AccessKeyId"]
+    session = client_of(cloud, "sts", owner, None).get_session_token()["Credentials"]
+    sts = client_of(cloud, "sts", session["AccessKeyId"], session["SessionToken"])
+    assert sts.get_caller_identity()["Arn"].endswith(":user/in-session")
+    monkeypatch.setattr(cloud.context.sessions, "clock", lambda: session["Expiration"])
+    with pytest.raises(ClientError) as caught:
+        client_of(cloud, "ssm", session["AccessKeyId"], session["SessionToken"]).describe_parameters()
+    assert code_of(caught) == "ExpiredTokenException"

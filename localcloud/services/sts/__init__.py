@@ -1,0 +1,1 @@
+"""STS: session tokens that the cloud takes, and nobody else's."""
