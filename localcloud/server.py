@@ -92,6 +92,7 @@ class CloudServer:
         # moto is imported here and not above: it reads its environment then, and takes seconds.
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+        from localcloud.core import unimplemented
         from localcloud.core.gate import READY, guarded
         from localcloud.core.permissions import Guard
         from localcloud.services import ebs
@@ -104,7 +105,8 @@ class CloudServer:
             if started is not None:
                 self._running.append(started)
         ebs_api = EbsApi(context, installation.ebs)
-        moto_app = DomainDispatcherApplication(create_backend_app)
+        unimplemented.install(self._patches)
+        moto_app = unimplemented.worded(DomainDispatcherApplication(create_backend_app), signed_for, self.log)
 
         def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
             if environ.get("PATH_INFO") == READY:
@@ -126,6 +128,8 @@ class CloudServer:
         from moto.moto_api._internal.models import moto_api_backend
 
         moto_api_backend.reset()
+        if self.context is not None:
+            self.context.sessions.known.clear()
 
     def stop(self) -> None:
         """End everything in the reverse order of the starts, then the server.
