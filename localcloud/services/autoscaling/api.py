@@ -43,6 +43,7 @@ def _replace_groups(patches: Patches, service: AutoScaling) -> None:
     patches.replace(AutoScalingBackend, "update_attached_target_groups", lambda _: nothing)
     patches.replace(AutoScalingBackend, "notify_terminate_instances", lambda _: nothing)
     patches.replace(AutoScalingBackend, "terminate_instance", lambda _: take_out)
+    patches.replace(AutoScalingBackend, "create_auto_scaling_group", _new_name)
     for name in (
         "update_auto_scaling_group",
         "detach_instances",
@@ -55,6 +56,19 @@ def _replace_groups(patches: Patches, service: AutoScaling) -> None:
         "status",
         lambda _: property(lambda group: "Delete in progress" if group.name in service.deleting else None),
     )
+
+
+def _new_name(original: Callable[..., Any]) -> Callable[..., Any]:
+    def create(backend: Moto, name: str, *rest: Moto, **named: Moto) -> Moto:
+        """CreateAutoScalingGroup: moto would replace a group of that name."""
+        if name in backend.autoscaling_groups:
+            raise AutoscalingClientError(
+                "AlreadyExists",
+                f"AutoScalingGroup by this name already exists - A group with the name {name} already exists",
+            )
+        return original(backend, name, *rest, **named)
+
+    return create
 
 
 def _locked(original: Callable[..., Any], service: AutoScaling) -> Callable[..., Any]:

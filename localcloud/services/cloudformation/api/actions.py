@@ -11,9 +11,9 @@ from localcloud.core.context import CloudContext
 from localcloud.core.patching import Patches
 from localcloud.services.cloudformation.api import views
 from localcloud.services.cloudformation.api.request import StackRequest, action
+from localcloud.services.cloudformation.engine.imports import identifiers
 from localcloud.services.cloudformation.engine.model import Desired
 from localcloud.services.cloudformation.errors import CfnError
-from localcloud.services.cloudformation.template.parsing import parse
 
 
 class Api(StackRequest):
@@ -29,13 +29,23 @@ class Api(StackRequest):
             raise CfnError(
                 f"Value '{name}' at 'stackName' failed to satisfy constraint: [a-zA-Z][-a-zA-Z0-9]*"
             )
-        on_failure = self._get_param("OnFailure") or "ROLLBACK"
+        given, disable = self._get_param("OnFailure"), self._get_param("DisableRollback")
+        if given is not None and disable is not None:
+            raise CfnError("You can specify either DisableRollback or OnFailure, but not both.")
+        if given not in (None, "ROLLBACK", "DELETE", "DO_NOTHING"):
+            raise CfnError(
+                f"1 validation error detected: Value '{given}' at 'onFailure' failed to satisfy "
+                "constraint: Member "
+                "must satisfy enum value set: [ROLLBACK, DELETE, DO_NOTHING]"
+            )
+        on_failure = given or "ROLLBACK"
         if self._get_bool_param("DisableRollback", False):
             on_failure = "DO_NOTHING"
         desired = self.desired(None)
         stack = self.here.create(
             name, desired, token=self._get_param("ClientRequestToken"), on_failure=on_failure
         )
+        stack.disable_rollback = on_failure == "DO_NOTHING"
         stack.capabilities = tuple(self._get_param("Capabilities") or ())
         stack.role_arn = self._get_param("RoleARN")
         stack.termination_protection = bool(self._get_bool_param("EnableTerminationProtection", False))
@@ -61,7 +71,40 @@ class Api(StackRequest):
             stack = self.stack()
         except CfnError:
             return
-        self.here.delete(stack, self._get_param("ClientRequestToken"))
+        self.here.delete(
+            stack,
+            self._get_param("ClientRequestToken"),
+            keep=frozenset(self._get_param("RetainResources") or ()),
+            force=self._get_param("DeletionMode") == "FORCE_DELETE_STACK",
+        )
+
+    @action
+    def cancel_update_stack(self) -> None:
+        """Let a running update roll back."""
+        self.here.cancel_update(self.stack())
+
+    @action
+    def continue_update_rollback(self) -> dict[str, Any]:
+        """Go on with a roll-back that failed."""
+        skip = frozenset(self._get_param("ResourcesToSkip") or ())
+        self.here.continue_rollback(self.stack(), skip, self._get_param("ClientRequestToken"))
+        return {}
+
+    @action
+    def rollback_stack(self) -> dict[str, Any]:
+        """Undo an operation that failed without roll-back."""
+        stack = self.stack()
+        self.here.rollback(stack, self._get_param("ClientRequestToken"))
+        return {"StackId": stack.id}
+
+    @action
+    def list_imports(self) -> dict[str, Any]:
+        """List the stacks that use an export."""
+        name = self._get_param("ExportName")
+        users = self.here.importers(name)
+        if not users:
+            raise CfnError(f"Export '{name}' is not imported by any stack.")
+        return {"Imports": users}
 
     @action
     def describe_stacks(self) -> dict[str, Any]:
@@ -184,14 +227,16 @@ class Api(StackRequest):
     def get_template_summary(self) -> dict[str, Any]:
         """Describe a template."""
         stack = self.stack() if self._get_param("StackName") else None
-        return views.summary(
-            parse(stack.desired.text if stack is not None and stack.desired else self.text(None))
-        )
+        text = stack.desired.text if stack is not None and stack.desired else self.text(None)
+        return views.summary(self.here.checked(text), self.region)
 
     @action
     def validate_template(self) -> dict[str, Any]:
         """Check that a template is one."""
-        return views.summary(parse(self.text(None)))
+        summary = views.summary(self.here.checked(self.text(None)), self.region)
+        return {key: summary[key] for key in ("Parameters", "Description", "Capabilities",
+        "DeclaredTransforms")
+                if key in summary}  # fmt: skip
 
     # -- change sets
 
@@ -200,9 +245,17 @@ class Api(StackRequest):
         """Create a change set, and the stack in review when it is a new one."""
         name, stack_name = self._get_param("ChangeSetName"), self._get_param("StackName")
         kind = self._get_param("ChangeSetType") or "UPDATE"
-        if kind not in ("CREATE", "UPDATE"):
-            raise CfnError(f"The local cloud does not support change sets of type {kind}")
-        change_set = self.here.create_change_set(name, stack_name, kind, self.desired)
+        if kind not in ("CREATE", "UPDATE", "IMPORT"):
+            raise CfnError(
+                f"1 validation error detected: Value '{kind}' at 'changeSetType' failed to satisfy "
+                "constraint: "
+                "Member must satisfy enum value set: [CREATE, UPDATE, IMPORT]"
+            )
+        given = self._get_param("ResourcesToImport") or []
+        if given and kind != "IMPORT":
+            raise CfnError("ResourcesToImport can only be specified for a change set of type IMPORT")
+        imported = identifiers(given, self.region)
+        change_set = self.here.create_change_set(name, stack_name, kind, self.desired, imported)
         change_set.capabilities = tuple(self._get_param("Capabilities") or ())
         change_set.role_arn = self._get_param("RoleARN")
         change_set.description = self._get_param("Description")

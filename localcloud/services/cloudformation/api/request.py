@@ -15,8 +15,12 @@ from localcloud.core.context import CloudContext
 from localcloud.services.cloudformation.engine.model import Desired, Stack
 from localcloud.services.cloudformation.engine.stacks import Region
 from localcloud.services.cloudformation.errors import CfnError, ResourceFailure
+from localcloud.services.cloudformation.template.checks import transforms
 
 IAM_TYPES = ("AWS::IAM::",)
+# Bytes of a template in a request and at an S3 address: "AWS CloudFormation quotas".
+LONGEST_BODY = 51_200
+LONGEST_OBJECT = 1_000_000
 
 
 def action(method: Callable[[Any], dict[str, Any] | None]) -> Callable[[Any], ActionResult]:
@@ -73,14 +77,25 @@ class StackRequest(BaseResponse):  # type: ignore[misc]  # moto is untyped
                 raise CfnError("Cannot use the previous template of a stack that has none.")
             return stack.desired.text
         if url:
+            if body:
+                raise CfnError("Cannot specify both TemplateBody and TemplateURL.")
             try:
-                return str(
+                text = str(
                     get_stack_from_s3_url(url, account_id=self.current_account, partition=self.partition)
                 )
             except (S3ClientError, KeyError, AttributeError) as error:
                 raise CfnError(f"S3 error: Access Denied: {url}") from error
+            if len(text.encode()) > LONGEST_OBJECT:
+                raise CfnError(f"Template may not exceed {LONGEST_OBJECT} bytes in size.")
+            return text
         if not body:
             raise CfnError("Either Template URL or Template Body must be specified.")
+        if len(str(body).encode()) > LONGEST_BODY:
+            raise CfnError(
+                f"1 validation error detected: Value '{str(body)[:60]}…' at 'templateBody' failed to "
+                "satisfy constraint: "
+                f"Member must have length less than or equal to {LONGEST_BODY}"
+            )
         return str(body)
 
     def desired(self, stack: Stack | None) -> Desired:
@@ -92,8 +107,12 @@ class StackRequest(BaseResponse):  # type: ignore[misc]  # moto is untyped
         return desired
 
     def _check_capabilities(self, desired: Desired) -> None:
-        iam = [n for n in desired.template["Resources"].values() if n["Type"].startswith(IAM_TYPES)]
         given = set(self._get_param("Capabilities") or [])
+        if transforms(desired.template) and "CAPABILITY_AUTO_EXPAND" not in given:
+            raise CfnError(
+                "Requires capabilities : [CAPABILITY_AUTO_EXPAND]", "InsufficientCapabilitiesException"
+            )
+        iam = [n for n in desired.template["Resources"].values() if n["Type"].startswith(IAM_TYPES)]
         if not iam or "CAPABILITY_NAMED_IAM" in given:
             return
         names = {

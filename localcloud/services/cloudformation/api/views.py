@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from localcloud.services.cloudformation.engine import model
+from localcloud.services.cloudformation.resources import type_of
+from localcloud.services.cloudformation.template.checks import transforms
 from localcloud.services.cloudformation.template.parameters import Parameter
 from localcloud.services.cloudformation.template.parsing import Template
 
@@ -54,7 +56,7 @@ def stack(stack: model.Stack) -> dict[str, Any]:
             "RollbackConfiguration": {},
             "StackStatus": stack.status,
             "StackStatusReason": stack.reason,
-            "DisableRollback": False,
+            "DisableRollback": stack.disable_rollback,
             "NotificationARNs": [],
             "Capabilities": list(stack.capabilities),
             "Outputs": outputs,
@@ -127,7 +129,7 @@ def change_set(change_set: model.ChangeSet) -> dict[str, Any]:
     )
 
 
-def summary(template: Template) -> dict[str, Any]:
+def summary(template: Template, region: str) -> dict[str, Any]:
     """Return what GetTemplateSummary says of a template."""
     parameters = [
         _given(
@@ -151,6 +153,27 @@ def summary(template: Template) -> dict[str, Any]:
             "Capabilities": ["CAPABILITY_NAMED_IAM"] if iam else [],
             "ResourceTypes": types,
             "Version": template.get("AWSTemplateFormatVersion"),
-            "DeclaredTransforms": [],
+            "DeclaredTransforms": transforms(template),
+            "ResourceIdentifierSummaries": _identifiers(template, region),
         }
     )
+
+
+def _identifiers(template: Template, region: str) -> list[dict[str, Any]]:
+    """Return by which properties the resources of each type are imported, for types that can be."""
+    from localcloud.services.cloudformation.template.properties import (
+        identifiers_of,  # a cloud is up sooner than its schemas are read
+    )
+
+    by_type: dict[str, list[str]] = {}
+    for name, node in template["Resources"].items():
+        if type_of(node["Type"]).lookup is not None:
+            by_type.setdefault(node["Type"], []).append(name)
+    return [
+        {
+            "ResourceType": kind,
+            "LogicalResourceIds": names,
+            "ResourceIdentifiers": identifiers_of(kind, region),
+        }
+        for kind, names in by_type.items()
+    ]

@@ -15,11 +15,14 @@ from localcloud.services.cloudformation.template.references import in_order, ref
 def changes(stack: Stack, desired: Desired, scope: Scope) -> list[dict[str, Any]]:
     """Return the changes in AWS's form: what is added, modified (and whether by replacement) and removed."""
     nodes = {name: node for name, node in desired.template["Resources"].items() if scope.present(node)}
-    found = [
-        _change("Remove", name, resource.type, resource.physical_id)
-        for name, resource in stack.resources.items()
-        if name not in nodes
-    ]
+    found = []
+    for name, resource in stack.resources.items():
+        if name not in nodes:
+            change = _change("Remove", name, resource.type, resource.physical_id)
+            # The policy that counts is the template's that is given, where the resource is still in it.
+            node = desired.template["Resources"].get(name, resource.node)
+            change["ResourceChange"]["PolicyAction"] = _policy(node.get("DeletionPolicy"))
+            found.append(change)
     changed_names = _changed_parameters(stack, desired)
     for name in in_order(nodes):
         node = nodes[name]
@@ -52,8 +55,16 @@ def changes(stack: Stack, desired: Desired, scope: Scope) -> list[dict[str, Any]
                 for key in sorted(keys)
             ],
         }
+        if replaced:
+            policy = _policy(stack.resources[name].node.get("UpdateReplacePolicy"))
+            change["ResourceChange"]["PolicyAction"] = f"ReplaceAnd{policy}"
         found.append(change)
     return found
+
+
+def _policy(given: str | None) -> str:
+    """Return what happens to the old resource; "PolicyAction" of ResourceChange, API reference."""
+    return "Retain" if str(given).startswith("Retain") else "Snapshot" if given == "Snapshot" else "Delete"
 
 
 def _changed_parameters(stack: Stack, desired: Desired) -> set[str]:

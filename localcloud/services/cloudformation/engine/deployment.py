@@ -18,7 +18,8 @@ from typing import Any
 
 from ingot.errors import IngotError
 from localcloud.core.moto_types import Value
-from localcloud.services.cloudformation.engine.model import Desired, Output, Resource, Stack
+from localcloud.services.cloudformation.engine import exports
+from localcloud.services.cloudformation.engine.model import Desired, Output, Resource, Stack, Unfinished
 from localcloud.services.cloudformation.engine.scope import World, scope_of
 from localcloud.services.cloudformation.errors import CfnError, ResourceFailure
 from localcloud.services.cloudformation.resources import ResourceType, type_of
@@ -35,8 +36,9 @@ class Deployment:
     stack: Stack
     cleanup: list[Resource] = field(default_factory=list)
     before: dict[str, Resource] = field(default_factory=dict)
+    imports: set[str] = field(default_factory=set)  # the exports that the operation has used
 
-    # -- the three operations
+    # -- the operations
 
     def create(self, desired: Desired, on_failure: str = "ROLLBACK") -> None:
         """Create the stack's resources; on failure roll back, delete or leave it as it is."""
@@ -56,6 +58,7 @@ class Deployment:
             stack.outputs = []
             stack.set("ROLLBACK_COMPLETE" if gone else "ROLLBACK_FAILED")
             return
+        stack.imports = frozenset(self.imports)
         stack.set("CREATE_COMPLETE")
 
     def update(self, desired: Desired, *, disable_rollback: bool = False) -> None:
@@ -63,44 +66,123 @@ class Deployment:
         stack, previous = self.stack, self.stack.desired
         assert previous is not None  # noqa: S101 - a stack that can be updated has been deployed
         self.before = dict(stack.resources)
-        outputs = list(stack.outputs)
+        # An update that failed and was kept is gone on with: what it had replaced is still to be deleted.
+        unfinished = stack.unfinished or Unfinished(previous, list(stack.outputs), stack.imports, [])
+        stack.unfinished, stack.cancelled = None, False
+        self.cleanup.extend(unfinished.replaced)
         try:
             self._apply(desired)
         except (ResourceFailure, CfnError, IngotError) as error:
-            if disable_rollback:
+            stack.unfinished = replace(unfinished, replaced=self.cleanup)
+            if disable_rollback and not stack.cancelled:
                 stack.set("UPDATE_FAILED", _summary(error, "update"))
                 return
-            self._roll_back(previous, outputs, _summary(error, "update"))
+            self.roll_back("User Initiated" if stack.cancelled else _summary(error, "update"))
             return
-        stack.desired = desired
+        stack.desired, stack.imports = desired, frozenset(self.imports)
         stack.updated = datetime.now(UTC)
         stack.set("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
         self._clean_up()
         stack.set("UPDATE_COMPLETE")
 
-    def delete(self, reason: str | None = None) -> None:
-        """Delete the stack's resources, but those with DeletionPolicy Retain."""
-        self.stack.set("DELETE_IN_PROGRESS", reason)
-        if self._delete_all(retain=True):
-            self.stack.deleted = datetime.now(UTC)
-            self.stack.set("DELETE_COMPLETE")
-            self.stack.outputs = []
+    def delete(
+        self, reason: str | None = None, *, keep: frozenset[str] = frozenset(), force: bool = False
+    ) -> None:
+        """Delete the stack's resources, but those with DeletionPolicy Retain.
+
+        ``keep``: resources that stay (RetainResources). ``force``: those that cannot be deleted stay, and the
+        stack is deleted all the same (FORCE_DELETE_STACK).
+        """
+        stack = self.stack
+        stack.set("DELETE_IN_PROGRESS", reason)
+        used = exports.in_use(stack.outputs, self.world)
+        if used:
+            name, users = used[0]
+            stack.set(
+                "DELETE_FAILED", f"Delete canceled. Cannot delete export {name} as it is in use by {users}."
+            )
             return
-        failed = ", ".join(name for name, r in self.stack.resources.items() if r.status == "DELETE_FAILED")
-        self.stack.set("DELETE_FAILED", f"The following resource(s) failed to delete: [{failed}].")
+        for name in sorted(keep & stack.resources.keys()):
+            self._event(stack.resources.pop(name), "DELETE_SKIPPED")
+        gone = self._delete_all(retain=True)
+        if not gone and force:
+            for name in list(stack.resources):
+                self._event(stack.resources.pop(name), "DELETE_SKIPPED")
+        if gone or force:
+            stack.deleted = datetime.now(UTC)
+            stack.outputs, stack.imports, stack.unfinished = [], frozenset(), None
+            stack.set("DELETE_COMPLETE")
+            return
+        failed = ", ".join(name for name, r in stack.resources.items() if r.status == "DELETE_FAILED")
+        stack.set("DELETE_FAILED", f"The following resource(s) failed to delete: [{failed}].")
+
+    def undo_creation(self) -> None:
+        """Delete what a failed creation without roll-back left (RollbackStack)."""
+        self.stack.set("ROLLBACK_IN_PROGRESS", "User Initiated")
+        gone = self._delete_all(retain=False)
+        self.stack.outputs = []
+        self.stack.set("ROLLBACK_COMPLETE" if gone else "ROLLBACK_FAILED")
+
+    def take_in(self, desired: Desired, identifiers: Mapping[str, str]) -> None:
+        """Import resources that exist: ``identifiers`` has the identifier of each, by logical id."""
+        stack = self.stack
+        before, previous = dict(stack.resources), stack.desired
+        stack.desired = desired
+        try:
+            scope = self.scope(desired)
+            for name in in_order({name: desired.template["Resources"][name] for name in identifiers}):
+                self._import_one(scope, name, desired.template["Resources"][name], identifiers[name])
+        except (ResourceFailure, CfnError, IngotError) as error:
+            stack.set("IMPORT_ROLLBACK_IN_PROGRESS", _summary(error, "import"))
+            stack.resources, stack.desired = before, previous
+            stack.set("IMPORT_ROLLBACK_COMPLETE")
+            return
+        stack.imports |= self.imports
+        stack.updated = datetime.now(UTC)
+        stack.set("IMPORT_COMPLETE")
+
+    def _import_one(self, scope: Scope, name: str, node: Mapping[str, Any], identifier: str) -> None:
+        kind = type_of(node["Type"])
+        assert kind.lookup is not None  # noqa: S101 - the change set was refused otherwise
+        self.stack.event(name, identifier, node["Type"], "IMPORT_IN_PROGRESS", "Resource import started.")
+        properties = scope.value(node.get("Properties") or {})
+        resolved = resolve_dynamic(properties, self.world.parameter)
+        attributes = kind.lookup.read(self.world.env(self.stack), identifier)
+        if attributes is None:
+            why = f"Resource of type '{node['Type']}' with identifier '{identifier}' was not found."
+            self.stack.event(name, identifier, node["Type"], "IMPORT_FAILED", why)
+            raise ResourceFailure(name) from ResourceFailure(why)
+        resource = Resource(name, node["Type"], identifier, properties, resolved, attributes, node)
+        resource.status = "IMPORT_COMPLETE"
+        self.stack.resources[name] = resource
+        self._event(resource, "IMPORT_COMPLETE", "Resource import completed.")
 
     # -- forward
 
-    def _apply(self, desired: Desired) -> None:
+    def _apply(self, desired: Desired, skip: frozenset[str] = frozenset()) -> None:
         scope = self.scope(desired)
+        self.imports.clear()
         nodes = {name: node for name, node in desired.template["Resources"].items() if scope.present(node)}
         self._check_dynamic(nodes)
         for name in in_order(nodes):
-            self._apply_one(desired, scope, name, nodes[name])
+            if self.stack.cancelled and self.stack.status == "UPDATE_IN_PROGRESS":
+                raise CfnError("Resource update cancelled")
+            if name in skip and name in self.stack.resources:
+                self._skip(self.stack.resources[name])
+            else:
+                self._apply_one(desired, scope, name, nodes[name])
         self.cleanup.extend(
             self.stack.resources.pop(name) for name in list(self.stack.resources) if name not in nodes
         )
-        self.stack.outputs = self._outputs(desired, scope)
+        outputs = self._outputs(desired, scope)
+        if self.stack.status in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"):
+            exports.check(self.stack, outputs, self.world)
+        self.stack.outputs = outputs
+
+    def _skip(self, resource: Resource) -> None:
+        """Take a resource that cannot be rolled back as it is (ResourcesToSkip)."""
+        resource.status, resource.reason, resource.dirty = "UPDATE_COMPLETE", None, False
+        self._event(resource, "UPDATE_COMPLETE")
 
     def _check_dynamic(self, nodes: Mapping[str, Any]) -> None:
         """Look up every literal dynamic reference before anything is created.
@@ -157,6 +239,8 @@ class Deployment:
                 self._take_in(resource)
 
             with _validated(name):
+                if kind.lookup is not None:
+                    kind.lookup.refuse_existing(env, type_name, resolved)
                 result = kind.create(replace(env, exists=exists), resolved)
             if not created:
                 exists(result.physical_id)
@@ -220,22 +304,29 @@ class Deployment:
 
     # -- back
 
-    def _roll_back(self, previous: Desired, outputs: list[Output], reason: str) -> None:
-        stack = self.stack
+    def roll_back(self, reason: str, skip: frozenset[str] = frozenset()) -> None:
+        """Go back to the state before the update; ``skip``: resources that stay as they are."""
+        stack, unfinished = self.stack, self.stack.unfinished
+        assert unfinished is not None  # noqa: S101 - there is an update to undo
         stack.set("UPDATE_ROLLBACK_IN_PROGRESS", reason)
         # Replaced and removed resources are all still there: take the old ones back and let the new ones go.
-        waiting, self.cleanup = self.cleanup, []
-        for old in waiting:
+        self.cleanup = []
+        for old in unfinished.replaced:
             new = stack.resources.get(old.logical_id)
             stack.resources[old.logical_id] = old
             if new is not None:
                 self.cleanup.append(new)
+        stack.unfinished = replace(unfinished, replaced=[])
         try:
-            self._apply(previous)
+            self._apply(unfinished.previous, skip)
         except (ResourceFailure, CfnError, IngotError) as error:
+            stack.unfinished = replace(
+                unfinished, replaced=[], leftover=[*unfinished.leftover, *self.cleanup]
+            )
             stack.set("UPDATE_ROLLBACK_FAILED", _summary(error, "update"))
             return
-        stack.outputs = outputs
+        self.cleanup.extend(unfinished.leftover)
+        stack.outputs, stack.imports, stack.unfinished = unfinished.outputs, unfinished.imports, None
         stack.set("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
         self._clean_up()
         stack.set("UPDATE_ROLLBACK_COMPLETE")
@@ -281,8 +372,15 @@ class Deployment:
     # -- what a template sees
 
     def scope(self, desired: Desired) -> Scope:
-        """Return the scope of the stack's template."""
-        return scope_of(self.stack, desired, self.world)
+        """Return the scope of the stack's template; it notes what the stack imports."""
+
+        def imported(name: str) -> Value:
+            # At once, so that the export is protected while the operation runs.
+            self.imports.add(name)
+            self.stack.imports |= {name}
+            return self.world.exported(name)
+
+        return replace(scope_of(self.stack, desired, self.world), imports=imported)
 
     def _outputs(self, desired: Desired, scope: Scope) -> list[Output]:
         outputs = []

@@ -71,8 +71,25 @@ class Output:
 
 
 @dataclass
+class Unfinished:
+    """What an update left to undo: it failed and was kept, or its roll-back failed.
+
+    ``previous``, ``outputs`` and ``imports`` are those of the last state that was reached; ``replaced``
+    holds the resources that were replaced or removed since.
+    """
+
+    previous: Desired
+    outputs: list[Output]
+    imports: frozenset[str]
+    replaced: list[Resource]
+    leftover: list[Resource] = field(
+        default_factory=list
+    )  # made by the update, to be deleted by its roll-back
+
+
+@dataclass
 class Stack:
-    """A stack and its history."""
+    """A stack and its history. ``imports``: the exports of other stacks that it uses."""
 
     name: str
     id: str
@@ -90,6 +107,10 @@ class Stack:
     role_arn: str | None = None
     termination_protection: bool = False
     policy: str | None = None
+    imports: frozenset[str] = frozenset()
+    unfinished: Unfinished | None = None
+    cancelled: bool = False  # CancelUpdateStack was called during the running update
+    disable_rollback: bool = False
     operation_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     token: str | None = None  # the ClientRequestToken of the running operation
 
@@ -138,7 +159,7 @@ class ChangeSet:
     name: str
     id: str
     stack: Stack
-    kind: str  # CREATE or UPDATE
+    kind: str  # CREATE, UPDATE or IMPORT
     desired: Desired
     changes: list[dict[str, Any]]
     status: str
@@ -149,3 +170,4 @@ class ChangeSet:
     capabilities: tuple[str, ...] = ()
     role_arn: str | None = None
     on_failure: str | None = None
+    imported: Mapping[str, str] = field(default_factory=dict)  # logical id -> identifier of what is taken in

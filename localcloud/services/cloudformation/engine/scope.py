@@ -15,34 +15,68 @@ from localcloud.services.cloudformation.errors import CfnError, ResourceFailure
 from localcloud.services.cloudformation.resources.base import ApiFailure, Env
 from localcloud.services.cloudformation.template.functions import NO_VALUE, Scope
 
+# Parameter type -> the call that finds what it names, and the filter or parameter that takes the name.
+NAMED_BY = {
+    "AWS::EC2::AvailabilityZone::Name": ("describe_availability_zones", "ZoneNames"),
+    "AWS::EC2::Image::Id": ("describe_images", "ImageIds"),
+    "AWS::EC2::Instance::Id": ("describe_instances", "InstanceIds"),
+    "AWS::EC2::KeyPair::KeyName": ("describe_key_pairs", "KeyNames"),
+    "AWS::EC2::SecurityGroup::GroupName": ("describe_security_groups", "GroupNames"),
+    "AWS::EC2::SecurityGroup::Id": ("describe_security_groups", "GroupIds"),
+    "AWS::EC2::Subnet::Id": ("describe_subnets", "SubnetIds"),
+    "AWS::EC2::Volume::Id": ("describe_volumes", "VolumeIds"),
+    "AWS::EC2::VPC::Id": ("describe_vpcs", "VpcIds"),
+}
+
 
 @dataclass(frozen=True)
 class World:
     """The region of a stack.
 
-    ``exported`` returns an export's value or None, ``output`` that of a stack's output; it raises CfnError.
+    ``exported`` returns an export's value or None, ``exporter`` the id of the stack that has it,
+    ``importers`` the names of the stacks that use it. ``output`` returns that of a stack's output; it raises
+    CfnError.
     """
 
     context: CloudContext
     region: str
     exported: Callable[[str], str | None]
+    exporter: Callable[[str], str | None]
+    importers: Callable[[str], list[str]]
     output: Callable[[str, str], str | None]
+
+    def env(self, stack: Stack | None = None) -> Env:
+        """Return the way to call this region's APIs, for a stack or for none."""
+        name, stack_id = (stack.name, stack.id) if stack is not None else ("", "")
+        return Env(self.context, self.region, name, stack_id, {}, "")
 
     def parameter(self, reference: str) -> str:
         """Return the value of ``NAME`` or ``NAME:VERSION``.
 
         Raises ResourceFailure in AWS's words when there is none.
         """
-        value = self.stored(reference)
+        value = self.value(reference)
         if value is None:
             raise ResourceFailure(f"Parameters: [ssm:{reference}] cannot be found.")
         return value
 
-    def stored(self, name: str) -> str | None:
-        """Return a parameter's value, or None."""
-        env = Env(self.context, self.region, "", "", {}, "")
+    def has(self, kind: str, name: str) -> bool:
+        """Say whether there is a thing of a parameter type such as ``AWS::EC2::VPC::Id``."""
+        env = self.env()
         try:
-            return str(env.call("ssm", "get_parameter", Name=name)["Parameter"]["Value"])
+            if kind == "AWS::Route53::HostedZone::Id":
+                answer = env.call("route53", "get_hosted_zone", Id=name)
+            else:
+                operation, key = NAMED_BY[kind]
+                answer = env.call("ec2", operation, **{key: [name]})
+        except ResourceFailure:  # unknown, or not even of an id's form
+            return False
+        return any(bool(found) for key, found in answer.items() if key != "ResponseMetadata")
+
+    def value(self, name: str) -> str | None:
+        """Return a value of the Parameter Store, or None."""
+        try:
+            return str(self.env().call("ssm", "get_parameter", Name=name)["Parameter"]["Value"])
         except ApiFailure as error:
             if error.gone:
                 return None

@@ -8,18 +8,21 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from localcloud.core.context import CloudContext
+from localcloud.services.cloudformation.engine import imports
 from localcloud.services.cloudformation.engine.changes import changes
 from localcloud.services.cloudformation.engine.deployment import Deployment, begin
 from localcloud.services.cloudformation.engine.model import ChangeSet, Desired, Stack
-from localcloud.services.cloudformation.engine.scope import World
+from localcloud.services.cloudformation.engine.scope import World, scope_of
 from localcloud.services.cloudformation.errors import CfnError, ResourceFailure
-from localcloud.services.cloudformation.resources import known_type
+from localcloud.services.cloudformation.resources import known_type, type_of
+from localcloud.services.cloudformation.template.checks import check_template
 from localcloud.services.cloudformation.template.parameters import effective
 from localcloud.services.cloudformation.template.parsing import Template, parse
-from localcloud.services.cloudformation.template.references import in_order, needs
+from localcloud.services.cloudformation.template.references import in_order
 
 NO_CHANGES = (
     "The submitted information didn't contain changes. Submit different information to create a change set."
@@ -31,6 +34,7 @@ UPDATABLE = (
     "UPDATE_FAILED",
     "CREATE_FAILED",
     "IMPORT_COMPLETE",
+    "IMPORT_ROLLBACK_COMPLETE",
 )
 
 
@@ -68,13 +72,21 @@ class Region:
         """Return the value of an export."""
         return next((output.value for _, output in self.exports() if output.export == name), None)
 
+    def exporter(self, name: str) -> str | None:
+        """Return the id of the stack that exports a name."""
+        return next((stack.id for stack, output in self.exports() if output.export == name), None)
+
+    def importers(self, name: str) -> list[str]:
+        """Return the names of the stacks that use an export."""
+        return sorted(stack.name for stack in list(self.stacks.values()) if name in stack.imports)
+
     def output(self, stack: str, name: str) -> str | None:
         """Return the value of a stack's output, or None. Raises CfnError when there is no such stack."""
         return next((output.value for output in self.find(stack).outputs if output.key == name), None)
 
     def exports(self) -> list[tuple[Stack, Any]]:
         """Return all exports with their stacks."""
-        return [(s, o) for s in self.stacks.values() for o in s.outputs if o.export is not None]
+        return [(s, o) for s in list(self.stacks.values()) for o in s.outputs if o.export is not None]
 
     # -- what is wanted
 
@@ -82,34 +94,29 @@ class Region:
         self, text: str, parameters: Iterable[Mapping[str, Any]], tags: Mapping[str, str], stack: Stack | None
     ) -> Desired:
         """Check a template and its parameters as AWS does before it starts anything."""
-        template = parse(text)
-        self._check(template)
+        template = self.checked(text)
         previous = stack.desired.parameters if stack is not None and stack.desired is not None else {}
-        world = self.world()
-        return Desired(text, template, effective(template, parameters, previous, world.stored), dict(tags))
+        given = effective(template, parameters, previous, self.world())
+        desired = Desired(text, template, given, dict(tags))
+        # Of a stack that is not there yet: what a template can see before anything is made.
+        empty = Stack("", "", datetime.now(UTC), "")
+        scope = scope_of(stack or empty, desired, self.world())
+        for section in ("Resources", "Outputs"):
+            for node in (template.get(section) or {}).values():
+                if scope.present(node):
+                    scope.check_mappings(node)
+        return desired
 
-    def _check(self, template: Template) -> None:
-        resources = template["Resources"]
-        unknown = sorted({node["Type"] for node in resources.values() if not known_type(node["Type"])})
-        if unknown:
-            raise CfnError(f"Template format error: Unrecognized resource types: [{', '.join(unknown)}]")
-        names = resources.keys() | (template.get("Parameters") or {}).keys()
-        missing = {
-            n
-            for node in resources.values()
-            for n in needs(node)
-            if n not in names and not n.startswith("AWS::")
-        }
-        if missing:
-            raise CfnError(
-                "Template format error: Unresolved resource dependencies "
-                f"[{', '.join(sorted(missing))}] in the Resources block of the template"
-            )
-        in_order(resources)
+    def checked(self, text: str) -> Template:
+        """Return a template that CloudFormation takes; raises CfnError."""
+        template = parse(text)
+        check_template(template, self.region, known_type)
+        in_order(template["Resources"])
+        return template
 
     def world(self) -> World:
         """Return what stacks of this region can see."""
-        return World(self.context, self.region, self.exported, self.output)
+        return World(self.context, self.region, self.exported, self.exporter, self.importers, self.output)
 
     # -- operations
 
@@ -139,9 +146,63 @@ class Region:
             begin(stack, "UPDATE_IN_PROGRESS", token)
             self.run(stack, lambda: self.deployment(stack).update(desired, disable_rollback=disable_rollback))
 
-    def delete(self, stack: Stack, token: str | None) -> None:
+    def cancel_update(self, stack: Stack) -> None:
+        """Let a running update roll back (CancelUpdateStack); returns at once."""
+        with self.lock:
+            if stack.status != "UPDATE_IN_PROGRESS":
+                raise CfnError("CancelUpdateStack cannot be called from current stack status")
+            stack.cancelled = True
+        for resource in [r for r in list(stack.resources.values()) if r.dirty]:
+            type_of(resource.type).cancel(self.world().env(stack), resource.physical_id)
+
+    def continue_rollback(self, stack: Stack, skip: frozenset[str], token: str | None) -> None:
+        """Go on with a roll-back that failed (ContinueUpdateRollback); returns at once."""
+        with self.lock:
+            if stack.status != "UPDATE_ROLLBACK_FAILED" or stack.unfinished is None:
+                raise CfnError(f"Stack:{stack.id} is in {stack.status} state and can not continue rollback.")
+            unknown = sorted(skip - stack.resources.keys())
+            if unknown:
+                raise CfnError(f"Resources to skip [{', '.join(unknown)}] do not exist in stack {stack.name}")
+            whole = sorted(name for name in skip if stack.resources[name].status != "UPDATE_FAILED")
+            if whole:
+                raise CfnError(
+                    f"Resources to skip [{', '.join(whole)}] must be in UPDATE_FAILED status: the "
+                    "rollback failed for "
+                    "another resource"
+                )
+            begin(stack, "UPDATE_ROLLBACK_IN_PROGRESS", token)
+            self.run(stack, lambda: self.deployment(stack).roll_back("User Initiated", skip))
+
+    def rollback(self, stack: Stack, token: str | None) -> None:
+        """Undo an operation that failed without roll-back (RollbackStack); returns at once."""
+        with self.lock:
+            if stack.status == "CREATE_FAILED":
+                begin(stack, "ROLLBACK_IN_PROGRESS", token)
+                self.run(stack, lambda: self.deployment(stack).undo_creation())
+            elif stack.status == "UPDATE_FAILED" and stack.unfinished is not None:
+                begin(stack, "UPDATE_ROLLBACK_IN_PROGRESS", token)
+                self.run(stack, lambda: self.deployment(stack).roll_back("User Initiated"))
+            else:
+                raise CfnError(f"Stack:{stack.id} is in {stack.status} state and can not be rolled back.")
+
+    def delete(
+        self, stack: Stack, token: str | None, *, keep: frozenset[str] = frozenset(), force: bool = False
+    ) -> None:
         """Delete a stack; returns at once."""
         with self.lock:
+            if (keep or force) and stack.status != "DELETE_FAILED":
+                what = "DeletionMode FORCE_DELETE_STACK" if force else "RetainResources"
+                raise CfnError(
+                    f"Invalid operation on stack [{stack.id}]. Specify {what} only when the stack is in the "
+                    "DELETE_FAILED state."
+                )
+            unknown = sorted(keep - stack.resources.keys())
+            if unknown:
+                raise CfnError(
+                    "The specified resources to retain must be in a valid state. Do not specify "
+                    "resources that are in "
+                    f"the DELETE_COMPLETE state. ({', '.join(unknown)})"
+                )
             if stack.termination_protection:
                 raise CfnError(
                     f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled"
@@ -150,7 +211,7 @@ class Region:
                 raise CfnError(f"Stack [{stack.name}] cannot be deleted while in status {stack.status}")
             self._drop_change_sets(stack)
             begin(stack, "DELETE_IN_PROGRESS", token)
-            self.run(stack, lambda: self.deployment(stack).delete("User Initiated"))
+            self.run(stack, lambda: self.deployment(stack).delete("User Initiated", keep=keep, force=force))
 
     def check_updatable(self, stack: Stack) -> None:
         """Raise unless the stack's state allows an update."""
@@ -177,14 +238,21 @@ class Region:
     # -- change sets
 
     def create_change_set(
-        self, name: str, stack_name: str, kind: str, make: Callable[[Stack | None], Desired]
+        self,
+        name: str,
+        stack_name: str,
+        kind: str,
+        make: Callable[[Stack | None], Desired],
+        imported: Mapping[str, str] = MappingProxyType({}),
     ) -> ChangeSet:
         """Create a change set.
 
-        ``make`` returns what is wanted, given the stack that is there (None for a new one).
+        ``make`` returns what is wanted, given the stack that is there (None for a new one). ``imported``: the
+        identifiers of the resources that one of kind IMPORT takes in, by logical id.
         """
         with self.lock:
-            if kind == "CREATE":
+            known = any(s.name == stack_name and s.status != "DELETE_COMPLETE" for s in self.stacks.values())
+            if kind == "CREATE" or (kind == "IMPORT" and not known):
                 stack = self._reviewed(stack_name)
             else:
                 stack = self.find(stack_name)
@@ -192,6 +260,8 @@ class Region:
             if any(c.name == name and c.stack is stack for c in self.change_sets.values()):
                 raise CfnError(f"ChangeSet {name} already exists", "AlreadyExistsException")
             wanted = make(stack)
+            if kind == "IMPORT":
+                imports.check(stack, wanted, imported, self.stacks.values())
             if stack.id not in self.stacks:
                 self.stacks[stack.id] = stack
                 begin(stack, "REVIEW_IN_PROGRESS", None)
@@ -208,6 +278,7 @@ class Region:
                 "CREATE_COMPLETE",
                 "AVAILABLE",
                 created=datetime.now(UTC),
+                imported=imported,
             )
             self._fill(change_set)
             self.change_sets[set_id] = change_set
@@ -235,6 +306,9 @@ class Region:
         try:
             if change_set.kind == "UPDATE" and stack.desired is not None and stack.desired.same(wanted):
                 raise ResourceFailure(NO_CHANGES)
+            if change_set.kind == "IMPORT":
+                change_set.changes = imports.changes(wanted, change_set.imported)
+                return
             change_set.changes = changes(stack, wanted, self.deployment(stack).scope(wanted))
         except (CfnError, ResourceFailure) as error:
             change_set.status, change_set.execution = "FAILED", "UNAVAILABLE"
@@ -255,7 +329,7 @@ class Region:
                     "InvalidChangeSetStatus",
                 )
             stack, wanted = change_set.stack, change_set.desired
-            if change_set.kind == "UPDATE" or stack.status != "REVIEW_IN_PROGRESS":
+            if stack.status != "REVIEW_IN_PROGRESS":
                 self.check_updatable(stack)
             on_failure = "DO_NOTHING" if disable_rollback else (change_set.on_failure or "ROLLBACK")
             self._drop_change_sets(stack, but=change_set)
@@ -265,11 +339,13 @@ class Region:
             begin(stack, f"{change_set.kind}_IN_PROGRESS", token)
 
             def operation() -> None:
-                if change_set.kind == "CREATE":
+                if change_set.kind == "IMPORT":
+                    self.deployment(stack).take_in(wanted, change_set.imported)
+                elif change_set.kind == "CREATE":
                     self.deployment(stack).create(wanted, on_failure)
                 else:
                     self.deployment(stack).update(wanted, disable_rollback=disable_rollback)
-                done = stack.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+                done = stack.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
                 change_set.execution = "EXECUTE_COMPLETE" if done else "EXECUTE_FAILED"
 
             self.run(stack, operation)

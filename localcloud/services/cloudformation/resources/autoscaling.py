@@ -15,11 +15,14 @@ import time
 from localcloud.core.moto_types import Value
 from localcloud.services.cloudformation.errors import ResourceFailure
 from localcloud.services.cloudformation.resources.base import (
+    ApiFailure,
     Attributes,
     Created,
     Env,
+    Lookup,
     Properties,
     ResourceType,
+    by,
     pick,
 )
 
@@ -63,6 +66,20 @@ def _metrics(env: Env, name: str, properties: Properties) -> None:
 def _attributes(env: Env, name: str) -> Attributes:
     groups = env.call("autoscaling", "describe_auto_scaling_groups", AutoScalingGroupNames=[name])
     return {"AutoScalingGroupARN": groups["AutoScalingGroups"][0]["AutoScalingGroupARN"]}
+
+
+def _read(env: Env, name: str) -> Attributes | None:
+    found = env.call("autoscaling", "describe_auto_scaling_groups", AutoScalingGroupNames=[name])
+    return _attributes(env, name) if found["AutoScalingGroups"] else None
+
+
+def _cancel(env: Env, name: str) -> None:
+    """End the refresh that an update waits for."""
+    try:
+        env.call("autoscaling", "cancel_instance_refresh", AutoScalingGroupName=name)
+    except ApiFailure as error:
+        if error.code != "ActiveInstanceRefreshNotFound":
+            raise
 
 
 def _create(env: Env, properties: Properties) -> Created:
@@ -178,6 +195,24 @@ def _put_policy(env: Env, name: str, properties: Properties) -> Attributes:
     return {"Arn": answer["PolicyARN"], "PolicyName": name}
 
 
+def _policy_arn(env: Env, properties: Properties) -> str | None:
+    name, group = properties.get("PolicyName"), properties["AutoScalingGroupName"]
+    if not name:
+        return None
+    found = env.call("autoscaling", "describe_policies", AutoScalingGroupName=group, PolicyNames=[name])
+    return next((policy["PolicyARN"] for policy in found["ScalingPolicies"]), None)
+
+
+def _read_policy(env: Env, arn: str) -> Attributes | None:
+    listed = env.call("autoscaling", "describe_policies")["ScalingPolicies"]
+    return {"Arn": arn, "PolicyName": _policy_name(arn)} if arn in [p["PolicyARN"] for p in listed] else None
+
+
+def _read_pool(env: Env, group: str) -> Attributes | None:
+    found = env.call("autoscaling", "describe_warm_pool", AutoScalingGroupName=group)
+    return {} if found.get("WarmPoolConfiguration") else None
+
+
 def _create_policy(env: Env, properties: Properties) -> Created:
     attributes = _put_policy(env, properties.get("PolicyName") or env.name(), properties)
     return Created(attributes["Arn"], attributes)
@@ -236,12 +271,25 @@ def _delete_pool(env: Env, group: str, properties: Properties) -> None:
 
 TYPES = {
     "AWS::AutoScaling::AutoScalingGroup": ResourceType(
-        _create, _update, _delete, frozenset({"AutoScalingGroupName"})
+        _create,
+        _update,
+        _delete,
+        frozenset({"AutoScalingGroupName"}),
+        Lookup(by("AutoScalingGroupName"), _read),
+        _cancel,
     ),
     "AWS::AutoScaling::ScalingPolicy": ResourceType(
-        _create_policy, _update_policy, _delete_policy, frozenset({"AutoScalingGroupName", "PolicyName"})
+        _create_policy,
+        _update_policy,
+        _delete_policy,
+        frozenset({"AutoScalingGroupName", "PolicyName"}),
+        Lookup(_policy_arn, _read_policy),
     ),
     "AWS::AutoScaling::WarmPool": ResourceType(
-        _create_pool, _update_pool, _delete_pool, frozenset({"AutoScalingGroupName"})
+        _create_pool,
+        _update_pool,
+        _delete_pool,
+        frozenset({"AutoScalingGroupName"}),
+        Lookup(by("AutoScalingGroupName"), _read_pool),
     ),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import string
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -143,17 +143,69 @@ def nothing(env: Env, physical_id: str, properties: Properties) -> None:
     """Delete a resource that has nothing to delete."""
 
 
+def go_on(env: Env, physical_id: str) -> None:
+    """Let an update that is cancelled end by itself."""
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """How a resource that exists is found: a stack never adopts one, unless it is imported.
+
+    ``identify`` returns the physical id that properties name, or None when CloudFormation makes up a name.
+    ``read`` returns the attributes of the resource with a physical id, or None when there is none.
+    """
+
+    identify: Callable[[Env, Properties], str | None]
+    read: Callable[[Env, str], Attributes | None]
+
+    def refuse_existing(self, env: Env, type_name: str, properties: Properties) -> None:
+        """Raise ResourceFailure when there is a resource of that name: CloudFormation's AlreadyExists."""
+        identifier = self.identify(env, properties)
+        if identifier is not None and self.read(env, identifier) is not None:
+            raise ResourceFailure(
+                f"Resource handler returned message: \"Resource of type '{type_name}' with identifier "
+                f"'{identifier}' already exists.\" (HandlerErrorCode: AlreadyExists)"
+            )
+
+
+def by(key: str) -> Callable[[Env, Properties], str | None]:
+    """Return the way to identify resources whose physical id is a property."""
+    return lambda env, properties: properties.get(key)
+
+
+def reading(look: Callable[[Env, str], Attributes | None]) -> Callable[[Env, str], Attributes | None]:
+    """Return a read for which an API's "not found" is None."""
+
+    def read(env: Env, physical_id: str) -> Attributes | None:
+        try:
+            return look(env, physical_id)
+        except ApiFailure as error:
+            if error.gone or error.code == "404":
+                return None
+            raise
+
+    return read
+
+
 @dataclass(frozen=True)
 class ResourceType:
     """What CloudFormation does for a type.
 
-    ``replaces``: properties whose change needs a new resource; no ``update``: all.
+    ``replaces``: properties whose change needs a new resource; no ``update``: all. ``lookup``: for types
+    whose API would take over what is there, and for those that can be imported. ``cancel`` ends an update
+    that takes long.
     """
 
     create: Create
     update: Update | None = None
     delete: Delete = nothing
     replaces: frozenset[str] = frozenset()
+    lookup: Lookup | None = None
+    cancel: Callable[[Env, str], None] = go_on
+
+    def found_by(self, key: str, read: Callable[[Env, str], Attributes | None]) -> ResourceType:
+        """Return the type with a lookup by the property that is its physical id."""
+        return replace(self, lookup=Lookup(by(key), read))
 
     def replacement(self, before: Properties, after: Properties) -> bool:
         """Say whether going from ``before`` to ``after`` needs a new resource."""

@@ -13,6 +13,7 @@ from localcloud.services.cloudformation.resources.base import (
     ResourceType,
     named,
     pick,
+    reading,
 )
 
 # -- bucket: how a property of the template becomes a call
@@ -94,6 +95,18 @@ def _delete_bucket(env: Env, name: str, properties: Properties) -> None:
     env.call("s3", "delete_bucket", Bucket=name)
 
 
+@reading
+def _read_bucket(env: Env, name: str) -> Attributes | None:
+    env.call("s3", "head_bucket", Bucket=name)
+    return _bucket_attributes(env, name)
+
+
+@reading
+def _read_bucket_policy(env: Env, bucket: str) -> Attributes | None:
+    env.call("s3", "get_bucket_policy", Bucket=bucket)
+    return {}
+
+
 def _put_bucket_policy(env: Env, properties: Properties) -> Created:
     document = json.dumps(properties["PolicyDocument"])
     env.call("s3", "put_bucket_policy", Bucket=properties["Bucket"], Policy=document)
@@ -116,6 +129,11 @@ def _put_parameter(env: Env, name: str, old: Properties, new: Properties) -> Att
     # A new parameter must not take over one that is there.
     env.call("ssm", "put_parameter", Name=name, Overwrite=bool(old), **given)
     return {"Type": new["Type"], "Value": new["Value"]}
+
+
+@reading
+def _read_parameter(env: Env, name: str) -> Attributes | None:
+    return pick(env.call("ssm", "get_parameter", Name=name)["Parameter"], "Type", "Value")
 
 
 def _delete_parameter(env: Env, name: str, properties: Properties) -> None:
@@ -186,11 +204,16 @@ TYPES = {
         _update_bucket,
         _delete_bucket,
         lambda env: env.name(63, lower=True),
-    ),
+    ).found_by("BucketName", _read_bucket),
     "AWS::S3::BucketPolicy": ResourceType(
-        _put_bucket_policy, _update_bucket_policy, _delete_bucket_policy, frozenset({"Bucket"})
+        _put_bucket_policy,
+        _update_bucket_policy,
+        _delete_bucket_policy,
+        frozenset({"Bucket"}),
+    ).found_by("Bucket", _read_bucket_policy),
+    "AWS::SSM::Parameter": named("Name", None, _put_parameter, _delete_parameter).found_by(
+        "Name", _read_parameter
     ),
-    "AWS::SSM::Parameter": named("Name", None, _put_parameter, _delete_parameter),
     "AWS::ECR::Repository": named(
         "RepositoryName",
         _create_repository,

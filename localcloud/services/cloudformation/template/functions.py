@@ -11,6 +11,7 @@ from typing import Any
 
 from localcloud.core.moto_types import Value
 from localcloud.services.cloudformation.errors import CfnError
+from localcloud.services.cloudformation.template.checks import look_up
 from localcloud.services.cloudformation.template.parsing import Template
 from localcloud.services.cloudformation.template.references import SUB
 
@@ -73,6 +74,20 @@ class Scope:
             return any(self.condition(part) for part in argument)
         raise CfnError(f"Template error: {name} is no condition function that the local cloud knows")
 
+    def check_mappings(self, node: Value) -> None:
+        """Raise CfnError where a Fn::FindInMap that counts finds nothing; its keys come from parameters."""
+        if isinstance(node, list):
+            for part in node:
+                self.check_mappings(part)
+        elif isinstance(node, Mapping):
+            for name, argument in node.items():
+                if name == "Fn::If":
+                    self.check_mappings(argument[1] if self.condition(argument[0]) else argument[2])
+                    continue
+                self.check_mappings(argument)
+                if name == "Fn::FindInMap":
+                    _find_in_map(self, argument)
+
     def present(self, node: Mapping[str, Any]) -> bool:
         """Say whether a resource or an output is there: it is without a condition, or when that is true."""
         return "Condition" not in node or self.condition(node["Condition"])
@@ -127,11 +142,11 @@ def _sub(scope: Scope, argument: Value) -> Value:
 def _find_in_map(scope: Scope, argument: Value) -> Value:
     name, first, second = (scope.value(part) for part in argument[:3])
     try:
-        return scope.template["Mappings"][name][str(first)][str(second)]
-    except KeyError as error:
+        return look_up(scope.template.get("Mappings") or {}, name, str(first), str(second))
+    except CfnError:
         if len(argument) > 3 and "DefaultValue" in argument[3]:
             return scope.value(argument[3]["DefaultValue"])
-        raise CfnError(f"Template error: Unable to get mapping for {name}::{first}::{second}") from error
+        raise
 
 
 def _base64(scope: Scope, argument: Value) -> Value:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -60,6 +61,31 @@ def schema_of(type_name: str, region: str) -> dict[str, Any]:
         schema = copy.deepcopy(schema)
         schema["definitions"]["BlockDeviceMapping"].pop("requiredXor", None)
     return schema
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What Fn::GetAtt returns of a type. A name with ``.*`` stands for all that begin so."""
+
+    names: frozenset[str]
+
+    def has(self, name: str) -> bool:
+        """Say whether the type has the attribute."""
+        parents = name.split(".")
+        beginnings = (".".join(parents[:count]) + ".*" for count in range(1, len(parents)))
+        return name in self.names or any(beginning in self.names for beginning in beginnings)
+
+
+@lru_cache
+def attributes_of(type_name: str, region: str) -> Attributes:
+    """Return the attributes of a type in a region."""
+    return Attributes(frozenset(PROVIDER_SCHEMA_MANAGER.get_resource_schema(region, type_name).get_atts))
+
+
+def identifiers_of(type_name: str, region: str) -> list[str]:
+    """Return the properties that identify a resource of the type when it is imported."""
+    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema(region, type_name).schema
+    return [path.rpartition("/")[2] for path in schema.get("primaryIdentifier") or []]
 
 
 @lru_cache
