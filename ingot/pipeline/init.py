@@ -62,6 +62,7 @@ def start_project(directory: Path, *, template: str, recipe: str | None = None) 
     values = {
         "PROJECT": project.lower(),
         "VERSION": version("ingot"),
+        "STACK": _stack(name or "web"),
     }
     content = dict(_filled(files("ingot") / "templates" / "project", values))
     app = content[Path("app.py")]
@@ -105,8 +106,11 @@ def _recipe(name: str, template: str) -> dict[Path, str]:
 
 def _fleet(recipe: str) -> str:
     """Return the line of app.py for a fleet of a recipe: "WebShop": "web-shop",."""
-    stack = "".join(word.capitalize() for word in recipe.split("-"))
-    return f'"{stack}": "{recipe}",'
+    return f'"{_stack(recipe)}": "{recipe}",'
+
+
+def _stack(recipe: str) -> str:
+    return "".join(word.capitalize() for word in recipe.split("-"))
 
 
 def _filled(

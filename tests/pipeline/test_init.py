@@ -7,6 +7,7 @@ import re
 import pytest
 
 from ingot.errors import InputError
+from ingot.pipeline.app import BUILDER_STACK, FLEET_STACK, stack_name
 from ingot.pipeline.init import EMPTY, TEMPLATES, add_recipe, start_project
 from ingot.recipe.load import find_recipes, load_recipe, read_recipe
 from tests import ROOT
@@ -28,6 +29,12 @@ def test_a_project_is_written_whole_and_nothing_is_left_to_fill_in(template, tmp
             ast.parse(text)
         if file.suffix == ".json":
             json.loads(text)
+
+
+def test_its_app_names_its_stacks_to_the_commands(tmp_path):
+    start_project(tmp_path / "x", template="web", recipe="web-shop")
+    assert stack_name(BUILDER_STACK, tmp_path / "x") == "Images"
+    assert stack_name(FLEET_STACK, tmp_path / "x") == "WebShop"
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
