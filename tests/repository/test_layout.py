@@ -1,6 +1,10 @@
-"""The shape of the tree: a folder is a concept, and no folder grows until its files need prefixes."""
+"""The shape of the tree: a folder is a concept, and no folder grows until its files need prefixes; and the
+shape of functions: what is passed along together is a value with a name.
+"""
 
+import ast
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,9 @@ ROOT = Path(__file__).parent.parent.parent
 TREES = ("ingot", "localcloud", "stacks", "bench", "tests")
 MODULES = 14
 SAME_PREFIX = 3
+PARAMETERS = 5
+# Methods whose parameters a base class gives: urllib.request.HTTPRedirectHandler's.
+GIVEN = {"redirect_request"}
 # One module a command.
 FLAT = {ROOT / "ingot" / "cli"}
 
@@ -41,3 +48,32 @@ def test_no_folder_hides_a_package_in_a_prefix(folder):
     prefixes = Counter(name.split("_")[0] for name in names)
     families = {prefix: count for prefix, count in prefixes.items() if count > SAME_PREFIX}
     assert not families, [name for name in names if name.split("_")[0] in families]
+
+
+def functions(tree: str) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Every function below a tree, with its place."""
+    for file in sorted((ROOT / tree).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{file.relative_to(ROOT)}:{node.lineno} {node.name}", node
+
+
+def positional(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """How many arguments a call may give by position.
+
+    Parameters that are keyword-only are excepted: the call names them, as the CDK's constructs do theirs. So
+    are commands, whose parameters are the options of the command line, and methods of foreign base classes.
+    """
+    if function.name in GIVEN or any(
+        ast.unparse(decorator).startswith("app.command") for decorator in function.decorator_list
+    ):
+        return 0
+    names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
+    return len(names) - (names[:1] in (["self"], ["cls"]))
+
+
+@pytest.mark.parametrize("tree", [tree for tree in TREES if tree != "tests"])
+def test_no_function_takes_more_positional_parameters_than_a_caller_keeps_apart(tree):
+    counts = {place: positional(function) for place, function in functions(tree)}
+    assert counts
+    assert not {place: count for place, count in counts.items() if count > PARAMETERS}

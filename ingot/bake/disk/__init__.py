@@ -8,6 +8,7 @@ Every byte of the disk is a function of the arguments: see docs/decisions/0001-o
 from ingot.bake.disk.ext4.reader import Ext4Reader, read_ext4
 from ingot.bake.disk.ext4.update import Lower
 from ingot.bake.disk.ext4.writer import Layout, More
+from ingot.bake.disk.image import WrittenDisk
 from ingot.bake.disk.spec import DiskSpec
 from ingot.bake.disk.writer import update_disk, write_disk
 
@@ -17,6 +18,7 @@ __all__ = [
     "Layout",
     "Lower",
     "More",
+    "WrittenDisk",
     "read_ext4",
     "update_disk",
     "write_disk",

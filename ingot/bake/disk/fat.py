@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import time
 from array import array
-from typing import Tuple
+from typing import NamedTuple, Tuple
 
 from ingot.bake.disk.image import Image
 from ingot.bake.disk.spec import MIB, SECTOR
@@ -31,13 +31,17 @@ def partition_size(file_size: int) -> int:
     return max(_SMALLEST, -(-(file_size + _SPARE) // MIB) * MIB)
 
 
-def write_esp(
-    image: Image, start: int, size: int, volume_id: int, epoch: int, name: str, content: bytes
-) -> None:
-    """Put the file system at ``start``, with ``content`` as ``EFI/BOOT/<name>``.
+class BootFile(NamedTuple):
+    """The one file, ``EFI/BOOT/<name>``, whose name has 8 + 3 characters at most."""
 
-    ``name`` has 8 + 3 characters at most.
-    """
+    name: str
+    content: bytes
+
+
+def write_esp(image: Image, span: Tuple[int, int], file: BootFile, *, volume_id: int, epoch: int) -> None:
+    """Put the file system with ``file`` on the disk; ``span``: where it starts, and its size in bytes."""
+    start, size = span
+    name, content = file
     sectors = size // SECTOR
     # One sector per cluster; each table has 4 bytes for every cluster and for two more:
     # (sectors - reserved - 2 f + 2) * 4 <= 512 f, solved for f.

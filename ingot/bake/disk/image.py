@@ -35,6 +35,13 @@ class Piece(NamedTuple):
     is_file: bool = False
 
 
+class WrittenDisk(NamedTuple):
+    """A disk that was written: its file, and the digests of its blocks."""
+
+    file: Path
+    blocks: Sequence[Optional[str]]
+
+
 class Image:
     """The pieces of a disk of ``size`` bytes."""
 
@@ -62,13 +69,12 @@ class Image:
         """
         return self._finish(output, [None] * (self.size // SNAPSHOT_BLOCK), None)
 
-    def update(self, output: Path, lower: Path, blocks: Sequence[Optional[str]]) -> DiskDigest:
-        """Write the pieces over ``output``, a copy of the disk ``lower`` whose digests
-        are ``blocks``; return the new digests.
+    def update(self, output: Path, lower: WrittenDisk) -> DiskDigest:
+        """Write the pieces over ``output``, a copy of the disk ``lower``; return the new digests.
 
         Removes ``output``, and raises BakeError, when it cannot.
         """
-        return self._finish(output, list(blocks), lower)
+        return self._finish(output, list(lower.blocks), lower.file)
 
     def _finish(self, output: Path, blocks: List[Optional[str]], lower: Optional[Path]) -> DiskDigest:
         pieces = sorted(self._pieces, key=lambda piece: piece.offset)
@@ -108,14 +114,14 @@ def _write_blocks(
     target: int, pieces: List[Piece], blocks: List[Optional[str]], lower: Optional[int]
 ) -> None:
     """Write all blocks that the pieces touch, and enter their digests in ``blocks``."""
-    ends = [piece.offset + piece.length for piece in pieces]
+    assembly = _Assembly(target, pieces, [piece.offset + piece.length for piece in pieces])
 
     def task(indexes: List[int]) -> None:
         reader = _Reader()
         try:
             for index in indexes:
                 below = lower if blocks[index] is not None else None
-                blocks[index] = _write_block(target, index, pieces, ends, reader, below)
+                blocks[index] = assembly.write(index, reader, below)
         finally:
             reader.close()
 
@@ -165,39 +171,49 @@ class _Reader:
             self._path = None
 
 
-def _write_block(
-    target: int, index: int, pieces: List[Piece], ends: List[int], reader: _Reader, lower: Optional[int]
-) -> Optional[str]:
-    """Put a block together, write it, return its digest.
+class _Assembly(NamedTuple):
+    """The disk ``target``, and the pieces that it is put together from, sorted, with their ends."""
 
-    ``lower``: the disk whose block it changes, None when that is zero.
-    """
-    base = index * SNAPSHOT_BLOCK
-    block = bytearray(SNAPSHOT_BLOCK)
-    view = memoryview(block)
-    if lower is not None:
-        os.preadv(lower, [view], base)
-    number = bisect_right(ends, base)
-    while number < len(pieces) and pieces[number].offset < base + SNAPSHOT_BLOCK:
-        start, stop, piece_start = _overlap(pieces[number], base)
-        piece = pieces[number]
-        if piece.is_file:
-            reader.read_into(view[start:stop], bytes(piece.content), piece_start)
-        elif not piece.content:
-            view[start:stop] = bytes(stop - start)
-        else:
-            view[start:stop] = memoryview(piece.content)[piece_start : piece_start + stop - start]
-        number += 1
-    is_zero = block == ZERO_BLOCK
-    if is_zero and lower is None:
-        return None
-    written = 0
-    while written < SNAPSHOT_BLOCK:  # a disk that is nearly full takes a part, and says so the next time
-        done = os.pwrite(target, view[written:], base + written)
-        if done == 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        written += done
-    return None if is_zero else hashlib.sha256(block).hexdigest()
+    target: int
+    pieces: List[Piece]
+    ends: List[int]
+
+    def write(self, index: int, reader: _Reader, lower: Optional[int]) -> Optional[str]:
+        """Put a block together, write it, return its digest.
+
+        ``lower``: the disk whose block it changes, None when that is zero.
+        """
+        base = index * SNAPSHOT_BLOCK
+        block = bytearray(SNAPSHOT_BLOCK)
+        view = memoryview(block)
+        if lower is not None:
+            os.preadv(lower, [view], base)
+        self._fill(view, base, reader)
+        is_zero = block == ZERO_BLOCK
+        if is_zero and lower is None:
+            return None
+        written = 0
+        while written < SNAPSHOT_BLOCK:  # a disk that is nearly full takes a part, and says so the next time
+            done = os.pwrite(self.target, view[written:], base + written)
+            if done == 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            written += done
+        return None if is_zero else hashlib.sha256(block).hexdigest()
+
+    def _fill(self, view: memoryview, base: int, reader: _Reader) -> None:
+        """Put on the block that starts at ``base`` what the pieces have for it."""
+        pieces = self.pieces
+        number = bisect_right(self.ends, base)
+        while number < len(pieces) and pieces[number].offset < base + SNAPSHOT_BLOCK:
+            start, stop, piece_start = _overlap(pieces[number], base)
+            piece = pieces[number]
+            if piece.is_file:
+                reader.read_into(view[start:stop], bytes(piece.content), piece_start)
+            elif not piece.content:
+                view[start:stop] = bytes(stop - start)
+            else:
+                view[start:stop] = memoryview(piece.content)[piece_start : piece_start + stop - start]
+            number += 1
 
 
 def _overlap(piece: Piece, base: int) -> Tuple[int, int, int]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional, Sequence, Tuple
+from typing import Sequence, Tuple
 
 from ingot.bake.disk import gpt
 from ingot.bake.disk.ext4.update import Lower, update_ext4
 from ingot.bake.disk.ext4.writer import NO_MORE, Layout, More, TooSmallError, write_ext4
-from ingot.bake.disk.fat import partition_size, write_esp
+from ingot.bake.disk.fat import BootFile, partition_size, write_esp
 from ingot.bake.disk.identity import identifier, root_partition, root_partition_name
-from ingot.bake.disk.image import Image
+from ingot.bake.disk.image import Image, WrittenDisk
 from ingot.bake.disk.initrd import build_initrd
 from ingot.bake.disk.spec import BOOT_FILES, MIB, DiskSpec, as_written
 from ingot.bake.disk.uki import build_uki
@@ -63,7 +63,8 @@ def write_disk(
         ],
     )
     volume_id = identifier(spec.name, "boot volume").int & 0xFFFFFFFF
-    write_esp(image, _ESP_START, esp_size, volume_id, spec.epoch, BOOT_FILES[spec.architecture], kernel_image)
+    boot_file = BootFile(BOOT_FILES[spec.architecture], kernel_image)
+    write_esp(image, (_ESP_START, esp_size), boot_file, volume_id=volume_id, epoch=spec.epoch)
     try:
         layout = write_ext4(
             image, root_start, root_size, name=spec.name, entries=sort_entries(entries), epoch=spec.epoch,
@@ -75,15 +76,10 @@ def write_disk(
 
 
 def update_disk(
-    spec: DiskSpec,
-    lower: Lower,
-    disk: Path,
-    blocks: Sequence[Optional[str]],
-    changes: Changes,
-    output: Path,
+    spec: DiskSpec, lower: Lower, written: WrittenDisk, changes: Changes, output: Path
 ) -> DiskDigest:
-    """Turn ``output``, a copy of the ``lower`` layer's ``disk`` whose digests are
-    ``blocks``, into the image; return its digests.
+    """Turn ``output``, a copy of the ``lower`` layer's disk as it was ``written``, into the image; return its
+    digests.
 
     Only blocks that ``changes`` touch are written. Raises BakeError, and leaves no ``output``, as
     :func:`write_disk` does.
@@ -94,7 +90,7 @@ def update_disk(
         update_ext4(image, start, lower, changes, name=spec.name, epoch=spec.epoch)
     except TooSmallError as error:
         raise _too_small(spec, start + error.needed + _TAIL) from error
-    return image.update(output, disk, blocks)
+    return image.update(output, written)
 
 
 def boot_image(spec: DiskSpec) -> bytes:

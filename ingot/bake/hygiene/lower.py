@@ -75,7 +75,9 @@ def changed_view(
     """Return the view of a changed disk in which only what changed is in doubt; None when all of it is."""
     numbers = known.tree.numbers
     with read_ext4(known.disk) as before:
-        patch, moved = _changes(reader, before, known, numbers)
+        found = _Changes(reader, before, known)
+        found.look()
+    patch, moved = found.patch, found.moved
     if any(path.startswith(_DATABASE) for path in patch):
         return None
     entries = Patched(known.tree, patch)
@@ -90,50 +92,47 @@ def changed_view(
     return View(reader, declared, words, known.tree, entries=entries, doubtful=doubtful)
 
 
-def _changes(
-    reader: Ext4Reader, before: Ext4Reader, known: Known, numbers: Mapping[str, int]
-) -> Tuple[Dict[str, Optional[Entry]], Dict[str, int]]:
-    """Return the entries that changed, None for what is no more, and the inodes of those
-    that are new or other ones.
+class _Changes:
+    """What differs on the disk of ``reader`` from the lower layer's, which ``before`` reads.
+
+    ``patch`` has the entries that changed, None for what is no more; ``moved`` the inodes of those that are
+    new or other ones.
     """
-    names: Dict[int, List[str]] = {}
-    for path, number in numbers.items():
-        names.setdefault(number, []).append(path)
-    patch: Dict[str, Optional[Entry]] = {}
-    moved: Dict[str, int] = {}
-    changed = sorted(number for number in _changed_inodes(reader, before, known) if number in names)
-    for number in changed:
-        if not _is_used(reader, number):
-            continue  # its names are gone from their directories, which changed
-        for path in names[number]:
-            patch.setdefault(path, reader.entry(path, number))
-        if _is_directory(reader, number):
-            _compare(reader, before, names[number][0], number, known.tree, patch, moved)
-    return patch, moved
 
+    def __init__(self, reader: Ext4Reader, before: Ext4Reader, known: Known) -> None:
+        self._reader, self._before, self._known = reader, before, known
+        self.patch: Dict[str, Optional[Entry]] = {}
+        self.moved: Dict[str, int] = {}
 
-def _compare(
-    reader: Ext4Reader,
-    before: Ext4Reader,
-    path: str,
-    number: int,
-    index: Index,
-    patch: Dict[str, Optional[Entry]],
-    moved: Dict[str, int],
-) -> None:
-    """Enter what came into a directory and what went."""
-    prefix = path.rstrip("/")
-    old = {name: inode for name, inode, _ in before.children(number)}
-    new = {name: inode for name, inode, _ in reader.children(number)}
-    for name in old:
-        if new.get(name) != old[name]:
-            gone = f"{prefix}/{decode(name)}"
-            for below in (gone, *index.below(gone)):
-                patch[below] = None
-    for name, inode in new.items():
-        if old.get(name) != inode:
-            for place, one, entry in _walk(reader, f"{prefix}/{decode(name)}", inode):
-                patch[place], moved[place] = entry, one
+    def look(self) -> None:
+        """Read both disks where they differ."""
+        reader = self._reader
+        names: Dict[int, List[str]] = {}
+        for path, number in self._known.tree.numbers.items():
+            names.setdefault(number, []).append(path)
+        changed = _changed_inodes(reader, self._before, self._known)
+        for number in sorted(number for number in changed if number in names):
+            if not _is_used(reader, number):
+                continue  # its names are gone from their directories, which changed
+            for path in names[number]:
+                self.patch.setdefault(path, reader.entry(path, number))
+            if _is_directory(reader, number):
+                self._compare(names[number][0], number)
+
+    def _compare(self, path: str, number: int) -> None:
+        """Enter what came into a directory and what went."""
+        prefix = path.rstrip("/")
+        old = {name: inode for name, inode, _ in self._before.children(number)}
+        new = {name: inode for name, inode, _ in self._reader.children(number)}
+        for name in old:
+            if new.get(name) != old[name]:
+                gone = f"{prefix}/{decode(name)}"
+                for below in (gone, *self._known.tree.below(gone)):
+                    self.patch[below] = None
+        for name, inode in new.items():
+            if old.get(name) != inode:
+                for place, one, entry in _walk(self._reader, f"{prefix}/{decode(name)}", inode):
+                    self.patch[place], self.moved[place] = entry, one
 
 
 def _walk(reader: Ext4Reader, path: str, number: int) -> Iterator[Tuple[str, int, Entry]]:

@@ -65,8 +65,9 @@ class Builder:
         s3 = self._service("s3")
         packages = self.directory / "packages"
         fetched = partial(self.log, "fetch")
-        _get_downloads(s3, self.job["bucket"], spec, packages, fetched)
-        _get_packages(s3, self.job["bucket"], spec.packages, packages, self.job["mirrors"], fetched)
+        bucket = _Bucket(s3, self.job["bucket"])
+        bucket.get_downloads(spec, packages, fetched)
+        bucket.get_packages(spec.packages, packages, self.job["mirrors"], fetched)
         times["fetched"] = time.time()
         if spec.base is not None:
             manifest = bake_live(spec, self.directory / "sources", self.directory, partial(self.log, "bake"))
@@ -122,25 +123,53 @@ class Builder:
         self.log("failed", message[-4000:], hint=hint)
 
 
-def _get_packages(
-    s3: Service,
-    bucket: str,
-    entries: Iterable[PackageSpec],
-    directory: Path,
-    mirrors: Mirrors,
-    progress: Progress,
-) -> None:
-    """Bring every package into ``directory`` and check each against its SHA-256.
+class _Bucket:
+    """The bucket in which the publish put what the bake needs."""
 
-    Raises BakeError for one that cannot be had.
-    """
-    wanted = list(entries)
-    if not wanted:
-        return
+    def __init__(self, s3: Service, bucket: str) -> None:
+        self._s3, self._bucket = s3, bucket
 
-    def get(package: PackageSpec) -> int:
+    def get_downloads(self, spec: BakeSpec, directory: Path, progress: Progress) -> None:
+        """Bring what the lock has beside packages into ``directory``.
+
+        Raises BakeError for what is not there, or is not what the lock says.
+        """
+        wanted = unsound_downloads(spec, directory, progress)
+        for download in wanted:
+            file = (package_file if download.is_package else download_file)(directory, download.sha256)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("wb") as target:
+                for start in range(0, download.size, PART):
+                    span = f"bytes={start}-{min(start + PART, download.size) - 1}"
+                    target.write(
+                        self._s3.call("GET", f"/{self._bucket}/packages/{download.sha256}", {"range": span})
+                    )
+        check_downloads(spec, directory, progress)
+        if wanted:
+            size = sum(download.size for download in wanted)
+            progress(f"{len(wanted)} artifacts and dependencies came from the bucket ({size / 1e6:.0f} MB)")
+
+    def get_packages(
+        self, entries: Iterable[PackageSpec], directory: Path, mirrors: Mirrors, progress: Progress
+    ) -> None:
+        """Bring every package into ``directory`` and check each against its SHA-256; the ``mirrors`` have
+        what the bucket lacks.
+
+        Raises BakeError for one that cannot be had.
+        """
+        wanted = list(entries)
+        if not wanted:
+            return
+        with ThreadPoolExecutor(STREAMS) as pool:
+            sizes = list(pool.map(lambda package: self._get(package, directory), wanted))
+        had = sum(1 for size in sizes if size)
+        progress(f"{had} of {len(wanted)} packages are in the bucket ({sum(sizes) / 1e6:.0f} MB)")
+        fetch_packages(wanted, directory, mirrors, progress)
+
+    def _get(self, package: PackageSpec, directory: Path) -> int:
+        """Return the size of a package in bytes, 0 for one that is not there."""
         try:
-            data = s3.call("GET", f"/{bucket}/packages/{package.sha256}")
+            data = self._s3.call("GET", f"/{self._bucket}/packages/{package.sha256}")
         except RefusedError as error:
             # S3 says 403 for what is not there to a role that may not list.
             if error.status in (403, 404):
@@ -150,31 +179,6 @@ def _get_packages(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
         return len(data)
-
-    with ThreadPoolExecutor(STREAMS) as pool:
-        sizes = list(pool.map(get, wanted))
-    had = sum(1 for size in sizes if size)
-    progress(f"{had} of {len(wanted)} packages are in the bucket ({sum(sizes) / 1e6:.0f} MB)")
-    fetch_packages(wanted, directory, mirrors, progress)
-
-
-def _get_downloads(s3: Service, bucket: str, spec: BakeSpec, directory: Path, progress: Progress) -> None:
-    """Bring what the lock has beside packages into ``directory``, from the bucket, where the publish put it.
-
-    Raises BakeError for what is not there, or is not what the lock says.
-    """
-    wanted = unsound_downloads(spec, directory, progress)
-    for download in wanted:
-        file = (package_file if download.is_package else download_file)(directory, download.sha256)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("wb") as target:
-            for start in range(0, download.size, PART):
-                span = f"bytes={start}-{min(start + PART, download.size) - 1}"
-                target.write(s3.call("GET", f"/{bucket}/packages/{download.sha256}", {"range": span}))
-    check_downloads(spec, directory, progress)
-    if wanted:
-        size = sum(download.size for download in wanted)
-        progress(f"{len(wanted)} artifacts and dependencies came from the bucket ({size / 1e6:.0f} MB)")
 
 
 def _uptime() -> float:

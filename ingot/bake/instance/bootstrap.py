@@ -135,6 +135,7 @@ class Service:
         path: str,
         headers: Optional[Dict[str, str]] = None,
         body: bytes = b"",
+        *,
         digest: Optional[str] = None,
         attempts: int = ATTEMPTS,
     ) -> bytes:

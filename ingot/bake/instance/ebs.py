@@ -56,7 +56,7 @@ class PendingSnapshot:
             "content-type": "application/octet-stream",
         }
         self.ebs.call(
-            "PUT", f"/snapshots/{self.snapshot_id}/blocks/{index}", headers, data, digest, attempts=1
+            "PUT", f"/snapshots/{self.snapshot_id}/blocks/{index}", headers, data, digest=digest, attempts=1
         )
 
 

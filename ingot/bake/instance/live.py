@@ -16,7 +16,7 @@ import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ingot.bake.hygiene import Declared
 from ingot.bake.hygiene.live import enforce_tree
@@ -75,7 +75,9 @@ def bake_live(spec: BakeSpec, sources: Path, scratch: Path, progress: Progress) 
     hygiene = enforce_tree(root, entries, Declared.of(spec), before, progress)
     device = disk_of_root()
     progress(f"reading {device}")
-    return live_manifest(spec, root, entries, before, os.uname().release, read_disk(device), hygiene)
+    return live_manifest(
+        spec, LiveRoot(root, before, entries, os.uname().release), read_disk(device), hygiene
+    )
 
 
 def apply(spec: BakeSpec, root: Path, sources: Path, packages: Path, progress: Progress) -> None:
@@ -196,12 +198,18 @@ def _volatile(root: Path) -> Volatile:
     return read_volatile((root / VOLATILE[1:]).read_text(encoding="utf-8"))
 
 
+class LiveRoot(NamedTuple):
+    """A machine's root, what was on it ``before`` the recipe and what is now, and the kernel that runs."""
+
+    path: Path
+    before: Sequence[Entry]
+    entries: Sequence[Entry]
+    kernel: str
+
+
 def live_manifest(
     spec: BakeSpec,
-    root: Path,
-    entries: Sequence[Entry],
-    before: Sequence[Entry],
-    kernel: str,
+    root: LiveRoot,
     disk: "Tuple[int, List[Optional[str]], str]",
     hygiene: Mapping[str, Any],
 ) -> Dict[str, Any]:
@@ -210,12 +218,12 @@ def live_manifest(
     Its key ``base`` says that the image cannot be made again bit for bit, and from which AMIs it was made.
     """
     size, blocks, root_digest = disk
-    was = {entry.path: inventory.file_line(entry) for entry in before}
-    changed = {entry.path for entry in entries if was.get(entry.path) != inventory.file_line(entry)}
-    contents = {path: _read(root, path) for path in inventory.READ}
-    image = contents_of(entries, changed, contents, _volatile(root))
+    was = {entry.path: inventory.file_line(entry) for entry in root.before}
+    changed = {entry.path for entry in root.entries if was.get(entry.path) != inventory.file_line(entry)}
+    contents = {path: _read(root.path, path) for path in inventory.READ}
+    image = contents_of(root.entries, changed, contents, _volatile(root.path))
     digest = DiskDigest(size, len(written(blocks)) * BLOCK_SIZE, tuple(blocks), root_digest)
-    manifest: Dict[str, Any] = json.loads(manifest_text(spec, image, kernel, digest, hygiene))
+    manifest: Dict[str, Any] = json.loads(manifest_text(spec, image, root.kernel, digest, hygiene))
     rpms = [
         {
             "name": name,
@@ -225,7 +233,7 @@ def live_manifest(
             "source": name,
         }
         for name, version, architecture, kib in (
-            installed_rpms(root) if not contents[inventory.STATUS] else []
+            installed_rpms(root.path) if not contents[inventory.STATUS] else []
         )
     ]
     return {

@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import List, Mapping, Optional, Tuple
 
-from ingot.bake.disk import DiskSpec, Lower, More, read_ext4, update_disk
+from ingot.bake.disk import DiskSpec, Lower, More, WrittenDisk, read_ext4, update_disk
 from ingot.bake.layers.layer import LowerLayer
-from ingot.bake.layers.lower_disk import LowerDisk, copy_disk, disk_key, lower_disk
+from ingot.bake.layers.lower_disk import LowerDisk, WantedDisk, copy_disk, disk_key, lower_disk
 from ingot.bake.runtime.chroot import in_root
 from ingot.bake.tree.tree import Changes, Entry, Kind
 from ingot.blocks import DiskDigest
@@ -53,27 +53,27 @@ class DiskCopy:
         if self._guess.exception() is None and self._guess.result()[0] == key:
             return self._guess.result()[1]
         self._target.unlink(missing_ok=True)
-        return self._prepare(spec, key, more)
+        return self._prepare(WantedDisk(spec, key, more))
 
     def update(self, spec: DiskSpec, lower: LowerDisk, changes: Changes) -> DiskDigest:
         """Write ``changes`` on the copy of ``lower``; return the digests of the disk. Raises BakeError."""
         index = self._layer.index
         with read_ext4(lower.disk) as reader:
             below = Lower(lower.layout, reader, index.numbers, lambda path: _entry(index, path))
-            return update_disk(spec, below, lower.disk, lower.blocks, changes, self._target)
+            return update_disk(spec, below, WrittenDisk(lower.disk, lower.blocks), changes, self._target)
 
     def _begin(self) -> Tuple[str, LowerDisk]:
         spec = disk_spec(self._spec, self._layer, self._layer.root)
         more = More()
         key = disk_key(self._layer, spec, more.inodes, ())
-        disk = self._prepare(spec, key, more)
+        disk = self._prepare(WantedDisk(spec, key, more))
         # Last: as a rule the recipe's programs run by now. Sooner, it would keep the interpreter from
         # starting them.
         self._layer.index.prepare()
         return key, disk
 
-    def _prepare(self, spec: DiskSpec, key: str, more: More) -> LowerDisk:
-        disk = lower_disk(self._layer, spec, key, more, self._progress, self._use)
+    def _prepare(self, wanted: WantedDisk) -> LowerDisk:
+        disk = lower_disk(self._layer, wanted, self._progress, self._use)
         copy_disk(disk.disk, self._target)
         return disk
 

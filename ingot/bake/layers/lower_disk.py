@@ -81,18 +81,25 @@ def _code_digest() -> str:
     return digest.hexdigest()
 
 
-def lower_disk(
-    layer: LowerLayer, spec: DiskSpec, key: str, more: More, progress: Progress, use: ExitStack
-) -> LowerDisk:
-    """Return the disk ``key`` of ``layer``, written if it is not kept yet; it stays until ``use`` ends.
+@dataclass(frozen=True)
+class WantedDisk:
+    """A lower layer's disk: how it is made, its :func:`disk_key`, the room that the upper layer needs."""
+
+    spec: DiskSpec
+    key: str
+    more: More
+
+
+def lower_disk(layer: LowerLayer, wanted: WantedDisk, progress: Progress, use: ExitStack) -> LowerDisk:
+    """Return the disk of ``layer``, written if it is not kept yet; it stays until ``use`` ends.
 
     Raises BakeError.
     """
-    place = layer.disks / key
+    place = layer.disks / wanted.key
 
     def make() -> None:
-        _make(layer, spec, place, more, progress)
-        remove_oldest(layer.disks, key)
+        _make(layer, wanted, place, progress)
+        remove_oldest(layer.disks, wanted.key)
 
     obtain(place, make, use=use, waiting=lambda: progress("waiting: another bake writes the same disk"))
     state: Dict[str, Any] = pickle.loads((place / "state").read_bytes())  # noqa: S301 - the store is trusted
@@ -100,16 +107,17 @@ def lower_disk(
     return LowerDisk(place / "disk.raw", tuple(state["blocks"]), layout, state["suspects"])
 
 
-def _make(layer: LowerLayer, spec: DiskSpec, place: Path, more: More, progress: Progress) -> None:
+def _make(layer: LowerLayer, wanted: WantedDisk, place: Path, progress: Progress) -> None:
     unfinished = place.with_name(f"{place.name}.tmp")
     if unfinished.exists():  # of a bake that was killed: the lock is ours now
         shutil.rmtree(unfinished)
     unfinished.mkdir(parents=True)
     try:
         disk = unfinished / "disk.raw"
-        digest, layout = write_disk(spec, list(layer.index.values()), disk, progress, more=more)
+        entries = list(layer.index.values())
+        digest, layout = write_disk(wanted.spec, entries, disk, progress, more=wanted.more)
         progress("examining the disk of the packages")
-        _prove(layer, disk, spec.epoch)
+        _prove(layer, disk, wanted.spec.epoch)
         state = {
             "blocks": digest.blocks,
             "layout": asdict(layout),

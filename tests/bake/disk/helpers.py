@@ -8,7 +8,7 @@ from ingot.bake.disk import Lower, gpt, read_ext4
 from ingot.bake.disk.ext4.update import update_ext4
 from ingot.bake.disk.ext4.writer import write_ext4
 from ingot.bake.disk.identity import identifier, root_partition
-from ingot.bake.disk.image import Image
+from ingot.bake.disk.image import Image, WrittenDisk
 from ingot.bake.disk.index import Index
 from ingot.bake.disk.spec import MIB
 from ingot.bake.layers.lower_disk import copy_disk
@@ -67,7 +67,7 @@ def update(lower, digest, layout, entries, upper, disk, name="test"):
             lambda p: index.get(p) or Entry(p, Kind.DIRECTORY, 0o700, mtime=EPOCH),
         )
         update_ext4(image, MIB, below, laid_over(index, upper), name=name, epoch=EPOCH)
-    return image.update(disk, lower, digest.blocks)
+    return image.update(disk, WrittenDisk(lower, digest.blocks))
 
 
 def laid_over(index, upper):

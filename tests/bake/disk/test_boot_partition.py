@@ -60,7 +60,8 @@ def test_the_boot_partition_is_sound_and_firmware_finds_its_file(tmp_path):
     content = bytes(range(256)) * 20_001
     size = fat.partition_size(len(content))
     image = Image(size + MIB)
-    fat.write_esp(image, 0, size, 0x1234ABCD, EPOCH, "BOOTX64.EFI", content)
+    boot_file = fat.BootFile("BOOTX64.EFI", content)
+    fat.write_esp(image, (0, size), boot_file, volume_id=0x1234ABCD, epoch=EPOCH)
     disk = tmp_path / "esp.raw"
     image.write(disk)
     with disk.open("r+b") as file:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from ingot.bake.instance.live import apply, finish, live_manifest
+from ingot.bake.instance.live import LiveRoot, apply, finish, live_manifest
 from ingot.bake.instance.system_packages import install, installed_rpms
 from ingot.bake.tree.tree import hash_files, scan
 from ingot.errors import BakeError, StepError
@@ -159,7 +159,7 @@ def test_the_recipe_is_put_on_the_root_and_the_root_is_sealed(root, tmp_path):
     assert not (root / "etc/fstab").exists()
     assert json.loads((root / "etc/ingot/image.json").read_text())["recipe"] == "shop"
     disk = (3 * 524288, [None, "b" * 64, None], "c" * 64)
-    manifest = live_manifest(SPEC, root, hash_files(scan(root)), before, "6.1.0", disk, {})
+    manifest = live_manifest(SPEC, LiveRoot(root, before, hash_files(scan(root)), "6.1.0"), disk, {})
     assert [(package["name"], package["version"]) for package in manifest["packages"]] == [
         ("shop", "0:1.2-1"), ("shop-data", "0:1.2-1"),
     ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Tuple
+from typing import NamedTuple, Tuple
 
 from ingot.bake.disk.ext4.geometry import BLOCK
 from ingot.bake.disk.ext4.node import Node
@@ -22,49 +22,53 @@ _BASE = struct.Struct("<HHIIIIIHHII4x60sIIII2xHHH4x")
 _EXTRA = struct.Struct("<HHIIIII8x")
 
 
-def pack(
-    mode: int,
-    owner: Tuple[int, int],
-    size: int,
-    times: Tuple[int, int],
-    links: int,
-    blocks: int,
-    flags: int,
-    block: bytes,
-    xattr_block: int = 0,
-) -> bytes:
-    """Return the 160 bytes of an inode.
+class Inode(NamedTuple):
+    """An inode.
 
-    ``times``: of the content, and of all else; ``blocks``: 4 KiB blocks owned, trees included.
+    ``times``: of the content, and of all else; ``blocks``: how many blocks of 4 KiB it owns, trees included;
+    ``block``: the root of its extent tree, or what takes its place.
     """
-    uid, gid = owner
-    modified, other = times
-    sectors = blocks * (BLOCK // 512)
-    base = _BASE.pack(
-        mode,
-        uid & 0xFFFF,
-        size & 0xFFFFFFFF,
-        other & 0xFFFFFFFF,
-        other & 0xFFFFFFFF,
-        modified & 0xFFFFFFFF,
-        0,
-        gid & 0xFFFF,
-        links,
-        sectors & 0xFFFFFFFF,
-        flags,
-        block,
-        0,
-        xattr_block,
-        size >> 32,
-        0,
-        0,
-        uid >> 16,
-        gid >> 16,
-    )
-    extra_other, extra_modified = _epoch_bits(other), _epoch_bits(modified)
-    return base + _EXTRA.pack(
-        32, 0, extra_other, extra_modified, extra_other, other & 0xFFFFFFFF, extra_other
-    )
+
+    mode: int
+    size: int
+    times: Tuple[int, int]
+    blocks: int
+    flags: int
+    block: bytes
+    owner: Tuple[int, int] = (0, 0)
+    links: int = 1
+    xattr_block: int = 0
+
+    def pack(self) -> bytes:
+        """Return its 160 bytes."""
+        uid, gid = self.owner
+        modified, other = self.times
+        sectors = self.blocks * (BLOCK // 512)
+        base = _BASE.pack(
+            self.mode,
+            uid & 0xFFFF,
+            self.size & 0xFFFFFFFF,
+            other & 0xFFFFFFFF,
+            other & 0xFFFFFFFF,
+            modified & 0xFFFFFFFF,
+            0,
+            gid & 0xFFFF,
+            self.links,
+            sectors & 0xFFFFFFFF,
+            self.flags,
+            self.block,
+            0,
+            self.xattr_block,
+            self.size >> 32,
+            0,
+            0,
+            uid >> 16,
+            gid >> 16,
+        )
+        extra_other, extra_modified = _epoch_bits(other), _epoch_bits(modified)
+        return base + _EXTRA.pack(
+            32, 0, extra_other, extra_modified, extra_other, other & 0xFFFFFFFF, extra_other
+        )
 
 
 def _epoch_bits(moment: int) -> int:
@@ -94,13 +98,11 @@ def pack_node(node: Node, epoch: int, block: bytes) -> bytes:
         block, flags, size = bytes(60), 0, 0
     if entry.kind is Kind.SYMLINK:
         size = len(node.content) if node.content else len(node.inline.rstrip(b"\0"))
-    return (
-        pack(
-            MODES[entry.kind] | entry.mode, (entry.uid, entry.gid), size, (min(entry.mtime, epoch), epoch),
-            node.links, node.all_blocks, flags, block, node.xattr_block,
-        )
-        + node.xattr_inline
+    found = Inode(
+        MODES[entry.kind] | entry.mode, size, (min(entry.mtime, epoch), epoch), node.all_blocks, flags, block,
+        (entry.uid, entry.gid), node.links, node.xattr_block,
     )  # fmt: skip
+    return found.pack() + node.xattr_inline
 
 
 def _device(major: int, minor: int) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 import uuid
 from dataclasses import dataclass
-from typing import List, Sequence
+from typing import List, NamedTuple, Sequence
 
 from ingot.bake.disk.ext4.geometry import (
     BLOCK,
@@ -60,20 +60,21 @@ def crc16(data: bytes, value: int = 0xFFFF) -> int:
     return value
 
 
-def superblock(
-    geometry: Geometry,
-    name: str,
-    own_id: uuid.UUID,
-    hash_seed: uuid.UUID,
-    epoch: int,
-    free_blocks: int,
-    free_inodes: int,
-    journal: bytes,
-) -> bytearray:
+class Identity(NamedTuple):
+    """What a file system is called, its id, the seed of its directories' hashes, its time in seconds."""
+
+    label: str
+    id: uuid.UUID
+    hash_seed: uuid.UUID
+    epoch: int
+
+
+def superblock(geometry: Geometry, identity: Identity, usage: Sequence[Usage], journal: bytes) -> bytearray:
     """Return the 1024 bytes of the primary superblock.
 
-    ``journal``: i_block and the two sizes of the journal's inode, 68 bytes.
+    ``usage``: of every group. ``journal``: i_block and the two sizes of the journal's inode, 68 bytes.
     """
+    epoch = identity.epoch
     data = bytearray(1024)
 
     def put(offset: int, layout: str, *values: object) -> None:
@@ -86,8 +87,8 @@ def superblock(
         geometry.inode_count,
         geometry.blocks,
         geometry.blocks // 100,
-        free_blocks,
-        free_inodes,
+        sum(use.free_blocks for use in usage),
+        sum(use.free_inodes for use in usage),
         0,
         2,
     )
@@ -95,11 +96,11 @@ def superblock(
     put(0x30, "IHHHHHH", epoch, 0, 0xFFFF, MAGIC, 1, 1, 0)  # never mounted, clean, go on after errors
     put(0x40, "IIIIHH", epoch, 0, 0, 1, 0, 0)
     put(0x54, "IHHIII", 11, INODE_SIZE, 0, COMPATIBLE, INCOMPATIBLE, READ_ONLY_COMPATIBLE)
-    put(0x68, "16s16s", own_id.bytes, name.encode("ascii"))
+    put(0x68, "16s16s", identity.id.bytes, identity.label.encode("ascii"))
     put(0xCE, "H", RESERVED_DESCRIPTOR_BLOCKS)
     put(0xE0, "I", JOURNAL_INODE)
     put(
-        0xEC, "16sBBH", hash_seed.bytes, 1, 1, 0
+        0xEC, "16sBBH", identity.hash_seed.bytes, 1, 1, 0
     )  # half_md4 for directories; the journal's blocks are backed up below
     put(0x100, "III", 0x0C, 0, epoch)  # mount options: user_xattr, acl
     put(0x10C, "68s", journal)

@@ -209,10 +209,8 @@ class Writer:
             pieces.append(extents.Extent(sum(e.length for e in pieces), start, count))
         root, _ = extents.build(pieces, [])
         times = (self._epoch, self._epoch)
-        self.put_inode(
-            superblock.JOURNAL_INODE,
-            inode.pack(0o100600, (0, 0), length * BLOCK, times, 1, length, inode.EXTENTS_FLAG, root),
-        )
+        journal = inode.Inode(0o100600, length * BLOCK, times, length, inode.EXTENTS_FLAG, root)
+        self.put_inode(superblock.JOURNAL_INODE, journal.pack())
         # Big-endian: magic, version 2 superblock, block size, length, first block, first sequence number,
         # clean (start 0).
         head = struct.pack(">IIIIIIIII", 0xC03B3998, 4, 0, BLOCK, length, 1, 1, 0, 0)
@@ -238,9 +236,8 @@ class Writer:
         size = BLOCK * (12 + _POINTERS + _POINTERS * _POINTERS)
         owned = 1 + RESERVED_DESCRIPTOR_BLOCKS * (1 + len(copies))
         times = (self._epoch, self._epoch)
-        self.put_inode(
-            superblock.RESIZE_INODE, inode.pack(0o100600, (0, 0), size, times, 1, owned, 0, pointers)
-        )
+        resize = inode.Inode(0o100600, size, times, owned, 0, pointers)
+        self.put_inode(superblock.RESIZE_INODE, resize.pack())
 
     def finish(self, journal: bytes) -> None:
         """Put inode tables, bitmaps, descriptors and superblocks."""
@@ -268,13 +265,8 @@ class Writer:
                 self.put(group.block_bitmap, self.bitmaps.block_bitmap(group))
             if not use.flags & superblock.INODE_UNINIT:
                 self.put(group.inode_bitmap, self.bitmaps.inode_bitmap(group))
-        free_blocks, free_inodes = (
-            sum(use.free_blocks for use in usage),
-            sum(use.free_inodes for use in usage),
-        )
-        primary = superblock.superblock(
-            geometry, LABEL, self._id, self._hash_seed, self._epoch, free_blocks, free_inodes, journal
-        )
+        identity = superblock.Identity(LABEL, self._id, self._hash_seed, self._epoch)
+        primary = superblock.superblock(geometry, identity, usage, journal)
         self._image.put(self._offset + 1024, primary)
         self.put(1, superblock.descriptors(geometry, self._id, usage))
         return primary
