@@ -31,8 +31,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def fleet(
     stack: FleetStack = None,
     timeout: Annotated[
-        float, typer.Option(min=0, help="Seconds to wait for clones that have not reported.")
-    ] = 300,
+        float | None,
+        typer.Option(
+            min=0,
+            help="Seconds to wait for clones that have not reported.",
+            show_default="300 and a fifth of one for each clone",
+        ),
+    ] = None,
     max_age: Annotated[
         float, typer.Option(min=1, help="Minutes; an inventory that is older proves nothing.")
     ] = 20,

@@ -7,23 +7,24 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from ingot.aws.instances import console
 from ingot.aws.registry.identity import Claim, root_digest_of
 from ingot.aws.registry.published import ManifestOf, find
 from ingot.aws.session import tags
-from ingot.aws.session.failures import is_missing
 from ingot.aws.session.waiting import wait_until
 from ingot.errors import VerificationError
+from ingot.fleet.consoles import Pace, limit_for, read_consoles
 from ingot.fleet.inventory import FRESH, CloneInventory, newest
 from ingot.fleet.status import UNKNOWN, Clone, FleetStatus, fleet_status
 from ingot.progress import Progress
+from ingot.quantities import number
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
 
 LONGEST_PAUSE = 5.0
+# How many of the clones that are waited for a line of progress names.
+NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -73,19 +74,21 @@ def verify_fleet(
     *,
     manifest_of: ManifestOf,
     progress: Progress,
-    limit: float,
+    limit: float | None = None,
     max_age: float = FRESH,
 ) -> FleetVerdict:
     """Compare every clone's newest inventory with what its AMI's image holds.
 
     The manifest of the recipe digest that the AMI is tagged with says what it holds, or, where
     ``manifest_of`` has none, the AMI's own tags. Waits at most ``limit`` seconds for clones whose newest
-    inventory is absent or older than ``max_age`` seconds. What is wrong with one clone does not keep the
-    others from being judged. Raises IngotError when there is no fleet.
+    inventory is absent or older than ``max_age`` seconds; None stands for a limit by the fleet's size. What
+    is wrong with one clone does not keep the others from being judged. Raises IngotError when there is no
+    fleet.
     """
     status = fleet_status(clients, stack)
     find(clients, status.recipe, status.digest, manifest_of)
     clones = [clone for clone in status.clones if not clone.lifecycle.startswith("Terminat")]
+    limit = limit_for(len(clones)) if limit is None else limit
     expected = {clone.instance_id: _expected(clone, manifest_of) for clone in clones}
     judged = [clone for clone in clones if expected[clone.instance_id]]
     consoles = _collect(clients, judged, progress, limit, max_age)
@@ -160,14 +163,13 @@ def _collect(
     consoles = {clone.instance_id: "" for clone in clones}
     awaited = list(clones)
     reported = ""
+    pace = Pace()
 
     def complete() -> bool:
         nonlocal reported
-        for clone in tuple(awaited):
-            consoles[clone.instance_id] = _console(clients, clone.instance_id)
-            if not _is_late(clone, consoles[clone.instance_id], max_age):
-                awaited.remove(clone)
-        line = f"waiting for the inventory of {', '.join(clone.instance_id for clone in awaited)}"
+        consoles.update(read_consoles(clients, [clone.instance_id for clone in awaited], pace))
+        awaited[:] = [c for c in awaited if _is_late(c, consoles[c.instance_id], max_age)]
+        line = f"waiting for the inventory of {_named([clone.instance_id for clone in awaited])}"
         if awaited and line != reported:
             reported = line
             progress(line)
@@ -181,13 +183,9 @@ def _collect(
     return consoles
 
 
-def _console(clients: Clients, instance_id: str) -> str:
-    try:
-        return console.read_console(clients, instance_id)
-    except ClientError as error:
-        if is_missing(error):  # replaced while we looked: it is reported as silent
-            return ""
-        raise
+def _named(instance_ids: list[str]) -> str:
+    left = len(instance_ids) - NAMED
+    return ", ".join(instance_ids[:NAMED]) + (f" and {number(left, 'other clone')}" if left > 0 else "")
 
 
 def _is_late(clone: Clone, text: str, max_age: float) -> bool:

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def verify_stack(
-    clients: Clients, stack: str, progress: Progress, *, limit: float, max_age: float
+    clients: Clients, stack: str, progress: Progress, *, limit: float | None, max_age: float
 ) -> FleetVerdict:
     """Compare what every clone of a stack's fleet says of itself with the manifest of its image.
 
-    Waits ``limit`` seconds for clones that have not reported; a report that is older than ``max_age`` seconds
-    proves nothing.
+    Waits ``limit`` seconds for clones that have not reported, for None so long as their number needs; a
+    report that is older than ``max_age`` seconds proves nothing.
     """
     from ingot.aws.session.failures import translated
     from ingot.fleet.verify import verify_fleet
