@@ -76,6 +76,7 @@ def deploy(project: Path, options: DeployOptions, progress: Progress) -> Deploym
         stacks = assembly.select(options.stacks or None)
         clients = _connect(assembly, stacks)
         _require_bootstrap(clients, assembly)
+        _require_types(clients, assembly, stacks, progress)
         run = _Run(project, assembly, clients, options, progress)
         run.publish_missing([image for image in assembly.images if image.stack in stacks])
         changed = run.deploy(stacks, [*run.approval, *options.cdk_arguments])
@@ -230,6 +231,28 @@ def _require_bootstrap(clients: Clients, assembly: Assembly) -> None:
                 hint=f"once per account and region, run: cdk bootstrap {where}   "
                 "(or: ingot deploy --bootstrap-only)",
             )
+
+
+def _require_types(clients: Clients, assembly: Assembly, stacks: tuple[str, ...], progress: Progress) -> None:
+    """Raise InputError for instance types that cannot run the images where the stacks launch them."""
+    from botocore.exceptions import ClientError
+
+    from ingot.aws.instances.offers import Use, require_types
+    from ingot.aws.session.failures import DENIED, code_of
+    from ingot.plan.infrastructure.launches import launches_of
+
+    uses = [
+        Use(launch.path, launch.types, launch.zones)
+        for key in stacks
+        for launch in launches_of(assembly.stacks[key].template)
+    ]
+    try:
+        require_types(clients, uses)
+    except ClientError as error:
+        # It saves a roll-out that would fail; who may deploy need not have the right to ask.
+        if code_of(error) not in DENIED:
+            raise
+        progress(f"the instance types were not checked: {error.response['Error'].get('Message', error)}")
 
 
 def has_parameter(clients: Clients, name: str) -> bool:

@@ -425,3 +425,18 @@ def test_without_the_cdk_cli_it_is_named(project, capfd, monkeypatch):
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     assert deploy() == 3
     assert "cdk is missing on this machine" in capfd.readouterr().err
+
+
+def launching(project, kind):
+    """Let the fleet's stack launch the image on a type."""
+    data = {"ImageId": f"{{{{resolve:ssm:/ingot/web/{DIGEST}}}}}", "InstanceType": kind}
+    template = {"Type": "AWS::EC2::LaunchTemplate", "Properties": {"LaunchTemplateData": data}}
+    file = project / "cdk.out" / "IngotFleet.template.json"
+    file.write_text(json.dumps({"Resources": {"Clones": template}}))
+
+
+def test_a_type_that_cannot_boot_the_image_stops_before_anything_is_published(project, capfd):
+    launching(project, "p4d.24xlarge")
+    assert deploy() == 2
+    assert "Clones: the instance type p4d.24xlarge boots by legacy-bios only" in capfd.readouterr().err
+    assert [call[1] for call in calls(project)] == ["synth"]
