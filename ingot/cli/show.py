@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from ingot.cli.options import Environment, without_slash
+from ingot.cli.terminal import print_table
 from ingot.errors import InputError
 from ingot.pipeline.images import known_image
 from ingot.store import Image
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ingot.store.sizes import DirectorySize, PackageSize
+
+Row = TypeVar("Row", "PackageSize", "DirectorySize")
 app = typer.Typer(add_completion=False)
 
 DEPTH = 2
@@ -67,8 +75,7 @@ def _packages(image: Image, *, as_json: bool) -> None:
     from ingot.report.image import package_table
     from ingot.store.sizes import package_sizes
 
-    found = package_sizes(image)
-    print(_json(found) if as_json else package_table(found))
+    _print(package_sizes(image), package_table, as_json=as_json)
 
 
 def _tree(image: Image, depth: int, *, as_json: bool) -> None:
@@ -76,8 +83,11 @@ def _tree(image: Image, depth: int, *, as_json: bool) -> None:
     from ingot.store.sizes import directory_sizes
 
     found = [directory for directory in directory_sizes(image.manifest) if directory.depth <= depth]
-    print(_json(found) if as_json else tree_table(found))
+    _print(found, tree_table, as_json=as_json)
 
 
-def _json(rows: list[Any]) -> str:
-    return json.dumps([asdict(row) for row in rows], sort_keys=True)
+def _print(rows: list[Row], table: Callable[[list[Row]], Table], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows], sort_keys=True))
+    else:
+        print_table(table(rows))

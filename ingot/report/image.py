@@ -5,11 +5,14 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingot.escape import plain
 from ingot.store import Image
 from ingot.store.sizes import DirectorySize, PackageSize, directory_sizes, package_sizes
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 WIDTH = 80
 LABEL = 14
@@ -36,44 +39,56 @@ def summary(image: Image) -> str:
     )
 
 
-def package_table(sizes: list[PackageSize]) -> str:
+def package_table(sizes: list[PackageSize]) -> Table:
     """Return packages with what their files occupy, the largest first."""
-    lines = [f"{_size(sum(package.size for package in sizes))}  in {len(sizes) - 1} packages and outside"]
+    table = _table()
+    whole = sum(package.size for package in sizes)
+    table.add_row(_size(whole), "", f"in {len(sizes) - 1} packages and outside")
     for package in sizes:
         name = f"{package.name} {package.version}".strip() or "(files of no package)"
-        files = f"{package.files} files"
-        lines.append(f"{_size(package.size)}  {files:>11}  {_cut(name, WIDTH - 26)}")
-    return "\n".join(lines)
+        table.add_row(_size(package.size), f"{package.files} files", plain(name))
+    return table
 
 
-def tree_table(sizes: list[DirectorySize]) -> str:
+def tree_table(sizes: list[DirectorySize]) -> Table:
     """Return directories with the bytes below them, as a tree, the largest first; small ones are added up."""
     children: dict[str, list[DirectorySize]] = {}
     for directory in sizes:
         if directory.path != "/":
             children.setdefault(directory.path.rpartition("/")[0] or "/", []).append(directory)
     root = next(directory for directory in sizes if directory.path == "/")
-    least = int(root.size * SMALL)
+    least = max(int(root.size * SMALL), 1)
+    table = _table()
 
-    def lines(directory: DirectorySize) -> list[str]:
-        rows = [_tree_line(directory, directory.path)]
+    def add(directory: DirectorySize, name: str) -> None:
+        indent = "  " * directory.depth
+        table.add_row(_size(directory.size), f"{directory.files} files", f"{indent}{plain(name)}")
+
+    def add_all(directory: DirectorySize) -> None:
+        add(directory, directory.path)
         below = sorted(children.get(directory.path, ()), key=lambda child: (-child.size, child.path))
         for child in below:
-            rows += lines(child) if child.size >= max(least, 1) else []
-        rest = [child for child in below if child.size < max(least, 1)]
+            if child.size >= least:
+                add_all(child)
+        rest = [child for child in below if child.size < least]
         if rest and len(rest) < len(below):
             size, files = sum(child.size for child in rest), sum(child.files for child in rest)
             added = DirectorySize(f"{directory.path.rstrip('/')}/…", size, files)
-            rows.append(_tree_line(added, f"… {len(rest)} smaller ones"))
-        return rows
+            add(added, f"… {len(rest)} smaller ones")
 
-    return "\n".join(lines(root))
+    add_all(root)
+    return table
 
 
-def _tree_line(directory: DirectorySize, name: str) -> str:
-    files = f"{directory.files} files"
-    indent = 2 * directory.depth
-    return f"{_size(directory.size)}  {files:>11}  {' ' * indent}{_cut(name, WIDTH - 26 - indent)}"
+def _table() -> Table:
+    """Return an empty table of sizes, numbers of files, and names."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    return table
 
 
 def _identity(manifest: Mapping[str, Any]) -> list[str]:
@@ -126,9 +141,9 @@ def _contents(image: Image) -> list[str]:
     worth = [directory for directory in largest if directory.size >= total * SMALL]
     return [
         *_label("packages", [f"{len(sizes) - 1} with {_mib(inside)}; the largest:"]),
-        *_label("", [f"{_size(p.size)}  {_cut(f'{p.name} {p.version}', width)}" for p in shown]),
+        *_label("", [f"{_size(p.size):>11}  {_cut(f'{p.name} {p.version}', width)}" for p in shown]),
         *_label("files", [f"{len(files)} with {_mib(total)}; most of it in:"]),
-        *_label("", [f"{_size(d.size)}  {_cut(d.path, width)}" for d in worth]),
+        *_label("", [f"{_size(d.size):>11}  {_cut(d.path, width)}" for d in worth]),
     ]
 
 
@@ -183,8 +198,8 @@ def _label(name: str, values: Iterable[str]) -> list[str]:
 
 
 def _size(size: int) -> str:
-    """Return bytes in a column: MiB with one digit behind the point."""
-    return f"{size / 2**20:7.1f} MiB"
+    """Return bytes as MiB with one digit behind the point."""
+    return f"{size / 2**20:.1f} MiB"
 
 
 def _mib(size: int) -> str:

@@ -1,0 +1,23 @@
+"""Tables on stdout, drawn by rich, which is imported when there is one to draw."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def print_table(table: Table) -> None:
+    """Print a table as wide as the terminal at most (without one, 80 columns or COLUMNS); what does not fit
+    in a cell ends with "…".
+
+    Texts are taken as they are: "[red]" and ":smile:" are no markup. No line ends with blanks.
+    """
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, markup=False, emoji=False, highlight=False)
+    with console.capture() as capture:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
