@@ -9,7 +9,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 # Services of JSON protocols whose requests have no X-Amz-Target.
-JSON_SERVICES = frozenset({"ssm", "logs", "ebs", "kms"})
+JSON_SERVICES = frozenset({"ssm", "logs", "ebs", "kms", "secretsmanager"})
 # (code, kind of service) -> (code, status, text or None for the refusal's own). Sources: "Common error types"
 # of the services; EC2 API reference, "Error codes"; Amazon S3 API reference, "Error responses".
 _WORDED: Mapping[tuple[str, str], tuple[str, int, str | None]] = {

@@ -152,6 +152,17 @@ SSM_NAMES = {
 }
 
 
+def _secretsmanager(request: ApiRequest) -> list[Access]:
+    identifier = str(request.parameters.get("SecretId", ""))
+    if not identifier:
+        return _without_resource(request)
+    found = request.cloud.secret(request.region, identifier)
+    # A secret that is not there has no random end that a policy could name.
+    unknown = identifier if identifier.startswith("arn:") else f"secret:{identifier}-??????"
+    arn = found or (unknown if unknown.startswith("arn:") else request.arn("secretsmanager", unknown))
+    return [Access(f"secretsmanager:{request.action}", arn)]
+
+
 def _cloudformation(request: ApiRequest) -> list[Access]:
     stack = str(request.parameters.get("StackName", ""))
     if not stack:
@@ -183,6 +194,7 @@ SERVICES: dict[str, Callable[[Any], list[Access]]] = {
     "ec2": _ec2,
     "ebs": _ebs,
     "ssm": _ssm,
+    "secretsmanager": _secretsmanager,
     "cloudformation": _cloudformation,
     "logs": _logs,
     "s3": _s3,

@@ -15,6 +15,8 @@ from typing import Any
 from moto.ec2 import ec2_backends
 from moto.iam import iam_backends
 from moto.iam.access_control import CreateAccessKeyFailure, IAMPolicy, create_access_key
+from moto.secretsmanager.models import secretsmanager_backends
+from moto.sts.models import sts_backends
 
 from localcloud.core.context import CloudContext
 from localcloud.core.permissions.accesses import accesses
@@ -22,6 +24,8 @@ from localcloud.core.permissions.policy import Access, allowed
 from localcloud.core.permissions.requests import Cloud, parse
 from localcloud.core.refusals import JSON_SERVICES, Refusal, answer
 
+# What instances are always judged for, asked or not: that a machine may read a value is what its role is for.
+OF_INSTANCES = ("ssm", "secretsmanager")
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -41,7 +45,8 @@ class Guard:
 
         def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
             service, region = signed_for(environ)
-            if not self.enforcing or not service or _key(environ) == self.context.access_key:
+            judged = self.enforcing or (service in OF_INSTANCES and self._is_instance(environ))
+            if not judged or not service or _key(environ) == self.context.access_key:
                 return application(environ, start_response)
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             environ["wsgi.input"] = io.BytesIO(body)
@@ -51,6 +56,11 @@ class Guard:
             return answer(Refusal(*refusal, service), environ, start_response)
 
         return guarded
+
+    def _is_instance(self, environ: Mapping[str, Any]) -> bool:
+        """Whether a request is signed with credentials of an instance's role, which name the instance."""
+        session = sts_backends[self.context.account]["aws"].get_assumed_role_from_access_key(_key(environ))
+        return session is not None and str(session.session_name).startswith("i-")
 
     def _judge(
         self, environ: dict[str, Any], service: str, region: str, body: bytes
@@ -74,7 +84,7 @@ class Guard:
         return _code(service), f"User: {principal.arn} is not authorized to perform: {refused[0]}"
 
     def _cloud(self) -> Cloud:
-        return Cloud(self.context.account, self._tags, self._template, self._roles)
+        return Cloud(self.context.account, self._tags, self._template, self._roles, self._secret)
 
     def _tags(self, region: str, identifier: str) -> dict[str, str]:
         backend = ec2_backends[self.context.account][region]
@@ -90,6 +100,10 @@ class Guard:
             if known.arn == profile:
                 return [role.arn for role in known.roles]
         return []
+
+    def _secret(self, region: str, identifier: str) -> str | None:
+        secrets = secretsmanager_backends[self.context.account][region].secrets
+        return str(secrets[identifier].arn) if identifier in secrets else None
 
 
 def _code(service: str) -> str:

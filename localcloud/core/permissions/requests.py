@@ -22,13 +22,15 @@ class Cloud:
     """What the judge has to know of the cloud.
 
     ``tags_of`` a region's resource by its id; ``template``: a launch template's id and its version's data, by
-    RunInstances' specification; ``roles_of`` an instance profile, ARNs.
+    RunInstances' specification; ``roles_of`` an instance profile, ARNs; ``secret``: the ARN of a region's
+    secret by its name or ARN, None where there is none.
     """
 
     account: str
     tags_of: Callable[[str, str], Tags]
     template: Callable[[str, Mapping[str, str]], tuple[str, Mapping[str, Any]]]
     roles_of: Callable[[str], list[str]]
+    secret: Callable[[str, str], str | None] = lambda region, identifier: None
 
 
 @dataclass(frozen=True)
