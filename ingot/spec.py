@@ -132,6 +132,33 @@ class ServicesSpec(NamedTuple):
     may_fail: Tuple[str, ...] = ()
 
 
+class SecretSpec(NamedTuple):
+    """A secret of a clone: whose the file is, and what it holds in a test clone."""
+
+    name: str
+    owner: str = "root"
+    group: str = "root"
+    mode: str = "0400"
+    example: str = ""
+
+
+class ConfigurationSpec(NamedTuple):
+    """What a clone fetches at boot.
+
+    ``variables`` are names with the values of a test clone; ``refresh`` is in seconds; ``owner``, ``group``
+    and ``mode`` are those of the variables' file.
+    """
+
+    variables: Tuple[Tuple[str, str], ...] = ()
+    secrets: Tuple[SecretSpec, ...] = ()
+    services: Tuple[str, ...] = ()
+    owner: str = "root"
+    group: str = "root"
+    mode: str = "0400"
+    refresh: Optional[int] = None
+    on_change: str = "nothing"
+
+
 class StepSpec(NamedTuple):
     """A shell command of the recipe.
 
@@ -232,6 +259,7 @@ class BakeSpec:
     users: Tuple[UserSpec, ...] = ()
     files: Tuple[FileSpec, ...] = ()
     services: ServicesSpec = NO_SERVICES
+    configuration: Optional[ConfigurationSpec] = None
     steps: Tuple[StepSpec, ...] = ()
     tests: Tuple[CloneTestSpec, ...] = ()
     kernel_command_line: str = ""
@@ -302,6 +330,7 @@ def spec_from_json(value: Mapping[str, Any]) -> BakeSpec:
             for file in value["files"]
         ),
         "services": ServicesSpec(**{verb: tuple(units) for verb, units in value["services"].items()}),
+        "configuration": _configuration(value["configuration"]),
         "steps": tuple(StepSpec(**step) for step in value["steps"]),
         "tests": tuple(
             CloneTestSpec(**{**test, "http": None if test["http"] is None else HttpSpec(**test["http"])})
@@ -314,3 +343,14 @@ def spec_from_json(value: Mapping[str, Any]) -> BakeSpec:
         "volatile": tuple(value["volatile"]),
     }
     return BakeSpec(**{**value, **parts})
+
+
+def _configuration(value: Optional[Mapping[str, Any]]) -> Optional[ConfigurationSpec]:
+    if value is None:
+        return None
+    parts = {
+        "variables": tuple((name, example) for name, example in value["variables"]),
+        "secrets": tuple(SecretSpec(**secret) for secret in value["secrets"]),
+        "services": tuple(value["services"]),
+    }
+    return ConfigurationSpec(**{**value, **parts})

@@ -2,6 +2,7 @@
 
 from ingot.constructs.builder.builder import Builder
 from ingot.constructs.fleet.clone_fleet import CloneFleet
+from ingot.constructs.fleet.configuration import SecretKey
 from ingot.constructs.fleet.options import Alarms, Refresh, Scaling, Spot, WarmPool
 from ingot.constructs.image.golden_image import GoldenImage
 from ingot.constructs.outputs import add_builder_outputs, add_fleet_outputs
@@ -15,6 +16,7 @@ __all__ = [
     "Refresh",
     "ReviewRoles",
     "Scaling",
+    "SecretKey",
     "Spot",
     "WarmPool",
     "add_builder_outputs",

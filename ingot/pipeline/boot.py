@@ -132,7 +132,8 @@ def booted(image: Image, progress: Progress, *, tests: bool = True, keep: bool =
     Raises MissingToolError without QEMU, CloudError when the machine does not start.
     """
     require_tools()
-    user_data = {"ingot": {"test": True}} if tests else None
+    # Without a fleet there is nobody to say the values of its configuration.
+    user_data = {"ingot": {"test": True} if tests else {"examples": True}}
     with (
         Store().using(image),
         booted_alone(image.disk, paths.home() / "boot", user_data=user_data, keep=keep) as machine,

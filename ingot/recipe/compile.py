@@ -10,6 +10,7 @@ from ingot.recipe.lock.ami import AmiLock
 from ingot.recipe.lock.archives import archives_of
 from ingot.recipe.lock.distribution import distribution_of
 from ingot.recipe.lock.file import Lock, load_lock
+from ingot.recipe.schema.configuration import Configuration
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.schema.parts import Test
 from ingot.recipe.sources.expander import ImageFile
@@ -20,12 +21,14 @@ from ingot.spec import (
     BakeSpec,
     BaseAmiSpec,
     CloneTestSpec,
+    ConfigurationSpec,
     DistributionSpec,
     DropSpec,
     FileSpec,
     GroupSpec,
     HttpSpec,
     PackageSpec,
+    SecretSpec,
     ServicesSpec,
     StepSpec,
     UserSpec,
@@ -63,6 +66,7 @@ def compile_spec(recipe: Recipe) -> BakeSpec:
         users=tuple(UserSpec(**user.model_dump()) for user in recipe.users),
         files=tuple(_file(file) for file in files),
         services=ServicesSpec(**recipe.services.model_dump()),
+        configuration=_configuration(recipe.configuration),
         steps=_steps(recipe),
         tests=tuple(_test(test) for test in recipe.tests),
         kernel_command_line=_command_line(recipe),
@@ -110,6 +114,15 @@ def _command_line(recipe: Recipe) -> str:
 def _file(file: ImageFile) -> FileSpec:
     fields = {name: value for name, value in vars(file).items() if name not in ("at", "xattrs")}
     return FileSpec(**fields, xattrs=file.xattrs)
+
+
+def _configuration(given: Configuration | None) -> ConfigurationSpec | None:
+    if given is None:
+        return None
+    secrets = (SecretSpec(name, **secret.model_dump()) for name, secret in sorted(given.secrets.items()))
+    alike = given.model_dump(include={"owner", "group", "mode", "refresh", "on_change"})
+    variables = tuple(sorted(given.environment.items()))
+    return ConfigurationSpec(variables, tuple(secrets), tuple(sorted(given.services)), **alike)
 
 
 def _steps(recipe: Recipe) -> tuple[StepSpec, ...]:

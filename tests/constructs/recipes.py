@@ -35,14 +35,24 @@ LOCK = {
 
 
 def write_recipe(
-    root: Path, name: str = "web", *, size: str = "2GiB", motd: str = "hello", architecture: str = "x86_64"
+    root: Path,
+    name: str = "web",
+    *,
+    size: str = "2GiB",
+    motd: str = "hello",
+    architecture: str = "x86_64",
+    configured: str = "",
 ) -> Path:
-    """Write a recipe and its lock below ``root``/image_recipes; return the recipe's directory."""
+    """Write a recipe and its lock below ``root``/image_recipes; return the recipe's directory.
+
+    ``configured``: the text of a recipe with a configuration, in the place of the small one.
+    """
     directory = root / "image_recipes" / name
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "recipe.yaml").write_text(
-        RECIPE.format(name=name, size=size, motd=motd, architecture=architecture)
-    )
+    recipe = RECIPE.format(name=name, size=size, motd=motd, architecture=architecture)
+    (directory / "recipe.yaml").write_text(configured or recipe)
     lock = LOCK | {"architecture": {"x86_64": "amd64", "arm64": "arm64"}[architecture]}
+    if configured:
+        lock["requested"] = {"base": ["ca-certificates", "openssl"], "packages": [], "tools": []}
     (directory / "recipe.lock").write_text(json.dumps(lock))
     return directory

@@ -5,10 +5,12 @@ import re
 from aws_cdk import Stack
 from aws_cdk.assertions import Template
 
+from ingot.constructs import CloneFleet, GoldenImage
 from tests import ROOT
 from tests.constructs.recipes import write_recipe
 
 PAGE = ROOT / "docs" / "constructs.md"
+CONFIGURATION = ROOT / "docs" / "configuration.md"
 
 
 def test_the_app_in_the_docs_synthesizes(project):
@@ -25,3 +27,13 @@ def test_the_app_in_the_docs_synthesizes(project):
         "Url", "AutoScalingGroupName", "LaunchTemplateId", "RecipeName", "RecipeDigest",
     }  # fmt: skip
     template.has_resource_properties("AWS::AutoScaling::AutoScalingGroup", {"MinSize": "3", "MaxSize": "9"})
+
+
+def test_the_configured_fleet_in_the_docs_synthesizes(project, stack):
+    text = CONFIGURATION.read_text()
+    [recipe] = re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    [code] = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    write_recipe(project, "api", configured=recipe)
+    image = GoldenImage(stack, "Image", recipe="api")
+    exec(code, {"stack": stack, "image": image, "CloneFleet": CloneFleet})
+    Template.from_stack(stack).resource_count_is("AWS::EC2::VPCEndpoint", 2)

@@ -21,6 +21,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 from ingot.bake.hygiene import Declared
 from ingot.bake.hygiene.live import enforce_tree
 from ingot.bake.image.accounts import add_accounts
+from ingot.bake.image.configuration import set_configuration
 from ingot.bake.image.files import place_files
 from ingot.bake.image.machine import (
     VOLATILE,
@@ -95,6 +96,7 @@ def apply(spec: BakeSpec, root: Path, sources: Path, packages: Path, progress: P
         set_volatile(root, spec)
         set_tests(root, spec)
         set_locale_and_time(chroot, spec)
+        set_configuration(chroot, spec)
         for number, step in enumerate(spec.steps, 1):
             progress(f"step {number} of {len(spec.steps)}: {short(step.run)}")
             run_step(chroot, step)

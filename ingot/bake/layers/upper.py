@@ -10,6 +10,7 @@ from typing import Mapping, Sequence
 
 from ingot.bake.disk.identity import root_partition
 from ingot.bake.image.accounts import add_accounts
+from ingot.bake.image.configuration import set_configuration
 from ingot.bake.image.files import place_files
 from ingot.bake.image.machine import set_identity, set_locale_and_time, set_services
 from ingot.bake.image.seal import seal
@@ -37,6 +38,7 @@ def apply_recipe(overlay: Overlay, spec: BakeSpec, sources: Path, progress: Prog
     chroot.mount()
     try:
         set_locale_and_time(chroot, spec)
+        set_configuration(chroot, spec)
         for number, step in enumerate(spec.steps, 1):
             progress(f"step {number} of {len(spec.steps)}: {short(step.run)}")
             run_step(chroot, step)

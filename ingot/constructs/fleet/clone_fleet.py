@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jsii
 from aws_cdk import Duration, Tags
@@ -11,6 +11,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from ingot.constructs.fleet.balancer import listen, load_balancer, target_group
+from ingot.constructs.fleet.configuration import Configuration, Parameter, Secret, user_data_of
 from ingot.constructs.fleet.group import (
     GroupOptions,
     Machine,
@@ -22,10 +23,16 @@ from ingot.constructs.fleet.group import (
     update_policy,
 )
 from ingot.constructs.fleet.monitoring import FleetAlarms, Health, Shown, dashboard
-from ingot.constructs.fleet.network import check_balancer_subnets, fleet_network, subnets_for_clones
+from ingot.constructs.fleet.network import (
+    Service,
+    check_balancer_subnets,
+    fleet_network,
+    service_endpoints,
+    subnets_for_clones,
+)
 from ingot.constructs.fleet.options import Alarms, Refresh, Scaling, Spot, WarmPool
 from ingot.constructs.fleet.role import clone_role, fitting_role, with_role
-from ingot.constructs.fleet.session_manager import allow_sessions, session_endpoints
+from ingot.constructs.fleet.session_manager import SERVICES, allow_sessions
 from ingot.constructs.image.golden_image import GoldenImage
 from ingot.constructs.instance_types import chosen_types
 from ingot.constructs.machines import closed_group
@@ -88,6 +95,13 @@ class CloneFleet(Construct):
     :param security_groups: whose members the clones are, in the place of a group of the fleet's own; the load
         balancer's connections are added to their rules. One to five. Default: one that lets the load balancer
         in and, without ``egress``, nothing out
+    :param environment: values of the variables that the recipe declares under ``configuration``; CDK tokens
+        too. They are no secrets: the template and user data have them
+    :param parameters: variables whose values are SSM parameters, constructs or names; clones read them when
+        they boot
+    :param secrets: secrets of Secrets Manager that the recipe declares, whole or a :class:`SecretKey` of one;
+        clones read them when they boot
+    :param user_data: what cloud-init in the image gets, as it is. Default: none
     :raises InputError: options that contradict each other, a VPC without the subnets that are needed,
         instance types of another architecture
     """
@@ -127,6 +141,10 @@ class CloneFleet(Construct):
         session_manager: bool = False,
         role: iam.IRole | None = None,
         security_groups: Sequence[ec2.ISecurityGroup] | None = None,
+        environment: Mapping[str, str] | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
+        secrets: Mapping[str, Secret] | None = None,
+        user_data: ec2.UserData | None = None,
     ) -> None:
         """Create the fleet; the class says what each option means."""
         super().__init__(scope, id_)
@@ -135,6 +153,8 @@ class CloneFleet(Construct):
         types = chosen_types(self.node.path, instance_type, image.recipe.architecture, more_instance_types)
         size.check(self.node.path)
         self._check(spot, warm_pool, volume_initialization_rate, certificate_arn, domain_name)
+        configuration = Configuration(environment or {}, parameters or {}, secrets or {})
+        configuration.check(self.node.path, image.recipe.name, image.recipe.configuration)
         refresh, grace = refresh or Refresh(), health_grace or Duration.minutes(5)
         self.vpc = vpc or fleet_network(self, cidr=vpc_cidr, egress=egress, zones=zones)
         check_balancer_subnets(self, self.vpc, internet_facing=internet_facing)
@@ -142,7 +162,8 @@ class CloneFleet(Construct):
         groups = self._security_groups(security_groups, egress=egress)
         self.clones = groups[0]
         self._connections = ec2.Connections(security_groups=groups, default_port=ec2.Port.tcp(80))
-        machine = Machine(types[0], volume_initialization_rate, detailed_monitoring)
+        told = user_data_of(self.node.path, configuration, user_data)
+        machine = Machine(types[0], volume_initialization_rate, detailed_monitoring, told)
         self.launch_template = launch_template(self, image, machine, groups=groups)
         self._role = role and fitting_role(self, role)
         if session_manager:
@@ -150,8 +171,13 @@ class CloneFleet(Construct):
             allow_sessions(self, self._role)
         if self._role is not None:
             with_role(self.launch_template, self._role)
-        if session_manager and not egress:
-            self._reach_session_manager(own=vpc is None)
+        services = configuration.services
+        if services:
+            configuration.grant(self, self.role)
+        if session_manager:
+            services |= SERVICES
+        if services and not egress:
+            self._reach(services, own=vpc is None)
 
         self.load_balancer = load_balancer(
             self,
@@ -241,12 +267,15 @@ class CloneFleet(Construct):
             )
         return list(given)
 
-    def _reach_session_manager(self, *, own: bool) -> None:
-        """Let clones without a way out reach Systems Manager: by endpoints, or as a given VPC provides."""
+    def _reach(self, services: Mapping[str, Service], *, own: bool) -> None:
+        """Let clones without a way out reach services: by endpoints, or as a given VPC provides."""
         if own:
-            session_endpoints(self, vpc=self.vpc, subnets=self.clone_subnets, clones=self.connections)
+            service_endpoints(
+                self, vpc=self.vpc, subnets=self.clone_subnets, clones=self.connections, services=services
+            )
         else:
-            self.connections.allow_to_any_ipv4(ec2.Port.tcp(443), "Endpoints of Session Manager")
+            what = "Session Manager" if "SsmMessages" in services else "parameters and secrets"
+            self.connections.allow_to_any_ipv4(ec2.Port.tcp(443), f"Endpoints of {what}")
 
     def _serve(self) -> None:
         """Put the group behind the load balancer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aws_cdk import Duration, Tags
+from aws_cdk import Duration, Fn, Tags
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
@@ -48,6 +48,8 @@ class Machine:
     volume_initialization_rate: int | None
     """MiB/s, 100 to 300."""
     detailed_monitoring: bool
+    user_data: str | None
+    """Not encoded; tokens may be in it."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class GroupOptions:
 def launch_template(
     scope: Construct, image: GoldenImage, machine: Machine, *, groups: Sequence[ec2.ISecurityGroup]
 ) -> ec2.LaunchTemplate:
-    """Return what clones are launched from: no key pair, no user data, IMDSv2 alone."""
+    """Return what clones are launched from: no key pair, IMDSv2 alone."""
     template = ec2.LaunchTemplate(
         scope,
         "Clone",
@@ -92,7 +94,10 @@ def launch_template(
     # The CDK writes the image's empty user data; without the key, a clone's metadata says that there is none.
     cfn = template.node.default_child
     assert isinstance(cfn, ec2.CfnLaunchTemplate)  # noqa: S101 - what the construct is made of
-    cfn.add_property_deletion_override("LaunchTemplateData.UserData")
+    if machine.user_data is None:
+        cfn.add_property_deletion_override("LaunchTemplateData.UserData")
+    else:
+        cfn.add_property_override("LaunchTemplateData.UserData", Fn.base64(machine.user_data))
     Tags.of(template).add("Name", f"ingot-{image.recipe.name}")
     return template
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from ingot.constructs.audit import departs
 from ingot.constructs.machines import cidr_network
 from ingot.errors import InputError
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service of AWS that clones call, and who of them does, as rules of security groups say it."""
+
+    endpoint: ec2.InterfaceVpcEndpointAwsService
+    caller: str
 
 
 def fleet_network(scope: Construct, *, cidr: str, egress: bool, zones: int) -> ec2.Vpc:
@@ -38,6 +49,25 @@ def fleet_network(scope: Construct, *, cidr: str, egress: bool, zones: int) -> e
         "them where they are required.",
     )
     return vpc
+
+
+def service_endpoints(
+    scope: Construct,
+    *,
+    vpc: ec2.IVpc,
+    subnets: ec2.SubnetSelection,
+    clones: ec2.Connections,
+    services: Mapping[str, Service],
+) -> None:
+    """Let clones without a way out reach services by endpoints, which only clones may call.
+
+    ``services``: each with the id of its endpoint.
+    """
+    for id_, service in services.items():
+        endpoint = ec2.InterfaceVpcEndpoint(
+            scope, id_, vpc=vpc, service=service.endpoint, subnets=subnets, open=False
+        )
+        clones.allow_to_default_port(endpoint, service.caller)
 
 
 def subnets_for_clones(scope: Construct, vpc: ec2.IVpc, *, egress: bool) -> ec2.SubnetSelection:

@@ -11,6 +11,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from ingot.constructs.audit import departs
+from ingot.constructs.fleet.network import Service
 from ingot.constructs.machines import arn
 
 CHANNELS = [
@@ -19,6 +20,11 @@ CHANNELS = [
     "ssmmessages:OpenControlChannel",
     "ssmmessages:OpenDataChannel",
 ]
+# What the agent talks to, each with an id for its endpoint.
+SERVICES = {
+    "Ssm": Service(ec2.InterfaceVpcEndpointAwsService.SSM, "Agent of Session Manager"),
+    "SsmMessages": Service(ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES, "Agent of Session Manager"),
+}
 
 
 def allow_sessions(scope: Construct, role: iam.IRole) -> None:
@@ -39,17 +45,3 @@ def allow_sessions(scope: Construct, role: iam.IRole) -> None:
             "The channels' actions know no resources: they concern the instance that calls. Its id is known "
             "to nobody before it runs.",
         )
-
-
-def session_endpoints(
-    scope: Construct, *, vpc: ec2.IVpc, subnets: ec2.SubnetSelection, clones: ec2.Connections
-) -> None:
-    """Let clones without a way out reach Systems Manager by two endpoints, which only clones may call."""
-    for name, service in (
-        ("Ssm", ec2.InterfaceVpcEndpointAwsService.SSM),
-        ("SsmMessages", ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES),
-    ):
-        endpoint = ec2.InterfaceVpcEndpoint(
-            scope, name, vpc=vpc, service=service, subnets=subnets, open=False
-        )
-        clones.allow_to_default_port(endpoint, "Agent of Session Manager")

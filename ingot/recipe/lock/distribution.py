@@ -77,12 +77,16 @@ def distribution_of(recipe: Recipe) -> Distribution:
 
 
 def _for_recipe(distribution: Distribution, recipe: Recipe) -> Distribution:
-    """Add what the recipe's settings need: tzdata in the image, locales as a tool of the bake."""
-    more = () if recipe.timezone in UTC else ("tzdata",)
+    """Add what the recipe's settings need: tzdata in the image, locales as a tool of the bake.
+
+    Configuration is fetched by TLS: ca-certificates has the authorities, and depends on openssl.
+    """
+    zones = () if recipe.timezone in UTC else ("tzdata",)
+    tls = () if recipe.configuration is None else ("ca-certificates", "openssl")
     tools = () if recipe.locale in BUILT_IN_LOCALES else ("locales",)
     return replace(
         distribution,
-        base_packages=tuple(sorted((*distribution.base_packages, *more))),
+        base_packages=tuple(sorted((*distribution.base_packages, *zones, *tls))),
         tools=tuple(sorted((*distribution.tools, *tools))),
     )
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr, WithJsonSchema
 
 from ingot.errors import InputError, Problem
+from ingot.recipe.schema.configuration import Configuration
 from ingot.recipe.schema.dependencies import Artifact
 from ingot.recipe.schema.parts import (
     App,
@@ -85,6 +86,7 @@ class Recipe(Part):
     app: App | None = None
     files: tuple[FileEntry, ...] = ()
     services: Services = Services()
+    configuration: Configuration | None = None
     steps: tuple[
         Annotated[Step, BeforeValidator(step_from_text, json_schema_input_type=str | Step)], ...
     ] = ()

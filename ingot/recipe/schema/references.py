@@ -45,6 +45,7 @@ def check_references(recipe: Recipe) -> list[Problem]:
         *_check_owners(recipe),
         *_check_services(recipe),
         *_check_artifacts(recipe),
+        *_check_configuration(recipe),
     ]
 
 
@@ -174,3 +175,18 @@ def _check_services(recipe: Recipe) -> Iterable[Problem]:
                 at = ("services", key, number)
                 yield recipe.problem(at, f"{name!r} again", f"each service once: {seen[unit]} has it")
             seen[unit] = key
+
+
+def _check_configuration(recipe: Recipe) -> Iterable[Problem]:
+    if recipe.configuration is None:
+        return
+    places: list[tuple[At, Any]] = [(("configuration",), recipe.configuration)]
+    places += [
+        (("configuration", "secrets", name), one) for name, one in recipe.configuration.secrets.items()
+    ]
+    for at, entry in places:
+        yield from _known(recipe, "user", entry.owner, (*at, "owner"))
+        yield from _known(recipe, "group", entry.group, (*at, "group"))
+    for number, name in enumerate(recipe.configuration.services):
+        if name.endswith((".socket", ".timer", ".target", ".path", ".mount")):
+            yield recipe.problem(("configuration", "services", number), repr(name), "the name of a service")

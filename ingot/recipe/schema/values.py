@@ -212,6 +212,10 @@ Name = Annotated[str, Text(r"[a-z_][a-z0-9_-]{0,31}", "a name of lower case lett
 # Debian Policy 5.6.1: lower case letters, digits, plus, minus and full stops, two characters at least.
 PackageName = Annotated[str, Text(r"[a-z0-9][a-z0-9+.-]+", "the name of a package", "apache2")]
 UnitName = Annotated[str, Text(r"[A-Za-z0-9:_.@\\-]{1,255}", "the name of a systemd unit", "apache2")]
+SecretName = Annotated[
+    str,
+    Text(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", "a name of letters, digits, ., - and _", "database-password"),
+]
 OctalMode = Annotated[str, Text(r"[0-7]{4}", "four octal digits", '"0644"')]
 HttpPath = Annotated[str, Text(r"/[!-~]*", "a path that begins with / and has no blanks", "/healthz")]
 KernelParameters = Annotated[str, Text(r"[!-~ ]*", "kernel parameters in one line", "quiet")]

@@ -5,7 +5,7 @@ use warnings;
 use IO::Socket::INET;
 
 our $LIBRARY = '/usr/lib/ingot';
-my $SCRATCH = '/run/ingot';
+my $RUN = '/run/ingot';
 
 sub read_file {
     my ($path) = @_;
@@ -26,8 +26,8 @@ sub json_string {
     return "\"$text\"";
 }
 
-# A place for a file that nobody else reads; /run is empty after each boot.
-sub scratch { my ($name) = @_; mkdir $SCRATCH, 0700; return "$SCRATCH/$name" }
+# A place for a file that nobody else reads; /run is empty after each boot. Services read their configuration beside it.
+sub scratch { my ($name) = @_; mkdir $RUN, 0755; mkdir "$RUN/own", 0700; return "$RUN/own/$name" }
 
 sub sha256 {
     my ($text) = @_;

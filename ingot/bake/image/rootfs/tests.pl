@@ -21,6 +21,10 @@ if ($user_data =~ /"ingot"\s*:\s*\{[^{}]*"end"\s*:\s*(\d+)/) {
 # The boot has finished when systemd has nothing more to start; `systemctl is-system-running` ends with an error where a unit failed.
 system "timeout $BOOT systemctl is-system-running --wait >/dev/null 2>&1";
 
+# Without its configuration no service that needs it comes up: each test is tried once.
+my $unconfigured = Ingot::read_file(Ingot::scratch('unconfigured'));
+$LIMIT = 0 if $unconfigured ne '';
+
 # Whether it passed, what it said, and whether that is an answer of the app itself: not silence, not the error of one that still starts.
 sub http_test {
     my (%want) = @_;
@@ -81,6 +85,10 @@ for (split /\n/, Ingot::read_file("$Ingot::LIBRARY/tests")) {
     }
     $all_ok &&= $ok;
     push @results, '{"detail":' . Ingot::json_string($detail) . ',"name":' . Ingot::json_string($name) . ',"ok":' . ($ok ? 'true}' : 'false}');
+}
+if ($unconfigured ne '') {
+    $all_ok = 0;
+    push @results, '{"detail":' . Ingot::json_string($unconfigured) . ',"name":"the configuration is there","ok":false}';
 }
 # After the tests: one of them may have made a unit fail.
 my @failed = grep { !$may_fail{$_} } map { (split)[0] // () } qx(systemctl list-units --state=failed --plain --no-legend --no-pager 2>/dev/null);
