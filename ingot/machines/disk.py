@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ingot.blocks import BLOCK_SIZE
 from ingot.files import replacing
+from ingot.machines.qemu import DISK
 from ingot.process import require, run
 
 Blocks = Callable[[str], tuple[int, Mapping[int, Path]]]  # snapshot id -> (volume size, block index -> file)
@@ -81,3 +82,11 @@ def create_overlay(base: Path, overlay: Path, size: int) -> None:
     """Create a copy-on-write disk of ``size`` bytes on ``base``, which stays as it is."""
     qemu_img = require("qemu-img", needed_for="create disks of machines")
     run([qemu_img, "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base.absolute(), overlay, str(size)])
+
+
+def copied_disk(directory: Path) -> Path:
+    """Write the disk of a machine that is off as a sparse raw file beside it, and return the file."""
+    qemu_img = require("qemu-img", needed_for="copy disks of machines")
+    copy = directory / "copy.raw"
+    run([qemu_img, "convert", "-q", "-O", "raw", directory / DISK, copy])
+    return copy

@@ -58,6 +58,7 @@ class NetworkInterface(Named, Protocol):
     """A network interface."""
 
     mac_address: str
+    delete_on_termination: bool
     group_set: Collection[SecurityGroup]
 
     def start(self) -> None:

@@ -75,7 +75,7 @@ CONTROL_PLANE = (
 RECORDED_LAUNCHES = (
     Step(
         "ec2: launches",
-        lambda i: ec2.install_launches(i.patches),
+        lambda i: ec2.install_launches(i.patches, i.ebs),
         "instances of a cloud without machines are checked like others and stay records",
     ),
 )

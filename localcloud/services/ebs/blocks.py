@@ -7,6 +7,7 @@ only by lineage.
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from pathlib import Path
 
@@ -29,6 +30,14 @@ class BlockFiles:
         block_id = uuid.uuid4().hex
         write_atomically(self.path(block_id), data)
         return block_id
+
+    def copy(self, block_id: str) -> str:
+        """Copy a block into a file of its own and return its id."""
+        copy_id = uuid.uuid4().hex
+        target = self.path(copy_id)
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(self.path(block_id), target)
+        return copy_id
 
     def get(self, block_id: str) -> bytes:
         """Return a block's bytes as they are on disk now."""

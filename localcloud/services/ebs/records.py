@@ -80,3 +80,9 @@ def add(snapshot: DirectSnapshot, clock: Callable[[], datetime]) -> None:
     backend.snapshots[snapshot.id] = record
     if snapshot.tags:
         record.add_tags({tag["Key"]: tag["Value"] for tag in snapshot.tags})
+
+
+def of_volume(snapshot: DirectSnapshot, volume_id: str) -> None:
+    """Note of which volume a snapshot was taken."""
+    record = ec2_backends[snapshot.owner][snapshot.region].snapshots[snapshot.id]
+    record.volume = NoVolume(snapshot.volume_size, volume_id)

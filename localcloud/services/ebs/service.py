@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -20,7 +21,14 @@ from ingot.errors import CloudError
 from localcloud.services.ebs import records
 from localcloud.services.ebs.blocks import BlockFiles
 from localcloud.services.ebs.errors import EbsError, invalid, not_found
-from localcloud.services.ebs.snapshot import GIB, Block, DirectSnapshot, StartRequest, utc_now
+from localcloud.services.ebs.snapshot import (
+    GIB,
+    Block,
+    CopyRequest,
+    DirectSnapshot,
+    StartRequest,
+    utc_now,
+)
 
 
 class EbsService:
@@ -162,6 +170,80 @@ class EbsService:
         path = self.directory / "snapshots" / f"{snapshot.id}.json"
         path.write_text(json.dumps(index, sort_keys=True, indent=1), encoding="utf-8")
 
+    # -- copies
+
+    def copy(self, account: str, source_region: str, region: str, request: CopyRequest) -> DirectSnapshot:
+        """Copy a completed snapshot with all its blocks, each into a file of its own. Raises EbsError."""
+        source = self.completed(source_region, request.source)
+        copied = {index: self._duplicate(block) for index, block in source.blocks.items()}
+        made = self._taken(account, region, request, size=source.volume_size, blocks=copied)
+        made.encrypted = made.encrypted or source.encrypted
+        made.kms_key = request.kms_key or source.kms_key
+        made.zeros, made.noise = source.zeros or not source.encrypted, source.noise or source.id
+        return self._seal(made)
+
+    def taken(
+        self, account: str, region: str, request: CopyRequest, *, size: int, disk: Path | None
+    ) -> DirectSnapshot:
+        """Take a snapshot of a volume: of a raw ``disk``, or of what the snapshot in ``request`` has."""
+        if disk is not None:
+            blocks = self._read(disk)
+        elif request.source in self.snapshots:
+            source = self.completed(region, request.source)
+            blocks = {index: self._duplicate(block) for index, block in source.blocks.items()}
+        else:
+            blocks = {}
+        made = self._taken(account, region, request, size=size, blocks=blocks)
+        made.zeros = True
+        return self._seal(made)
+
+    def _duplicate(self, block: Block) -> Block:
+        return Block(self.files.copy(block.file), block.digest)
+
+    def _read(self, disk: Path) -> dict[int, Block]:
+        """Store the blocks of a raw disk that are not all zeros; holes are not read."""
+        blocks: dict[int, Block] = {}
+        with disk.open("rb") as file:
+            size, offset = disk.stat().st_size, 0
+            while offset < size:
+                try:
+                    offset = os.lseek(file.fileno(), offset, os.SEEK_DATA)
+                except OSError:  # only a hole is left
+                    break
+                index = offset // BLOCK_SIZE
+                data = os.pread(file.fileno(), BLOCK_SIZE, index * BLOCK_SIZE).ljust(BLOCK_SIZE, b"\0")
+                if data.count(0) != BLOCK_SIZE:
+                    blocks[index] = Block(self.files.put(data), hashlib.sha256(data).digest())
+                offset = (index + 1) * BLOCK_SIZE
+        return blocks
+
+    def _taken(
+        self, account: str, region: str, request: CopyRequest, *, size: int, blocks: dict[int, Block]
+    ) -> DirectSnapshot:
+        return DirectSnapshot(
+            id=records.new_snapshot_id(),
+            owner=account,
+            region=region,
+            volume_size=size,
+            started=self.clock(),
+            timeout=timedelta(days=3),
+            description=request.description,
+            tags=[{"Key": key, "Value": value} for key, value in request.tags],
+            encrypted=bool(request.encrypted) or records.encryption_by_default(account, region),
+            kms_key=request.kms_key,
+            parent=None,
+            blocks=blocks,
+            written=set(blocks),
+        )
+
+    def _seal(self, snapshot: DirectSnapshot) -> DirectSnapshot:
+        with self._lock:
+            self._write_index(snapshot)
+            snapshot.sealed = self.clock()
+            self.snapshots[snapshot.id] = snapshot
+            records.add(snapshot, self.clock)
+        return snapshot
+
     # -- for the others
 
     def find(self, region: str, snapshot_id: str) -> DirectSnapshot:
@@ -223,10 +305,10 @@ class EbsService:
             if snapshot is None or snapshot.state(self.clock()) != "completed":
                 raise not_found(snapshot_id)
             paths = {index: self.files.path(block.file) for index, block in snapshot.blocks.items()}
-            if snapshot.encrypted and len(paths) < snapshot.block_count:
+            if snapshot.encrypted and not snapshot.zeros and len(paths) < snapshot.block_count:
                 noise = self._noise(snapshot_id)
                 if not noise.exists():
-                    generator = Random(snapshot_id)  # noqa: S311 - noise, not a key
+                    generator = Random(snapshot.noise or snapshot_id)  # noqa: S311 - noise, not a key
                     noise.write_bytes(generator.randbytes(BLOCK_SIZE))
                 paths = {index: paths.get(index, noise) for index in range(snapshot.block_count)}
             return snapshot.volume_size * GIB, paths

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -50,6 +50,8 @@ class DirectSnapshot:
     last_write: datetime | None = None
     sealed: datetime | None = None
     timed_out: bool = False
+    zeros: bool = False  # what was not written is zeros, though it is encrypted: a copy of what was read
+    noise: str = ""  # the snapshot whose noise an encrypted copy shares; its own unless it is a copy
 
     @property
     def block_count(self) -> int:
@@ -134,3 +136,18 @@ def _tags(tags: list[Mapping[str, str]]) -> tuple[tuple[str, str], ...]:
         if not 1 <= len(key) <= 127 or len(value) > 255 or key.lower().startswith("aws:"):
             raise invalid(f"Invalid tag: {key}", "INVALID_TAG")
     return tuple((tag["Key"], tag.get("Value", "")) for tag in tags)
+
+
+@dataclass(frozen=True)
+class CopyRequest:
+    """What CopySnapshot is asked for. ``encrypted`` is None when the request does not say."""
+
+    source: str
+    description: str
+    tags: tuple[tuple[str, str], ...]
+    encrypted: bool | None
+    kms_key: str | None
+
+    def described(self, description: str) -> CopyRequest:
+        """Return the same request with another description."""
+        return replace(self, description=description)

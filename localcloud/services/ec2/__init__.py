@@ -14,6 +14,7 @@ from localcloud.core.patching import Patches
 from localcloud.services.ebs.service import EbsService
 from localcloud.services.ec2 import (
     client_tokens,
+    dependencies,
     filters,
     image_lifecycle,
     images,
@@ -22,6 +23,7 @@ from localcloud.services.ec2 import (
     security_groups,
     tags,
 )
+from localcloud.services.ec2.copies import Copies
 from localcloud.services.ec2.instances import InstanceMachines
 
 
@@ -34,11 +36,13 @@ def install(patches: Patches, ebs: EbsService) -> None:
     images.install(patches, ebs)
     image_lifecycle.install(patches)
     client_tokens.install(patches)
+    dependencies.install(patches)
 
 
-def install_launches(patches: Patches) -> None:
+def install_launches(patches: Patches, ebs: EbsService) -> None:
     """Resolve and check launches, and boot nothing."""
     launch.install(patches, None)
+    Copies(ebs, None).install(patches)
 
 
 def install_machines(patches: Patches, context: CloudContext, ebs: EbsService) -> MachinePool:
@@ -47,5 +51,6 @@ def install_machines(patches: Patches, context: CloudContext, ebs: EbsService) -
     machines = InstanceMachines(pool, context)
     machines.install(patches)
     launch.install(patches, machines)
+    Copies(ebs, machines).install(patches)
     context.hooks.machine_address = machines.address
     return pool

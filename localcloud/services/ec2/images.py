@@ -64,7 +64,9 @@ class RegisteredImage(Ami):  # type: ignore[misc]  # moto is untyped
         self.uefi_data = get("UefiData")
         self.creation_date = datetime.now(UTC)
         self.product_codes: set[str] = set()
-        self.instance_id = None
+        self.instance_id: str | None = None
+        self.source_image_id: str | None = None
+        self.source_image_region: str | None = None
         self.launch_permissions: list[dict[str, str]] = []
         self.mappings = mappings
         self.disabled = False
@@ -76,7 +78,9 @@ class RegisteredImage(Ami):  # type: ignore[misc]  # moto is untyped
         """Return ``pending``, ``available`` or ``disabled``."""
         if self.disabled:
             return "disabled"
-        return "available" if datetime.now(UTC) >= self.creation_date + REGISTERING else "pending"
+        snapshots = [self.ec2_backend.snapshots.get(snapshot_id) for snapshot_id in self.snapshot_ids]
+        copied = all(snapshot is None or snapshot.status == "completed" for snapshot in snapshots)
+        return "available" if copied and datetime.now(UTC) >= self.creation_date + REGISTERING else "pending"
 
     @state.setter
     def state(self, value: str) -> None:
@@ -112,23 +116,9 @@ class RegisteredImage(Ami):  # type: ignore[misc]  # moto is untyped
 
 def register(backend: Moto, parameters: Mapping[str, Any]) -> RegisteredImage:
     """Check RegisterImage's parameters as AWS does and add the AMI; raises EC2ClientError."""
-    name = parameters.get("Name")
-    if not name:
-        raise EC2ClientError("MissingParameter", "The request must contain the parameter name")
-    if not NAME.fullmatch(name):
-        raise EC2ClientError(
-            "InvalidAMIName.Malformed",
-            "AMI names must be between 3 and 128 characters long, and may contain letters, numbers, spaces, "
-            "apostrophes, and "
-            "( ) [ ] . - / @ _",
-        )
+    check_name(backend, parameters.get("Name"))
     specifications = parameters.get("TagSpecifications") or []
     check_tags(tag for specification in specifications for tag in specification.get("Tags") or [])
-    for image in backend.amis.values():
-        if image.name == name and image.owner_id == backend.account_id:
-            raise EC2ClientError(
-                "InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {image.id}"
-            )
     mappings = [_mapping(backend, given) for given in parameters.get("BlockDeviceMappings") or []]
     _check_root(parameters, mappings)
     _check_boot(parameters)
@@ -138,6 +128,24 @@ def register(backend: Moto, parameters: Mapping[str, Any]) -> RegisteredImage:
         if specification.get("ResourceType") == "image":
             image.add_tags({tag["Key"]: tag.get("Value", "") for tag in specification.get("Tags") or []})
     return image
+
+
+def check_name(backend: Moto, name: str | None) -> None:
+    """Raise EC2ClientError unless an AMI of the account may have that name."""
+    if not name:
+        raise EC2ClientError("MissingParameter", "The request must contain the parameter name")
+    if not NAME.fullmatch(name):
+        raise EC2ClientError(
+            "InvalidAMIName.Malformed",
+            "AMI names must be between 3 and 128 characters long, and may contain letters, numbers, spaces, "
+            "apostrophes, and "
+            "( ) [ ] . - / @ _",
+        )
+    for image in backend.amis.values():
+        if image.name == name and image.owner_id == backend.account_id:
+            raise EC2ClientError(
+                "InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {image.id}"
+            )
 
 
 def _mapping(backend: Moto, given: Mapping[str, Any]) -> dict[str, Any]:

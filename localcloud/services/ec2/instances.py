@@ -8,6 +8,7 @@ import ipaddress
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from moto.core.responses import ActionResult
@@ -17,6 +18,7 @@ from moto.ec2.models.instances import StateReason
 from moto.ec2.responses.general import General
 
 from ingot.errors import CloudError, IngotError
+from ingot.machines.disk import copied_disk
 from ingot.machines.machine import Machine
 from ingot.machines.pool import MachinePool
 from ingot.machines.qemu import NETWORK, MachineSpec
@@ -234,6 +236,43 @@ class InstanceMachines:
         if known:
             known[1].discard_disk()
         self._changed()
+
+    def root_disk(self, instance: Instance, *, reboot: bool) -> Path | None:
+        """Return a raw copy of an instance's root volume, to be removed; None when it is as its snapshot.
+
+        A running machine is shut down for it and started again, as CreateImage does; raises EC2ClientError
+        where it must go on (NoReboot): what its guest has not written yet is not on the disk.
+        """
+        known = self._machines.get(instance.id)
+        if known is None:
+            return None
+        machine, running = known[1], instance.state == "running"
+        if running and not reboot:
+            raise EC2ClientError(
+                "UnsupportedOperation",
+                "The local cloud takes snapshots of root volumes at rest only: stop the instance first, "
+                "or let "
+                "CreateImage reboot it.",
+            )
+        if running:
+            machine.shut_down()
+        try:
+            return copied_disk(machine.directory)
+        finally:
+            if running:
+                self._in_background(self._boot_again, instance, machine)
+
+    def _boot_again(self, instance: Instance, machine: Machine) -> None:
+        try:
+            self._pool.start(
+                machine, wanted=lambda: instance.state == "running", on_running=lambda: self._changed()
+            )
+        except IngotError as error:
+            self._log(f"machines: {instance.id} did not start again: {error.message}")
+            with self._lock:
+                if instance.state == "running":
+                    instance.state_reason = StateReason(DIED[1], DIED[0])
+                    self._set(instance, "stopped")
 
     def reboot(self, instance: Instance) -> None:
         """RebootInstances."""

@@ -9,7 +9,8 @@ reference, RunInstances and "Error codes"; messages as EC2 words them.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,6 +23,9 @@ from moto.iam.models import iam_backends
 from localcloud.core.moto_types import Device, Image, Instance, Moto, Reservation, Subnet
 from localcloud.core.patching import Patches
 from localcloud.services.ec2.instance_types import InstanceType, instance_type
+
+# Of a request with DryRun: raises what says that the launch would succeed.
+_DRY_RUN: ContextVar[Callable[[], None] | None] = ContextVar("dry_run", default=None)
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,12 @@ def install(patches: Patches, hypervisor: Hypervisor | None) -> None:
             launch = resolve(backend, image_id, arguments)
             if hypervisor is not None:
                 hypervisor.check(launch)
+            dry_run = _DRY_RUN.get()
+            if dry_run is not None:
+                dry_run()
             reservation = original(backend, launch.image.id, *rest, **launch.arguments)
             for instance in reservation.instances:
+                _own_interfaces(instance, launch.arguments.get("nics") or [])
                 _attach_profile(backend, instance, launch)
                 if hypervisor is not None:
                     hypervisor.boot(instance, launch)
@@ -80,9 +88,35 @@ def install(patches: Patches, hypervisor: Hypervisor | None) -> None:
         return run_instances
 
     patches.replace(InstanceBackend, "run_instances", resolving)
+    patches.replace(InstanceResponse, "run_instances", _dry_running)
     # moto asks each mapping of a request for a size or a snapshot; EC2 takes them from the AMI where it has
     # the device.
     patches.add(InstanceResponse, _validate_block_device_mapping=staticmethod(lambda _mapping: None))
+
+
+def _dry_running(original: Callable[[Moto], Moto]) -> Callable[[Moto], Moto]:
+    def run_instances(handler: Moto) -> Moto:
+        """RunInstances with DryRun: all is checked first ("DryRunOperation" says that it would succeed)."""
+        if not handler._get_bool_param("DryRun", False):
+            return original(handler)
+        token = _DRY_RUN.set(handler.error_on_dryrun)
+        handler.error_on_dryrun = lambda: None
+        try:
+            return original(handler)
+        finally:
+            _DRY_RUN.reset(token)
+
+    return run_instances
+
+
+def _own_interfaces(instance: Instance, asked: Sequence[Mapping[str, Any]]) -> None:
+    """Let the interfaces that a launch made go with their instance, unless the request says otherwise."""
+    said = {int(nic.get("DeviceIndex") or 0): nic for nic in asked}
+    for index, interface in instance.nics.items():
+        nic = said.get(int(index), {})
+        if "NetworkInterfaceId" not in nic:
+            keeps = str(nic.get("DeleteOnTermination", True)).lower() == "false"
+            interface.delete_on_termination = not keeps
 
 
 def resolve(backend: Moto, image_id: str | None, arguments: Mapping[str, Any]) -> Launch:

@@ -330,3 +330,43 @@ class TestRefusedBeforeAnythingExists:
         world.client("ec2").create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)
         named = {"LaunchTemplateName": name, "Version": "1"}
         assert self.refused(world, stays, LaunchTemplate=named) == code
+
+
+def says_hello(world, image_id):
+    """Boot an image until its greeting is on the console."""
+    ec2, instance_id = world.client("ec2"), launch(world, image_id)["InstanceId"]
+    until(world, instance_id, "running")
+    eventually(
+        lambda: ec2.get_console_output(InstanceId=instance_id, Latest=True)["Output"],
+        lambda output: GREETING.decode().strip() in output,
+    )
+    return instance_id
+
+
+def test_a_copied_image_and_one_of_an_instance_boot_the_same_bytes(world, stays):
+    """EC2 API reference, CopyImage and CreateImage: a running instance is rebooted unless NoReboot is set."""
+    ec2 = world.client("ec2")
+    copy_id = ec2.copy_image(Name="a copy", SourceImageId=stays, SourceRegion="us-east-1")["ImageId"]
+    ec2.get_waiter("image_available").wait(ImageIds=[copy_id], WaiterConfig={"Delay": 1})
+    instance_id = says_hello(world, copy_id)
+    with pytest.raises(ClientError, match="at rest only"):
+        ec2.create_image(InstanceId=instance_id, Name="crash-consistent", NoReboot=True)
+    before = pid_of(world, instance_id)
+    image_id = ec2.create_image(InstanceId=instance_id, Name="of an instance")["ImageId"]
+    ec2.get_waiter("image_available").wait(ImageIds=[image_id], WaiterConfig={"Delay": 1})
+    eventually(
+        lambda: processes(world.context.directory, instance_id), lambda pids: pids not in ([], [before])
+    )
+    assert instance_of(world, instance_id)["State"]["Name"] == "running"
+    says_hello(world, image_id)
+    snapshots = [
+        image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+        for image in ec2.describe_images(ImageIds=[stays, copy_id, image_id])["Images"]
+    ]
+    ebs = world.client("ebs")
+    for snapshot_id in snapshots:
+        [block] = ebs.list_snapshot_blocks(SnapshotId=snapshot_id)["Blocks"]
+        read = ebs.get_snapshot_block(
+            SnapshotId=snapshot_id, BlockIndex=block["BlockIndex"], BlockToken=block["BlockToken"]
+        )
+        assert read["BlockData"].read() == sector(PRINT + HALT)
