@@ -1,5 +1,6 @@
 """The docs say what is true: each command shown parses, each recipe is valid, each link leads somewhere."""
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -151,3 +152,13 @@ def test_the_commands_of_the_local_cloud_in_the_docs_exist():
 def test_the_modules_that_the_local_clouds_pages_name_exist(page):
     for name in re.findall(r"`((?:core|services)/[a-z0-9_/]+(?:\.py)?)`", page.read_text()):
         assert (ROOT / "localcloud" / name).exists(), f"{page.name} names {name}"
+
+
+def test_the_ways_through_the_code_lead_along_functions_that_are_there():
+    section = (ROOT / "docs" / "architecture.md").read_text().partition("## Four ways through the code")[2]
+    steps = re.findall(r"`([\w/]+\.py)`: ((?:`\w+`(?:, )?)+)", section.partition("\n## ")[0])
+    assert len(steps) > 20
+    for file, functions in steps:
+        nodes = ast.walk(ast.parse((ROOT / file).read_text()))
+        there = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+        assert set(re.findall(r"\w+", functions)) <= there, file
