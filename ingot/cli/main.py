@@ -32,6 +32,8 @@ COMMANDS = {
     "upgrade": "Propose newer packages: one pull request for each recipe.",
     "publish": "Publish a recipe's image as an AMI.",
     "deploy": "Publish what is missing, then run `cdk deploy`.",
+    "archive": "Keep images in a bucket of your own.",
+    "restore": "Publish an image from an archive, in any account and region.",
     "verify": "Compare clones or a published image with the manifest.",
     "status": "Show the load balancer and the clones of the fleet.",
     "cost": "Sum up what the stacks cost a month.",

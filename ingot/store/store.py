@@ -278,6 +278,16 @@ class Store:
                 )
             yield
 
+    @contextmanager
+    def receiving(self, digest: str, progress: Progress) -> Iterator[Path]:
+        """Give an empty directory for the files of an image that was baked elsewhere.
+
+        When the body ends, the image is in the store; when it raises, nothing is left of it.
+        """
+        with self._workspace(digest, progress) as (work, _):
+            yield work
+            self._admit(digest, work)
+
     def _bake(self, order: _StoreBake, progress: Progress, worker: Worker | None) -> None:
         spec, recipe, work = order.spec, order.recipe, order.work
         try:

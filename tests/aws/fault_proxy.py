@@ -193,6 +193,8 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                 connection.request(self.command, self.path, body=body, headers=headers)
                 response = connection.getresponse()
                 passed = {k: v for k, v in response.getheaders() if k.lower() not in HOP_BY_HOP}
+                if self.command == "HEAD":  # it says how long the answer to GET would be
+                    passed["Content-Length"] = response.headers["Content-Length"]
                 return response.status, passed, response.read()
             finally:
                 connection.close()
@@ -200,14 +202,14 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
         def answer(self, status, headers, body):
             try:
                 self.send_response(status)
-                for name, value in headers.items():
+                for name, value in ({"Content-Length": str(len(body))} | headers).items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
             except (BrokenPipeError, ConnectionResetError):
                 self.close_connection = True  # the client was killed: that is what some tests are about
 
-        do_GET = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815 - the names that http.server looks for
+        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815 - the names that http.server looks for
 
     return Handler

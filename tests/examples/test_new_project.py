@@ -2,10 +2,13 @@
 
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import boto3
 import pytest
 
 from tests import ROOT
@@ -32,12 +35,22 @@ class Project:
             CDK_DISABLE_CLI_TELEMETRY="1",
         )
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             command, cwd=self.directory, env=self.environ, capture_output=True, text=True, timeout=1500
         )
-        assert done.returncode == 0, f"{command}: {done.stdout[-3000:]}\n{done.stderr[-6000:]}"
+        assert not check or done.returncode == 0, f"{command}: {done.stdout[-3000:]}\n{done.stderr[-6000:]}"
         return done
+
+    def in_cloud(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command in a shell that uses the local cloud."""
+        return self.run("bash", "-c", 'eval "$(ingot cloud env)" && exec "$@"', "-", *command, check=check)
+
+    def variables(self) -> dict[str, str]:
+        """What `ingot cloud env` exports."""
+        exports = self.run("ingot", "cloud", "env").stdout.splitlines()
+        words = [shlex.split(line)[1] for line in exports if line.startswith("export ")]
+        return dict(word.split("=", maxsplit=1) for word in words)
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +109,35 @@ def test_nothing_of_this_repository_was_needed(project, up):
         "python", "-c", "import ingot, localcloud; print(ingot.__file__, localcloud.__file__)"
     )
     assert str(ROOT) not in found.stdout
+
+
+def test_an_image_comes_back_from_an_archive_as_another_ami(project, up):
+    """Archived in a bucket, lost in the account, restored: the blocks of the new snapshot are the same."""
+    bucket = "cdk-hnb659fds-assets-123456789012-us-east-1"  # encrypted, and closed to the public
+    url = f"s3://{bucket}/golden"
+    digest = project.in_cloud("ingot", "archive", "web", url).stdout.strip()
+    again = json.loads(project.in_cloud("ingot", "archive", "web", url, "--json").stdout)
+    assert (again["sent"], again["digest"]) == (0, digest)
+    assert project.in_cloud("ingot", "archive", "ls", url).stdout.startswith(f"{digest}  web  ")
+
+    before = json.loads(project.in_cloud("ingot", "status", "--json").stdout)
+    shutil.rmtree(project.home / "store" / "images" / digest)
+    shell = project.variables()
+    session = boto3.Session(
+        shell["AWS_ACCESS_KEY_ID"], shell["AWS_SECRET_ACCESS_KEY"], region_name=shell["AWS_REGION"]
+    )
+    ec2, ssm = (session.client(name, endpoint_url=shell["AWS_ENDPOINT_URL"]) for name in ("ec2", "ssm"))
+    lost = ssm.get_parameter(Name=f"/ingot/web/{digest}")["Parameter"]["Value"]
+    ssm.delete_parameter(Name=f"/ingot/web/{digest}")
+    ec2.deregister_image(ImageId=lost)
+
+    restored = json.loads(project.in_cloud("ingot", "restore", url, "web", "--json").stdout)
+    assert restored["digest"] == digest
+    assert restored["ami"] != lost
+    assert ssm.get_parameter(Name=f"/ingot/web/{digest}")["Parameter"]["Value"] == restored["ami"]
+    [image] = ec2.describe_images(ImageIds=[restored["ami"]])["Images"]
+    assert {"Key": "ingot:archive", "Value": url} in image["Tags"]
+    assert "bit for bit the baked disk" in project.in_cloud("ingot", "verify", "image", "web").stdout
+    assert project.in_cloud("ingot", "archive", "gc", url).stdout == "0 blocks removed, 0 MiB\n"
+    after = json.loads(project.in_cloud("ingot", "status", "--json", check=False).stdout)
+    assert [clone["host"] for clone in after["clones"]] == [clone["host"] for clone in before["clones"]]

@@ -69,7 +69,9 @@ def test_an_ingot_command_in_the_docs_parses(page, words):
     assert name in COMMANDS, f"{page}: {words}"
     command = group.get_command(None, name)
     if hasattr(command, "commands"):
-        command = command.commands[arguments.pop(0)] if arguments else command
+        if arguments:
+            context = typer.Context(command, info_name=name)
+            _, command, arguments = command.resolve_command(context, arguments)
         if hasattr(command, "commands"):
             return
     # In running text a command may stand without its argument: `ingot publish`.

@@ -181,6 +181,7 @@ WITHIN = {
         "builder": {"publish", "instances", "registry", "session"},
         "verify": {"publish", "registry", "session"},
         "prune": {"publish", "registry", "session"},
+        "archive": {"publish", "session"},
     },
     "ingot/bake": {
         "tree": set(),

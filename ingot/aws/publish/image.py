@@ -42,6 +42,8 @@ class Subject:
     # Those of our own disks; an image on a base AMI has the base's.
     root_device: str = "/dev/xvda"
     boot_mode: str = "uefi"
+    # Where it was restored from.
+    archive: str | None = None
 
     @classmethod
     def of(cls, image: DiskImage) -> Subject:
@@ -86,6 +88,8 @@ class Subject:
     def tags(self, publish_id: str) -> dict[str, str]:
         """Return the tags of every resource of this publish."""
         known = {tags.ROOT_DIGEST: self.blocks.root_digest} if self.blocks.root_digest else {}
+        if self.archive is not None:
+            known[tags.ARCHIVE] = self.archive
         return {
             "Name": f"ingot {self.recipe} {self.version}",
             tags.RECIPE: self.recipe,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ingot.aws.publish import ami
@@ -33,10 +34,10 @@ def publish(image: DiskImage, clients: Clients, settings: PublishSettings, progr
 
     Raises PublishError: a block, a call or a test failed, or another process publishes the same digest.
     """
-    with publishing(Subject.of(image), clients, settings, progress) as (publication, existing):
+    subject = replace(Subject.of(image), archive=settings.archive)
+    with publishing(subject, clients, settings, progress) as (publication, existing):
         if existing is not None:
             return existing
-        subject = publication.subject
         manifest_of = settings.manifest_of
         untested = find_by_digest(clients, subject.recipe, subject.digest, tags.UNTESTED, manifest_of)
         with publication.attempt() as attempt:
@@ -93,6 +94,7 @@ def _register(image: DiskImage, publication: Publication, attempt: Attempt) -> P
     origin = f"child of {started.parent.snapshot_id}" if started.parent else "no parent"
     publication.progress(f"snapshot {started.snapshot_id} started ({origin})")
     sent = send_blocks(publication, started, image.disk)
+    publication.settings.check_snapshot(started.snapshot_id, subject.blocks)
     ami_id = ami.register_image(publication, started.snapshot_id, attempt)
     return Published(
         ami_id, started.snapshot_id, subject.recipe, subject.digest, subject.blocks.root_digest, sent

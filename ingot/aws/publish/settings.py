@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ingot.aws.publish.blocks import BlockMap
 from ingot.aws.registry.published import ManifestOf, no_manifest
 from ingot.aws.session.stacks import stack_outputs
 from ingot.errors import PublishError
@@ -30,6 +31,10 @@ def _forget(_manifest: dict[str, Any]) -> None:
     """Keep no manifest."""
 
 
+def _believe(_snapshot_id: str, _blocks: BlockMap) -> None:
+    """Take a snapshot as it was sent: EBS has compared the checksums."""
+
+
 @dataclass(frozen=True)
 class PublishSettings:
     """``records``: the store's directory of journals. ``manifest_of``: gives the manifest of an older image.
@@ -38,6 +43,10 @@ class PublishSettings:
 
     ``clone`` None publishes without a test clone; the registry then does not name the AMI. ``pace`` scales
     the pauses between retries.
+
+    ``archive``: where the image was restored from, for the tags. ``check_snapshot`` is called with a
+    completed snapshot and the blocks that it must have, before it is registered; what it raises ends the
+    publish.
     """
 
     records: Path
@@ -45,6 +54,8 @@ class PublishSettings:
     manifest_of: ManifestOf = field(default=no_manifest)
     keep_manifest: Callable[[dict[str, Any]], None] = field(default=_forget)
     pace: float = 1.0
+    archive: str | None = None
+    check_snapshot: Callable[[str, BlockMap], None] = field(default=_believe)
 
 
 def clone_settings(clients: Clients, stack: str) -> CloneSettings:

@@ -16,6 +16,8 @@ ROOT_DIGEST = "ingot:root-digest"
 # hold all six. With them any machine can judge a clone, whether it ever baked the image or not, and they come
 # and go with the AMI.
 INVENTORY = "ingot:inventory:"
+# The archive that the image was restored from.
+ARCHIVE = "ingot:archive"
 PUBLISH_ID = "ingot:publish-id"
 STATE = "ingot:state"
 

@@ -1,0 +1,1 @@
+"""Images in a bucket of one's own: manifests, and blocks that all images share."""

@@ -1,0 +1,171 @@
+"""The bucket of an archive: what is asked of it, and its objects, each held against its SHA-256."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from ingot.aws.archive.place import Place
+from ingot.aws.session.failures import code_of
+from ingot.errors import IngotError, InputError, VerificationError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ingot.aws.session.clients import Clients
+
+# S3 answers the same request right away with one of these when the object is not there; without the right to
+# list, with 403: https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+_ABSENT = ("404", "NoSuchKey", "NotFound")
+_NO_ENCRYPTION = "ServerSideEncryptionConfigurationNotFoundError"
+_NO_BLOCK = "NoSuchPublicAccessBlockConfiguration"
+PAGE = 1000  # keys in one DeleteObjects: its limit
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object in a list: its key, its size in bytes, and when it was written."""
+
+    key: str
+    size: int
+    written: datetime
+
+
+class Bucket:
+    """The bucket of a place, which must belong to ``owner``: the id of an account."""
+
+    def __init__(self, clients: Clients, place: Place, owner: str) -> None:
+        self.place = place
+        self._s3 = clients.s3
+        self._owner = owner
+
+    def check(self) -> None:
+        """Raise InputError unless the bucket is there, is the owner's, is encrypted by default, and cannot be
+        made public.
+        """
+        bucket = self.place.bucket
+        named = {"Bucket": bucket, "ExpectedBucketOwner": self._owner}
+        try:
+            self._s3.head_bucket(**named)
+        except ClientError as error:
+            if code_of(error) in ("404", "NoSuchBucket"):
+                raise InputError(f"there is no bucket {bucket}") from error
+            if code_of(error) in ("403", "AccessDenied"):
+                raise InputError(
+                    f"the bucket {bucket} does not belong to the account {self._owner}, or may not be used",
+                    hint="name the account that owns it with --bucket-owner",
+                ) from error
+            raise
+        try:
+            self._s3.get_bucket_encryption(**named)
+        except ClientError as error:
+            if code_of(error) != _NO_ENCRYPTION:
+                raise
+            raise InputError(
+                f"the bucket {bucket} has no default encryption: the image would lie there in clear",
+                hint=f"aws s3api put-bucket-encryption --bucket {bucket} "
+                "--server-side-encryption-configuration "
+                '\'{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}\'',
+            ) from error
+        try:
+            answer = self._s3.get_public_access_block(**named)
+        except ClientError as error:
+            if code_of(error) != _NO_BLOCK:
+                raise
+            blocked = False
+        else:
+            settings = answer["PublicAccessBlockConfiguration"]
+            names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+            blocked = all(settings.get(name) for name in names)
+        if not blocked:
+            raise InputError(
+                f"public access to the bucket {bucket} is not blocked",
+                hint=f"aws s3api put-public-access-block --bucket {bucket} "
+                "--public-access-block-configuration "
+                "BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true",
+            )
+
+    def has(self, key: str, digest: str, size: int) -> bool:
+        """Whether there is an object with this key whose bytes S3 found to have this SHA-256.
+
+        One that is another, or that was written without a checksum, counts as absent.
+        """
+        try:
+            answer = self._s3.head_object(
+                Bucket=self.place.bucket, Key=key, ExpectedBucketOwner=self._owner, ChecksumMode="ENABLED"
+            )
+        except ClientError as error:
+            if code_of(error) in _ABSENT:
+                return False
+            raise
+        return answer.get("ChecksumSHA256") == _base64(digest) and answer["ContentLength"] == size
+
+    def put(self, key: str, data: bytes, digest: str, kind: str = "application/octet-stream") -> None:
+        """Write an object. S3 refuses bytes that do not have this SHA-256."""
+        self._s3.put_object(
+            Bucket=self.place.bucket,
+            Key=key,
+            Body=data,
+            ContentType=kind,
+            ChecksumAlgorithm="SHA256",
+            ChecksumSHA256=_base64(digest),
+            ExpectedBucketOwner=self._owner,
+        )
+
+    def get(self, key: str, digest: str | None = None) -> bytes | None:
+        """Return an object's bytes, None when there is none of that key.
+
+        Raises VerificationError when they do not have the SHA-256 ``digest``, unless that is None.
+        """
+        for attempt in range(2):
+            try:
+                answer = self._s3.get_object(
+                    Bucket=self.place.bucket, Key=key, ExpectedBucketOwner=self._owner
+                )
+            except ClientError as error:
+                if code_of(error) in _ABSENT:
+                    return None
+                raise
+            data = answer["Body"].read()
+            found = hashlib.sha256(data).hexdigest()
+            if digest is None or found == digest:
+                return data
+            if attempt:  # the transfer may have damaged it once; what comes again is what S3 holds
+                break
+        raise VerificationError(
+            f"s3://{self.place.bucket}/{key} is damaged: its bytes have SHA-256 {found}, expected {digest}",
+            hint="archive the image again from where it still is; that replaces the block",
+        )
+
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
+        """Give the objects whose keys begin so, in their order."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.place.bucket, Prefix=prefix, ExpectedBucketOwner=self._owner
+        )
+        for page in pages:
+            for entry in page.get("Contents", []):
+                yield StoredObject(entry["Key"], entry["Size"], entry["LastModified"])
+
+    def delete(self, keys: list[str]) -> None:
+        """Remove objects. Raises IngotError, naming the first, when S3 keeps some of them."""
+        for start in range(0, len(keys), PAGE):
+            answer = self._s3.delete_objects(
+                Bucket=self.place.bucket,
+                Delete={"Objects": [{"Key": key} for key in keys[start : start + PAGE]], "Quiet": True},
+                ExpectedBucketOwner=self._owner,
+            )
+            if errors := answer.get("Errors"):
+                first = errors[0]
+                raise IngotError(
+                    f"{len(errors)} objects could not be removed, the first of them "
+                    f"s3://{self.place.bucket}/{first.get('Key')}: {first.get('Message')}"
+                )
+
+
+def _base64(digest: str) -> str:
+    return base64.b64encode(bytes.fromhex(digest)).decode()

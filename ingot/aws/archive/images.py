@@ -1,0 +1,230 @@
+"""Archiving images and reading them back: blocks by SHA-256, each sent and kept once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ingot.aws.archive.bucket import Bucket
+from ingot.aws.publish.blocks import BlockMap, DiskReader
+from ingot.aws.publish.image import DiskImage
+from ingot.blocks import BLOCK_SIZE
+from ingot.errors import IngotError, InputError, PublishError, VerificationError
+from ingot.progress import Progress
+
+T = TypeVar("T")
+R = TypeVar("R")
+# How many objects travel at a time: as many as botocore keeps connections.
+STREAMS = 10
+# Blocks without an image are kept for a day: an archive that is under way writes its manifest last.
+GRACE = timedelta(days=1)
+_MANIFEST = re.compile(r"(?P<recipe>[a-z0-9][a-z0-9-]*)/(?P<digest>[0-9a-f]{64})\.json")
+
+
+@dataclass(frozen=True)
+class Archived:
+    """What an archiving did: ``sent`` and ``blocks`` count blocks, those that travelled and all of the disk's
+    that are not zeros.
+    """
+
+    recipe: str
+    digest: str
+    root_digest: str
+    blocks: int
+    sent: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON's types."""
+        return {
+            "recipe": self.recipe,
+            "digest": self.digest,
+            "root_digest": self.root_digest,
+            "blocks": self.blocks,
+            "sent": self.sent,
+            "sent_bytes": self.sent * BLOCK_SIZE,
+        }
+
+
+@dataclass(frozen=True)
+class ArchivedImage:
+    """An image in a list of an archive."""
+
+    recipe: str
+    digest: str
+    written: datetime
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a garbage collection removed."""
+
+    blocks: int
+    size: int
+
+
+def archive(bucket: Bucket, image: DiskImage, bill_of_materials: bytes, progress: Progress) -> Archived:
+    """Write an image's blocks that the archive lacks, then its bill of materials and its manifest.
+
+    Interrupted anywhere, the next run goes on from there: an image is in the archive when its manifest is.
+    Raises PublishError when the disk is not what the manifest says.
+    """
+    manifest, place = image.manifest, bucket.place
+    recipe, blocks = str(manifest["name"]), BlockMap.of(manifest)
+    first = {digest: index for index, digest in reversed([*enumerate(blocks.digests)]) if digest is not None}
+
+    with DiskReader(image.disk, blocks) as reader:
+
+        def send(digest: str) -> bool:
+            key = place.block(digest)
+            if bucket.has(key, digest, BLOCK_SIZE):
+                return False
+            data, _ = reader.read(first[digest])
+            bucket.put(key, data, digest)
+            return True
+
+        sent = sum(_each(send, sorted(first, key=first.__getitem__), "blocks compared", progress))
+    for key, data in (
+        (place.bill_of_materials(recipe, image.digest), bill_of_materials),
+        (place.manifest(recipe, image.digest), json.dumps(manifest, sort_keys=True).encode() + b"\n"),
+    ):
+        bucket.put(key, data, hashlib.sha256(data).hexdigest(), "application/json")
+    return Archived(recipe, image.digest, blocks.root_digest, len(first), sent)
+
+
+def archived_images(bucket: Bucket) -> Iterator[ArchivedImage]:
+    """Give the images of an archive, by recipe and digest."""
+    images = bucket.place.images
+    for entry in bucket.objects(images):
+        match = _MANIFEST.fullmatch(entry.key.removeprefix(images))
+        if match is not None:
+            yield ArchivedImage(match["recipe"], match["digest"], entry.written)
+
+
+def find(bucket: Bucket, word: str) -> ArchivedImage:
+    """Return the image of that recipe, the one written last, or the one whose digest begins so.
+
+    Raises InputError when there is none, or several digests begin so.
+    """
+    images = [*archived_images(bucket)]
+    of_recipe = [image for image in images if image.recipe == word]
+    if of_recipe:
+        return max(of_recipe, key=lambda image: image.written)
+    found = [image for image in images if word and image.digest.startswith(word)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(
+            f"{len(found)} images in {bucket.place} have digests that begin with {word}",
+            hint="give more digits",
+        )
+    raise InputError(
+        f"there is no image {word!r} in {bucket.place}",
+        hint=f"list what is there with: ingot archive ls {bucket.place}",
+    )
+
+
+def manifest_of(bucket: Bucket, image: ArchivedImage) -> dict[str, Any]:
+    """Return an archived image's manifest; raise VerificationError when it is not of that image."""
+    key = bucket.place.manifest(image.recipe, image.digest)
+    data = bucket.get(key)
+    if data is None:
+        raise InputError(f"there is no s3://{bucket.place.bucket}/{key}: it was removed a moment ago")
+    try:
+        manifest = json.loads(data)
+        named = (manifest["name"], manifest["recipe_digest"])
+        BlockMap.of(manifest)
+    except (ValueError, LookupError, TypeError, RecursionError, PublishError) as error:
+        why = error.message if isinstance(error, IngotError) else repr(error)
+        raise VerificationError(f"s3://{bucket.place.bucket}/{key} is damaged: {why}") from error
+    if named != (image.recipe, image.digest):
+        raise VerificationError(
+            f"s3://{bucket.place.bucket}/{key} is the manifest of {named[0]} {str(named[1])[:12]}"
+        )
+    return dict(manifest)
+
+
+def read_disk(bucket: Bucket, manifest: Mapping[str, Any], target: Path, progress: Progress) -> None:
+    """Write an archived disk to the file ``target``, with holes where it has zeros.
+
+    Each block is held against its SHA-256, so the disk has the manifest's root digest. Raises
+    VerificationError, naming the block, when one is missing or damaged.
+    """
+    blocks = BlockMap.of(manifest)
+    where: dict[str, list[int]] = {}
+    for index, digest in enumerate(blocks.digests):
+        if digest is not None:
+            where.setdefault(digest, []).append(index)
+    file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.ftruncate(file, blocks.size)
+
+        def fetch(digest: str) -> None:
+            index = where[digest][0]
+            try:
+                data = bucket.get(bucket.place.block(digest), digest)
+            except VerificationError as error:
+                raise VerificationError(f"block {index}: {error.message}", hint=error.hint) from error
+            if data is None:
+                raise VerificationError(
+                    f"block {index} is missing: s3://{bucket.place.bucket}/{bucket.place.block(digest)}",
+                    hint="archive the image again from where it still is",
+                )
+            for index in where[digest]:
+                # The last block of a disk may be longer than what is left of it.
+                os.pwrite(file, data[: blocks.size - index * BLOCK_SIZE], index * BLOCK_SIZE)
+
+        for _ in _each(fetch, [*where], "blocks fetched", progress):
+            pass
+    finally:
+        os.close(file)
+
+
+def collect(bucket: Bucket, now: datetime | None = None) -> Collected:
+    """Remove the blocks that no archived image has. Raises VerificationError when a manifest is damaged: what
+    it needs is unknown.
+
+    Blocks that were written less than GRACE before ``now`` stay: an archiving may be about to name them.
+    """
+    used: set[str] = set()
+    for image in archived_images(bucket):
+        digests = BlockMap.of(manifest_of(bucket, image)).digests
+        used.update(bucket.place.block(digest) for digest in digests if digest is not None)
+    before = (now or datetime.now(UTC)) - GRACE
+    unused = [
+        entry
+        for entry in bucket.objects(bucket.place.blocks)
+        if entry.key not in used and entry.written < before
+    ]
+    bucket.delete([entry.key for entry in unused])
+    return Collected(len(unused), sum(entry.size for entry in unused))
+
+
+def _each(work: Callable[[T], R], items: Iterable[T], what: str, progress: Progress) -> Iterator[R]:
+    """Give the results of ``work``, done for STREAMS items at a time; say how far it is at each twentieth.
+
+    The first error ends it, and nothing more is begun.
+    """
+    listed = [*items]
+    step = max(1, len(listed) // 20)
+    stop = threading.Event()
+
+    def unless_stopped(item: T) -> R | None:
+        return None if stop.is_set() else work(item)
+
+    with ThreadPoolExecutor(STREAMS, thread_name_prefix="archive") as pool:
+        try:
+            for count, result in enumerate(pool.map(unless_stopped, listed), 1):
+                if count % step == 0 or count == len(listed):
+                    progress(f"{count} of {len(listed)} {what}")
+                yield result  # type: ignore[misc]  # None comes after an error alone, which is raised before
+        finally:
+            stop.set()

@@ -1,0 +1,98 @@
+"""``ingot archive``: keep images in a bucket of one's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ingot.cli.options import Environment, without_slash
+from ingot.cli.usage import Group
+
+Url = Annotated[str, typer.Argument(metavar="URL", help="The archive: s3://BUCKET or s3://BUCKET/PREFIX.")]
+Owner = Annotated[
+    str | None,
+    typer.Option("--bucket-owner", metavar="ACCOUNT", help="Who owns the bucket.", show_default="the caller"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class ArchiveGroup(Group):
+    """`ingot archive NAME URL` is short for `ingot archive put NAME URL`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is named, `put` where the first word is none."""
+        if len(args) > 1 and args[0] not in self.list_commands(ctx):
+            args = ["put", *args]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=ArchiveGroup, add_completion=False, help="Keep images in a bucket of your own.")
+
+
+@app.command()
+def put(
+    name: Annotated[
+        str, typer.Argument(callback=without_slash, help="The recipe, or the recipe digest of an image.")
+    ],
+    url: Url,
+    bucket_owner: Owner = None,
+    env: Environment = None,
+    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
+    as_json: Json = False,
+) -> None:
+    """Write an image to an archive: its blocks by SHA-256, its bill of materials, its manifest.
+
+    Only blocks that the archive lacks are sent, so the next version of an image takes a few. Interrupted, the
+    same command goes on. `put` may be left out.
+
+    Example: `ingot archive web s3://my-images/golden`
+    """
+    from ingot.aws.session.clients import connect
+    from ingot.cli.reporting import Reporter
+    from ingot.pipeline.archive import ArchiveOptions, archive_image, image_to_archive
+
+    with Reporter() as reporter:
+        image = image_to_archive(name, recipes, env, reporter)
+        archived = archive_image(connect(), ArchiveOptions(url, bucket_owner), image, reporter)
+        reporter(
+            f"{archived.recipe} {archived.digest[:12]}: {archived.sent} of {archived.blocks} blocks sent"
+        )
+    print(json.dumps(archived.as_dict(), sort_keys=True) if as_json else archived.digest)
+
+
+@app.command()
+def ls(url: Url, bucket_owner: Owner = None, as_json: Json = False) -> None:
+    """List the images of an archive."""
+    from ingot.aws.session.clients import connect
+    from ingot.pipeline.archive import ArchiveOptions, archived
+
+    images = archived(connect(), ArchiveOptions(url, bucket_owner))
+    if as_json:
+        rows = [
+            {"recipe": image.recipe, "digest": image.digest, "written": image.written.isoformat()}
+            for image in images
+        ]
+        print(json.dumps(rows, sort_keys=True))
+        return
+    for image in images:
+        print(f"{image.digest}  {image.recipe}  {image.written:%Y-%m-%d %H:%M}")
+
+
+@app.command()
+def gc(url: Url, bucket_owner: Owner = None, as_json: Json = False) -> None:
+    """Remove the blocks that no image of an archive has.
+
+    To remove an image, delete its manifest, and then run this. Blocks younger than a day stay: an archiving
+    that is under way may be about to name them.
+    """
+    from ingot.aws.session.clients import connect
+    from ingot.pipeline.archive import ArchiveOptions, collect_archive
+
+    removed = collect_archive(connect(), ArchiveOptions(url, bucket_owner))
+    if as_json:
+        print(json.dumps({"blocks": removed.blocks, "bytes": removed.size}, sort_keys=True))
+    else:
+        print(f"{removed.blocks} blocks removed, {removed.size / 2**20:.0f} MiB")

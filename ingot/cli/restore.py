@@ -1,0 +1,57 @@
+"""``ingot restore``: an archived image as an AMI, in any account and region."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from ingot.cli.archive import Owner, Url
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def restore(
+    url: Url,
+    name: Annotated[
+        str, typer.Argument(help="The recipe, whose image that was archived last is meant, or a digest.")
+    ],
+    bucket_owner: Owner = None,
+    store_only: Annotated[
+        bool, typer.Option("--store-only", help="Restore into this machine's store, and publish nothing.")
+    ] = False,
+    no_test: Annotated[
+        bool, typer.Option("--no-test", help="No test clone. The registry then does not name the AMI.")
+    ] = False,
+    builder_stack: Annotated[
+        str | None,
+        typer.Option(
+            help="The stack with the builder: it says how test clones start.",
+            show_default="ingot:builder_stack in cdk.json",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Restore an archived image: into the store, and as an AMI of the account and region in use.
+
+    Each block is held against its SHA-256. The snapshot is read back, and its root digest compared with the
+    manifest's, before the AMI is registered; the AMI's tags say where it came from.
+
+    Example: `ingot restore s3://my-images/golden web`
+    """
+    from ingot.aws.session.clients import connect
+    from ingot.cli.reporting import Reporter
+    from ingot.pipeline.archive import ArchiveOptions, RestoreOptions
+    from ingot.pipeline.archive import restore as run
+
+    options = RestoreOptions(name, publish=not store_only, test=not no_test, builder_stack=builder_stack)
+    with Reporter() as reporter:
+        restored = run(connect(), ArchiveOptions(url, bucket_owner), options, reporter)
+    published = restored.published
+    if as_json:
+        result = {"digest": restored.image.digest, "root_digest": restored.image.root_digest}
+        print(json.dumps(result | (published.as_dict() if published else {}), sort_keys=True))
+    else:
+        print(published.ami_id if published else restored.image.digest)

@@ -1,0 +1,162 @@
+"""Archiving images in a bucket of one's own, and restoring them: here, in another account or region."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingot import paths
+from ingot.errors import PublishError, VerificationError
+from ingot.pipeline.app import BUILDER_STACK, require_stack
+from ingot.pipeline.images import baked_image
+from ingot.progress import Progress
+from ingot.store import Image, Store
+from ingot.store.sbom import sbom
+
+if TYPE_CHECKING:
+    from ingot.aws.archive.bucket import Bucket
+    from ingot.aws.archive.images import Archived, ArchivedImage, Collected
+    from ingot.aws.publish.blocks import BlockMap
+    from ingot.aws.registry.published import Published
+    from ingot.aws.session.clients import Clients
+
+
+@dataclass(frozen=True)
+class ArchiveOptions:
+    """Which archive: its URL, ``s3://BUCKET[/PREFIX]``, and the account that owns the bucket.
+
+    ``owner`` None: the caller's account.
+    """
+
+    url: str
+    owner: str | None = None
+
+
+@dataclass(frozen=True)
+class RestoreOptions:
+    """``name``: a recipe, whose image that was archived last is meant, or the beginning of a recipe digest.
+
+    ``publish`` False restores into the store alone. ``builder_stack`` says how test clones are launched;
+    None: the one that the app in the working directory names.
+    """
+
+    name: str
+    publish: bool = True
+    test: bool = True
+    builder_stack: str | None = None
+
+
+@dataclass(frozen=True)
+class Restored:
+    """An image that is in the store again, and its AMI unless it was not to be published."""
+
+    image: Image
+    published: Published | None
+
+
+def archive_image(clients: Clients, options: ArchiveOptions, image: Image, progress: Progress) -> Archived:
+    """Write an image of the store to an archive: what the archive lacks, and the manifest last."""
+    from ingot.aws.archive.images import archive
+    from ingot.aws.session.failures import translated
+
+    with translated(), Store().using(image):
+        bucket = _open(clients, options)
+        return archive(bucket, image, sbom(image.manifest).encode(), progress)
+
+
+def image_to_archive(name: str, recipes: Path, environment: str | None, progress: Progress) -> Image:
+    """Return the image of a recipe, baked unless the store has it, or the one with that digest."""
+    return baked_image(name, recipes, environment, progress)
+
+
+def archived(clients: Clients, options: ArchiveOptions) -> list[ArchivedImage]:
+    """Return the images of an archive."""
+    from ingot.aws.archive.images import archived_images
+    from ingot.aws.session.failures import translated
+
+    with translated():
+        return [*archived_images(_open(clients, options))]
+
+
+def collect_archive(clients: Clients, options: ArchiveOptions) -> Collected:
+    """Remove the blocks that no image of an archive has."""
+    from ingot.aws.archive.images import collect
+    from ingot.aws.session.failures import translated
+
+    with translated():
+        return collect(_open(clients, options))
+
+
+def restore(
+    clients: Clients, archive: ArchiveOptions, options: RestoreOptions, progress: Progress
+) -> Restored:
+    """Restore an image into the store and publish it, with the root digest read back before it is registered.
+
+    Raises InputError: there is no such image; VerificationError: what the archive or EBS holds is not the
+    image.
+    """
+    from ingot.aws.archive.images import find, manifest_of, read_disk
+    from ingot.aws.publish.publish import publish
+    from ingot.aws.publish.settings import PublishSettings, clone_settings
+    from ingot.aws.session.failures import translated
+
+    store = Store()
+    with translated(PublishError):
+        bucket = _open(clients, archive)
+        found = find(bucket, options.name)
+        clone = None
+        if options.publish and options.test:
+            clone = clone_settings(clients, require_stack(BUILDER_STACK, options.builder_stack))
+        image = store.image(found.digest)
+        if image is None:
+            manifest = manifest_of(bucket, found)
+            with store.receiving(found.digest, progress) as directory:
+                read_disk(bucket, manifest, directory / "disk.raw", progress)
+                (directory / "manifest.json").write_text(
+                    json.dumps(manifest, sort_keys=True) + "\n", encoding="utf-8"
+                )
+            image = Image(found.digest, store.images / found.digest)
+            progress(f"{found.recipe} {found.digest[:12]} is in the store, root digest {image.root_digest}")
+        else:
+            progress(f"{found.recipe} {found.digest[:12]} is in the store already")
+    if not options.publish:
+        return Restored(image, None)
+    settings = PublishSettings(
+        paths.store() / "records",
+        clone,
+        manifest_of=store.manifest,
+        keep_manifest=store.keep_manifest,
+        archive=f"{bucket.place}",
+        check_snapshot=lambda snapshot_id, blocks: _check(clients, snapshot_id, blocks, progress),
+    )
+    with store.using(image):
+        return Restored(image, publish(image, clients, settings, progress))
+
+
+def _open(clients: Clients, options: ArchiveOptions) -> Bucket:
+    """Return the bucket of an archive; raise InputError when it is not one to keep images in."""
+    from ingot.aws.archive.bucket import Bucket
+    from ingot.aws.archive.place import Place
+
+    place = Place.read(options.url)
+    owner = options.owner or clients.sts.get_caller_identity()["Account"]
+    bucket = Bucket(clients, place, owner)
+    bucket.check()
+    return bucket
+
+
+def _check(clients: Clients, snapshot_id: str, blocks: BlockMap, progress: Progress) -> None:
+    """Read a snapshot back; raise VerificationError unless it is, bit for bit, the disk with these blocks."""
+    from ingot.aws.verify.image import read_back
+
+    snapshot = clients.ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"][0]
+    encrypted = bool(snapshot.get("Encrypted", False))
+    read = read_back(clients, snapshot_id, blocks, encrypted=encrypted, progress=progress)
+    if not read.equals(blocks):
+        raise VerificationError(
+            f"{snapshot_id} has the root digest {read.root_digest}, expected {blocks.root_digest}; "
+            f"{len(read.differing)} blocks differ"
+        )
+    progress(f"{snapshot_id} read back: root digest {read.root_digest}")

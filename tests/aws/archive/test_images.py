@@ -1,0 +1,245 @@
+"""Archiving an image and reading it back: each block once, each held against its SHA-256."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from botocore.exceptions import ClientError
+
+from ingot.aws.archive.bucket import Bucket
+from ingot.aws.archive.images import (
+    GRACE,
+    archive,
+    archived_images,
+    collect,
+    find,
+    manifest_of,
+    read_disk,
+)
+from ingot.aws.archive.place import Place
+from ingot.blocks import BLOCK_SIZE
+from ingot.errors import InputError, PublishError, VerificationError
+from tests.aws.support import make_image
+
+SBOM = b'{"bomFormat": "CycloneDX"}'
+ENCRYPTED = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
+NAMES = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+
+
+def quiet(_message):
+    """Progress that nobody reads."""
+
+
+def make_bucket(direct, name="archive", *, encrypted=True, blocked=NAMES):
+    direct.s3.create_bucket(Bucket=name)
+    if encrypted:
+        direct.s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration=ENCRYPTED)
+    if blocked:
+        direct.s3.put_public_access_block(
+            Bucket=name, PublicAccessBlockConfiguration={key: key in blocked for key in NAMES}
+        )
+    return name
+
+
+@pytest.fixture
+def account(direct):
+    return direct.sts.get_caller_identity()["Account"]
+
+
+@pytest.fixture
+def bucket(direct, clients, account):
+    """An archive below a prefix of a bucket that is as it should be."""
+    return Bucket(clients, Place(make_bucket(direct), "golden/images"), account)
+
+
+@pytest.fixture
+def image(tmp_path):
+    return make_image(tmp_path, ["a", None, "b", "a", "c"])
+
+
+def keys(direct, name="archive"):
+    return [entry["Key"] for entry in direct.s3.list_objects_v2(Bucket=name).get("Contents", [])]
+
+
+def restored(bucket, word, tmp_path):
+    found = find(bucket, word)
+    target = tmp_path / f"restored-{len(list(tmp_path.iterdir()))}.raw"
+    read_disk(bucket, manifest_of(bucket, found), target, quiet)
+    return target.read_bytes()
+
+
+def test_what_is_read_back_is_the_disk_bit_for_bit(bucket, image, tmp_path):
+    done = archive(bucket, image, SBOM, quiet)
+    assert (done.blocks, done.sent) == (3, 3)  # one of five is zeros, two are equal
+    assert restored(bucket, "web", tmp_path) == image.disk.read_bytes()
+    assert restored(bucket, image.digest[:8], tmp_path) == image.disk.read_bytes()
+    assert manifest_of(bucket, find(bucket, "web")) == image.manifest
+
+
+def test_a_second_version_sends_what_is_new_alone(bucket, image, tmp_path, direct):
+    archive(bucket, image, SBOM, quiet)
+    second = make_image(tmp_path, ["a", None, "b", "a", "d"], name="second")
+    assert archive(bucket, second, SBOM, quiet).sent == 1
+    assert archive(bucket, second, SBOM, quiet).sent == 0
+    assert len([key for key in keys(direct) if "/blocks/" in key]) == 4
+    assert find(bucket, "web").digest == second.digest
+    assert restored(bucket, image.digest, tmp_path) == image.disk.read_bytes()
+    assert {entry.digest for entry in archived_images(bucket)} == {image.digest, second.digest}
+
+
+def test_everything_is_below_the_prefix(bucket, image, direct):
+    direct.s3.put_object(Bucket="archive", Key="golden/imagesque", Body=b"somebody else's")
+    archive(bucket, image, SBOM, quiet)
+    assert all(key.startswith("golden/images") for key in keys(direct))
+    assert collect(bucket, datetime.now(UTC) + 2 * GRACE).blocks == 0
+    assert "golden/imagesque" in keys(direct)
+
+
+@pytest.mark.parametrize("after", range(8))
+def test_broken_off_anywhere_it_goes_on_and_nothing_names_an_image_that_is_not_whole(
+    after, bucket, image, proxy, tmp_path
+):
+    # S3's calls have no name in the proxy. botocore asks five times.
+    proxy.fail("?", code="AccessDenied", status=403, after=after)
+    with pytest.raises(ClientError):
+        archive(bucket, image, SBOM, quiet)
+    proxy.heal()
+    assert [*archived_images(bucket)] == []
+    archive(bucket, image, SBOM, quiet)
+    assert restored(bucket, "web", tmp_path) == image.disk.read_bytes()
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_call_that_fails_once_is_asked_again(lost, bucket, image, proxy, tmp_path):
+    proxy.fail("?", code=None if lost else "InternalError", status=500, lost=lost, after=4, times=1)
+    archive(bucket, image, SBOM, quiet)
+    assert restored(bucket, "web", tmp_path) == image.disk.read_bytes()
+
+
+def test_a_flipped_bit_is_found_and_its_block_named(bucket, image, direct, tmp_path):
+    archive(bucket, image, SBOM, quiet)
+    key = bucket.place.block(image.manifest["disk"]["blocks"][2])
+    data = bytearray(direct.s3.get_object(Bucket="archive", Key=key)["Body"].read())
+    data[4711] ^= 1
+    direct.s3.put_object(Bucket="archive", Key=key, Body=bytes(data))
+    with pytest.raises(VerificationError, match=rf"block 2: s3://archive/{key} is damaged"):
+        restored(bucket, "web", tmp_path)
+    # Without a checksum of S3's own, or with another, the next archiving replaces it.
+    assert archive(bucket, image, SBOM, quiet).sent == 1
+    assert restored(bucket, "web", tmp_path) == image.disk.read_bytes()
+
+
+def test_a_block_that_is_gone_is_named(bucket, image, direct, tmp_path):
+    archive(bucket, image, SBOM, quiet)
+    key = bucket.place.block(image.manifest["disk"]["blocks"][0])
+    direct.s3.delete_object(Bucket="archive", Key=key)
+    with pytest.raises(VerificationError, match=rf"block 0 is missing: s3://archive/{key}"):
+        restored(bucket, "web", tmp_path)
+
+
+@pytest.mark.parametrize("damage", [b"[]", b"{", b"null", b"[" * 100_000, b'{"name": "web"}', b"\xff"])
+def test_a_manifest_that_is_damaged_is_named_and_nothing_is_collected(
+    damage, bucket, image, direct, tmp_path
+):
+    archive(bucket, image, SBOM, quiet)
+    key = bucket.place.manifest("web", image.digest)
+    direct.s3.put_object(Bucket="archive", Key=key, Body=damage)
+    with pytest.raises(VerificationError, match=rf"s3://archive/{key} is damaged: "):
+        restored(bucket, "web", tmp_path)
+    before = keys(direct)
+    with pytest.raises(VerificationError):
+        collect(bucket, datetime.now(UTC) + 2 * GRACE)
+    assert keys(direct) == before
+
+
+def test_a_manifest_under_another_name_is_refused(bucket, image, direct, tmp_path):
+    archive(bucket, image, SBOM, quiet)
+    text = json.dumps(image.manifest)
+    direct.s3.put_object(Bucket="archive", Key=bucket.place.manifest("web", "0" * 64), Body=text)
+    with pytest.raises(VerificationError, match=rf"is the manifest of web {image.digest[:12]}"):
+        restored(bucket, "0000", tmp_path)
+
+
+def test_a_root_digest_that_is_not_the_blocks_is_refused(bucket, image, direct, tmp_path):
+    archive(bucket, image, SBOM, quiet)
+    disk = image.manifest["disk"] | {"root_digest": "1" * 64}
+    text = json.dumps(image.manifest | {"disk": disk})
+    direct.s3.put_object(Bucket="archive", Key=bucket.place.manifest("web", image.digest), Body=text)
+    with pytest.raises(VerificationError, match="root digest is not that of its blocks"):
+        restored(bucket, "web", tmp_path)
+
+
+def test_a_disk_that_was_changed_after_the_bake_is_not_archived(bucket, image, direct):
+    data = bytearray(image.disk.read_bytes())
+    data[2 * BLOCK_SIZE] ^= 1
+    image.disk.write_bytes(bytes(data))
+    with pytest.raises(PublishError, match=r"block 2 of .* the disk was changed after the bake"):
+        archive(bucket, image, SBOM, quiet)
+    assert [*archived_images(bucket)] == []
+
+
+def test_blocks_without_an_image_are_collected_but_not_the_youngest(bucket, image, direct, tmp_path):
+    archive(bucket, image, SBOM, quiet)
+    archive(bucket, make_image(tmp_path, ["a", "x", "y"], name="second"), SBOM, quiet)
+    direct.s3.delete_object(Bucket="archive", Key=bucket.place.manifest("web", image.digest))
+    assert collect(bucket).blocks == 0
+    removed = collect(bucket, datetime.now(UTC) + GRACE + timedelta(minutes=1))
+    assert (removed.blocks, removed.size) == (2, 2 * BLOCK_SIZE)
+    assert len([key for key in keys(direct) if "/blocks/" in key]) == 3
+
+
+def test_a_bucket_that_is_as_it_should_be_passes(bucket):
+    bucket.check()
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"encrypted": False}, "has no default encryption"),
+        ({"blocked": ()}, "public access to the bucket other is not blocked"),
+        ({"blocked": NAMES[:3]}, "public access to the bucket other is not blocked"),
+    ],
+)
+def test_a_bucket_in_which_images_would_lie_open_is_refused(how, said, direct, clients, account):
+    make_bucket(direct, "other", **how)
+    with pytest.raises(InputError, match=said) as caught:
+        Bucket(clients, Place("other", ""), account).check()
+    assert caught.value.hint.startswith("aws s3api put-")
+
+
+def test_a_bucket_that_is_not_there_is_refused(clients, account):
+    with pytest.raises(InputError, match="there is no bucket nothing-here"):
+        Bucket(clients, Place("nothing-here", ""), account).check()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "archive",
+        "s3:/archive/x",
+        "s3://",
+        "s3://A/x",
+        "s3://archive/a//b",
+        "s3://archive/a\nb",
+        "s3://ab/x?y",
+    ],
+)
+def test_what_is_no_place_is_refused(url):
+    with pytest.raises(InputError, match="is not the place of an archive"):
+        Place.read(url)
+
+
+@pytest.mark.parametrize("url", ["s3://archive", "s3://archive/", "s3://archive/a/b/"])
+def test_a_place_may_end_with_a_slash(url):
+    assert str(Place.read(url)) == url.rstrip("/")
+    assert Place.read(url).block("ab" * 32).startswith(("blocks/ab/", "a/b/blocks/ab/"))
+
+
+def test_a_word_that_names_no_image_or_several_is_refused(bucket, image, tmp_path):
+    archive(bucket, image, SBOM, quiet)
+    with pytest.raises(InputError, match="there is no image 'shop' in s3://archive/golden/images"):
+        find(bucket, "shop")
+    with pytest.raises(InputError, match="there is no image ''"):
+        find(bucket, "")
