@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ingot.pipeline.init import EMPTY, TEMPLATES, add_recipe, start_project
+from ingot.pipeline.project.init import EMPTY, TEMPLATES, add_recipe, start_project
 
 app = typer.Typer(add_completion=False)
 _DESCRIBED = "; ".join(f"{name}: {what}" for name, what in TEMPLATES.items())

@@ -44,8 +44,8 @@ def up(
     Examples: `ingot up`, `ingot up -c env=prod`.
     """
     from ingot.cli.status import show
-    from ingot.pipeline.up import check_machine, install_cdk
-    from ingot.pipeline.up import up as run
+    from ingot.pipeline.project.up import check_machine, install_cdk
+    from ingot.pipeline.project.up import up as run
 
     project = Path.cwd()
     check_machine()

@@ -8,7 +8,7 @@ import pytest
 
 from ingot.errors import InputError
 from ingot.pipeline.app import BUILDER_STACK, FLEET_STACK, stack_name
-from ingot.pipeline.init import EMPTY, TEMPLATES, add_recipe, start_project
+from ingot.pipeline.project.init import EMPTY, TEMPLATES, add_recipe, start_project
 from ingot.recipe.load import find_recipes, load_recipe, read_recipe
 from tests import ROOT
 

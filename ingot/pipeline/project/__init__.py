@@ -1,0 +1,1 @@
+"""Starting a project and running it on this machine."""
