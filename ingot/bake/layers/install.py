@@ -63,10 +63,10 @@ class Installation:
         present = set() if below is None else installed(below)
         new = [p for p in _packages(spec, self.packages, "install") if p.name not in present]
         self.progress(f"unpacking {len(new)} packages" if len(new) != 1 else "unpacking 1 package")
-        made: AnyTree = FirstTree(directory, spec.architecture)
+        target: AnyTree = FirstTree(directory, spec.architecture)
         if below is not None:
-            made = GrownTree(directory, below, packages=True)
-        with closing(made) as tree:
+            target = GrownTree(directory, below, packages=True)
+        with closing(target) as tree:
             self._install(tree, new)
             self.progress("taking the inventory of the packages")
             record_tree(tree, directory, spec.epoch)

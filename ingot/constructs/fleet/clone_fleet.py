@@ -162,8 +162,8 @@ class CloneFleet(Construct):
         groups = self._security_groups(security_groups, egress=egress)
         self.clones = groups[0]
         self._connections = ec2.Connections(security_groups=groups, default_port=ec2.Port.tcp(80))
-        told = user_data_of(self.node.path, configuration, user_data)
-        machine = Machine(types[0], volume_initialization_rate, detailed_monitoring, told)
+        launch_data = user_data_of(self.node.path, configuration, user_data)
+        machine = Machine(types[0], volume_initialization_rate, detailed_monitoring, launch_data)
         self.launch_template = launch_template(self, image, machine, groups=groups)
         self._role = role and fitting_role(self, role)
         if session_manager:

@@ -140,11 +140,11 @@ def _write(directory: Path, content: Mapping[Path, str]) -> tuple[Path, ...]:
     """Write the files; raise InputError, with nothing written, if one of them is there."""
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file", hint="choose another directory")
-    there = [path for path in content if (directory / path).exists() or (directory / path).is_symlink()]
-    if there:
-        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+    existing = [path for path in content if (directory / path).exists() or (directory / path).is_symlink()]
+    if existing:
+        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise InputError(
-            f"{directory / there[0]}{more} already exists; nothing was written",
+            f"{directory / existing[0]}{more} already exists; nothing was written",
             hint="choose another directory or another name",
         )
     for path, text in content.items():

@@ -176,11 +176,11 @@ class EbsService:
         """Copy a completed snapshot with all its blocks, each into a file of its own. Raises EbsError."""
         source = self.completed(source_region, request.source)
         copied = {index: self._duplicate(block) for index, block in source.blocks.items()}
-        made = self._taken(account, region, request, size=source.volume_size, blocks=copied)
-        made.encrypted = made.encrypted or source.encrypted
-        made.kms_key = request.kms_key or source.kms_key
-        made.zeros, made.noise = source.zeros or not source.encrypted, source.noise or source.id
-        return self._seal(made)
+        snapshot = self._taken(account, region, request, size=source.volume_size, blocks=copied)
+        snapshot.encrypted = snapshot.encrypted or source.encrypted
+        snapshot.kms_key = request.kms_key or source.kms_key
+        snapshot.zeros, snapshot.noise = source.zeros or not source.encrypted, source.noise or source.id
+        return self._seal(snapshot)
 
     def taken(
         self, account: str, region: str, request: CopyRequest, *, size: int, disk: Path | None
@@ -193,9 +193,9 @@ class EbsService:
             blocks = {index: self._duplicate(block) for index, block in source.blocks.items()}
         else:
             blocks = {}
-        made = self._taken(account, region, request, size=size, blocks=blocks)
-        made.zeros = True
-        return self._seal(made)
+        snapshot = self._taken(account, region, request, size=size, blocks=blocks)
+        snapshot.zeros = True
+        return self._seal(snapshot)
 
     def _duplicate(self, block: Block) -> Block:
         return Block(self.files.copy(block.file), block.digest)

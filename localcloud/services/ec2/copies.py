@@ -137,12 +137,12 @@ class Copies:
         )
         account, region = handler.current_account, handler.region
         try:
-            made = self._service.taken(account, region, request, size=int(volume.size), disk=disk)
+            snapshot = self._service.taken(account, region, request, size=int(volume.size), disk=disk)
         finally:
             if disk is not None:
                 disk.unlink(missing_ok=True)
-        records.of_volume(made, str(volume.id))
-        return made.id
+        records.of_volume(snapshot, str(volume.id))
+        return snapshot.id
 
     # -- images
 
@@ -218,7 +218,7 @@ class Copies:
             volume = backend.get_volume(attached.volume_id)
             description = f"Created by CreateImage({instance.id}) for {image.id}"
             reboot = not handler._get_bool_param("NoReboot", False)
-            made = self._snapshot_of(
+            snapshot_id = self._snapshot_of(
                 handler, volume, instance, description, tags=snapshot_tags, reboot=reboot
             )
             ebs = {
@@ -227,7 +227,7 @@ class Copies:
                 "DeleteOnTermination": bool(attached.delete_on_termination),
                 "Encrypted": bool(volume.encrypted),
                 **{k: v for k, v in dict(override.get("Ebs") or {}).items() if v is not None},
-                "SnapshotId": made,
+                "SnapshotId": snapshot_id,
             }
             image.mappings.append({"DeviceName": device, "Ebs": ebs})
         image.instance_id = instance.id

@@ -47,9 +47,9 @@ def check(stack: Stack, wanted: Desired, imported: Mapping[str, str], stacks: It
     absent = sorted(imported.keys() - nodes.keys())
     if absent:
         raise CfnError(f"Resources [{', '.join(absent)}] to import are not in the template")
-    there = sorted(imported.keys() & stack.resources.keys())
-    if there:
-        raise CfnError(f"Resources [{', '.join(there)}] already exist in the stack and cannot be imported")
+    present = sorted(imported.keys() & stack.resources.keys())
+    if present:
+        raise CfnError(f"Resources [{', '.join(present)}] already exist in the stack and cannot be imported")
     loose = sorted(name for name in imported if "DeletionPolicy" not in nodes[name])
     if loose:
         raise CfnError(
