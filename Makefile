@@ -1,6 +1,7 @@
 # make up     the whole pipeline on this machine: local cloud, bake, publish, deploy; prints the URL
 # make down   stop everything that `make up` started; images stay in the store
 # make test   all tests, booted machines and deployments included
+# make fidelity  compare baked package sets with what mmdebstrap makes of the same packages
 # make check  linters, types and the quick tests
 # make fuzz   10,000 mutated recipes, locks, environments and manifests; EXAMPLES=100000 tries more
 # make lock   compile requirements.txt from the three pyproject.toml files
@@ -14,7 +15,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export CDK_DISABLE_CLI_TELEMETRY := 1
 
-.PHONY: up down test tests check lint setup setup-tests lock bench fuzz runner wheel
+.PHONY: up down test tests check fidelity lint setup setup-tests lock bench fuzz runner wheel
 
 setup:
 	@tools/setup
@@ -41,6 +42,9 @@ test: setup-tests
 # The tests of a file share what they set up, so a file stays on one worker.
 tests:
 	@pytest -n 6 --dist loadfile --no-loadscope-reorder --durations 25
+
+fidelity: setup-tests
+	@INGOT_FIDELITY=all pytest -n 2 tests/fidelity
 
 check: setup-tests lint
 	@pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not slow"

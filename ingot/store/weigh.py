@@ -20,6 +20,7 @@ from ingot.errors import BakeError, Problem
 from ingot.process import read_from
 from ingot.recipe.lock.file import Lock, LockedPackage
 from ingot.recipe.schema.model import Recipe
+from ingot.recipe.sources.expander import ImageFile
 from ingot.recipe.sources.files import expand_files
 from ingot.spec import DropSpec
 
@@ -36,7 +37,7 @@ def size_problem(recipe: Recipe, lock: Lock, packages: Path) -> Problem | None:
     is not counted: the bake says exactly.
     """
     size = recipe.root_volume.size
-    sources = sum(file.size or 0 for file in expand_files(recipe, []))
+    sources = sum(_source_size(recipe, file) for file in expand_files(recipe, []))
     needed = sources + _packages_size(recipe, lock, packages, size - sources)
     if needed <= size:
         return None
@@ -46,6 +47,17 @@ def size_problem(recipe: Recipe, lock: Lock, packages: Path) -> Problem | None:
         "room for the content",
         "raise root_volume.size in the recipe; clones need room to work, too",
     )
+
+
+def _source_size(recipe: Recipe, file: ImageFile) -> int:
+    """Return the bytes that a file takes here without its holes, which are holes of the disk as well."""
+    if file.source is None or not file.size:
+        return file.size or 0
+    try:
+        blocks = (recipe.source_root / file.source).stat().st_blocks
+    except OSError:  # it went meanwhile: the bake says so
+        return file.size
+    return min(file.size, blocks * 512)  # stat(2)
 
 
 def _packages_size(recipe: Recipe, lock: Lock, packages: Path, room: int) -> int:

@@ -111,17 +111,29 @@ def write_flat_archive(archive: Path, text: str, signer: Signer, date: str = DAT
     signer.clear_sign(release, archive / "InRelease")
 
 
-def build_package(directory: Path, name: str, files: dict[str, str], version: str = "1.0") -> str:
+def build_package(
+    directory: Path,
+    name: str,
+    files: dict[str, str],
+    version: str = "1.0",
+    *,
+    fields: str = "",
+    control_files: dict[str, str] | None = None,
+) -> str:
     """Build a real package with ``files`` into ``directory``; return its stanza, its path
-    relative to the archive's root.
+    relative to the archive's root. ``fields`` are more lines of its control file, ``control_files`` the
+    scripts and other files beside it.
     """
     tree = Path(tempfile.mkdtemp(prefix="ingot-deb-", dir=directory))
     (tree / "DEBIAN").mkdir()
     control = (
         f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: T"
-        " <t@example.com>\nDescription: x\n"
+        f" <t@example.com>\n{fields}Description: x\n"
     )
     (tree / "DEBIAN" / "control").write_text(control)
+    for path, text in (control_files or {}).items():
+        (tree / "DEBIAN" / path).write_text(text)
+        (tree / "DEBIAN" / path).chmod(0o755 if text.startswith("#!") else 0o644)
     for path, text in files.items():
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         (tree / path).write_text(text)

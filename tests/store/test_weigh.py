@@ -117,6 +117,14 @@ def test_the_app_counts(check):
     assert check("app: {source: app/, target: /srv/app}\n") == (2, "", TOO_SMALL)
 
 
+def test_of_a_sparse_file_its_blocks_count(check):
+    check.build({"opt/little": b"x"})
+    with (check.app / "data").open("wb") as sparse:
+        sparse.write(b"x")
+        sparse.truncate(5 * MIB + 1)
+    assert check("app: {source: app/, target: /srv/app}\n") == (0, "big: ok\n", "")
+
+
 def test_a_damaged_package_does_not_end_the_check(check, tmp_path):
     check.build({"opt/random": os.urandom(MIB), "opt/zeros": bytes(4 * MIB + 1)})
     check()

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import AbstractSet, Iterable, List, Tuple
 
-from ingot.bake.image import identity
+from ingot.bake.image import identity, keystore
 from ingot.bake.runtime.chroot import in_root, inside
 from ingot.errors import BakeError
 
 # Emptied of everything but their directories, which packages made and services expect.
 EMPTIED: Tuple[str, ...] = (
-    "var/log",
     "var/lib/apt/lists",
     "var/cache/apt",
     "var/cache/dnf",
@@ -24,6 +24,12 @@ EMPTIED: Tuple[str, ...] = (
     "var/cache/man",
     "var/tmp",
     "var/backups",
+)
+# Logs that are taken away: of what installed the packages, of one boot, and what was rotated. Others are
+# emptied: packages make them with the owner and mode that their service needs (btmp(5), adduser's groups).
+_LOGS_REMOVED = re.compile(
+    r"(dpkg|alternatives|bootstrap|yum|hawkey|dnf[^/]*)\.log|(apt|journal|installer)/.*"
+    r"|.*(\.[0-9]+|\.old|\.journal|\.[gx]z|\.bz2|\.zst|-[0-9]{8})"
 )
 # Taken away, as glob patterns.
 REMOVED: Tuple[str, ...] = (
@@ -66,7 +72,7 @@ MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp")
 
 
 def seal(root: Path, *, epoch: int, declared: Iterable[str] = ()) -> None:
-    """Remove the traces of the bake from ``root``: machine identity, keys, logs, caches,
+    """Remove the traces of the bake from ``root``: machine identity, keys, what logs say, caches,
     histories, backups, dates of passwords.
 
     ``declared`` are the targets of the recipe's files, which are no traces: they stay.
@@ -77,6 +83,8 @@ def seal(root: Path, *, epoch: int, declared: Iterable[str] = ()) -> None:
     for directory in EMPTIED:
         for place in _found(root, directory):
             _empty(place, kept)
+    for logs in _found(root, "var/log"):
+        _empty_logs(logs, kept)
     for pattern in REMOVED:
         for path in _found(root, pattern):
             _remove(path, kept)
@@ -90,6 +98,8 @@ def seal(root: Path, *, epoch: int, declared: Iterable[str] = ()) -> None:
     machine_id.chmod(0o444)
     for shadow in _found(root, "etc/shadow"):
         _fix_shadow(in_root(root, inside(root, shadow), follow=True), day=epoch // 86400)
+    for file in _found(root, keystore.CACERTS):
+        _fix_keystore(file, epoch)
     _fix_resolver(root, kept)
 
 
@@ -151,6 +161,25 @@ def _empty(directory: Path, kept: AbstractSet[Path]) -> None:
                 path.unlink()
 
 
+def _empty_logs(directory: Path, kept: AbstractSet[Path]) -> None:
+    """Empty the logs. Links stay as they are; another name of a file becomes a file of its own."""
+    if not directory.is_dir() or directory.is_symlink():
+        return
+    for path in sorted(directory.rglob("*")):
+        status = path.lstat()
+        if path in kept or stat.S_ISDIR(status.st_mode) or stat.S_ISLNK(status.st_mode):
+            continue
+        if not stat.S_ISREG(status.st_mode) or _LOGS_REMOVED.fullmatch(str(path.relative_to(directory))):
+            path.unlink()
+        elif status.st_size and status.st_nlink == 1:
+            os.truncate(path, 0)
+        elif status.st_size:
+            path.unlink()
+            path.touch()
+            os.chown(path, status.st_uid, status.st_gid)
+            path.chmod(stat.S_IMODE(status.st_mode))
+
+
 def _remove(path: Path, kept: AbstractSet[Path] = frozenset()) -> None:
     """Remove a path with all below it, but for what is ``kept`` and the directories that lead there."""
     is_directory = path.is_dir() and not path.is_symlink()
@@ -179,6 +208,14 @@ def _fix_shadow(shadow: Path, *, day: int) -> None:
     text = "".join(":".join([*row[:2], str(day), *row[3:]]) + "\n" for row in rows)
     if text != shadow.read_text():
         shadow.write_text(text)
+
+
+def _fix_keystore(file: Path, epoch: int) -> None:
+    if file.is_file() and not file.is_symlink():
+        content = file.read_bytes()
+        fixed = keystore.dated(content, epoch)
+        if fixed is not None and fixed != content:
+            file.write_bytes(fixed)
 
 
 def _fix_resolver(root: Path, kept: AbstractSet[Path]) -> None:

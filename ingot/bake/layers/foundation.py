@@ -7,10 +7,10 @@ on the packages alone (decision 0007).
 
 from __future__ import annotations
 
-from typing import Collection, Dict, Iterable, List, Mapping, Optional, Sequence, Set
+from typing import Collection, Dict, List, Mapping, Optional, Sequence, Set
 
+from ingot.bake.packages import order
 from ingot.bake.packages.deb import Control
-from ingot.deb822 import names_in
 from ingot.spec import PackageSpec
 
 # Bytes of package files. A package belongs to the first class whose weight it reaches together with all that
@@ -29,9 +29,9 @@ def foundation(
     sizes = {p.name: p.size for p in packages if p.role == "install"}
     if not system or not sizes.keys() >= set(system):
         return None
-    needs = _needs(sizes, controls)
+    needs = order.needs(sizes, controls)
     essential = {p.name for p in packages if p.essential and p.role == "install"}
-    below = _closure([*essential, *system], needs)
+    below = order.closure([*essential, *system], needs)
     added = sizes.keys() - below
     if not added:
         return None
@@ -46,37 +46,9 @@ def _classes(
     """Return the class of each of the ``added`` packages: that of the heaviest one that needs it."""
     classes = {name: len(WEIGHTS) for name in added}
     for name in added:
-        together = _closure([name], needs) & set(added)
+        together = order.closure([name], needs) & set(added)
         weight = sum(sizes[other] for other in together)
         number = next(number for number, least in enumerate(WEIGHTS) if weight >= least)
         for other in together:
             classes[other] = min(classes[other], number)
     return classes
-
-
-def _needs(names: Collection[str], controls: Mapping[str, Control]) -> Dict[str, Set[str]]:
-    """Return what each package needs of the others: every alternative, and all that provide what it names."""
-    provided: Dict[str, Set[str]] = {name: {name} for name in names}
-    for name in names:
-        for virtual in names_in(controls[name].fields.get("provides", "")):
-            provided.setdefault(virtual, set()).add(name)
-    return {
-        name: {
-            other
-            for relation in ("depends", "pre-depends")
-            for word in names_in(controls[name].fields.get(relation, ""))
-            for other in provided.get(word, ())
-        }
-        for name in names
-    }
-
-
-def _closure(names: Iterable[str], needs: Mapping[str, Set[str]]) -> Set[str]:
-    found: Set[str] = set()
-    pending = list(names)
-    while pending:
-        name = pending.pop()
-        if name not in found:
-            found.add(name)
-            pending += needs.get(name, ())
-    return found

@@ -48,7 +48,9 @@ class FirstTree:
         self._architecture = architecture
 
     def mount(self) -> None:
-        """Begin."""
+        """Begin, or begin again."""
+        if self.root.exists():
+            shutil.rmtree(self.root)
         _make_skeleton(self.root, self._architecture)
 
     def entries(self) -> List[Entry]:

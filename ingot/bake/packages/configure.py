@@ -1,62 +1,52 @@
-"""Running the packages' own scripts: first each preinst, then ``dpkg --configure``."""
+"""Running the packages' own scripts, each as dpkg runs it."""
 
 from __future__ import annotations
 
+import shutil
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Dict, List, Set, Tuple
+from typing import Collection, Iterator, List
 
-from ingot.bake.packages.database import info_name
+from ingot.bake.packages.database import ADMIN, mode_of
 from ingot.bake.packages.deb import Control, Package, contents
 from ingot.bake.runtime.chroot import Chroot, in_root
-from ingot.deb822 import names_in
 
 # Asked by invoke-rc.d: 101 = do not start services here (the file is gone before the tree is sealed).
 POLICY = "/usr/sbin/policy-rc.d"
 DPKG_OPTIONS = ["--force-unsafe-io", "--force-confold", "--force-depends"]
 
 
-def run_preinsts(chroot: Chroot, packages: List[Tuple[Package, Control]]) -> None:
-    """Run each package's preinst script as for a first installation, what others depend on first."""
-    for package, control in _in_order(packages):
-        if "preinst" not in control.members:
-            continue
-        name = info_name(package, control)
-        chroot.run(
-            [f"/var/lib/dpkg/info/{name}.preinst", "install"],
-            env={
-                "DPKG_MAINTSCRIPT_PACKAGE": package.name,
-                "DPKG_MAINTSCRIPT_NAME": "preinst",
-                "DPKG_MAINTSCRIPT_ARCH": package.architecture,
-                "DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT": "1",
-                "DPKG_MAINTSCRIPT_DEBUG": "0",
-                "DPKG_ADMINDIR": "/var/lib/dpkg",
-                "DPKG_ROOT": "",
-            },
-            what=f"the preinst script of package {package}",
-        )
+def run_preinst(chroot: Chroot, package: Package, control: Control, dpkg: str) -> None:
+    """Run a package's preinst script, if it has one, as dpkg does for a first installation.
 
-
-def _in_order(packages: List[Tuple[Package, Control]]) -> List[Tuple[Package, Control]]:
-    """Return the packages, essential ones first, each after those that it pre-depends on
-    (as far as there is no circle).
+    The control part is in ``tmp.ci`` meanwhile: debconf takes from there whose questions a script asks, and
+    finds their templates beside it (debconf's frontend). ``dpkg`` is the version of the image's own. Source
+    of arguments and environment: dpkg(1), and dpkg's src/main/script.c.
     """
-    by_name = {package.name: (package, control) for package, control in packages}
-    done: Dict[str, Tuple[Package, Control]] = {}
-    entered: Set[str] = set()
-
-    def visit(name: str) -> None:
-        if name not in by_name or name in entered:
-            return
-        entered.add(name)
-        for needed in names_in(by_name[name][1].fields.get("pre-depends", "")):
-            visit(needed)
-        done[name] = by_name[name]
-
-    # base-passwd makes /etc/passwd and /etc/group, which other scripts read.
-    visit("base-passwd")
-    for name in sorted(by_name, key=lambda name: (not by_name[name][0].essential, name)):
-        visit(name)
-    return list(done.values())
+    if "preinst" not in control.members:
+        return
+    place = in_root(chroot.root, f"/{ADMIN}", follow=True) / "tmp.ci"
+    shutil.rmtree(place, ignore_errors=True)  # of a package's own making
+    place.mkdir(mode=0o755)
+    (place / "control").write_text(control.text)
+    for member, (mode, content) in control.members.items():
+        (place / member).write_bytes(content)
+        (place / member).chmod(mode_of(mode))
+    chroot.run(
+        [f"/{ADMIN}/tmp.ci/preinst", "install"],  # noqa: S108 - no directory for temporary files
+        env={
+            "DPKG_MAINTSCRIPT_PACKAGE": package.name,
+            "DPKG_MAINTSCRIPT_NAME": "preinst",
+            "DPKG_MAINTSCRIPT_ARCH": package.architecture,
+            "DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT": "1",
+            "DPKG_MAINTSCRIPT_DEBUG": "0",
+            "DPKG_RUNNING_VERSION": dpkg,
+            "DPKG_ADMINDIR": f"/{ADMIN}",
+            "DPKG_ROOT": "",
+        },
+        what=f"the preinst script of package {package}",
+    )
+    shutil.rmtree(place)
 
 
 def unpack_by_dpkg(chroot: Chroot, packages: List[Package]) -> None:
@@ -71,20 +61,36 @@ def unpack_by_dpkg(chroot: Chroot, packages: List[Package]) -> None:
     chroot.run(["dpkg", *DPKG_OPTIONS, "--unpack", *names], what="unpacking " + ", ".join(map(str, packages)))
 
 
-def configure_all(chroot: Chroot) -> None:
-    """Configure all unpacked packages and run their triggers; nothing is started.
-
-    Raises BakeError with dpkg's last words.
-    """
+@contextmanager
+def services_held(chroot: Chroot) -> Iterator[None]:
+    """Let packages' scripts start no service: invoke-rc.d asks this program."""
     policy = in_root(chroot.root, POLICY)
+    policy.parent.mkdir(parents=True, exist_ok=True)
     policy.unlink(missing_ok=True)
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
     try:
-        chroot.run(["dpkg", *DPKG_OPTIONS, "--configure", "--pending"], what="configuring the packages")
-        chroot.run(["dpkg", "--audit"], what="dpkg's audit of the packages")
+        yield
     finally:
         in_root(chroot.root, POLICY).unlink(missing_ok=True)
+
+
+def configure(chroot: Chroot, names: Collection[str]) -> None:
+    """Configure some of the unpacked packages; triggers wait for :func:`configure_all`, as with apt."""
+    if names:
+        chroot.run(
+            ["dpkg", *DPKG_OPTIONS, "--no-triggers", "--configure", *sorted(names)],
+            what="configuring what other packages need before they are unpacked",
+        )
+
+
+def configure_all(chroot: Chroot) -> None:
+    """Configure all unpacked packages and run their triggers.
+
+    Raises BakeError with dpkg's last words.
+    """
+    chroot.run(["dpkg", *DPKG_OPTIONS, "--configure", "--pending"], what="configuring the packages")
+    chroot.run(["dpkg", "--audit"], what="dpkg's audit of the packages")
 
 
 def diverts(control: Control) -> bool:

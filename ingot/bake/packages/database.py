@@ -51,7 +51,7 @@ def record(root: Path, unpacked: Iterable[Tuple[Package, Control, List[str]]]) -
         _write_info(root, info_name(package, control), control, paths)
         status.append(_status(root, package, control))
         for line in control.lines("triggers"):
-            _add_interest(triggers, line, package)
+            _add_interest(triggers, line, info_name(package, control))
     _activate(root, (path for _, _, paths in packages for path in paths))
     _write_triggers(root, triggers)
     with _place(root, "status").open("a") as file:
@@ -67,7 +67,12 @@ def _write_info(root: Path, name: str, control: Control, paths: List[str]) -> No
         target = info / f"{name}.{member}"
         # `dpkg --verify` would miss what the recipe drops (manual pages, …).
         _write(target, _known_sums(content, known) if member == "md5sums" else content)
-        target.chmod(0o755 if mode & 0o111 else 0o644)
+        target.chmod(mode_of(mode))
+
+
+def mode_of(mode: int) -> int:
+    """Return the mode that a file of a control part has in dpkg's database."""
+    return 0o755 if mode & 0o111 else 0o644
 
 
 def _place(root: Path, name: str) -> Path:
@@ -93,6 +98,7 @@ def _status(root: Path, package: Package, control: Control) -> str:
     if not first.startswith("Package:"):
         raise BakeError(f"package {package}: its control file does not begin with its name")
     lines = [f"{path} {_md5(in_root(root, path, follow=True))}" for path in control.conffiles]
+    lines += [f"{path} newconffile {flag}" for flag, path in control.obsolete_conffiles]
     conffiles = "Conffiles:\n" + "".join(f" {line}\n" for line in lines) if lines else ""
     return f"{first}\nStatus: install ok unpacked\n{rest}{conffiles}"
 
@@ -101,14 +107,17 @@ def _md5(path: Path) -> str:
     return hashlib.md5(path.read_bytes()).hexdigest()  # noqa: S324 - dpkg's format, no safeguard
 
 
-def _add_interest(triggers: Dict[str, Set[str]], line: str, package: Package) -> None:
-    """Enter what a line of a package's triggers file says it is interested in."""
+def _add_interest(triggers: Dict[str, Set[str]], line: str, package: str) -> None:
+    """Enter what a line of a package's triggers file says it is interested in.
+
+    ``package`` is named with its architecture where several may be installed, as dpkg writes it.
+    """
     words = line.split()
     if words[0].startswith("interest") and len(words) > 1:
         noawait = "/noawait" if words[0] == "interest-noawait" else ""
         if not words[1].startswith("/") and "/" in words[1]:
             raise BakeError(f"package {package}: its trigger {words[1]} has no name of a trigger")
-        triggers.setdefault(words[1], set()).add(package.name + noawait)
+        triggers.setdefault(words[1], set()).add(package + noawait)
 
 
 def _write_triggers(root: Path, triggers: Dict[str, Set[str]]) -> None:
@@ -145,13 +154,14 @@ def _activate(root: Path, paths: Iterable[str]) -> None:
             file.write("".join(f"{path} -\n" for path in sorted(found)))
 
 
-def diverted(root: Path) -> Set[str]:
-    """Return the paths that packages there divert: dpkg-divert(1).
+def diverted(root: Path) -> Dict[str, str]:
+    """Return the paths that packages there divert, and which package does (":" for an administrator).
 
-    The file has three lines for each: from, to, whose it is.
+    The file has three lines for each: from, to, whose it is (dpkg-divert(1)).
     """
     file = _place(root, "diversions")
-    return set(file.read_text(errors="surrogateescape").splitlines()[::3]) if file.exists() else set()
+    lines = file.read_text(errors="surrogateescape").splitlines() if file.exists() else []
+    return dict(zip(lines[::3], lines[2::3]))  # noqa: B905 - not in Python 3.9
 
 
 def settle(

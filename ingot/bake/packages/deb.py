@@ -66,8 +66,14 @@ class Control:
     @property
     def conffiles(self) -> List[str]:
         """Return the absolute paths of the configuration files."""
-        # "remove-on-upgrade /path" names a file that is not there any more: deb-conffiles(5).
         return [line for line in self.lines("conffiles") if line.startswith("/")]
+
+    @property
+    def obsolete_conffiles(self) -> List[List[str]]:
+        """Return (flag, path) of files that are not there any more: "remove-on-upgrade", deb-conffiles(5)."""
+        return [
+            line.split(" ", 1) for line in self.lines("conffiles") if not line.startswith("/") and " " in line
+        ]
 
 
 def read_control(package: Package) -> Control:

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from ingot.bake.image.seal import seal
@@ -36,6 +38,55 @@ def test_traces_of_the_bake_go(root):
         "20000",
         "20000",
     ]
+
+
+def test_logs_of_packages_are_emptied_and_keep_their_owners_and_modes(root):
+    logs = {"btmp": 0o660, "lastlog": 0o664, "apache2/error.log": 0o640, "faillog": 0o600}
+    for name, mode in logs.items():
+        file = root / "var/log" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("said")
+        os.chown(file, 0, 4)
+        file.chmod(mode)
+    (root / "var/log/README").symlink_to("../../usr/share/doc/systemd/README.logs")
+    seal(root, epoch=0)
+    for name, mode in logs.items():
+        status = (root / "var/log" / name).stat()
+        assert (status.st_size, status.st_gid, status.st_mode & 0o7777) == (0, 4, mode)
+    assert (root / "var/log/README").is_symlink()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dpkg.log",
+        "alternatives.log",
+        "apt/term.log",
+        "dnf.rpm.log",
+        "journal/0123/system.journal",
+        "syslog.1",
+        "messages-20261130",
+        "syslog.2.gz",
+    ],
+)
+def test_logs_of_the_installation_and_rotated_ones_go(root, name):
+    (root / "var/log" / name).parent.mkdir(parents=True)
+    (root / "var/log" / name).write_text("said")
+    seal(root, epoch=0)
+    assert not (root / "var/log" / name).exists()
+
+
+def test_a_log_that_is_another_name_of_a_file_takes_nothing_from_it(root):
+    (root / "var/log").mkdir(parents=True)
+    (root / "etc/app.conf").write_text("kept")
+    os.link(root / "etc/app.conf", root / "var/log/app.log")
+    os.link(root / "var/log/app.log", root / "var/log/other.log")
+    (root / "etc/empty").write_text("")
+    os.link(root / "etc/empty", root / "var/log/empty.log")  # layers share their files by such links
+    seal(root, epoch=0)
+    assert (root / "etc/app.conf").read_text() == "kept"
+    assert (root / "var/log/app.log").read_text() == ""
+    assert (root / "var/log/empty.log").stat().st_nlink == 2
 
 
 def test_a_resolver_that_is_a_link_stays(root):

@@ -10,8 +10,8 @@ import pytest
 
 from ingot.bake.disk.index import Index
 from ingot.bake.layers.foundation import foundation
-from ingot.bake.layers.install import contested
 from ingot.bake.layers.layer import LowerLayer
+from ingot.bake.layers.stages import contested
 from ingot.bake.packages import database
 from ingot.bake.packages.deb import Control, Package
 from ingot.bake.tree.tree import Entry, Kind, hash_files, scan
@@ -93,6 +93,17 @@ def test_packages_are_entered_beside_those_that_are_there(tmp_path):
     # dpkg runs the triggers of what was there for the new files, and for nothing else.
     assert (triggers / "Unincorp").read_text() == "/usr/share/bus -\n"
     assert (tmp_path / "var/lib/dpkg/status").read_text().count("install ok unpacked") == 2
+
+
+def test_a_trigger_names_the_architecture_of_a_package_that_may_be_there_twice(tmp_path):
+    database.create_database(tmp_path)
+    text = "Package: lib\nVersion: 1\nMulti-Arch: same\n"
+    control = Control(
+        text, parse_paragraph(text), {"triggers": (0o644, b"interest-noawait /usr/lib/modules\n")}
+    )
+    package = Package("lib", "1", "amd64", Path("lib.deb"))
+    database.record(tmp_path, [(package, control, ["/usr/lib"])])
+    assert (tmp_path / "var/lib/dpkg/triggers/File").read_text() == "/usr/lib/modules lib:amd64/noawait\n"
 
 
 def test_packages_that_hold_what_is_there_are_found(tmp_path):
