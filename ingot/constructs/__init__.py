@@ -3,7 +3,16 @@
 from ingot.constructs.builder.builder import Builder
 from ingot.constructs.fleet.clone_fleet import CloneFleet
 from ingot.constructs.fleet.configuration import SecretKey
-from ingot.constructs.fleet.options import Alarms, Refresh, Scaling, Spot, WarmPool
+from ingot.constructs.fleet.options import (
+    Alarms,
+    HealthCheck,
+    Refresh,
+    Rule,
+    Scaling,
+    Serving,
+    Spot,
+    WarmPool,
+)
 from ingot.constructs.image.golden_image import GoldenImage
 from ingot.constructs.outputs import add_builder_outputs, add_fleet_outputs
 from ingot.constructs.review.roles import ReviewRoles
@@ -13,10 +22,13 @@ __all__ = [
     "Builder",
     "CloneFleet",
     "GoldenImage",
+    "HealthCheck",
     "Refresh",
     "ReviewRoles",
+    "Rule",
     "Scaling",
     "SecretKey",
+    "Serving",
     "Spot",
     "WarmPool",
     "add_builder_outputs",

@@ -15,11 +15,16 @@ CONFIGURATION = ROOT / "docs" / "configuration.md"
 
 def test_the_app_in_the_docs_synthesizes(project):
     write_recipe(project, "api")
-    code, grants, roles = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    code, grants, shared, roles = re.findall(
+        r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE
+    )
     names: dict = {}
     exec(code.replace("app.synth()\n", ""), names)
     exec(grants, names)
-    names["stack"], fleet = Stack(names["app"], "Review"), names["stack"]
+    fleet = names["stack"]
+    names["stack"] = Stack(names["app"], "Shared")
+    exec(shared, names)
+    names["stack"] = Stack(names["app"], "Review")
     exec("from ingot.constructs import ReviewRoles\n" + roles, names)
     assert names["roles"].deploy.role_name
     template = Template.from_stack(fleet)

@@ -7,10 +7,19 @@ from collections.abc import Mapping, Sequence
 import jsii
 from aws_cdk import Duration, Tags
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_elasticloadbalancingv2 as elb
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from ingot.constructs.fleet.balancer import listen, load_balancer, target_group
+from ingot.constructs.fleet.balancer import (
+    GivenBalancing,
+    full_name,
+    listen,
+    load_balancer_of_fleet,
+    problem_of,
+    serve_from,
+    target_group,
+)
 from ingot.constructs.fleet.configuration import Configuration, Parameter, Secret, user_data_of
 from ingot.constructs.fleet.group import (
     GroupOptions,
@@ -30,7 +39,16 @@ from ingot.constructs.fleet.network import (
     service_endpoints,
     subnets_for_clones,
 )
-from ingot.constructs.fleet.options import Alarms, Refresh, Scaling, Spot, WarmPool
+from ingot.constructs.fleet.options import (
+    Alarms,
+    HealthCheck,
+    Refresh,
+    Rule,
+    Scaling,
+    Serving,
+    Spot,
+    WarmPool,
+)
 from ingot.constructs.fleet.role import clone_role, fitting_role, with_role
 from ingot.constructs.fleet.session_manager import SERVICES, allow_sessions
 from ingot.constructs.image.golden_image import GoldenImage
@@ -78,7 +96,13 @@ class CloneFleet(Construct):
     :param scaling: what the size follows between its bounds. Default: 60 % CPU; nothing when the bounds are
         equal
     :param warm_pool: clones that have booted already. Default: none
-    :param health_path: the path that answers 200 when a clone is well
+    :param serving: where and how clones serve. Default: HTTP on port 80
+    :param health_path: the path that answers 200 when a clone is well. Default: /healthz
+    :param health_check: all of the health check, in the place of ``health_path``
+    :param load_balancer: one that is there already; it gets the fleet's listeners. Default: one of its own
+    :param listener: one that is there already; it sends its requests to the fleet, or those of ``rule``.
+        Default: listeners of the fleet's own
+    :param rule: which requests of ``listener`` are the fleet's. Default: all
     :param health_grace: how long a new clone may take until it is well. Default: 5 minutes
     :param deregistration_delay: for how long a clone that goes may finish its requests. Default: 15 seconds
     :param idle_timeout: how long the load balancer keeps a connection on which nothing is sent. The image's
@@ -129,7 +153,12 @@ class CloneFleet(Construct):
         desired_clones: int | None = None,
         scaling: Scaling | None = None,
         warm_pool: WarmPool | None = None,
-        health_path: str = "/healthz",
+        serving: Serving | None = None,
+        health_path: str | None = None,
+        health_check: HealthCheck | None = None,
+        load_balancer: elb.IApplicationLoadBalancer | None = None,
+        listener: elb.IApplicationListener | None = None,
+        rule: Rule | None = None,
         health_grace: Duration | None = None,
         deregistration_delay: Duration | None = None,
         idle_timeout: Duration | None = None,
@@ -152,16 +181,29 @@ class CloneFleet(Construct):
         size = Size(min_clones, desired_clones, max_clones)
         types = chosen_types(self.node.path, instance_type, image.recipe.architecture, more_instance_types)
         size.check(self.node.path)
-        self._check(spot, warm_pool, volume_initialization_rate, certificate_arn, domain_name)
+        self._check(
+            spot,
+            warm_pool,
+            volume_initialization_rate,
+            certificate_arn,
+            domain_name,
+            has_listener=listener is not None,
+        )
+        serving = serving or Serving()
+        check = health_check or HealthCheck(health_path or HealthCheck.path)
+        self._check_balancing(serving, check, both=None not in (health_path, health_check))
+        given = GivenBalancing(load_balancer, listener, rule)
+        given.check(self.node.path, vpc is not None, certificate_arn)
         configuration = Configuration(environment or {}, parameters or {}, secrets or {})
         configuration.check(self.node.path, image.recipe.name, image.recipe.configuration)
         refresh, grace = refresh or Refresh(), health_grace or Duration.minutes(5)
         self.vpc = vpc or fleet_network(self, cidr=vpc_cidr, egress=egress, zones=zones)
-        check_balancer_subnets(self, self.vpc, internet_facing=internet_facing)
+        if load_balancer is None and listener is None:
+            check_balancer_subnets(self, self.vpc, internet_facing=internet_facing)
         self.clone_subnets = clone_subnets or subnets_for_clones(self, self.vpc, egress=egress)
         groups = self._security_groups(security_groups, egress=egress)
         self.clones = groups[0]
-        self._connections = ec2.Connections(security_groups=groups, default_port=ec2.Port.tcp(80))
+        self._connections = ec2.Connections(security_groups=groups, default_port=ec2.Port.tcp(serving.port))
         launch_data = user_data_of(self.node.path, configuration, user_data)
         machine = Machine(types[0], volume_initialization_rate, detailed_monitoring, launch_data)
         self.launch_template = launch_template(self, image, machine, groups=groups)
@@ -179,23 +221,30 @@ class CloneFleet(Construct):
         if services and not egress:
             self._reach(services, own=vpc is None)
 
-        self.load_balancer = load_balancer(
+        delay = deregistration_delay or Duration.seconds(15)
+        self.targets = target_group(self, vpc=self.vpc, serving=serving, check=check, delay=delay)
+        self.load_balancer = given.balancer or load_balancer_of_fleet(
             self,
             vpc=self.vpc,
             internet_facing=internet_facing,
             idle_timeout=idle_timeout or Duration.seconds(60),
             access_logs=access_logs,
         )
-        delay = deregistration_delay or Duration.seconds(15)
-        self.targets = target_group(self, vpc=self.vpc, health_path=health_path, delay=delay)
-        listen(self.load_balancer, self.targets, certificate_arn)
+        if listener is None:
+            listen(self.load_balancer, self.targets, certificate_arn)
+        else:
+            serve_from(listener, self.targets, rule)
+        if check.port not in (None, serving.port):
+            self.connections.allow_from(self.load_balancer, ec2.Port.tcp(check.port), "Health checks")
         host = domain_name or self.load_balancer.load_balancer_dns_name
-        self.url = f"{'http' if certificate_arn is None else 'https'}://{host}"
+        encrypted = certificate_arn is not None or given.encrypted
+        self.url = f"{'https' if encrypted else 'http'}://{host}"
 
+        balanced = full_name(self.load_balancer)
         self.alarms = FleetAlarms(
             self,
             "Alarms",
-            balancer=self.load_balancer,
+            balancer=balanced,
             targets=self.targets,
             health=Health(size.minimum, grace),
             settings=alarms or Alarms(),
@@ -217,13 +266,13 @@ class CloneFleet(Construct):
         )
         self._serve()
         if size.minimum != size.maximum:
-            balanced = f"{self.load_balancer.load_balancer_full_name}/{self.targets.target_group_full_name}"
-            follow_load(self.group, scaling or Scaling(), refresh.warm_up, balanced)
+            served = f"{balanced}/{self.targets.target_group_full_name}"
+            follow_load(self.group, scaling or Scaling(), refresh.warm_up, served)
         if warm_pool is not None:
             keep_warm(self.group, warm_pool)
         if show_dashboard:
             title = f"{image.recipe.name}: alarms"
-            shown = Shown(title, self.load_balancer, self.targets, self.group, self.alarms.all)
+            shown = Shown(title, balanced, self.targets, self.group, self.alarms.all)
             dashboard(self, shown)
         Tags.of(self).add("ingot:recipe", image.recipe.name)
 
@@ -293,6 +342,8 @@ class CloneFleet(Construct):
         rate: int | None,
         certificate_arn: str | None,
         domain_name: str | None,
+        *,
+        has_listener: bool,
     ) -> None:
         """Raise InputError for options that exclude each other or are out of bounds."""
         problem = None
@@ -303,10 +354,16 @@ class CloneFleet(Construct):
             )
         elif rate is not None and not 100 <= rate <= 300:
             problem = f"volume_initialization_rate {rate}; expected 100 to 300 MiB/s"
-        elif domain_name is not None and certificate_arn is None:
+        elif domain_name is not None and certificate_arn is None and not has_listener:
             problem = (
                 f"domain_name {domain_name} without certificate_arn; expected both, "
                 "the name being the certificate's"
             )
+        if problem is not None:
+            raise InputError(f"{self.node.path}: {problem}")
+
+    def _check_balancing(self, serving: Serving, check: HealthCheck, *, both: bool) -> None:
+        """Raise InputError for what Elastic Load Balancing would refuse."""
+        problem = "health_path and health_check; expected one of them" if both else problem_of(serving, check)
         if problem is not None:
             raise InputError(f"{self.node.path}: {problem}")

@@ -50,13 +50,13 @@ class FleetAlarms(Construct):
         scope: Construct,
         id_: str,
         *,
-        balancer: elb.ApplicationLoadBalancer,
+        balancer: str,
         targets: elb.ApplicationTargetGroup,
         health: Health,
         settings: Alarms,
     ) -> None:
         super().__init__(scope, id_)
-        of_balancer = {"LoadBalancer": balancer.load_balancer_full_name}
+        of_balancer = {"LoadBalancer": balancer}
         of_targets = {**of_balancer, "TargetGroup": targets.target_group_full_name}
         self._topics = list(settings.topics)
         self.errors = self._alarm(
@@ -118,10 +118,13 @@ class FleetAlarms(Construct):
 
 @dataclass(frozen=True)
 class Shown:
-    """What a dashboard shows of a fleet; ``title`` is that of the row of alarms."""
+    """What a dashboard shows of a fleet; ``title`` is that of the row of alarms.
+
+    ``balancer``: the load balancer's full name.
+    """
 
     title: str
-    balancer: elb.ApplicationLoadBalancer
+    balancer: str
     targets: elb.ApplicationTargetGroup
     group: autoscaling.AutoScalingGroup
     alarms: list[cloudwatch.Alarm]
@@ -129,7 +132,7 @@ class Shown:
 
 def dashboard(scope: Construct, shown: Shown) -> cloudwatch.CfnDashboard:
     """Return a dashboard: alarms, requests, errors, latency, health, size, CPU."""
-    of_balancer = ["LoadBalancer", shown.balancer.load_balancer_full_name]
+    of_balancer = ["LoadBalancer", shown.balancer]
     of_targets = [*of_balancer, "TargetGroup", shown.targets.target_group_full_name]
     of_group = ["AutoScalingGroupName", shown.group.auto_scaling_group_name]
     errors = [[NAMESPACE, CLONE_ERRORS, *of_targets], [NAMESPACE, BALANCER_ERRORS, *of_balancer]]

@@ -3,8 +3,55 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from aws_cdk import Duration
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """How the load balancer asks whether a clone is well."""
+
+    path: str = "/healthz"
+    """What it asks for."""
+    codes: str = "200"
+    """The statuses of a clone that is well: 200, 200-299 or 200,302."""
+    interval: Duration | None = None
+    """Between two requests. Default: 10 seconds."""
+    timeout: Duration | None = None
+    """For an answer; shorter than ``interval``. Default: 5 seconds."""
+    healthy: int = 2
+    """So many good answers in a row make a clone healthy; 2 to 10."""
+    unhealthy: int = 3
+    """So many bad ones in a row make it unhealthy; 2 to 10."""
+    port: int | None = None
+    """Where it asks. Default: where clones serve."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How clones serve, and how the load balancer spreads requests over them."""
+
+    port: int = 80
+    """The port of clones that the load balancer sends requests to."""
+    protocol: Literal["HTTP", "HTTPS"] = "HTTP"
+    """What clones speak on it. With HTTPS, the load balancer takes any certificate of theirs."""
+    sticky: Duration | None = None
+    """For how long a visitor stays with one clone, by a cookie; 1 second to 7 days. Default: not at all."""
+    slow_start: Duration | None = None
+    """In which a new clone's share of requests grows; 30 seconds to 15 minutes. Default: at once."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which requests to a listener that was given are the fleet's."""
+
+    priority: int
+    """Rules are asked in ascending order; each priority once in a listener; 1 to 50000."""
+    hosts: tuple[str, ...] = ()
+    """Host names; * and ? stand for other characters. Default: any."""
+    paths: tuple[str, ...] = ()
+    """Paths, such as /api/*. Default: any."""
 
 
 @dataclass(frozen=True)
