@@ -192,11 +192,17 @@ class CloneFleet(Construct):
         serving = serving or Serving()
         check = health_check or HealthCheck(health_path or HealthCheck.path)
         self._check_balancing(serving, check, both=None not in (health_path, health_check))
+        refresh = refresh or Refresh()
+        if refresh.strategy == "REPLACE_ROOT_VOLUME" and refresh.min_healthy_percentage >= 100:
+            raise InputError(
+                f"{self.node.path}: REPLACE_ROOT_VOLUME with min_healthy_percentage 100; expected less",
+                hint="clones get their new root volumes in place: each is away meanwhile",
+            )
         given = GivenBalancing(load_balancer, listener, rule)
         given.check(self.node.path, vpc is not None, certificate_arn)
         configuration = Configuration(environment or {}, parameters or {}, secrets or {})
         configuration.check(self.node.path, image.recipe.name, image.recipe.configuration)
-        refresh, grace = refresh or Refresh(), health_grace or Duration.minutes(5)
+        grace = health_grace or Duration.minutes(5)
         self.vpc = vpc or fleet_network(self, cidr=vpc_cidr, egress=egress, zones=zones)
         if load_balancer is None and listener is None:
             check_balancer_subnets(self, self.vpc, internet_facing=internet_facing)
@@ -262,6 +268,7 @@ class CloneFleet(Construct):
                 health_grace=grace,
                 update_policy=update_policy(refresh, self.alarms.all),
                 metrics=show_dashboard,
+                in_place=image.ami_id if refresh.strategy == "REPLACE_ROOT_VOLUME" else None,
             ),
         )
         self._serve()

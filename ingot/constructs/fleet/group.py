@@ -66,6 +66,8 @@ class GroupOptions:
     health_grace: Duration
     update_policy: autoscaling.UpdatePolicy
     metrics: bool
+    in_place: str | None
+    """The AMI whose root volumes running clones are given; None: new clones are launched."""
 
 
 def launch_template(
@@ -124,12 +126,13 @@ def _mixed_instances(
 
 def update_policy(refresh: Refresh, alarms: list[cloudwatch.Alarm]) -> autoscaling.UpdatePolicy:
     """Return how CloudFormation replaces the clones."""
+    rolling = refresh.strategy == "ROLLING"
     checkpoints = sorted({*refresh.checkpoints, 100}) if refresh.checkpoints else None
     delay = refresh.checkpoint_delay or Duration.minutes(5)
     return autoscaling.UpdatePolicy.instance_refresh(
-        strategy=autoscaling.InstanceRefreshStrategy.ROLLING,
+        strategy=autoscaling.InstanceRefreshStrategy[refresh.strategy],
         min_healthy_percentage=refresh.min_healthy_percentage,
-        max_healthy_percentage=refresh.max_healthy_percentage,
+        max_healthy_percentage=refresh.max_healthy_percentage if rolling else None,
         instance_warmup=refresh.warm_up or WARM_UP,
         checkpoint_percentages=checkpoints,
         checkpoint_delay=delay if checkpoints else None,
@@ -144,7 +147,7 @@ def clone_group(
 ) -> autoscaling.AutoScalingGroup:
     """Return the group; a clone is well when EC2 and the load balancer say so."""
     mixed = None
-    if len(options.types) > 1 or options.spot is not None:
+    if len(options.types) > 1 or options.spot is not None or options.in_place is not None:
         mixed = _mixed_instances(template, options.types, options.spot)
     group = autoscaling.AutoScalingGroup(
         scope,
@@ -164,6 +167,14 @@ def clone_group(
         update_policy=options.update_policy,
     )
     Tags.of(group).add("Name", options.name)
+    if options.in_place is not None:
+        # "Replace root volumes during instance refresh", Auto Scaling user guide: a mixed instances policy,
+        # and the AMI in each of its overrides. The CDK's overrides have no AMI.
+        cfn = group.node.default_child
+        assert isinstance(cfn, autoscaling.CfnAutoScalingGroup)  # noqa: S101 - what the construct is made of
+        for number in range(len(options.types[:MOST_TYPES])):
+            place = f"MixedInstancesPolicy.LaunchTemplate.Overrides.{number}.ImageId"
+            cfn.add_property_override(place, options.in_place)
     if mixed is not None:
         departs(
             group,

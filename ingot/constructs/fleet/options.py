@@ -56,12 +56,15 @@ class Rule:
 
 @dataclass(frozen=True)
 class Refresh:
-    """How a new image replaces an old one: by an instance refresh with the strategy Rolling."""
+    """How a new image replaces an old one: by an instance refresh."""
 
     min_healthy_percentage: int = 100
-    """Never fewer healthy clones than this share of the group."""
+    """Never fewer healthy clones than this share of the group; below 100 with REPLACE_ROOT_VOLUME."""
     max_healthy_percentage: int = 200
-    """Never more clones than this: 200 starts all the new ones at once, 150 half of them."""
+    """Never more clones than this: 200 starts all the new ones at once, 150 half of them.
+
+    REPLACE_ROOT_VOLUME starts none.
+    """
     warm_up: Duration | None = None
     """How long after its launch a new clone counts at the earliest; an old one goes when it also is healthy.
 
@@ -80,6 +83,12 @@ class Refresh:
     """Whether the fleet's alarms stop it, whereupon CloudFormation rolls back.
 
     No: to deploy the fix while they are firing.
+    """
+    strategy: Literal["ROLLING", "REPLACE_ROOT_VOLUME"] = "ROLLING"
+    """ROLLING starts new clones; REPLACE_ROOT_VOLUME gives the running ones a root volume of the new image.
+
+    The latter keeps addresses, other volumes and capacity. It can change nothing but the image: a deployment
+    with another change of the launch template fails.
     """
 
 

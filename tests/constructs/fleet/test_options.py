@@ -220,3 +220,23 @@ def test_single_unhealthy_clones_fire_no_alarm_but_too_few_healthy_ones_do(stack
     assert found["HealthyHostCount"].items() >= {
         "ComparisonOperator": "LessThanThreshold", "Threshold": threshold, "TreatMissingData": "notBreaching",
     }.items()  # fmt: skip
+
+
+def test_running_clones_get_the_root_volume_of_the_new_image(stack, image):
+    """A mixed instances policy, and the AMI in each of its overrides: Auto Scaling refuses it otherwise."""
+    refresh = Refresh(strategy="REPLACE_ROOT_VOLUME", min_healthy_percentage=50)
+    CloneFleet(stack, "Fleet", image=image, refresh=refresh, more_instance_types=("t3.medium",))
+    group = one(Template.from_stack(stack), "AWS::AutoScaling::AutoScalingGroup")
+    overrides = group["Properties"]["MixedInstancesPolicy"]["LaunchTemplate"]["Overrides"]
+    assert [override["InstanceType"] for override in overrides] == ["t3.small", "t3.medium"]
+    assert {override["ImageId"] for override in overrides} == {image.ami_id}
+    policy = group["UpdatePolicy"]["AutoScalingInstanceRefresh"]
+    assert (policy["Strategy"], policy["Preferences"]["MinHealthyPercentage"]) == ("ReplaceRootVolume", 50)
+    assert "MaxHealthyPercentage" not in policy["Preferences"]
+
+
+def test_volumes_in_place_take_clones_away_meanwhile(stack, image):
+    with pytest.raises(
+        InputError, match="REPLACE_ROOT_VOLUME with min_healthy_percentage 100; expected less"
+    ):
+        CloneFleet(stack, "Fleet", image=image, refresh=Refresh(strategy="REPLACE_ROOT_VOLUME"))
