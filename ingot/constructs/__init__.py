@@ -1,6 +1,7 @@
 """Reusable CDK constructs: an AMI as an asset, what bakes and proves it, and a fleet of its clones."""
 
 from ingot.constructs.builder.builder import Builder
+from ingot.constructs.fleet.clone import Clone
 from ingot.constructs.fleet.clone_fleet import CloneFleet
 from ingot.constructs.fleet.configuration import SecretKey
 from ingot.constructs.fleet.options import (
@@ -20,6 +21,7 @@ from ingot.constructs.review.roles import ReviewRoles
 __all__ = [
     "Alarms",
     "Builder",
+    "Clone",
     "CloneFleet",
     "GoldenImage",
     "HealthCheck",

@@ -1,8 +1,10 @@
 """The app in the docs is one."""
 
 import re
+from types import SimpleNamespace
 
 from aws_cdk import Stack
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk.assertions import Template
 
 from ingot.constructs import CloneFleet, GoldenImage
@@ -10,6 +12,7 @@ from tests import ROOT
 from tests.constructs.recipes import write_recipe
 
 PAGE = ROOT / "docs" / "constructs.md"
+ESCAPES = ROOT / "docs" / "escape-hatches.md"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 
 
@@ -42,3 +45,23 @@ def test_the_configured_fleet_in_the_docs_synthesizes(project, stack):
     image = GoldenImage(stack, "Image", recipe="api")
     exec(code, {"stack": stack, "image": image, "CloneFleet": CloneFleet})
     Template.from_stack(stack).resource_count_is("AWS::EC2::VPCEndpoint", 2)
+
+
+def test_the_escape_hatches_of_the_docs_open(project, stack):
+    write_recipe(project, "api")
+    image = GoldenImage(stack, "Image", recipe="api")
+    fleet = CloneFleet(stack, "Fleet", image=image)
+    peer = ec2.SecurityGroup(stack, "Peer", vpc=fleet.vpc)
+    database = ec2.Connections(security_groups=[peer], default_port=ec2.Port.tcp(5432))
+    names = {
+        "stack": stack,
+        "image": image,
+        "fleet": fleet,
+        "database_group": SimpleNamespace(connections=database),
+    }
+    for code in re.findall(r"^```python\n(.*?)^```", ESCAPES.read_text(), re.DOTALL | re.MULTILINE):
+        exec(code, names)
+    template = Template.from_stack(stack)
+    template.resource_count_is("AWS::AutoScaling::ScheduledAction", 2)
+    template.resource_count_is("AWS::EC2::Instance", 1)
+    template.has_resource_properties("AWS::AutoScaling::AutoScalingGroup", {"MaxInstanceLifetime": 2592000})
