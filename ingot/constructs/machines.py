@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from aws_cdk import Size, Stack
+from collections.abc import Sequence
+
+from aws_cdk import Size, Stack, Token
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
@@ -55,31 +57,55 @@ def closed_group(
 
 
 def cidr_network(
-    scope: Construct, id_: str, *, cidr: str, subnets: list[ec2.SubnetConfiguration], nat: int, zones: int = 2
+    scope: Construct,
+    id_: str,
+    *,
+    cidr: str,
+    subnets: list[ec2.SubnetConfiguration],
+    nat: int,
+    zones: int | Sequence[str] = 2,
 ) -> ec2.Vpc:
-    """Return a VPC over two availability zones, or as many as are wanted; raise InputError where the stack
-    knows fewer.
+    """Return a VPC over two availability zones, or as many or those that are wanted.
+
+    Raise InputError where the stack knows fewer, or other ones.
 
     The default security group is left as it is: nothing of ours uses it, and emptying it takes a Lambda
     function.
     """
-    known = len(Stack.of(scope).availability_zones)
-    if not 2 <= zones <= known:
-        raise InputError(
-            f"{scope.node.path}: {zones} zones; expected two at least, and at most {known}, which the stack "
-            "knows",
-            hint="a stack without a region knows two, unless it overrides availability_zones "
-            "as stacks/base.py does",
-        )
+    given = {"max_azs": zones} if isinstance(zones, int) else {"availability_zones": [*zones]}
+    _check_zones(scope, zones)
     return ec2.Vpc(
         scope,
         id_,
         ip_addresses=ec2.IpAddresses.cidr(cidr),
-        max_azs=zones,
         nat_gateways=nat,
         subnet_configuration=subnets,
         restrict_default_security_group=False,
+        **given,
     )
+
+
+def _check_zones(scope: Construct, zones: int | Sequence[str]) -> None:
+    """Raise InputError for fewer than two zones, and for more or others than the stack knows."""
+    known = Stack.of(scope).availability_zones
+    if isinstance(zones, int):
+        if 2 <= zones <= len(known):
+            return
+        raise InputError(
+            f"{scope.node.path}: {zones} zones; expected two at least, and at most {len(known)}, which the "
+            "stack knows",
+            hint="a stack without a region knows two, unless it overrides availability_zones "
+            "as stacks/base.py does",
+        )
+    if len({*zones}) < 2 or len({*zones}) != len(zones):
+        raise InputError(
+            f"{scope.node.path}: zones {', '.join(zones) or 'none'}; expected two at least, each once"
+        )
+    # Before the CDK CLI has looked a region's zones up, the CDK has dummies in their place.
+    unknown = any(Token.is_unresolved(name) or name.startswith("dummy") for name in known)
+    strange = [] if unknown else sorted({*zones} - {*known})
+    if strange:
+        raise InputError(f"{scope.node.path}: zones {', '.join(strange)}; the stack knows {', '.join(known)}")
 
 
 def arn(scope: Construct, service: str, resource: str, *, account: str | None = None) -> str:

@@ -78,7 +78,7 @@ class CloneFleet(Construct):
     :param clone_subnets: where in the VPC the clones are. Default: with ``egress`` its private subnets, else
         its isolated ones, else its private ones; never its public ones, unless they are named here
     :param vpc_cidr: the addresses of its own VPC
-    :param zones: over how many availability zones its own VPC spreads, two at least
+    :param zones: over how many availability zones its own VPC spreads, or which by name; two at least
     :param internet_facing: whether the load balancer has public addresses
     :param egress: whether clones may reach the Internet; in its own VPC that takes a NAT gateway
     :param certificate_arn: of a certificate of ACM, in the same region. Then HTTPS is served, and HTTP leads
@@ -139,7 +139,7 @@ class CloneFleet(Construct):
         vpc: ec2.IVpc | None = None,
         clone_subnets: ec2.SubnetSelection | None = None,
         vpc_cidr: str = "172.20.0.0/16",
-        zones: int = 2,
+        zones: int | Sequence[str] = 2,
         internet_facing: bool = True,
         egress: bool = False,
         certificate_arn: str | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aws_cdk import aws_ec2 as ec2
@@ -21,8 +21,10 @@ class Service:
     caller: str
 
 
-def fleet_network(scope: Construct, *, cidr: str, egress: bool, zones: int) -> ec2.Vpc:
-    """Return a VPC over so many zones: public subnets for the load balancer, others for the clones.
+def fleet_network(scope: Construct, *, cidr: str, egress: bool, zones: int | Sequence[str]) -> ec2.Vpc:
+    """Return a VPC over so many zones, or over these.
+
+    It has public subnets for the load balancer, and others for the clones.
 
     A clone brings with it all that it serves with, and reads the time and its metadata from link-local
     addresses: it needs no way out. With ``egress`` there is one, by one NAT gateway (its price is most of a

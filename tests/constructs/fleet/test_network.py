@@ -1,11 +1,11 @@
 """Where a fleet's clones and its load balancer are."""
 
 import pytest
-from aws_cdk import Stack
+from aws_cdk import App, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk.assertions import Template
 
-from ingot.constructs import CloneFleet
+from ingot.constructs import CloneFleet, GoldenImage
 from ingot.errors import InputError
 
 KINDS = {
@@ -79,3 +79,25 @@ def test_a_load_balancer_needs_two_zones(stack, image, kinds, zones, facing, mes
         CloneFleet(
             stack, "Fleet", image=image, vpc=vpc_with(stack, *kinds, zones=zones), internet_facing=facing
         )
+
+
+def test_its_own_network_is_in_the_zones_that_are_named(project):
+    known = {
+        "availability-zones:account=111122223333:region=eu-central-1": [f"eu-central-1{z}" for z in "abc"]
+    }
+    stack = Stack(App(context=known), "There", env={"account": "111122223333", "region": "eu-central-1"})
+    image = GoldenImage(stack, "Image", recipe="web")
+    CloneFleet(stack, "Fleet", image=image, zones=("eu-central-1c", "eu-central-1a"))
+    subnets = Template.from_stack(stack).find_resources("AWS::EC2::Subnet").values()
+    assert {subnet["Properties"]["AvailabilityZone"] for subnet in subnets} == {
+        "eu-central-1a",
+        "eu-central-1c",
+    }
+    with pytest.raises(InputError, match="zones us-east-1a; the stack knows eu-central-1a, eu-central-1b"):
+        CloneFleet(stack, "Strange", image=image, zones=("us-east-1a", "eu-central-1a"))
+
+
+@pytest.mark.parametrize("zones", [("a",), ("a", "a"), ()])
+def test_zones_are_two_at_least_each_once(stack, image, zones):
+    with pytest.raises(InputError, match="expected two at least, each once"):
+        CloneFleet(stack, "Fleet", image=image, zones=zones)
