@@ -85,7 +85,7 @@ class Recipe(Part):
     users: tuple[User, ...] = ()
     app: App | None = None
     files: tuple[FileEntry, ...] = ()
-    services: Services = Services()
+    services: Services = Services.model_construct()
     configuration: Configuration | None = None
     steps: tuple[
         Annotated[Step, BeforeValidator(step_from_text, json_schema_input_type=str | Step)], ...
@@ -99,8 +99,8 @@ class Recipe(Part):
     """A fixed host name, or from-metadata: the one that EC2 gives each clone."""
     volatile: tuple[State, ...] = ()
     """Paths that running clones change, with all below them: `ingot verify fleet` does not compare them."""
-    drop: Drop = Drop()
-    hygiene: Hygiene = Hygiene()
+    drop: Drop = Drop.model_construct()
+    hygiene: Hygiene = Hygiene.model_construct()
     variables: dict[VariableName, Scalar | None] = Field(default={}, exclude=True)
     """Values that the recipe and its template files use as ${name}; without a value one must be set by the
     environment."""
