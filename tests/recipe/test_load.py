@@ -383,6 +383,7 @@ DEEP = "".join("  " * level + "a:\n" for level in range(1000))
 HOSTILE = [
     ("tests: " + "[" * 1000 + "]" * 1000, "15:107: lists or mappings more than 100 levels deep"),
     (DEEP, "114:199: lists or mappings more than 100 levels deep"),
+    ("steps: [" + "a, " * 200_000 + "]", "15:59802: more than 20000 values"),
     ("hostname: 0x" + "f" * 5000, "15:11: a number of more than 64 bits"),
     ("hostname: " + "9" * 5000, "15:11: text"),
     ('hostname: "\\ud800"', "15:11: text with half of a surrogate pair"),

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from json import JSONDecoder
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.composer import MaxDepthExceededError
+from ruamel.yaml.composer import Composer, MaxDepthExceededError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -27,7 +28,7 @@ Plain = object
 # Recipes are short. The bounds keep a file that is none, and aliases of aliases, from filling time and
 # memory.
 MAX_DOCUMENT = 1 << 20  # bytes
-MAX_VALUES = 50_000
+MAX_VALUES = 20_000  # of which ruamel.yaml composes that many in a second
 MAX_DEPTH = 100
 # What every reader of JSON takes exactly, and any key of a recipe has room for.
 _LARGEST = 2**63 - 1
@@ -108,6 +109,7 @@ def read_document(path: Path, what: str = "a recipe") -> Document:
         text = read_limited(path, MAX_DOCUMENT).decode("utf-8")
         yaml = YAML(typ="safe", pure=True)
         yaml.max_depth = MAX_DEPTH
+        yaml.Composer = _Composer
         root = yaml.compose(text)
     except UnicodeDecodeError as error:
         document.problems.append(document.problem((), f"byte {error.start} is not UTF-8", "UTF-8 text"))
@@ -117,6 +119,9 @@ def read_document(path: Path, what: str = "a recipe") -> Document:
         line, column = error.problem_mark.line + 1, error.problem_mark.column + 1
         found = f"lists or mappings more than {MAX_DEPTH} levels deep"
         document.problems.append(Problem(shown(path), line, column, found, what))
+    except _TooManyValuesError as error:
+        found = f"more than {MAX_VALUES} values"
+        document.problems.append(Problem(shown(path), error.line, error.column, found, what))
     except MarkedYAMLError as error:
         document.problems.append(_unparsable(path, text, error))
     except (YAMLError, ValueError) as error:
@@ -127,6 +132,23 @@ def read_document(path: Path, what: str = "a recipe") -> Document:
         if document.data is None and not document.problems:
             document.problems.append(document.problem((), "an empty file", what))
     return document
+
+
+class _Composer(Composer):  # type: ignore[misc]
+    """Composes nodes as long as they are not too many for a recipe: a megabyte can hold 300,000, which take
+    it 12 s.
+    """
+
+    def __init__(self, loader: Any = None) -> None:  # noqa: ANN401 - as ruamel.yaml types it
+        super().__init__(loader)
+        self._count = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401
+        self._count += 1
+        if self._count > MAX_VALUES:
+            mark = self.parser.peek_event().start_mark
+            raise _TooManyValuesError(mark.line + 1, mark.column + 1)
+        return super().compose_node(parent, index)
 
 
 def _unparsable(path: Path, text: str, error: MarkedYAMLError) -> Problem:
@@ -295,6 +317,14 @@ def pruned(document: Document, wrong: set[At], instead: Mapping[At, str]) -> Doc
 
     copy.data = kept(document.data, (), ())
     return copy
+
+
+class _TooManyValuesError(Exception):
+    """There is one value too many, at this place."""
+
+    def __init__(self, line: int, column: int) -> None:
+        super().__init__(line, column)
+        self.line, self.column = line, column
 
 
 class _TooMuchError(Exception):
