@@ -33,7 +33,7 @@ def run(settings: Settings, report: Report) -> list[Table]:
     digests = []
     for version in (1, 2):
         report(f"writing a disk with {FILES:,} files")
-        digests.append(_keep(Store(home / "store"), version))
+        digests.append(keep_image(Store(home / "store"), version))
     samples = interleaved(list(_cases(digests, home)), settings.runs, settings.work, report)
     table = Table(f"Comparing two images of {FILES:,} files", ("case", "seconds", "MiB of memory"))
     for name, found in samples.items():
@@ -54,7 +54,7 @@ def _cases(digests: list[str], home: Path) -> Iterator[Case]:
         yield Case(f"ingot diff, {name}", command, environment={"INGOT_HOME": str(home)})
 
 
-def _keep(store: Store, version: int) -> str:
+def keep_image(store: Store, version: int, files: int = FILES) -> str:
     """Put an image into the store; return its digest."""
     digest = hashlib.sha256(b"%d" % version).hexdigest()
     directory = store.images / digest
@@ -62,15 +62,15 @@ def _keep(store: Store, version: int) -> str:
     image = Image(SIZE)
     root = gpt.Partition(gpt.ROOT_TYPES["x86_64"], root_partition("bench"), MIB, SIZE - 2 * MIB, "root")
     gpt.write_table(image, identifier("bench", "disk"), [root])
-    write_ext4(image, MIB, SIZE - 2 * MIB, name="bench", entries=_tree(version, digest), epoch=0)
+    write_ext4(image, MIB, SIZE - 2 * MIB, name="bench", entries=_tree(version, digest, files), epoch=0)
     image.write(directory / "disk.raw")
     manifest = rebuild_manifest(directory / "disk.raw", digest[:12], "x86_64")
     (directory / "manifest.json").write_text(json.dumps(manifest, sort_keys=True) + "\n", encoding="utf-8")
     return digest
 
 
-def _tree(version: int, digest: str) -> list[Entry]:
-    files = dict(_files(version, digest))
+def _tree(version: int, digest: str, count: int) -> list[Entry]:
+    files = dict(_files(version, digest, count))
     directories = {str(above) for path in files for above in Path(path).parents}
     entries = [Entry(path, Kind.DIRECTORY, 0o755) for path in directories]
     return sort_entries([*entries, *(_entry(path, text.encode()) for path, text in files.items())])
@@ -80,7 +80,7 @@ def _entry(path: str, data: bytes) -> Entry:
     return Entry(path, Kind.FILE, size=len(data), data=data, sha256=hashlib.sha256(data).hexdigest())
 
 
-def _files(version: int, digest: str) -> Iterator[tuple[str, str]]:
+def _files(version: int, digest: str, count: int) -> Iterator[tuple[str, str]]:
     """Yield path and content of every file; every twentieth says which version it is."""
     identity = {"recipe": "bench", "digest": digest, "version": digest[:12]}
     yield "/etc/os-release", "ID=debian\nPRETTY_NAME=bench\n"
@@ -92,7 +92,7 @@ def _files(version: int, digest: str) -> Iterator[tuple[str, str]]:
     yield "/usr/lib/ingot/baseline/image", ""
     yield "/boot/vmlinuz-1", ""
     lists: list[list[str]] = [[] for _ in range(PACKAGES)]
-    for number in range(FILES):
+    for number in range(count):
         package = number % PACKAGES
         path = f"/usr/share/p{package}/d{number % 37}/f{number}"
         if number < CONFIGURATION:
