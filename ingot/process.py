@@ -28,6 +28,7 @@ PACKAGE_OF: Dict[str, str] = {
     "qemu-img": "qemu-utils",
     "git": "git",
     "gpg": "gpg",
+    "pip": "python3-pip",
     "gpgv": "gpgv",
     "newgidmap": "uidmap",
     "newuidmap": "uidmap",

@@ -71,6 +71,29 @@ class ArtifactSpec(NamedTuple):
     mode: Optional[str] = None
 
 
+class WheelSpec(NamedTuple):
+    """A wheel: ``file`` is its name in an index, ``size`` counts bytes."""
+
+    name: str
+    version: str
+    file: str
+    sha256: str
+    size: int
+
+
+class PythonSpec(NamedTuple):
+    """A virtual environment at ``target`` with ``wheels``, made by ``interpreter`` of the version ``python``.
+
+    ``installer`` is pip's own wheel, which the image does not keep.
+    """
+
+    target: str
+    interpreter: str
+    python: str
+    installer: WheelSpec
+    wheels: Tuple[WheelSpec, ...]
+
+
 class BaseAmiSpec(NamedTuple):
     """The base AMI of one region. ``owner`` is an account id, ``root_size`` GiB."""
 
@@ -218,6 +241,7 @@ class AllowanceSpec(NamedTuple):
 class DownloadSpec(NamedTuple):
     """A file that comes from elsewhere than an archive of packages. ``name`` is for messages.
 
+    ``url`` may be a package URL (pkg:pypi/…), for what is in a registry that this machine knows.
     ``size`` counts bytes; ``is_package``: it is a package as well.
     """
 
@@ -253,6 +277,7 @@ class BakeSpec:
     system: Tuple[str, ...] = ()
     apt_sources: Tuple[AptSourceSpec, ...] = ()
     artifacts: Tuple[ArtifactSpec, ...] = ()
+    python: Optional[PythonSpec] = None
     base: Optional[Mapping[str, BaseAmiSpec]] = None
     install: Tuple[str, ...] = ()
     groups: Tuple[GroupSpec, ...] = ()
@@ -281,6 +306,10 @@ class BakeSpec:
             found[key] = DownloadSpec(
                 name, artifact.sha256, artifact.size, artifact.url, artifact.target is None
             )
+        wheels = (self.python.installer, *self.python.wheels) if self.python is not None else ()
+        for wheel in wheels:
+            url = f"pkg:pypi/{wheel.name}@{wheel.version}?file_name={wheel.file}"
+            found[wheel.sha256, False] = DownloadSpec(wheel.file, wheel.sha256, wheel.size, url)
         return tuple(found.values())
 
     def text(self) -> str:
@@ -318,6 +347,7 @@ def spec_from_json(value: Mapping[str, Any]) -> BakeSpec:
         "packages": tuple(PackageSpec(**package) for package in value["packages"]),
         "apt_sources": tuple(AptSourceSpec(**source) for source in value["apt_sources"]),
         "artifacts": tuple(ArtifactSpec(**artifact) for artifact in value["artifacts"]),
+        "python": _python_from_json(value["python"]),
         "base": (
             None
             if value["base"] is None
@@ -354,3 +384,10 @@ def _configuration(value: Optional[Mapping[str, Any]]) -> Optional[Configuration
         "services": tuple(value["services"]),
     }
     return ConfigurationSpec(**{**value, **parts})
+
+
+def _python_from_json(value: Optional[Mapping[str, Any]]) -> Optional[PythonSpec]:
+    if value is None:
+        return None
+    wheels = tuple(WheelSpec(**wheel) for wheel in value["wheels"])
+    return PythonSpec(**{**value, "installer": WheelSpec(**value["installer"]), "wheels": wheels})

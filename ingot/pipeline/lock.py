@@ -83,6 +83,12 @@ def lock(
     old = read_lock(recipe)
     artifacts = _artifacts(recipe, () if old is None else old.artifacts, moves, progress)
     new = resolve_lock(recipe, upgrade=moves, artifacts=artifacts, indexes=indexes, progress=progress)
+    if recipe.python is not None:
+        from ingot.store.downloads.python import lock_python
+
+        known = None if old is None or moves.everything else old.python
+        python = lock_python(recipe, new.versions(), known, open_store().packages, progress)
+        new = new.model_copy(update={"python": python})
     return Locking(recipe, old, new, moved(old, new))
 
 

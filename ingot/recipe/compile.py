@@ -28,10 +28,12 @@ from ingot.spec import (
     GroupSpec,
     HttpSpec,
     PackageSpec,
+    PythonSpec,
     SecretSpec,
     ServicesSpec,
     StepSpec,
     UserSpec,
+    WheelSpec,
 )
 
 # For EC2's serial console and NVMe root volumes (EC2 user guide, "Amazon EBS volumes and NVMe": the I/O
@@ -62,6 +64,7 @@ def compile_spec(recipe: Recipe) -> BakeSpec:
         root_volume_size=recipe.root_volume.size,
         apt_sources=tuple(AptSourceSpec(archive.name, archive.uri) for archive in archives_of(recipe)),
         artifacts=_artifacts(recipe, lock),
+        python=_python(recipe, lock),
         groups=tuple(GroupSpec(group.name, group.gid) for group in recipe.groups),
         users=tuple(UserSpec(**user.model_dump()) for user in recipe.users),
         files=tuple(_file(file) for file in files),
@@ -103,6 +106,19 @@ def _artifacts(recipe: Recipe, lock: Lock | AmiLock) -> tuple[ArtifactSpec, ...]
             sha256=locked[artifact.url].sha256,
         )
         for artifact in recipe.artifacts
+    )
+
+
+def _python(recipe: Recipe, lock: Lock | AmiLock) -> PythonSpec | None:
+    if recipe.python is None or isinstance(lock, AmiLock) or lock.python is None:
+        return None
+    locked = lock.python
+    return PythonSpec(
+        target=recipe.python.target,
+        interpreter=recipe.python.interpreter,
+        python=locked.python,
+        installer=WheelSpec(**locked.installer.model_dump()),
+        wheels=tuple(WheelSpec(**wheel.model_dump()) for wheel in locked.wheels),
     )
 
 

@@ -106,6 +106,17 @@ def _packages(manifest: Mapping[str, Any]) -> Iterator[Component]:
 def _dependencies(manifest: Mapping[str, Any]) -> Iterator[Component]:
     for dependency in manifest.get("dependencies", ()):
         url = dependency["name"]
+        if "version" in dependency:
+            purl = PackageURL.from_string(f"{url}@{dependency['version']}")
+            yield Component(
+                type=ComponentType.LIBRARY,
+                name=purl.name,
+                version=dependency["version"],
+                purl=purl,
+                bom_ref=purl.to_string(),
+                hashes=[_sha256(dependency["sha256"])],
+            )
+            continue
         yield Component(
             type=ComponentType.FILE,
             name=url,

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ingot import paths
-from ingot.bake.engine import Worker, bake, check_architecture
+from ingot.bake.engine import MACHINES, Worker, bake, check_architecture
 from ingot.bake.job import BakeDirectories, BakeJob
 from ingot.bake.packages.cache import (
     PACKAGES,
@@ -35,11 +35,11 @@ from ingot.bake.runtime.rights import KEPT, how_to_inspect, remove_tree
 from ingot.errors import BakeError, IngotError, InputError, Problem, SizeError
 from ingot.files import write_atomically
 from ingot.locks import locked
-from ingot.progress import Progress
+from ingot.progress import Progress, silent
 from ingot.recipe.compile import compile_spec
 from ingot.recipe.lock.mirrors import addresses
 from ingot.recipe.schema.model import Recipe
-from ingot.spec import BakeSpec
+from ingot.spec import BakeSpec, DownloadSpec
 from ingot.store.leftovers import sweep
 from ingot.store.manifest import read_manifest, read_summary
 
@@ -340,9 +340,22 @@ class Store:
             from ingot.store.downloads.web import Wanted
 
             progress(f"fetching {missing.name} ({missing.size / 1e6:.1f} MB)")
+            if missing.url.startswith("pkg:pypi/"):
+                self._fetch_wheel(missing, spec)
+                continue
             self.obtain(
                 Wanted(missing.name, missing.url, missing.size, missing.sha256, missing.is_package), progress
             )
+
+    def _fetch_wheel(self, wheel: DownloadSpec, spec: BakeSpec) -> None:
+        from ingot.store.downloads.wheels import fetch_wheel, platform_of
+
+        if spec.python is None:
+            return
+        libc6 = next((package.version for package in spec.packages if package.name == "libc6"), "")
+        platform = platform_of(spec.python.python, libc6, MACHINES[spec.architecture])
+        with self._packages_in_use(silent):
+            fetch_wheel(wheel.url, wheel.sha256, platform, self.packages)
 
     def _complete(self, spec: BakeSpec, progress: Progress) -> None:
         """Fetch the packages of a bake spec that the store lacks; raise InputError if no mirror is known."""

@@ -36,6 +36,12 @@ def _put_artifacts(root: Path, spec: BakeSpec, packages: Path) -> None:
     put_artifacts(root, spec, packages)
 
 
+def _install_python(root: Path, spec: BakeSpec, packages: Path) -> None:
+    from ingot.bake.dependencies.python import install_python
+
+    install_python(root, spec, packages)
+
+
 class _Kind(NamedTuple):
     """``inputs``: what of a spec makes the layer; ``said`` is said meanwhile.
 
@@ -50,6 +56,7 @@ class _Kind(NamedTuple):
 # In the order in which they stand on each other: what changes more often is higher.
 KINDS: Mapping[str, _Kind] = {
     "artifacts": _Kind(_artifacts, _put_artifacts, "putting the artifacts into the image"),
+    "python": _Kind(lambda spec: plain(spec.python), _install_python, "installing the Python packages"),
 }
 
 

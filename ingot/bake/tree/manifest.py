@@ -85,7 +85,7 @@ def contents_of(
 
 def _dependencies(spec: BakeSpec) -> Dict[str, List[Dict[str, Any]]]:
     """Return what the image has beside packages; nothing when there is nothing."""
-    found = [
+    found: List[Dict[str, Any]] = [
         {
             "name": artifact.url,
             "kind": "artifact",
@@ -95,6 +95,17 @@ def _dependencies(spec: BakeSpec) -> Dict[str, List[Dict[str, Any]]]:
         }
         for artifact in spec.artifacts
     ]
+    for wheel in spec.python.wheels if spec.python is not None else ():
+        found.append(
+            {
+                "name": f"pkg:pypi/{wheel.name}",
+                "kind": "python",
+                "version": wheel.version,
+                "sha256": wheel.sha256,
+                "size": wheel.size,
+                "target": spec.python.target if spec.python is not None else "",
+            }
+        )
     return {"dependencies": found} if found else {}
 
 

@@ -1,4 +1,4 @@
-"""What an image has beside the packages of its distribution: artifacts."""
+"""What an image has beside the packages of its distribution: artifacts, and packages of languages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ingot.recipe.schema.parts import Part
-from ingot.recipe.schema.values import ArtifactUrl, Digest, Name, OctalMode, Target
+from ingot.recipe.schema.values import ArtifactUrl, Digest, Name, OctalMode, Target, Text
 from ingot.recipe.syntax.explain import wrong
 
 # What is said of an artifact that is put somewhere, and not of a package.
@@ -50,3 +50,16 @@ class Artifact(Part):
         if self.mode is not None and self.unpack is not None:
             raise wrong("mode with unpack", "one of them", "unpacked files keep the modes of their archive")
         return self
+
+
+class Python(Part):
+    """A virtual environment with packages of a Python index, each pinned by its hash."""
+
+    requirements: Annotated[str, Field(min_length=1)]
+    """File beside the recipe with all packages, each as NAME==VERSION with its hashes."""
+    target: Target
+    """Directory of the virtual environment."""
+    interpreter: Annotated[
+        str, Text(r"/usr/bin/python3(\.[0-9]{1,2})?", "the distribution's Python", "/usr/bin/python3")
+    ] = "/usr/bin/python3"
+    """The Python of the image that it is made with: a package of the distribution."""

@@ -46,6 +46,7 @@ def check_references(recipe: Recipe) -> list[Problem]:
         *_check_services(recipe),
         *_check_artifacts(recipe),
         *_check_configuration(recipe),
+        *_check_python(recipe),
     ]
 
 
@@ -164,6 +165,12 @@ def _check_artifacts(recipe: Recipe) -> Iterable[Problem]:
             at = ("artifacts", number, "install")
             hint = "leave install out, give it a target, and let a step install it"
             yield recipe.problem(at, "install on a base AMI", "a distribution as the base", hint)
+
+
+def _check_python(recipe: Recipe) -> Iterable[Problem]:
+    if recipe.python is not None and recipe.base.ami is not None:
+        hint = "its Python is not locked: install them in a step, from artifacts"
+        yield recipe.problem(("python",), "python on a base AMI", "a distribution as the base", hint)
 
 
 def _check_services(recipe: Recipe) -> Iterable[Problem]:
