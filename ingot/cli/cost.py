@@ -34,7 +34,10 @@ def cost(
     for pair in price or []:
         kind, _, value = pair.partition("=")
         if not value.replace(".", "", 1).isdigit():
-            raise InputError(f"--price {pair}: expected TYPE=USD an hour, such as m7i.large=0.1008")
+            raise InputError(
+                f"--price {pair} is not a type and its price",
+                hint="USD an hour, such as: --price m7i.large=0.1008",
+            )
         prices["instance"][kind] = float(value)
     # Not the templates of stacks alone: nested stacks have templates of their own, which no artifact names.
     directories = (

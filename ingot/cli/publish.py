@@ -121,7 +121,7 @@ def publish(
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise InputError(f"{option} {value}: expected one of {', '.join(known)}")
+        raise InputError(f"unknown value {value!r} for {option}", hint=f"use one of: {', '.join(known)}")
 
 
 @contextmanager

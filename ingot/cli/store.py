@@ -126,7 +126,7 @@ def _bytes(text: str) -> int:
     """Return a size such as 20GiB or 500M in bytes; raises InputError."""
     found = SIZE.fullmatch(text.strip())
     if found is None:
-        raise InputError(f"--max-size is {text!r}; expected a size such as 20GiB or 500MiB")
+        raise InputError(f"--max-size {text!r} is not a size", hint="give one such as 20GiB or 500MiB")
     return int(float(found[1]) * UNITS[found[2].upper()])
 
 

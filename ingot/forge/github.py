@@ -34,7 +34,9 @@ class GitHub:
     def __post_init__(self) -> None:
         """Raise InputError for a repository that is none: it becomes part of a URL."""
         if not re.fullmatch(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+", self.repository):
-            raise InputError(f"the repository {self.repository!r}; expected OWNER/NAME")
+            raise InputError(
+                f"{self.repository!r} is not the name of a repository", hint="give it as OWNER/NAME"
+            )
 
     def call(self, method: str, path: str, body: dict[str, str] | None = None) -> Any:  # noqa: ANN401 - JSON
         """Return what GitHub answers to a request below the repository.

@@ -189,8 +189,8 @@ def _synthesize(project: Path, context: tuple[str, ...], progress: Progress) -> 
     """
     if not (project / "cdk.json").is_file():
         raise InputError(
-            f"there is no cdk.json in {project}, expected the top of a CDK app",
-            hint="run this where app.py and cdk.json are",
+            f"there is no cdk.json in {project}",
+            hint="run this at the top of the CDK app, where app.py and cdk.json are",
         )
     check_context(context)
     progress("checking recipes, synthesizing the stacks")
@@ -209,7 +209,7 @@ def _connect(assembly: Assembly, stacks: tuple[str, ...]) -> Clients:
     if len(regions) > 1 or len(accounts) > 1:
         places = accounts if len(accounts) > 1 else regions
         raise InputError(
-            f"the stacks are in several places: {', '.join(places)}; expected one",
+            f"one deployment goes to one account and region, but the stacks are in {', '.join(places)}",
             hint="name those of one account and region: ingot deploy --stack NAME --stack NAME",
         )
     clients = connect(region=regions[0] if regions else None)

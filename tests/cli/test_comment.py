@@ -115,7 +115,7 @@ def test_a_server_that_does_not_answer(plan_file, monkeypatch, github, capfd):
 
 def test_what_is_missing_is_named(github, plan_file, monkeypatch, capfd):
     assert comment(plan_file, "--repository", "no slash") == 2
-    assert "the repository 'no slash'; expected OWNER/NAME" in capfd.readouterr().err
+    assert "'no slash' is not the name of a repository" in capfd.readouterr().err
     monkeypatch.delenv("GITHUB_TOKEN")
     assert comment(plan_file) == 2
     assert "GITHUB_TOKEN is missing; --dry-run does without it" in capfd.readouterr().err

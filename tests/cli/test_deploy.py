@@ -320,7 +320,7 @@ def test_images_go_to_the_region_of_the_stacks(project, capfd):
         ),
         (
             "aws://unknown-account/eu-west-1",
-            "the stacks are in several places: eu-west-1, us-east-1; expected one",
+            "one deployment goes to one account and region, but the stacks are in eu-west-1, us-east-1",
         ),
     ],
 )

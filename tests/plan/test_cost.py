@@ -129,4 +129,4 @@ def test_where_nothing_was_synthesized(tmp_path):
 
 def test_a_price_that_is_none():
     result = CliRunner().invoke(app, ["--price", "t3.small=cheap"])
-    assert "expected TYPE=USD an hour" in str(result.exception)
+    assert "is not a type and its price" in str(result.exception)
