@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ingot.cli.options import Environment, without_slash
+from ingot.cli.options import Environment, image_names, without_slash
 from ingot.cli.usage import Group
 
 Url = Annotated[str, typer.Argument(metavar="URL", help="The archive: s3://BUCKET or s3://BUCKET/PREFIX.")]
@@ -35,7 +35,12 @@ app = typer.Typer(cls=ArchiveGroup, add_completion=False, help="Keep images in a
 @app.command()
 def put(
     name: Annotated[
-        str, typer.Argument(callback=without_slash, help="The recipe, or the recipe digest of an image.")
+        str,
+        typer.Argument(
+            callback=without_slash,
+            autocompletion=image_names,
+            help="The recipe, or the recipe digest of an image.",
+        ),
     ],
     url: Url,
     bucket_owner: Owner = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.options import Environment, without_slash
+from ingot.cli.options import Environment, recipe_names, without_slash
 from ingot.cli.reporting import Reporter
 from ingot.errors import InputError
 from ingot.pipeline.bake import BakeOptions
@@ -19,7 +19,10 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def bake(
     name: Annotated[
-        str | None, typer.Argument(callback=without_slash, help="The recipe.", show_default=False)
+        str | None,
+        typer.Argument(
+            callback=without_slash, autocompletion=recipe_names, help="The recipe.", show_default=False
+        ),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Every recipe but those on base AMIs, which builder instances bake.")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.options import Environment, without_slash
+from ingot.cli.options import Environment, image_names, without_slash
 from ingot.cli.reporting import Reporter
 from ingot.interrupts import terminate_as_interrupt
 from ingot.machines.qemu import require_tools
@@ -23,7 +23,9 @@ def boot(
     name: Annotated[
         str,
         typer.Argument(
-            callback=without_slash, help="The recipe, or the recipe digest of an image in the store."
+            callback=without_slash,
+            autocompletion=image_names,
+            help="The recipe, or the recipe digest of an image in the store.",
         ),
     ],
     no_tests: Annotated[bool, typer.Option("--no-tests", help="Do not run the recipe's tests.")] = False,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ingot import paths
-from ingot.cli.options import Environment, without_slash
+from ingot.cli.options import Environment, recipe_names, without_slash
 from ingot.errors import InputError, Problem
 from ingot.recipe.load import environments, find_recipe, find_recipes, read_recipe
 from ingot.recipe.lock.file import Lock, load_lock, problems_beside
@@ -20,7 +20,10 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def check(
     names: Annotated[
-        list[str] | None, typer.Argument(callback=without_slash, help="The recipes; all when none is named.")
+        list[str] | None,
+        typer.Argument(
+            callback=without_slash, autocompletion=recipe_names, help="The recipes; all when none is named."
+        ),
     ] = None,
     env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),

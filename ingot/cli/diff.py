@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingot.cli.options import without_slash
+from ingot.cli.options import image_names, without_slash
 from ingot.cli.reporting import Reporter
 from ingot.errors import InputError
 from ingot.pipeline.diff import DiffOptions, read_boots
@@ -29,16 +29,30 @@ IMAGE = "RECIPE|DIGEST|AMI|REVISION:RECIPE"
 @app.command()
 def diff(
     before: Annotated[
-        str, typer.Argument(metavar="A", callback=without_slash, help=f"The image before: {IMAGE}.")
+        str,
+        typer.Argument(
+            metavar="A",
+            callback=without_slash,
+            autocompletion=image_names,
+            help=f"The image before: {IMAGE}.",
+        ),
     ],
     after: Annotated[
         str,
-        typer.Argument(metavar="B", callback=without_slash, help="The image after, named in the same ways."),
+        typer.Argument(
+            metavar="B",
+            callback=without_slash,
+            autocompletion=image_names,
+            help="The image after, named in the same ways.",
+        ),
     ],
     recipe: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", callback=without_slash, help="A and B are git revisions of this recipe."
+            metavar="NAME",
+            callback=without_slash,
+            autocompletion=image_names,
+            help="A and B are git revisions of this recipe.",
         ),
     ] = None,
     environment: Annotated[

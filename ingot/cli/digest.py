@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.options import Environment, without_slash
+from ingot.cli.options import Environment, recipe_names, without_slash
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import find_recipe, load_recipe
 
@@ -16,7 +16,9 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def digest(
-    name: Annotated[str, typer.Argument(callback=without_slash, help="The recipe.")],
+    name: Annotated[
+        str, typer.Argument(callback=without_slash, autocompletion=recipe_names, help="The recipe.")
+    ],
     env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
 ) -> None:

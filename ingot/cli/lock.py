@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.options import Environment, without_slash
+from ingot.cli.options import Environment, recipe_names, without_slash
 from ingot.errors import InputError
 from ingot.pipeline.lock import lock as resolve
 from ingot.recipe.load import find_recipe, load_recipe_to_lock
@@ -19,7 +19,9 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def lock(
-    name: Annotated[str, typer.Argument(callback=without_slash, help="The recipe.")],
+    name: Annotated[
+        str, typer.Argument(callback=without_slash, autocompletion=recipe_names, help="The recipe.")
+    ],
     packages: Annotated[
         list[str] | None, typer.Argument(metavar="[PACKAGE]...", help="With --upgrade: only these may move.")
     ] = None,

@@ -100,7 +100,7 @@ class LazyGroup(Group):
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
-cli = typer.Typer(cls=LazyGroup, name="ingot", add_completion=False, pretty_exceptions_enable=False)
+cli = typer.Typer(cls=LazyGroup, name="ingot", add_completion=True, pretty_exceptions_enable=False)
 
 
 def _print_version(wanted: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +16,21 @@ FleetStack = Annotated[
     str | None,
     typer.Option("--stack", help="The fleet's stack.", show_default="ingot:fleet_stack in cdk.json"),
 ]
+
+
+def recipe_names(incomplete: str) -> list[str]:
+    """Return the recipes of the working directory whose names begin so: for a shell's completion."""
+    found = Path("image_recipes").glob("*/recipe.yaml")
+    return sorted(path.parent.name for path in found if path.parent.name.startswith(incomplete))
+
+
+def image_names(incomplete: str) -> list[str]:
+    """Return the recipes likewise, and the store's images whose recipe digests begin so."""
+    from ingot import paths
+
+    images = paths.store() / "images"
+    digests = images.glob(f"{incomplete}*") if re.fullmatch("[0-9a-f]+", incomplete) else ()
+    return [*recipe_names(incomplete), *sorted(path.name for path in digests)]
 
 
 def without_slash(value: str | list[str] | None) -> str | list[str] | None:

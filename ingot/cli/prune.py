@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingot.cli.options import without_slash
+from ingot.cli.options import recipe_names, without_slash
 
 if TYPE_CHECKING:
     from ingot.aws.prune.plan import PrunePlan
@@ -24,7 +24,12 @@ RECIPES = Path("image_recipes")
 def prune(
     recipes: Annotated[
         list[str] | None,
-        typer.Argument(callback=without_slash, help="Recipes to look at.", show_default="all"),
+        typer.Argument(
+            callback=without_slash,
+            autocompletion=recipe_names,
+            help="Recipes to look at.",
+            show_default="all",
+        ),
     ] = None,
     keep: Annotated[int, typer.Option(min=1, help="How many of each recipe's newest images stay.")] = 5,
     min_age: Annotated[int, typer.Option(min=0, help="Images younger than this stay, days.")] = 7,

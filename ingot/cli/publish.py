@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingot.cli.options import Environment, without_slash
+from ingot.cli.options import Environment, recipe_names, without_slash
 from ingot.errors import IngotError, InputError
 from ingot.pipeline.publish import (
     MODES,
@@ -71,7 +71,12 @@ Account = Annotated[str | None, typer.Option(help="Fail unless the credentials b
 
 @app.command()
 def publish(
-    name: Annotated[str, typer.Argument(callback=without_slash, help="The recipe's name, or its directory.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            callback=without_slash, autocompletion=recipe_names, help="The recipe's name, or its directory."
+        ),
+    ],
     digest: Expected = None,
     no_test: Untested = False,
     asset: Asset = False,

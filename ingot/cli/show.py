@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from ingot.cli.options import Environment, without_slash
+from ingot.cli.options import Environment, image_names, without_slash
 from ingot.cli.terminal import print_table
 from ingot.errors import InputError
 from ingot.pipeline.images import known_image
@@ -32,7 +32,10 @@ def show(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="NAME|DIGEST", callback=without_slash, help="A recipe, or the beginning of a digest."
+            metavar="NAME|DIGEST",
+            callback=without_slash,
+            autocompletion=image_names,
+            help="A recipe, or the beginning of a digest.",
         ),
     ],
     packages: Annotated[

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ingot.cli.comment import github
-from ingot.cli.options import without_slash
+from ingot.cli.options import recipe_names, without_slash
 from ingot.forge.git import Repository
 from ingot.forge.github import GitHub
 from ingot.forge.upgrade import LockUpgrade, TakenOver, propose, push
@@ -23,7 +23,10 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def upgrade(
     names: Annotated[
-        list[str] | None, typer.Argument(callback=without_slash, help="The recipes; all when none is named.")
+        list[str] | None,
+        typer.Argument(
+            callback=without_slash, autocompletion=recipe_names, help="The recipes; all when none is named."
+        ),
     ] = None,
     repository: Annotated[
         str | None, typer.Option(help="OWNER/NAME.", envvar="GITHUB_REPOSITORY", show_envvar=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingot.blocks import BLOCK_SIZE
-from ingot.cli.options import Environment, FleetStack, without_slash
+from ingot.cli.options import Environment, FleetStack, recipe_names, without_slash
 from ingot.cli.usage import Group
 
 if TYPE_CHECKING:
@@ -65,7 +65,12 @@ def fleet(
 
 @app.command()
 def image(
-    name: Annotated[str, typer.Argument(callback=without_slash, help="A recipe's name, or an AMI's id.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            callback=without_slash, autocompletion=recipe_names, help="A recipe's name, or an AMI's id."
+        ),
+    ],
     as_json: JsonOption = False,
     env: Environment = None,
     recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
