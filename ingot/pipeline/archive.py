@@ -128,7 +128,7 @@ def restore(
         clone,
         manifest_of=store.manifest,
         keep_manifest=store.keep_manifest,
-        archive=f"{bucket.place}",
+        archive=f"{bucket.location}",
         check_snapshot=lambda snapshot_id, blocks: _check(clients, snapshot_id, blocks, progress),
     )
     with store.using(image):
@@ -138,11 +138,11 @@ def restore(
 def _open(clients: Clients, options: ArchiveOptions) -> Bucket:
     """Return the bucket of an archive; raise InputError when it is not one to keep images in."""
     from ingot.aws.archive.bucket import Bucket
-    from ingot.aws.archive.place import Place
+    from ingot.aws.archive.location import ArchiveLocation
 
-    place = Place.read(options.url)
+    location = ArchiveLocation.read(options.url)
     owner = options.owner or clients.sts.get_caller_identity()["Account"]
-    bucket = Bucket(clients, place, owner)
+    bucket = Bucket(clients, location, owner)
     bucket.check()
     return bucket
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from ingot.aws.archive.place import Place
+from ingot.aws.archive.location import ArchiveLocation
 from ingot.aws.session.failures import code_of
 from ingot.errors import IngotError, InputError, VerificationError
 
@@ -37,10 +37,10 @@ class StoredObject:
 
 
 class Bucket:
-    """The bucket of a place, which must belong to ``owner``: the id of an account."""
+    """The bucket of an archive, which must belong to ``owner``: the id of an account."""
 
-    def __init__(self, clients: Clients, place: Place, owner: str) -> None:
-        self.place = place
+    def __init__(self, clients: Clients, location: ArchiveLocation, owner: str) -> None:
+        self.location = location
         self._s3 = clients.s3
         self._owner = owner
 
@@ -48,7 +48,7 @@ class Bucket:
         """Raise InputError unless the bucket is there, is the owner's, is encrypted by default, and cannot be
         made public.
         """
-        bucket = self.place.bucket
+        bucket = self.location.bucket
         named = {"Bucket": bucket, "ExpectedBucketOwner": self._owner}
         try:
             self._s3.head_bucket(**named)
@@ -97,7 +97,7 @@ class Bucket:
         """
         try:
             answer = self._s3.head_object(
-                Bucket=self.place.bucket, Key=key, ExpectedBucketOwner=self._owner, ChecksumMode="ENABLED"
+                Bucket=self.location.bucket, Key=key, ExpectedBucketOwner=self._owner, ChecksumMode="ENABLED"
             )
         except ClientError as error:
             if code_of(error) in _ABSENT:
@@ -108,7 +108,7 @@ class Bucket:
     def put(self, key: str, data: bytes, digest: str, kind: str = "application/octet-stream") -> None:
         """Write an object. S3 refuses bytes that do not have this SHA-256."""
         self._s3.put_object(
-            Bucket=self.place.bucket,
+            Bucket=self.location.bucket,
             Key=key,
             Body=data,
             ContentType=kind,
@@ -125,7 +125,7 @@ class Bucket:
         for attempt in range(2):
             try:
                 answer = self._s3.get_object(
-                    Bucket=self.place.bucket, Key=key, ExpectedBucketOwner=self._owner
+                    Bucket=self.location.bucket, Key=key, ExpectedBucketOwner=self._owner
                 )
             except ClientError as error:
                 if code_of(error) in _ABSENT:
@@ -138,14 +138,14 @@ class Bucket:
             if attempt:  # the transfer may have damaged it once; what comes again is what S3 holds
                 break
         raise VerificationError(
-            f"s3://{self.place.bucket}/{key} is damaged: its bytes have SHA-256 {found}, expected {digest}",
+            f"s3://{self.location.bucket}/{key} is damaged: its bytes have SHA-256 {found}, expected {digest}",
             hint="archive the image again from where it still is; that replaces the block",
         )
 
     def objects(self, prefix: str) -> Iterator[StoredObject]:
         """Give the objects whose keys begin so, in their order."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.place.bucket, Prefix=prefix, ExpectedBucketOwner=self._owner
+            Bucket=self.location.bucket, Prefix=prefix, ExpectedBucketOwner=self._owner
         )
         for page in pages:
             for entry in page.get("Contents", []):
@@ -155,7 +155,7 @@ class Bucket:
         """Remove objects. Raises IngotError, naming the first, when S3 keeps some of them."""
         for start in range(0, len(keys), PAGE):
             answer = self._s3.delete_objects(
-                Bucket=self.place.bucket,
+                Bucket=self.location.bucket,
                 Delete={"Objects": [{"Key": key} for key in keys[start : start + PAGE]], "Quiet": True},
                 ExpectedBucketOwner=self._owner,
             )
@@ -163,7 +163,7 @@ class Bucket:
                 first = errors[0]
                 raise IngotError(
                     f"{len(errors)} objects could not be removed, the first of them "
-                    f"s3://{self.place.bucket}/{first.get('Key')}: {first.get('Message')}"
+                    f"s3://{self.location.bucket}/{first.get('Key')}: {first.get('Message')}"
                 )
 
 

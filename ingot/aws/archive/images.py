@@ -77,14 +77,14 @@ def archive(bucket: Bucket, image: DiskImage, bill_of_materials: bytes, progress
     Interrupted anywhere, the next run goes on from there: an image is in the archive when its manifest is.
     Raises PublishError when the disk is not what the manifest says.
     """
-    manifest, place = image.manifest, bucket.place
+    manifest, location = image.manifest, bucket.location
     recipe, blocks = str(manifest["name"]), BlockMap.of(manifest)
     first = {digest: index for index, digest in reversed([*enumerate(blocks.digests)]) if digest is not None}
 
     with DiskReader(image.disk, blocks) as reader:
 
         def send(digest: str) -> bool:
-            key = place.block(digest)
+            key = location.block(digest)
             if bucket.has(key, digest, BLOCK_SIZE):
                 return False
             data, _ = reader.read(first[digest])
@@ -93,8 +93,8 @@ def archive(bucket: Bucket, image: DiskImage, bill_of_materials: bytes, progress
 
         sent = sum(_each(send, sorted(first, key=first.__getitem__), "blocks compared", progress))
     for key, data in (
-        (place.bill_of_materials(recipe, image.digest), bill_of_materials),
-        (place.manifest(recipe, image.digest), json.dumps(manifest, sort_keys=True).encode() + b"\n"),
+        (location.bill_of_materials(recipe, image.digest), bill_of_materials),
+        (location.manifest(recipe, image.digest), json.dumps(manifest, sort_keys=True).encode() + b"\n"),
     ):
         bucket.put(key, data, hashlib.sha256(data).hexdigest(), "application/json")
     return Archived(recipe, image.digest, blocks.root_digest, len(first), sent)
@@ -102,7 +102,7 @@ def archive(bucket: Bucket, image: DiskImage, bill_of_materials: bytes, progress
 
 def archived_images(bucket: Bucket) -> Iterator[ArchivedImage]:
     """Give the images of an archive, by recipe and digest."""
-    images = bucket.place.images
+    images = bucket.location.images
     for entry in bucket.objects(images):
         match = _MANIFEST.fullmatch(entry.key.removeprefix(images))
         if match is not None:
@@ -123,31 +123,31 @@ def find(bucket: Bucket, word: str) -> ArchivedImage:
         return found[0]
     if found:
         raise InputError(
-            f"{len(found)} images in {bucket.place} have digests that begin with {word}",
+            f"{len(found)} images in {bucket.location} have digests that begin with {word}",
             hint="give more digits",
         )
     raise InputError(
-        f"there is no image {word!r} in {bucket.place}",
-        hint=f"list what is there with: ingot archive ls {bucket.place}",
+        f"there is no image {word!r} in {bucket.location}",
+        hint=f"list what is there with: ingot archive ls {bucket.location}",
     )
 
 
 def manifest_of(bucket: Bucket, image: ArchivedImage) -> dict[str, Any]:
     """Return an archived image's manifest; raise VerificationError when it is not of that image."""
-    key = bucket.place.manifest(image.recipe, image.digest)
+    key = bucket.location.manifest(image.recipe, image.digest)
     data = bucket.get(key)
     if data is None:
-        raise InputError(f"there is no s3://{bucket.place.bucket}/{key}: it was removed a moment ago")
+        raise InputError(f"there is no s3://{bucket.location.bucket}/{key}: it was removed a moment ago")
     try:
         manifest = json.loads(data)
         named = (manifest["name"], manifest["recipe_digest"])
         BlockMap.of(manifest)
     except (ValueError, LookupError, TypeError, RecursionError, PublishError) as error:
         why = error.message if isinstance(error, IngotError) else repr(error)
-        raise VerificationError(f"s3://{bucket.place.bucket}/{key} is damaged: {why}") from error
+        raise VerificationError(f"s3://{bucket.location.bucket}/{key} is damaged: {why}") from error
     if named != (image.recipe, image.digest):
         raise VerificationError(
-            f"s3://{bucket.place.bucket}/{key} is the manifest of {named[0]} {str(named[1])[:12]}"
+            f"s3://{bucket.location.bucket}/{key} is the manifest of {named[0]} {str(named[1])[:12]}"
         )
     return dict(manifest)
 
@@ -170,12 +170,12 @@ def read_disk(bucket: Bucket, manifest: Mapping[str, Any], target: Path, progres
         def fetch(digest: str) -> None:
             index = where[digest][0]
             try:
-                data = bucket.get(bucket.place.block(digest), digest)
+                data = bucket.get(bucket.location.block(digest), digest)
             except VerificationError as error:
                 raise VerificationError(f"block {index}: {error.message}", hint=error.hint) from error
             if data is None:
                 raise VerificationError(
-                    f"block {index} is missing: s3://{bucket.place.bucket}/{bucket.place.block(digest)}",
+                    f"block {index} is missing: s3://{bucket.location.bucket}/{bucket.location.block(digest)}",
                     hint="archive the image again from where it still is",
                 )
             for index in where[digest]:
@@ -197,11 +197,11 @@ def collect(bucket: Bucket, now: datetime | None = None) -> Collected:
     used: set[str] = set()
     for image in archived_images(bucket):
         digests = BlockMap.of(manifest_of(bucket, image)).digests
-        used.update(bucket.place.block(digest) for digest in digests if digest is not None)
+        used.update(bucket.location.block(digest) for digest in digests if digest is not None)
     before = (now or datetime.now(UTC)) - GRACE
     unused = [
         entry
-        for entry in bucket.objects(bucket.place.blocks)
+        for entry in bucket.objects(bucket.location.blocks)
         if entry.key not in used and entry.written < before
     ]
     bucket.delete([entry.key for entry in unused])

@@ -18,7 +18,7 @@ from ingot.aws.archive.images import (
     manifest_of,
     read_disk,
 )
-from ingot.aws.archive.place import Place
+from ingot.aws.archive.location import ArchiveLocation
 from ingot.blocks import BLOCK_SIZE
 from ingot.errors import InputError, PublishError, VerificationError
 from tests.aws.support import make_image
@@ -51,7 +51,7 @@ def account(direct):
 @pytest.fixture
 def bucket(direct, clients, account):
     """An archive below a prefix of a bucket that is as it should be."""
-    return Bucket(clients, Place(make_bucket(direct), "golden/images"), account)
+    return Bucket(clients, ArchiveLocation(make_bucket(direct), "golden/images"), account)
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_a_call_that_fails_once_is_asked_again(lost, bucket, image, proxy, tmp_p
 
 def test_a_flipped_bit_is_found_and_its_block_named(bucket, image, direct, tmp_path):
     archive(bucket, image, SBOM, quiet)
-    key = bucket.place.block(image.manifest["disk"]["blocks"][2])
+    key = bucket.location.block(image.manifest["disk"]["blocks"][2])
     data = bytearray(direct.s3.get_object(Bucket="archive", Key=key)["Body"].read())
     data[4711] ^= 1
     direct.s3.put_object(Bucket="archive", Key=key, Body=bytes(data))
@@ -133,7 +133,7 @@ def test_a_flipped_bit_is_found_and_its_block_named(bucket, image, direct, tmp_p
 
 def test_a_block_that_is_gone_is_named(bucket, image, direct, tmp_path):
     archive(bucket, image, SBOM, quiet)
-    key = bucket.place.block(image.manifest["disk"]["blocks"][0])
+    key = bucket.location.block(image.manifest["disk"]["blocks"][0])
     direct.s3.delete_object(Bucket="archive", Key=key)
     with pytest.raises(VerificationError, match=rf"block 0 is missing: s3://archive/{key}"):
         restored(bucket, "web", tmp_path)
@@ -144,7 +144,7 @@ def test_a_manifest_that_is_damaged_is_named_and_nothing_is_collected(
     damage, bucket, image, direct, tmp_path
 ):
     archive(bucket, image, SBOM, quiet)
-    key = bucket.place.manifest("web", image.digest)
+    key = bucket.location.manifest("web", image.digest)
     direct.s3.put_object(Bucket="archive", Key=key, Body=damage)
     with pytest.raises(VerificationError, match=rf"s3://archive/{key} is damaged: "):
         restored(bucket, "web", tmp_path)
@@ -157,7 +157,7 @@ def test_a_manifest_that_is_damaged_is_named_and_nothing_is_collected(
 def test_a_manifest_under_another_name_is_refused(bucket, image, direct, tmp_path):
     archive(bucket, image, SBOM, quiet)
     text = json.dumps(image.manifest)
-    direct.s3.put_object(Bucket="archive", Key=bucket.place.manifest("web", "0" * 64), Body=text)
+    direct.s3.put_object(Bucket="archive", Key=bucket.location.manifest("web", "0" * 64), Body=text)
     with pytest.raises(VerificationError, match=rf"is the manifest of web {image.digest[:12]}"):
         restored(bucket, "0000", tmp_path)
 
@@ -166,7 +166,7 @@ def test_a_root_digest_that_is_not_the_blocks_is_refused(bucket, image, direct, 
     archive(bucket, image, SBOM, quiet)
     disk = image.manifest["disk"] | {"root_digest": "1" * 64}
     text = json.dumps(image.manifest | {"disk": disk})
-    direct.s3.put_object(Bucket="archive", Key=bucket.place.manifest("web", image.digest), Body=text)
+    direct.s3.put_object(Bucket="archive", Key=bucket.location.manifest("web", image.digest), Body=text)
     with pytest.raises(VerificationError, match="root digest is not that of its blocks"):
         restored(bucket, "web", tmp_path)
 
@@ -183,7 +183,7 @@ def test_a_disk_that_was_changed_after_the_bake_is_not_archived(bucket, image, d
 def test_blocks_without_an_image_are_collected_but_not_the_youngest(bucket, image, direct, tmp_path):
     archive(bucket, image, SBOM, quiet)
     archive(bucket, make_image(tmp_path, ["a", "x", "y"], name="second"), SBOM, quiet)
-    direct.s3.delete_object(Bucket="archive", Key=bucket.place.manifest("web", image.digest))
+    direct.s3.delete_object(Bucket="archive", Key=bucket.location.manifest("web", image.digest))
     assert collect(bucket).blocks == 0
     removed = collect(bucket, datetime.now(UTC) + GRACE + timedelta(minutes=1))
     assert (removed.blocks, removed.size) == (2, 2 * BLOCK_SIZE)
@@ -205,13 +205,13 @@ def test_a_bucket_that_is_as_it_should_be_passes(bucket):
 def test_a_bucket_in_which_images_would_lie_open_is_refused(how, said, direct, clients, account):
     make_bucket(direct, "other", **how)
     with pytest.raises(InputError, match=said) as caught:
-        Bucket(clients, Place("other", ""), account).check()
+        Bucket(clients, ArchiveLocation("other", ""), account).check()
     assert caught.value.hint.startswith("aws s3api put-")
 
 
 def test_a_bucket_that_is_not_there_is_refused(clients, account):
     with pytest.raises(InputError, match="there is no bucket nothing-here"):
-        Bucket(clients, Place("nothing-here", ""), account).check()
+        Bucket(clients, ArchiveLocation("nothing-here", ""), account).check()
 
 
 @pytest.mark.parametrize(
@@ -226,15 +226,15 @@ def test_a_bucket_that_is_not_there_is_refused(clients, account):
         "s3://ab/x?y",
     ],
 )
-def test_what_is_no_place_is_refused(url):
-    with pytest.raises(InputError, match="is not the place of an archive"):
-        Place.read(url)
+def test_what_is_no_location_is_refused(url):
+    with pytest.raises(InputError, match="is not the location of an archive"):
+        ArchiveLocation.read(url)
 
 
 @pytest.mark.parametrize("url", ["s3://archive", "s3://archive/", "s3://archive/a/b/"])
-def test_a_place_may_end_with_a_slash(url):
-    assert str(Place.read(url)) == url.rstrip("/")
-    assert Place.read(url).block("ab" * 32).startswith(("blocks/ab/", "a/b/blocks/ab/"))
+def test_a_location_may_end_with_a_slash(url):
+    assert str(ArchiveLocation.read(url)) == url.rstrip("/")
+    assert ArchiveLocation.read(url).block("ab" * 32).startswith(("blocks/ab/", "a/b/blocks/ab/"))
 
 
 def test_a_word_that_names_no_image_or_several_is_refused(bucket, image, tmp_path):

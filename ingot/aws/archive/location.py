@@ -20,20 +20,20 @@ _PREFIX = re.compile(r"[A-Za-z0-9!_.*'()-]+(?:/[A-Za-z0-9!_.*'()-]+)*")
 
 
 @dataclass(frozen=True)
-class Place:
+class ArchiveLocation:
     """A bucket and a prefix; the prefix has no slash at its ends and may be empty."""
 
     bucket: str
     prefix: str
 
     @classmethod
-    def read(cls, url: str) -> Place:
+    def read(cls, url: str) -> ArchiveLocation:
         """Read ``s3://BUCKET[/PREFIX]``; raise InputError for anything else."""
         match = _URL.fullmatch(url)
         prefix = "" if match is None else (match[2] or "").rstrip("/")
         if match is None or (prefix and not _PREFIX.fullmatch(prefix)):
             raise InputError(
-                f"{url!r} is not the place of an archive",
+                f"{url!r} is not the location of an archive",
                 hint="name a bucket and a prefix: s3://my-bucket/images",
             )
         return cls(match[1], prefix)
