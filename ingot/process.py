@@ -25,6 +25,7 @@ PACKAGE_OF: Dict[str, str] = {
     "e2fsck": "e2fsprogs",
     "debugfs": "e2fsprogs",
     "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-system-aarch64": "qemu-system-arm",
     "qemu-img": "qemu-utils",
     "git": "git",
     "gpg": "gpg",

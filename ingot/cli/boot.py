@@ -12,7 +12,7 @@ from ingot.cli.options import Environment, image_names, without_slash
 from ingot.cli.reporting import Reporter
 from ingot.interrupts import terminate_as_interrupt
 from ingot.machines.qemu import require_tools
-from ingot.pipeline.boot import booted, run_tests
+from ingot.pipeline.boot import MEMORY_MIB, booted, run_tests
 from ingot.pipeline.images import baked_image
 
 app = typer.Typer(add_completion=False)
@@ -30,8 +30,12 @@ def boot(
     ],
     no_tests: Annotated[bool, typer.Option("--no-tests", help="Do not run the recipe's tests.")] = False,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Keep the machine's disk and console, and say where.")
+        bool,
+        typer.Option("--keep", help="Keep the machine's disk and console, and say how to boot it again."),
     ] = False,
+    memory: Annotated[
+        int, typer.Option(min=256, metavar="MIB", help="Memory of the machine, in MiB.")
+    ] = MEMORY_MIB,
     once: Annotated[
         bool,
         typer.Option("--once", help="End when the tests are done. Without a terminal this is the default."),
@@ -48,7 +52,7 @@ def boot(
     require_tools()  # before a bake
     with Reporter() as report, terminate_as_interrupt():
         image = baked_image(name, recipes, env, report)
-        with booted(image, report, tests=not no_tests, keep=keep) as machine:
+        with booted(image, report, tests=not no_tests, keep=keep, memory_mib=memory) as machine:
             print(machine.url, flush=True)
             try:
                 if not no_tests:

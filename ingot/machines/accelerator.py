@@ -19,8 +19,13 @@ REACHED = (0x10 << 1) | 1
 PROBE_SECONDS = 10.0  # KVM takes a fraction of a second
 
 
-def choose_accelerator(memory: Path) -> str:
-    """Return ``kvm`` or ``tcg``; the verdict is kept in the file ``memory`` until the machine boots again."""
+def choose_accelerator(memory: Path, architecture: str = "x86_64") -> str:
+    """Return ``kvm`` or ``tcg``; the verdict is kept in the file ``memory`` until the machine boots again.
+
+    The guest that is tried is of x86_64: machines of another architecture are emulated.
+    """
+    if architecture != "x86_64":
+        return "tcg"
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     try:
         known = json.loads(memory.read_text())

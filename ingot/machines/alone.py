@@ -7,6 +7,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,15 @@ from ingot.machines.qemu import MachineSpec
 
 PRIVATE_IP = "172.31.0.10"  # an address of a default VPC
 MAC = "02:00:ac:1f:00:0a"
-MEMORY_MIB = 1024
-CPUS = 2
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What an image boots on. With one processor an emulated kernel cannot trip over another: see below."""
+
+    architecture: str = "x86_64"
+    memory_mib: int = 1024
+    cpus: int = 2
 
 
 @contextmanager
@@ -29,7 +37,7 @@ def booted_alone(
     directory: Path,
     *,
     user_data: Mapping[str, Any] | None = None,
-    cpus: int = CPUS,
+    hardware: Hardware = Hardware(),
     keep: bool = False,
 ) -> Iterator[Machine]:
     """Boot an overlay of a raw disk; the disk stays as it is. The machine has ended when the context is left.
@@ -38,16 +46,24 @@ def booted_alone(
     JSON. Raises CloudError or MissingToolError when it does not start.
 
     QEMU before 8.1 can run an instruction that another emulated processor has just replaced: now and then a
-    kernel that patches itself panics (QEMU's commit cb62bd15e14e). With ``cpus`` 1 it cannot.
+    kernel that patches itself panics (QEMU's commit cb62bd15e14e). With one processor it cannot.
     """
     instance_id = f"i-{secrets.token_hex(8)}0"
     home = directory / instance_id
     spec = MachineSpec(
-        instance_id, MEMORY_MIB, cpus, PRIVATE_IP, MAC, disk, disk.stat().st_size, f"vol-{instance_id[2:]}"
+        instance_id,
+        hardware.memory_mib,
+        hardware.cpus,
+        PRIVATE_IP,
+        MAC,
+        disk,
+        disk.stat().st_size,
+        f"vol-{instance_id[2:]}",
+        architecture=hardware.architecture,
     )
-    metadata = Metadata(options=Options, tree=lambda: _tree(instance_id, user_data))
+    metadata = Metadata(options=Options, tree=lambda: _tree(instance_id, hardware.architecture, user_data))
     spawner = Spawner()
-    accelerator = choose_accelerator(directory / "accelerator.json")
+    accelerator = choose_accelerator(directory / "accelerator.json", hardware.architecture)
     machine = Machine(
         spec, home, metadata, accelerator=accelerator, spawn=spawner, on_exit=lambda machine, cause: None
     )
@@ -61,17 +77,17 @@ def booted_alone(
             shutil.rmtree(home, ignore_errors=True)
 
 
-def _tree(instance_id: str, user_data: Mapping[str, Any] | None) -> dict[str, Any]:
+def _tree(instance_id: str, architecture: str, user_data: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the metadata that an image needs to boot and to tell who it is."""
     host = f"ip-{PRIVATE_IP.replace('.', '-')}.ec2.internal"
     zone, region = "us-east-1a", "us-east-1"
     identity = {
         "accountId": "123456789012",
-        "architecture": "x86_64",
+        "architecture": architecture,
         "availabilityZone": zone,
         "imageId": "ami-00000000000000000",
         "instanceId": instance_id,
-        "instanceType": "t3.micro",
+        "instanceType": "t3.micro" if architecture == "x86_64" else "t4g.micro",
         "pendingTime": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "privateIp": PRIVATE_IP,
         "region": region,

@@ -93,7 +93,7 @@ class Machine:
         disk = self.directory / qemu.DISK
         if not disk.exists():
             create_overlay(self.spec.base, disk, self.spec.disk_size)
-            shutil.copyfile(qemu.firmware()[1], self.directory / qemu.VARIABLES)
+            shutil.copyfile(qemu.firmware(self.spec.architecture)[1], self.directory / qemu.VARIABLES)
         self._ending = self._guest_ended = False
         self._forwards = {}
         self._server = MetadataServer(self.directory, qemu.METADATA_SOCKET, self._metadata)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import uuid
@@ -37,11 +38,53 @@ EMULATED_CPU = (
 FEWEST_POSSIBLE_CPUS = 2
 DISK = "disk.qcow2"
 VARIABLES = "vars.fd"
-FIRMWARE = (
-    # (code, variables): Debian and Ubuntu
-    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
-    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
-)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """How QEMU runs machines of one architecture.
+
+    ``firmware``: code and template of variables, in the order in which they are looked for. ``board`` is the
+    machine type, ``emulated_cpu`` the processor where the host has another, or no KVM. ``serial``: the words
+    that make the character device ``console`` the port that Linux calls ttyS0, as on EC2.
+    """
+
+    program: str
+    firmware: tuple[tuple[str, str], ...]
+    firmware_name: str
+    firmware_package: str
+    board: str
+    emulated_cpu: str
+    serial: tuple[str, ...]
+
+
+PLATFORMS = {
+    "x86_64": Platform(
+        "qemu-system-x86_64",
+        (
+            ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+            ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+        ),
+        "OVMF",
+        "ovmf",
+        "q35,hpet=off",
+        EMULATED_CPU,
+        ("-serial", "chardev:console"),
+    ),
+    # The board's own serial port is a PL011, ttyAMA0; Graviton's is a 16550 like this one. Of the processors
+    # that QEMU knows one as Graviton2 has, without pointer authentication, which is dear to emulate.
+    "arm64": Platform(
+        "qemu-system-aarch64",
+        (("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),),
+        "AAVMF",
+        "qemu-efi-aarch64",
+        "virt,gic-version=3",
+        "neoverse-n1",
+        ("-serial", "none", "-device", "pci-serial,chardev=console"),
+    ),
+}
+# What Linux calls the processors of this machine, as recipes do.
+HOST = {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
 
 
 @dataclass(frozen=True)
@@ -63,23 +106,32 @@ class MachineSpec:
     volume_id: str
     outbound: bool = False
     uefi: bool = True
+    architecture: str = "x86_64"
+
+    @property
+    def platform(self) -> Platform:
+        """How QEMU runs it."""
+        return PLATFORMS[self.architecture]
 
 
-def firmware() -> tuple[Path, Path]:
+def firmware(architecture: str = "x86_64") -> tuple[Path, Path]:
     """Return the UEFI firmware's code and its template of variables; raises MissingToolError."""
-    for code, variables in FIRMWARE:
+    platform = PLATFORMS[architecture]
+    for code, variables in platform.firmware:
         if Path(code).exists() and Path(variables).exists():
             return Path(code), Path(variables)
-    raise MissingToolError("OVMF", package="ovmf", needed_for="boot machines by UEFI")
+    raise MissingToolError(
+        platform.firmware_name, package=platform.firmware_package, needed_for="boot machines by UEFI"
+    )
 
 
-def require_tools() -> None:
-    """Raise MissingToolError when this machine lacks what runs machines: said before
+def require_tools(architecture: str = "x86_64") -> None:
+    """Raise MissingToolError when this machine lacks what runs machines of an architecture: said before
     anything is started or baked.
     """
-    for tool in ("qemu-system-x86_64", "qemu-img", "setpriv"):
+    for tool in (PLATFORMS[architecture].program, "qemu-img", "setpriv"):
         require(tool, needed_for="run machines")
-    firmware()
+    firmware(architecture)
 
 
 def command(spec: MachineSpec, *, accelerator: str, monitor: int) -> list[str]:
@@ -90,27 +142,47 @@ def command(spec: MachineSpec, *, accelerator: str, monitor: int) -> list[str]:
     not hear how a short life ended. setpriv(1) asks the kernel to kill QEMU when the thread that started it
     ends: a daemon that is killed leaves no machine.
     """
-    accel, cpu = ("kvm", "max") if accelerator == "kvm" else ("tcg,thread=multi", EMULATED_CPU)
+    platform = spec.platform
+    natively = accelerator == "kvm" and spec.architecture == HOST
+    accel, cpu = ("kvm", "max") if natively else ("tcg,thread=multi", platform.emulated_cpu)
     return [
         require("setpriv", needed_for="tie machines to the local cloud"), "--pdeathsig", "KILL", "--",
-        require("qemu-system-x86_64", needed_for="run machines"),
+        require(platform.program, needed_for="run machines"),
         "-name", spec.instance_id, "-S",
         "-nodefaults", "-no-user-config", "-display", "none",
-        "-M", "q35,hpet=off", "-accel", accel, "-cpu", cpu,
+        "-M", platform.board, "-accel", accel, "-cpu", cpu,
         "-smp", f"{spec.cpus},maxcpus={max(spec.cpus, FEWEST_POSSIBLE_CPUS)}", "-m", str(spec.memory_mib),
         "-smbios", f"type=1,manufacturer=Amazon EC2,product=ingot,uuid={system_uuid(spec.instance_id)}",
         *_disks(spec), *_network(spec),
-        "-chardev", f"file,id=console,path={CONSOLE},append=on", "-serial", "chardev:console",
+        "-chardev", f"file,id=console,path={CONSOLE},append=on", *platform.serial,
         "-device", "virtio-rng-pci",
         "-chardev", f"socket,id=monitor,fd={monitor}", "-mon", "chardev=monitor,mode=control",
     ]  # fmt: skip
+
+
+def again(spec: MachineSpec, directory: Path) -> str:
+    """Return the shell command that boots a machine's disk by hand: alone, with its console as terminal.
+
+    It has no metadata service: the image waits for it for a moment and boots on.
+    """
+    platform = spec.platform
+    code = _escaped(str(firmware(spec.architecture)[0]))
+    words = [
+        platform.program, "-M", platform.board, "-cpu", platform.emulated_cpu, "-m", str(spec.memory_mib),
+        "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}",
+        "-drive", f"if=pflash,format=raw,unit=1,file={_escaped(str(directory / VARIABLES))}",
+        "-drive", f"if=none,id=root,format=qcow2,file={_escaped(str(directory / DISK))}",
+        "-device", "nvme,serial=root,drive=root,bootindex=0",
+        "-display", "none", "-chardev", "stdio,id=console,mux=on,signal=off", *platform.serial,
+    ]  # fmt: skip
+    return shlex.join(words)
 
 
 def _disks(spec: MachineSpec) -> list[str]:
     serial = spec.volume_id.replace("-", "")  # vol0123…, as EC2's NVMe volumes call themselves
     flash = []
     if spec.uefi:
-        code = _escaped(str(firmware()[0]))
+        code = _escaped(str(firmware(spec.architecture)[0]))
         flash += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"]
         flash += ["-drive", f"if=pflash,format=raw,unit=1,file={VARIABLES}"]
     return [

@@ -15,17 +15,23 @@ from pathlib import Path
 from typing import Any
 
 from ingot import paths
-from ingot.aws.instances.console import TEST, last_line, tail
+from ingot.aws.instances.console import PANIC, TEST, last_line, tail
 from ingot.errors import VerificationError
-from ingot.machines.alone import booted_alone
+from ingot.machines.alone import Hardware, booted_alone
 from ingot.machines.machine import Machine
-from ingot.machines.qemu import CONSOLE, require_tools
+from ingot.machines.qemu import CONSOLE, DISK, again, require_tools
 from ingot.plan.boots import BootRecord, Outcome
 from ingot.progress import Progress
 from ingot.store import Image, Store
 
+MEMORY_MIB = Hardware.memory_mib
 # Seconds from power-on: a clone answers after about 20 under TCG on an idle machine, its own tests follow.
 ANSWER_LIMIT = 300.0
+# QEMU's commit cb62bd15e14e; see ingot.machines.alone.
+PANIC_HINT = (
+    "the kernel panicked in an emulated machine: QEMU before 8.1 now and then runs an instruction that "
+    "another emulated processor has just replaced. Boot it again; a panic that comes each time is the image's"
+)
 # Seconds for which a wrong answer stays the same until it counts; as in the image:
 # ingot/bake/image/rootfs/tests.pl.
 STEADY = 60.0
@@ -125,23 +131,43 @@ class Boot:
 
 
 @contextmanager
-def booted(image: Image, progress: Progress, *, tests: bool = True, keep: bool = False) -> Iterator[Boot]:
+def booted(
+    image: Image, progress: Progress, *, tests: bool = True, keep: bool = False, memory_mib: int = MEMORY_MIB
+) -> Iterator[Boot]:
     """Boot ``image``; ``tests``: it runs its own. ``keep`` leaves the machine's disk and console where they
-    are.
+    are, and says how to boot that disk again.
 
     Raises MissingToolError without QEMU, CloudError when the machine does not start.
     """
-    require_tools()
+    architecture = str(image.manifest["architecture"])
+    require_tools(architecture)
+    hardware = Hardware(architecture, memory_mib)
     # Without a fleet there is nobody to say the values of its configuration.
     user_data = {"ingot": {"test": True} if tests else {"examples": True}}
     with (
         Store().using(image),
-        booted_alone(image.disk, paths.home() / "boot", user_data=user_data, keep=keep) as machine,
+        booted_alone(
+            image.disk, paths.home() / "boot", user_data=user_data, hardware=hardware, keep=keep
+        ) as machine,
     ):
         console = machine.directory / CONSOLE
         progress(f"{image.name} {image.digest[:12]} boots; its console: {console}")
-        with BootWatch(image, machine) as watch:
-            yield Boot(image, machine, watch)
+        try:
+            with BootWatch(image, machine) as watch:
+                yield Boot(image, machine, watch)
+        finally:
+            if keep:
+                progress(kept(machine))
+
+
+def kept(machine: Machine) -> str:
+    """Say where the disk of a machine is and how it boots again: without Ingot, with a console to log in."""
+    spec, directory = machine.spec, machine.directory
+    words = again(spec, directory)
+    return (
+        f"kept: {directory / DISK}, an overlay of {spec.base}\n"
+        f"  boot it again, its console in this terminal (Ctrl-A X ends it):\n  {words}"
+    )
 
 
 def run_tests(boot: Boot, result: Callable[[Outcome], None], progress: Progress) -> None:
@@ -163,9 +189,10 @@ def run_tests(boot: Boot, result: Callable[[Outcome], None], progress: Progress)
             result(watch.ended(str(test["name"]), problem, "inside"))
     failed = {test.name for test in watch.tests if not test.ok}
     if failed:
-        end_of_console = tail(machine.console()[0].decode(errors="replace"))
+        console = machine.console()[0].decode(errors="replace")
+        hint = PANIC_HINT if PANIC in console and machine.accelerator == "tcg" else None
         raise VerificationError(
-            f"{len(failed)} of the image's tests failed; the end of its console:\n{end_of_console}"
+            f"{len(failed)} of the image's tests failed; the end of its console:\n{tail(console)}", hint=hint
         )
 
 

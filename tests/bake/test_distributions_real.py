@@ -9,7 +9,7 @@ import time
 import pytest
 
 from ingot.aws.instances.console import INVENTORY, PANIC, TEST, last_line, tail
-from ingot.machines.alone import booted_alone
+from ingot.machines.alone import Hardware, booted_alone
 from tests.bake.test_distributions import baked, ubuntu_keyring
 from tests.baked import baked_store
 
@@ -65,7 +65,9 @@ tests:
 
 def said(disk):
     """Boot the disk; return the lines with its tests' results and with its inventory, and the console."""
-    with booted_alone(disk, disk.parent, user_data={"ingot": {"test": True}}, cpus=1) as machine:
+    with booted_alone(
+        disk, disk.parent, user_data={"ingot": {"test": True}}, hardware=Hardware(cpus=1)
+    ) as machine:
         end, text = time.monotonic() + LIMIT, ""
         while not machine.wait(0.5) and time.monotonic() < end and PANIC not in text:
             text = machine.console()[0].decode(errors="replace")

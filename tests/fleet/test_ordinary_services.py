@@ -12,7 +12,7 @@ import time
 import pytest
 
 from ingot.aws.instances.console import INVENTORY, TEST, last_line, tail
-from ingot.machines.alone import booted_alone
+from ingot.machines.alone import Hardware, booted_alone
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lock.file import write_lock
 from ingot.recipe.lock.resolve import resolve_lock
@@ -68,7 +68,9 @@ def inventory(store, directory, tamper="") -> dict:
     image = store.bake(recipe, logging.getLogger("bake").info)
     disk = directory / "disk.raw"
     subprocess.run(["cp", "--sparse=always", image.disk, disk], check=True)
-    with booted_alone(disk, directory, user_data={"ingot": {"test": True}}, cpus=1) as machine:
+    with booted_alone(
+        disk, directory, user_data={"ingot": {"test": True}}, hardware=Hardware(cpus=1)
+    ) as machine:
         end, text, found = time.monotonic() + LIMIT, "", None
         while found is None and not machine.wait(0.5) and time.monotonic() < end:
             text = machine.console()[0].decode(errors="replace")

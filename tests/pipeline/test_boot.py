@@ -1,10 +1,15 @@
 """What `ingot boot` asks from outside, of a server in the place of the machine."""
 
+import shlex
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from ingot.errors import VerificationError
+from ingot.machines.qemu import MachineSpec
 from ingot.pipeline import boot
 from tests.served import serving
 
@@ -78,3 +83,52 @@ def test_silence_is_waited_for_until_the_end(monkeypatch):
     )
     assert (name, problem.startswith("no answer: ")) == ("words", True)
     assert time.monotonic() - begun >= 1
+
+
+def ended(console, accelerator="tcg"):
+    """A machine that ended with this on its console."""
+    return SimpleNamespace(
+        wait=lambda _timeout: True, console=lambda: (console.encode(), None), accelerator=accelerator
+    )
+
+
+def failing(machine):
+    """Run the tests of an image against a machine that has ended; return the error."""
+    watch = SimpleNamespace(tests=[])
+    watch.ended = lambda *what: watch.tests.append(SimpleNamespace(name=what[0], ok=what[1] is None))
+    image = SimpleNamespace(manifest={"tests": [{"name": "x", "command": "true"}]})
+    with pytest.raises(VerificationError) as caught:
+        boot.run_tests(boot.Boot(image, machine, watch), lambda _: None, lambda _: None)
+    return caught.value
+
+
+def test_a_panic_of_an_emulated_machine_is_explained():
+    panic = "Kernel panic - not syncing: Attempted to kill init!"
+    assert "QEMU before 8.1" in failing(ended(panic)).hint
+    assert failing(ended(panic, "kvm")).hint is None
+    assert failing(ended("login:")).hint is None
+
+
+@pytest.mark.parametrize(
+    ("architecture", "program", "firmware"),
+    [("x86_64", "qemu-system-x86_64", "/OVMF/"), ("arm64", "qemu-system-aarch64", "/AAVMF/")],
+)
+def test_a_kept_disk_is_named_with_the_command_that_boots_it(architecture, program, firmware):
+    spec = MachineSpec(
+        "i-1",
+        768,
+        2,
+        "172.31.0.10",
+        "02:00:00:00:00:01",
+        Path("/a/disk.raw"),
+        1,
+        "vol-1",
+        architecture=architecture,
+    )
+    text = boot.kept(SimpleNamespace(spec=spec, directory=Path("/b, c/i-1")))
+    assert "kept: /b, c/i-1/disk.qcow2, an overlay of /a/disk.raw" in text
+    words = shlex.split(text.splitlines()[-1])
+    assert words[0] == program
+    assert words[words.index("-m") + 1] == "768"
+    assert any(firmware in word for word in words)
+    assert "if=none,id=root,format=qcow2,file=/b,, c/i-1/disk.qcow2" in words

@@ -17,11 +17,11 @@ from moto.ec2.models.instances import Instance as MotoInstance
 from moto.ec2.models.instances import StateReason
 from moto.ec2.responses.general import General
 
-from ingot.errors import CloudError, IngotError
+from ingot.errors import CloudError, IngotError, MissingToolError
 from ingot.machines.disk import copied_disk
 from ingot.machines.machine import Machine
 from ingot.machines.pool import MachinePool
-from ingot.machines.qemu import NETWORK, MachineSpec
+from ingot.machines.qemu import NETWORK, MachineSpec, require_tools
 from localcloud.core.context import CloudContext
 from localcloud.core.moto_types import Instance, Moto
 from localcloud.core.patching import Patches
@@ -111,6 +111,7 @@ class InstanceMachines:
             int(volume.size) * GIB, volume.volume_id,
             outbound=_may_go_out(instance),
             uefi=launch.boots_uefi,
+            architecture=_platform_of(launch),
         )  # fmt: skip
         machine = self._pool.create(spec, metadata_of(instance, self._port), self._exited)
         self._machines[instance.id] = (instance, machine)
@@ -312,12 +313,14 @@ class InstanceMachines:
 
 def check_runnable(launch: Launch) -> None:
     """Raise EC2ClientError for a launch that AWS would take and this machine cannot run."""
-    if launch.image.architecture not in ("x86_64", "i386"):
+    try:
+        require_tools(_platform_of(launch))
+    except MissingToolError as error:
         raise EC2ClientError(
             "InsufficientInstanceCapacity",
-            f"The local cloud runs x86_64 machines only; '{launch.type.name}' with an AMI for "
-            f"{launch.image.architecture} needs AWS.",
-        )
+            f"This machine cannot run '{launch.type.name}' with an AMI for {launch.image.architecture}: "
+            f"{error}",
+        ) from error
     block = ipaddress.ip_network(launch.subnet.cidr_block)
     if not block.subnet_of(REACHABLE):  # type: ignore[arg-type]  # both are IPv4
         raise EC2ClientError(
@@ -333,6 +336,11 @@ def _incorrect_state(instance: Instance, action: str) -> EC2ClientError:
         f"The instance '{instance.id}' is not in a state from which it can be {action}: it is "
         f"{instance.state}.",
     )
+
+
+def _platform_of(launch: Launch) -> str:
+    """Return which of the machines' platforms runs a launch; EC2's i386 runs on x86_64."""
+    return "arm64" if launch.image.architecture == "arm64" else "x86_64"
 
 
 def _may_go_out(instance: Instance) -> bool:

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from ingot.bake.disk import read_ext4
-from ingot.machines.alone import booted_alone
+from ingot.machines.alone import Hardware, booted_alone
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lock.file import write_lock
 from ingot.recipe.lock.resolve import resolve_lock
@@ -85,7 +85,9 @@ def facts(image, directory) -> dict[str, str]:
     disk = directory / "disk.raw"
     directory.mkdir()
     subprocess.run(["cp", "--sparse=always", image.disk, disk], check=True)
-    with booted_alone(disk, directory, user_data={"ingot": {"test": True}}, cpus=1) as machine:
+    with booted_alone(
+        disk, directory, user_data={"ingot": {"test": True}}, hardware=Hardware(cpus=1)
+    ) as machine:
         end, text = time.monotonic() + LIMIT, ""
         while not machine.wait(0.5) and time.monotonic() < end and "ingot-inventory 1 " not in text:
             text = machine.console()[0].decode(errors="replace")

@@ -53,7 +53,9 @@ def test_what_does_not_fit_is_refused(changed, kind, code):
         ({}, "10.0.0.0/24", "Unsupported"),
     ],
 )
-def test_what_this_machine_cannot_run_is_refused(changed, block, code):
+def test_what_this_machine_cannot_run_is_refused(changed, block, code, tmp_path, monkeypatch):
+    if "architecture" in changed:
+        monkeypatch.setenv("PATH", str(tmp_path))  # no qemu-system-aarch64
     subnet = SimpleNamespace(id="subnet-1", cidr_block=block, availability_zone="us-east-1a")
     launched = Launch(image(**changed), instance_type("m6g.large"), subnet, [], {}, {})
     with pytest.raises(EC2ClientError) as refusal:
