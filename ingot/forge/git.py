@@ -92,6 +92,11 @@ class Repository:
         paths = [entry[3:] for entry in text.split("\0") if entry]
         return sorted(path.removeprefix(self.prefix) for path in paths)
 
+    def ignored(self, directory: Path) -> list[str]:
+        """Return the files below a directory of the project that git ignores, as paths below the project."""
+        words = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", str(directory))
+        return sorted(path for path in git(self.project, *words).split("\0") if path)
+
     def tree(self, commit: str) -> str | None:
         """Return git's hash of the project's files at a commit; None where its directory did not exist."""
         where = f"{commit}:{self.prefix}" if self.prefix else f"{commit}^{{tree}}"

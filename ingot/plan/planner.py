@@ -21,7 +21,7 @@ from ingot.plan.infrastructure.assembly import Stack, read_assembly
 from ingot.plan.infrastructure.cdk import AT_ONCE, Cache, Cdk
 from ingot.plan.infrastructure.fold import images as images_of
 from ingot.plan.infrastructure.stacks import StackPlan, compare_stacks
-from ingot.plan.recipes import RecipeChange, RecipeTree, compare_recipes, read_tree
+from ingot.plan.recipes import RecipeChange, RecipeTree, compare_recipes, lend_ignored, read_tree
 from ingot.plan.result import Plan, dangers_of, verdict_of
 from ingot.plan.rollout import GroupSize, rollouts
 from ingot.progress import Progress
@@ -61,6 +61,7 @@ class Planner:
         notes: list[str] = []
         with ExitStack() as cleanup:
             before = cleanup.enter_context(self.repository.checked_out(base.commit, notes.append))
+            lend_ignored(self.repository, self.recipes, before, notes.append)
             trees = {name: self._trees(before, name, notes) for name in self.environments}
             work = Path(cleanup.enter_context(TemporaryDirectory(prefix="ingot-plan-")))
             tree = None if self.deployed else self.repository.tree(base.commit)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ingot.errors import InputError
+from ingot.forge.git import Repository
 from ingot.plan.reasons import Form, Reason, reasons
+from ingot.quantities import number
 from ingot.recipe.digest import canonical_form, digest_of_form, used_files
 from ingot.recipe.load import environments, find_recipes, load_recipe
 from ingot.recipe.lock.file import load_lock
 from ingot.recipe.schema.model import Recipe
+from ingot.recipe.sources.expander import is_ignored
 
 # As git's default for renames (git-diff(1), -M): half of it the same.
 SIMILAR = 0.5
@@ -104,6 +108,31 @@ def read_tree(root: Path, recipes: Path, environment: str | None, *, tolerant: b
             problems=[problem for error in problems for problem in error.problems],
         )
     return RecipeTree(found, broken, elsewhere)
+
+
+def lend_ignored(repository: Repository, recipes: Path, before: Path, note: Callable[[str], None]) -> None:
+    """Give the checkout ``before`` the files of the recipes that git ignores, as they are here.
+
+    Vendored dependencies are such. They are in no revision, so that all of them would seem new, and the
+    digest of the base one that was never built. A file that the base revision has itself stays its own.
+    """
+    if recipes.is_absolute():
+        return
+    lent = list[str]()
+    for name in repository.ignored(recipes):
+        source, target = repository.project / name, before / name
+        below = Path(name).relative_to(recipes)
+        if is_ignored(below) or len(below.parts) < 2 or not (before / recipes / below.parts[0]).is_dir():
+            continue
+        # A repository inside this one is named as a directory; its files are not this one's to lend.
+        if target.exists() or target.is_symlink() or not (source.is_symlink() or source.is_file()):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target, follow_symlinks=False)
+        lent.append(name)
+    if lent:
+        more = f" and {number(len(lent) - 1, 'other file')}" if len(lent) > 1 else ""
+        note(f"git ignores {lent[0]}{more}: both revisions are planned with them as they are here")
 
 
 def identify(path: Path, root: Path, environment: str | None) -> Identified:

@@ -319,6 +319,21 @@ def test_the_forms_and_files_of_a_plan(project, capsys, tmp_path):
     assert "m7i.large" in (tmp_path / "plan.html").read_text()
 
 
+def test_ignored_files_are_alike_on_both_sides(project, capsys):
+    project.write(".gitignore", "vendor/\n__pycache__/\n")
+    project.commit("Ignore what is vendored")
+    project.write("image_recipes/web/app/vendor/flask/app.py", "x = 1\n")
+    project.write("image_recipes/web/app/vendor/flask/views.py", "x = 1\n")
+    project.write("image_recipes/web/app/__pycache__/x.pyc", "x")
+    result = planned(capsys)
+    assert [recipe["change"] for recipe in result["recipes"]] == ["same"]
+    [note] = [note for note in result["notes"] if "git ignores" in note]
+    assert note == (
+        "git ignores image_recipes/web/app/vendor/flask/app.py and 1 other file: "
+        "both revisions are planned with them as they are here"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -28,6 +28,13 @@ IGNORED_SUFFIXES = (".pyc", ".swp", "~")
 MAX_TEMPLATE = 1 << 20
 # Directories inside one another. An image's paths are much shorter; Python's own stack is the limit here.
 MAX_LEVELS = 200
+# RFC 3986, 3.1: what makes a text the address of something elsewhere.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def is_ignored(path: Path) -> bool:
+    """Tell whether nothing of this name, or below one, is copied."""
+    return any(name in IGNORED_NAMES or name.endswith(IGNORED_SUFFIXES) for name in path.parts)
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,11 @@ class Expander:
         top = self.recipe.document.place((*at, key)).file.parent.resolve()
         path = top / source
         fault = unusable(path)
-        if fault is not None:
+        if _URL.match(source):
+            hint = f"artifacts fetch and lock it: artifacts: [{{url: {shortened(source)}, target: …}}]"
+            expected = "a path below the recipe's directory"
+            self.complain(at, f"the address {shortened(source)!r}", expected, hint=hint, key=key)
+        elif fault is not None:
             self.complain(at, f"{key} {shortened(source)!r}: {fault}", "the path of a file", key=key)
         elif not source or Path(source).is_absolute() or ".." in Path(source).parts:
             self.complain(
