@@ -64,12 +64,14 @@ def _check(path: Path, environment: str | None, packages: Path) -> list[Problem]
         raise InputError(f"{path}: the recipe has problems", problems=[*problems, *more])
     # A base AMI's lock is made with the account's credentials: a recipe can be checked before that.
     lock = load_lock(recipe) if recipe.base.ami is None or recipe.lock_path.is_file() else None
-    if not isinstance(lock, Lock):
-        return []
+    from ingot.store.early import hygiene_problems
     from ingot.store.weigh import size_problem
 
-    problem = size_problem(recipe, lock, packages)
+    found = hygiene_problems(recipe)
+    size = size_problem(recipe, lock, packages) if isinstance(lock, Lock) else None
+    if size is not None:
+        found.append(size)
     # A step may remove files: then only the bake can tell.
-    if problem is not None and not recipe.steps:
-        raise InputError(problem.found, problems=[problem])
-    return [] if problem is None else [problem]
+    if found and not recipe.steps:
+        raise InputError(found[0].found, problems=found)
+    return found

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from tests.constructs.recipes import LOCK
 from tests.project import PACKAGE
 
 RECIPE = "name: {name}\nbase: {{ami: {{ssm: /aws/x}}}}\nroot_volume: {{size: 2GiB}}\n"
@@ -214,3 +215,43 @@ def test_no_command_at_all_lists_the_commands(ingot):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == ingot("--help").stdout
     assert "Validate recipes" in done.stdout
+
+
+SCRATCH = "name: one\nbase: {debian: bookworm}\nroot_volume: {size: 2GiB}\n"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ someone@example\n"
+
+
+def checked(ingot, more, **files):
+    """Check the recipe `one` with these files and a lock."""
+    top = ingot.recipes / "one"
+    (top / "recipe.yaml").write_text(SCRATCH + more)
+    (top / "recipe.lock").write_text(json.dumps(LOCK))
+    for name, text in files.items():
+        (top / name).write_text(text)
+    return ingot("check", "one")
+
+
+def test_keys_that_the_bake_refuses_are_refused_before_it(ingot):
+    files = "files:\n  - {source: keys, target: /root/.ssh/authorized_keys}\n"
+    done = checked(ingot, files, keys=KEY)
+    assert done.returncode == 2
+    assert "recipe.yaml:5:14: keys: who has one of 1 keys may log in" in done.stderr
+    assert "{finding: authorized-key, path: /root/.ssh/authorized_keys, reason: …}" in done.stderr
+    allow = "hygiene: {allow: [{finding: authorized-key, path: /root/.ssh/authorized_keys, reason: ours}]}\n"
+    assert checked(ingot, files + allow, keys=KEY).returncode == 0
+    assert checked(ingot, files, keys="# none yet\n").returncode == 0
+
+
+def test_a_step_may_remove_what_the_gate_would_find(ingot):
+    content = 'files:\n  - {target: /etc/app, content: "key=AKIA' + "2345678901234567" + '"}\n'
+    done = checked(ingot, content)
+    assert (done.returncode, "an AWS access key" in done.stderr) == (2, True)
+    done = checked(ingot, content + "steps: [rm /etc/app]\n")
+    assert (done.returncode, "warning: " in done.stderr) == (0, True)
+
+
+def test_an_address_as_source_names_what_fetches_it(ingot):
+    done = checked(ingot, "files:\n  - {source: https://example.com/tool, target: /usr/local/bin/tool}\n")
+    assert done.returncode == 2
+    assert "recipe.yaml:5:14: the address 'https://example.com/tool'; expected a path below" in done.stderr
+    assert "artifacts: [{url: https://example.com/tool, target: …}]" in done.stderr

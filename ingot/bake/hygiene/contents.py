@@ -123,9 +123,9 @@ def check(view: View) -> Iterator[Finding]:
         if not _is_plausible(view, entry):
             continue
         content = view.read(entry.path)
-        if b"\0" in content[:_HEAD]:
+        if not is_text(content):
             continue
-        found = [*_search(entry, content), *_search_traces(entry, content, traces)]
+        found = [*search(entry.path, content), *_search_traces(entry, content, traces)]
         if found and not view.is_packaged(entry.path, content):
             yield from found
     yield from _links(view)
@@ -142,6 +142,11 @@ def _links(view: View) -> Iterator[Finding]:
         yield from _search_named(entry.path, content)
 
 
+def is_text(content: bytes) -> bool:
+    """Tell whether a file's content is searched: of no other the patterns mean anything."""
+    return b"\0" not in content[:_HEAD]
+
+
 def is_watched(path: str) -> bool:
     """Tell whether a file of this name is for keys or credentials."""
     return KEY_FILES.fullmatch(path) is not None or any(named.fullmatch(path) for named, _, _ in NAMED_FILES)
@@ -156,11 +161,12 @@ def _is_plausible(view: View, entry: Entry) -> bool:
     )
 
 
-def _search(entry: Entry, content: bytes) -> Iterator[Finding]:
+def search(path: str, content: bytes) -> Iterator[Finding]:
+    """Yield what of keys and credentials is in a text that has this path in the image."""
     for rule in RULES:
         if rule.word in content and rule.pattern.search(content):
-            yield Finding(rule.name, entry.path, f"it holds {rule.reason}")
-    yield from _search_named(entry.path, content)
+            yield Finding(rule.name, path, f"it holds {rule.reason}")
+    yield from _search_named(path, content)
 
 
 def _search_named(path: str, content: bytes) -> Iterator[Finding]:

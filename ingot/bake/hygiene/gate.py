@@ -88,7 +88,7 @@ def _sift(found: Sequence[Finding], allow: Sequence[AllowanceSpec]) -> HygieneRe
     report = HygieneReport([], [], [])
     used = set()
     for finding in found:
-        matching = [number for number, allowance in enumerate(allow) if _allows(allowance, finding)]
+        matching = [number for number, allowance in enumerate(allow) if allows(allowance, finding)]
         if matching:
             report.allowed.append((finding, allow[matching[0]]))
             used.update(matching)
@@ -98,7 +98,8 @@ def _sift(found: Sequence[Finding], allow: Sequence[AllowanceSpec]) -> HygieneRe
     return report
 
 
-def _allows(allowance: AllowanceSpec, finding: Finding) -> bool:
+def allows(allowance: AllowanceSpec, finding: Finding) -> bool:
+    """Tell whether the recipe lets this finding pass."""
     # A bracket is itself, as in the paths that messages suggest: frameworks name pages [id].js.
     pattern = allowance.path.replace("[", "[[]")
     return allowance.finding == finding.name and fnmatchcase(finding.path, pattern)

@@ -5,7 +5,7 @@ host, seeds, names, resolver.
 from __future__ import annotations
 
 import re
-from typing import Iterator, Pattern, Tuple
+from typing import Iterator, List, Pattern, Tuple
 
 from ingot.bake.hygiene.finding import Finding
 from ingot.bake.hygiene.view import View
@@ -67,13 +67,19 @@ def check(view: View) -> Iterator[Finding]:
     yield from _machine_ids(view)
     for entry in (*view.unproven_files("identity"), *view.unproven_links("identity", is_watched)):
         path = entry.path
-        if path.endswith(_AUTHORIZED) and view.lines(path):
-            yield Finding("authorized-key", path, f"who has one of {len(view.lines(path))} keys may log in")
+        if path.endswith(_AUTHORIZED):
+            yield from authorized_keys(path, view.lines(path))
         for name, reason in _named(path):
             yield Finding(name, path, reason)
         yield from _of_each_clone(view, entry)
     yield from _names(view)
     yield from _resolver(view)
+
+
+def authorized_keys(path: str, lines: List[str]) -> Iterator[Finding]:
+    """Yield the finding on a file of this path with these lines, comments left out, if it lets anybody in."""
+    if path.endswith(_AUTHORIZED) and lines:
+        yield Finding("authorized-key", path, f"who has one of {len(lines)} keys may log in")
 
 
 def is_watched(path: str) -> bool:

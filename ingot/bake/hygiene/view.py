@@ -65,6 +65,12 @@ class Declared(NamedTuple):
         return cls(spec.hostname, frozenset(file.target for file in spec.files), spec.drop, spec.allowances)
 
 
+def lines_of(content: bytes) -> List[str]:
+    """Return the lines of a text, without blanks around them, comments and empty ones left out."""
+    lines = (line.strip() for line in decode(content).splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
 class View:
     """The disk that ``reader`` has open.
 
@@ -105,8 +111,7 @@ class View:
 
     def lines(self, path: str) -> List[str]:
         """Return the lines of a file, without blanks around them, comments and empty ones left out."""
-        lines = (line.strip() for line in decode(self.read(path)).splitlines())
-        return [line for line in lines if line and not line.startswith("#")]
+        return lines_of(self.read(path))
 
     def below(self, top: str) -> Iterator[Entry]:
         """Yield everything below the directory ``top``."""
