@@ -12,7 +12,7 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
-from typing import BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, cast
+from typing import IO, Any, BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
 from ingot.bake.packages.unpack import Archive, ArchiveError
 from ingot.bake.runtime.sandbox import SpawnError, spawner
@@ -185,29 +185,39 @@ def contents(package: Package) -> List[str]:
     return [f"/{os.fsdecode(member.name)}{'/' * (member.kind == 'directory')}" for member in members]
 
 
-def extract(package: Package, root: Path, only: Sequence[str] = ()) -> List[str]:
+def extract(
+    package: Package, root: Path, only: Sequence[str] = (), tar: Optional[IO[bytes]] = None
+) -> List[str]:
     """Extract the contents of ``package`` (or ``only`` these paths) below ``root``:
     "/usr", "/usr/bin", … in the archive's order.
 
-    Returns the paths. Links are followed inside the root; directories that are links (merged /usr) stay
-    links. Owners are taken by number: packages may only own files to the static ids of base-passwd (Debian
-    Policy 9.2), which are the same everywhere. Raises BakeError.
+    ``tar``: its contents, if they are decompressed already. Returns the paths. Links are followed inside the
+    root; directories that are links (merged /usr) stay links. Owners are taken by number: packages may only
+    own files to the static ids of base-passwd (Debian Policy 9.2), which are the same everywhere. Raises
+    BakeError.
     """
-    with _unpacked(package) as process:
-        stream = cast(BinaryIO, process.stdout)
-        argument = {"only": list(only), "limit": package.limit}
-        try:
-            with spawner().call(UNPACK, root, argument, stream.fileno()) as child:
-                answer = child.result()
-        except SpawnError as error:
-            raise BakeError(f"package {package} cannot be unpacked: {error}") from error
-        # Last: what cannot be unpacked to its end breaks the pipe.
-        damage = answer.get("damage") or ("its contents are damaged" if process.wait() != 0 else None)
+    if tar is not None:
+        answer = _put(package, root, only, tar)
+        damage = answer.get("damage")
+    else:
+        with _unpacked(package) as process:
+            answer = _put(package, root, only, cast(BinaryIO, process.stdout))
+            # Last: what cannot be unpacked to its end breaks the pipe.
+            damage = answer.get("damage") or ("its contents are damaged" if process.wait() != 0 else None)
     if damage is not None:
         hint = MAKE_ROOM if answer.get("full") else None
         raise BakeError(f"package {package} cannot be unpacked: {damage}", hint=hint)
     paths: List[str] = answer["paths"]
     return paths
+
+
+def _put(package: Package, root: Path, only: Sequence[str], tar: IO[bytes]) -> Dict[str, Any]:
+    argument = {"only": list(only), "limit": package.limit}
+    try:
+        with spawner().call(UNPACK, root, argument, tar.fileno()) as child:
+            return child.result()
+    except SpawnError as error:
+        raise BakeError(f"package {package} cannot be unpacked: {error}") from error
 
 
 def _unpacked(package: Package) -> "Popen[bytes]":

@@ -1,0 +1,89 @@
+"""Packages decompressed ahead of their unpacking.
+
+While the packages of one layer are configured, their scripts keep one processor busy. The others decompress
+what the next layer unpacks: that is most of the work of unpacking.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Dict, Iterable, List, Optional
+
+from ingot.bake.packages.deb import Package
+from ingot.process import start
+
+# Bytes of all decompressed packages: they lie on the disk until they are unpacked.
+MOST = 1 << 30
+# Seconds between two looks at how large a package has become.
+_PAUSE = 0.1
+
+
+class Ahead:
+    """The decompressed contents of packages, in files below ``directory`` that have no name: however the bake
+    ends, nothing is left of them.
+
+    A context manager: when it exits, nothing is decompressed any more.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._left = MOST
+        self._stopped = False
+        self._pool = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1))
+        self._files: Dict[str, "Future[Optional[IO[bytes]]]"] = {}
+
+    def __enter__(self) -> "Ahead":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped = True
+        for name in list(self._files):
+            file = self.take(name)
+            if file is not None:
+                file.close()
+        self._pool.shutdown(wait=True)
+
+    def begin(self, packages: Iterable[Package]) -> "List[Future[Optional[IO[bytes]]]]":
+        """Decompress packages, in this order; return what will be there of each."""
+        begun = {package.name: self._pool.submit(self._decompress, package) for package in packages}
+        self._files.update(begun)
+        return list(begun.values())
+
+    def take(self, name: str) -> Optional[IO[bytes]]:
+        """Return the tar of a package, None if it was not begun, or cannot be had; the caller closes it."""
+        future = self._files.pop(name, None)
+        return None if future is None or future.cancel() else future.result()
+
+    def _decompress(self, package: Package) -> Optional[IO[bytes]]:
+        # What is wrong with a package, and a disk that is full, is said when it is unpacked.
+        try:
+            file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115 - the caller closes it
+        except OSError:
+            return None
+        if self._write(package, file):
+            file.seek(0)
+            return file
+        file.close()
+        return None
+
+    def _write(self, package: Package, file: IO[bytes]) -> bool:
+        command = ("dpkg-deb", "--fsys-tarfile", package.file)
+        with start(command, stdout=file, stderr=subprocess.DEVNULL) as process:
+            while True:
+                size = os.fstat(file.fileno()).st_size
+                if self._stopped or size > min(package.limit, self._left):
+                    process.kill()
+                try:
+                    status = process.wait(timeout=_PAUSE)
+                except subprocess.TimeoutExpired:
+                    continue
+                break
+        size = os.fstat(file.fileno()).st_size
+        if status != 0 or size > min(package.limit, self._left):
+            return False
+        self._left -= size
+        return True
