@@ -15,6 +15,7 @@ from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.layers.stages import ContestedError, Stages, installed
 from ingot.bake.layers.trees import AnyTree, FirstTree, GrownTree, record_tree
 from ingot.bake.packages import configure, drop
+from ingot.bake.packages.ahead import Ahead
 from ingot.bake.packages.cache import package_file
 from ingot.bake.packages.deb import Control, Package, extract, read_control
 from ingot.bake.packages.locales import make_locale
@@ -45,6 +46,7 @@ class Installation:
     packages: Path
     directory: Path
     progress: Progress
+    ahead: Ahead
 
     def run(self) -> None:
         """Make tree, tools and index. Raises BakeError."""
@@ -72,7 +74,9 @@ class Installation:
             configure.drop_options(tree.root, dropped)
             try:
                 with configure.services_held(chroot):
-                    Stages(chroot, self.below, self.controls, dropped, self.progress).run(new, by_dpkg)
+                    Stages(chroot, self.below, self.controls, dropped, self.progress).run(
+                        new, by_dpkg, self.ahead
+                    )
                 break
             except ContestedError as error:
                 by_dpkg |= error.names  # from the start: they have hidden files of other packages
@@ -85,6 +89,11 @@ class Installation:
             chroot.unmount()
         seal_identities(tree.root)
         seal(tree.root, epoch=epoch)
+
+
+def packages_to_install(spec: BakeSpec, directory: Path) -> List[Package]:
+    """Return the packages that the image of ``spec`` has; ``directory`` has their files."""
+    return _packages(spec, directory, "install")
 
 
 def _packages(spec: BakeSpec, directory: Path, role: str) -> List[Package]:

@@ -26,6 +26,7 @@ from ingot.progress import Progress
 from ingot.spec import BakeSpec
 
 if TYPE_CHECKING:
+    from ingot.bake.packages.ahead import Ahead
     from ingot.bake.packages.deb import Control
 
 # What of the engine decides what a lower layer holds.
@@ -120,10 +121,12 @@ class LayerStore:
         def make(directory: Path) -> None:
             # It takes more modules than all the rest of a bake, and most bakes find their layer.
             from ingot.bake.layers.install import read_controls
+            from ingot.bake.packages.ahead import Ahead
 
             self.fetch(PACKAGES)
             check_packages(spec.packages, self.packages, self.progress)
-            self._make(spec, read_controls(spec, self.packages), directory)
+            with Ahead(self.layers) as ahead:
+                self._make(spec, read_controls(spec, self.packages), directory, ahead)
 
         return self._obtain(layer_digest(spec), spec.epoch, make, use)
 
@@ -146,19 +149,26 @@ class LayerStore:
         obtain(directory, make_aside, use=use, waiting=waiting)
         return LowerLayer(directory, epoch)
 
-    def _make(self, spec: BakeSpec, controls: Mapping[str, "Control"], directory: Path) -> None:
+    def _make(
+        self, spec: BakeSpec, controls: Mapping[str, "Control"], directory: Path, ahead: "Ahead"
+    ) -> None:
         """Make a layer, after the one that it stands on: the same layers in the same
         order, whatever is kept already.
         """
         from ingot.bake.layers.foundation import foundation
-        from ingot.bake.layers.install import Installation
+        from ingot.bake.layers.install import Installation, packages_to_install
 
         fewer = foundation(spec.packages, spec.system, controls)
+        present = {package.name for package in fewer or ()}
+        ahead.expect(p for p in packages_to_install(spec, self.packages) if p.name not in present)
         with ExitStack() as use:
             below = None
             if fewer is not None:
                 lower = replace(spec, packages=tuple(fewer))
                 below = self._obtain(
-                    layer_digest(lower), spec.epoch, lambda aside: self._make(lower, controls, aside), use
+                    layer_digest(lower),
+                    spec.epoch,
+                    lambda aside: self._make(lower, controls, aside, ahead),
+                    use,
                 )
-            Installation(spec, below, controls, self.packages, directory, self.progress).run()
+            Installation(spec, below, controls, self.packages, directory, self.progress, ahead).run()

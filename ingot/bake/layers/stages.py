@@ -23,6 +23,7 @@ from typing import Collection, Dict, Iterable, Iterator, List, Mapping, Optional
 
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.packages import configure, database, drop, order
+from ingot.bake.packages.ahead import Ahead
 from ingot.bake.packages.deb import Control, Package, contents, extract
 from ingot.bake.runtime.chroot import Chroot, in_root
 from ingot.bake.tree.tree import Entry, Kind
@@ -65,12 +66,16 @@ class Stages:
         self._unpacked: Set[str] = set()  # and not configured yet
         self._holders: Dict[str, str] = {}  # the package that holds a path, of those unpacked here
         self._directories: Set[str] = set()
+        self._ahead: Optional[Ahead] = None
 
-    def run(self, packages: List[Package], by_dpkg: Collection[str]) -> None:
+    def run(self, packages: List[Package], by_dpkg: Collection[str], ahead: Ahead) -> None:
         """Unpack and configure ``packages``, those named in ``by_dpkg`` by dpkg itself.
+
+        ``ahead`` has some of them decompressed, and goes on with others while scripts run.
 
         Raises BakeError, and ContestedError with the names that must be in ``by_dpkg``: then begin again.
         """
+        self._ahead = ahead
         new = {package.name: package for package in packages}
         needed = order.needs(new, self._controls)
         left = [new[name] for name in sorted(by_dpkg)]
@@ -89,6 +94,7 @@ class Stages:
         if left:
             wanted = self._pre_depends([package.name for package in left])
             self._configure(set().union(*wanted.values()), needed)
+        ahead.begin()
         with self._mounted():
             configure.unpack_by_dpkg(self._chroot, sorted(left, key=lambda package: package.name))
             configure.configure_all(self._chroot)
@@ -116,7 +122,7 @@ class Stages:
             if configure.is_contested(self._root, package):
                 left.append(package)
             else:
-                paths[package.name] = extract(package, self._root)
+                paths[package.name] = self._extract_one(package)
         mine = [package for package in packages if package not in left]
         self._record(mine, paths)
         self._run_preinsts(mine)
@@ -158,6 +164,8 @@ class Stages:
                 configure.run_preinst(self._chroot, package, self._controls[package.name], self._dpkg)
 
     def _configure_now(self, names: Collection[str]) -> None:
+        if self._ahead is not None:
+            self._ahead.begin()
         with self._mounted():
             configure.configure(self._chroot, names)
         self._configured.update(names)
@@ -168,8 +176,15 @@ class Stages:
         # The largest first, so that no processor is left with it alone at the end.
         ordered = sorted(packages, key=lambda package: (-package.file.stat().st_size, package.name))
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            found = pool.map(lambda package: extract(package, self._root), ordered)
+            found = pool.map(self._extract_one, ordered)
             return dict(zip((package.name for package in ordered), found))  # noqa: B905 - not in Python 3.9
+
+    def _extract_one(self, package: Package) -> List[str]:
+        tar = None if self._ahead is None else self._ahead.take(package.name)
+        if tar is None:
+            return extract(package, self._root)
+        with tar:
+            return extract(package, self._root, tar=tar)
 
     def _record(self, packages: List[Package], paths: Dict[str, List[str]]) -> None:
         """Enter extracted packages in dpkg's database. Raises ContestedError."""

@@ -1,12 +1,13 @@
 """Packages decompressed ahead of their unpacking.
 
-While the packages of one layer are configured, their scripts keep one processor busy. The others decompress
-what the next layer unpacks: that is most of the work of unpacking.
+While packages are configured, their scripts keep one processor busy. The others decompress the packages that
+are unpacked next, of this layer and of the layers on it: that is most of the work of unpacking.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +17,8 @@ from typing import IO, Dict, Iterable, List, Optional
 from ingot.bake.packages.deb import Package
 from ingot.process import start
 
-# Bytes of all decompressed packages: they lie on the disk until they are unpacked.
+# Bytes of all decompressed packages, which lie on the disk until they are unpacked; never more than a quarter
+# of what is free.
 MOST = 1 << 30
 # Seconds between two looks at how large a package has become.
 _PAUSE = 0.1
@@ -31,30 +33,42 @@ class Ahead:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._left = MOST
+        self._left = min(MOST, shutil.disk_usage(directory).free // 4)
         self._stopped = False
         self._pool = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1))
+        self._expected: Dict[str, Package] = {}
         self._files: Dict[str, "Future[Optional[IO[bytes]]]"] = {}
 
     def __enter__(self) -> "Ahead":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped = True
+        self._stopped, self._expected = True, {}
         for name in list(self._files):
             file = self.take(name)
             if file is not None:
                 file.close()
         self._pool.shutdown(wait=True)
 
-    def begin(self, packages: Iterable[Package]) -> "List[Future[Optional[IO[bytes]]]]":
-        """Decompress packages, in this order; return what will be there of each."""
-        begun = {package.name: self._pool.submit(self._decompress, package) for package in packages}
+    def expect(self, packages: Iterable[Package]) -> None:
+        """Note packages that will be unpacked, before all that were noted until now."""
+        ordered = sorted(packages, key=lambda package: (-package.file.stat().st_size, package.name))
+        self._expected = {**{package.name: package for package in ordered}, **self._expected}
+
+    def begin(self) -> "List[Future[Optional[IO[bytes]]]]":
+        """Decompress what is expected, the largest of each call of :meth:`expect` first; return what will be
+        there of each package.
+
+        To be called when there is work for one processor alone.
+        """
+        begun = {name: self._pool.submit(self._decompress, p) for name, p in self._expected.items()}
+        self._expected = {}
         self._files.update(begun)
         return list(begun.values())
 
     def take(self, name: str) -> Optional[IO[bytes]]:
         """Return the tar of a package, None if it was not begun, or cannot be had; the caller closes it."""
+        self._expected.pop(name, None)
         future = self._files.pop(name, None)
         return None if future is None or future.cancel() else future.result()
 

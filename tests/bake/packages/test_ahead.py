@@ -27,7 +27,8 @@ def ahead(tmp_path):
 
 
 def test_what_is_decompressed_is_what_dpkg_gives(ahead, packages):
-    ahead.begin(packages)
+    ahead.expect(packages)
+    ahead.begin()
     for package in packages:
         # A package whose turn has not come is not waited for.
         tar = ahead.take(package.name)
@@ -39,7 +40,8 @@ def test_what_is_decompressed_is_what_dpkg_gives(ahead, packages):
 
 
 def test_one_is_waited_for_when_it_is_being_decompressed(ahead, packages):
-    [pending] = ahead.begin(packages[:1])
+    ahead.expect(packages[:1])
+    [pending] = ahead.begin()
     while not (pending.running() or pending.done()):
         pass
     with ahead.take("one") as tar:
@@ -53,11 +55,20 @@ def test_what_cannot_be_had_is_left_to_the_unpacking(ahead, packages, fault):
         package.file.write_bytes(package.file.read_bytes()[:-40])
     else:
         package = Package("one", "1.0", "all", package.file, limit=1 << 20)
-    [pending] = ahead.begin([package])
+    ahead.expect([package])
+    [pending] = ahead.begin()
     assert pending.result(60) is None
     assert ahead.take("one") is None
 
 
 def test_nothing_is_left_in_the_directory(tmp_path, ahead, packages):
-    assert all(pending.result(60) is not None for pending in ahead.begin(packages))
+    ahead.expect(packages)
+    assert all(pending.result(60) is not None for pending in ahead.begin())
     assert list((tmp_path / "layers").iterdir()) == []
+
+
+def test_what_was_unpacked_meanwhile_is_not_decompressed(ahead, packages):
+    ahead.expect(packages)
+    assert ahead.take("one") is None
+    assert len(ahead.begin()) == 2
+    assert ahead.begin() == []
