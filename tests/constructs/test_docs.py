@@ -1,13 +1,31 @@
 """The app in the docs is one."""
 
+import ast
+import dataclasses
+import inspect
+import itertools
 import re
+import textwrap
 from types import SimpleNamespace
 
+import pytest
 from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk.assertions import Template
 
-from ingot.constructs import CloneFleet, GoldenImage
+from ingot.constructs import (
+    Alarms,
+    Clone,
+    CloneFleet,
+    GoldenImage,
+    HealthCheck,
+    Refresh,
+    Rule,
+    Scaling,
+    Serving,
+    Spot,
+    WarmPool,
+)
 from tests import ROOT
 from tests.constructs.recipes import write_recipe
 
@@ -65,3 +83,39 @@ def test_the_escape_hatches_of_the_docs_open(project, stack):
     template.resource_count_is("AWS::AutoScaling::ScheduledAction", 2)
     template.resource_count_is("AWS::EC2::Instance", 1)
     template.has_resource_properties("AWS::AutoScaling::AutoScalingGroup", {"MaxInstanceLifetime": 2592000})
+
+
+def words_of(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text))
+
+
+@pytest.mark.parametrize(("construct", "page"), [(CloneFleet, PAGE), (Clone, ESCAPES)])
+def test_every_option_is_documented_where_it_is_and_on_the_page(construct, page):
+    options = set(inspect.signature(construct.__init__).parameters) - {"self", "scope", "id_"}
+    assert len(options) > 10
+    assert construct.__doc__ is not None
+    described = {
+        name
+        for names in re.findall(r":param ([\w, \n]+):", construct.__doc__)
+        for name in re.split(r",\s*", names)
+    }
+    assert described == options
+    assert options - words_of(page.read_text()) == set()
+
+
+@pytest.mark.parametrize("value", [Alarms, HealthCheck, Refresh, Rule, Scaling, Serving, Spot, WarmPool])
+def test_every_field_of_a_value_is_described_and_named_on_the_page(value):
+    """The description is the string below the field: what editors and the table of the page are made of."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(value))).body[0]
+    assert isinstance(tree, ast.ClassDef)
+    described = {
+        before.target.id
+        for before, after in itertools.pairwise(tree.body)
+        if isinstance(before, ast.AnnAssign)
+        and isinstance(before.target, ast.Name)
+        and isinstance(after, ast.Expr)
+        and isinstance(after.value, ast.Constant)
+    }
+    fields = {field.name for field in dataclasses.fields(value)}
+    assert fields - described == set()
+    assert fields - words_of(PAGE.read_text()) == set()
