@@ -138,7 +138,7 @@ class Bucket:
             if attempt:  # the transfer may have damaged it once; what comes again is what S3 holds
                 break
         raise VerificationError(
-            f"s3://{self.location.bucket}/{key} is damaged: its bytes have SHA-256 {found}, expected {digest}",
+            f"s3://{self.location.bucket}/{key} is damaged: it has SHA-256 {found}, expected {digest}",
             hint="archive the image again from where it still is; that replaces the block",
         )
 
