@@ -362,7 +362,7 @@ def test_context_and_further_arguments_reach_the_cdk(project):
     )
     synth, run = calls(project)
     assert synth[-4:] == ["--context", "min_clones=1", "--context", "builder=host"]
-    assert run[-3:] == ["--require-approval", "never", "--verbose"]
+    assert run[-5:] == ["--require-approval", "never", "--verbose", "--progress", "events"]
 
 
 @pytest.mark.parametrize("status", [1, 2, 3])
