@@ -164,3 +164,19 @@ def test_the_ways_through_the_code_lead_along_functions_that_are_there():
         nodes = ast.walk(ast.parse((ROOT / file).read_text()))
         there = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
         assert set(re.findall(r"\w+", functions)) <= there, file
+
+
+def test_lines_are_no_wider_than_those_of_the_code():
+    """Excepted are rows of tables, which have no other form, code blocks, which show what programs print, and
+    lines that one address makes long.
+    """
+    for page in PAGES:
+        if page.name == "CHANGELOG.md":
+            continue
+        is_code = False
+        for number, line in enumerate(page.read_text().splitlines(), 1):
+            if line.lstrip().startswith("```"):
+                is_code = not is_code
+            elif not is_code and not line.lstrip().startswith("|"):
+                text = re.sub(r"\(https?://\S+\)\S*", "", line)
+                assert len(text) <= 110, f"{page.relative_to(ROOT)}:{number}: {len(line)} characters"
