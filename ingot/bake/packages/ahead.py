@@ -28,14 +28,16 @@ class Ahead:
     """The decompressed contents of packages, in files below ``directory`` that have no name: however the bake
     ends, nothing is left of them.
 
-    A context manager: when it exits, nothing is decompressed any more.
+    ``workers``: how many at a time, by default on all processors but one; where there is one alone, nothing
+    is decompressed ahead. A context manager: when it exits, nothing is decompressed any more.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, workers: int = (os.cpu_count() or 1) - 1) -> None:
         self._directory = directory
         self._left = min(MOST, shutil.disk_usage(directory).free // 4)
         self._stopped = False
-        self._pool = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1))
+        self._workers = workers
+        self._pool = ThreadPoolExecutor(max(1, workers))
         self._expected: Dict[str, Package] = {}
         self._files: Dict[str, "Future[Optional[IO[bytes]]]"] = {}
 
@@ -61,6 +63,8 @@ class Ahead:
 
         To be called when there is work for one processor alone.
         """
+        if not self._workers:
+            return []
         begun = {name: self._pool.submit(self._decompress, p) for name, p in self._expected.items()}
         self._expected = {}
         self._files.update(begun)

@@ -22,7 +22,7 @@ def packages(tmp_path):
 @pytest.fixture
 def ahead(tmp_path):
     (tmp_path / "layers").mkdir()
-    with Ahead(tmp_path / "layers") as ahead:
+    with Ahead(tmp_path / "layers", workers=1) as ahead:
         yield ahead
 
 
@@ -72,3 +72,10 @@ def test_what_was_unpacked_meanwhile_is_not_decompressed(ahead, packages):
     assert ahead.take("one") is None
     assert len(ahead.begin()) == 2
     assert ahead.begin() == []
+
+
+def test_one_processor_alone_does_not_work_twice(tmp_path, packages):
+    with Ahead(tmp_path, workers=0) as ahead:
+        ahead.expect(packages)
+        assert ahead.begin() == []
+        assert ahead.take("one") is None
