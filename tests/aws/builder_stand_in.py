@@ -20,6 +20,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from ingot import retry
 from ingot.bake.instance import __main__ as program
 from ingot.bake.instance import bootstrap, log
 from ingot.spec import BakeSpec, CloneTestSpec
@@ -133,6 +134,8 @@ class StandIn:
         patch.setenv("INGOT_CONSOLE", "")  # put back at the end; each instance sets its own
         patch.setattr(bootstrap, "METADATA", self.service.url)
         patch.setattr(bootstrap.Service, "_once", self._powered(bootstrap.Service._once))
+        patch.setattr(bootstrap, "NOW", retry.now)
+        patch.setattr(bootstrap, "PAUSE", retry.pause)
         patch.setattr(log, "DELAY", 0.01)
         patch.setattr(program, "bake", self.bake)
         patch.setattr(program, "bake_live", self.bake_live)
@@ -175,8 +178,7 @@ class StandIn:
         os.environ["INGOT_CONSOLE"] = str(home) + ".console"
         self.before("start")
         s3 = bootstrap.Service("s3", self.job["region"], bootstrap.Credentials())
-        data = s3.call("GET", f"/{self.job['bucket']}/{self.job['bundle']}")
-        assert hashlib.sha256(data).hexdigest() == self.job["bundle_sha256"]
+        data = s3.fetch(f"/{self.job['bucket']}/{self.job['bundle']}", self.job["bundle_sha256"])
         with tarfile.open(fileobj=io.BytesIO(data)) as bundle:
             # Debian 12 has a Python without filters for archives.
             bundle.extractall(home, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))

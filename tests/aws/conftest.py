@@ -210,11 +210,11 @@ def base(direct, image_id):
 def publish(tmp_path, clients, builder, clone_settings, stand_in, base):
     manifests = {}
 
-    def run(seeds=SEEDS, *, base=None, **changed):
+    def run(seeds=SEEDS, *, base=None, waits=False, **changed):
         spec = make_spec(seeds, base=None if base is None else {"us-east-1": BaseAmiSpec(**base)})
         stand_in.seeds, stand_in.digest = seeds, spec.recipe_digest
         settings = PublishSettings(
-            tmp_path / "records", clone_settings, manifest_of=manifests.get, pace=0.01,
+            tmp_path / "records", clone_settings, manifest_of=manifests.get, pace=1.0 if waits else 0.01,
             keep_manifest=lambda manifest: manifests.update({manifest["recipe_digest"]: manifest}),
         )  # fmt: skip
         chosen = BuilderSettings(**{**builder.__dict__, **changed})

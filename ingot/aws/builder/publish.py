@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import json
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +35,8 @@ from ingot.aws.publish.settings import PublishSettings
 from ingot.aws.publish.snapshot import StartedSnapshot, complete, start_snapshot
 from ingot.aws.registry.published import Published, find_by_digest
 from ingot.aws.session import tags
+from ingot.aws.session.failures import MalformedAnswerError
+from ingot.aws.session.retry import control_retries
 from ingot.errors import PublishError
 from ingot.progress import Progress
 
@@ -174,16 +177,28 @@ class _Build:
         Raises PublishError when it is not the one that it reported, or of another recipe.
         """
         bucket, digest = self.builder.bucket, self.publication.subject.digest
-        text = gzip.decompress(self._clients.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-        if hashlib.sha256(text).hexdigest() != done.get("manifest_sha256"):
-            raise PublishError(
-                f"the manifest in s3://{bucket}/{key} is not the one that the builder reported"
-            )
-        manifest: dict[str, Any] = json.loads(text)
+        manifest: dict[str, Any] = json.loads(self._manifest_text(key, str(done.get("manifest_sha256"))))
         if manifest.get("recipe_digest") != digest:
             raise PublishError(f"the builder baked {manifest.get('recipe_digest')}; expected {digest}")
         self._clients.s3.delete_object(Bucket=bucket, Key=key)
         return manifest
+
+    def _manifest_text(self, key: str, sha256: str) -> bytes:
+        bucket = self.builder.bucket
+
+        def get() -> bytes:
+            data = self._clients.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+            try:
+                text = gzip.decompress(data)
+            except (OSError, EOFError, zlib.error):
+                text = b""
+            if hashlib.sha256(text).hexdigest() != sha256:
+                raise MalformedAnswerError(
+                    operation="GetObject", problem="a manifest that is not the one that the builder reported"
+                )
+            return text
+
+        return control_retries().call(get, f"read s3://{bucket}/{key}")
 
     def _register(self, baked: Publication, started: StartedSnapshot) -> Published:
         """Complete the snapshot with the digests that the manifest lists, and register it."""

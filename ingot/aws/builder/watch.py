@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,11 @@ from botocore.exceptions import ClientError
 from ingot.aws.builder.settings import BuilderSettings
 from ingot.aws.instances import console
 from ingot.aws.instances.launch import instance_state
-from ingot.aws.session.failures import DENIED, code_of, is_missing
+from ingot.aws.session.failures import DENIED, AwsError, code_of, is_missing
 from ingot.aws.session.waiting import wait_until
 from ingot.errors import PublishError
 from ingot.progress import Progress
+from ingot.retry import now
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
@@ -40,7 +40,7 @@ class BuilderWatch:
     state: str = "pending"
     reason: str = ""
     _token: str | None = None
-    _heard: float = field(default_factory=time.monotonic)
+    _heard: float = field(default_factory=now)
     _console_read: float = -CONSOLE_EVERY
 
     @property
@@ -76,8 +76,8 @@ class BuilderWatch:
         # Read after the state: a builder that ended may have written its last line just before.
         ended = self.state in ENDED
         self._read_log()
-        if ended or time.monotonic() - self._console_read > CONSOLE_EVERY:
-            self._console_read = time.monotonic()
+        if ended or now() - self._console_read > CONSOLE_EVERY:
+            self._console_read = now()
             self.console_text = console.read_console(self.clients, self.instance_id) or self.console_text
             for line in console.all_lines(self.console_text, console.BUILDER):
                 self._take(line)
@@ -87,7 +87,7 @@ class BuilderWatch:
         return False
 
     def _check_silence(self) -> None:
-        silent = time.monotonic() - self._heard
+        silent = now() - self._heard
         if not self.lines and silent > self.settings.boot_limit:
             raise self._failure(
                 f"the builder {self.instance_id} never reported within {self.settings.boot_limit:.0f} s",
@@ -125,7 +125,7 @@ class BuilderWatch:
         if not isinstance(number, int) or number in self.lines:
             return
         self.lines[number] = line
-        self._heard = time.monotonic()
+        self._heard = now()
         self.progress(f"builder: {line.get('stage')}: {line.get('text')}")
 
     def _failure(self, message: str, hint: str | None = None) -> PublishError:
@@ -139,5 +139,5 @@ class BuilderWatch:
 def _console(clients: Clients, instance_id: str) -> str:
     try:
         return console.read_console(clients, instance_id)
-    except ClientError:
+    except AwsError:
         return ""  # the failure that is being reported matters more

@@ -15,6 +15,7 @@ from ingot.aws.session import tags
 from ingot.aws.session.failures import code_of
 from ingot.aws.session.waiting import wait_until
 from ingot.errors import PublishError
+from ingot.retry import SETTLING
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.literals import ArchitectureValuesType, BootModeValuesType
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 # Seconds. An AMI of a completed snapshot is available within seconds.
 AVAILABLE_LIMIT = 900.0
-# Seconds until a new AMI is listed: EC2 is eventually consistent.
-SHOWN_LIMIT = 60.0
 
 
 def register_image(publication: Publication, snapshot_id: str, attempt: Attempt) -> str:
@@ -83,9 +82,10 @@ def _ours(clients: Clients, subject: Subject, publish_id: str) -> str:
         return bool(named)
 
     try:
-        wait_until(shown, f"{name} to be shown", limit=SHOWN_LIMIT)
+        wait_until(shown, f"{name} to be shown", limit=SETTLING)
     except TimeoutError as error:
         raise PublishError(f"EC2 says that there is an AMI {name}, and does not show it: {error}") from error
+    clients.recent.note(named[0])
     return named[0]
 
 

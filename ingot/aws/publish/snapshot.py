@@ -7,25 +7,22 @@ API reference.
 from __future__ import annotations
 
 import base64
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from botocore.exceptions import ClientError
 
 from ingot.aws.publish.blocks import DiskReader
 from ingot.aws.publish.parent import Parent
 from ingot.aws.publish.publication import Publication
 from ingot.aws.session.clients import BLOCK_STREAMS
-from ingot.aws.session.failures import code_of, is_missing
-from ingot.aws.session.retry import block_retries
+from ingot.aws.session.failures import code_of, repetitions
+from ingot.aws.session.retry import block_retries, named
 from ingot.aws.session.tags import tag_list
 from ingot.aws.session.waiting import wait_until
 from ingot.bake.instance.upload import Upload
 from ingot.blocks import BLOCK_SIZE, Digests, linear_digest, to_send
 from ingot.errors import PublishError
-from ingot.retry import SETTLING, Retries
+from ingot.retry import Retries
 
 if TYPE_CHECKING:
     from mypy_boto3_ebs.type_defs import CompleteSnapshotRequestTypeDef, StartSnapshotRequestTypeDef
@@ -66,7 +63,6 @@ def start_snapshot(publication: Publication, publish_id: str, parent: Parent | N
     Asked twice, AWS starts one: ClientToken.
     """
     subject = publication.subject
-    retries = block_retries(100 + 2 * len(subject.blocks.digests), pace=publication.settings.pace)
     kind = "full" if parent is None else "child"
     request: StartSnapshotRequestTypeDef = {
         "VolumeSize": subject.blocks.gib,
@@ -78,19 +74,25 @@ def start_snapshot(publication: Publication, publish_id: str, parent: Parent | N
     if parent is not None:
         request["ParentSnapshotId"] = parent.snapshot_id
     try:
-        answer = retries.call(lambda: publication.clients.ebs.start_snapshot(**request), "start the snapshot")
+        with named("start the snapshot"):
+            answer = publication.clients.ebs.start_snapshot(**request)
     except PublishError as error:
         refused = code_of(error.__cause__) if error.__cause__ else ""
         if parent is None or refused not in ("ValidationException", "ResourceNotFoundException"):
             raise
         # A parent whose key or lineage AWS refuses costs a full upload, not the publish.
         return start_snapshot(publication, publish_id, None)
-    retries.settling = time.monotonic() + SETTLING
     if answer.get("BlockSize", BLOCK_SIZE) != BLOCK_SIZE:
         raise PublishError(
             f"{answer['SnapshotId']} has blocks of {answer['BlockSize']} bytes; expected {BLOCK_SIZE}"
         )
     encrypted = bool(answer.get("KmsKeyArn")) or answer.get("SseType") == "sse-kms"
+    retries = block_retries(
+        100 + 2 * len(subject.blocks.digests),
+        pace=publication.settings.pace,
+        snapshot=answer["SnapshotId"],
+        recent=publication.clients.recent,
+    )
     return StartedSnapshot(answer["SnapshotId"], encrypted, parent, retries)
 
 
@@ -123,7 +125,6 @@ def complete(publication: Publication, started: StartedSnapshot, digests: list[s
     EBS compares the checksum over the digests with its own.
     """
     clients = publication.clients
-    attempts = 0
     request: CompleteSnapshotRequestTypeDef = {
         "SnapshotId": started.snapshot_id,
         "ChangedBlocksCount": len(digests),
@@ -133,42 +134,33 @@ def complete(publication: Publication, started: StartedSnapshot, digests: list[s
         request["ChecksumAlgorithm"] = "SHA256"
         request["ChecksumAggregationMethod"] = "LINEAR"
 
-    def ask() -> None:
-        nonlocal attempts
-        attempts += 1
-        clients.ebs.complete_snapshot(**request)
-
     try:
-        started.retries.call(ask, f"complete {started.snapshot_id}")
+        with named(f"complete {started.snapshot_id}"):
+            clients.ebs.complete_snapshot(**request)
     except PublishError as error:
         # When the answer to the first try was lost, the second one is refused: the snapshot is no longer
         # pending.
-        refused = error.__cause__ is not None and code_of(error.__cause__) == "ValidationException"
-        if attempts == 1 or not refused:
+        cause = error.__cause__
+        if cause is None or code_of(cause) != "ValidationException" or not repetitions(cause):
             raise
         try:
             wait_until(lambda: _is_completed(clients, started), "", limit=LOST_ANSWER_LIMIT)
         except TimeoutError:
-            raise error from error.__cause__
+            raise error from cause
     publication.progress(f"waiting for {started.snapshot_id} to complete")
     _wait_completed(clients, started)
 
 
-def _describe(clients: Clients, started: StartedSnapshot) -> SnapshotTypeDef | None:
-    """Return the snapshot as EC2 describes it; None when EC2 does not know it yet, unlike EBS direct."""
-    try:
-        return clients.ec2.describe_snapshots(SnapshotIds=[started.snapshot_id])["Snapshots"][0]
-    except ClientError as error:
-        if not is_missing(error):
-            raise
-        if time.monotonic() < started.retries.settling:
-            return None
-        raise PublishError(f"{started.snapshot_id} vanished while it was completing") from error
+def _describe(clients: Clients, started: StartedSnapshot) -> SnapshotTypeDef:
+    """Return the snapshot as EC2 describes it; raise PublishError when it is gone."""
+    found = clients.ec2.describe_snapshots(SnapshotIds=[started.snapshot_id])["Snapshots"]
+    if not found:
+        raise PublishError(f"{started.snapshot_id} vanished while it was completing")
+    return found[0]
 
 
 def _is_completed(clients: Clients, started: StartedSnapshot) -> bool:
-    snapshot = _describe(clients, started)
-    return snapshot is not None and snapshot["State"] == "completed"
+    return _describe(clients, started)["State"] == "completed"
 
 
 def _wait_completed(clients: Clients, started: StartedSnapshot) -> None:
@@ -180,8 +172,6 @@ def _wait_completed(clients: Clients, started: StartedSnapshot) -> None:
 
     def completed() -> bool:
         snapshot = _describe(clients, started)
-        if snapshot is None:
-            return False
         if snapshot["State"] == "error":
             raise PublishError(
                 f"EBS could not complete {snapshot_id}: {snapshot.get('StateMessage', 'no reason given')}"

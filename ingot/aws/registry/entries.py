@@ -12,6 +12,7 @@ from ingot.aws.session import tags
 from ingot.aws.session.failures import code_of
 from ingot.aws.session.waiting import wait_until
 from ingot.errors import PublishError
+from ingot.retry import SETTLING
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
 # Seconds. SSM checks that the AMI exists before the parameter appears:
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-ec2-aliases.html
-VISIBLE_LIMIT = 120.0
+VISIBLE_LIMIT = 2 * SETTLING
 # Seconds in which an entry that another machine is making must be there, or be gone.
-SETTLE_LIMIT = 180.0
+SETTLE_LIMIT = 3 * SETTLING
 
 
 def parameter_name(recipe: str, digest: str) -> str:

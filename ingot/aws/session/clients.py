@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
 
+from ingot.aws.session.calls import Calls
 from ingot.errors import InputError
+from ingot.retry import Recent
 
 if TYPE_CHECKING:
+    from botocore.client import BaseClient
     from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_ebs import EBSClient
@@ -27,26 +30,23 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_sts import STSClient
 
+T = TypeVar("T")
+
 # How many blocks travel at a time, to and from EBS. Memory: about three copies of 512 KiB for each. 32
 # streams at 20 ms a block are 1,600 blocks/s, above the quota of 1,000 PutSnapshotBlock requests a second for
 # an account.
 BLOCK_STREAMS = 32
 
-# Control-plane calls: botocore's standard retries (backoff with jitter, throttling and 5xx), five attempts in
-# all.
-CONTROL = Config(
-    connect_timeout=10,
-    read_timeout=60,
-    retries={"mode": "standard", "total_max_attempts": 5},
-    user_agent_extra="ingot",
-)
-# Blocks: one attempt each; `ingot.aws.session.retry` does the rest, with one budget for the whole transfer.
-# Retries inside retries, without short timeouts, are what stalled coldsnap's uploads (its issues 362 and
-# 437).
+# One attempt each: `ingot.aws.session.calls` repeats calls, and `ingot.aws.session.retry` blocks. Retries
+# inside retries, without short timeouts, are what stalled coldsnap's uploads (its issues 362 and 437).
+ONE_ATTEMPT: Any = {"mode": "standard", "total_max_attempts": 1}
+CONTROL = Config(connect_timeout=10, read_timeout=60, retries=ONE_ATTEMPT, user_agent_extra="ingot")
+# urllib3 sends the whole body within the time to connect, and then waits for the answer: 512 KiB take 2.1 s
+# at 2 Mbit/s, and four at a time 8.4 s (see `ingot.bake.instance.upload.Lanes`).
 BLOCKS = Config(
-    connect_timeout=5,
+    connect_timeout=20,
     read_timeout=20,
-    retries={"mode": "standard", "total_max_attempts": 1},
+    retries=ONE_ATTEMPT,
     max_pool_connections=BLOCK_STREAMS,
     user_agent_extra="ingot",
 )
@@ -58,6 +58,16 @@ class Clients:
     def __init__(self, session: boto3.Session, *, endpoint_url: str | None = None) -> None:
         self._session = session
         self._endpoint_url = endpoint_url
+        self._calls = Calls()
+
+    def _governed(self, client: T) -> T:
+        self._calls.govern(cast("BaseClient", client))
+        return client
+
+    @property
+    def recent(self) -> Recent:
+        """What these clients made, which AWS may not know yet."""
+        return self._calls.recent
 
     @property
     def region(self) -> str:
@@ -72,47 +82,51 @@ class Clients:
     @cached_property
     def ec2(self) -> EC2Client:
         """EC2: AMIs, snapshots, instances."""
-        return self._session.client("ec2", config=CONTROL, endpoint_url=self._endpoint_url)
+        return self._governed(self._session.client("ec2", config=CONTROL, endpoint_url=self._endpoint_url))
 
     @cached_property
     def ebs(self) -> EBSClient:
         """EBS direct: the blocks of snapshots."""
-        return self._session.client("ebs", config=BLOCKS, endpoint_url=self._endpoint_url)
+        return self._governed(self._session.client("ebs", config=BLOCKS, endpoint_url=self._endpoint_url))
 
     @cached_property
     def s3(self) -> S3Client:
         """S3: the bundles of builders, and their manifests."""
-        return self._session.client("s3", config=CONTROL, endpoint_url=self._endpoint_url)
+        return self._governed(self._session.client("s3", config=CONTROL, endpoint_url=self._endpoint_url))
 
     @cached_property
     def logs(self) -> CloudWatchLogsClient:
         """CloudWatch Logs: what builders say."""
-        return self._session.client("logs", config=CONTROL, endpoint_url=self._endpoint_url)
+        return self._governed(self._session.client("logs", config=CONTROL, endpoint_url=self._endpoint_url))
 
     @cached_property
     def ssm(self) -> SSMClient:
         """Systems Manager: the registry's parameters."""
-        return self._session.client("ssm", config=CONTROL, endpoint_url=self._endpoint_url)
+        return self._governed(self._session.client("ssm", config=CONTROL, endpoint_url=self._endpoint_url))
 
     @cached_property
     def sts(self) -> STSClient:
         """STS: which account this is."""
-        return self._session.client("sts", config=CONTROL, endpoint_url=self._endpoint_url)
+        return self._governed(self._session.client("sts", config=CONTROL, endpoint_url=self._endpoint_url))
 
     @cached_property
     def cloudformation(self) -> CloudFormationClient:
         """CloudFormation: the outputs of the deployed stacks."""
-        return self._session.client("cloudformation", config=CONTROL, endpoint_url=self._endpoint_url)
+        return self._governed(
+            self._session.client("cloudformation", config=CONTROL, endpoint_url=self._endpoint_url)
+        )
 
     @cached_property
     def autoscaling(self) -> AutoScalingClient:
         """Auto Scaling: the fleet."""
-        return self._session.client("autoscaling", config=CONTROL, endpoint_url=self._endpoint_url)
+        return self._governed(
+            self._session.client("autoscaling", config=CONTROL, endpoint_url=self._endpoint_url)
+        )
 
     @cached_property
     def elbv2(self) -> ElasticLoadBalancingv2Client:
         """Elastic Load Balancing: the health of the fleet's targets."""
-        return self._session.client("elbv2", config=CONTROL, endpoint_url=self._endpoint_url)
+        return self._governed(self._session.client("elbv2", config=CONTROL, endpoint_url=self._endpoint_url))
 
 
 def has_credentials() -> bool:

@@ -8,40 +8,46 @@ from contextlib import contextmanager
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionClosedError,
     ConnectTimeoutError,
+    CredentialRetrievalError,
     EndpointConnectionError,
+    HTTPClientError,
     IncompleteReadError,
     NoCredentialsError,
-    ReadTimeoutError,
+    SSLError,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
 )
+from botocore.parsers import ResponseParserError
 
 from ingot.aws.session.permissions import statement_for
 from ingot.errors import IngotError
+from ingot.retry import Failure, Verdict, codes_of, judge
 
-# Raised by botocore when the network, not AWS, failed: the same request may well succeed.
-NETWORK_ERRORS = (
-    ConnectionClosedError,
+
+class MalformedAnswerError(BotoCoreError):
+    """AWS answered with success, and the answer is not what the operation answers."""
+
+    fmt = "{operation} was answered with {problem}"
+
+
+# Raised when the network, or an answer on it, was broken: the same request may well succeed.
+BROKEN = (
+    HTTPClientError,  # connections that were closed, timeouts, bodies that were cut off
     ConnectTimeoutError,
     EndpointConnectionError,
+    SSLError,
     IncompleteReadError,
-    ReadTimeoutError,
-)
-# "Throttling" in its spellings: EBS direct says RequestThrottledException, EC2 RequestLimitExceeded.
-THROTTLED = frozenset(
-    {
-        "ThrottlingException",
-        "Throttling",
-        "RequestThrottledException",
-        "RequestThrottled",
-        "RequestLimitExceeded",
-        "TooManyRequestsException",
-        "SlowDown",
-    }
+    ResponseParserError,
+    MalformedAnswerError,
 )
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure"})
+# The credentials were good and are no longer (STS API reference, Common errors; EC2 API error codes; SSO).
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "ExpiredTokenError"})
+EXPIRED_ERRORS = (UnauthorizedSSOTokenError, TokenRetrievalError, CredentialRetrievalError)
 
-AwsError = (ClientError, BotoCoreError)
+# Errors of AWS, and of talking to it.
+AwsError = (ClientError, BotoCoreError, ResponseParserError)
 
 
 def code_of(error: BaseException) -> str:
@@ -54,24 +60,55 @@ def status_of(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
+def repetitions(error: BaseException) -> int:
+    """Return how often the refused request had been sent before."""
+    metadata = error.response.get("ResponseMetadata", {}) if isinstance(error, ClientError) else {}
+    return int(metadata.get("RetryAttempts", 0))
+
+
 def is_missing(error: BaseException) -> bool:
     """Say whether AWS answered that the thing does not exist (any more)."""
     code = code_of(error)
-    return code.endswith((".NotFound", ".Unavailable", "NotFoundException")) or code == "ParameterNotFound"
+    return any(
+        code.endswith(known[1:]) if known[:1] == "*" else code == known
+        for known in codes_of(Verdict.SETTLING)
+    )
 
 
-def is_transient(error: BaseException) -> bool:
-    """Say whether the same request may well succeed later: AWS throttled it or failed, or the network did."""
+def failure_of(error: Exception, *, age: float | None = None, blocks: bool = False) -> Failure | None:
+    """Return an error of AWS as the table of `ingot.retry` judges it; None for an error of something else."""
     if isinstance(error, ClientError):
-        return code_of(error) in THROTTLED or status_of(error) >= 500
-    return isinstance(error, NETWORK_ERRORS)
+        text = str(error.response.get("Error", {}).get("Message", ""))
+        return Failure(code_of(error), status_of(error), text, age=age, blocks=blocks)
+    if isinstance(error, AwsError):
+        return Failure(text=str(error), broken=isinstance(error, BROKEN))
+    return None
+
+
+def is_transient(error: Exception) -> bool:
+    """Say whether the same request may well succeed later: AWS throttled it or failed, or the network did."""
+    failure = failure_of(error)
+    return failure is not None and judge(failure) in (Verdict.TRANSIENT, Verdict.THROTTLED)
+
+
+def has_expired(error: BaseException) -> bool:
+    """Say whether the credentials in use were good, and no longer are."""
+    return code_of(error) in EXPIRED or isinstance(error, EXPIRED_ERRORS)
 
 
 def explain(error: Exception) -> str:
-    """Return one sentence for an error of botocore: which call failed, and what AWS said."""
+    """Return one sentence for an error: which call failed, and what AWS said."""
+    if has_expired(error):
+        return f"the credentials in use have expired: {_said(error)}"
+    if isinstance(error, ClientError):
+        return f"{error.operation_name} was refused: {_said(error)}"
+    return str(error) if isinstance(error, (*AwsError, TimeoutError)) else f"{type(error).__name__}: {error}"
+
+
+def _said(error: Exception) -> str:
     if isinstance(error, ClientError):
         said = str(error.response.get("Error", {}).get("Message", "")).strip() or "no message"
-        return f"{error.operation_name} was refused: {code_of(error) or 'unknown error'}: {said}"
+        return f"{code_of(error) or 'unknown error'}: {said}"
     return str(error)
 
 
@@ -83,6 +120,11 @@ def hint_for(error: Exception) -> str | None:
         return (
             f"the credentials in use need permission for {error.operation_name}{needs}"
             "docs/aws.md lists all permissions"
+        )
+    if has_expired(error):
+        return (
+            "renew the credentials (aws sso login, or a new session of the role), then run the same command "
+            "again: it removes what this one left"
         )
     if isinstance(error, NoCredentialsError):
         return 'set up AWS credentials, or use the local cloud: eval "$(ingot cloud env)"'

@@ -1,26 +1,48 @@
-"""Retries of EBS direct's requests: a transfer of thousands of blocks may retry often, but not for ever."""
+"""Retries of what `ingot.aws.session.calls` does not repeat: EBS direct's blocks, of which a transfer has
+thousands (they may be repeated often, but not for ever), and answers that are read apart from their call.
+"""
 
 from __future__ import annotations
 
-from ingot.aws.session.failures import AwsError, explain, hint_for, is_missing, is_transient
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from ingot.aws.session.failures import AwsError, explain, failure_of, hint_for
 from ingot.errors import PublishError
-from ingot.retry import BLOCKS, Retries, Verdict
+from ingot.retry import BLOCKS, CONTROL, Budget, Failure, Recent, Retries
 
 
-def block_retries(budget: int, *, pace: float = 1.0) -> Retries:
-    """Return the retries of one transfer, at most ``budget`` in all; its failures are PublishErrors."""
-    return Retries(BLOCKS, _classify, _failure, budget, pace=pace)
+def block_retries(
+    repetitions: int, *, pace: float = 1.0, snapshot: str = "", recent: Recent | None = None
+) -> Retries:
+    """Return the retries of one transfer, at most ``repetitions`` in all; its failures are PublishErrors.
+
+    ``snapshot``: whose blocks they are, and ``recent`` knows its age.
+    """
+    diagnose = partial(_diagnose, (snapshot,), recent or Recent())
+    return Retries(BLOCKS, diagnose, _failure, Budget(repetitions), pace=pace)
 
 
-def _classify(error: Exception) -> Verdict | None:
-    if not isinstance(error, AwsError):
-        return None
-    if is_transient(error):
-        return Verdict.TRANSIENT
-    return Verdict.MISSING if is_missing(error) else Verdict.FINAL
+def control_retries() -> Retries:
+    """Return the retries of a request whose answer is read after the call; failures are PublishErrors."""
+    return Retries(CONTROL, lambda error, _began: failure_of(error), _failure)
+
+
+def _diagnose(names: tuple[str, ...], recent: Recent, error: Exception, began: float) -> Failure | None:
+    return failure_of(error, age=recent.age(names, began), blocks=True)
 
 
 def _failure(what: str, error: Exception, attempt: int) -> PublishError:
     if not attempt:
         return PublishError(f"{what}: {explain(error)}; too many requests failed in this transfer")
     return PublishError(f"{what}: {explain(error)} (attempt {attempt})", hint=hint_for(error))
+
+
+@contextmanager
+def named(what: str) -> Iterator[None]:
+    """Let AWS's errors leave the body as PublishErrors that begin with what was done."""
+    try:
+        yield
+    except AwsError as error:
+        raise PublishError(f"{what}: {explain(error)}", hint=hint_for(error)) from error

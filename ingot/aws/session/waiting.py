@@ -5,12 +5,11 @@ What AWS or the network cannot answer now is asked again.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from ingot.aws.session.failures import AwsError, explain, is_transient
-from ingot.retry import POLLING
+from ingot.retry import POLLING, now, pause
 
 T = TypeVar("T")
 
@@ -29,25 +28,25 @@ def wait_until(
     condition that AWS throttles, or that the network breaks, is asked again: what is waited for goes on.
     Raises TimeoutError, and all other errors of ``condition``.
     """
-    start = time.monotonic()
+    start = now()
     looks = 0
     while True:
         failure: Exception | None = None
         try:
             if condition():
-                return time.monotonic() - start
+                return now() - start
         except AwsError as error:
             if not is_transient(error):
                 raise
             failure = error
-        waited = time.monotonic() - start
+        waited = now() - start
         if waited >= limit:
             last = "" if failure is None else f"; the last try: {explain(failure)}"
             raise TimeoutError(f"waited {waited:.0f} s for {what}{last}") from failure
         if tick is not None:
             tick(waited)
         looks += 1
-        time.sleep(min(longest, POLLING.limit(looks), limit - waited))
+        pause(min(longest, POLLING.limit(looks), limit - waited))
 
 
 def patiently(request: Callable[[], T], until: float) -> T:
@@ -61,8 +60,8 @@ def patiently(request: Callable[[], T], until: float) -> T:
         try:
             return request()
         except AwsError as error:
-            left = until - time.monotonic()
+            left = until - now()
             if not is_transient(error) or left <= 0:
                 raise
             failures += 1
-            time.sleep(min(POLLING.limit(failures), left))
+            pause(min(POLLING.limit(failures), left))

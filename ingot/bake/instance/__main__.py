@@ -169,7 +169,7 @@ class _Bucket:
     def _get(self, package: PackageSpec, directory: Path) -> int:
         """Return the size of a package in bytes, 0 for one that is not there."""
         try:
-            data = self._s3.call("GET", f"/{self._bucket}/packages/{package.sha256}")
+            data = self._s3.fetch(f"/{self._bucket}/packages/{package.sha256}", package.sha256)
         except RefusedError as error:
             # S3 says 403 for what is not there to a role that may not list.
             if error.status in (403, 404):

@@ -29,11 +29,16 @@ METADATA = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or "http://169.25
 EMPTY = hashlib.sha256(b"").hexdigest()
 TIMEOUT = 20.0  # seconds without a byte
 ROLE_LIMIT = 60.0  # seconds
-# The one retry loop that is not of ingot/retry.py: user data holds this file alone. Eight attempts with full
-# jitter outlast half a minute of throttling.
-AGAIN = (429, 500, 502, 503, 504)
-ATTEMPTS = 8
-THROTTLED = ("Throttl", "SlowDown", "RequestLimitExceeded", "TooManyRequests")
+# The one retry loop that is not of ingot/retry.py: user data holds this file alone. The words stand for that
+# table's codes. Twenty attempts last 80 to 160 s.
+AGAIN = (408, 429, 500, 502, 503, 504, 509)
+ATTEMPTS = 20
+TRANSIENT = (
+    *("Throttl", "SlowDown", "LimitExceeded", "TooManyRequests", "ThroughputExceeded", "TooManyUpdates"),
+    *("RequestTimeout", "NotComplete", "InProgress", "Internal", "Unavailable", "BadDigest"),
+)
+DAMAGED = 5  # times that a file is fetched whose bytes are not what they should be
+NOW, PAUSE = time.monotonic, time.sleep
 
 
 class RefusedError(Exception):
@@ -98,15 +103,15 @@ class Credentials:
         some seconds after its launch.
         """
         path = "meta-data/iam/security-credentials/"
-        end = time.monotonic() + ROLE_LIMIT
+        end = NOW() + ROLE_LIMIT
         while True:
             role = (metadata(path) or "").strip()
             text = metadata(path + role) if role else None
             if text is not None:
                 return text
-            if time.monotonic() > end:
+            if NOW() > end:
                 raise UnreachableError("the instance has no role: its launch template names none")
-            time.sleep(1)
+            PAUSE(1)
 
 
 def stamp(seconds: float, pattern: str) -> str:
@@ -148,14 +153,24 @@ class Service:
                     return data
                 text = data.decode("utf-8", "replace")
                 failure: Exception = RefusedError(what, status, text)
-                if status not in AGAIN and not any(word in text for word in THROTTLED):
+                if status not in AGAIN and not any(word in text for word in TRANSIENT):
                     raise failure
             except (OSError, http.client.HTTPException) as error:
                 self._close()
                 failure = UnreachableError("%s: %s" % (what, error or type(error).__name__))
             if attempt < attempts:
-                time.sleep(random.uniform(0, min(10.0, 0.2 * 2**attempt)))  # noqa: S311 - jitter, not a secret
+                longest = min(10.0, 0.2 * 2**attempt)
+                PAUSE(random.uniform(longest / 2, longest))  # noqa: S311 - jitter, not a secret
         raise failure
+
+    def fetch(self, path: str, sha256: str) -> bytes:
+        """Return the file at ``path``, whose SHA-256 is given in hex; fetch it again while it is damaged."""
+        for _ in range(DAMAGED):
+            data = self.call("GET", path)
+            found = hashlib.sha256(data).hexdigest()
+            if found == sha256:
+                return data
+        raise UnreachableError("%s has SHA-256 %s, expected %s" % (path, found, sha256))
 
     def _once(
         self, method: str, path: str, headers: Dict[str, str], body: bytes, digest: Optional[str]
@@ -233,10 +248,7 @@ def main() -> int:
     directory = sys.argv[2]
     try:
         s3 = Service("s3", job["region"], Credentials())
-        data = s3.call("GET", "/%s/%s" % (job["bucket"], job["bundle"]))
-        found = hashlib.sha256(data).hexdigest()
-        if found != job["bundle_sha256"]:
-            raise UnreachableError("the bundle has SHA-256 %s, expected %s" % (found, job["bundle_sha256"]))
+        data = s3.fetch("/%s/%s" % (job["bucket"], job["bundle"]), job["bundle_sha256"])
         with tarfile.open(fileobj=io.BytesIO(data)) as bundle:
             bundle.extractall(directory)  # noqa: S202 - its SHA-256 is the one that we were told
     except Exception as error:  # noqa: BLE001 - whatever it is, it must be reported: nobody sees this machine

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import os
-import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Optional, Sequence, Tuple
 
-from ingot.bake.instance.bootstrap import AGAIN, THROTTLED, RefusedError, Service, UnreachableError
+from ingot.bake.instance.bootstrap import RefusedError, Service, UnreachableError
 from ingot.bake.instance.upload import Upload
 from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST, Digests
 from ingot.progress import Progress
-from ingot.retry import BLOCKS, SETTLING, Retries, Verdict
+from ingot.retry import BLOCKS, Budget, Failure, Retries, now
 
 STREAMS = 16  # at 20 ms a block this is 800 blocks a second: below the quota of 1,000 for an account
 
@@ -37,10 +37,9 @@ class PendingSnapshot:
 
         retries = Retries(
             BLOCKS,
-            classify,
+            partial(diagnose, now()),
             lambda _what, error, _attempt: error,
-            budget=100 + 2 * len(digests),
-            settling=time.monotonic() + SETTLING,
+            Budget(100 + 2 * len(digests)),
         )
         try:
             return len(Upload(indexes, read, self.put, retries, STREAMS, progress).run())
@@ -60,12 +59,14 @@ class PendingSnapshot:
         )
 
 
-def classify(error: Exception) -> Optional[Verdict]:
-    """Say what an error of a request to AWS means for the next try."""
+def diagnose(known: float, error: Exception, began: float) -> Optional[Failure]:
+    """Return an error of a request as the table of `ingot.retry` judges it; None for one of something else.
+
+    The snapshot has been known to this machine since ``known``, and the request began at ``began``.
+    """
     if isinstance(error, UnreachableError):
-        return Verdict.TRANSIENT
+        return Failure(text=str(error), broken=True)
     if not isinstance(error, RefusedError):
         return None
-    if error.status in AGAIN or any(word in error.text for word in THROTTLED):
-        return Verdict.TRANSIENT
-    return Verdict.MISSING if error.status == 404 else Verdict.FINAL
+    code = error.text.partition(" ")[0]
+    return Failure(code, error.status, error.text, age=began - known, blocks=True)

@@ -6,12 +6,25 @@ import time
 
 import pytest
 
+from ingot import retry
 from ingot.aws.publish.cleanup import leftovers
 from ingot.aws.publish.publish import publish as publish_image
 from ingot.aws.registry.entries import lookup
 from ingot.aws.session import waiting
 from ingot.errors import PublishError
+from tests.aws.driven_clock import DrivenClock
+from tests.aws.fault_proxy import ANY
 from tests.aws.support import holdings, make_image, result_line
+
+
+@pytest.fixture(autouse=True)
+def clock(request):
+    """Nothing waits for real, but for those that are about time."""
+    if "console_of_a_silent_builder" in request.node.name:
+        yield
+        return
+    with retry.driven_by(DrivenClock()):
+        yield
 
 
 @pytest.fixture
@@ -69,6 +82,41 @@ def test_a_new_instance_that_ec2_does_not_know_yet_is_terminated_all_the_same(
     with pytest.raises(PublishError, match="1 of 2 tests failed"):
         publish_image(image, clients, settings, progress.append)
     assert holdings(direct) == {}
+
+
+def test_credentials_that_expire_meanwhile_are_told_with_what_is_left_and_the_next_run_removes_it(
+    image, clients, direct, proxy, settings, progress
+):
+    def expire(_instance):
+        if not expired:
+            expired.append(proxy.fail(ANY, code="ExpiredToken", status=403))
+        return "booting"
+
+    expired = []
+    proxy.console = expire
+    with pytest.raises(PublishError, match="the credentials in use have expired: ExpiredToken") as caught:
+        publish_image(image, clients, settings, progress.append)
+    assert caught.value.hint.startswith("renew the credentials")
+    left = holdings(direct)
+    names = [name for kind in ("images", "snapshots", "instances") for name in left[kind]]
+    assert len(names) == 3
+    assert [name for name in names if name not in str(caught.value)] == []
+    proxy.heal()
+    proxy.console = lambda _instance: result_line(image)
+    published = publish_image(image, clients, settings, progress.append)
+    found = holdings(direct)
+    assert "instances" not in found
+    assert (found["images"], found["snapshots"]) == ([published.ami_id], [published.snapshot_id])
+
+
+@pytest.mark.slow
+def test_a_line_of_2_mbit_carries_a_publish_without_sending_a_block_twice(
+    tmp_path, passing, clients, proxy, settings, progress
+):
+    image = passing(make_image(tmp_path, [*"abcdefghijklmnop"], name="many"))
+    proxy.rate = 2e6 / 8
+    assert publish_image(image, clients, settings, progress.append).blocks_sent == 16
+    assert proxy.seen["PutSnapshotBlock"] == 16
 
 
 TERMINATING = (

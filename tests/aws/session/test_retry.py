@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-import time
+import re
 
 import pytest
-from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError, ResponseStreamingError, SSLError
+from botocore.parsers import ResponseParserError
 
+from ingot import retry
 from ingot.aws.session.retry import block_retries
+from ingot.bake.instance import bootstrap
 from ingot.errors import PublishError
-from ingot.retry import BLOCKS, StoppedError
+from ingot.retry import BLOCKS, SETTLING, TAGS_SETTLING, THROTTLED, Recent, StoppedError, Verdict, codes_of
+from tests import ROOT
+from tests.aws.driven_clock import DrivenClock
 
 
-def refused(code, status=400):
+@pytest.fixture(autouse=True)
+def clock():
+    clock = DrivenClock()
+    with retry.driven_by(clock):
+        yield clock
+
+
+def refused(code, status=400, message=""):
     return ClientError(
-        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "PutSnapshotBlock"
+        {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}},
+        "PutSnapshotBlock",
     )
 
 
@@ -36,9 +49,17 @@ class Request:
     "error",
     [
         refused("ThrottlingException"),
+        refused("ThrottledException"),
+        refused("BandwidthLimitExceeded"),
+        refused("RequestTimeout"),
         refused("Anything", 503),
+        refused("ValidationException", message="Failed to read block data"),
         ConnectionClosedError(endpoint_url="http://x"),
+        ResponseStreamingError(error="IncompleteRead(3 bytes read)"),
+        SSLError(endpoint_url="https://x", error="EOF occurred in violation of protocol"),
+        ResponseParserError("no element found"),
     ],
+    ids=str,
 )
 def test_what_may_pass_is_tried_again(error):
     request = Request(error, error)
@@ -56,26 +77,68 @@ def test_a_refusal_is_not_tried_again():
 
 
 def test_one_request_is_not_tried_without_end():
-    request = Request(*[refused("ThrottlingException")] * 100)
+    request = Request(*[refused("InternalError", 500)] * 100)
     with pytest.raises(PublishError, match=rf"attempt {BLOCKS.attempts}"):
         block_retries(1000, pace=0).call(request, "write")
     assert request.calls == BLOCKS.attempts
 
 
+def test_throttling_is_sat_out_for_so_long(clock):
+    with pytest.raises(PublishError, match="ThrottlingException"):
+        block_retries(0).call(Request(*[refused("ThrottlingException")] * 10_000), "write")
+    assert THROTTLED <= clock.waited < THROTTLED + 2 * BLOCKS.longest
+
+
 def test_all_requests_share_one_budget():
     retries = block_retries(3, pace=0)
-    retries.call(Request(*[refused("ThrottlingException")] * 3), "write block 1")
+    retries.call(Request(*[refused("InternalError", 500)] * 3), "write block 1")
     with pytest.raises(PublishError, match="too many requests failed"):
-        retries.call(Request(refused("ThrottlingException")), "write block 2")
+        retries.call(Request(refused("InternalError", 500)), "write block 2")
 
 
-def test_a_snapshot_that_is_not_known_yet_is_waited_for_only_while_it_is_new():
-    missing = [refused("ResourceNotFoundException", 404)] * 30
-    young = block_retries(10, pace=0)
-    young.settling = time.monotonic() + 60
-    assert young.call(Request(*missing), "write") == "answer"
-    with pytest.raises(PublishError):
-        block_retries(100, pace=0).call(Request(*missing), "write")
+def young(clock, age=0.0):
+    """Retries of the blocks of a snapshot that this process started so many seconds ago."""
+    recent = Recent()
+    recent.note("snap-1", clock.now() - age)
+    return block_retries(1000, snapshot="snap-1", recent=recent)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "limit"),
+    [("ResourceNotFoundException", 404, SETTLING), ("AccessDeniedException", 403, TAGS_SETTLING)],
+)
+def test_what_a_new_snapshot_may_answer_is_waited_for_only_while_it_is_new(code, status, limit, clock):
+    with pytest.raises(PublishError, match=code):
+        young(clock).call(Request(*[refused(code, status)] * 10_000), "write")
+    assert limit <= clock.waited < limit + 2 * BLOCKS.longest
+    old = Request(refused(code, status))
+    with pytest.raises(PublishError, match=code):
+        young(clock, limit).call(old, "write")
+    assert old.calls == 1
+
+
+def test_each_kind_of_failure_is_counted_by_itself(clock):
+    errors = [refused("ResourceNotFoundException", 404)] * (BLOCKS.attempts + 1)
+    errors += [refused("InternalError", 500)] * (BLOCKS.attempts - 1)
+    assert young(clock).call(Request(*errors, refused("ThrottlingException")), "write") == "answer"
+
+
+def test_a_builders_first_program_repeats_what_the_table_says():
+    """It can import nothing, so it has words of its own for the table's codes."""
+    for code in codes_of(Verdict.TRANSIENT) | codes_of(Verdict.THROTTLED):
+        assert any(word in code for word in bootstrap.TRANSIENT), code
+    statuses = {status for row in retry.TABLE for status in row.statuses if row.within is None}
+    assert set(bootstrap.AGAIN) == statuses
+
+
+def test_the_table_in_the_docs_is_the_one_in_the_code():
+    text = (ROOT / "docs" / "retries.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"`([A-Za-z0-9*.]+)`", text))
+    for row in retry.TABLE:
+        assert row.codes <= documented
+        assert {str(status) for status in row.statuses} <= documented
+    for limit in (SETTLING, TAGS_SETTLING, THROTTLED):
+        assert f"{limit:.0f} s" in text
 
 
 def test_when_one_stops_all_stop():

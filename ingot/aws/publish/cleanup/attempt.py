@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from ingot.aws.publish.cleanup.journal import Journal, Resource
 from ingot.aws.publish.cleanup.leftovers import (
-    KNOWN_AFTER,
     PATIENCE,
     find_tagged,
     remove_all,
@@ -22,6 +20,7 @@ from ingot.aws.session.waiting import patiently
 from ingot.errors import IngotError, PublishError
 from ingot.interrupts import shielded, terminate_as_interrupt
 from ingot.progress import Progress
+from ingot.retry import now
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
@@ -35,7 +34,8 @@ class Attempt:
         self._journal = journal
         self._progress = progress
         self._kept = False
-        self._launched = 0.0
+        # What other attempts by these clients left unanswered is theirs.
+        clients.recent.unanswered.clear()
         # 32 characters: it is part of ClientTokens, which EC2 limits to 64.
         self.publish_id = uuid.uuid4().hex
         journal.begin(self.publish_id)
@@ -45,8 +45,6 @@ class Attempt:
 
         It is removed when the attempt ends, unless `keep` was called.
         """
-        if kind == "instance":
-            self._launched = time.time()
         return self._journal.record(kind, identifier)
 
     def drop_instances(self) -> None:
@@ -55,11 +53,11 @@ class Attempt:
 
         By their tag too, not only by their id: a lost answer may have cost a second clone.
         """
-        until = time.monotonic() + PATIENCE
+        until = now() + PATIENCE
         tagged = [resource for resource in self._tagged(until) if resource.kind == "instance"]
         noted = [resource for resource in self._journal.resources if resource.kind == "instance"]
         for resource in dict.fromkeys([*noted, *tagged]):
-            remove_resource(self._clients, resource, until=until, known_by=self._known_by)
+            remove_resource(self._clients, resource, until=until)
             self._journal.forget(resource)
 
     def release_instances(self) -> None:
@@ -80,11 +78,6 @@ class Attempt:
     def _tagged(self, until: float) -> list[Resource]:
         wanted = {tags.PUBLISH_ID: self.publish_id}
         return [resource for resource, _ in patiently(lambda: find_tagged(self._clients, wanted), until)]
-
-    @property
-    def _known_by(self) -> float:
-        """Unix seconds after which EC2 knows what this attempt launched."""
-        return self._launched + KNOWN_AFTER
 
     def keep(self) -> None:
         """Say that the attempt succeeded: what is left of it stays."""
@@ -108,21 +101,25 @@ class Attempt:
             # First and by themselves: a builder that still runs could make more while the rest is being
             # removed.
             self.drop_instances()
-        except (*AwsError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the rest must go, and this be named
             problems.append(f"its instances: {explain(error)}")
         tagged: list[Resource] = []
         try:
             # What AWS made although its answer never arrived is in no journal, but it has the tag.
-            tagged = self._tagged(time.monotonic() + PATIENCE)
-        except AwsError as error:
+            tagged = self._tagged(now() + PATIENCE)
+        except Exception as error:  # noqa: BLE001 - as above
             problems.append(f"resources tagged {tags.PUBLISH_ID}={self.publish_id}: {explain(error)}")
         stayed = remove_all(
             self._clients,
             [*self._journal.resources, *tagged],
             self._journal.forget,
-            known_by=self._known_by,
         )
         problems.extend(f"{resource.kind} {resource.id}: {why}" for resource, why in stayed)
+        problems.extend(
+            f"perhaps what {operation} made, tagged {tags.PUBLISH_ID}={self.publish_id}: no answer came"
+            for operation in self._clients.recent.unanswered
+            if not tagged
+        )
         return problems
 
 
@@ -142,7 +139,12 @@ def attempting(clients: Clients, journal: Journal, progress: Progress) -> Iterat
                 left = attempt.undo()
                 if not left:
                     journal.remove()
-            raise _explained(error, left) from error
+            explained = _explained(error, left)
+            if explained is error:
+                for line in left:
+                    progress(f"still there: {line}")
+                raise
+            raise explained from error
         if not attempt.kept:
             raise AssertionError("an attempt ended without a failure, and nobody said that it succeeded")
         attempt.close()
@@ -154,6 +156,8 @@ def _explained(error: BaseException, left: list[str]) -> BaseException:
     hint = "run the same command again: it removes what is still there" if left else None
     if isinstance(error, AwsError):
         return PublishError(explain(error) + rest, hint=hint_for(error) or hint)
+    if left and isinstance(error, LookupError | TypeError | ValueError):
+        return PublishError(f"an answer was not as expected: {explain(error)}{rest}", hint=hint)
     if left and isinstance(error, IngotError):
         return PublishError(error.message + rest, hint=error.hint or hint)
     return error

@@ -6,7 +6,6 @@ The order is the reverse of creation: an instance uses the AMI, the AMI uses the
 from __future__ import annotations
 
 import datetime as dt
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +17,11 @@ from ingot.aws.session.failures import AwsError, explain, is_missing
 from ingot.aws.session.waiting import patiently, wait_until
 from ingot.errors import PublishError
 from ingot.progress import Progress
-from ingot.retry import POLLING
+from ingot.retry import now, wall
 
 if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import SnapshotTypeDef
+
     from ingot.aws.session.clients import Clients
 
 ORDER = ("parameter", "instance", "image", "snapshot")
@@ -30,8 +31,6 @@ OLD = dt.timedelta(hours=6)
 # Seconds for which a clean-up waits out throttling and outages. Nobody can interrupt it meanwhile; the next
 # publish removes what stays.
 PATIENCE = 120.0
-# Seconds after which EC2 knows an instance that it launched; it is eventually consistent.
-KNOWN_AFTER = 120.0
 # Seconds
 TERMINATION_LIMIT = 600.0
 
@@ -53,34 +52,27 @@ def find_tagged(clients: Clients, wanted: dict[str, str]) -> list[tuple[Resource
     return resources
 
 
-def remove_resource(clients: Clients, resource: Resource, *, until: float, known_by: float) -> None:
+def remove_resource(clients: Clients, resource: Resource, *, until: float) -> None:
     """Remove one resource and wait until it is gone; one that is gone already is fine.
 
-    ``until`` (s, monotonic) throttling and outages are waited out. Before ``known_by`` (Unix seconds) an
-    instance that EC2 does not know is taken for one that it does not know yet. Raises botocore's errors, and
+    ``until`` (s, as `ingot.retry.now`) throttling and outages are waited out. Raises botocore's errors, and
     TimeoutError for an instance that takes too long.
     """
     if resource.kind == "instance":
-        _terminate(clients, resource.id, until, known_by)
+        _terminate(clients, resource.id, until)
     else:
         patiently(lambda: _remove(clients, resource), until)
 
 
-def _terminate(clients: Clients, instance_id: str, until: float, known_by: float) -> None:
-    looks = 0
-    while True:
-        try:
-            patiently(lambda: clients.ec2.terminate_instances(InstanceIds=[instance_id]), until)
-            break
-        except AwsError as error:
-            if not is_missing(error):
-                raise
-            if time.time() >= known_by:
-                return
-            looks += 1
-            time.sleep(POLLING.limit(looks))
+def _terminate(clients: Clients, instance_id: str, until: float) -> None:
+    try:
+        patiently(lambda: clients.ec2.terminate_instances(InstanceIds=[instance_id]), until)
+    except AwsError as error:
+        if not is_missing(error):
+            raise
+        return
     wait_until(
-        lambda: _state(clients, instance_id, known_by) == "terminated",
+        lambda: _state(clients, instance_id) == "terminated",
         f"{instance_id} to terminate",
         limit=TERMINATION_LIMIT,
     )
@@ -101,33 +93,33 @@ def _remove(clients: Clients, resource: Resource) -> None:
             raise
 
 
-def _state(clients: Clients, instance_id: str, known_by: float) -> str:
+def _state(clients: Clients, instance_id: str) -> str:
     try:
         answer = clients.ec2.describe_instances(InstanceIds=[instance_id])
     except AwsError as error:
         if is_missing(error):
-            return "terminated" if time.time() >= known_by else "pending"
+            return "terminated"
         raise
     return answer["Reservations"][0]["Instances"][0]["State"]["Name"]
 
 
 def remove_all(
-    clients: Clients, resources: Iterable[Resource], removed: Callable[[Resource], None], *, known_by: float
+    clients: Clients, resources: Iterable[Resource], removed: Callable[[Resource], None]
 ) -> list[tuple[Resource, str]]:
     """Remove resources, users before what they use; call ``removed`` for each. Return what stayed, and why.
 
     One that cannot be removed does not keep the rest from being removed; but while the registry may name an
-    AMI, it and its snapshot stay. ``known_by``: see `remove_resource`.
+    AMI, it and its snapshot stay.
     """
-    until = time.monotonic() + PATIENCE
+    until = now() + PATIENCE
     stayed: list[tuple[Resource, str]] = []
     for resource in sorted(dict.fromkeys(resources), key=lambda r: ORDER.index(r.kind)):
         if resource.kind in ("image", "snapshot") and any(left.kind == "parameter" for left, _ in stayed):
             stayed.append((resource, "the registry may name it"))
             continue
         try:
-            remove_resource(clients, resource, until=until, known_by=known_by)
-        except (*AwsError, TimeoutError) as error:
+            remove_resource(clients, resource, until=until)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the rest must go, and this one be named
             stayed.append((resource, explain(error)))
         else:
             removed(resource)
@@ -149,18 +141,21 @@ def sweep(clients: Clients, own: Journal, directory: Path, target: PublishTarget
     now = dt.datetime.now(dt.UTC)
     wanted = {tags.RECIPE: target.recipe, tags.STATE: tags.IN_PROGRESS}
     old = [resource for resource, created in find_tagged(clients, wanted) if now - created > OLD]
-    _remove_dead(clients, old, progress, known_by=0.0)
+    _remove_dead(clients, old, progress)
 
 
 def _finish_off(clients: Clients, journal: Journal, progress: Progress) -> None:
     """Remove the resources of a dead publish, but keep an AMI and a snapshot that had passed their tests."""
+    for resource in journal.resources:
+        # None is younger than the journal: until then AWS may not know yet what the dead process made.
+        clients.recent.note(resource.id, now() - (wall() - journal.written))
     tagged: list[Resource] = []
     if journal.publish_id:
         # Killed between AWS's answer and our note: only the tags know of such a resource.
         wanted = {tags.PUBLISH_ID: journal.publish_id, tags.STATE: tags.IN_PROGRESS}
         tagged = [resource for resource, _ in find_tagged(clients, wanted)]
     noted = [resource for resource in journal.resources if not _settled(clients, resource)]
-    _remove_dead(clients, [*noted, *tagged], progress, known_by=journal.written + KNOWN_AFTER)
+    _remove_dead(clients, [*noted, *tagged], progress)
 
 
 def _settled(clients: Clients, resource: Resource) -> bool:
@@ -169,20 +164,30 @@ def _settled(clients: Clients, resource: Resource) -> bool:
         image = amis.describe(clients, resource.id)
         return image is None or tags.tags_of(image).get(tags.STATE, tags.IN_PROGRESS) != tags.IN_PROGRESS
     if resource.kind == "snapshot":
-        filters = tags.tag_filters({tags.STATE: tags.IN_PROGRESS})
-        filters.append({"Name": "snapshot-id", "Values": [resource.id]})
-        return not clients.ec2.describe_snapshots(OwnerIds=["self"], Filters=filters)["Snapshots"]
+        snapshot = _snapshot(clients, resource.id)
+        return (
+            snapshot is None or tags.tags_of(snapshot).get(tags.STATE, tags.IN_PROGRESS) != tags.IN_PROGRESS
+        )
     # A registry entry is the last thing that a publish makes: it stands on its own, and is judged whenever it
     # is read.
     return resource.kind == "parameter"
 
 
-def _remove_dead(clients: Clients, resources: list[Resource], progress: Progress, *, known_by: float) -> None:
+def _snapshot(clients: Clients, snapshot_id: str) -> SnapshotTypeDef | None:
+    try:
+        snapshots = clients.ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"]
+    except AwsError as error:
+        if is_missing(error):
+            return None
+        raise
+    return snapshots[0] if snapshots else None
+
+
+def _remove_dead(clients: Clients, resources: list[Resource], progress: Progress) -> None:
     stayed = remove_all(
         clients,
         resources,
         lambda resource: progress(f"removed {resource.kind} {resource.id} of a publish that died"),
-        known_by=known_by,
     )
     if stayed:
         lines = "\n".join(f"  {resource.kind} {resource.id}: {why}" for resource, why in stayed)
