@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingot.cli.options import recipe_names, without_slash
+from ingot.errors import InputError
 
 if TYPE_CHECKING:
     from ingot.aws.prune.plan import PrunePlan
     from ingot.aws.prune.prune import Pruned
+    from ingot.aws.session.clients import Clients
 
 app = typer.Typer(add_completion=False)
 RECIPES = Path("image_recipes")
@@ -41,6 +43,13 @@ def prune(
             show_default="all",
         ),
     ] = None,
+    interrupted: Annotated[
+        bool,
+        typer.Option(
+            "--interrupted",
+            help="Instead of old images: what publishes from this machine left that were broken off.",
+        ),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -55,6 +64,14 @@ def prune(
     from ingot.pipeline.prune import plan as make_plan
 
     clients = connect()
+    if interrupted:
+        if recipes or versions is not None:
+            raise InputError(
+                "--interrupted looks at all recipes, and at no launch template",
+                hint="leave out the recipes and --versions",
+            )
+        _prune_interrupted(clients, yes=yes, as_json=as_json)
+        return
     rules = Rules(keep, dt.timedelta(days=min_age), versions, tuple(recipes or ()))
     plan = make_plan(clients, rules, RECIPES)
     if not yes:
@@ -66,6 +83,23 @@ def prune(
     for what, why in done.stayed:
         print(f"ingot: {what} stays: {why}", file=sys.stderr)
     raise typer.Exit(1 if done.stayed else 0)
+
+
+def _prune_interrupted(clients: Clients, *, yes: bool, as_json: bool) -> None:
+    from ingot.cli.reporting import Reporter
+    from ingot.pipeline.prune import interrupted, remove_interrupted
+
+    left = interrupted(clients)
+    if yes:
+        with Reporter() as reporter:
+            remove_interrupted(clients, reporter)
+    done = "removed" if yes else "remove"
+    if as_json:
+        print(json.dumps({done: [[resource.kind, resource.id] for resource in left]}))
+        return
+    lines = [f"{done}  {resource.kind} {resource.id}" for resource in left]
+    end = "nothing was left behind" if not left else "" if yes else "nothing was changed: --yes removes it"
+    print("\n".join(filter(None, [*lines, end])))
 
 
 def _shown(plan: PrunePlan) -> str:

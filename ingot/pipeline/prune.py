@@ -1,4 +1,6 @@
-"""Which old images to retire: the plan of a prune, once the recipes that it names are known to exist."""
+"""Which old images to retire: the plan of a prune, once the recipes that it names are known to exist. And
+what publishes left that were broken off.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,14 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingot import paths
 from ingot.errors import InputError
 
 if TYPE_CHECKING:
     from ingot.aws.prune.plan import PrunePlan, Rules
+    from ingot.aws.publish.cleanup.journal import Resource
     from ingot.aws.session.clients import Clients
+    from ingot.progress import Progress
 
 
 def plan(clients: Clients, rules: Rules, recipes: Path) -> PrunePlan:
@@ -36,3 +41,28 @@ def plan(clients: Clients, rules: Rules, recipes: Path) -> PrunePlan:
                 hint=close_to(name, known),
             )
     return result
+
+
+def interrupted(clients: Clients) -> list[Resource]:
+    """Return what publishes from this machine left that were killed or could not clean up; nothing is
+    changed. One that still runs is left alone.
+    """
+    from ingot.aws.publish.cleanup.leftovers import left_behind
+    from ingot.aws.session.failures import translated
+
+    with translated():
+        return left_behind(clients, _journals(), clients.sts.get_caller_identity()["Account"])
+
+
+def remove_interrupted(clients: Clients, progress: Progress) -> None:
+    """Remove what `interrupted` returns. Raises PublishError naming what cannot be removed."""
+    from ingot.aws.publish.cleanup.leftovers import remove_left_behind
+    from ingot.aws.session.failures import translated
+
+    with translated():
+        account = clients.sts.get_caller_identity()["Account"]
+        remove_left_behind(clients, _journals(), account, progress)
+
+
+def _journals() -> Path:
+    return paths.store() / "records" / "publishing"

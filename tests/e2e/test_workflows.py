@@ -141,6 +141,7 @@ def runner(site: Site, environment: dict[str, str], **more: str) -> Runner:
         conditions={
             "steps.cache.outputs.cache-matched-key != ''": lambda: False,
             "steps.cache.outputs.cache-hit != 'true'": lambda: True,
+            "(failure() || cancelled()) && steps.credentials.outcome == 'success'": lambda: False,
             "always() && hashFiles('plan.json') != ''": (directory / "plan.json").is_file,
             "hashFiles('ingot/cli/comment.py') != ''": (directory / "ingot/cli/comment.py").is_file,
             "needs.plan.outputs.report != ''": lambda: True,

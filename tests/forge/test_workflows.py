@@ -142,6 +142,15 @@ def test_a_push_that_cannot_be_planned_replaces_the_comment(serve):
     assert "(https://github.example/o/r/actions/runs/5)" in comment["body"]
 
 
+def test_a_deployment_that_is_broken_off_cleans_up_after_it():
+    """GitHub kills a cancelled step after ten seconds."""
+    [job] = [job for path, name, job in jobs() if (path, name) == ("deploy.yml", "deploy")]
+    commands = [step.get("run", "") for step in job["steps"]]
+    at = commands.index(".venv/bin/ingot prune --interrupted --yes")
+    assert "ingot deploy" in commands[at - 1]
+    assert job["steps"][at]["if"] == ("(failure() || cancelled()) && steps.credentials.outcome == 'success'")
+
+
 def test_a_push_without_a_plan_is_commented_and_a_broken_off_run_is_not():
     [comment] = [job for path, name, job in jobs() if (path, name) == ("pull-request.yml", "comment")]
     assert comment["needs"] == "plan"

@@ -92,7 +92,8 @@ class ReviewRoles(Construct):
             },
             # A bake on a builder instance may take two; what fails after it is cleaned up with the same
             # credentials.
-            hours=4,
+            # As long as a job on a hosted runner may take.
+            hours=6,
         )
 
     def _provider(self) -> str:

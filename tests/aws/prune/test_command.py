@@ -5,6 +5,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from ingot import paths
+from ingot.aws.publish.cleanup.journal import PublishTarget, open_journal
 from ingot.cli.prune import app
 from ingot.errors import InputError
 from tests.aws.conftest import KEYS
@@ -45,6 +47,47 @@ def test_yes_does_it(run, amis, direct):
         0, "removed 1 images, 1 snapshots, 0 launch template versions\n")  # fmt: skip
     assert holdings(direct)["images"] == [amis[1]]
     assert run().stdout.endswith("nothing to remove\n")
+
+
+@pytest.fixture
+def killed(tmp_path, direct, monkeypatch):
+    """A publish from this machine that was killed when it had started its snapshot."""
+    monkeypatch.setenv("INGOT_HOME", str(tmp_path))
+    account = direct.sts.get_caller_identity()["Account"]
+    target = PublishTarget(account, "us-east-1", "web", "0" * 64)
+    tags = {"ingot:recipe": "web", "ingot:publish-id": "p1", "ingot:state": "in-progress"}
+    listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+    snapshot = direct.ebs.start_snapshot(VolumeSize=1, Tags=listed)["SnapshotId"]
+    with open_journal(paths.store() / "records" / "publishing", target) as journal:
+        journal.begin("p1")
+        journal.record("snapshot", snapshot)
+    return snapshot
+
+
+def test_what_a_killed_publish_left_is_named_and_with_yes_removed(run, amis, killed, direct):
+    before = holdings(direct)
+    result = run("--interrupted")
+    assert result.stdout == (f"remove  snapshot {killed}\nnothing was changed: --yes removes it\n")
+    assert holdings(direct) == before
+    assert json.loads(run("--interrupted", "--json").stdout) == {"remove": [["snapshot", killed]]}
+    assert run("--interrupted", "--yes").stdout == f"removed  snapshot {killed}\n"
+    assert holdings(direct)["images"] == before["images"]
+    assert killed not in holdings(direct)["snapshots"]
+    assert run("--interrupted", "--yes").stdout == "nothing was left behind\n"
+
+
+def test_a_publish_that_still_runs_is_left_alone(run, killed, direct):
+    account = direct.sts.get_caller_identity()["Account"]
+    target = PublishTarget(account, "us-east-1", "web", "0" * 64)
+    with open_journal(paths.store() / "records" / "publishing", target):
+        assert run("--interrupted", "--yes").stdout == "nothing was left behind\n"
+    assert killed in holdings(direct)["snapshots"]
+
+
+def test_interrupted_publishes_are_all_or_none(run):
+    result = run("--interrupted", "web")
+    assert isinstance(result.exception, InputError)
+    assert "--interrupted looks at all recipes" in str(result.exception)
 
 
 def test_json_for_scripts(run, amis):

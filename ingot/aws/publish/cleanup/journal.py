@@ -154,6 +154,14 @@ def open_journal(directory: Path, target: PublishTarget) -> Iterator[Journal]:
         yield _read(path, handle)
 
 
+def dead_journals_of(directory: Path, account: str, region: str) -> Iterator[Journal]:
+    """Give the journals of all publishes in an account and region that died, each locked until the next."""
+    for path in sorted(directory.glob(f"{account}_{region}_*.json")):
+        with _locked(path) as handle:
+            if handle is not None:
+                yield _read(path, handle)
+
+
 def dead_journals(directory: Path, target: PublishTarget) -> Iterator[Journal]:
     """Give the journals of the recipe's other publishes that died, each locked until the next one."""
     for path in sorted(directory.glob(f"{target.prefix}*.json")):

@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingot.aws.publish.cleanup.journal import Journal, PublishTarget, Resource, dead_journals
+from ingot.aws.publish.cleanup.journal import (
+    Journal,
+    PublishTarget,
+    Resource,
+    dead_journals,
+    dead_journals_of,
+)
 from ingot.aws.registry import amis, entries
 from ingot.aws.session import tags
 from ingot.aws.session.failures import AwsError, explain, is_missing
@@ -144,8 +150,26 @@ def sweep(clients: Clients, own: Journal, directory: Path, target: PublishTarget
     _remove_dead(clients, old, progress)
 
 
+def left_behind(clients: Clients, directory: Path, account: str) -> list[Resource]:
+    """Return what publishes in this account and region left that died, by the journals of this machine."""
+    journals = dead_journals_of(directory, account, clients.region)
+    return list(dict.fromkeys(resource for journal in journals for resource in _of_dead(clients, journal)))
+
+
+def remove_left_behind(clients: Clients, directory: Path, account: str, progress: Progress) -> None:
+    """Remove what `left_behind` returns, and the journals. Raises PublishError naming what cannot be."""
+    for journal in dead_journals_of(directory, account, clients.region):
+        _finish_off(clients, journal, progress)
+        journal.remove()
+
+
 def _finish_off(clients: Clients, journal: Journal, progress: Progress) -> None:
     """Remove the resources of a dead publish, but keep an AMI and a snapshot that had passed their tests."""
+    _remove_dead(clients, _of_dead(clients, journal), progress)
+
+
+def _of_dead(clients: Clients, journal: Journal) -> list[Resource]:
+    """Return what is to be removed of a dead publish."""
     for resource in journal.resources:
         # None is younger than the journal: until then AWS may not know yet what the dead process made.
         clients.recent.note(resource.id, now() - (wall() - journal.written))
@@ -155,7 +179,7 @@ def _finish_off(clients: Clients, journal: Journal, progress: Progress) -> None:
         wanted = {tags.PUBLISH_ID: journal.publish_id, tags.STATE: tags.IN_PROGRESS}
         tagged = [resource for resource, _ in find_tagged(clients, wanted)]
     noted = [resource for resource in journal.resources if not _settled(clients, resource)]
-    _remove_dead(clients, [*noted, *tagged], progress)
+    return [*noted, *tagged]
 
 
 def _settled(clients: Clients, resource: Resource) -> bool:
