@@ -80,11 +80,11 @@ class FleetAlarms(Construct):
             of_targets,
         )
         latency = settings.latency or Duration.seconds(1)
-        self.latency = self._alarm(
+        self.latency = self._add(
             "Latency",
-            "One answer in twenty takes too long",
+            f"One answer in twenty takes too long (minutes of {settings.latency_requests} requests or more)",
+            _slow_answers(of_targets, settings.latency_requests),
             _Rule("TargetResponseTime", "p95", latency.to_milliseconds() / 1000, 3),
-            of_targets,
         )
 
     @property
@@ -93,17 +93,14 @@ class FleetAlarms(Construct):
         return [self.errors, self.balancer_errors, self.unhealthy, self.latency]
 
     def _alarm(self, id_: str, description: str, rule: _Rule, dimensions: dict[str, str]) -> cloudwatch.Alarm:
+        return self._add(id_, description, _metric(rule.metric, rule.statistic, dimensions), rule)
+
+    def _add(self, id_: str, description: str, metric: cloudwatch.IMetric, rule: _Rule) -> cloudwatch.Alarm:
         alarm = cloudwatch.Alarm(
             self,
             id_,
             alarm_description=description,
-            metric=cloudwatch.Metric(
-                namespace=NAMESPACE,
-                metric_name=rule.metric,
-                dimensions_map=dimensions,
-                statistic=rule.statistic,
-                period=Duration.minutes(1),
-            ),
+            metric=metric,
             threshold=rule.threshold,
             evaluation_periods=rule.minutes,
             comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD if rule.below else None,
@@ -114,6 +111,34 @@ class FleetAlarms(Construct):
         if self._topics:
             cfn.alarm_actions = cfn.ok_actions = self._topics
         return alarm
+
+
+def _metric(name: str, statistic: str, dimensions: dict[str, str]) -> cloudwatch.Metric:
+    """Return a metric of the load balancer by the minute."""
+    return cloudwatch.Metric(
+        namespace=NAMESPACE,
+        metric_name=name,
+        dimensions_map=dimensions,
+        statistic=statistic,
+        period=Duration.minutes(1),
+    )
+
+
+def _slow_answers(dimensions: dict[str, str], requests: int) -> cloudwatch.MathExpression:
+    """Return how long 95 % of the answers take, in minutes with so many requests; 0 in quieter ones.
+
+    Of 20 answers or fewer the 95th percentile is the slowest one, and says nothing about the rest (CloudWatch
+    User Guide, "Using metric math": IF).
+    """
+    return cloudwatch.MathExpression(
+        expression=f"IF(requests >= {requests}, latency, 0)",
+        label="p95 of busy minutes",
+        period=Duration.minutes(1),
+        using_metrics={
+            "requests": _metric("RequestCount", "Sum", dimensions),
+            "latency": _metric("TargetResponseTime", "p95", dimensions),
+        },
+    )
 
 
 @dataclass(frozen=True)

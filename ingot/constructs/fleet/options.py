@@ -102,6 +102,9 @@ class Alarms:
     """How long 95 % of the answers may take, three minutes in a row. Default: 1 second."""
     topics: tuple[str, ...] = ()
     """ARNs of SNS topics that are told, of the end as well. Default: none."""
+    latency_requests: int = 60
+    """How many requests a minute must have for its latency to count: in a quieter one, a single answer would.
+    """
 
 
 @dataclass(frozen=True)

@@ -150,18 +150,35 @@ def test_alarms_tell_their_topics_of_the_end_as_well(stack, image):
     alarms = Alarms(errors=50, latency=Duration.millis(250), topics=(topic,))
     CloneFleet(stack, "Fleet", image=image, alarms=alarms, health_grace=Duration.minutes(12))
     found = {
-        alarm["Properties"]["MetricName"]: alarm["Properties"]
+        alarm["Properties"].get("MetricName", "latency"): alarm["Properties"]
         for alarm in Template.from_stack(stack).find_resources("AWS::CloudWatch::Alarm").values()
     }
     assert all(alarm["AlarmActions"] == alarm["OKActions"] == [topic] for alarm in found.values())
     assert found["HTTPCode_Target_5XX_Count"]["Threshold"] == 50
-    assert (found["TargetResponseTime"]["Threshold"], found["TargetResponseTime"]["ExtendedStatistic"]) == (
-        0.25,
-        "p95",
-    )
+    assert found["latency"]["Threshold"] == 0.25
     # A new clone may be unwell for its grace: no alarm before that.
     healthy = found["HealthyHostCount"]
     assert healthy["EvaluationPeriods"] == 12
+
+
+def test_the_latency_alarm_looks_at_busy_minutes_alone(stack, image):
+    CloneFleet(stack, "Fleet", image=image, alarms=Alarms(latency_requests=200))
+    [alarm] = [
+        alarm["Properties"]
+        for alarm in Template.from_stack(stack).find_resources("AWS::CloudWatch::Alarm").values()
+        if "Metrics" in alarm["Properties"]
+    ]
+    parts = {metric["Id"]: metric for metric in alarm["Metrics"]}
+    [result] = [metric for metric in alarm["Metrics"] if metric.get("ReturnData", True)]
+    assert result["Expression"] == "IF(requests >= 200, latency, 0)"
+    read = {
+        name: (parts[name]["MetricStat"]["Metric"]["MetricName"], parts[name]["MetricStat"]["Stat"])
+        for name in ("requests", "latency")
+    }
+    assert read == {"requests": ("RequestCount", "Sum"), "latency": ("TargetResponseTime", "p95")}
+    assert {parts[name]["MetricStat"]["Period"] for name in read} == {60}
+    assert "MetricName" not in alarm
+    assert alarm["TreatMissingData"] == "notBreaching"
 
 
 def test_a_refresh_waits_at_checkpoints_and_may_leave_alarms_out(stack, image):
@@ -215,7 +232,7 @@ def test_single_unhealthy_clones_fire_no_alarm_but_too_few_healthy_ones_do(stack
     """Refreshes in waves, Spot and scale-outs have some clone that is unhealthy in every minute."""
     CloneFleet(stack, "Fleet", image=image, min_clones=bounds[0], max_clones=bounds[1])
     alarms = Template.from_stack(stack).find_resources("AWS::CloudWatch::Alarm").values()
-    found = {alarm["Properties"]["MetricName"]: alarm["Properties"] for alarm in alarms}
+    found = {alarm["Properties"].get("MetricName", "latency"): alarm["Properties"] for alarm in alarms}
     assert "UnHealthyHostCount" not in found
     assert found["HealthyHostCount"].items() >= {
         "ComparisonOperator": "LessThanThreshold", "Threshold": threshold, "TreatMissingData": "notBreaching",
