@@ -140,3 +140,10 @@ def test_every_condition_key_exists_where_it_is_used(policies):
                 for key in keys:
                     bare = re.sub(r"(?i)^((aws|ec2):(request|resource)tag)/.*", r"\1", key).lower()
                     assert bare in known | GLOBAL, f"{name}, {statement['Sid']}: {action} does not know {key}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_policy_of_the_docs_fits_a_managed_policy(name):
+    """IAM user guide, "IAM and AWS STS quotas": 6,144 characters, blanks not counted."""
+    text = (POLICIES / f"{name}.json").read_text()
+    assert len(re.sub(r"\s", "", text)) <= 6144 * 0.9, "the words in capitals become longer"

@@ -65,6 +65,8 @@ REMOVED: Tuple[str, ...] = (
     "home/*/.cache",
     "var/lib/cloud",
     "var/lib/update-notifier/*",
+    # The agent's registration, keys and commands of the builder it ran on; it makes them anew.
+    "var/lib/amazon/ssm/*",
 )
 _WILD = re.compile(r"[*?[]")
 # Directories on which something is mounted in a running system.
