@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import compileall
 import importlib
 import os
 import sys
@@ -48,6 +49,8 @@ def measure(subjects: list[str], *, runs: int, peers: bool) -> Iterator[tuple[st
     def report(message: str) -> None:
         print(f"{time.monotonic() - start:7.1f} s  {message}", file=sys.stderr, flush=True)
 
+    # Where PYTHONDONTWRITEBYTECODE is set, each run would compile what changed since the set-up.
+    compileall.compile_dir(ROOT / "ingot", quiet=2)
     with tempfile.TemporaryDirectory(prefix="ingot-bench-") as directory:
         work = Path(directory)
         for name in subjects:
