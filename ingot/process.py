@@ -30,6 +30,7 @@ PACKAGE_OF: Dict[str, str] = {
     "git": "git",
     "gpg": "gpg",
     "pip": "python3-pip",
+    "npm": "npm",
     "gpgv": "gpgv",
     "newgidmap": "uidmap",
     "newuidmap": "uidmap",

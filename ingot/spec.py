@@ -94,6 +94,31 @@ class PythonSpec(NamedTuple):
     wheels: Tuple[WheelSpec, ...]
 
 
+class NpmSpec(NamedTuple):
+    """A package of the npm registry; ``size`` counts the bytes of its archive."""
+
+    name: str
+    version: str
+    sha512: str
+    sha256: str
+    size: int
+
+
+class NodeSpec(NamedTuple):
+    """The npm ``packages`` below ``target``. ``manifest``: package.json; ``lock``: package-lock.json.
+
+    ``installer`` is npm's own archive, which the image does not keep. ``scripts``: whose install scripts run.
+    """
+
+    target: str
+    omit: Tuple[str, ...]
+    scripts: Tuple[str, ...]
+    manifest: str
+    lock: str
+    installer: NpmSpec
+    packages: Tuple[NpmSpec, ...]
+
+
 class BaseAmiSpec(NamedTuple):
     """The base AMI of one region. ``owner`` is an account id, ``root_size`` GiB."""
 
@@ -278,6 +303,7 @@ class BakeSpec:
     apt_sources: Tuple[AptSourceSpec, ...] = ()
     artifacts: Tuple[ArtifactSpec, ...] = ()
     python: Optional[PythonSpec] = None
+    node: Optional[NodeSpec] = None
     base: Optional[Mapping[str, BaseAmiSpec]] = None
     install: Tuple[str, ...] = ()
     groups: Tuple[GroupSpec, ...] = ()
@@ -310,6 +336,10 @@ class BakeSpec:
         for wheel in wheels:
             url = f"pkg:pypi/{wheel.name}@{wheel.version}?file_name={wheel.file}"
             found[wheel.sha256, False] = DownloadSpec(wheel.file, wheel.sha256, wheel.size, url)
+        for package in (self.node.installer, *self.node.packages) if self.node is not None else ():
+            url = f"pkg:npm/{package.name.replace('@', '%40')}@{package.version}"
+            name = f"{package.name} {package.version}"
+            found[package.sha256, False] = DownloadSpec(name, package.sha256, package.size, url)
         return tuple(found.values())
 
     def text(self) -> str:
@@ -348,6 +378,7 @@ def spec_from_json(value: Mapping[str, Any]) -> BakeSpec:
         "apt_sources": tuple(AptSourceSpec(**source) for source in value["apt_sources"]),
         "artifacts": tuple(ArtifactSpec(**artifact) for artifact in value["artifacts"]),
         "python": _python_from_json(value["python"]),
+        "node": _node_from_json(value["node"]),
         "base": (
             None
             if value["base"] is None
@@ -391,3 +422,15 @@ def _python_from_json(value: Optional[Mapping[str, Any]]) -> Optional[PythonSpec
         return None
     wheels = tuple(WheelSpec(**wheel) for wheel in value["wheels"])
     return PythonSpec(**{**value, "installer": WheelSpec(**value["installer"]), "wheels": wheels})
+
+
+def _node_from_json(value: Optional[Mapping[str, Any]]) -> Optional[NodeSpec]:
+    if value is None:
+        return None
+    parts: Dict[str, Any] = {
+        "omit": tuple(value["omit"]),
+        "scripts": tuple(value["scripts"]),
+        "installer": NpmSpec(**value["installer"]),
+        "packages": tuple(NpmSpec(**package) for package in value["packages"]),
+    }
+    return NodeSpec(**{**value, **parts})

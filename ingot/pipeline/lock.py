@@ -89,6 +89,12 @@ def lock(
         known = None if old is None or moves.everything else old.python
         python = lock_python(recipe, new.versions(), known, open_store().packages, progress)
         new = new.model_copy(update={"python": python})
+    if recipe.node is not None:
+        from ingot.store.downloads.node import lock_node
+
+        known_node = None if old is None or moves.everything else old.node
+        node = lock_node(recipe, new.versions(), known_node, open_store().packages, progress)
+        new = new.model_copy(update={"node": node})
     return Locking(recipe, old, new, moved(old, new))
 
 

@@ -10,6 +10,7 @@ from ingot.recipe.lock.ami import AmiLock
 from ingot.recipe.lock.archives import archives_of
 from ingot.recipe.lock.distribution import distribution_of
 from ingot.recipe.lock.file import Lock, load_lock
+from ingot.recipe.lock.node import npm_files
 from ingot.recipe.schema.configuration import Configuration
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.schema.parts import Test
@@ -27,6 +28,8 @@ from ingot.spec import (
     FileSpec,
     GroupSpec,
     HttpSpec,
+    NodeSpec,
+    NpmSpec,
     PackageSpec,
     PythonSpec,
     SecretSpec,
@@ -65,6 +68,7 @@ def compile_spec(recipe: Recipe) -> BakeSpec:
         apt_sources=tuple(AptSourceSpec(archive.name, archive.uri) for archive in archives_of(recipe)),
         artifacts=_artifacts(recipe, lock),
         python=_python(recipe, lock),
+        node=_node(recipe, lock),
         groups=tuple(GroupSpec(group.name, group.gid) for group in recipe.groups),
         users=tuple(UserSpec(**user.model_dump()) for user in recipe.users),
         files=tuple(_file(file) for file in files),
@@ -119,6 +123,21 @@ def _python(recipe: Recipe, lock: Lock | AmiLock) -> PythonSpec | None:
         python=locked.python,
         installer=WheelSpec(**locked.installer.model_dump()),
         wheels=tuple(WheelSpec(**wheel.model_dump()) for wheel in locked.wheels),
+    )
+
+
+def _node(recipe: Recipe, lock: Lock | AmiLock) -> NodeSpec | None:
+    if recipe.node is None or isinstance(lock, AmiLock) or lock.node is None:
+        return None
+    files = npm_files(recipe)
+    return NodeSpec(
+        target=recipe.node.target,
+        omit=tuple(sorted(recipe.node.omit)),
+        scripts=recipe.node.scripts,
+        manifest=files.manifest,
+        lock=files.lock,
+        installer=NpmSpec(**lock.node.installer.model_dump()),
+        packages=tuple(NpmSpec(**package.model_dump()) for package in lock.node.packages),
     )
 
 

@@ -340,12 +340,25 @@ class Store:
             from ingot.store.downloads.web import Wanted
 
             progress(f"fetching {missing.name} ({missing.size / 1e6:.1f} MB)")
+            if download_file(self.packages, missing.sha256).is_file():
+                continue  # came with another one
+            if missing.url.startswith("pkg:npm/"):
+                self._fetch_npm(spec)
+                continue
             if missing.url.startswith("pkg:pypi/"):
                 self._fetch_wheel(missing, spec)
                 continue
             self.obtain(
                 Wanted(missing.name, missing.url, missing.size, missing.sha256, missing.is_package), progress
             )
+
+    def _fetch_npm(self, spec: BakeSpec) -> None:
+        """Fetch all that a spec has of npm packages: npm does it at once."""
+        from ingot.store.downloads.node import fetch_again
+
+        if spec.node is not None:
+            with self._packages_in_use(silent):
+                fetch_again(spec.node, spec.architecture, self.packages)
 
     def _fetch_wheel(self, wheel: DownloadSpec, spec: BakeSpec) -> None:
         from ingot.store.downloads.wheels import fetch_wheel, platform_of

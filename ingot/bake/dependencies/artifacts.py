@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, Mapping
+from typing import Dict, Mapping, Optional
 
+from ingot.bake.dependencies.unpack import Order
 from ingot.bake.image.accounts import ids
 from ingot.bake.image.seal import MOUNT_POINTS
 from ingot.bake.packages.cache import download_file
@@ -37,26 +38,32 @@ def numbers(root: Path, spec: BakeSpec) -> "tuple[Mapping[str, int], Mapping[str
     return users, groups
 
 
+def put_file(root: Path, file: Path, target: str, limit: int) -> None:
+    """Unpack a tar that a program of the bake is in, without the directory at its top. Raises BakeError."""
+    order = Order(target, "tar", 1, 0, 0, 0o644, limit, ())
+    damage, full = _call(root, file, order)
+    if damage is not None:
+        raise BakeError(f"{file} cannot be unpacked: {damage}", hint=MAKE_ROOM if full else None)
+
+
 def _put(root: Path, artifact: ArtifactSpec, owner: "tuple[int, int]", packages: Path, limit: int) -> None:
-    order = {
-        "target": artifact.target,
-        "unpack": artifact.unpack,
-        "strip": artifact.strip,
-        "uid": owner[0],
-        "gid": owner[1],
-        "mode": int(artifact.mode or "0644", 8),
-        "limit": limit,
-        "forbidden": MOUNT_POINTS,
-    }
-    with download_file(packages, artifact.sha256).open("rb") as file:
-        try:
-            with spawner().call(PUT, root, {"order": order}, file.fileno()) as child:
-                answer = child.result()
-        except SpawnError as error:
-            raise BakeError(f"the artifact {artifact.url} cannot be put into the image: {error}") from error
-    if answer.get("damage"):
+    mode = int(artifact.mode or "0644", 8)
+    target = artifact.target or ""
+    order = Order(target, artifact.unpack, artifact.strip, *owner, mode, limit, MOUNT_POINTS)
+    damage, full = _call(root, download_file(packages, artifact.sha256), order)
+    if damage is not None:
         verb = "unpacked" if artifact.unpack else "put into the image"
         raise BakeError(
-            f"the artifact {artifact.url} cannot be {verb}: {answer['damage']}",
-            hint=MAKE_ROOM if answer["full"] else None,
+            f"the artifact {artifact.url} cannot be {verb}: {damage}", hint=MAKE_ROOM if full else None
         )
+
+
+def _call(root: Path, file: Path, order: Order) -> "tuple[Optional[str], bool]":
+    """Put a file into ``root``; return what is wrong, None for nothing, and whether there is no room."""
+    with file.open("rb") as source:
+        try:
+            with spawner().call(PUT, root, {"order": order._asdict()}, source.fileno()) as child:
+                answer = child.result()
+        except SpawnError as error:
+            return str(error), False
+    return answer.get("damage"), bool(answer.get("full"))

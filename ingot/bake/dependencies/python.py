@@ -69,13 +69,14 @@ def _offer(root: Path, python: PythonSpec, packages: Path) -> None:
     wheels = place / "wheels"
     wheels.mkdir(parents=True)
     for wheel in python.wheels:
-        _show(download_file(packages, wheel.sha256), wheels / wheel.file)
-    _show(download_file(packages, python.installer.sha256), place / "pip.whl")
+        show(download_file(packages, wheel.sha256), wheels / wheel.file)
+    show(download_file(packages, python.installer.sha256), place / "pip.whl")
     lines = [f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n" for wheel in python.wheels]
     (place / "requirements.txt").write_text("".join(lines))
 
 
-def _show(file: Path, place: Path) -> None:
+def show(file: Path, place: Path) -> None:
+    """Let the programs of the image read ``file`` at ``place``, until the chroot is unmounted."""
     place.touch()
     mounts.bind(file, place)
     mounts.make_read_only(place)

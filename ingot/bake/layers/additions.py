@@ -42,6 +42,12 @@ def _install_python(root: Path, spec: BakeSpec, packages: Path) -> None:
     install_python(root, spec, packages)
 
 
+def _install_node(root: Path, spec: BakeSpec, packages: Path) -> None:
+    from ingot.bake.dependencies.node import install_node
+
+    install_node(root, spec, packages)
+
+
 class _Kind(NamedTuple):
     """``inputs``: what of a spec makes the layer; ``said`` is said meanwhile.
 
@@ -57,6 +63,7 @@ class _Kind(NamedTuple):
 KINDS: Mapping[str, _Kind] = {
     "artifacts": _Kind(_artifacts, _put_artifacts, "putting the artifacts into the image"),
     "python": _Kind(lambda spec: plain(spec.python), _install_python, "installing the Python packages"),
+    "node": _Kind(lambda spec: plain(spec.node), _install_node, "installing the npm packages"),
 }
 
 

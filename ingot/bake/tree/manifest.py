@@ -106,6 +106,17 @@ def _dependencies(spec: BakeSpec) -> Dict[str, List[Dict[str, Any]]]:
                 "target": spec.python.target if spec.python is not None else "",
             }
         )
+    for package in sorted(spec.node.packages) if spec.node is not None else ():
+        found.append(
+            {
+                "name": f"pkg:npm/{package.name.replace('@', '%40')}",
+                "kind": "node",
+                "version": package.version,
+                "sha256": package.sha256,
+                "size": package.size,
+                "target": spec.node.target if spec.node is not None else "",
+            }
+        )
     return {"dependencies": found} if found else {}
 
 

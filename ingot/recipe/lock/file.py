@@ -18,6 +18,7 @@ from ingot.recipe.lock.archives import Archive, archives_of
 from ingot.recipe.lock.artifacts import ARTIFACT, LockedArtifact, stale_artifacts
 from ingot.recipe.lock.distribution import DPKG_ARCHITECTURE, Distribution, distribution_of
 from ingot.recipe.lock.mirrors import ARCHIVES
+from ingot.recipe.lock.node import LockedNode, stale_node
 from ingot.recipe.lock.python import LockedPython, stale_python
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.schema.values import ArchiveName, ComponentName, PackageName, SuiteName, Text
@@ -130,12 +131,13 @@ class Lock(LockPart):
     archives: tuple[LockedArchive, ...] = ()
     artifacts: tuple[LockedArtifact, ...] = ()
     python: LockedPython | None = None
+    node: LockedNode | None = None
     requested: Requested
 
     def plain(self) -> dict[str, Any]:
         """Return the lock as plain JSON data."""
         plain = self.model_dump(mode="json")
-        for key in ("archives", "artifacts", "python"):
+        for key in ("archives", "artifacts", "python", "node"):
             if not plain[key]:
                 del plain[key]
         if self.indexed is None:
@@ -319,6 +321,7 @@ def _stale(recipe: Recipe, distribution: Distribution, lock: Lock, command: str)
     found += _stale_archives(recipe, lock, command)
     found += stale_artifacts(recipe, lock.artifacts, command)
     found += stale_python(recipe, lock.python, command)
+    found += stale_node(recipe, lock.node, command)
     found += _lacking(recipe, lock)
     # Not the rest of the base: a lock that was made before Ingot's own list changed is still a whole image.
     for name in sorted({*distribution.base_packages, *distribution.tools} & _NEEDED_FOR.keys()):

@@ -28,6 +28,7 @@ from ingot.recipe.lock.file import (
 from ingot.recipe.lock.index import Index, IndexedPackage, PackageList
 from ingot.recipe.lock.index_cache import IndexCache
 from ingot.recipe.lock.mirrors import discover, own_archives
+from ingot.recipe.lock.node import moved_npm
 from ingot.recipe.lock.python import moved_wheels
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.syntax.explain import close_to_package
@@ -125,7 +126,8 @@ def moved(old: Lock | None, new: Lock) -> list[str]:
             lines.append(f"  {name} {before[name]} -> {after[name]}")
     lines += moved_artifacts(() if old is None else old.artifacts, new.artifacts)
     wheels = [() if lock is None or lock.python is None else lock.python.wheels for lock in (old, new)]
-    return lines + moved_wheels(wheels[0], wheels[1])
+    lines += moved_wheels(wheels[0], wheels[1])
+    return lines + moved_npm(None if old is None else old.node, new.node)
 
 
 def _own_package(recipe: Recipe, artifact: FetchedArtifact) -> PackageList | None:

@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ingot.recipe.schema.parts import Part
-from ingot.recipe.schema.values import ArtifactUrl, Digest, Name, OctalMode, Target, Text
+from ingot.recipe.schema.values import (
+    ArtifactUrl,
+    Digest,
+    Name,
+    NpmName,
+    OctalMode,
+    Target,
+    Text,
+)
 from ingot.recipe.syntax.explain import wrong
 
 # What is said of an artifact that is put somewhere, and not of a package.
@@ -63,3 +71,16 @@ class Python(Part):
         str, Text(r"/usr/bin/python3(\.[0-9]{1,2})?", "the distribution's Python", "/usr/bin/python3")
     ] = "/usr/bin/python3"
     """The Python of the image that it is made with: a package of the distribution."""
+
+
+class Node(Part):
+    """The packages of an npm lock file, each pinned by its hash."""
+
+    package_lock: Annotated[str, Field(min_length=1)]
+    """package-lock.json beside the recipe, with its package.json in the same directory."""
+    target: Target
+    """Directory in which node_modules is made."""
+    omit: tuple[Literal["dev", "optional", "peer"], ...] = ()
+    """Kinds of dependencies that are left out, as `npm ci --omit` names them."""
+    scripts: tuple[NpmName, ...] = ()
+    """Packages whose install scripts may run, in the image and without a network."""

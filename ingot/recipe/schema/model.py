@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, WithJsonSchema
 
 from ingot.errors import InputError, Problem
 from ingot.recipe.schema.configuration import Configuration
-from ingot.recipe.schema.dependencies import Artifact, Python
+from ingot.recipe.schema.dependencies import Artifact, Node, Python
 from ingot.recipe.schema.parts import (
     App,
     AptSource,
@@ -82,6 +82,7 @@ class Recipe(Part):
     apt_sources: tuple[AptSource, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
     python: Python | None = None
+    node: Node | None = None
     groups: tuple[Group, ...] = ()
     users: tuple[User, ...] = ()
     app: App | None = None

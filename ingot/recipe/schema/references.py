@@ -46,7 +46,7 @@ def check_references(recipe: Recipe) -> list[Problem]:
         *_check_services(recipe),
         *_check_artifacts(recipe),
         *_check_configuration(recipe),
-        *_check_python(recipe),
+        *_check_languages(recipe),
     ]
 
 
@@ -167,10 +167,11 @@ def _check_artifacts(recipe: Recipe) -> Iterable[Problem]:
             yield recipe.problem(at, "install on a base AMI", "a distribution as the base", hint)
 
 
-def _check_python(recipe: Recipe) -> Iterable[Problem]:
-    if recipe.python is not None and recipe.base.ami is not None:
-        hint = "its Python is not locked: install them in a step, from artifacts"
-        yield recipe.problem(("python",), "python on a base AMI", "a distribution as the base", hint)
+def _check_languages(recipe: Recipe) -> Iterable[Problem]:
+    for key, value in (("python", recipe.python), ("node", recipe.node)):
+        if value is not None and recipe.base.ami is not None:
+            hint = "what runs them is not locked there: install them in a step, from artifacts"
+            yield recipe.problem((key,), f"{key} on a base AMI", "a distribution as the base", hint)
 
 
 def _check_services(recipe: Recipe) -> Iterable[Problem]:

@@ -296,6 +296,10 @@ ArtifactUrl = Annotated[
         }
     ),
 ]
+# validate-npm-package-name, "Naming Rules".
+NpmName = Annotated[
+    str, Text(r"(@[a-z0-9~][a-z0-9._~-]*/)?[A-Za-z0-9~][A-Za-z0-9._~-]{0,213}", "an npm package", "express")
+]
 Digest = Annotated[str, Text(r"[0-9a-f]{64}", "a SHA-256 of 64 hex digits", "ab…")]
 SuiteName = Annotated[str, Text(r"[A-Za-z0-9][A-Za-z0-9._/+-]*/?|\./", "the name of a suite", "bookworm")]
 ComponentName = Annotated[str, Text(r"[A-Za-z0-9][A-Za-z0-9._/+-]*", "the name of a component", "main")]

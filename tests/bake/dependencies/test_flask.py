@@ -1,5 +1,6 @@
 """A Flask app with gunicorn, from PyPI to an image: the lock, the layer, the bytes."""
 
+import json
 import logging
 import os
 import shutil
@@ -34,7 +35,7 @@ def test_the_environment_runs_and_is_the_same_from_nothing(baked_store, tmp_path
     text = (recipe / "recipe.yaml").read_text()
     check = '"import app; assert b\\"Ingot\\" in app.app.test_client().get(\\"/\\").data"'
     run = f"cd /srv/web/app && /srv/web/venv/bin/python -c {check} && /srv/web/venv/bin/gunicorn --version"
-    (recipe / "recipe.yaml").write_text(f"{text}steps:\n  - {run!r}\n")
+    (recipe / "recipe.yaml").write_text(f"{text}steps:\n  - {json.dumps(run)}\n")
     monkeypatch.setenv("INGOT_HOME", str(tmp_path / "home"))
     (tmp_path / "home" / "store").mkdir(parents=True)
     (tmp_path / "home" / "store" / "packages").symlink_to(baked_store.packages)
