@@ -19,9 +19,9 @@ from ingot.errors import BakeError
 from ingot.process import CommandError, require, run_binary
 
 # NVMe is EC2's disk (Nitro), virtio QEMU's; ext4 asks for the crc32c algorithm by name, which modules.dep
-# does not tell.
+# does not tell. By efivarfs the first program learns which disk was booted.
 REQUIRED = ("nvme", "ext4")
-OPTIONAL = ("virtio_pci", "virtio_blk", "crc32c_generic", "crc32c_intel")
+OPTIONAL = ("virtio_pci", "virtio_blk", "crc32c_generic", "crc32c_intel", "efivarfs")
 
 
 class _Archive:
