@@ -1,5 +1,7 @@
 """How clones are asked: ports, protocols, health checks; and load balancers and listeners that are there."""
 
+import json
+
 import pytest
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_ec2 as ec2
@@ -74,9 +76,10 @@ def test_an_imported_load_balancer_is_named_in_alarms(stack, image, vpc):
         load_balancer_dns_name="shared.example",
     )  # fmt: skip
     fleet = CloneFleet(stack, "Fleet", image=image, vpc=vpc, load_balancer=imported)
-    alarms = Template.from_stack(stack).find_resources("AWS::CloudWatch::Alarm").values()
-    names = {d["Value"] for a in alarms for d in a["Properties"]["Dimensions"] if d["Name"] == "LoadBalancer"}
-    assert names == {"app/shared/0123456789abcdef"}
+    alarms = Template.from_stack(stack).find_resources("AWS::CloudWatch::Alarm")
+    dimension = json.dumps({"Name": "LoadBalancer", "Value": "app/shared/0123456789abcdef"})
+    assert len(alarms) == 4
+    assert all(dimension in json.dumps(alarm) for alarm in alarms.values())
     assert fleet.url == "http://shared.example"
 
 
