@@ -188,14 +188,15 @@ class Machine:
     def wait_until_settled(self) -> None:
         """Return when the guest has come to rest after its start, has ended, or has had SETTLED_LIMIT."""
         end = time.monotonic() + SETTLED_LIMIT
-        before = self._processor_time()
+        before = self.processor_time()
         while time.monotonic() < end and not self._over.wait(SETTLED_LOOK):
-            now = self._processor_time()
+            now = self.processor_time()
             if now - before < SETTLED_LOAD * SETTLED_LOOK:
                 return
             before = now
 
-    def _processor_time(self) -> float:
+    def processor_time(self) -> float:
+        """Return the CPU seconds that it has used since it was started; 0 when it is off."""
         pid = self.pid
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()

@@ -16,6 +16,30 @@ REGION = "us-east-1"
 RefreshGroup = Callable[[str, Mapping[str, Any]], None]
 
 
+@dataclass(frozen=True)
+class Served:
+    """A request that a load balancer answered.
+
+    ``group``: the ARN of the target group that it was for, empty for none. ``from_target``: whether the
+    answer
+    is a target's or the load balancer's own. ``seconds`` until the target answered.
+    """
+
+    balancer: str
+    group: str
+    status: int
+    from_target: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ProcessorTime:
+    """What a machine has used: CPU seconds since it started, on so many processors."""
+
+    seconds: float
+    processors: int
+
+
 class Stoppable(Protocol):
     """Something that a part of the cloud started: machines, threads, listeners."""
 
@@ -39,6 +63,10 @@ class Hooks:
     # A completed snapshot's volume size in bytes and the file of each of its 512 KiB blocks. A block that is
     # not in the mapping is all zeros. Raises CloudError for a snapshot that is not there.
     blocks_of: Callable[[str], tuple[int, dict[int, Path]]] | None = None
+    # Instance id -> what its machine has used; None when it does not run.
+    processor_time: Callable[[str], ProcessorTime | None] | None = None
+    # Called for each request that a load balancer has answered; returns at once.
+    served: Callable[[Served], None] | None = None
     # Called upon every change of an instance's or a target's state; each returns at once.
     listeners: list[Callable[[], None]] = field(default_factory=list)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from localcloud.core.context import CloudContext, Stoppable
 from localcloud.core.patching import Patches
-from localcloud.services import autoscaling, ec2, elbv2
+from localcloud.services import autoscaling, cloudwatch, ec2, elbv2
 from localcloud.services.cloudformation.api import actions as cloudformation
 from localcloud.services.ebs.service import EbsService
 from localcloud.services.s3 import bucket_policy
@@ -74,6 +74,11 @@ CONTROL_PLANE = (
 )
 RECORDED_LAUNCHES = (
     Step(
+        "cloudwatch: alarms",
+        lambda i: cloudwatch.install(i.patches, i.context, machines=False),
+        "alarms on what clients put; depends on nothing",
+    ),
+    Step(
         "ec2: launches",
         lambda i: ec2.install_launches(i.patches, i.ebs),
         "instances of a cloud without machines are checked like others and stay records",
@@ -94,6 +99,11 @@ MACHINES = (
         "elbv2: balancers",
         lambda i: elbv2.install_balancers(i.patches, i.context),
         "after the checks and machines, to whose ports it connects; its ports close first",
+    ),
+    Step(
+        "cloudwatch: metrics and alarms",
+        lambda i: cloudwatch.install(i.patches, i.context, machines=True),
+        "last, so first to stop: it looks at machines and target groups",
     ),
 )
 

@@ -53,4 +53,5 @@ def install_machines(patches: Patches, context: CloudContext, ebs: EbsService) -
     launch.install(patches, machines)
     Copies(ebs, machines).install(patches)
     context.hooks.machine_address = machines.address
+    context.hooks.processor_time = machines.processor_time
     return pool

@@ -22,7 +22,7 @@ from ingot.machines.disk import copied_disk
 from ingot.machines.machine import Machine
 from ingot.machines.pool import MachinePool
 from ingot.machines.qemu import NETWORK, MachineSpec, require_tools
-from localcloud.core.context import CloudContext
+from localcloud.core.context import CloudContext, ProcessorTime
 from localcloud.core.moto_types import Instance, Moto
 from localcloud.core.patching import Patches
 from localcloud.services.ec2.instance_types import local_size
@@ -299,6 +299,13 @@ class InstanceMachines:
         return ActionResult(
             {"InstanceId": instance.id, "Timestamp": datetime.fromtimestamp(written, UTC), "Output": output}
         )
+
+    def processor_time(self, instance_id: str) -> ProcessorTime | None:
+        """Return what an instance's machine has used; None when it does not run."""
+        known = self._machines.get(instance_id)
+        if known is None or known[0].state != "running":
+            return None
+        return ProcessorTime(known[1].processor_time(), known[1].spec.cpus)
 
     def address(self, instance_id: str, port: int) -> tuple[str, int] | None:
         """Return where on this machine an instance's TCP port is reached; None when it does not run."""

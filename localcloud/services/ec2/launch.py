@@ -139,6 +139,8 @@ def resolve(backend: Moto, image_id: str | None, arguments: Mapping[str, Any]) -
     given["instance_initiated_shutdown_behavior"] = given.get(
         "instance_initiated_shutdown_behavior"
     ) or data.get("InstanceInitiatedShutdownBehavior")
+    if str((data.get("Monitoring") or {}).get("Enabled")).lower() == "true":
+        given["monitoring_state"] = "enabled"
     _refuse_small(backend, devices)
     _refuse_unknown(backend, data, given.get("key_name") or data.get("KeyName"))
     subnet = _place(backend, given)

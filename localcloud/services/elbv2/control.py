@@ -12,7 +12,7 @@ from moto.elbv2 import elbv2_backends
 from moto.elbv2.exceptions import InvalidTargetError
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeTargetGroup
 
-from localcloud.core.context import CloudContext
+from localcloud.core.context import CloudContext, Served
 from localcloud.core.moto_types import (
     Ec2Records,
     ListenerRecord,
@@ -142,11 +142,16 @@ class Control:
             reached = {
                 int(listener.port): front.port for listener, front in zip(listeners, fronts, strict=False)
             }
-            return await self._listener(listeners[place], reached).handle(request)
+            return await self._listener(balancer, listeners[place], reached).handle(request)
 
         return handle
 
-    def _listener(self, record: ListenerRecord, reached: dict[int, int]) -> Listener:
+    def _listener(self, balancer: LoadBalancer, record: ListenerRecord, reached: dict[int, int]) -> Listener:
+        def served(group: str, status: int, from_target: bool, seconds: float) -> None:
+            hook = self._context.hooks.served
+            if hook is not None:
+                hook(Served(balancer.arn, group, status, from_target, seconds))
+
         return Listener(
             int(record.port),
             lambda: list(record.rules.values()),
@@ -155,6 +160,7 @@ class Control:
             self.loop.session,
             str(record.protocol),
             reached,
+            served,
         )
 
     def _lets_in(self, balancer: LoadBalancer, port: int) -> bool:

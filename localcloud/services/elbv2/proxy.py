@@ -46,9 +46,17 @@ class Listener:
     session: aiohttp.ClientSession
     protocol: str = "HTTP"
     reached: Mapping[int, int] = field(default_factory=dict)  # port of AWS -> port of this machine
+    # (target group's ARN, status, whether it is a target's, seconds until the target answered)
+    served: Callable[[str, int, bool, float], None] = lambda group, status, from_target, seconds: None
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request by the actions of the first rule that fits it."""
+        answer = await self._answered(request)
+        if not isinstance(answer, _FromTarget):
+            self.served("", answer.status, False, 0.0)
+        return answer
+
+    async def _answered(self, request: web.BaseRequest) -> web.StreamResponse:
         seen = _seen(request, self.port, self.protocol)
         for action in choose_actions(self.rules(), seen):
             data = action.data
@@ -86,6 +94,7 @@ class Listener:
         if address is None:
             return error(504)  # nobody there, or a security group drops the packets
         body = request.content if request.body_exists else None
+        begun = time.monotonic()
         try:
             answer = await self.session.request(
                 request.method,
@@ -99,13 +108,18 @@ class Listener:
             return error(504)
         except aiohttp.ClientError:
             return error(502)
+        self.served(arn, answer.status, True, time.monotonic() - begun)
         async with answer:
             return await _relay(request, answer)
 
 
+class _FromTarget(web.StreamResponse):
+    """An answer that is a target's."""
+
+
 async def _relay(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
     headers = CIMultiDict((k, v) for k, v in answer.headers.items() if k.lower() not in HOP_BY_HOP)
-    response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
+    response = _FromTarget(status=answer.status, reason=answer.reason, headers=headers)
     if (
         "Content-Length" not in headers
         and answer.status not in (204, 304)

@@ -1,4 +1,4 @@
-"""Log groups, alarms, dashboards, topics. Alarms are stored and described; nothing measures for them here."""
+"""Log groups, alarms, dashboards, topics."""
 
 from __future__ import annotations
 

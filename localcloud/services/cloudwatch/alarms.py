@@ -1,0 +1,183 @@
+"""Alarms that are evaluated: moto's stay OK for ever.
+
+A metric's period counts once it is over. A new or changed alarm, and new data, are looked at within a second;
+AWS takes up to a minute for that. Alarms on expressions, and composite alarms, are not evaluated: they stay
+INSUFFICIENT_DATA. The actions of alarms are not carried out.
+
+Sources: CloudWatch API reference, PutMetricAlarm ("the alarm state is immediately set to INSUFFICIENT_DATA";
+"its state is left unchanged" by an update), SetAlarmState; user guide, "Alarm evaluation".
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.cloudwatch.models import Alarm, CloudWatchBackend, MetricDatumBase, cloudwatch_backends
+
+from localcloud.core.context import CloudContext
+from localcloud.core.moto_types import Moto
+from localcloud.core.patching import Patches
+from localcloud.services.cloudwatch.evaluation import (
+    COMPARISONS,
+    INSUFFICIENT,
+    Rule,
+    enough_samples,
+    evaluate,
+    percentile,
+)
+
+TICK = 1.0  # seconds
+
+
+class AlarmLoop:
+    """Evaluates the alarms of all regions. ``flush`` writes the metrics of minutes that are over."""
+
+    def __init__(self, context: CloudContext, flush: Callable[[float], bool] | None) -> None:
+        self._context = context
+        self._flush = flush
+        self._wake = threading.Event()
+        self._stale = True
+        self._closed = False
+        self._minute = 0
+        self._thread = threading.Thread(target=self._loop, name="alarms", daemon=True)
+
+    def start(self) -> None:
+        """Start the loop."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the loop."""
+        self._closed = True
+        self._wake.set()
+        self._thread.join()
+
+    def look(self) -> None:
+        """Evaluate with the next tick: an alarm or its data changed."""
+        self._stale = True
+
+    def _loop(self) -> None:
+        while not self._wake.wait(TICK):
+            try:
+                self.step(time.time())
+            except Exception as error:  # noqa: BLE001 - one bad alarm must not end the loop
+                self._context.log(f"alarms: {error!r}")
+
+    def step(self, now: float) -> None:
+        """Take in what was measured and evaluate, if a minute is over or something changed."""
+        fresh = self._flush(now) if self._flush is not None else False
+        # Periods begin at whole multiples of themselves, the shortest has ten seconds.
+        minute = int(now // 10)
+        if not (fresh or self._stale or minute != self._minute):
+            return
+        self._stale, self._minute = False, minute
+        for backend in list(cloudwatch_backends[self._context.account].values()):
+            for alarm in list(backend.alarms.values()):
+                if self._evaluated(backend, alarm, now):
+                    self._context.hooks.changed()
+
+    def _evaluated(self, backend: Moto, alarm: Moto, now: float) -> bool:
+        """Evaluate one alarm; say whether its state has changed."""
+        if alarm.metric_data_queries or alarm.rule or not alarm.metric_name:
+            return False
+        rule = Rule(
+            int(alarm.evaluation_periods),
+            int(alarm.datapoints_to_alarm or alarm.evaluation_periods),
+            alarm.treat_missing_data or "missing",
+        )
+        values = points(backend.metric_data, alarm, rule.range, now)
+        compare, threshold = COMPARISONS[alarm.comparison_operator], float(alarm.threshold)
+        breaching = [None if value is None else compare(value, threshold) for value in values]
+        state = evaluate(breaching, rule, alarm.state_value)
+        if state == alarm.state_value:
+            return False
+        known = [value for value in values if value is not None]
+        reason = f"Threshold Crossed: data points {known} compared with the threshold ({threshold})."
+        alarm.update_state(reason, json.dumps({"recentDatapoints": known, "threshold": threshold}), state)
+        self._context.log(f"alarm {alarm.name}: {state}: {reason}")
+        return True
+
+
+def points(data: Iterable[Moto], alarm: Moto, count: int, now: float) -> list[float | None]:
+    """Return the last ``count`` values of an alarm's metric, the oldest first, None where there is none."""
+    period = int(alarm.period)
+    first = (int(now // period) - count) * period
+    wanted = {(d.name, d.value) for d in alarm.dimensions}
+    buckets: list[list[Moto]] = [[] for _ in range(count)]
+    for datum in list(data):
+        if (datum.namespace, datum.name) != (alarm.namespace, alarm.metric_name):
+            continue
+        place = int((_seconds(datum.timestamp) - first) // period)
+        if 0 <= place < count and {(d.name, d.value) for d in datum.dimensions} == wanted:
+            buckets[place].append(datum)
+    return [_statistic(bucket, alarm) if bucket else None for bucket in buckets]
+
+
+def _seconds(timestamp: Any) -> float:  # noqa: ANN401 - moto keeps what it is given
+    when = timestamp if isinstance(timestamp, datetime) else datetime.fromisoformat(str(timestamp))
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
+def _statistic(data: list[Moto], alarm: Moto) -> float | None:
+    if alarm.extended_statistic:
+        percent = float(str(alarm.extended_statistic).removeprefix("p"))
+        values = [float(datum.value) for datum in data if hasattr(datum, "value")]
+        few = not enough_samples(len(values), percent)
+        if not values or (few and alarm.evaluate_low_sample_count_percentile == "ignore"):
+            return None
+        return percentile(values, percent)
+    sums = [float(getattr(datum, "sum", getattr(datum, "value", 0.0))) for datum in data]
+    counts = [float(getattr(datum, "sample_count", 1.0)) for datum in data]
+    if alarm.statistic == "Sum":
+        return sum(sums)
+    if alarm.statistic == "SampleCount":
+        return sum(counts)
+    if alarm.statistic == "Maximum":
+        return max(float(getattr(datum, "max", getattr(datum, "value", 0.0))) for datum in data)
+    if alarm.statistic == "Minimum":
+        return min(float(getattr(datum, "min", getattr(datum, "value", 0.0))) for datum in data)
+    return sum(sums) / sum(counts) if sum(counts) else None
+
+
+def install(patches: Patches, loop: AlarmLoop) -> None:
+    """Let alarms begin without data, keep their state when they are changed, and look at what is put."""
+
+    def creating(original: Callable[..., Moto]) -> Callable[..., Moto]:
+        def put(backend: Moto, name: str, *rest: Moto, **named: Moto) -> Alarm:
+            before = backend.alarms.get(name)
+            alarm = original(backend, name, *rest, **named)
+            alarm.state_value = INSUFFICIENT if before is None else before.state_value
+            if before is not None:
+                alarm.state_reason, alarm.history = before.state_reason, before.history
+            loop.look()
+            return alarm
+
+        return put
+
+    def looking(original: Callable[..., Moto]) -> Callable[..., Moto]:
+        def method(*rest: Moto, **named: Moto) -> Moto:
+            answer = original(*rest, **named)
+            loop.look()
+            return answer
+
+        return method
+
+    def exactly(original: Callable[..., bool]) -> Callable[..., bool]:
+        def matches(
+            datum: Moto, namespace: str | None, name: str | None, dimensions: Moto, **named: Moto
+        ) -> bool:
+            """GetMetricStatistics: "you must specify the same dimensions"; ListMetrics takes fewer."""
+            statistics = namespace is None and name is None and not named
+            if statistics and len(dimensions or []) != len(datum.dimensions):
+                return False
+            return original(datum, namespace, name, dimensions, **named)
+
+        return matches
+
+    patches.replace(MetricDatumBase, "filter", exactly)
+    patches.replace(CloudWatchBackend, "put_metric_alarm", creating)
+    patches.replace(CloudWatchBackend, "put_metric_data", looking)

@@ -1,0 +1,106 @@
+"""CloudWatch: alarms are evaluated as the user guide says.
+
+Sources: CloudWatch user guide, "Configuring how CloudWatch alarms treat missing data" (the two tables are
+those of that page), "Alarm evaluation"; API reference, PutMetricAlarm.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from localcloud.services.cloudwatch.evaluation import Rule, enough_samples, evaluate, percentile
+from tests.localcloud.conftest import LocalCloud
+
+TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")
+KEEPS = "the state before"
+# X breaches, 0 does not, - is missing. The last column of each row is in the order of TREATMENTS.
+THREE_OF_THREE = [
+    ("0 - X - X", ("OK", "OK", "OK", "OK")),
+    ("- - - - 0", ("OK", "OK", "OK", "OK")),
+    ("- - - - -", ("INSUFFICIENT_DATA", KEEPS, "ALARM", "OK")),
+    ("0 X X - X", ("ALARM", "ALARM", "ALARM", "ALARM")),
+    ("- - X - -", ("ALARM", KEEPS, "ALARM", "OK")),
+]
+TWO_OF_THREE = [
+    ("0 - X - X", ("ALARM", "ALARM", "ALARM", "ALARM")),
+    ("0 0 X 0 X", ("ALARM", "ALARM", "ALARM", "ALARM")),
+    ("0 - X - -", ("OK", "OK", "ALARM", "OK")),
+    ("- - - - 0", ("OK", "OK", "ALARM", "OK")),
+    ("- - - X -", ("ALARM", KEEPS, "ALARM", "OK")),
+]
+CASES = [
+    (datapoints, text, treatment, state)
+    for datapoints, table in ((3, THREE_OF_THREE), (2, TWO_OF_THREE))
+    for text, states in table
+    for treatment, state in zip(TREATMENTS, states, strict=True)
+]
+
+
+@pytest.mark.parametrize(("datapoints", "text", "treatment", "state"), CASES)
+def test_missing_data(datapoints: int, text: str, treatment: str, state: str) -> None:
+    points = [{"X": True, "0": False, "-": None}[mark] for mark in text.split()]
+    for before in ("OK", "ALARM", "INSUFFICIENT_DATA"):
+        found = evaluate(points, Rule(3, datapoints, treatment), before)
+        assert found == (before if state == KEEPS else state)
+
+
+def test_percentiles_need_samples() -> None:
+    """ "Percentile-based alarms and low data samples": 10/(1-percentile) above the median."""
+    assert (enough_samples(199, 95), enough_samples(201, 95)) == (False, True)
+    assert percentile([float(number) for number in range(1, 101)], 95) == 95.0
+
+
+def state_of(cloud: LocalCloud, name: str) -> str:
+    [alarm] = cloud.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    return str(alarm["StateValue"])
+
+
+def becomes(cloud: LocalCloud, name: str, state: str) -> None:
+    deadline = time.monotonic() + 60
+    while state_of(cloud, name) != state:
+        assert time.monotonic() < deadline, state_of(cloud, name)
+        time.sleep(0.1)
+
+
+def put_alarm(cloud: LocalCloud, name: str, **changed: Any) -> None:
+    given = {
+        "AlarmName": name, "Namespace": "app", "MetricName": name, "Period": 60, "Statistic": "Sum",
+        "Threshold": 5.0, "EvaluationPeriods": 1, "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        "Dimensions": [{"Name": "a", "Value": "1"}, {"Name": "b", "Value": "2"}],
+    }  # fmt: skip
+    cloud.client("cloudwatch").put_metric_alarm(**(given | changed))
+
+
+def put(cloud: LocalCloud, name: str, value: float) -> None:
+    """Put a value into the last minute that is over."""
+    datum = {
+        "MetricName": name, "Value": value, "Timestamp": datetime.now(UTC) - timedelta(minutes=1),
+        "Dimensions": [{"Name": "b", "Value": "2"}, {"Name": "a", "Value": "1"}],
+    }  # fmt: skip
+    cloud.client("cloudwatch").put_metric_data(Namespace="app", MetricData=[datum])
+
+
+def test_a_new_alarm_has_no_data_and_keeps_its_state_when_it_is_changed(local_cloud: LocalCloud) -> None:
+    put_alarm(local_cloud, "kept")
+    assert state_of(local_cloud, "kept") == "INSUFFICIENT_DATA"
+    put(local_cloud, "kept", 9)
+    becomes(local_cloud, "kept", "ALARM")
+    put_alarm(local_cloud, "kept", AlarmDescription="changed")
+    assert state_of(local_cloud, "kept") == "ALARM"
+
+
+def test_an_alarm_without_data_is_as_it_treats_that(local_cloud: LocalCloud) -> None:
+    put_alarm(local_cloud, "quiet", TreatMissingData="notBreaching")
+    becomes(local_cloud, "quiet", "OK")
+    put_alarm(local_cloud, "dead", TreatMissingData="breaching")
+    becomes(local_cloud, "dead", "ALARM")
+
+
+def test_values_of_other_dimensions_do_not_count(local_cloud: LocalCloud) -> None:
+    put_alarm(local_cloud, "elsewhere", Dimensions=[{"Name": "a", "Value": "1"}])
+    put_alarm(local_cloud, "here", MetricName="elsewhere")
+    put(local_cloud, "elsewhere", 9)
+    becomes(local_cloud, "here", "ALARM")
+    assert state_of(local_cloud, "elsewhere") == "INSUFFICIENT_DATA"
