@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from moto.ec2.exceptions import EC2ClientError, InvalidAMIIdError
 from moto.ec2.models.instance_types import INSTANCE_TYPES
+from moto.ec2.models.instances import Instance as MotoInstance
 from moto.ec2.models.instances import InstanceBackend
 from moto.ec2.responses.instances import InstanceResponse
 from moto.iam.models import iam_backends
@@ -87,7 +88,15 @@ def install(patches: Patches, hypervisor: Hypervisor | None) -> None:
 
         return run_instances
 
+    def terminating(original: Callable[[Instance], Moto]) -> Callable[[Instance], Moto]:
+        def terminate(instance: Instance) -> Moto:
+            """TerminateInstances succeeds again for what is terminated, whose interfaces are gone."""
+            return copy.copy(instance._state) if instance.state == "terminated" else original(instance)
+
+        return terminate
+
     patches.replace(InstanceBackend, "run_instances", resolving)
+    patches.replace(MotoInstance, "terminate", terminating)
     patches.replace(InstanceResponse, "run_instances", _dry_running)
     # moto asks each mapping of a request for a size or a snapshot; EC2 takes them from the AMI where it has
     # the device.

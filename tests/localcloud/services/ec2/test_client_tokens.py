@@ -21,6 +21,13 @@ def test_the_same_token_with_other_parameters_is_refused(client: Any, image_id: 
     assert code_of(caught) == "IdempotentParameterMismatch"
 
 
+def test_a_terminated_instance_can_be_terminated_again(client: Any, image_id: str) -> None:
+    instances = [launch(client, image_id, "ended twice")]
+    for _ in range(2):
+        [change] = client("ec2").terminate_instances(InstanceIds=instances)["TerminatingInstances"]
+        assert change["CurrentState"]["Name"] in ("shutting-down", "terminated")
+
+
 def test_the_token_of_a_terminated_instance_is_refused(client: Any, image_id: str) -> None:
     client("ec2").terminate_instances(InstanceIds=[launch(client, image_id, "gone")])
     with pytest.raises(ClientError) as caught:
