@@ -131,6 +131,15 @@ class BaseAmiSpec(NamedTuple):
     boot_mode: str
 
 
+class AnswerSpec(NamedTuple):
+    """An answer to a question that a package asks through debconf; ``type`` is that of its template."""
+
+    package: str
+    question: str
+    type: str
+    value: str
+
+
 class GroupSpec(NamedTuple):
     """A group of the image."""
 
@@ -306,6 +315,7 @@ class BakeSpec:
     node: Optional[NodeSpec] = None
     base: Optional[Mapping[str, BaseAmiSpec]] = None
     install: Tuple[str, ...] = ()
+    debconf: Tuple[AnswerSpec, ...] = ()
     groups: Tuple[GroupSpec, ...] = ()
     users: Tuple[UserSpec, ...] = ()
     files: Tuple[FileSpec, ...] = ()
@@ -384,6 +394,7 @@ def spec_from_json(value: Mapping[str, Any]) -> BakeSpec:
             if value["base"] is None
             else {region: BaseAmiSpec(**ami) for region, ami in value["base"].items()}
         ),
+        "debconf": tuple(AnswerSpec(**answer) for answer in value["debconf"]),
         "groups": tuple(GroupSpec(**group) for group in value["groups"]),
         "users": tuple(UserSpec(**{**user, "groups": tuple(user["groups"])}) for user in value["users"]),
         "files": tuple(

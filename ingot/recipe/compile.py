@@ -13,10 +13,11 @@ from ingot.recipe.lock.file import Lock, load_lock
 from ingot.recipe.lock.node import npm_files
 from ingot.recipe.schema.configuration import Configuration
 from ingot.recipe.schema.model import Recipe
-from ingot.recipe.schema.parts import Test
+from ingot.recipe.schema.parts import Preseed, Test
 from ingot.recipe.sources.expander import ImageFile
 from ingot.spec import (
     AllowanceSpec,
+    AnswerSpec,
     AptSourceSpec,
     ArtifactSpec,
     BakeSpec,
@@ -69,6 +70,7 @@ def compile_spec(recipe: Recipe) -> BakeSpec:
         artifacts=_artifacts(recipe, lock),
         python=_python(recipe, lock),
         node=_node(recipe, lock),
+        debconf=tuple(sorted(_answer(answer) for answer in recipe.debconf)),
         groups=tuple(GroupSpec(group.name, group.gid) for group in recipe.groups),
         users=tuple(UserSpec(**user.model_dump()) for user in recipe.users),
         files=tuple(_file(file) for file in files),
@@ -96,7 +98,7 @@ def _origin(recipe: Recipe, lock: Lock | AmiLock) -> dict[str, Any]:
         "distribution": DistributionSpec(lock.distribution.id, lock.distribution.suite),
         "indexed": lock.index_date(),
         "packages": tuple(PackageSpec(**package.model_dump()) for package in lock.packages),
-        "system": tuple(sorted(distribution_of(recipe).base_packages)),
+        "system": tuple(sorted({*distribution_of(recipe).base_packages} & lock.versions().keys())),
     }
 
 
@@ -144,6 +146,11 @@ def _node(recipe: Recipe, lock: Lock | AmiLock) -> NodeSpec | None:
 def _command_line(recipe: Recipe) -> str:
     of_architecture = KERNEL_PARAMETERS_OF.get(recipe.architecture, "")
     return f"{KERNEL_COMMAND_LINE}{of_architecture} {recipe.kernel_command_line}".strip()
+
+
+def _answer(answer: Preseed) -> AnswerSpec:
+    value = answer.value if isinstance(answer.value, str) else str(answer.value).lower()
+    return AnswerSpec(answer.package, answer.question, answer.type, value)
 
 
 def _file(file: ImageFile) -> FileSpec:

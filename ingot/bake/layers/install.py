@@ -74,9 +74,8 @@ class Installation:
             configure.drop_options(tree.root, dropped)
             try:
                 with configure.services_held(chroot):
-                    Stages(chroot, self.below, self.controls, dropped, self.progress).run(
-                        new, by_dpkg, self.ahead
-                    )
+                    stages = Stages(chroot, self.below, self.controls, dropped, self.progress)
+                    stages.run(new, by_dpkg, self.ahead, self.spec.debconf)
                 break
             except ContestedError as error:
                 by_dpkg |= error.names  # from the start: they have hidden files of other packages
@@ -114,4 +113,5 @@ def _packages(spec: BakeSpec, directory: Path, role: str) -> List[Package]:
 def _unpack_tools(packages: Iterable[Package], directory: Path) -> None:
     directory.mkdir()
     for package in packages:
+        read_control(package)  # it is what the lock says
         extract(package, directory)

@@ -16,14 +16,14 @@ import shutil
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Callable, List, Mapping, Sequence
 
 from ingot.bake.layers.additions import Addition, addition_digest, kinds_of
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.packages.cache import DOWNLOADS, PACKAGES, check_downloads, check_packages
 from ingot.locks import obtain
 from ingot.progress import Progress
-from ingot.spec import BakeSpec
+from ingot.spec import AnswerSpec, BakeSpec
 
 if TYPE_CHECKING:
     from ingot.bake.packages.ahead import Ahead
@@ -57,6 +57,7 @@ def layer_digest(spec: BakeSpec) -> str:
         "epoch": spec.epoch,
         "architecture": spec.architecture,
         "system": sorted(spec.system),
+        "debconf": answers(spec),
         "engine": _engine_digest(),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
@@ -68,6 +69,12 @@ def _digest_with(spec: BakeSpec, kinds: Sequence[str]) -> str:
     for kind in kinds:
         digest = addition_digest(digest, spec, kind)
     return digest
+
+
+def answers(spec: BakeSpec) -> List[AnswerSpec]:
+    """Return the answers to questions of the packages that are in the layer."""
+    installed = {package.name for package in spec.packages if package.role == "install"}
+    return [answer for answer in spec.debconf if answer.package in installed]
 
 
 def _engine_digest() -> str:

@@ -29,6 +29,7 @@ from ingot.bake.runtime.chroot import Chroot, in_root
 from ingot.bake.tree.tree import Entry, Kind
 from ingot.deb822 import parse_paragraphs
 from ingot.progress import Progress
+from ingot.spec import AnswerSpec
 
 # What dpkg unpacks there is on a mount that goes.
 MOUNTED = ("/dev/", "/run/", "/tmp/")  # noqa: S108 - the image's
@@ -68,8 +69,15 @@ class Stages:
         self._directories: Set[str] = set()
         self._ahead: Optional[Ahead] = None
 
-    def run(self, packages: List[Package], by_dpkg: Collection[str], ahead: Ahead) -> None:
-        """Unpack and configure ``packages``, those named in ``by_dpkg`` by dpkg itself.
+    def run(
+        self,
+        packages: List[Package],
+        by_dpkg: Collection[str],
+        ahead: Ahead,
+        answers: Iterable[AnswerSpec] = (),
+    ) -> None:
+        """Unpack and configure ``packages``, those named in ``by_dpkg`` by dpkg itself; ``answers`` are to
+        their questions. The Essential packages have asked theirs before debconf can be told.
 
         ``ahead`` has some of them decompressed, and goes on with others while scripts run.
 
@@ -82,6 +90,8 @@ class Stages:
         essential = order.closure((p.name for p in packages if p.essential), needed) - set(by_dpkg)
         if essential:
             left += self._bootstrap([new[name] for name in order.needed_first(essential, needed)])
+        with self._mounted():
+            configure.answer_questions(self._chroot, [a for a in answers if a.package in new])
         rest = [new[name] for name in sorted(new.keys() - essential - set(by_dpkg))]
         diverting = [package for package in rest if configure.diverts(self._controls[package.name])]
         self._unpack_rest([package for package in rest if package not in diverting], needed)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Collection, Iterator, List
+from typing import Collection, Iterator, List, Sequence
 
 from ingot.bake.packages.database import ADMIN, mode_of
 from ingot.bake.packages.deb import Control, Package, contents
 from ingot.bake.runtime.chroot import Chroot, in_root
+from ingot.spec import AnswerSpec
 
 # Asked by invoke-rc.d: 101 = do not start services here (the file is gone before the tree is sealed).
 POLICY = "/usr/sbin/policy-rc.d"
@@ -47,6 +48,16 @@ def run_preinst(chroot: Chroot, package: Package, control: Control, dpkg: str) -
         what=f"the preinst script of package {package}",
     )
     shutil.rmtree(place)
+
+
+def answer_questions(chroot: Chroot, answers: Sequence[AnswerSpec]) -> None:
+    """Answer what packages will ask, in debconf's database: debconf-set-selections(1)."""
+    if not answers:
+        return
+    file = chroot.root / "tmp" / "ingot-answers"
+    file.write_text("".join(f"{a.package} {a.question} {a.type} {a.value}\n" for a in answers))
+    command = ["debconf-set-selections", f"/{file.relative_to(chroot.root)}"]
+    chroot.run(command, what="answering the questions of packages (debconf)")
 
 
 def unpack_by_dpkg(chroot: Chroot, packages: List[Package]) -> None:

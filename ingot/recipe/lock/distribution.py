@@ -18,7 +18,10 @@ DPKG_ARCHITECTURE = {"x86_64": "amd64", "arm64": "arm64"}
 #   systemd-resolved  /etc/resolv.conf from DHCP
 #   dbus              what systemd's parts and `systemctl` talk through
 #   iproute2          looking at the network of a clone
-_COMMON = ("dbus", "iproute2", "systemd-resolved", "systemd-sysv", "systemd-timesyncd", "udev")
+#   e2fsprogs         fsck of the root volume, which /etc/fstab asks for
+_COMMON = ("dbus", "e2fsprogs", "iproute2", "systemd-resolved", "systemd-sysv", "systemd-timesyncd", "udev")
+# Those of which another package of the recipe may take the place: chrony, ntpsec, resolvconf, openresolv.
+REPLACEABLE = ("systemd-resolved", "systemd-timesyncd")
 # Fetched and taken apart by the bake, not installed: the UEFI stub of the kernel image, and the initrd's
 # tools.
 _TOOLS = ("busybox-static", "systemd-boot-efi")

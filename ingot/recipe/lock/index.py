@@ -23,7 +23,9 @@ _FIRST = b"Package: "
 _FOLLOWING = re.compile(rb"\n\nPackage: ([^\n]+)")
 _ESSENTIAL = b"\nEssential: yes\n"
 # The fields that a lock needs.
-_WANTED = ("Package", "Version", "Architecture", "SHA256", "Size", "Filename", "Essential", "Provides")
+_WANTED = (
+    "Package", "Version", "Architecture", "SHA256", "Size", "Filename", "Essential", "Provides", "Conflicts",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,21 @@ class Index:
                 if name in names_in(fields.get("provides", "")):
                     found.add(fields["package"])
         return sorted(found)
+
+    def conflict(self, one: str, other: str) -> bool:
+        """Say whether two packages cannot be installed together: one conflicts with the other, or with what
+        it provides, in any version (Debian Policy 7.4).
+        """
+        return any(
+            self._related(first, "conflicts") & {second, *self._related(second, "provides")}
+            for first, second in ((one, other), (other, one))
+        )
+
+    def _related(self, name: str, relation: str) -> set[str]:
+        """Return the names in a relation of a package, but those of some versions alone."""
+        words = (word for _, fields in self._paragraphs(name) for word in fields.get(relation, "").split(","))
+        of_all = (word for word in words if relation == "provides" or "(" not in word)
+        return {other for word in of_all for other in names_in(word)}
 
     def essential(self) -> list[str]:
         """Return the names of the Essential packages.

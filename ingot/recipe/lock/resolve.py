@@ -16,7 +16,13 @@ from ingot.progress import Progress, silent
 from ingot.recipe.lock.apt import AptRoot, read_fields
 from ingot.recipe.lock.archives import archives_of, fingerprints
 from ingot.recipe.lock.artifacts import ARTIFACT, FetchedArtifact, moved_artifacts
-from ingot.recipe.lock.distribution import DPKG_ARCHITECTURE, Distribution, Suite, distribution_of
+from ingot.recipe.lock.distribution import (
+    DPKG_ARCHITECTURE,
+    REPLACEABLE,
+    Distribution,
+    Suite,
+    distribution_of,
+)
 from ingot.recipe.lock.file import (
     Lock,
     LockedDistribution,
@@ -209,7 +215,8 @@ def _kept(old: Lock | None, distribution: Distribution, index: Index, upgrade: U
 
 
 def _resolve(recipe: Recipe, distribution: Distribution, apt: AptRoot, index: Index, wanted: Wanted) -> Lock:
-    names = sorted({*index.essential(), *distribution.base_packages, *recipe.packages})
+    base = _base(recipe, distribution, index)
+    names = sorted({*index.essential(), *base, *recipe.packages})
     apt.pin(wanted.pins)
     with ThreadPoolExecutor() as pool:
         # Tools are taken out of their packages, so what they depend on does not matter: their own version is
@@ -232,11 +239,21 @@ def _resolve(recipe: Recipe, distribution: Distribution, apt: AptRoot, index: In
         epoch=apt.epoch(),
         packages=tuple(sorted(entries, key=lambda entry: (entry.name, entry.role))),
         requested=Requested(
-            base=distribution.base_packages,
+            base=base,
             packages=tuple(sorted(recipe.packages)),
             tools=tuple(sorted(distribution.tools)),
         ),
     )
+
+
+def _base(recipe: Recipe, distribution: Distribution, index: Index) -> tuple[str, ...]:
+    """Return the packages of every image without those that a package of the recipe takes the place of."""
+
+    def is_replaced(name: str) -> bool:
+        others = (other for other in recipe.packages if other not in distribution.base_packages)
+        return name in REPLACEABLE and any(index.conflict(name, other) for other in others)
+
+    return tuple(name for name in distribution.base_packages if not is_replaced(name))
 
 
 def _entry(package: IndexedPackage, role: str) -> LockedPackage:

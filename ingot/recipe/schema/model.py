@@ -26,6 +26,7 @@ from ingot.recipe.schema.parts import (
     Group,
     Hygiene,
     Part,
+    Preseed,
     RootVolume,
     Services,
     Step,
@@ -80,6 +81,8 @@ class Recipe(Part):
     root_volume: RootVolume
     packages: tuple[PackageName, ...] = ()
     apt_sources: tuple[AptSource, ...] = ()
+    debconf: tuple[Preseed, ...] = ()
+    """Answers to questions that packages ask while they are installed."""
     artifacts: tuple[Artifact, ...] = ()
     python: Python | None = None
     node: Node | None = None
@@ -180,6 +183,8 @@ class Recipe(Part):
         for key in ("groups", "users"):
             if key in data:
                 data[key].sort(key=lambda entry: entry["name"])
+        if "debconf" in data:
+            data["debconf"].sort(key=lambda answer: (answer["package"], answer["question"]))
         for holder, keys in (
             (data, ("packages", "volatile")),
             (data.get("services", {}), ("enable", "disable", "mask", "may_fail")),

@@ -10,6 +10,7 @@ from ingot.recipe.schema.values import (
     AmiId,
     AmiName,
     AmiOwner,
+    AnswerValue,
     ArchiveName,
     ArchiveUri,
     ArgumentText,
@@ -21,6 +22,8 @@ from ingot.recipe.schema.values import (
     Id,
     Name,
     OctalMode,
+    PackageName,
+    QuestionName,
     Reason,
     Size,
     SsmName,
@@ -93,6 +96,26 @@ class AptSource(Part):
         if self.suite.endswith("/") == bool(self.components):
             found = "components for a suite that ends with /" if self.components else "no components"
             raise wrong(found, "components, or a suite that ends with /, as in deb lines")
+        return self
+
+
+class Preseed(Part):
+    """An answer to a question that a package asks through debconf while it is installed."""
+
+    package: PackageName
+    """The package that asks."""
+    question: QuestionName
+    """Its name, such as postfix/main_mailer_type."""
+    type: Literal["boolean", "multiselect", "select", "string"] = "string"
+    """As the package's template has it: debconf-devel(7)."""
+    value: AnswerValue
+
+    @model_validator(mode="after")
+    def _check_value(self) -> Preseed:
+        if (self.type == "boolean") != isinstance(self.value, bool):
+            raise wrong(
+                f"a {self.type} with the value {self.value!r}", "true or false for a boolean, text for others"
+            )
         return self
 
 

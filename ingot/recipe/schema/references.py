@@ -47,6 +47,7 @@ def check_references(recipe: Recipe) -> list[Problem]:
         *_check_artifacts(recipe),
         *_check_configuration(recipe),
         *_check_languages(recipe),
+        *_check_debconf(recipe),
     ]
 
 
@@ -172,6 +173,18 @@ def _check_languages(recipe: Recipe) -> Iterable[Problem]:
         if value is not None and recipe.base.ami is not None:
             hint = "what runs them is not locked there: install them in a step, from artifacts"
             yield recipe.problem((key,), f"{key} on a base AMI", "a distribution as the base", hint)
+
+
+def _check_debconf(recipe: Recipe) -> Iterable[Problem]:
+    seen: set[tuple[str, str]] = set()
+    for number, answer in enumerate(recipe.debconf):
+        at: At = ("debconf", number)
+        if recipe.base.ami is not None:
+            hint = "let a step run debconf-set-selections, or configure the package with files"
+            yield recipe.problem(at, "debconf on a base AMI", "a distribution as the base", hint)
+        if (answer.package, answer.question) in seen:
+            yield recipe.problem(at, f"{answer.question!r} again", "each question once")
+        seen.add((answer.package, answer.question))
 
 
 def _check_services(recipe: Recipe) -> Iterable[Problem]:

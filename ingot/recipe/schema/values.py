@@ -211,6 +211,21 @@ ArgumentText = Annotated[str, Field(min_length=1), AfterValidator(argument)]
 Name = Annotated[str, Text(r"[a-z_][a-z0-9_-]{0,31}", "a name of lower case letters, digits, - and _", "app")]
 # Debian Policy 5.6.1: lower case letters, digits, plus, minus and full stops, two characters at least.
 PackageName = Annotated[str, Text(r"[a-z0-9][a-z0-9+.-]+", "the name of a package", "apache2")]
+QuestionName = Annotated[
+    str,
+    Text(
+        r"[A-Za-z0-9][A-Za-z0-9+.-]*(/[A-Za-z0-9_+.:-]+)+", "a debconf question", "postfix/main_mailer_type"
+    ),
+]
+
+
+def _answer(value: str | bool) -> str | bool:
+    if isinstance(value, str) and not value.isprintable():
+        raise wrong(f"text {_short(value)}", "text in one line, such as Internet Site")
+    return value
+
+
+AnswerValue = Annotated[str | bool, AfterValidator(_answer)]
 UnitName = Annotated[str, Text(r"[A-Za-z0-9:_.@\\-]{1,255}", "the name of a systemd unit", "apache2")]
 SecretName = Annotated[
     str,

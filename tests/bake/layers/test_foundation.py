@@ -127,10 +127,11 @@ import json, os, shutil, sys
 from contextlib import closing
 from pathlib import Path
 from ingot.bake.layers.layer import LowerLayer
-from ingot.bake.layers.trees import GrownTree, save_index
+from ingot.bake.disk.index import Index
+from ingot.bake.layers.trees import GrownTree
 one, two = map(Path, sys.argv[1:])
 two.mkdir()
-with closing(GrownTree(two, LowerLayer(one, 7))) as tree:
+with closing(GrownTree(two, LowerLayer(one, 7), packages=True)) as tree:
     tree.mount()
     (tree.root / "first").write_text("of a try that was given up")
     tree.mount()
@@ -146,7 +147,7 @@ with closing(GrownTree(two, LowerLayer(one, 7))) as tree:
     shutil.rmtree(root / "anew")
     (root / "anew").mkdir(mode=0o700)
     os.setxattr(root / "a", "user.mark", b"y")
-    save_index(tree.entries(), two, 7)
+    Index.of(tree.entries(), two / "root", 7).save(two / "index")
     tree.finish()
 print(json.dumps(sorted(path.name for path in two.iterdir())))
 """

@@ -24,6 +24,9 @@ name: scripts
 base: {debian: bookworm}
 root_volume: {size: 2GiB}
 packages: [z-last]
+debconf:
+  - {package: z-last, question: z-last/question, value: an answer in words}
+  - {package: a-first, question: a-first/agreed, type: boolean, value: true}
 apt_sources: [{name: example, uri: "URI", suite: ./, key: key.asc}]
 """
 # Says on each line what a script finds.
@@ -39,10 +42,15 @@ mkdir -p /var/lib/told
     echo "needs $(dpkg-query --show --showformat '${db:Status-Status}' @NEEDED@)"
     if [ -e /usr/share/@NAME@ ]; then echo "own files are there"; fi
     echo "package $DPKG_MAINTSCRIPT_PACKAGE $DPKG_MAINTSCRIPT_NAME"
+    db_get @NAME@/question
+    echo "answer $RET"
     echo "control $(sed -n 's/^Package: //p' /var/lib/dpkg/tmp.ci/control)"
 } > /var/lib/told/@NAME@
 """
-TEMPLATES = "Template: NAME/question\nType: string\nDefault: none\nDescription: x\n"
+TEMPLATES = (
+    "Template: NAME/question\nType: string\nDefault: none\nDescription: x\n\n"
+    "Template: NAME/agreed\nType: boolean\nDefault: false\nDescription: x\n"
+)
 
 
 def asks(directory, name, needed):
@@ -104,6 +112,13 @@ def test_a_preinst_runs_from_the_unpacked_control_part(told, name):
 def test_a_preinst_finds_its_pre_dependency_configured_and_not_its_own_files(told, name):
     assert "needs installed" in told[name].splitlines()
     assert "own files are there" not in told[name]
+
+
+def test_the_recipe_answers_questions_before_they_are_asked(told):
+    assert "answer an answer in words" in told["z-last"].splitlines()
+    assert "answer none" in told["a-first"].splitlines()
+    (agreed,) = [text for text in told["debconf"].split("\n\n") if "Name: a-first/agreed" in text]
+    assert "Value: true" in agreed.splitlines()
 
 
 def test_a_question_of_a_preinst_is_its_package_s(told):

@@ -45,6 +45,40 @@ def test_a_lock_holds_the_whole_set_and_no_more(web, archive):
     assert made.requested.packages == ("apache2",)
 
 
+@pytest.mark.parametrize(
+    ("stanzas", "gone"),
+    [
+        (
+            [
+                stanza("systemd-timesyncd", "1.1", Provides="time-daemon"),
+                stanza("chrony", Conflicts="time-daemon"),
+            ],
+            "systemd-timesyncd",
+        ),
+        ([stanza("chrony", Conflicts="systemd-timesyncd")], "systemd-timesyncd"),
+        ([stanza("resolvconf", Provides="dns"), stanza("chrony")], None),
+        ([stanza("chrony", Conflicts="systemd-timesyncd (<< 1)")], None),
+    ],
+)
+def test_a_package_of_the_recipe_takes_the_place_of_a_default(web, archive, stanzas, gone):
+    web.replace("[apache2]", "[chrony]")
+    archive(stanzas)
+    distribution = distribution_of(load_recipe(web.file))
+    made = lock(web)
+    assert {*distribution.base_packages} - {*made.requested.base} == ({gone} if gone else set())
+    assert gone not in made.versions()
+    write_lock(load_recipe(web.file), made)
+    spec = compile_spec(load_recipe(web.file))
+    assert set(spec.system) == set(made.requested.base)
+
+
+def test_what_every_image_needs_is_never_replaced(web, archive):
+    web.replace("[apache2]", "[chrony]")
+    archive([stanza("chrony", Conflicts="dbus")])
+    with pytest.raises(IngotError, match="do not go together"):
+        lock(web)
+
+
 def test_the_lock_that_is_written_is_the_lock_that_is_loaded(web, archive):
     archive([APACHE, APACHE_BIN])
     recipe = load_recipe(web.file)
