@@ -84,6 +84,7 @@ DISABLED = (
     "apt-daily-upgrade.timer",
     "dpkg-db-backup.timer",
     "e2scrub_all.timer",
+    "e2scrub_reap.service",
     "man-db.timer",
     "motd-news.timer",
 )
