@@ -165,11 +165,17 @@ def _own_package(recipe: Recipe, artifact: FetchedArtifact) -> PackageList | Non
 def _keyring(distribution: Distribution) -> Path:
     path = Path(os.environ.get("INGOT_KEYRING") or distribution.keyring)
     if not path.is_file():
-        raise MissingToolError(
+        error = MissingToolError(
             f"the keyring {path}",
             package=distribution.keyring_package,
             needed_for=f"verify the signatures of {distribution.id}",
         )
+        if distribution.id == "ubuntu":
+            error.hint = (
+                f"{error.hint}\n  Debian 12 does not have that package: copy {path.name} from an Ubuntu"
+                " machine, and name the copy in INGOT_KEYRING"
+            )
+        raise error
     return path.absolute()
 
 

@@ -241,3 +241,13 @@ def test_a_keyring_that_is_missing(web, archive, monkeypatch):
     monkeypatch.setenv("INGOT_KEYRING", "/nonexistent/keyring.gpg")
     with pytest.raises(MissingToolError, match="debian-archive-keyring"):
         lock(web)
+
+
+def test_the_hint_for_the_keyring_of_ubuntu_can_be_followed_on_debian(web, archive, monkeypatch):
+    web.replace("{debian: bookworm}", "{ubuntu: noble}")
+    archive()
+    monkeypatch.setenv("INGOT_KEYRING", "/nowhere/ubuntu-archive-keyring.gpg")
+    with pytest.raises(MissingToolError) as caught:
+        lock(web)
+    assert "copy ubuntu-archive-keyring.gpg from an Ubuntu machine" in caught.value.hint
+    assert "INGOT_KEYRING" in caught.value.hint
