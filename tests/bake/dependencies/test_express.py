@@ -2,6 +2,8 @@
 
 import logging
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -28,3 +30,18 @@ def test_the_packages_run_and_are_the_same_from_nothing(baked_store):
     assert "pkg:npm/express@4.21.2" in sbom(image.manifest)
     with baked_store.baked_again(load_recipe(EXPRESS), progress) as again:
         assert again.manifest["disk"]["root_digest"] == image.root_digest
+
+
+def test_the_app_answers_over_http(baked_store, tmp_path):
+    baked_store.bake(load_recipe(EXPRESS), logging.getLogger("bake").info)
+    (tmp_path / "store").symlink_to(baked_store.root)
+    command = [sys.executable, "-m", "ingot.cli.main", "boot", "express", "--once"]
+    done = subprocess.run(
+        [*command, "--recipes", str(EXPRESS.parent)],
+        env={**os.environ, "INGOT_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the app answers (from outside)" in done.stdout
