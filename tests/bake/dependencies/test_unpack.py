@@ -144,7 +144,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize(("data", "message"), HOSTILE)
+@pytest.mark.parametrize(("data", "message"), HOSTILE, ids=[message for _, message in HOSTILE])
 def test_a_hostile_tar_is_refused_and_touches_nothing_outside(put, root, data, message):
     before = (root / "etc/passwd").read_text()
     with pytest.raises(BakeError, match=message) as caught:
@@ -175,7 +175,9 @@ def zip_bomb(size):
     return packed.getvalue()
 
 
-@pytest.mark.parametrize(("kind", "packed"), [("tar", bomb(32 << 20)), ("zip", zip_bomb(32 << 20))])
+@pytest.mark.parametrize(
+    ("kind", "packed"), [("tar", bomb(32 << 20)), ("zip", zip_bomb(32 << 20))], ids=["tar", "zip"]
+)
 def test_a_bomb_ends_at_the_size_of_the_root_volume(put, kind, packed):
     assert len(packed) < 64 << 10
     with pytest.raises(BakeError, match=r"it is larger than the root volume \(16 MiB\)"):
