@@ -28,6 +28,7 @@ EBS = {name for _, _, name in EBS_PATHS}
 S3 = {"PUT": "PutObject", "GET": "GetObject", "DELETE": "DeleteObject", "HEAD": "HeadObject"}
 HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 ANY = "*"
+ANY_OF_S3 = "S3"
 # What creates, and the codes with which AWS does not know it yet.
 CREATIONS = ("StartSnapshot", "RegisterImage", "RunInstances", "PutParameter")
 IDS = re.compile(rb"\b(?:snap|ami|i)-[0-9a-f]{8,17}\b")
@@ -44,11 +45,11 @@ LISTS = re.compile(rb"(<(reservationSet|imagesSet|snapshotSet)>).*(</\2>)", re.D
 class Fault:
     """How an operation fails: with an answer (``code``, ``status``), or without one.
 
-    ``after`` calls pass first, then ``times`` fail (None: all), of ANY operation each. ``lost``: the endpoint
-    does the work, but its answer is lost. ``then`` is called before the fault shows. ``shape`` is that of an
-    answer of success, for work that is done: malformed, empty or cut; or cut-request, for a request that does
-    not arrive whole. ``seconds``, by the proxy's clock, is how long each operation fails, from its first call
-    on. ``once_made``: nothing fails before the endpoint has made something.
+    ``after`` calls pass first, then ``times`` fail (None: all): of ANY operation each, of ANY_OF_S3 together.
+    ``lost``: the endpoint does the work, but its answer is lost. ``then`` is called before the fault shows.
+    ``shape`` is that of an answer of success, for work that is done: malformed, empty or cut; or it is
+    cut-request, for a request that is not whole. ``seconds``, by the proxy's clock, is how long an operation
+    fails, from its first call on. ``once_made``: nothing fails before the endpoint has made something.
     """
 
     operation: str
@@ -67,6 +68,8 @@ class Fault:
 
     def hits(self, operation: str, now: float) -> bool:
         """Tell whether a call of an operation fails, and count it."""
+        if self.operation == ANY_OF_S3 and operation in (*S3.values(), "ListObjectsV2", "?"):
+            operation = ANY_OF_S3
         if self.operation not in (operation, ANY):
             return False
         if self.passed[operation] < self.after:
