@@ -43,7 +43,7 @@ DEEP: tuple[Plain, ...] = (
     _nested(90),
     _nested(150),
     {"a": _nested(99)},
-    list(range(3000)),
+    list(range(1500)),
     ["${who}"] * 2000,
 )
 

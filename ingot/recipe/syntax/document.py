@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from json import JSONDecoder
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,18 @@ class _Composer(Composer):  # type: ignore[misc]
             mark = self.parser.peek_event().start_mark
             raise _TooManyValuesError(mark.line + 1, mark.column + 1)
         return super().compose_node(parent, index)
+
+
+@lru_cache(maxsize=8)
+def _composed(text: str) -> Node | None:
+    """Return the nodes of a YAML text, which nobody changes.
+
+    A recipe is read once for each of its environments; parsing it is most of that.
+    """
+    yaml = YAML(typ="safe", pure=True)
+    yaml.max_depth = MAX_DEPTH
+    root: Node | None = yaml.compose(text)
+    return root
 
 
 def _unparsable(path: Path, text: str, error: MarkedYAMLError) -> Problem:
