@@ -235,6 +235,8 @@ def console_answer(instance_id: str, text: str) -> bytes:
 def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Headers and body are two writes: the second must not wait for the first one's acknowledgement.
+        disable_nagle_algorithm = True
 
         def log_message(self, *_):
             """Say nothing."""

@@ -57,6 +57,7 @@ def stack(direct, proxy):
     zone = ec2.describe_subnets()["Subnets"][0]["AvailabilityZone"]
     volume = ec2.create_volume(Size=1, AvailabilityZone=zone)["VolumeId"]
     snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    ec2.get_waiter("snapshot_completed").wait(SnapshotIds=[snapshot], WaiterConfig={"Delay": 1})
     values = {"ingot:recipe": "web", "ingot:digest": DIGEST}
     ami = ec2.register_image(
         Name="ingot/web/1",

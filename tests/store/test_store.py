@@ -18,6 +18,7 @@ from ingot.store import Store
 from ingot.store import store as module
 from ingot.store.gc import Bounds, collect, usage
 from tests.baked import WEB
+from tests.diff.manifests import manifest as whole_manifest
 
 
 @pytest.fixture
@@ -39,11 +40,11 @@ def bakes(monkeypatch):
         output, spec = job.directories.output, job.spec
         done.append(spec)
         (output / "disk.raw").write_bytes(b"disk")
-        manifest = {
-            "name": spec.name,
-            "package_files": [p.sha256 for p in spec.packages],
-            "disk": {"root_digest": "d"},
-        }
+        disk = {"size": 4, "block_size": 524288, "root_digest": "d", "blocks": ["b"]}
+        files = [p.sha256 for p in spec.packages]
+        manifest = whole_manifest(
+            name=spec.name, recipe_digest=spec.recipe_digest, package_files=files, disk=disk
+        )
         (output / "manifest.json").write_text(json.dumps(manifest))
         return manifest
 

@@ -113,7 +113,7 @@ def answers(monkeypatch, service):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     service.values["meta-data/services/endpoint"] = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(bootstrap.time, "sleep", lambda _: None)
+    monkeypatch.setattr(bootstrap, "PAUSE", lambda _: None)
     yield given, seen
     server.shutdown()
     server.server_close()
@@ -172,7 +172,7 @@ def test_credentials_that_end_soon_are_asked_for_again(service):
 def test_a_role_that_comes_late_is_waited_for(service, monkeypatch):
     name = "meta-data/iam/security-credentials/"
     role = service.values.pop(name)
-    monkeypatch.setattr(bootstrap.time, "sleep", lambda _: service.values.update({name: role}))
+    monkeypatch.setattr(bootstrap, "PAUSE", lambda _: service.values.update({name: role}))
     assert bootstrap.Credentials().get()[0] == CREDENTIALS["AccessKeyId"]
 
 
@@ -204,11 +204,11 @@ def test_whatever_keeps_a_builder_from_beginning_is_told(program, service, tmp_p
 
 def test_a_bundle_that_was_changed_is_not_run(answers, tmp_path, monkeypatch):
     given, _ = answers
-    given += [(200, {}, b"other")]
+    given += [(200, {}, b"other")] * bootstrap.DAMAGED
     console = tmp_path / "console"
     console.touch()
     monkeypatch.setenv("INGOT_CONSOLE", str(console))
     job = {"region": "us-east-1", "bucket": "b", "bundle": "k", "bundle_sha256": "0" * 64}
     monkeypatch.setattr(bootstrap.sys, "argv", ["bootstrap", json.dumps(job), str(tmp_path)])
     assert bootstrap.main() == 1
-    assert "the bundle cannot be had: the bundle has SHA-256" in console.read_text()
+    assert "the bundle cannot be had: /b/k has SHA-256" in console.read_text()
