@@ -162,10 +162,12 @@ def image_id(direct):
     direct.ebs.complete_snapshot(SnapshotId=shot, ChangedBlocksCount=0)
     direct.ec2.get_waiter("snapshot_completed").wait(SnapshotIds=[shot], WaiterConfig={"Delay": 1})
     mapping = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": shot}}
-    return direct.ec2.register_image(
+    image_id = direct.ec2.register_image(
         Name="builder", Architecture="x86_64", RootDeviceName="/dev/xvda", BlockDeviceMappings=[mapping],
         VirtualizationType="hvm", EnaSupport=True, BootMode="uefi",
     )["ImageId"]  # fmt: skip
+    direct.ec2.get_waiter("image_available").wait(ImageIds=[image_id], WaiterConfig={"Delay": 1})
+    return image_id
 
 
 @pytest.fixture

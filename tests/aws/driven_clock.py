@@ -8,7 +8,7 @@ import time
 from ingot.retry import Clock
 
 # Seconds, of the real time, that a pause takes: what other threads do meanwhile needs some.
-INSTANT = 0.01
+INSTANT = 0.05
 
 
 class DrivenClock(Clock):
