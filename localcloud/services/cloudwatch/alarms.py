@@ -1,8 +1,8 @@
 """Alarms that are evaluated: moto's stay OK for ever.
 
 A metric's period counts once it is over. A new or changed alarm, and new data, are looked at within a second;
-AWS takes up to a minute for that. Alarms on expressions, and composite alarms, are not evaluated: they stay
-INSUFFICIENT_DATA. The actions of alarms are not carried out.
+AWS takes up to a minute for that. Of expressions only IF(a >= NUMBER, b, NUMBER) is evaluated, of metrics;
+alarms on others, and composite alarms, stay INSUFFICIENT_DATA. The actions of alarms are not carried out.
 
 Sources: CloudWatch API reference, PutMetricAlarm ("the alarm state is immediately set to INSUFFICIENT_DATA";
 "its state is left unchanged" by an update), SetAlarmState; user guide, "Alarm evaluation".
@@ -11,10 +11,12 @@ Sources: CloudWatch API reference, PutMetricAlarm ("the alarm state is immediate
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 from moto.cloudwatch.models import Alarm, CloudWatchBackend, MetricDatumBase, cloudwatch_backends
@@ -32,6 +34,7 @@ from localcloud.services.cloudwatch.evaluation import (
 )
 
 TICK = 1.0  # seconds
+_CONDITION = re.compile(r"IF\((?P<tested>\w+) >= (?P<least>[\d.]+), (?P<taken>\w+), (?P<otherwise>[\d.]+)\)")
 
 
 class AlarmLoop:
@@ -82,14 +85,14 @@ class AlarmLoop:
 
     def _evaluated(self, backend: Moto, alarm: Moto, now: float) -> bool:
         """Evaluate one alarm; say whether its state has changed."""
-        if alarm.metric_data_queries or alarm.rule or not alarm.metric_name:
-            return False
         rule = Rule(
             int(alarm.evaluation_periods),
             int(alarm.datapoints_to_alarm or alarm.evaluation_periods),
             alarm.treat_missing_data or "missing",
         )
-        values = points(backend.metric_data, alarm, rule.range, now)
+        values = _values(backend.metric_data, alarm, rule.range, now)
+        if values is None:
+            return False
         compare, threshold = COMPARISONS[alarm.comparison_operator], float(alarm.threshold)
         breaching = [None if value is None else compare(value, threshold) for value in values]
         state = evaluate(breaching, rule, alarm.state_value)
@@ -100,6 +103,41 @@ class AlarmLoop:
         alarm.update_state(reason, json.dumps({"recentDatapoints": known, "threshold": threshold}), state)
         self._context.log(f"alarm {alarm.name}: {state}: {reason}")
         return True
+
+
+def _values(data: Iterable[Moto], alarm: Moto, count: int, now: float) -> list[float | None] | None:
+    """Return the last ``count`` values that an alarm looks at; None when they cannot be computed here."""
+    if alarm.rule:
+        return None
+    if not alarm.metric_data_queries:
+        return points(data, alarm, count, now) if alarm.metric_name else None
+    queries = {query.id: query for query in alarm.metric_data_queries}
+    expressions = [query.expression for query in queries.values() if query.expression]
+    match = _CONDITION.fullmatch(expressions[0]) if len(expressions) == 1 else None
+    if match is None or not {match["tested"], match["taken"]} <= queries.keys():
+        return None
+    tested, taken = (
+        points(data, _metric_of(queries[match[name]]), count, now) for name in ("tested", "taken")
+    )
+    least, otherwise = float(match["least"]), float(match["otherwise"])
+    return [
+        None if measured is None else value if measured >= least else otherwise
+        for measured, value in zip(tested, taken, strict=True)
+    ]
+
+
+def _metric_of(query: Moto) -> Moto:
+    """Return a query's metric as an alarm on it alone would have it."""
+    stat, metric = query.metric_stat.stat, query.metric_stat.metric
+    return SimpleNamespace(
+        period=query.metric_stat.period,
+        namespace=metric.namespace,
+        metric_name=metric.metric_name,
+        dimensions=metric.dimensions,
+        statistic=None if stat.startswith("p") else stat,
+        extended_statistic=stat if stat.startswith("p") else None,
+        evaluate_low_sample_count_percentile="",
+    )
 
 
 def points(data: Iterable[Moto], alarm: Moto, count: int, now: float) -> list[float | None]:
