@@ -13,6 +13,7 @@ import pytest
 from localcloud.services.cloudwatch.evaluation import Rule, enough_samples, evaluate, percentile
 from tests.localcloud.conftest import LocalCloud
 
+DIMENSIONS = [{"Name": "a", "Value": "1"}, {"Name": "b", "Value": "2"}]
 TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")
 KEEPS = "the state before"
 # X breaches, 0 does not, - is missing. The last column of each row is in the order of TREATMENTS.
@@ -68,7 +69,7 @@ def put_alarm(cloud: LocalCloud, name: str, **changed: Any) -> None:
     given = {
         "AlarmName": name, "Namespace": "app", "MetricName": name, "Period": 60, "Statistic": "Sum",
         "Threshold": 5.0, "EvaluationPeriods": 1, "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-        "Dimensions": [{"Name": "a", "Value": "1"}, {"Name": "b", "Value": "2"}],
+        "Dimensions": DIMENSIONS,
     }  # fmt: skip
     cloud.client("cloudwatch").put_metric_alarm(**(given | changed))
 
@@ -77,7 +78,7 @@ def put(cloud: LocalCloud, name: str, value: float) -> None:
     """Put a value into the last minute that is over."""
     datum = {
         "MetricName": name, "Value": value, "Timestamp": datetime.now(UTC) - timedelta(minutes=1),
-        "Dimensions": [{"Name": "b", "Value": "2"}, {"Name": "a", "Value": "1"}],
+        "Dimensions": DIMENSIONS[::-1],
     }  # fmt: skip
     cloud.client("cloudwatch").put_metric_data(Namespace="app", MetricData=[datum])
 
@@ -104,3 +105,36 @@ def test_values_of_other_dimensions_do_not_count(local_cloud: LocalCloud) -> Non
     put(local_cloud, "elsewhere", 9)
     becomes(local_cloud, "here", "ALARM")
     assert state_of(local_cloud, "elsewhere") == "INSUFFICIENT_DATA"
+
+
+@pytest.mark.parametrize(
+    ("requests", "latency", "state"), [(80, 3.0, "ALARM"), (20, 3.0, "OK"), (80, 0.1, "OK")]
+)
+def test_a_condition_on_one_metric_chooses_the_value_of_another(
+    requests: int, latency: float, state: str, local_cloud: LocalCloud
+) -> None:
+    """Using math expressions, "IF": the value of a busy minute, 0 of a quiet one."""
+    name = f"busy-{requests}-{latency}"
+    queries = [
+        {"Id": "e", "Expression": "IF(requests >= 60, latency, 0)", "ReturnData": True},
+        *(
+            {
+                "Id": key,
+                "MetricStat": {
+                    "Metric": {"Namespace": "app", "MetricName": f"{name}-{key}", "Dimensions": DIMENSIONS},
+                    "Period": 60,
+                    "Stat": "Sum",
+                },
+                "ReturnData": False,
+            }
+            for key in ("requests", "latency")
+        ),
+    ]
+    cloud = local_cloud.client("cloudwatch")
+    cloud.put_metric_alarm(
+        AlarmName=name, Metrics=queries, Threshold=1.0, EvaluationPeriods=1,
+        ComparisonOperator="GreaterThanThreshold", TreatMissingData="missing",
+    )  # fmt: skip
+    put(local_cloud, f"{name}-requests", requests)
+    put(local_cloud, f"{name}-latency", latency)
+    becomes(local_cloud, name, state)
