@@ -84,7 +84,7 @@ def up(
             )
         return _started(process), True
     except BaseException:
-        # Also on an interrupt: a caller who did not get a cloud must not have one.
+        # Also on an interrupt: a caller who did not get a cloud must not be left with one.
         _end(process)
         raise
 

@@ -65,7 +65,7 @@ REMOVED: Tuple[str, ...] = (
     "home/*/.cache",
     "var/lib/cloud",
     "var/lib/update-notifier/*",
-    # The agent's registration, keys and commands of the builder it ran on; it makes them anew.
+    # The agent's registration, keys and commands of the builder it ran on; it creates new ones.
     "var/lib/amazon/ssm/*",
 )
 _WILD = re.compile(r"[*?[]")

@@ -190,7 +190,7 @@ class AptRoot:
         return None
 
     def _fetch_anew(self, entries: Entries, keys: Sequence[str], progress: Progress) -> str | None:
-        progress("the indexes that were kept are not what was signed: fetching them anew")
+        progress("the indexes that were kept are not what was signed: fetching them again")
         entries.drop(keys)
         for file in self.lists.iterdir():
             if not file.is_dir():

@@ -167,7 +167,7 @@ def _decoded(text: bytes) -> str:
 def _canonical(text: bytes) -> bytes:
     """Return an index whose paragraphs begin with their names, one empty line between two.
 
-    Every tool that makes indexes writes them so; what is not written so is read whole, and written anew.
+    Every tool that makes indexes writes them so; what is not written so is read whole, and written again.
     """
     names = text.count(b"\n" + _FIRST) + text.startswith(_FIRST)
     paragraphs = text.count(b"\n\n", 0, len(text) - 2) + 1 if text.strip(b"\n") else 0

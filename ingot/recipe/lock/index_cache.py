@@ -2,7 +2,7 @@
 
 One entry for each source of packages, ``indexes/KEY`` in Ingot's home: apt's own files of it, its signed
 Release file and the Packages files that this names. Nothing of an entry is believed: with every lock apt
-verifies the signature anew, and :meth:`ingot.recipe.lock.apt.AptRoot.update` the digest of each list.
+verifies the signature again, and :meth:`ingot.recipe.lock.apt.AptRoot.update` the digest of each list.
 """
 
 from __future__ import annotations

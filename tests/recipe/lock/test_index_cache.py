@@ -121,7 +121,7 @@ def test_a_list_that_was_changed_on_this_machine_is_noticed(requests, lock, arch
     forge(kept(tmp_path, "Packages")[0], digest, "0" * 64)
     made, said = lock(indexes=indexes if same_command else IndexCache())
     assert made == first
-    assert said[1] == "the indexes that were kept are not what was signed: fetching them anew"
+    assert said[1] == "the indexes that were kept are not what was signed: fetching them again"
     assert "0" * 64 not in kept(tmp_path, "Packages")[0].read_text()
     assert len(lock()[1]) == 2
 
@@ -146,7 +146,7 @@ def test_a_list_and_its_signed_file_that_were_changed_are_noticed(requests, lock
     forge(release, before, hashlib.sha256(index.read_bytes()).hexdigest())
     made, said = lock()
     assert made == first
-    assert said[1] == "the indexes that were kept are not what was signed: fetching them anew"
+    assert said[1] == "the indexes that were kept are not what was signed: fetching them again"
 
 
 def test_what_is_kept_is_of_one_key(requests, lock, archive, monkeypatch):
