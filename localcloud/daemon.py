@@ -84,7 +84,7 @@ def up(
             )
         return _started(process), True
     except BaseException:
-        # Also on an interrupt: a caller who did not get a cloud must not be left with one.
+        # On an interrupt, too: a cloud that its caller knows nothing of must not go on running.
         _end(process)
         raise
 

@@ -57,10 +57,11 @@ def put(
     """
     from ingot.aws.session.clients import connect
     from ingot.cli.reporting import Reporter
-    from ingot.pipeline.archive import ArchiveOptions, archive_image, image_to_archive
+    from ingot.pipeline.archive import ArchiveOptions, archive_image
+    from ingot.pipeline.images import baked_image
 
     with Reporter() as reporter:
-        image = image_to_archive(name, recipes, env, reporter)
+        image = baked_image(name, recipes, env, reporter)
         archived = archive_image(connect(), ArchiveOptions(url, bucket_owner), image, reporter)
         reporter(
             f"{archived.recipe} {archived.digest[:12]}: {archived.sent} of {archived.blocks} blocks sent"

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingot import paths
 from ingot.errors import PublishError, VerificationError
 from ingot.pipeline.app import BUILDER_STACK, require_stack
-from ingot.pipeline.images import baked_image
 from ingot.progress import Progress
 from ingot.store import Image, Store
 from ingot.store.sbom import sbom
@@ -66,11 +64,6 @@ def archive_image(clients: Clients, options: ArchiveOptions, image: Image, progr
         return archive(bucket, image, sbom(image.manifest).encode(), progress)
 
 
-def image_to_archive(name: str, recipes: Path, environment: str | None, progress: Progress) -> Image:
-    """Return the image of a recipe, baked unless the store has it, or the one with that digest."""
-    return baked_image(name, recipes, environment, progress)
-
-
 def archived(clients: Clients, options: ArchiveOptions) -> list[ArchivedImage]:
     """Return the images of an archive."""
     from ingot.aws.archive.images import archived_images
@@ -109,9 +102,9 @@ def restore(
         clone = None
         if options.publish and options.test:
             clone = clone_settings(clients, require_stack(BUILDER_STACK, options.builder_stack))
+        manifest = manifest_of(bucket, found)
         image = store.image(found.digest)
         if image is None:
-            manifest = manifest_of(bucket, found)
             with store.receiving(found.digest, progress) as directory:
                 read_disk(bucket, manifest, directory / "disk.raw", progress)
                 (directory / "manifest.json").write_text(
@@ -119,6 +112,11 @@ def restore(
                 )
             image = Image(found.digest, store.images / found.digest)
             progress(f"{found.recipe} {found.digest[:12]} is in the store, root digest {image.root_digest}")
+        elif image.root_digest != (archived := manifest["disk"]["root_digest"]):
+            raise VerificationError(
+                f"{found.recipe} {found.digest[:12]} has the root digest {image.root_digest} in the store, "
+                f"and {archived} in {bucket.location}"
+            )
         else:
             progress(f"{found.recipe} {found.digest[:12]} is in the store already")
     if not options.publish:

@@ -43,6 +43,8 @@ def publish(image: DiskImage, clients: Clients, settings: PublishSettings, progr
         with publication.attempt() as attempt:
             # An untested AMI is not this attempt's: another machine may be testing it now, so a failure
             # leaves it alone.
+            if untested is not None:
+                settings.check_snapshot(untested.snapshot_id, subject.blocks)
             published = untested or _register(image, publication, attempt)
             return enter_tested(publication, attempt, published)
 

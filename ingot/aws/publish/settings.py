@@ -45,8 +45,8 @@ class PublishSettings:
     the pauses between retries.
 
     ``archive``: where the image was restored from, for the tags. ``check_snapshot`` is called with a
-    completed snapshot and the blocks that it must have, before it is registered; what it raises ends the
-    publish.
+    completed snapshot and the blocks that it must have, before an AMI of it is registered or, if there is an
+    untested one, tested; what it raises ends the publish.
     """
 
     records: Path

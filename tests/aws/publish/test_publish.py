@@ -9,7 +9,7 @@ import pytest
 from ingot.aws.publish.publish import publish
 from ingot.aws.registry.entries import lookup, parameter_name
 from ingot.aws.registry.published import find
-from ingot.errors import PublishError
+from ingot.errors import PublishError, VerificationError
 from tests.aws.support import holdings, make_image
 
 
@@ -194,3 +194,24 @@ def test_an_image_with_the_same_blocks_as_its_parent_sends_none(
     published = publish(new, clients, settings, quiet)
     assert published.blocks_sent == 0
     assert_equals(published, new)
+
+
+@pytest.mark.parametrize("untested", [False, True])
+def test_a_snapshot_that_is_not_as_it_should_be_is_never_named(
+    untested, tmp_path, clients, direct, settings, passing
+):
+    """Whether it was made now, or stands beneath an AMI that waits for its tests."""
+    image = passing(make_image(tmp_path, ["a", None, "b"]))
+    if untested:
+        publish(image, clients, replace(settings, clone=None), quiet)
+    before, read = holdings(direct), []
+
+    def refuse(snapshot_id, blocks):
+        read.append((snapshot_id, blocks.root_digest))
+        raise VerificationError("it differs")
+
+    with pytest.raises(VerificationError, match="it differs"):
+        publish(image, clients, replace(settings, check_snapshot=refuse), quiet)
+    assert [root for _, root in read] == [image.manifest["disk"]["root_digest"]]
+    assert lookup(direct.ssm, "web", image.digest) is None
+    assert holdings(direct) == before
