@@ -9,9 +9,11 @@ from ingot.aws.builder.publish import Work, publish_by_builder
 from ingot.aws.builder.settings import BuilderSettings
 from ingot.aws.publish.settings import CloneSettings, PublishSettings
 from ingot.aws.session.clients import Clients
+from ingot.retry import driven_by
 from ingot.spec import BaseAmiSpec
 from tests.audit.calls import refuse_what_the_model_lacks
 from tests.aws.builder_stand_in import SEEDS, MetadataService, StandIn, make_spec
+from tests.aws.driven_clock import DrivenClock
 from tests.aws.fault_proxy import FaultProxy
 from tests.aws.support import holdings, line, result_line
 
@@ -91,6 +93,13 @@ def proxy(cloud, running_proxy):
 def direct(cloud, session_clients):
     """Clients that no fault reaches: to look at what is there."""
     return session_clients
+
+
+@pytest.fixture
+def driven_clock():
+    """Nothing waits for real: what AWS may not know yet is asked for again for three minutes."""
+    with driven_by(DrivenClock()):
+        yield
 
 
 @pytest.fixture

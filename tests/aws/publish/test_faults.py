@@ -10,12 +10,11 @@ from contextlib import suppress
 
 import pytest
 
-from ingot import retry
 from ingot.aws.publish.publish import publish
 from ingot.errors import PublishError
-from tests.aws.driven_clock import DrivenClock
 from tests.aws.support import holdings, inventory_line, make_image, result_line
 
+pytestmark = pytest.mark.usefixtures("driven_clock")
 # Every call of a publish that makes or changes something, and those that it waits with.
 STEPS = [
     "StartSnapshot",
@@ -34,13 +33,6 @@ PASSES_FIRST = {"DescribeSnapshots": 2}
 
 def quiet(_message):
     """Progress that nobody reads."""
-
-
-@pytest.fixture(autouse=True)
-def clock():
-    """Nothing waits for real."""
-    with retry.driven_by(DrivenClock()):
-        yield
 
 
 @pytest.fixture

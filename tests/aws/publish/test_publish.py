@@ -12,6 +12,8 @@ from ingot.aws.registry.published import find
 from ingot.errors import PublishError, VerificationError
 from tests.aws.support import holdings, make_image
 
+pytestmark = pytest.mark.usefixtures("driven_clock")
+
 
 def quiet(_message):
     """Progress that nobody reads."""
