@@ -1,4 +1,4 @@
-"""Where Ingot keeps its data on this machine.
+"""Where a project keeps its recipes, and Ingot its data on this machine.
 
 ``INGOT_HOME`` (default: ``$XDG_DATA_HOME/ingot``, that is ``~/.local/share/ingot``) holds the store and the
 state of the local cloud. Everything in it can be made again.
@@ -10,6 +10,9 @@ import os
 from pathlib import Path
 
 from ingot.errors import InputError
+
+# In the working directory, the top of a project.
+RECIPES = Path("image_recipes")
 
 
 def home() -> Path:

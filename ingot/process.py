@@ -44,6 +44,8 @@ PACKAGE_OF: Dict[str, str] = {
 Command = Sequence[Union[str, "os.PathLike[str]"]]
 # A file, a descriptor, subprocess.PIPE or DEVNULL; None: the caller's own.
 Stream = Union[None, int, IO[Any]]
+# As a stream: the caller's own standard error.
+STDERR = 2
 
 
 class CommandError(IngotError):

@@ -12,6 +12,7 @@ from ingot.cli.options import Environment, image_names, without_slash
 from ingot.cli.reporting import Reporter
 from ingot.interrupts import terminate_as_interrupt
 from ingot.machines.qemu import require_tools
+from ingot.paths import RECIPES
 from ingot.pipeline.boot import MEMORY_MIB, booted, run_tests
 from ingot.pipeline.images import baked_image
 
@@ -44,7 +45,7 @@ def boot(
         Path | None, typer.Option(metavar="FILE", help="Write console and tests, with their times, as JSON.")
     ] = None,
     env: Environment = None,
-    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
+    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = RECIPES,
 ) -> None:
     """Boot an image alone in QEMU and run the recipe's tests against it. Prints its URL and each test's
     result.

@@ -11,6 +11,7 @@ import typer
 from ingot import paths
 from ingot.cli.options import Environment, recipe_names, without_slash
 from ingot.errors import InputError, Problem
+from ingot.paths import RECIPES
 from ingot.recipe.load import environments, find_recipe, find_recipes, read_recipe
 from ingot.recipe.lock.file import Lock, load_lock, problems_beside
 
@@ -26,7 +27,7 @@ def check(
         ),
     ] = None,
     env: Environment = None,
-    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
+    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = RECIPES,
 ) -> None:
     """Validate recipes: report every problem at once, each with file:line:column. Nothing is touched.
 

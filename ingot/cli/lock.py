@@ -10,6 +10,7 @@ import typer
 
 from ingot.cli.options import Environment, recipe_names, without_slash
 from ingot.errors import InputError
+from ingot.paths import RECIPES
 from ingot.pipeline.lock import lock as resolve
 from ingot.recipe.load import find_recipe, load_recipe_to_lock
 from ingot.recipe.syntax.document import shown
@@ -29,7 +30,7 @@ def lock(
         bool, typer.Option("--upgrade", help="Let locked versions move to the newest.")
     ] = False,
     env: Environment = None,
-    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
+    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = RECIPES,
 ) -> None:
     """Resolve a recipe's packages from the distribution's signed index and write recipe.lock.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ingot.cli.options import recipe_names, without_slash
 from ingot.errors import InputError
+from ingot.paths import RECIPES
 
 if TYPE_CHECKING:
     from ingot.aws.prune.plan import PrunePlan
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
 
 app = typer.Typer(add_completion=False)
-RECIPES = Path("image_recipes")
 
 
 @app.command()

@@ -12,6 +12,7 @@ import typer
 from ingot.blocks import BLOCK_SIZE
 from ingot.cli.options import Environment, FleetStack, recipe_names, without_slash
 from ingot.cli.usage import Group
+from ingot.paths import RECIPES
 
 if TYPE_CHECKING:
     from ingot.aws.verify.image import ImageVerdict
@@ -73,7 +74,7 @@ def image(
     ],
     as_json: JsonOption = False,
     env: Environment = None,
-    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
+    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = RECIPES,
 ) -> None:
     """Compare all blocks of an AMI's snapshot with the manifest; exit code 1 when one differs."""
     from ingot.aws.session.clients import connect

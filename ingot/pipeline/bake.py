@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ingot.errors import IngotError, VerificationError
+from ingot.paths import RECIPES
 from ingot.progress import Progress
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class BakeOptions:
 
     name: str | None
     environment: str | None = None
-    recipes: Path = Path("image_recipes")
+    recipes: Path = RECIPES
     force: bool = False
     check: bool = False
     keep: bool = False

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingot.errors import InputError
+from ingot.paths import RECIPES
 from ingot.pipeline.bake import open_store
 from ingot.plan.boots import FORMAT, BootRecord
 from ingot.progress import Progress
@@ -32,7 +33,7 @@ class DiffOptions:
     environment: str | None = None
     bake: bool = False
     changelogs: bool = True
-    recipes: Path = Path("image_recipes")
+    recipes: Path = RECIPES
 
 
 def diff(options: DiffOptions, progress: Progress) -> ImageDiff:

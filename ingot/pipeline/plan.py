@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ingot import paths
 from ingot.errors import IngotError, InputError
 from ingot.forge.git import Repository
+from ingot.paths import RECIPES
 from ingot.pipeline.bake import open_store
 from ingot.plan.boots import BootRecord, Outcome
 from ingot.plan.images import Differ, Images, NotAsked, Registry
@@ -44,7 +45,7 @@ class PlanOptions:
     environments: tuple[str, ...] = ()
     all_environments: bool = False
     context: tuple[str, ...] = ()
-    recipes: Path = Path("image_recipes")
+    recipes: Path = RECIPES
 
 
 def plan(project: Path, options: PlanOptions, progress: Progress, output: Progress) -> Plan:

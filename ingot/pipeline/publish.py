@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ingot import paths
 from ingot.errors import InputError, PublishError
 from ingot.files import write_atomically
+from ingot.paths import RECIPES
 from ingot.pipeline.app import BUILDER_STACK, require_stack
 from ingot.pipeline.bake import open_store
 from ingot.progress import Progress
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ingot.spec import BakeSpec
     from ingot.store import Store
 
-RECIPES = Path("image_recipes")
 # The recipe of this project that a builder instance boots in the local cloud, where AWS's public images are
 # not.
 BUILDER_RECIPE = "builder"

@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ingot.constructs.image.golden_image import RECIPES
 from ingot.errors import InputError, Problem
+from ingot.paths import RECIPES
 from ingot.recipe.load import environments, find_recipe, load_recipe
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.syntax.explain import close_to

@@ -14,6 +14,7 @@ from constructs import Construct
 from ingot.constructs.builder.builder import Builder
 from ingot.constructs.machines import ROOT_DEVICE
 from ingot.errors import InputError
+from ingot.paths import RECIPES
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import RECIPE_FILE, find_recipe, load_recipe
 from ingot.recipe.lock.ami import AmiLock
@@ -21,7 +22,6 @@ from ingot.recipe.lock.file import load_lock
 from ingot.recipe.schema.model import Recipe
 
 # Where recipes are, from the working directory: that of cdk.json.
-RECIPES = Path("image_recipes")
 
 
 @jsii.implements(ec2.IMachineImage)

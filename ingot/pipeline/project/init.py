@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ingot.errors import InputError
 from ingot.files import write_atomically
+from ingot.paths import RECIPES
 
 # The recipes that a project can start with. "empty" is a project without one.
 TEMPLATES = {
@@ -19,7 +20,6 @@ TEMPLATES = {
     "api": "a small HTTP API in Python, started by systemd",
 }
 EMPTY = "empty"
-RECIPES = Path("image_recipes")
 SCHEMA = "recipe.schema.json"
 _FLEETS = "    # @FLEETS@\n"
 _NO_FLEET = '# "Web": "web",'

@@ -10,21 +10,20 @@ from pathlib import Path
 from ingot.bake.runtime.rights import check_rights
 from ingot.errors import IngotError, InputError, MissingToolError, MissingToolsError
 from ingot.machines.qemu import firmware
+from ingot.paths import RECIPES
 from ingot.pipeline.deploy import Deployment, DeployOptions, bootstrap, deploy
 from ingot.pipeline.lock import lock
 from ingot.plan.infrastructure.cdk import Cdk, environment
-from ingot.process import PACKAGE_OF, require, run_attached
+from ingot.process import PACKAGE_OF, STDERR, require, run_attached
 from ingot.progress import Progress
 from ingot.recipe.load import find_recipes, load_recipe_to_lock
 
-RECIPES = Path("image_recipes")
 # What locking, baking and booting run, apart from what Debian and Ubuntu cannot be without.
 TOOLS = (
     *("apt-get", "dpkg-deb", "gpg", "gpgv", "mmdebstrap"),
     *("qemu-img", "qemu-system-x86_64", "setpriv", "unshare", "zstd"),
 )
 NOT_ROOTS = ("newgidmap", "newuidmap")
-STDERR = 2
 
 
 def check_machine() -> None:

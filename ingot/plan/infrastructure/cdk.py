@@ -18,7 +18,7 @@ from typing import Any
 from ingot.errors import IngotError, InputError, MissingToolError
 from ingot.plan.infrastructure.events import Folding
 from ingot.plan.infrastructure.template_diff import TemplateDiff
-from ingot.process import CommandError, run, run_attached
+from ingot.process import STDERR, CommandError, run, run_attached
 from ingot.progress import Progress
 
 DIFFER = Path(__file__).with_name("differ.js")
@@ -27,7 +27,6 @@ DIFFER_PACKAGE = "@aws-cdk/cloudformation-diff"
 KEPT = 50
 # How many of the CDK's programs run at a time: each takes a processor and some hundred megabytes.
 AT_ONCE = max(2, os.cpu_count() or 1)
-STDERR = 2
 
 
 def environment(project: Path, region: str | None = None) -> dict[str, str]:

@@ -6,25 +6,20 @@ import time
 
 import pytest
 
-from ingot import retry
 from ingot.aws.publish.cleanup import leftovers
 from ingot.aws.publish.publish import publish as publish_image
 from ingot.aws.registry.entries import lookup
 from ingot.aws.session import waiting
 from ingot.errors import PublishError
-from tests.aws.driven_clock import DrivenClock
 from tests.aws.fault_proxy import ANY
 from tests.aws.support import holdings, make_image, result_line
 
 
 @pytest.fixture(autouse=True)
 def clock(request):
-    """Nothing waits for real, but for those that are about time."""
-    if "console_of_a_silent_builder" in request.node.name:
-        yield
-        return
-    with retry.driven_by(DrivenClock()):
-        yield
+    """Nothing waits for real, but for tests that are about time."""
+    if not request.node.get_closest_marker("real_time"):
+        request.getfixturevalue("driven_clock")
 
 
 @pytest.fixture
@@ -140,6 +135,7 @@ def test_a_clone_that_passed_and_ends_slowly_costs_no_ami(
     assert not list((tmp_path / "records" / "publishing").glob("*.json"))
 
 
+@pytest.mark.real_time
 def test_the_console_of_a_silent_builder_is_not_read_at_every_look(publish, stand_in, proxy, nothing_remains):
     stand_in.runs = False
     begin = time.monotonic()
