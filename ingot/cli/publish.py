@@ -12,10 +12,10 @@ import typer
 
 from ingot.cli.options import Environment, recipe_names, without_slash
 from ingot.errors import IngotError, InputError
+from ingot.paths import RECIPES
 from ingot.pipeline.publish import (
     MODES,
     PACKAGES,
-    RECIPES,
     PublishOptions,
     load_target,
     log_file,
