@@ -363,6 +363,12 @@ class Recent:
         with self._lock:
             self._created.pop(identifier, None)
 
+    def forget_everything(self) -> None:
+        """Note that all that was created has been removed, as when a local cloud starts afresh."""
+        with self._lock:
+            self._created.clear()
+            self.unanswered.clear()
+
     def age(self, identifiers: Iterable[str], at: float) -> Optional[float]:
         """Return the age, in seconds at the time ``at``, of the youngest of the resources; None: it is not of
         this process.

@@ -92,6 +92,7 @@ def proxy(cloud, running_proxy):
 @pytest.fixture
 def direct(cloud, session_clients):
     """Clients that no fault reaches: to look at what is there."""
+    session_clients.recent.forget_everything()
     return session_clients
 
 
@@ -104,6 +105,8 @@ def driven_clock():
 
 @pytest.fixture
 def clients(proxy, session_proxied):
+    # What an earlier test made is not merely not known yet: its cloud is gone.
+    session_proxied.recent.forget_everything()
     return session_proxied
 
 
