@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
+# What is compared: the text of a setting, a number of bytes, what a manifest says of a thing with a name.
+T_co = TypeVar("T_co", covariant=True)
+Named = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Change:
+class Change(Generic[T_co]):
     """One thing that was added, removed or changed; ``before`` or ``after`` is None when it is not there."""
 
     name: str
     change: str
-    before: Any
-    after: Any
+    before: T_co | None
+    after: T_co | None
 
     @property
     def description(self) -> str:
@@ -45,7 +48,7 @@ def _words(value: object) -> str:
     return str(value)
 
 
-def compare_named(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> list[Change]:
+def compare_named(before: Sequence[Named], after: Sequence[Named]) -> list[Change[Named]]:
     """Compare two lists of things that have a name, sorted by it."""
     return compare_values(
         {str(thing["name"]): dict(thing) for thing in before},
@@ -53,7 +56,7 @@ def compare_named(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[s
     )
 
 
-def compare_values(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+def compare_values(before: Mapping[str, T_co], after: Mapping[str, T_co]) -> list[Change[T_co]]:
     """Compare two mappings, sorted by key."""
     changes = []
     for name in sorted({*before, *after}):
@@ -64,11 +67,11 @@ def compare_values(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[
     return changes
 
 
-def compare_services(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+def compare_services(before: Named, after: Named) -> list[Change[str]]:
     """Compare which units are enabled or masked; a unit that is neither has no state."""
     return compare_values(_states(before), _states(after))
 
 
-def _states(services: Mapping[str, Any]) -> dict[str, str]:
+def _states(services: Named) -> dict[str, str]:
     enabled = dict.fromkeys(services.get("enabled", ()), "enabled")
     return {**enabled, **dict.fromkeys(services.get("masked", ()), "masked")}

@@ -9,7 +9,7 @@ from typing import Any
 
 from ingot.diff import dangers
 from ingot.diff.blocks import Blocks, compare_blocks
-from ingot.diff.changes import Change, compare_named, compare_services, compare_values
+from ingot.diff.changes import Change, Named, compare_named, compare_services, compare_values
 from ingot.diff.files.changes import FileChange, compare_files
 from ingot.diff.files.secrets import Mask, masked
 from ingot.diff.files.text import with_texts
@@ -64,17 +64,17 @@ class ImageDiff:
 
     before: ImageIdentity | None
     after: ImageIdentity | None
-    system: Sequence[Change]
+    system: Sequence[Change[str]]
     packages: Sequence[PackageChange]
-    dependencies: Sequence[Change]
-    users: Sequence[Change]
-    groups: Sequence[Change]
-    services: Sequence[Change]
+    dependencies: Sequence[Change[Named]]
+    users: Sequence[Change[Named]]
+    groups: Sequence[Change[Named]]
+    services: Sequence[Change[str]]
     files: Sequence[FileChange]
-    ports: Sequence[Change]
-    tests: Sequence[Change]
-    hygiene: Sequence[Change]
-    size: Sequence[Change]
+    ports: Sequence[Change[Named]]
+    tests: Sequence[Change[Named]]
+    hygiene: Sequence[Change[str]]
+    size: Sequence[Change[int]]
     blocks: Blocks
     dangerous: list[str]
     notes: list[str]

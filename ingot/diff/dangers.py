@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ingot.diff.changes import ADDED, REMOVED, Change
+from ingot.diff.changes import ADDED, REMOVED, Change, Named
 from ingot.diff.files.changes import RECIPE, File, FileChange
 from ingot.diff.packages.changes import DOWNGRADED, PackageChange
 from ingot.diff.ports import Port
@@ -91,7 +91,7 @@ def _writable(file: File) -> bool:
 
 
 def account_dangers(
-    users: Iterable[Change], before: Iterable[tuple[str, str]], after: Iterable[tuple[str, str]]
+    users: Iterable[Change[Named]], before: Iterable[tuple[str, str]], after: Iterable[tuple[str, str]]
 ) -> Iterator[str]:
     """Yield users that gain a login or the rights of root, and new members of groups that give such rights.
 
@@ -143,14 +143,14 @@ def passwords(shadow: bytes | None) -> dict[str, bool]:
     return {row[0]: row[1][:1] not in ("*", "!") for row in rows if len(row) > 1}
 
 
-def port_dangers(changes: Iterable[Change]) -> Iterator[str]:
+def port_dangers(changes: Iterable[Change[Named]]) -> Iterator[str]:
     """Yield ports that are open to the network and were not before."""
     for change in changes:
-        if change.change == ADDED and not change.after["local"]:
+        if change.after is not None and change.change == ADDED and not change.after["local"]:
             yield f"port {change.name}: listens now ({change.after['place']})"
 
 
-def port_changes(before: Mapping[Port, str], after: Mapping[Port, str]) -> list[Change]:
+def port_changes(before: Mapping[Port, str], after: Mapping[Port, str]) -> list[Change[Named]]:
     """Compare ports, in their order; a place that moved is no change."""
     changes = []
     for port in sorted({*before} ^ {*after}):
@@ -163,9 +163,9 @@ def port_changes(before: Mapping[Port, str], after: Mapping[Port, str]) -> list[
 
 def other_dangers(
     packages: Sequence[PackageChange],
-    tests: Sequence[Change],
-    hygiene: Sequence[Change],
-    boot: Sequence[Change],
+    tests: Sequence[Change[Named]],
+    hygiene: Sequence[Change[str]],
+    boot: Sequence[Change[str]],
 ) -> Iterator[str]:
     """Yield downgrades, removed tests, findings newly let pass, and kernel protections newly turned off."""
     for package in packages:

@@ -171,7 +171,7 @@ def _word(plain: Plain, key: str, known: Collection[str]) -> str:
     return word
 
 
-def _change(plain: Plain) -> Change:
+def _change(plain: Plain) -> Change[Any]:
     return Change(str(plain["name"]), _word(plain, "change", SIGNS), plain["before"], plain["after"])
 
 

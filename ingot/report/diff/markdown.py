@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import inf
 
-from ingot.diff.changes import Change
+from ingot.diff.changes import Change, Named
 from ingot.diff.compare import ImageDiff
 from ingot.diff.files.changes import PACKAGE, RECIPE, FileChange
 from ingot.escape import code, fenced, fitting, markdown, plain, shortened
@@ -103,19 +103,19 @@ def _overview(diff: ImageDiff) -> str:
     return "\n".join(["| | |", "|---|---|", *lines])
 
 
-def _grown(change: Change) -> str:
+def _grown(change: Change[int]) -> str:
     before, after = change.before or 0, change.after or 0
     return f"{size(before)} → {size(after)} ({size(after - before, sign=True)})"
 
 
-def _port(change: Change) -> Change:
-    value = change.after or change.before
+def _port(change: Change[Named]) -> Change[str]:
+    value = change.after or change.before or {}
     where = "this machine only, " if value["local"] else ""
     text = where + str(value["place"])
     return Change(change.name, change.change, text if change.before else None, text if change.after else None)
 
 
-def _list(heading: str, changes: Sequence[Change]) -> Iterator[str]:
+def _list(heading: str, changes: Sequence[Change[object]]) -> Iterator[str]:
     lines = [f"- {change.change} {code(change.name)}: {code(change.description)}" for change in changes]
     for at in range(0, len(lines), LINES):
         yield "\n".join([f"**{heading}**", "", *lines[at : at + LINES]])

@@ -55,7 +55,7 @@ def _name(package: PackageChange) -> str:
     return package.name if package.former_name is None else f"{package.former_name} → {package.name}"
 
 
-def counts(changes: Sequence[Change | PackageChange | FileChange]) -> str:
+def counts(changes: Sequence[Change[object] | PackageChange | FileChange]) -> str:
     """Return how many there are of each kind: `2 added, 1 removed`."""
     found = Counter(change.change for change in changes)
     return ", ".join(f"{found[kind]:,} {kind}" for kind in SIGNS if found[kind])

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.color import ColorSystem
 from rich.style import Style
 
-from ingot.diff.changes import Change
+from ingot.diff.changes import Change, Named
 from ingot.diff.compare import ImageDiff
 from ingot.diff.files.changes import BOOKKEEPING, PACKAGE, RECIPE, FileChange
 from ingot.escape import plain
@@ -93,14 +93,14 @@ def render_text(diff: ImageDiff, *, color: bool = False, everything: bool = Fals
     return "\n".join(lines)
 
 
-def _changes(changes: Sequence[Change], paint: _Painter) -> Iterator[str]:
+def _changes(changes: Sequence[Change[object]], paint: _Painter) -> Iterator[str]:
     for change in changes:
         yield from paint.item(SIGNS[change.change], f"{change.name}: {change.description}")
 
 
-def _ports(changes: Sequence[Change], paint: _Painter) -> Iterator[str]:
+def _ports(changes: Sequence[Change[Named]], paint: _Painter) -> Iterator[str]:
     for change in changes:
-        value = change.after or change.before
+        value = change.after or change.before or {}
         where = " (this machine only)" if value["local"] else ""
         yield from paint.item(SIGNS[change.change], f"{change.name}{where}: {value['place']}")
 
