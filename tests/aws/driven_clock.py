@@ -30,3 +30,16 @@ class DrivenClock(Clock):
         (stop or threading.Event()).wait(min(seconds, INSTANT))
         with self._lock:
             self.waited = max(self.waited, end)
+
+
+class StoppedClock(DrivenClock):
+    """One that goes forward in pauses alone, however long the rest takes: for a single thread."""
+
+    def now(self) -> float:
+        return self.waited
+
+    def wall(self) -> float:
+        return self.waited
+
+    def pause(self, seconds: float, stop: threading.Event | None = None) -> None:
+        self.waited += seconds

@@ -14,12 +14,12 @@ from ingot.bake.instance import bootstrap
 from ingot.errors import PublishError
 from ingot.retry import BLOCKS, SETTLING, TAGS_SETTLING, THROTTLED, Recent, StoppedError, Verdict, codes_of
 from tests import ROOT
-from tests.aws.driven_clock import DrivenClock
+from tests.aws.driven_clock import StoppedClock
 
 
 @pytest.fixture(autouse=True)
 def clock():
-    clock = DrivenClock()
+    clock = StoppedClock()
     with retry.driven_by(clock):
         yield clock
 
