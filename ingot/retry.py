@@ -247,6 +247,12 @@ POLLING = Backoff(first=0.2, longest=10.0, factor=1.5)
 # Packages from a mirror: apt retries three times (apt.conf(5), Acquire::Retries); a busy mirror needs a
 # moment.
 MIRROR = Backoff(first=1.0, longest=2.0, attempts=3)
+# Packages from a public snapshot archive, which serves everyone: snapshot.debian.org answers 429 to clients
+# that hurry (official-images issue 16044). Seven tries last two minutes; one after the other (distroless
+# issue 1038: parallel requests are what it refuses).
+SNAPSHOT = Backoff(first=2.0, longest=60.0, attempts=7)
+# Seconds that a server may ask for by Retry-After; with more, the package is given up.
+LONGEST_WAIT = 300.0
 
 
 class StoppedError(Exception):

@@ -286,6 +286,17 @@ class DownloadSpec(NamedTuple):
     is_package: bool = False
 
 
+class Addresses(NamedTuple):
+    """Where the packages of an archive are: base URLs, which are tried in turn.
+
+    ``mirrors`` keep the current versions; ``snapshots`` are an archive of all versions, each at one time, and
+    are asked for what a mirror does not have any more.
+    """
+
+    mirrors: Tuple[str, ...] = ()
+    snapshots: Tuple[str, ...] = ()
+
+
 NO_SERVICES, NOTHING_DROPPED = ServicesSpec(), DropSpec()
 
 

@@ -16,6 +16,9 @@ for name in ("COLUMNS", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "TERMINAL_
 # A cloud that a test starts ends with the tests, however these end: interrupted, or killed.
 os.environ["INGOT_CLOUD_PARENT"] = str(os.getpid())
 
+# No test asks a public archive for a package that its own mirror lacks.
+os.environ["INGOT_SNAPSHOT"] = "off"
+
 # Begun last, they would run alone at the end. The longest is the first.
 LONG = (
     "/builder_real/test_on_base_ami",

@@ -239,7 +239,7 @@ def _work(spec: BakeSpec, sources: Path, store: Store, *, from_bucket: bool, pro
         spec=spec,
         sources=sources,
         packages=files,
-        mirrors={} if from_bucket or on_base else addresses(spec),
+        archives={} if from_bucket or on_base else addresses(spec),
     )
 
 

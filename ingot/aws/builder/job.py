@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import ingot
 from ingot.errors import PublishError
+from ingot.spec import Addresses
 
 USER_DATA_LIMIT = 16384  # bytes before base64: EC2 User Guide, "Run commands when you launch an EC2 instance"
 DIRECTORY = "/var/lib/ingot-builder"
@@ -47,7 +48,7 @@ class Job:
     snapshot: str
     encrypted: bool
     manifest: str
-    mirrors: Mapping[str, Sequence[str]]
+    archives: Mapping[str, Addresses]
     live: bool = False
 
     def user_data(self, *, limit: float) -> str:

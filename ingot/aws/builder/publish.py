@@ -12,7 +12,7 @@ import hashlib
 import json
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,7 @@ from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
-    from ingot.spec import BakeSpec
+    from ingot.spec import Addresses, BakeSpec
 
 
 NOT_BIT_FOR_BIT = "its packages are those of the day, so the image cannot be made again bit for bit"
@@ -53,14 +53,14 @@ class Work:
     """What a builder is to bake: a spec, the directory that its sources are relative to, where its packages
     come from.
 
-    ``packages``: files by SHA-256 that are put into the bucket; ``mirrors``: base URLs by archive, for the
+    ``packages``: files by SHA-256 that are put into the bucket; ``archives``: where each archive is, for the
     rest.
     """
 
     spec: BakeSpec
     sources: Path
     packages: Mapping[str, Path]
-    mirrors: Mapping[str, Sequence[str]]
+    archives: Mapping[str, Addresses]
 
 
 def publish_by_builder(
@@ -152,7 +152,7 @@ class _Build:
             snapshot=started.snapshot_id,
             encrypted=started.encrypted,
             manifest=f"results/{self.attempt.publish_id}/manifest.json.gz",
-            mirrors=self.work.mirrors,
+            archives=self.work.archives,
             live=self.work.spec.base is not None,
         )
 

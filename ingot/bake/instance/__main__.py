@@ -33,11 +33,11 @@ from ingot.bake.instance.live import bake_live, disk_of_root
 from ingot.bake.instance.log import BuilderLog
 from ingot.bake.job import BakeDirectories, BakeJob
 from ingot.bake.packages.cache import check_downloads, download_file, package_file, unsound_downloads
-from ingot.bake.packages.fetch import Mirrors, fetch_packages
+from ingot.bake.packages.fetch import Archives, fetch_packages
 from ingot.blocks import to_send
 from ingot.errors import IngotError
 from ingot.progress import Progress
-from ingot.spec import BakeSpec, PackageSpec, read_spec
+from ingot.spec import Addresses, BakeSpec, PackageSpec, read_spec
 
 STREAMS = 8  # connections to S3
 PART = 64 << 20  # bytes of an artifact that are in memory at once
@@ -67,7 +67,8 @@ class Builder:
         fetched = partial(self.log, "fetch")
         bucket = _Bucket(s3, self.job["bucket"])
         bucket.get_downloads(spec, packages, fetched)
-        bucket.get_packages(spec.packages, packages, self.job["mirrors"], fetched)
+        archives = {name: Addresses(*map(tuple, lists)) for name, lists in self.job["archives"].items()}
+        bucket.get_packages(spec.packages, packages, archives, fetched)
         times["fetched"] = time.time()
         if spec.base is not None:
             manifest = bake_live(spec, self.directory / "sources", self.directory, partial(self.log, "bake"))
@@ -150,9 +151,9 @@ class _Bucket:
             progress(f"{len(wanted)} artifacts and dependencies came from the bucket ({size / 1e6:.0f} MB)")
 
     def get_packages(
-        self, entries: Iterable[PackageSpec], directory: Path, mirrors: Mirrors, progress: Progress
+        self, entries: Iterable[PackageSpec], directory: Path, archives: Archives, progress: Progress
     ) -> None:
-        """Bring every package into ``directory`` and check each against its SHA-256; the ``mirrors`` have
+        """Bring every package into ``directory`` and check each against its SHA-256; the ``archives`` have
         what the bucket lacks.
 
         Raises BakeError for one that cannot be had.
@@ -164,7 +165,7 @@ class _Bucket:
             sizes = list(pool.map(lambda package: self._get(package, directory), wanted))
         had = sum(1 for size in sizes if size)
         progress(f"{had} of {len(wanted)} packages are in the bucket ({sum(sizes) / 1e6:.0f} MB)")
-        fetch_packages(wanted, directory, mirrors, progress)
+        fetch_packages(wanted, directory, archives, progress)
 
     def _get(self, package: PackageSpec, directory: Path) -> int:
         """Return the size of a package in bytes, 0 for one that is not there."""

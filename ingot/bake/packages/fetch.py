@@ -13,16 +13,18 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import BinaryIO, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import BinaryIO, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ingot.bake.packages.cache import PIECE, UNFINISHED, package_file, unsound_packages
 from ingot.errors import BakeError
 from ingot.progress import Progress
-from ingot.retry import MIRROR
-from ingot.spec import PackageSpec
+from ingot.retry import LONGEST_WAIT, MIRROR, SNAPSHOT, Backoff, pause, wall
+from ingot.spec import Addresses, PackageSpec
 
-Mirrors = Mapping[str, Union[str, Sequence[str]]]
+Archives = Mapping[str, Addresses]
 
 CONNECTIONS = 4  # a mirror gains nothing from more: apt itself uses one for each host
 TIMEOUT = 30.0  # seconds without a byte, as apt's Acquire::http::Timeout
@@ -33,45 +35,59 @@ SLOWEST = 32 * 1024  # bytes in a second: a quarter of a 1 Mbit/s line
 
 
 def fetch_packages(
-    packages: Iterable[PackageSpec], directory: Path, mirrors: Mirrors, progress: Progress
+    packages: Iterable[PackageSpec], directory: Path, archives: Archives, progress: Progress
 ) -> List[Path]:
     """Make sure that ``directory`` holds all ``packages``; return their files in that order.
 
-    Files that exist are checked against their digest and fetched again when they are damaged. ``mirrors``
-    maps a package's ``archive`` to one base URL or to several, which are tried in turn. Raises BakeError that
-    names the first package that cannot be fetched.
+    Files that exist are checked against their digest and fetched again when they are damaged. ``archives``
+    says where the packages of each archive are. Raises BakeError that names the first package that cannot be
+    fetched.
     """
     wanted = list(packages)
     missing = unsound_packages(wanted, directory, progress)
     if missing:
         total = sum(package.size for package in missing)
         progress(f"fetching {len(missing)} packages ({total / 1e6:.0f} MB)")
-        _fetch_all(missing, directory, mirrors)
+        _fetch_all(missing, _Fetching(directory, archives, progress))
     return [package_file(directory, package.sha256) for package in wanted]
 
 
-def _fetch_all(packages: Sequence[PackageSpec], directory: Path, mirrors: Mirrors) -> None:
+@dataclass(frozen=True)
+class _Fetching:
+    """One call of :func:`fetch_packages`, for all its threads.
+
+    ``given_up``: a package could not be had, so the others are not wanted any more. ``snapshot`` is held by
+    the one thread that asks a snapshot archive.
+    """
+
+    directory: Path
+    archives: Archives
+    progress: Progress
+    given_up: threading.Event = field(default_factory=threading.Event)
+    snapshot: threading.Lock = field(default_factory=threading.Lock)
+
+
+def _fetch_all(packages: Sequence[PackageSpec], fetching: _Fetching) -> None:
     """Fetch packages.
 
     The first failure ends it all; of failures at the same time, the first in the order of ``packages`` is
     raised.
     """
-    given_up = threading.Event()
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        futures = [pool.submit(_fetch, package, directory, mirrors, given_up) for package in packages]
+        futures = [pool.submit(_fetch, package, fetching) for package in packages]
         try:
             ended = wait(futures, return_when=FIRST_EXCEPTION).done
         finally:
-            given_up.set()  # those that are still at it end soon
+            fetching.given_up.set()  # those that are still at it end soon
             pool.shutdown(wait=False, cancel_futures=True)
     for future in futures:
         if future in ended:
             future.result()
 
 
-# Why a package cannot be had: the mirror has it no more, nothing answers there, or what came is not the
-# package.
-GONE, SILENT, WRONG = "gone", "silent", "wrong"
+# Why a package cannot be had: the mirror has it no more, nothing answers there, it answers that it cannot
+# now, or what came is not the package.
+GONE, SILENT, BUSY, WRONG = "gone", "silent", "busy", "wrong"
 _HINTS = {
     GONE: (
         "a mirror keeps only current versions: `ingot lock NAME` moves the lock from those that are gone, "
@@ -94,16 +110,21 @@ class _GivenUpError(Exception):
     """Another package could not be had: this one is not wanted any more."""
 
 
-def _fetch(package: PackageSpec, directory: Path, mirrors: Mirrors, given_up: threading.Event) -> None:
-    """Fetch one package from the first mirror that has it."""
-    bases = mirrors.get(package.archive, ())
+def _fetch(package: PackageSpec, fetching: _Fetching) -> None:
+    """Fetch one package from the first mirror that has it, else from a snapshot archive."""
+    addresses = fetching.archives.get(package.archive, Addresses())
     failures: List[_Failure] = []
-    for base in [bases] if isinstance(bases, str) else bases:
-        url = f"{base.rstrip('/')}/{urllib.parse.quote(package.path)}"
-        failure = _fetch_from(url, package, package_file(directory, package.sha256), given_up)
+    for base in addresses.mirrors:
+        failure = _fetch_from(base, package, fetching, MIRROR)
         if failure is None:
             return
-        failures.append(failure._replace(said=f"{url}: {failure.said}"))
+        failures.append(failure)
+    # A snapshot archive serves everyone: it does not stand in for a mirror that is down.
+    if not failures or any(failure.kind in (GONE, WRONG) for failure in failures):
+        more = _fetch_from_snapshots(addresses.snapshots, package, fetching)
+        if more is None:
+            return
+        failures += more
     reason = (
         "\n    ".join(failure.said for failure in failures)
         or f"no mirror is known for the archive {package.archive}"
@@ -115,37 +136,79 @@ def _fetch(package: PackageSpec, directory: Path, mirrors: Mirrors, given_up: th
     raise BakeError(f"package {package.name} {package.version} cannot be had\n    {reason}", hint=hint)
 
 
-def _fetch_from(
-    url: str, package: PackageSpec, target: Path, given_up: threading.Event
-) -> Optional[_Failure]:
-    """Fetch ``url`` into ``target``; return what went wrong, or None.
-
-    Failures that may pass are tried again.
-    """
-    failure = _Failure("")
-    for failures in range(MIRROR.attempts):
-        if given_up.wait(MIRROR.limit(failures)):
+def _fetch_from_snapshots(
+    bases: Sequence[str], package: PackageSpec, fetching: _Fetching
+) -> Optional[List[_Failure]]:
+    """Fetch a package from the first that has it; return what went wrong, or None."""
+    failures: List[_Failure] = []
+    with fetching.snapshot:
+        if fetching.given_up.is_set():
             raise _GivenUpError
+        for base in bases:
+            if not failures:
+                host = urllib.parse.urlsplit(base).netloc
+                fetching.progress(f"{package.name} {package.version} is gone from the mirror: asking {host}")
+            failure = _fetch_from(base, package, fetching, SNAPSHOT)
+            if failure is None:
+                return None
+            failures.append(failure)
+            if failure.kind in (SILENT, BUSY):
+                break  # the same server as at another time
+    return failures
+
+
+def _fetch_from(base: str, package: PackageSpec, fetching: _Fetching, backoff: Backoff) -> Optional[_Failure]:
+    """Fetch a package from below ``base``; return what went wrong, or None.
+
+    Failures that may pass are tried again, not before the time that the server asks for.
+    """
+    url = f"{base.rstrip('/')}/{urllib.parse.quote(package.path)}"
+    target = package_file(fetching.directory, package.sha256)
+    failure, asked = _Failure(""), 0.0
+    for failures in range(backoff.attempts):
+        pause(max(backoff.limit(failures), asked), fetching.given_up)
+        if fetching.given_up.is_set():
+            raise _GivenUpError
+        asked = 0.0
         try:
-            said = _download(url, package, target, given_up)
-            return None if said is None else _Failure(said)
+            said = _download(url, package, target, fetching.given_up)
+            return None if said is None else _Failure(f"{url}: {said}")
         except urllib.error.HTTPError as error:
-            gone = error.code in (404, 410)
-            failure = _Failure(f"HTTP status {error.code} {error.reason}", GONE if gone else WRONG)
-            if error.code < 500 and error.code != 429:
+            failure = _Failure(f"{url}: HTTP status {error.code} {error.reason}", _kind(error.code))
+            asked = _asked_for(error.headers.get("Retry-After", ""))
+            if failure.kind != BUSY:
                 return failure
+            if asked > LONGEST_WAIT:
+                return failure._replace(said=f"{failure.said}: it asks to wait {asked:.0f} s")
         except urllib.error.URLError as error:
             gone = isinstance(error.reason, FileNotFoundError)  # of file://
-            failure = _Failure(str(error.reason), GONE if gone else SILENT)
+            failure = _Failure(f"{url}: {error.reason}", GONE if gone else SILENT)
         except (TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException) as error:
-            failure = _Failure(str(error) or type(error).__name__)
-    return failure._replace(said=f"{failure.said} ({MIRROR.attempts} tries)")
+            failure = _Failure(f"{url}: {str(error) or type(error).__name__}", BUSY)
+    return failure._replace(said=f"{failure.said} ({backoff.attempts} tries)")
+
+
+def _kind(status: int) -> str:
+    if status in (404, 410):
+        return GONE
+    return BUSY if status >= 500 or status == 429 else WRONG
+
+
+def _asked_for(text: str) -> float:
+    """Return the seconds of a Retry-After header, a number or a date (RFC 9110, 10.2.3); 0 without one."""
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - wall())
+    except (TypeError, ValueError):
+        return 0.0
 
 
 def _download(url: str, package: PackageSpec, target: Path, given_up: threading.Event) -> Optional[str]:
     """Write the body of ``url`` to ``target`` if it is the package; return what is wrong with it, or None."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:  # noqa: S310 - the mirrors are ours to choose
+    request = urllib.request.Request(url, headers={"User-Agent": "ingot"})  # noqa: S310 - the mirrors are ours to choose
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - likewise
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=UNFINISHED)
         try:
             with os.fdopen(handle, "wb") as file:

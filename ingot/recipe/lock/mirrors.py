@@ -8,9 +8,10 @@ In this order:
 2. the machine's own apt sources for the same distribution;
 3. what mmdebstrap uses when it is given no mirror.
 
-A bake that does not find a package there asks ``INGOT_SNAPSHOT`` next: an archive that keeps what mirrors
-drop, as the URL of one archive at one time, with ``{archive}`` and ``{date}`` (``20260131T120000Z``, the
-lock's) in it.
+A bake that does not find a package there asks the distribution's public snapshot archive next, which keeps
+what mirrors drop. ``INGOT_SNAPSHOT`` names another one, as the URL of one archive at one time, with
+``{archive}`` and ``{date}`` (``20260131T120000Z``) in it, or is ``off``. There is no look-up by SHA-256 in
+such an archive: a path and a time lead to a package, and the lock has both.
 
 ``INGOT_MIRROR`` may name the archives of a recipe's own apt sources as well: ``example=URL``.
 """
@@ -27,9 +28,20 @@ from pathlib import Path
 from ingot.deb822 import parse_paragraphs
 from ingot.errors import InputError
 from ingot.process import require, run
-from ingot.spec import BakeSpec
+from ingot.retry import wall
+from ingot.spec import Addresses, BakeSpec
 
 ARCHIVES = {"debian": ("debian", "debian-security"), "ubuntu": ("ubuntu",)}
+# https://snapshot.debian.org and https://snapshot.ubuntu.com, "Usage".
+SNAPSHOTS = {
+    "debian": "https://snapshot.debian.org/archive/{archive}/{date}",
+    "ubuntu": "https://snapshot.ubuntu.com/{archive}/{date}",
+}
+OFF = "off"
+# Seconds after an index's own date at which a snapshot is sure to have what it lists: snapshot.debian.org
+# takes one about every six hours, and answers for any time with the latest one before it. Packages stay in
+# an archive for a day and more after the last index that has them.
+LAG = 12 * 3600
 _SOURCE = re.compile(r"^deb\s+(?:\[[^]]*\]\s*)?(\S+)\s+(\S+)")
 
 
@@ -54,18 +66,20 @@ def discover(distribution: Mapping[str, str], *, etc: Path = Path("/etc/apt")) -
     return {archive: found[archive] for archive in archives}
 
 
-def addresses(spec: BakeSpec) -> dict[str, list[str]]:
-    """Return where a spec's packages may be fetched from: for each archive its mirror, then the snapshot
-    archive.
+def addresses(spec: BakeSpec) -> dict[str, Addresses]:
+    """Return where the packages of each archive of a spec may be fetched from.
 
     Raises InputError when no mirror is known, or ``INGOT_SNAPSHOT`` is not as it should be.
     """
-    snapshot = None if spec.indexed is None else _snapshot(spec.indexed)
-    mirrors = {} if spec.distribution is None else discover(spec.distribution._asdict())
-    mirrors |= own_archives({source.archive: source.uri for source in spec.apt_sources})
-    if snapshot is None:
-        return {name: [url] for name, url in mirrors.items()}
-    return {name: [url, snapshot.replace("{archive}", name)] for name, url in mirrors.items()}
+    distribution = spec.distribution
+    mirrors = {} if distribution is None else discover(distribution._asdict())
+    own = own_archives({source.archive: source.uri for source in spec.apt_sources})
+    known = SNAPSHOTS.get(distribution.id) if distribution is not None else None
+    named = _named_snapshot()
+    return {
+        name: Addresses((url,), _snapshots(named or (None if name in own else known), name, spec.indexed))
+        for name, url in (mirrors | own).items()
+    }
 
 
 def own_archives(uris: Mapping[str, str]) -> dict[str, str]:
@@ -74,16 +88,29 @@ def own_archives(uris: Mapping[str, str]) -> dict[str, str]:
     return {name: named.get(name, uri).rstrip("/") for name, uri in uris.items()}
 
 
-def _snapshot(date: int) -> str | None:
+def _named_snapshot() -> str | None:
     text = os.environ.get("INGOT_SNAPSHOT", "").strip().rstrip("/")
-    if not text:
-        return None
+    if text in ("", OFF):
+        return text or None
     if "://" not in text or "{archive}" not in text or "{date}" not in text:
         raise InputError(
-            f"INGOT_SNAPSHOT is {text!r}; expected a URL with {{archive}} and {{date}} in it",
+            f"INGOT_SNAPSHOT is {text!r}; expected a URL with {{archive}} and {{date}} in it, or {OFF}",
             hint="such as https://snapshot.example/archive/{archive}/{date}",
         )
-    return text.replace("{date}", time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(date)))
+    return text
+
+
+def _snapshots(template: str | None, archive: str, indexed: int | None) -> tuple[str, ...]:
+    """Return the addresses of an archive at the times when it had the packages of an index of that date."""
+    if template is None or template == OFF or indexed is None:
+        return ()
+    times = dict.fromkeys((max(indexed, min(indexed + LAG, int(wall()))), indexed))
+    return tuple(
+        template.replace("{archive}", archive).replace(
+            "{date}", time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(moment))
+        )
+        for moment in times
+    )
 
 
 def _pairs(text: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ import pytest
 from ingot.bake.packages.cache import check_packages, package_file
 from ingot.bake.packages.fetch import fetch_packages
 from ingot.errors import BakeError
+from ingot.spec import Addresses
 from tests.baked import ROOT
 from tests.specs import package
 
@@ -66,12 +67,16 @@ def mirror():
     server.server_close()
 
 
+NOBODY = "http://127.0.0.1:1/debian"
 PATH = "/debian/pool/h/hello_1~2_amd64.deb"
 
 
 def fetch(mirror, directory, *entries, messages=None):
     return fetch_packages(
-        entries, directory, {"debian": mirror.url}, (messages if messages is not None else []).append
+        entries,
+        directory,
+        {"debian": Addresses((mirror.url,))},
+        (messages if messages is not None else []).append,
     )
 
 
@@ -103,7 +108,7 @@ def test_a_mirror_that_stumbles_is_asked_again(mirror, tmp_path):
 
 def test_the_next_mirror_is_tried(mirror, tmp_path):
     mirror.answers[PATH] = [(200, BODY)]
-    fetch_packages([entry()], tmp_path, {"debian": [mirror.url + "-gone", mirror.url]}, print)
+    fetch_packages([entry()], tmp_path, {"debian": Addresses((mirror.url + "-gone", mirror.url))}, print)
     assert package_file(tmp_path, entry().sha256).exists()
 
 
@@ -139,9 +144,9 @@ def test_the_hint_is_about_versions_only_where_a_version_is_gone(mirror, tmp_pat
         hints[name] = caught.value.hint
     mirror.answers.clear()
     with pytest.raises(BakeError) as both:
-        fetch_packages([entry()], tmp_path, {"debian": ["http://127.0.0.1:1/debian", mirror.url]}, print)
+        fetch_packages([entry()], tmp_path, {"debian": Addresses((NOBODY, mirror.url))}, print)
     with pytest.raises(BakeError) as silent:
-        fetch_packages([entry()], tmp_path, {"debian": "http://127.0.0.1:1/debian"}, print)
+        fetch_packages([entry()], tmp_path, {"debian": Addresses((NOBODY,))}, print)
     assert hints["gone"] == both.value.hint
     assert "a mirror keeps only current versions: `ingot lock NAME`" in hints["gone"]
     assert "ingot lock" not in hints["forbidden"] + hints["other"] + silent.value.hint
@@ -199,10 +204,10 @@ def test_a_disk_that_is_full_says_so(mirror, tmp_path):
 import resource, signal
 from pathlib import Path
 from ingot.bake.packages.fetch import fetch_packages
-from ingot.spec import PackageSpec
+from ingot.spec import Addresses, PackageSpec
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-fetch_packages([{entry()!r}], Path({str(tmp_path)!r}), {{"debian": {mirror.url!r}}}, print)
+fetch_packages([{entry()!r}], Path({str(tmp_path)!r}), {{"debian": Addresses(({mirror.url!r},))}}, print)
 """
     mirror.answers[PATH] = [(200, BODY)]
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

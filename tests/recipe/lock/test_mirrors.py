@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 from ingot.errors import InputError
 from ingot.recipe.lock.mirrors import addresses, discover
-from ingot.spec import AptSourceSpec, DistributionSpec
+from ingot.retry import Clock, driven_by
+from ingot.spec import Addresses, AptSourceSpec, DistributionSpec
 from tests.specs import bake_spec
 
 DEBIAN = {"id": "debian", "suite": "bookworm"}
@@ -102,15 +105,51 @@ SNAPSHOT = "https://snap.example/archive/{archive}/{date}/"
 def test_a_bake_asks_the_mirrors_and_then_the_snapshot_archive(monkeypatch):
     monkeypatch.setenv("INGOT_MIRROR", "http://m.example/debian")
     assert addresses(SPEC) == {
-        "debian": ["http://m.example/debian"],
-        "debian-security": ["http://m.example/debian-security"],
-        "extra": ["https://e.example/d"],
+        "debian": Addresses(("http://m.example/debian",)),
+        "debian-security": Addresses(("http://m.example/debian-security",)),
+        "extra": Addresses(("https://e.example/d",)),
     }
     monkeypatch.setenv("INGOT_SNAPSHOT", SNAPSHOT)
-    assert addresses(SPEC)["debian-security"] == [
-        "http://m.example/debian-security",
-        "https://snap.example/archive/debian-security/20260131T120000Z",
-    ]
+    for archive, mirror in (
+        ("debian-security", "http://m.example/debian-security"),
+        ("extra", "https://e.example/d"),
+    ):
+        assert addresses(SPEC)[archive] == Addresses(
+            (mirror,),
+            (
+                f"https://snap.example/archive/{archive}/20260201T000000Z",
+                f"https://snap.example/archive/{archive}/20260131T120000Z",
+            ),
+        )
+
+
+def test_without_a_word_it_is_the_distributions_own(monkeypatch):
+    """Neither has what a recipe's own apt sources have."""
+    monkeypatch.delenv("INGOT_SNAPSHOT")
+    monkeypatch.setenv(
+        "INGOT_MIRROR",
+        "debian=http://m.example/d debian-security=http://m.example/s ubuntu=http://m.example/u",
+    )
+    found = addresses(SPEC)
+    assert found["debian-security"].snapshots == (
+        "https://snapshot.debian.org/archive/debian-security/20260201T000000Z",
+        "https://snapshot.debian.org/archive/debian-security/20260131T120000Z",
+    )
+    assert found["extra"].snapshots == ()
+    noble = replace(SPEC, distribution=DistributionSpec("ubuntu", "noble"))
+    assert addresses(noble)["ubuntu"].snapshots[0] == "https://snapshot.ubuntu.com/ubuntu/20260201T000000Z"
+
+
+def test_a_lock_of_today_asks_for_no_time_to_come(monkeypatch):
+    monkeypatch.setenv("INGOT_MIRROR", "http://m.example/debian")
+    monkeypatch.setenv("INGOT_SNAPSHOT", SNAPSHOT)
+    at = {}
+    for later in (-100, 3600):
+        clock = Clock()
+        clock.wall = lambda later=later: SPEC.indexed + later
+        with driven_by(clock):
+            at[later] = [url.rpartition("/")[2] for url in addresses(SPEC)["debian"].snapshots]
+    assert at == {-100: ["20260131T120000Z"], 3600: ["20260131T130000Z", "20260131T120000Z"]}
 
 
 @pytest.mark.parametrize(
