@@ -60,7 +60,7 @@ Packages = Annotated[
     str,
     typer.Option(
         metavar="auto|mirror|bucket",
-        help="Where the builder instance gets the packages. auto: the mirror, on the local cloud the bucket.",
+        help="Where the builder instance gets the packages. auto: the bucket.",
     ),
 ]
 Region = Annotated[

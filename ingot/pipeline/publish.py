@@ -18,13 +18,11 @@ from ingot.pipeline.bake import open_store
 from ingot.progress import Progress
 
 if TYPE_CHECKING:
-    from ingot.aws.builder.publish import Work
     from ingot.aws.builder.settings import BuilderSettings
     from ingot.aws.registry.published import Published
     from ingot.aws.session.clients import Clients
     from ingot.recipe.schema.model import Recipe
     from ingot.spec import BakeSpec
-    from ingot.store import Store
 
 # The recipe of this project that a builder instance boots in the local cloud, where AWS's public images are
 # not.
@@ -41,9 +39,9 @@ class PublishOptions:
     ``name``: the recipe's name or its directory. ``digest``: the recipe digest that is expected. ``account``:
     whose the image must be; None: whoever has the credentials. ``mode``: where to bake, one of MODES.
     ``builder_image``: what a builder instance boots; None: what the builder's stack says. ``packages``: where
-    it gets the packages, one of PACKAGES. ``test`` False: no test clone, and the registry does not name the
-    AMI. ``builder_stack``: the stack whose outputs say how test clones and builder instances are launched;
-    None: the one that the app in the working directory names.
+    it gets the packages, one of PACKAGES; AUTO is the bucket. ``test`` False: no test clone, and the registry
+    does not name the AMI. ``builder_stack``: the stack whose outputs say how test clones and builder
+    instances are launched; None: the one that the app in the working directory names.
     """
 
     name: str
@@ -151,13 +149,20 @@ def publish_recipe(
         paths.store() / "records", clone, manifest_of=store.manifest, keep_manifest=store.keep_manifest
     )
     if on_instance:
+        from ingot.aws.builder.bundle import kept_packages
         from ingot.aws.builder.publish import publish_by_builder
+        from ingot.aws.builder.supply import Supply, work_of
         from ingot.recipe.compile import compile_spec
+        from ingot.recipe.lock.mirrors import addresses
 
         spec = compile_spec(recipe)
         builder = _builder(spec, recipe.directory.parent, clients, options)
-        from_bucket = options.packages == "bucket" or (options.packages == AUTO and clients.on_this_machine)
-        work = _work(spec, recipe.source_root, store, from_bucket=from_bucket, progress=progress)
+        with translated(PublishError):
+            kept = kept_packages(clients, builder.bucket)
+        # Never this machine's own apt sources, which the builder may not reach.
+        archives = addresses(spec, elsewhere=True) if options.packages == "mirror" else {}
+        supply = Supply(store, kept, archives)
+        work = work_of(spec, recipe.source_root, supply, progress)
         return publish_by_builder(work, clients, builder, settings, progress)
     image = store.bake(recipe, progress)
     if image.digest != digest:
@@ -225,22 +230,6 @@ def _builder(spec: BakeSpec, recipes: Path, clients: Clients, options: PublishOp
             BUILDER_RECIPE if clients.on_this_machine else stack_defaults(clients, stack).image
         )
         return builder_settings(clients, _image_id(clients, image, recipes), stack)
-
-
-def _work(spec: BakeSpec, sources: Path, store: Store, *, from_bucket: bool, progress: Progress) -> Work:
-    """Return what a builder instance is to bake; a base AMI brings its packages itself."""
-    from ingot.aws.builder.publish import Work
-    from ingot.recipe.lock.mirrors import addresses
-
-    on_base = spec.base is not None
-    whole = from_bucket and not on_base
-    files = store.fetch(spec, progress) if whole else store.fetch_downloads(spec, progress)
-    return Work(
-        spec=spec,
-        sources=sources,
-        packages=files,
-        archives={} if from_bucket or on_base else addresses(spec),
-    )
 
 
 def _image_id(clients: Clients, image: str, recipes: Path) -> str:

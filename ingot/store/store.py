@@ -37,6 +37,7 @@ from ingot.files import write_atomically
 from ingot.locks import locked
 from ingot.progress import Progress, silent
 from ingot.recipe.compile import compile_spec
+from ingot.recipe.lock.artifacts import ARTIFACT
 from ingot.recipe.lock.mirrors import addresses
 from ingot.recipe.schema.model import Recipe
 from ingot.spec import BakeSpec, DownloadSpec
@@ -46,6 +47,7 @@ from ingot.store.manifest import read_manifest, read_summary
 if TYPE_CHECKING:
     from ingot.store.downloads.web import Fetched, S3Opener, Wanted
 
+NOTHING: Mapping[str, int] = {}
 COLLECTING = "waiting: the store is being collected"
 
 
@@ -163,22 +165,30 @@ class Store:
     def _kept_manifest(self, digest: str) -> Path:
         return self.root / "records" / "manifests" / digest / "manifest.json"
 
-    def fetch(self, spec: BakeSpec, progress: Progress) -> dict[str, Path]:
+    def fetch(
+        self, spec: BakeSpec, progress: Progress, *, kept: Mapping[str, int] = NOTHING
+    ) -> dict[str, Path]:
         """Return the file of each package of a bake spec by its SHA-256, and of what else its lock has, after
         fetching what is missing.
-        """
-        with self._packages_in_use(progress):
-            self._complete(spec, progress)
-        packages = {p.sha256: package_file(self.packages, p.sha256) for p in spec.packages}
-        return {**packages, **self.fetch_downloads(spec, progress)}
 
-    def fetch_downloads(self, spec: BakeSpec, progress: Progress) -> dict[str, Path]:
+        ``kept``: the sizes of those that are elsewhere, by their SHA-256; these are left out.
+        """
+        packages = tuple(p for p in spec.packages if kept.get(p.sha256) != p.size)
+        with self._packages_in_use(progress):
+            self._complete(replace(spec, packages=packages), progress)
+        files = {p.sha256: package_file(self.packages, p.sha256) for p in packages}
+        return {**files, **self.fetch_downloads(spec, progress, kept=kept)}
+
+    def fetch_downloads(
+        self, spec: BakeSpec, progress: Progress, *, kept: Mapping[str, int] = NOTHING
+    ) -> dict[str, Path]:
         """Return likewise the files that come from elsewhere than the archives of packages."""
         with self._packages_in_use(progress):
-            self._complete_downloads(spec, progress)
+            self._complete_downloads(spec, progress, kept)
         return {
             d.sha256: (package_file if d.is_package else download_file)(self.packages, d.sha256)
             for d in spec.downloads()
+            if kept.get(d.sha256) != d.size
         }
 
     def obtain(self, wanted: Wanted, progress: Progress) -> Fetched:
@@ -334,9 +344,13 @@ class Store:
         else:
             self._complete_downloads(spec, progress)
 
-    def _complete_downloads(self, spec: BakeSpec, progress: Progress) -> None:
-        """Fetch what the store lacks of :meth:`BakeSpec.downloads`."""
+    def _complete_downloads(
+        self, spec: BakeSpec, progress: Progress, kept: Mapping[str, int] = NOTHING
+    ) -> None:
+        """Fetch what the store lacks of :meth:`BakeSpec.downloads`, but for what is ``kept`` elsewhere."""
         for missing in unsound_downloads(spec, self.packages, progress):
+            if kept.get(missing.sha256) == missing.size:
+                continue
             from ingot.store.downloads.web import Wanted
 
             progress(f"fetching {missing.name} ({missing.size / 1e6:.1f} MB)")
@@ -373,7 +387,7 @@ class Store:
     def _complete(self, spec: BakeSpec, progress: Progress) -> None:
         """Fetch the packages of a bake spec that the store lacks; raise InputError if no mirror is known."""
         own = any(artifact.target is None for artifact in spec.artifacts)
-        if own:
+        if own and any(package.archive == ARTIFACT for package in spec.packages):
             self._complete_downloads(spec, progress)
         missing = unsound_packages(spec.packages, self.packages, progress)
         if missing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import io
@@ -100,18 +101,33 @@ def upload_bundle(clients: Clients, bucket: str, bundle: Bundle, progress: Progr
     progress(f"bundle {bundle.sha256[:12]} ({len(bundle.data) / 1024:.0f} KiB) is in {bucket}")
 
 
-def upload_packages(clients: Clients, bucket: str, files: Mapping[str, Path], progress: Progress) -> None:
-    """Put packages (SHA-256 in hex: file) into the bucket where they are not there yet."""
-    present: set[str] = set()
+def kept_packages(clients: Clients, bucket: str) -> dict[str, int]:
+    """Return what the bucket keeps: the size of each package and artifact in bytes, by its SHA-256 in hex."""
+    kept: dict[str, int] = {}
     for page in clients.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PACKAGES):
-        present.update(item["Key"].removeprefix(PACKAGES) for item in page.get("Contents", []))
-    missing = sorted(files.keys() - present)
+        kept.update((item["Key"].removeprefix(PACKAGES), item["Size"]) for item in page.get("Contents", []))
+    return kept
+
+
+def upload_packages(clients: Clients, bucket: str, files: Mapping[str, Path], progress: Progress) -> None:
+    """Put packages (SHA-256 in hex: file) into the bucket where they are not there yet.
+
+    S3 refuses bytes that do not have the SHA-256.
+    """
+    kept = kept_packages(clients, bucket) if files else {}
+    missing = sorted(digest for digest, file in files.items() if kept.get(digest) != file.stat().st_size)
 
     def put(sha256: str) -> int:
         with files[sha256].open("rb") as file:
-            clients.s3.put_object(Bucket=bucket, Key=f"{PACKAGES}{sha256}", Body=file)
+            clients.s3.put_object(
+                Bucket=bucket,
+                Key=f"{PACKAGES}{sha256}",
+                Body=file,
+                ChecksumAlgorithm="SHA256",
+                ChecksumSHA256=base64.b64encode(bytes.fromhex(sha256)).decode(),
+            )
             return files[sha256].stat().st_size
 
     with ThreadPoolExecutor(UPLOADS) as pool:
         sizes = list(pool.map(put, missing))
-    progress(f"{len(missing)} of {len(files)} packages sent to {bucket} ({sum(sizes) / 1e6:.0f} MB)")
+    progress(f"{len(missing)} packages and artifacts sent to {bucket} ({sum(sizes) / 1e6:.0f} MB)")

@@ -44,7 +44,7 @@ class Builder(Construct):
         :param instance_type: of the builder instance: Nitro, UEFI
         :param test_instance_type: of the test clone: Nitro, UEFI
         :param log_retention: how long the builder's log is kept
-        :param bundle_days: after how many days a bundle (plan, sources, engine) is deleted
+        :param bundle_days: after how many days a bundle (plan, sources, engine) is deleted; packages stay
         """
         super().__init__(scope, id_)
         self.vpc = vpc or self._network(vpc_cidr)
@@ -93,15 +93,18 @@ class Builder(Construct):
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             removal_policy=RemovalPolicy.DESTROY,
             lifecycle_rules=[
-                s3.LifecycleRule(
-                    expiration=Duration.days(days), abort_incomplete_multipart_upload_after=Duration.days(1)
-                )
+                *(
+                    s3.LifecycleRule(prefix=f"{prefix}/", expiration=Duration.days(days))
+                    for prefix in ("bundles", "results")
+                ),
+                # Not packages/: an old lock is baked from there when no mirror has its packages any more.
+                s3.LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(1)),
             ],
         )
         departs(
             bucket,
             "AwsSolutions-S1",
-            "Bundles are named by their digest, read by one role and gone after days; an access log would "
+            "Bundles and packages are named by their digest and read by one role; an access log would "
             "need a bucket of its own.",
         )
         return bucket

@@ -23,10 +23,13 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ingot.deb822 import parse_paragraphs
-from ingot.errors import InputError
+from ingot.errors import InputError, MissingToolError
 from ingot.process import require, run
 from ingot.retry import wall
 from ingot.spec import Addresses, BakeSpec
@@ -66,20 +69,47 @@ def discover(distribution: Mapping[str, str], *, etc: Path = Path("/etc/apt")) -
     return {archive: found[archive] for archive in archives}
 
 
-def addresses(spec: BakeSpec) -> dict[str, Addresses]:
+def addresses(spec: BakeSpec, *, elsewhere: bool = False) -> dict[str, Addresses]:
     """Return where the packages of each archive of a spec may be fetched from.
 
-    Raises InputError when no mirror is known, or ``INGOT_SNAPSHOT`` is not as it should be.
+    ``elsewhere``: by another machine. It does not get this machine's own apt sources, which it may not reach,
+    nor files and servers of this machine; an archive may then have no address. Raises InputError when no
+    mirror is known, or ``INGOT_SNAPSHOT`` is not as it should be.
     """
     distribution = spec.distribution
-    mirrors = {} if distribution is None else discover(distribution._asdict())
+    find = _public if elsewhere else discover
+    mirrors = {} if distribution is None else find(distribution._asdict())
     own = own_archives({source.archive: source.uri for source in spec.apt_sources})
     known = SNAPSHOTS.get(distribution.id) if distribution is not None else None
     named = _named_snapshot()
     return {
-        name: Addresses((url,), _snapshots(named or (None if name in own else known), name, spec.indexed))
+        name: Addresses(
+            (url,) if not (elsewhere and _only_here(url)) else (),
+            _snapshots(named or (None if name in own else known), name, spec.indexed),
+        )
         for name, url in (mirrors | own).items()
     }
+
+
+def _public(distribution: Mapping[str, str]) -> dict[str, str]:
+    """Return the base URLs that ``INGOT_MIRROR`` names, else the distribution's public ones, where known."""
+    archives = ARCHIVES[distribution["id"]]
+    if named := os.environ.get("INGOT_MIRROR", "").strip():
+        return _from_environment(named, archives)
+    try:
+        return _among(archives, _sources_of_mmdebstrap(distribution["suite"]))
+    except MissingToolError:
+        return {}
+
+
+def _only_here(url: str) -> bool:
+    """Tell whether a URL leads nowhere on another machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    local = host == "localhost" or host.endswith(".localhost")
+    with suppress(ValueError):
+        local = local or ip_address(host).is_loopback
+    return local or parts.scheme not in ("http", "https")
 
 
 def own_archives(uris: Mapping[str, str]) -> dict[str, str]:

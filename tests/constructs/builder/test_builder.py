@@ -84,7 +84,7 @@ def test_the_role_makes_nothing(template):
     }
 
 
-def test_bundles_are_private_encrypted_and_short_lived(template):
+def test_bundles_are_private_encrypted_and_short_lived_and_packages_stay(template):
     template.has_resource_properties(
         "AWS::S3::Bucket",
         {
@@ -93,7 +93,14 @@ def test_bundles_are_private_encrypted_and_short_lived(template):
                 ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"], True
             ),
             "LifecycleConfiguration": {
-                "Rules": [Match.object_like({"ExpirationInDays": 7, "Status": "Enabled"})]
+                "Rules": [
+                    {"ExpirationInDays": 7, "Prefix": "bundles/", "Status": "Enabled"},
+                    {"ExpirationInDays": 7, "Prefix": "results/", "Status": "Enabled"},
+                    {
+                        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+                        "Status": "Enabled",
+                    },
+                ]
             },
         },
     )
