@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ingot.errors import IngotError, VerificationError
+from ingot.errors import IngotError, InputError, VerificationError
+from ingot.files import read_limited
 from ingot.paths import RECIPES
 from ingot.progress import Progress
 
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
     from ingot.bake.engine import Worker
     from ingot.recipe.schema.model import Recipe
     from ingot.store import Image, Store
+    from ingot.store.shared import SharedStore
 
+# In the working directory; its bytes are bounded, as those of each file that a person writes.
+ENVIRONMENTS, MOST = Path("environments.yaml"), 1 << 20
 # How many files, and how much else, an error names: a step that changes all would fill the screen.
 SHOWN = 20
 
@@ -156,10 +161,42 @@ def difference_text(found: list[Difference]) -> str:
 
 
 def open_store() -> Store:
-    """Return the store; artifacts in S3 are read with the caller's credentials, once one is missing."""
+    """Return the store, with the shared one that the project in the working directory names.
+
+    Artifacts in S3 are read with the caller's credentials, once one is missing; nothing is asked before.
+    """
     from ingot.store import Store
 
-    return Store(open_s3=_open_s3)
+    return Store(open_s3=_open_s3, shared=_shared_store())
+
+
+def _shared_store() -> SharedStore | None:
+    """Return the shared store of ``environments.yaml``: its keys ``store`` and ``store_owner``."""
+    try:
+        text = read_limited(ENVIRONMENTS, MOST).decode("utf-8", "replace")
+    except OSError:
+        return None
+    if not re.search(r"^[\"']?store[\"']?\s*:", text, re.MULTILINE):
+        return None  # without YAML being imported
+    from ingot.recipe.syntax.document import read_document
+
+    document = read_document(ENVIRONMENTS.absolute(), "environments")
+    data = document.data if isinstance(document.data, dict) else {}
+    url, owner = data.get("store"), data.get("store_owner")
+    if url is None or isinstance(url, dict):  # a dictionary: an environment of that name
+        return None
+    from ingot.aws.archive.location import ArchiveLocation
+    from ingot.aws.archive.shared import BucketStore
+
+    try:
+        location = ArchiveLocation.read(str(url))
+    except InputError as error:
+        problem = document.problem(("store",), repr(url), "a bucket and a prefix", error.hint)
+        raise InputError("the shared store cannot be used", problems=[problem]) from error
+    if owner is not None and not re.fullmatch(r"\d{12}", owner if isinstance(owner, str) else ""):
+        problem = document.problem(("store_owner",), repr(owner), "an account id of 12 digits, in quotes")
+        raise InputError("the shared store cannot be used", problems=[problem])
+    return BucketStore(location, owner)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -46,6 +46,7 @@ from ingot.store.manifest import read_manifest, read_summary
 
 if TYPE_CHECKING:
     from ingot.store.downloads.web import Fetched, S3Opener, Wanted
+    from ingot.store.shared import SharedStore
 
 NOTHING: Mapping[str, int] = {}
 COLLECTING = "waiting: the store is being collected"
@@ -114,10 +115,19 @@ class Image:
 
 
 class Store:
-    """The store below ``root``. ``open_s3`` reads artifacts from S3; without it they must be here already."""
+    """The store below ``root``. ``open_s3`` reads artifacts from S3; without it they must be here already.
 
-    def __init__(self, root: Path | None = None, *, open_s3: S3Opener | None = None) -> None:
-        self._open_s3 = open_s3
+    ``shared`` is asked for what is missing here, and gets what is fetched or baked here.
+    """
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        *,
+        open_s3: S3Opener | None = None,
+        shared: SharedStore | None = None,
+    ) -> None:
+        self._open_s3, self._shared = open_s3, shared
         self.root = (root or paths.store()).absolute()
         self.packages = self.root / "packages"
         self.layers = self.root / "layers"
@@ -185,11 +195,7 @@ class Store:
         """Return likewise the files that come from elsewhere than the archives of packages."""
         with self._packages_in_use(progress):
             self._complete_downloads(spec, progress, kept)
-        return {
-            d.sha256: (package_file if d.is_package else download_file)(self.packages, d.sha256)
-            for d in spec.downloads()
-            if kept.get(d.sha256) != d.size
-        }
+        return {d.sha256: _file(self.packages, d) for d in spec.downloads() if kept.get(d.sha256) != d.size}
 
     def obtain(self, wanted: Wanted, progress: Progress) -> Fetched:
         """Return a file from the web or S3, fetched unless its digest is known and the store has it.
@@ -258,8 +264,15 @@ class Store:
             # Another process may have finished it while this one waited.
             if not force and (image := self.image(digest)) is not None:
                 return image
+            shared = None if force else self._shared
+            if shared is not None and shared.fetch_image(spec.name, digest, work, progress):
+                return self._admit(digest, work)
             self._bake(_StoreBake(spec, recipe, work, lock, keep), progress, worker)
-            return self._admit(digest, work)
+            image = self._admit(digest, work)
+        if self._shared is not None:
+            with self.using(image):
+                self._shared.keep_image(image, progress)
+        return image
 
     @contextmanager
     def baked_again(self, recipe: Recipe, progress: Progress) -> Iterator[Image]:
@@ -348,9 +361,16 @@ class Store:
         self, spec: BakeSpec, progress: Progress, kept: Mapping[str, int] = NOTHING
     ) -> None:
         """Fetch what the store lacks of :meth:`BakeSpec.downloads`, but for what is ``kept`` elsewhere."""
-        for missing in unsound_downloads(spec, self.packages, progress):
-            if kept.get(missing.sha256) == missing.size:
-                continue
+        lacking = [
+            download
+            for download in unsound_downloads(spec, self.packages, progress)
+            if kept.get(download.sha256) != download.size
+        ]
+        with self._completed_by_others({_file(self.packages, d): d.sha256 for d in lacking}, progress) as had:
+            self._fetch_downloads([d for d in lacking if d.sha256 not in had], spec, progress)
+
+    def _fetch_downloads(self, lacking: Sequence[DownloadSpec], spec: BakeSpec, progress: Progress) -> None:
+        for missing in lacking:
             from ingot.store.downloads.web import Wanted
 
             progress(f"fetching {missing.name} ({missing.size / 1e6:.1f} MB)")
@@ -390,10 +410,27 @@ class Store:
         if own and any(package.archive == ARTIFACT for package in spec.packages):
             self._complete_downloads(spec, progress)
         missing = unsound_packages(spec.packages, self.packages, progress)
-        if missing:
-            from ingot.bake.packages.fetch import fetch_packages  # not for each bake
+        files = {package_file(self.packages, package.sha256): package.sha256 for package in missing}
+        with self._completed_by_others(files, progress) as had:
+            missing = [package for package in missing if package.sha256 not in had]
+            if missing:
+                from ingot.bake.packages.fetch import fetch_packages  # not for each bake
 
-            fetch_packages(missing, self.packages, addresses(spec), progress)
+                fetch_packages(missing, self.packages, addresses(spec), progress)
+
+    @contextmanager
+    def _completed_by_others(self, files: Mapping[Path, str], progress: Progress) -> Iterator[frozenset[str]]:
+        """Get missing files, with their SHA-256, from the shared store; give the digests of those it had.
+
+        It gets those that the body fetches.
+        """
+        if self._shared is None or not files:
+            yield frozenset()
+            return
+        wanted = {digest: file for file, digest in files.items()}
+        had = self._shared.fetch(wanted, progress)
+        yield had
+        self._shared.keep({d: f for d, f in wanted.items() if d not in had and f.is_file()}, progress)
 
     @contextmanager
     def _workspace(self, digest: str, progress: Progress) -> Iterator[tuple[Path, int]]:
@@ -438,6 +475,10 @@ def _take_rights(path: Path) -> None:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         path.chmod(mode & ~0o077)
+
+
+def _file(directory: Path, download: DownloadSpec) -> Path:
+    return (package_file if download.is_package else download_file)(directory, download.sha256)
 
 
 def _place(problem: Problem) -> str:

@@ -21,6 +21,8 @@ NAME = readers.text(
     r"[a-z][a-z0-9-]{0,19}", "a name of up to 20 lower case letters, digits and -, such as prod"
 )
 SECTIONS = ("defaults", "environments")
+# Read by ingot itself, not by the stacks: the store that machines share.
+SHARED = ("store", "store_owner")
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def _sections(document: Document, problems: list[Problem]) -> list[tuple[At, dic
         problems.append(document.problem((), "no mapping", f"the keys {' and '.join(SECTIONS)}"))
         return []
     for key in data:
-        if key not in SECTIONS:
+        if key not in (*SECTIONS, *SHARED):
             hint = close_to(key, SECTIONS)
             problems.append(
                 document.problem(

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _ABSENT = ("404", "NoSuchKey", "NotFound")
 _NO_ENCRYPTION = "ServerSideEncryptionConfigurationNotFoundError"
 _NO_BLOCK = "NoSuchPublicAccessBlockConfiguration"
+_PIECE = 1 << 20
 PAGE = 1000  # keys in one DeleteObjects: its limit
 
 
@@ -141,6 +143,47 @@ class Bucket:
             f"s3://{self.location.bucket}/{key} is damaged: it has SHA-256 {found}, expected {digest}",
             hint="archive the image again from where it still is; that replaces the block",
         )
+
+    def put_file(self, key: str, file: Path, digest: str) -> None:
+        """Write a file as an object. S3 refuses bytes that do not have this SHA-256."""
+        with file.open("rb") as body:
+            self._s3.put_object(
+                Bucket=self.location.bucket,
+                Key=key,
+                Body=body,
+                ChecksumAlgorithm="SHA256",
+                ChecksumSHA256=_base64(digest),
+                ExpectedBucketOwner=self._owner,
+            )
+
+    def get_file(self, key: str, digest: str, target: Path) -> bool:
+        """Write an object to a new file; return False when there is none of that key.
+
+        Raises VerificationError when it does not have the SHA-256 ``digest``; then no file is left.
+        """
+        try:
+            answer = self._s3.get_object(
+                Bucket=self.location.bucket, Key=key, ExpectedBucketOwner=self._owner
+            )
+        except ClientError as error:
+            if code_of(error) in _ABSENT:
+                return False
+            raise
+        found = hashlib.sha256()
+        try:
+            with target.open("xb") as file:
+                while piece := answer["Body"].read(_PIECE):
+                    found.update(piece)
+                    file.write(piece)
+            if found.hexdigest() != digest:
+                raise VerificationError(
+                    f"s3://{self.location.bucket}/{key} is damaged: it has SHA-256 {found.hexdigest()}",
+                    hint="remove the object; what has it writes it again",
+                )
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+        return True
 
     def objects(self, prefix: str) -> Iterator[StoredObject]:
         """Give the objects whose keys begin so, in their order."""

@@ -134,10 +134,22 @@ def find(bucket: Bucket, word: str) -> ArchivedImage:
 
 def manifest_of(bucket: Bucket, image: ArchivedImage) -> dict[str, Any]:
     """Return an archived image's manifest; raise VerificationError when it is not of that image."""
-    key = bucket.location.manifest(image.recipe, image.digest)
+    manifest = manifest_if_there(bucket, image.recipe, image.digest)
+    if manifest is None:
+        key = bucket.location.manifest(image.recipe, image.digest)
+        raise InputError(f"there is no s3://{bucket.location.bucket}/{key}: it was removed a moment ago")
+    return manifest
+
+
+def manifest_if_there(bucket: Bucket, recipe: str, digest: str) -> dict[str, Any] | None:
+    """Return the manifest of a recipe digest, None when it is not archived.
+
+    Raises VerificationError when it is not of that image.
+    """
+    key = bucket.location.manifest(recipe, digest)
     data = bucket.get(key)
     if data is None:
-        raise InputError(f"there is no s3://{bucket.location.bucket}/{key}: it was removed a moment ago")
+        return None
     try:
         manifest = json.loads(data)
         named = (manifest["name"], manifest["recipe_digest"])
@@ -145,7 +157,7 @@ def manifest_of(bucket: Bucket, image: ArchivedImage) -> dict[str, Any]:
     except (ValueError, LookupError, TypeError, RecursionError, PublishError) as error:
         why = error.message if isinstance(error, IngotError) else repr(error)
         raise VerificationError(f"s3://{bucket.location.bucket}/{key} is damaged: {why}") from error
-    if named != (image.recipe, image.digest):
+    if named != (recipe, digest):
         raise VerificationError(
             f"s3://{bucket.location.bucket}/{key} is the manifest of {named[0]} {str(named[1])[:12]}"
         )

@@ -2,6 +2,7 @@
 
 ::
 
+    PREFIX/files/AB/ABCD…               a package or artifact, by its SHA-256: a shared store has these too
     PREFIX/blocks/AB/ABCD…              one block of 512 KiB, by its SHA-256; shared by all images
     PREFIX/images/RECIPE/DIGEST.json    the manifest of an image; it is written last
     PREFIX/images/RECIPE/DIGEST.cdx.json    its bill of materials (CycloneDX)
@@ -58,6 +59,10 @@ class ArchiveLocation:
     def block(self, digest: str) -> str:
         """Return the key of the block with this SHA-256."""
         return self.key("blocks", digest[:2], digest)
+
+    def file(self, digest: str) -> str:
+        """Return the key of the package or artifact with this SHA-256."""
+        return self.key("files", digest[:2], digest)
 
     def manifest(self, recipe: str, digest: str) -> str:
         """Return the key of an image's manifest."""

@@ -74,6 +74,12 @@ def test_stacks_are_named_by_their_environment(read):
     assert read(env="prod").stack_name("IngotFleet") == "IngotFleet-prod"
 
 
+def test_the_shared_store_is_no_matter_of_the_stacks(read):
+    """`ingot bake` reads it: tests/pipeline/test_shared_store.py."""
+    text = 'store: s3://images/ingot\nstore_owner: "111122223333"\ndefaults: {min_clones: 3}\n'
+    assert read(text).min_clones == 3
+
+
 def test_no_file_is_no_environments(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert Config.read({}, environment={}) == Config()
