@@ -1,6 +1,7 @@
 # make up     the whole pipeline on this machine: local cloud, bake, publish, deploy; prints the URL
 # make down   stop everything that `make up` started; images stay in the store
 # make test   all tests, booted machines and deployments included
+# make docs   build the documentation's site into dist/site
 # make fidelity  compare baked package sets with what mmdebstrap makes of the same packages
 # make check  linters, types and the quick tests
 # make fuzz   10,000 mutated recipes, locks, environments and manifests; EXAMPLES=100000 tries more
@@ -62,6 +63,10 @@ runner:
 
 wheel: setup
 	@uv build --quiet --wheel --all-packages --no-build-isolation --no-create-gitignore --out-dir dist && ls dist/*.whl
+
+.PHONY: docs
+docs: setup
+	@python -m tools.site dist/site && echo "open dist/site/index.html"
 
 bench: setup
 	@python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))

@@ -1,7 +1,8 @@
-"""From an empty directory to two clones that serve, with nothing but Ingot's wheels."""
+"""From an empty directory to two clones that serve, with nothing but Ingot's wheels: docs/tutorial.md."""
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -62,7 +63,33 @@ def project(tmp_path_factory):
     environment(project.directory / ".venv", *wheels.values())
     written = project.run("ingot", "init").stdout.split()
     assert {"app.py", "cdk.json", "image_recipes/web/recipe.yaml"} <= set(written)
+    files = tutorial_files()
+    assert set(files) == {
+        "image_recipes/web/app/index.html",
+        "image_recipes/web/files/nginx.conf",
+        "image_recipes/web/recipe.yaml",
+    }
+    for path, text in files.items():
+        (project.directory / path).write_text(text)
     return project
+
+
+def tutorial_files() -> dict[str, str]:
+    """The files that the tutorial has its reader write: the first line of each is a comment with its path."""
+    page = (ROOT / "docs" / "tutorial.md").read_text()
+    blocks = re.findall(r"^```\w+\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    named = [(re.match(r"(?:#|<!--) (image_recipes/\S+)", block), block) for block in blocks]
+    return {path[1]: block for path, block in named if path}
+
+
+def test_the_commands_of_the_tutorial_are_run_here_or_on_the_clones_of_another_test():
+    page = (ROOT / "docs" / "tutorial.md").read_text()
+    shown = "".join(re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE))
+    sources = "".join(file.read_text() for file in (Path(__file__), ROOT / "tests/e2e/test_pipeline.py"))
+    commands = re.findall(r"^ingot (.+)$", shown, re.MULTILINE)
+    assert commands[:3] == ["init", "check", "up"]
+    for command in commands:
+        assert ", ".join(f'"{word}"' for word in command.split()) in sources, command
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +103,11 @@ def up(project):
 
 def test_one_command_leads_to_clones_that_serve_the_page(project, up):
     assert up.stdout.startswith(f"http://localhost:{project.url_port}\n")
-    assert ": 2 clones" in up.stdout
+    digest = project.run("ingot", "digest", "web").stdout.strip()
+    assert f"web {digest[:12]}: 2 clones" in up.stdout
     status, page = fetch(f"http://localhost:{project.url_port}/")
     assert status == 200
-    assert b"<h1>web</h1>" in page
+    assert b"<h1>Hello from nginx</h1>" in page
 
 
 def test_what_it_prints_fits_on_a_screen_or_two(up):
@@ -90,7 +118,7 @@ def test_what_it_prints_fits_on_a_screen_or_two(up):
 
 def test_the_recipe_was_locked_and_the_lock_is_kept(project, up):
     lock = json.loads((project.directory / "image_recipes/web/recipe.lock").read_text())
-    assert "apache2" in {package["name"] for package in lock["packages"]}
+    assert "nginx-light" in {package["name"] for package in lock["packages"]}
     assert project.run("ingot", "check").stdout == "web: ok\n"
 
 

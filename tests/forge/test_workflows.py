@@ -20,7 +20,8 @@ from tests.forge.server import GitHub
 
 FOR_USERS = ROOT / "examples" / "workflows"
 CI = ROOT / ".github" / "workflows" / "ci.yml"
-WORKFLOWS = [*sorted(FOR_USERS.glob("*.yml")), CI]
+DOCS = CI.with_name("docs.yml")
+WORKFLOWS = [*sorted(FOR_USERS.glob("*.yml")), CI, DOCS]
 
 
 def load(path):
@@ -41,13 +42,23 @@ def actionlint(*files):
     return subprocess.run([found, "-no-color", *files], capture_output=True, text=True, check=False)
 
 
-def test_three_are_for_users_and_one_tests_this_repository():
+def test_three_are_for_users_and_two_are_for_this_repository():
     assert sorted(path.name for path in FOR_USERS.glob("*.yml")) == [
         "deploy.yml",
         "lock.yml",
         "pull-request.yml",
     ]
-    assert list(CI.parent.iterdir()) == [CI]
+    assert set(CI.parent.iterdir()) == {CI, DOCS}
+
+
+def test_the_site_that_is_published_is_the_one_that_was_built():
+    build, publish = load(DOCS)["jobs"].values()
+    assert [step["run"] for step in build["steps"] if "run" in step] == ["make docs"]
+    assert "tools.site dist/site" in (ROOT / "Makefile").read_text()
+    assert build["steps"][-1]["with"] == {"path": "dist/site"}
+    assert publish["needs"] == "build"
+    # What may publish runs no code of the repository.
+    assert ["deploy-pages" in step["uses"] for step in publish["steps"]] == [True]
 
 
 def test_ci_runs_all_tests_with_no_rights_but_to_read():
@@ -101,6 +112,7 @@ def test_what_writes_and_what_takes_a_role():
         ("pull-request.yml", "comment"): {"pull-requests"},
         ("deploy.yml", "deploy"): {"id-token"},
         ("lock.yml", "lock"): {"contents", "pull-requests"},
+        ("docs.yml", "publish"): {"pages", "id-token"},
     }
 
 
@@ -170,7 +182,7 @@ def test_each_deployment_has_a_cache_of_its_own_and_the_newest_is_taken():
 def test_what_resolves_or_bakes_has_what_a_hosted_runner_lacks():
     for path, name, job in jobs():
         commands = [step["run"] for step in job["steps"] if "run" in step]
-        assert ("make runner" in commands) is (name != "comment"), path
+        assert ("make runner" in commands) is (path != DOCS.name and name != "comment"), path
 
 
 def test_credentials_are_left_out_for_forks():

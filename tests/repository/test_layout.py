@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-TREES = ("ingot", "localcloud", "stacks", "bench", "tests")
+TREES = ("ingot", "localcloud", "stacks", "bench", "tools", "tests")
 MODULES = 14
 SAME_PREFIX = 3
 PARAMETERS = 5

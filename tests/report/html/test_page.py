@@ -7,6 +7,7 @@ import pytest
 
 from ingot.diff.compare import image_diff
 from ingot.report.html.page import render_report
+from tests.accessibility import barriers
 from tests.diff.manifests import file, manifest, package
 from tests.report.html.browser import DESK, PHONE, chromium, opened
 
@@ -177,6 +178,7 @@ def test_the_layout_fits_and_nothing_complains(chromium, tmp_path, size, scheme)
         assert (background == "rgb(20, 18, 15)") is (scheme == "dark")
         assert errors(browser) == []
         assert requests(browser) == []
+        assert barriers(browser) == []
 
 
 def test_every_part_of_a_plan_is_there(chromium, tmp_path):

@@ -1,0 +1,1 @@
+"""What builds and sets up: programs for those who work on Ingot itself."""
