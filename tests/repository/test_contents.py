@@ -34,7 +34,7 @@ def test_no_package_registry_is_named():
 
 
 def test_the_setup_can_be_read_by_a_shell():
-    for script in ("tools/setup", "tools/up", ".ci/run"):
+    for script in ("tools/picture", "tools/setup", "tools/up", ".ci/run"):
         subprocess.run(["bash", "-n", script], cwd=ROOT, check=True)
         assert (ROOT / script).stat().st_mode & 0o111
 
