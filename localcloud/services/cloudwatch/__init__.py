@@ -4,6 +4,7 @@
 
     evaluation  a state from data points: missing data, "M out of N"
     alarms      moto's alarms, evaluated
+    composite   the rules of composite alarms
     sources     the metrics of load balancers, target groups, instances and Auto Scaling groups
 """
 

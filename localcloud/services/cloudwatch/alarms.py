@@ -2,7 +2,8 @@
 
 A metric's period counts once it is over. A new or changed alarm, and new data, are looked at within a second;
 AWS takes up to a minute for that. Of expressions only IF(a >= NUMBER, b, NUMBER) is evaluated, of metrics;
-alarms on others, and composite alarms, stay INSUFFICIENT_DATA. The actions of alarms are not carried out.
+alarms on others stay INSUFFICIENT_DATA. Composite alarms follow the alarms of their rule. The actions of
+alarms are not carried out.
 
 Sources: CloudWatch API reference, PutMetricAlarm ("the alarm state is immediately set to INSUFFICIENT_DATA";
 "its state is left unchanged" by an update), SetAlarmState; user guide, "Alarm evaluation".
@@ -19,11 +20,14 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+from moto.cloudwatch.exceptions import ValidationError
 from moto.cloudwatch.models import Alarm, CloudWatchBackend, MetricDatumBase, cloudwatch_backends
+from moto.cloudwatch.responses import CloudWatchResponse
 
 from localcloud.core.context import CloudContext
 from localcloud.core.moto_types import Moto
 from localcloud.core.patching import Patches
+from localcloud.services.cloudwatch import composite
 from localcloud.services.cloudwatch.evaluation import (
     COMPARISONS,
     INSUFFICIENT,
@@ -79,9 +83,30 @@ class AlarmLoop:
             return
         self._stale, self._minute = False, minute
         for backend in list(cloudwatch_backends[self._context.account].values()):
-            for alarm in list(backend.alarms.values()):
-                if self._evaluated(backend, alarm, now):
-                    self._context.hooks.changed()
+            alarms = list(backend.alarms.values())
+            changed = [a for a in alarms if a.rule is None and self._evaluated(backend, a, now)]
+            composites = [a for a in alarms if a.rule is not None]
+            # A composite alarm may stand on others: as many rounds as there are reach the last one, and end a
+            # circle, which has no state of its own.
+            for _ in composites:
+                turned = [a for a in composites if self._followed(backend, a)]
+                changed += turned
+                if not turned:
+                    break
+            if changed:
+                self._context.hooks.changed()
+
+    def _followed(self, backend: Moto, alarm: Moto) -> bool:
+        """Evaluate a composite alarm; say whether its state has changed."""
+        rule = composite.parse(str(alarm.rule))
+        states = {name: backend.alarms[name].state_value for name in rule.names if name in backend.alarms}
+        state = rule.state(states)
+        if state == alarm.state_value:
+            return False
+        reason = f"The rule {alarm.rule} is {'true' if rule.holds(states) else 'false'} of {states}."
+        alarm.update_state(reason, json.dumps({"triggeringAlarms": states}), state)
+        self._context.log(f"alarm {alarm.name}: {state}: {reason}")
+        return True
 
     def _evaluated(self, backend: Moto, alarm: Moto, now: float) -> bool:
         """Evaluate one alarm; say whether its state has changed."""
@@ -107,8 +132,6 @@ class AlarmLoop:
 
 def _values(data: Iterable[Moto], alarm: Moto, count: int, now: float) -> list[float | None] | None:
     """Return the last ``count`` values that an alarm looks at; None when they cannot be computed here."""
-    if alarm.rule:
-        return None
     if not alarm.metric_data_queries:
         return points(data, alarm, count, now) if alarm.metric_name else None
     queries = {query.id: query for query in alarm.metric_data_queries}
@@ -181,13 +204,29 @@ def _statistic(data: list[Moto], alarm: Moto) -> float | None:
     return sum(sums) / sum(counts) if sum(counts) else None
 
 
+def _check_rule(backend: Moto, text: str) -> None:
+    try:
+        rule = composite.parse(text)
+    except composite.RuleError as error:
+        raise ValidationError(str(error)) from error
+    missing = sorted(rule.names - backend.alarms.keys())
+    if missing:
+        raise ValidationError(
+            f"Could not save the composite alarm as alarms [{', '.join(missing)}] in the alarm rule do not "
+            "exist"
+        )
+
+
 def install(patches: Patches, loop: AlarmLoop) -> None:
     """Let alarms begin without data, keep their state when they are changed, and look at what is put."""
 
     def creating(original: Callable[..., Moto]) -> Callable[..., Moto]:
         def put(backend: Moto, name: str, *rest: Moto, **named: Moto) -> Alarm:
+            if named.get("rule") is not None:
+                _check_rule(backend, str(named["rule"]))
             before = backend.alarms.get(name)
             alarm = original(backend, name, *rest, **named)
+            alarm.alarm_rule = alarm.rule
             alarm.state_value = INSUFFICIENT if before is None else before.state_value
             if before is not None:
                 alarm.state_reason, alarm.history = before.state_reason, before.history
@@ -204,6 +243,35 @@ def install(patches: Patches, loop: AlarmLoop) -> None:
 
         return method
 
+    def deleting(original: Callable[..., None]) -> Callable[..., None]:
+        def delete(backend: Moto, alarm_names: list[str]) -> None:
+            """DeleteAlarms: none that a composite alarm needs, and of composite alarms one at a time."""
+            known = [backend.alarms[name] for name in alarm_names if name in backend.alarms]
+            if sum(alarm.rule is not None for alarm in known) > 1:
+                raise ValidationError("You can't delete two composite alarms with one operation.")
+            rules = [composite.parse(str(a.rule)) for a in backend.alarms.values() if a.rule is not None]
+            needed = [alarm.name for alarm in known if any(alarm.name in rule.names for rule in rules)]
+            if needed:
+                raise ValidationError(
+                    f"Cannot delete {','.join(needed)} as there are composite alarm(s) depending on "
+                    f"{'it' if len(needed) == 1 else 'them'}."
+                )
+            original(backend, alarm_names)
+
+        return delete
+
+    def of_types(original: Callable[..., Moto]) -> Callable[..., Moto]:
+        def describe(request: Moto) -> Moto:
+            """DescribeAlarms: "If you omit this parameter, only metric alarms are returned"."""
+            wanted = request._get_param("AlarmTypes") or ["MetricAlarm"]
+            answer = original(request)
+            for kind in ("MetricAlarm", "CompositeAlarm"):
+                if kind not in wanted:
+                    answer.result[f"{kind}s"] = []
+            return answer
+
+        return describe
+
     def exactly(original: Callable[..., bool]) -> Callable[..., bool]:
         def matches(
             datum: Moto, namespace: str | None, name: str | None, dimensions: Moto, **named: Moto
@@ -218,4 +286,9 @@ def install(patches: Patches, loop: AlarmLoop) -> None:
 
     patches.replace(MetricDatumBase, "filter", exactly)
     patches.replace(CloudWatchBackend, "put_metric_alarm", creating)
+    # moto knows the rule of an alarm and lacks the call that gives one.
+    patches.add(CloudWatchResponse, put_composite_alarm=CloudWatchResponse.put_metric_alarm)
+    patches.replace(CloudWatchBackend, "set_alarm_state", looking)
+    patches.replace(CloudWatchBackend, "delete_alarms", deleting)
+    patches.replace(CloudWatchResponse, "describe_alarms", of_types)
     patches.replace(CloudWatchBackend, "put_metric_data", looking)

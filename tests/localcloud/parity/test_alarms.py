@@ -9,9 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from localcloud.services.cloudwatch import composite
 from localcloud.services.cloudwatch.evaluation import Rule, enough_samples, evaluate, percentile
-from tests.localcloud.conftest import LocalCloud
+from tests.localcloud.conftest import LocalCloud, code_of
+from tests.localcloud.services.cloudformation.support import create, template
 
 DIMENSIONS = [{"Name": "a", "Value": "1"}, {"Name": "b", "Value": "2"}]
 TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")
@@ -138,3 +141,95 @@ def test_a_condition_on_one_metric_chooses_the_value_of_another(
     put(local_cloud, f"{name}-requests", requests)
     put(local_cloud, f"{name}-latency", latency)
     becomes(local_cloud, name, state)
+
+
+# -- composite alarms: API reference, PutCompositeAlarm, DeleteAlarms, DescribeAlarms
+
+
+def compose(cloud: LocalCloud, name: str, rule: str) -> None:
+    cloud.client("cloudwatch").put_composite_alarm(AlarmName=name, AlarmRule=rule)
+
+
+def composite_becomes(cloud: LocalCloud, name: str, state: str) -> None:
+    client, end = cloud.client("cloudwatch"), time.monotonic() + 60
+    while True:
+        found = client.describe_alarms(AlarmNames=[name], AlarmTypes=["CompositeAlarm"])
+        if found["CompositeAlarms"][0]["StateValue"] == state:
+            return
+        assert time.monotonic() < end, found
+
+
+@pytest.mark.parametrize(
+    ("rule", "states", "wanted"),
+    [
+        ("ALARM(a)", {"a": "ALARM"}, "ALARM"),
+        ('ALARM("a b")', {"a b": "OK"}, "OK"),
+        ("OK(a) AND NOT ALARM(b)", {"a": "OK", "b": "INSUFFICIENT_DATA"}, "ALARM"),
+        ("INSUFFICIENT_DATA(a) OR FALSE", {"a": "INSUFFICIENT_DATA"}, "ALARM"),
+        ("ALARM(a) OR ALARM(b) AND ALARM(c)", {"a": "ALARM", "b": "OK", "c": "OK"}, "ALARM"),
+        ("(ALARM(a) OR ALARM(b)) AND ALARM(c)", {"a": "ALARM", "b": "OK", "c": "OK"}, "OK"),
+        ("ALARM(arn:aws:cloudwatch:us-east-1:123456789012:alarm:a)", {"a": "ALARM"}, "ALARM"),
+        ("NOT (TRUE AND ALARM(a))", {"a": "OK"}, "ALARM"),
+    ],
+)
+def test_a_rule_makes_one_state_of_many(rule: str, states: dict[str, str], wanted: str) -> None:
+    parsed = composite.parse(rule)
+    assert parsed.names == states.keys()
+    assert parsed.state(states) == wanted
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["", "ALARM(a", "ALARM()", "a AND b", "(ALARM(a)", "ALARM(a) ALARM(b)", "AND ALARM(a)", "ALARM(a) OR"],
+)
+def test_a_rule_that_is_none_is_refused(local_cloud: LocalCloud, rule: str) -> None:
+    with pytest.raises(composite.RuleError):
+        composite.parse(rule)
+    if rule:
+        with pytest.raises(ClientError) as caught:
+            compose(local_cloud, "unread", rule)
+        assert code_of(caught) == "ValidationError"
+
+
+def test_a_composite_alarm_follows_its_alarms_and_keeps_them(local_cloud: LocalCloud) -> None:
+    cloud = local_cloud.client("cloudwatch")
+    with pytest.raises(ClientError, match=r"alarms \[first\] in the alarm rule do not exist"):
+        compose(local_cloud, "both", "ALARM(first)")
+    put_alarm(local_cloud, "first", TreatMissingData="ignore")
+    put_alarm(local_cloud, "second", TreatMissingData="ignore")
+    compose(local_cloud, "both", "ALARM(first) AND ALARM(second)")
+    compose(local_cloud, "above", "ALARM(both)")
+    assert cloud.describe_alarms(AlarmNames=["both"])["CompositeAlarms"] == []
+    [both] = cloud.describe_alarms(AlarmNames=["both"], AlarmTypes=["CompositeAlarm"])["CompositeAlarms"]
+    assert both["AlarmRule"] == "ALARM(first) AND ALARM(second)"
+    composite_becomes(local_cloud, "above", "OK")
+    put(local_cloud, "first", 9)
+    becomes(local_cloud, "first", "ALARM")
+    composite_becomes(local_cloud, "both", "OK")
+    put(local_cloud, "second", 9)
+    composite_becomes(local_cloud, "both", "ALARM")
+    composite_becomes(local_cloud, "above", "ALARM")
+    with pytest.raises(ClientError, match="Cannot delete first as there are composite alarm"):
+        cloud.delete_alarms(AlarmNames=["first"])
+    with pytest.raises(ClientError, match="two composite alarms"):
+        cloud.delete_alarms(AlarmNames=["both", "above"])
+    for name in ("above", "both"):
+        cloud.delete_alarms(AlarmNames=[name])
+    cloud.delete_alarms(AlarmNames=["first", "second"])
+
+
+def test_a_stack_makes_a_composite_alarm_after_its_alarms(local_cloud: LocalCloud) -> None:
+    alarm = {
+        "MetricName": "m", "Namespace": "n", "Period": 60, "Statistic": "Sum", "Threshold": 1,
+        "EvaluationPeriods": 1, "ComparisonOperator": "GreaterThanThreshold",
+    }  # fmt: skip
+    resources = {
+        "Above": {
+            "Type": "AWS::CloudWatch::CompositeAlarm",
+            "Properties": {"AlarmName": "of-stack", "AlarmRule": {"Fn::Sub": 'ALARM("${One}") OR TRUE'}},
+        },
+        "One": {"Type": "AWS::CloudWatch::Alarm", "Properties": alarm},
+    }
+    assert create(local_cloud, "composed", template(resources))["StackStatus"] == "CREATE_COMPLETE"
+    composite_becomes(local_cloud, "of-stack", "ALARM")
+    local_cloud.client("cloudformation").delete_stack(StackName="composed")

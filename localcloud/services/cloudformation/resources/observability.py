@@ -54,6 +54,17 @@ def _put_alarm(env: Env, name: str, old: Properties, new: Properties) -> Attribu
     return _alarm_attributes(env, name)
 
 
+def _put_composite(env: Env, name: str, old: Properties, new: Properties) -> Attributes:
+    given: dict[str, Value] = {k: v for k, v in new.items() if k not in ("AlarmName", "Tags")}
+    env.call("cloudwatch", "put_composite_alarm", AlarmName=name, **given)
+    return _alarm_attributes(env, name)
+
+
+def _read_composite(env: Env, name: str) -> Attributes | None:
+    found = env.call("cloudwatch", "describe_alarms", AlarmNames=[name], AlarmTypes=["CompositeAlarm"])
+    return _alarm_attributes(env, name) if found.get("CompositeAlarms") else None
+
+
 def _read_alarm(env: Env, name: str) -> Attributes | None:
     found = env.call("cloudwatch", "describe_alarms", AlarmNames=[name])
     return _alarm_attributes(env, name) if found.get("MetricAlarms") else None
@@ -122,6 +133,9 @@ TYPES = {
     ).found_by("LogGroupName", _read_group),
     "AWS::CloudWatch::Alarm": named("AlarmName", None, _put_alarm, _delete_alarm).found_by(
         "AlarmName", _read_alarm
+    ),
+    "AWS::CloudWatch::CompositeAlarm": named("AlarmName", None, _put_composite, _delete_alarm).found_by(
+        "AlarmName", _read_composite
     ),
     "AWS::CloudWatch::Dashboard": named("DashboardName", None, _put_dashboard, _delete_dashboard).found_by(
         "DashboardName", _read_dashboard
