@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from tests.localcloud.conftest import LocalCloud, code_of
 
 LACKING = [
-    ("cloudformation", "detect_stack_drift", {"StackName": "s"}, "InvalidAction"),
+    ("cloudformation", "detect_stack_set_drift", {"StackSetName": "s"}, "InvalidAction"),
     ("cloudformation", "list_stack_set_operations", {"StackSetName": "s"}, "InvalidAction"),
     ("ec2", "describe_scheduled_instances", {}, "InvalidAction"),
     ("autoscaling", "describe_adjustment_types", {}, "InvalidAction"),

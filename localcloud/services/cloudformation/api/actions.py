@@ -11,6 +11,7 @@ from localcloud.core.context import CloudContext
 from localcloud.core.patching import Patches
 from localcloud.services.cloudformation.api import views
 from localcloud.services.cloudformation.api.request import StackRequest, action
+from localcloud.services.cloudformation.engine.drift import check_state
 from localcloud.services.cloudformation.engine.imports import identifiers
 from localcloud.services.cloudformation.engine.model import Desired
 from localcloud.services.cloudformation.errors import CfnError
@@ -98,6 +99,55 @@ class Api(StackRequest):
         return {"StackId": stack.id}
 
     @action
+    def signal_resource(self) -> None:
+        """Signal a resource that waits because of its creation policy."""
+        status = self._get_param("Status")
+        if status not in ("FAILURE", "SUCCESS"):
+            raise CfnError(
+                f"1 validation error detected: Value '{status}' at 'status' failed to satisfy constraint: "
+                "Member must satisfy enum value set: [FAILURE, SUCCESS]"
+            )
+        name, unique_id = self._get_param("LogicalResourceId"), self._get_param("UniqueId")
+        self.here.signal(self.stack(), name, unique_id, status)
+
+    # -- drift
+
+    @action
+    def detect_stack_drift(self) -> dict[str, Any]:
+        """Begin to compare a stack's resources with what they should be."""
+        names = list(self._get_param("LogicalResourceIds") or [])
+        return {"StackDriftDetectionId": self.here.drifts.start(self.here.world(), self.stack(), names).id}
+
+    @action
+    def describe_stack_drift_detection_status(self) -> dict[str, Any]:
+        """Return how far a detection is."""
+        known = self.here.drifts.detections.get(self._get_param("StackDriftDetectionId"))
+        if known is None:
+            raise CfnError(f"DetectionId [{self._get_param('StackDriftDetectionId')}] does not exist")
+        return views.detection(known, self.here.drifts)
+
+    @action
+    def describe_stack_resource_drifts(self) -> dict[str, Any]:
+        """Return what was found of each resource that was looked at."""
+        stack, wanted = self.stack(), self._get_param("StackResourceDriftStatusFilters")
+        drifts = self.here.drifts.of(stack).values()
+        return {
+            "StackResourceDrifts": [
+                views.resource_drift(stack, drift) for drift in drifts if not wanted or drift.status in wanted
+            ]
+        }
+
+    @action
+    def detect_stack_resource_drift(self) -> dict[str, Any]:
+        """Compare one resource with what it should be."""
+        stack, name = self.stack(), self._get_param("LogicalResourceId")
+        check_state(stack)
+        if name not in stack.resources:
+            raise CfnError(f"Resource {name} does not exist for stack {stack.name}")
+        drift = self.here.drifts.look(self.here.world(), stack, stack.resources[name])
+        return {"StackResourceDrift": views.resource_drift(stack, drift)}
+
+    @action
     def list_imports(self) -> dict[str, Any]:
         """List the stacks that use an export."""
         name = self._get_param("ExportName")
@@ -111,14 +161,18 @@ class Api(StackRequest):
         """Describe one stack or all."""
         name = self._get_param("StackName")
         stacks = [self.stack(deleted=True)] if name else list(self.here.stacks.values())
-        return {"Stacks": [views.stack(s) for s in stacks if name or s.status != "DELETE_COMPLETE"]}
+        return {
+            "Stacks": [
+                views.stack(s, self.here.drifts) for s in stacks if name or s.status != "DELETE_COMPLETE"
+            ]
+        }
 
     @action
     def list_stacks(self) -> dict[str, Any]:
         """List stacks, the deleted ones too."""
         wanted = self._get_param("StackStatusFilter")
         found = [s for s in self.here.stacks.values() if not wanted or s.status in wanted]
-        return {"StackSummaries": [views.stack(s) for s in reversed(found)]}
+        return {"StackSummaries": [views.stack(s, self.here.drifts) for s in reversed(found)]}
 
     @action
     def describe_stack_events(self) -> dict[str, Any]:
@@ -166,7 +220,7 @@ class Api(StackRequest):
             for r in list(stack.resources.values())
             if logical_id in (None, r.logical_id) and physical_id in (None, r.physical_id)
         ]
-        return {"StackResources": [views.resource(stack, r) for r in found]}
+        return {"StackResources": [views.resource(stack, r, self.here.drifts) for r in found]}
 
     @action
     def describe_stack_resource(self) -> dict[str, Any]:
@@ -174,13 +228,17 @@ class Api(StackRequest):
         stack, name = self.stack(deleted=True), self._get_param("LogicalResourceId")
         if name not in stack.resources:
             raise CfnError(f"Resource {name} does not exist for stack {stack.name}")
-        return {"StackResourceDetail": views.resource(stack, stack.resources[name])}
+        return {"StackResourceDetail": views.resource(stack, stack.resources[name], self.here.drifts)}
 
     @action
     def list_stack_resources(self) -> dict[str, Any]:
         """List a stack's resources."""
         stack = self.stack(deleted=True)
-        return {"StackResourceSummaries": [views.resource(stack, r) for r in list(stack.resources.values())]}
+        return {
+            "StackResourceSummaries": [
+                views.resource(stack, r, self.here.drifts) for r in list(stack.resources.values())
+            ]
+        }
 
     @action
     def list_exports(self) -> dict[str, Any]:

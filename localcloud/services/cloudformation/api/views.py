@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from localcloud.services.cloudformation.engine import model
+from localcloud.services.cloudformation.engine.drift import Detection, Drifts, ResourceDrift
 from localcloud.services.cloudformation.resources import type_of
 from localcloud.services.cloudformation.template.checks import transforms
 from localcloud.services.cloudformation.template.parameters import Parameter
@@ -33,7 +35,7 @@ def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def stack(stack: model.Stack) -> dict[str, Any]:
+def stack(stack: model.Stack, drifts: Drifts) -> dict[str, Any]:
     """Return a stack for DescribeStacks and ListStacks."""
     desired = stack.desired
     outputs = [
@@ -63,7 +65,12 @@ def stack(stack: model.Stack) -> dict[str, Any]:
             "RoleARN": stack.role_arn,
             "Tags": _tags(desired.tags) if desired else [],
             "EnableTerminationProtection": stack.termination_protection,
-            "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"},
+            "DriftInformation": _given(
+                {
+                    "StackDriftStatus": drifts.status(stack),
+                    "LastCheckTimestamp": max((d.time for d in drifts.of(stack).values()), default=None),
+                }
+            ),
         }
     )
 
@@ -87,8 +94,9 @@ def event(stack: model.Stack, event: model.Event) -> dict[str, Any]:
     )
 
 
-def resource(stack: model.Stack, resource: model.Resource) -> dict[str, Any]:
+def resource(stack: model.Stack, resource: model.Resource, drifts: Drifts) -> dict[str, Any]:
     """Return a resource for DescribeStackResources, DescribeStackResource and ListStackResources."""
+    drift = drifts.of(stack).get(resource.logical_id)
     return _given(
         {
             "StackId": stack.id,
@@ -100,9 +108,54 @@ def resource(stack: model.Stack, resource: model.Resource) -> dict[str, Any]:
             "ResourceStatusReason": resource.reason,
             "Timestamp": resource.changed,
             "LastUpdatedTimestamp": resource.changed,
-            "DriftInformation": {"StackResourceDriftStatus": "NOT_CHECKED"},
+            "DriftInformation": _given(
+                {
+                    "StackResourceDriftStatus": "NOT_CHECKED" if drift is None else drift.status,
+                    "LastCheckTimestamp": None if drift is None else drift.time,
+                }
+            ),
         }
     )
+
+
+def detection(detection: Detection, drifts: Drifts) -> dict[str, Any]:
+    """Return a detection for DescribeStackDriftDetectionStatus."""
+    done = detection.status == "DETECTION_COMPLETE"
+    drifted = [d for d in drifts.of(detection.stack).values() if d.status != "IN_SYNC"]
+    return _given(
+        {
+            "StackId": detection.stack.id,
+            "StackDriftDetectionId": detection.id,
+            "StackDriftStatus": drifts.status(detection.stack) if done else None,
+            "DetectionStatus": detection.status,
+            "DetectionStatusReason": detection.reason,
+            "DriftedStackResourceCount": len(drifted) if done else None,
+            "Timestamp": detection.time,
+        }
+    )
+
+
+def resource_drift(stack: model.Stack, drift: ResourceDrift) -> dict[str, Any]:
+    """Return what was found of a resource, for DescribeStackResourceDrifts."""
+    return {
+        "StackId": stack.id,
+        "LogicalResourceId": drift.resource.logical_id,
+        "PhysicalResourceId": drift.resource.physical_id,
+        "ResourceType": drift.resource.type,
+        "ExpectedProperties": json.dumps(drift.resource.resolved),
+        "ActualProperties": json.dumps(drift.actual, default=str),
+        "PropertyDifferences": [
+            {
+                "PropertyPath": difference.path,
+                "ExpectedValue": difference.expected,
+                "ActualValue": difference.actual,
+                "DifferenceType": difference.kind,
+            }
+            for difference in drift.differences
+        ],
+        "StackResourceDriftStatus": drift.status,
+        "Timestamp": drift.time,
+    }
 
 
 def change_set(change_set: model.ChangeSet) -> dict[str, Any]:

@@ -21,9 +21,11 @@ from localcloud.core.moto_types import Value
 from localcloud.services.cloudformation.engine import exports
 from localcloud.services.cloudformation.engine.model import Desired, Output, Resource, Stack, Unfinished
 from localcloud.services.cloudformation.engine.scope import World, scope_of
+from localcloud.services.cloudformation.engine.signals import Waiting
 from localcloud.services.cloudformation.errors import CfnError, ResourceFailure
 from localcloud.services.cloudformation.resources import ResourceType, type_of
 from localcloud.services.cloudformation.resources.base import Env
+from localcloud.services.cloudformation.template.creation_policy import policy_of
 from localcloud.services.cloudformation.template.functions import Scope
 from localcloud.services.cloudformation.template.references import DYNAMIC, in_order, resolve_dynamic
 
@@ -227,6 +229,10 @@ class Deployment:
         status: str = "CREATE",
     ) -> None:
         name, type_name = env.logical_id, node["Type"]
+        policy = policy_of(env.creation_policy)
+        if policy is not None:
+            # Before the resource exists: its instances may signal before the call that makes it returns.
+            self.stack.waiting[name] = Waiting(name, policy)
         self.stack.event(name, "", type_name, f"{status}_IN_PROGRESS")
         created: list[Resource] = []
         try:
@@ -244,12 +250,16 @@ class Deployment:
                 result = kind.create(replace(env, exists=exists), resolved)
             if not created:
                 exists(result.physical_id)
+            if name in self.stack.waiting:
+                self.stack.waiting[name].wait()
         except (ResourceFailure, CfnError, IngotError) as error:
             for resource in created:
                 resource.status, resource.reason = "CREATE_FAILED", str(error)
             physical_id = created[0].physical_id if created else ""
             self.stack.event(name, physical_id, type_name, f"{status}_FAILED", str(error))
             raise ResourceFailure(name) from error
+        finally:
+            self.stack.waiting.pop(name, None)
         created[0].attributes, created[0].status = result.attributes, f"{status}_COMPLETE"
         self._event(created[0], f"{status}_COMPLETE")
 
@@ -392,11 +402,15 @@ class Deployment:
         return outputs
 
     def _env(self, desired: Desired | None, scope: Scope | None, name: str, node: Mapping[str, Any]) -> Env:
-        policy = scope.value(node.get("UpdatePolicy") or {}) if scope is not None else {}
+        update, creation = (
+            scope.value(node.get(policy) or {}) if scope is not None else {}
+            for policy in ("UpdatePolicy", "CreationPolicy")
+        )
         tags = dict(desired.tags) if desired is not None else {}
         back = self.stack.status.startswith("UPDATE_ROLLBACK")
         stack = self.stack
-        return Env(self.world.context, self.world.region, stack.name, stack.id, tags, name, policy, back)
+        env = Env(self.world.context, self.world.region, stack.name, stack.id, tags, name)
+        return replace(env, update_policy=update, creation_policy=creation, rolling_back=back)
 
     def _event(self, resource: Resource, status: str, reason: str | None = None) -> None:
         self.stack.event(resource.logical_id, resource.physical_id, resource.type, status, reason)

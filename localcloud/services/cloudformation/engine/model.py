@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from localcloud.core.moto_types import Value
+from localcloud.services.cloudformation.engine.signals import Waiting
 from localcloud.services.cloudformation.template.parameters import Parameter
 from localcloud.services.cloudformation.template.parsing import Template
 
@@ -110,6 +111,7 @@ class Stack:
     imports: frozenset[str] = frozenset()
     unfinished: Unfinished | None = None
     cancelled: bool = False  # CancelUpdateStack was called during the running update
+    waiting: dict[str, Waiting] = field(default_factory=dict)  # resources that wait for signals
     disable_rollback: bool = False
     operation_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     token: str | None = None  # the ClientRequestToken of the running operation

@@ -27,6 +27,12 @@ NAMED_BY = {
     "AWS::EC2::Volume::Id": ("describe_volumes", "VolumeIds"),
     "AWS::EC2::VPC::Id": ("describe_vpcs", "VpcIds"),
 }
+# What a rule may ask of what a parameter names, besides its tags.
+FACTS: dict[str, tuple[str, ...]] = {
+    "AWS::EC2::SecurityGroup::Id": (),
+    "AWS::EC2::Subnet::Id": ("AvailabilityZone", "VpcId"),
+    "AWS::EC2::VPC::Id": ("DefaultNetworkAcl", "DefaultSecurityGroup"),
+}
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,39 @@ class World:
         except ResourceFailure:  # unknown, or not even of an id's form
             return False
         return any(bool(found) for key, found in answer.items() if key != "ResponseMetadata")
+
+    def fact(self, kind: str, name: str, attribute: str) -> str | None:
+        """Return what ``Fn::ValueOf`` finds of a VPC, a subnet or a security group, or None.
+
+        "Rule-specific intrinsic functions", supported attributes: the tags of each, the zone and VPC of a
+        subnet, the default security group and network ACL of a VPC.
+        """
+        if kind not in FACTS:
+            return None
+        env = self.env()
+        operation, key = NAMED_BY[kind]
+        answer = env.call("ec2", operation, **{key: [name]})
+        [thing] = next(found for part, found in answer.items() if part != "ResponseMetadata")
+        if attribute.startswith("Tags."):
+            tags = {tag["Key"]: str(tag["Value"]) for tag in thing.get("Tags") or []}
+            return tags.get(attribute.removeprefix("Tags."))
+        if attribute not in FACTS[kind]:
+            return None
+        if kind == "AWS::EC2::VPC::Id":
+            return self._default_of(name, attribute)
+        return str(thing[attribute])
+
+    def _default_of(self, vpc: str, attribute: str) -> str:
+        of_vpc = {"Name": "vpc-id", "Values": [vpc]}
+        if attribute == "DefaultSecurityGroup":
+            named = {"Name": "group-name", "Values": ["default"]}
+            [group] = self.env().call("ec2", "describe_security_groups", Filters=[of_vpc, named])[
+                "SecurityGroups"
+            ]
+            return str(group["GroupId"])
+        default = {"Name": "default", "Values": ["true"]}
+        [acl] = self.env().call("ec2", "describe_network_acls", Filters=[of_vpc, default])["NetworkAcls"]
+        return str(acl["NetworkAclId"])
 
     def value(self, name: str) -> str | None:
         """Return a value of the Parameter Store, or None."""

@@ -15,6 +15,7 @@ from localcloud.core.context import CloudContext
 from localcloud.services.cloudformation.engine import imports
 from localcloud.services.cloudformation.engine.changes import changes
 from localcloud.services.cloudformation.engine.deployment import Deployment, begin
+from localcloud.services.cloudformation.engine.drift import Drifts
 from localcloud.services.cloudformation.engine.model import ChangeSet, Desired, Stack
 from localcloud.services.cloudformation.engine.scope import World, scope_of
 from localcloud.services.cloudformation.errors import CfnError, ResourceFailure
@@ -23,6 +24,7 @@ from localcloud.services.cloudformation.template.checks import check_template
 from localcloud.services.cloudformation.template.parameters import effective
 from localcloud.services.cloudformation.template.parsing import Template, parse
 from localcloud.services.cloudformation.template.references import in_order
+from localcloud.services.cloudformation.template.rules import assert_rules
 
 NO_CHANGES = (
     "The submitted information didn't contain changes. Submit different information to create a change set."
@@ -46,6 +48,7 @@ class Region:
     region: str
     stacks: dict[str, Stack] = field(default_factory=dict)  # by id, the deleted ones too
     change_sets: dict[str, ChangeSet] = field(default_factory=dict)
+    drifts: Drifts = field(default_factory=Drifts)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     # -- looking up
@@ -101,6 +104,7 @@ class Region:
         # Of a stack that is not there yet: what a template can see before anything is made.
         empty = Stack("", "", datetime.now(UTC), "")
         scope = scope_of(stack or empty, desired, self.world())
+        assert_rules(template, given, scope.names, self.world())
         for section in ("Resources", "Outputs"):
             for node in (template.get(section) or {}).values():
                 if scope.present(node):
@@ -154,6 +158,27 @@ class Region:
             stack.cancelled = True
         for resource in [r for r in list(stack.resources.values()) if r.dirty]:
             type_of(resource.type).cancel(self.world().env(stack), resource.physical_id)
+        for waiting in list(stack.waiting.values()):
+            waiting.cancel()
+
+    def signal(self, stack: Stack, name: str, unique_id: str, status: str) -> None:
+        """Take in a signal for a resource that is being created (SignalResource)."""
+        if not stack.busy:
+            raise CfnError(f"Stack {stack.id} is in {stack.status} state and cannot be signaled")
+        waiting, resource = stack.waiting.get(name), stack.resources.get(name)
+        if waiting is None:
+            if resource is None:
+                raise CfnError(f"Resource {name} does not exist for stack {stack.name}")
+            raise CfnError(f"Resource {name} is in {resource.status} state and cannot be signaled")
+        node = stack.desired.template["Resources"].get(name) if stack.desired is not None else None
+        kind = resource.type if resource is not None else (node or {}).get("Type", "")
+        physical_id = resource.physical_id if resource is not None else ""
+        said = f"Received {status} signal with UniqueId {unique_id}"
+        waiting.signal(
+            unique_id,
+            status,
+            lambda: stack.event(name, physical_id, kind, "CREATE_IN_PROGRESS", said),
+        )
 
     def continue_rollback(self, stack: Stack, skip: frozenset[str], token: str | None) -> None:
         """Go on with a roll-back that failed (ContinueUpdateRollback); returns at once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcloud.services.cloudformation.errors import CfnError
+from localcloud.services.cloudformation.errors import CfnError, ResourceFailure
 from localcloud.services.cloudformation.resources import (
     autoscaling,
     iam,
@@ -34,6 +34,18 @@ def _update_record(env: Env, physical_id: str, old: Properties, new: Properties)
     return {"Arn": f"arn:aws:cloudformation:{env.region}:{env.context.account}:record/{physical_id}"}
 
 
+def _create_wait(env: Env, properties: Properties) -> Created:
+    """Make a wait condition, which waits for the signals of its creation policy.
+
+    The older kind, with a handle, waits for requests to an address of S3 that the local cloud does not have.
+    """
+    if "Handle" in properties or not env.creation_policy:
+        raise ResourceFailure(
+            "The local cloud supports wait conditions with a CreationPolicy, and none with a Handle"
+        )
+    return Created(f"{env.stack_id}/{env.logical_id}", {"Data": "{}"})
+
+
 # A type that is recorded and nothing more: what it does on AWS has no effect here.
 RECORD = ResourceType(_create_record, _update_record)
 
@@ -51,7 +63,11 @@ TYPES: dict[str, ResourceType] = {
         storage,
     )
     for name, kind in module.TYPES.items()
-} | {"AWS::CDK::Metadata": RECORD, "AWS::CloudFormation::WaitConditionHandle": RECORD}
+} | {
+    "AWS::CDK::Metadata": RECORD,
+    "AWS::CloudFormation::WaitConditionHandle": RECORD,
+    "AWS::CloudFormation::WaitCondition": ResourceType(_create_wait),
+}
 
 
 def known_type(name: str) -> bool:

@@ -56,6 +56,7 @@ class Env:
     stack_tags: Mapping[str, str]
     logical_id: str
     update_policy: Mapping[str, Any] = field(default_factory=dict)
+    creation_policy: Mapping[str, Any] = field(default_factory=dict)
     rolling_back: bool = False
     exists: Callable[[str], None] = lambda physical_id: None
     """Called by a create with the physical id as soon as it has one: a failure then deletes it."""

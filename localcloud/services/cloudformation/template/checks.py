@@ -13,8 +13,10 @@ from typing import Any
 
 from localcloud.core.moto_types import Value
 from localcloud.services.cloudformation.errors import CfnError
+from localcloud.services.cloudformation.template.creation_policy import policy_of
 from localcloud.services.cloudformation.template.parsing import Template
 from localcloud.services.cloudformation.template.references import SUB, needs, references
+from localcloud.services.cloudformation.template.rules import check_rules
 
 SECTIONS = frozenset(
     {
@@ -48,6 +50,15 @@ WITH_SNAPSHOTS = frozenset(
         "AWS::RDS::DBInstance", "AWS::Redshift::Cluster",
     }
 )  # fmt: skip
+# Types that wait for signals: "CreationPolicy attribute"; a wait of at most twelve hours.
+WITH_SIGNALS = frozenset(
+    {
+        "AWS::AppStream::Fleet", "AWS::AutoScaling::AutoScalingGroup", "AWS::CloudFormation::WaitCondition",
+        "AWS::EC2::Instance",
+    }
+)  # fmt: skip
+CREATION_POLICIES = frozenset({"AutoScalingCreationPolicy", "ResourceSignal", "StartFleet"})
+LONGEST_WAIT = 43_200  # seconds
 POLICIES = {
     "DeletionPolicy": ("Delete", "Retain", "RetainExceptOnCreate", "Snapshot"),
     "UpdateReplacePolicy": ("Delete", "Retain", "Snapshot"),
@@ -95,6 +106,7 @@ def check_template(template: Template, region: str, known_type: Callable[[str], 
     _check_sections(template)
     _check_transforms(template)
     _check_parameters(template)
+    check_rules(template)
     _check_resources(template, known_type)
     _check_outputs(template)
     _check_functions(template)
@@ -185,9 +197,27 @@ def _check_resources(template: Template, known_type: Callable[[str], bool]) -> N
                 raise CfnError(
                     f"Template error: resource type {node['Type']} does not support {what} policy Snapshot"
                 )
+        if "CreationPolicy" in node:
+            _check_creation_policy(name, node)
     unknown = sorted({node["Type"] for node in resources.values() if not known_type(node["Type"])})
     if unknown:
         raise CfnError(f"Template format error: Unrecognized resource types: [{', '.join(unknown)}]")
+
+
+def _check_creation_policy(name: str, node: Mapping[str, Any]) -> None:
+    policy = node["CreationPolicy"]
+    if node["Type"] not in WITH_SIGNALS:
+        raise CfnError(f"CreationPolicy is not supported for resource {name} of type {node['Type']}")
+    if not isinstance(policy, Mapping) or not policy.keys() <= CREATION_POLICIES:
+        raise CfnError(f"Invalid CreationPolicy of resource {name}: {policy}")
+    if isinstance(policy.get("ResourceSignal") or {}, Mapping) and not _has_function(policy):
+        given = policy_of(policy)
+        if given is not None and given.seconds > LONGEST_WAIT:
+            raise CfnError(f"Invalid CreationPolicy of resource {name}: the Timeout is longer than 12 hours")
+
+
+def _has_function(node: Value) -> bool:
+    return next(_calls(node), None) is not None
 
 
 def _check_outputs(template: Template) -> None:

@@ -19,7 +19,7 @@ def template(resources: Mapping[str, Any], **sections: Any) -> str:
     return json.dumps({"Resources": resources, **sections})
 
 
-def parameter(name: str, value: Any, **more: Any) -> dict[str, Any]:
+def parameter(name: Any, value: Any, **more: Any) -> dict[str, Any]:
     return {
         "Type": "AWS::SSM::Parameter",
         "Properties": {"Name": name, "Type": "String", "Value": value},
