@@ -1,6 +1,9 @@
 """`ingot store gc` beside a local cloud, which it finds without importing it."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -47,3 +50,32 @@ def test_images_of_the_local_clouds_amis_stay(home, monkeypatch):
 
 def test_without_a_local_cloud_none_stays(home):
     assert collect() == set()
+
+
+def test_a_list_of_many_images_takes_little_memory(tmp_path):
+    """Every manifest has a megabyte or more: the list needs their names and sizes alone."""
+    files = {f"/usr/lib/file-{number}": {"sha256": f"{number:064x}", "mode": 420} for number in range(10_000)}
+    manifest = {"name": "web", "files": files, "size": {"used": 1}, "package_files": []}
+    one = tmp_path / "manifest.json"
+    one.write_text(json.dumps(manifest))
+    assert one.stat().st_size > 2**20
+    for number in range(500):
+        directory = tmp_path / "store/images" / f"{number:064x}"
+        directory.mkdir(parents=True)
+        (directory / "manifest.json").hardlink_to(one)
+        (directory / "disk.raw").touch()
+    # Of its own address space: ru_maxrss begins with what the tests' process has (getrusage(2), execve).
+    program = """if True:
+        import atexit, re, sys
+        from pathlib import Path
+        from ingot.cli.main import main
+        status = lambda: Path("/proc/self/status").read_text()
+        atexit.register(lambda: print(re.search(r"VmHWM:\\s+(\\d+) kB", status())[1], file=sys.stderr))
+        main(["store", "ls", "--json"])
+    """
+    environment = {**os.environ, "INGOT_HOME": str(tmp_path)}
+    listed = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert len(json.loads(listed.stdout)["images"]) == 500
+    assert int(listed.stderr.splitlines()[-1]) <= 100 * 1024, "KiB"
