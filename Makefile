@@ -5,7 +5,8 @@
 # make fidelity  compare baked package sets with what mmdebstrap makes of the same packages
 # make check  linters, types and the quick tests
 # make fuzz   10,000 mutated recipes, locks, environments and manifests; EXAMPLES=100000 tries more
-# make lock   compile requirements.txt from the three pyproject.toml files
+# make ansible  Ansible's amazon.aws modules against the local cloud; they take 320 MB, so `make test` has them not
+# make lock   compile requirements.txt from the three pyproject.toml files, and that of the foreign clients
 # make wheel  build the wheels of ingot, ingot-machines and ingot-localcloud into dist/
 # make runner set up a hosted CI runner: user namespaces, KVM
 # make bench  side-by-side measurements against peers, into bench/RESULTS.md; ONLY=bake,boot selects some, RUNS=3
@@ -16,7 +17,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export CDK_DISABLE_CLI_TELEMETRY := 1
 
-.PHONY: up down test tests check fidelity lint setup setup-tests lock bench fuzz runner wheel
+.PHONY: up down test tests check fidelity ansible lint setup setup-tests lock bench fuzz runner wheel
 
 setup:
 	@tools/setup
@@ -50,6 +51,13 @@ fidelity: setup-tests
 check: setup-tests lint
 	@pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not slow"
 
+# Of the package `ansible` only its collections are used, which are in no registry of their own.
+ansible: setup-tests
+	@uv venv --quiet --allow-existing .venv/ansible
+	@uv pip install --quiet --system-certs --python .venv/ansible/bin/python --no-deps ansible
+	@uv pip install --quiet --system-certs --python .venv/ansible/bin/python ansible-core boto3
+	@pytest tests/localcloud/clients/test_ansible.py
+
 fuzz: setup-tests
 	@INGOT_FUZZ=$(or $(EXAMPLES),10000) pytest -n 2 tests/fuzz
 
@@ -57,6 +65,8 @@ fuzz: setup-tests
 lock:
 	@uv pip compile --quiet --generate-hashes --extra cloud --group dev --no-emit-package ingot-machines \
 	  --no-emit-package ingot-localcloud --no-header --no-annotate --python-version 3.11 --output-file requirements.txt pyproject.toml
+	@cd tests/localcloud/clients && uv pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 \
+	  --output-file requirements.txt requirements.in
 
 runner:
 	@tools/runner
