@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingot.aws.prune.uses import TemplateVersion, Uses, find_uses, shared_with
 from ingot.aws.publish.cleanup.leftovers import OLD
+from ingot.aws.registry import entries
 from ingot.aws.session import tags
 
 if TYPE_CHECKING:
@@ -136,19 +137,32 @@ def made_at(image: Mapping[str, Any]) -> dt.datetime:
 
 
 def _newest(clients: Clients, images: Sequence[ImageTypeDef], keep: int) -> frozenset[str]:
-    """Return the newest AMIs of each recipe that the registry names, ``keep`` of each."""
-    named: set[str] = set()
-    for page in clients.ssm.get_paginator("get_parameters_by_path").paginate(Path="/ingot", Recursive=True):
-        named |= {parameter["Value"] for parameter in page["Parameters"]}
+    """Return the newest AMIs of each recipe that the registry names, ``keep`` of each.
+
+    The registry is asked about the newest first, and about no more than it takes: it has an entry for every
+    image that was ever published, and a call reads ten of them (GetParameters; GetParametersByPath likewise).
+    """
     of_recipe: dict[str, list[ImageTypeDef]] = defaultdict(list)
-    for image in images:
-        if image["ImageId"] in named and image["State"] == "available":
+    for image in sorted(images, key=made_at):
+        if image["State"] == "available":
             of_recipe[_recipe(image)].append(image)
-    return frozenset(
-        image["ImageId"]
-        for group in of_recipe.values()
-        for image in sorted(group, key=made_at, reverse=True)[:keep]
-    )
+    newest: dict[str, list[str]] = {recipe: [] for recipe in of_recipe}
+    while True:
+        asked = [
+            group.pop()
+            for recipe, group in of_recipe.items()
+            for _ in range(min(len(group), keep - len(newest[recipe])))
+        ]
+        if not asked:
+            return frozenset(ami_id for found in newest.values() for ami_id in found)
+        held = entries.lookup_all(clients.ssm, [(_recipe(image), _digest(image)) for image in asked])
+        for image in asked:
+            if held.get((_recipe(image), _digest(image))) == image["ImageId"]:
+                newest[_recipe(image)].append(image["ImageId"])
+
+
+def _digest(image: Mapping[str, Any]) -> str:
+    return tags.tags_of(image)[tags.DIGEST]
 
 
 def _superfluous(uses: Uses, rules: Rules) -> tuple[TemplateVersion, ...]:

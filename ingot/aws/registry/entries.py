@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 VISIBLE_LIMIT = 2 * SETTLING
 # Seconds in which an entry that another machine is making must be there, or be gone.
 SETTLE_LIMIT = 3 * SETTLING
+BATCH = 10  # names that GetParameters takes: its API reference
 
 
 def parameter_name(recipe: str, digest: str) -> str:
@@ -58,6 +60,17 @@ def lookup(ssm: SSMClient, recipe: str, digest: str) -> str | None:
     """Return the AMI id that the registry holds for a recipe digest, unchecked; None without one."""
     entry = read(ssm, recipe, digest)
     return None if entry is None else entry.ami_id
+
+
+def lookup_all(ssm: SSMClient, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return the AMI ids that the registry holds for recipes and digests, unchecked; some may have none."""
+    names = {parameter_name(*one): one for one in wanted}
+    held = {}
+    listed = list(names)
+    for start in range(0, len(listed), BATCH):
+        for parameter in ssm.get_parameters(Names=listed[start : start + BATCH])["Parameters"]:
+            held[names[parameter["Name"]]] = parameter["Value"]
+    return held
 
 
 def put(clients: Clients, recipe: str, digest: str, version: str, ami_id: str) -> str:

@@ -57,6 +57,23 @@ def test_only_the_newest_of_each_recipe_stay(account, clients, direct):
     assert planned(clients).empty
 
 
+def test_the_registry_is_asked_about_the_newest_alone(account, clients):
+    """It has an entry for every image that was ever published, and an answer holds ten of them."""
+    web, api = ([account.image(recipe) for _ in range(6)] for recipe in ("web", "api"))
+    account.image("web", entered=False)  # the registry does not name the newest: one more of web counts
+    asked = []
+    clients.ssm.meta.events.register(
+        "provide-client-params.ssm.*", lambda params, model, **_: asked.append((model.name, params))
+    )
+    plan = planned(clients, keep=2)
+    assert {i.ami_id for i in plan.images if "one of the newest" in " ".join(i.reasons)} == {
+        *web[-2:],
+        *api[-2:],
+    }
+    assert [operation for operation, _ in asked] == ["GetParameters"] * 2
+    assert [len(params["Names"]) for _, params in asked] == [4, 1]
+
+
 def test_looking_changes_nothing(account, clients, direct, proxy):
     account.image()
     account.image()
@@ -252,7 +269,7 @@ def test_what_comes_into_use_meanwhile_is_given_back(account, clients, direct, p
         "DescribeAutoScalingGroups",
         "DescribeLaunchConfigurations",
         "DescribeImageAttribute",
-        "GetParametersByPath",
+        "GetParameters",
         "DescribeSnapshots",
     ],
 )
