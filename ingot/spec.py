@@ -15,7 +15,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 from ingot.errors import BakeError
 
 # Raised when an engine could misread what an older or newer Ingot wrote.
-SPEC_FORMAT = 3
+SPEC_FORMAT = 4
 # The format of the manifests that bakes write and the store reads.
 MANIFEST_FORMAT = 1
 
@@ -216,6 +216,53 @@ class ConfigurationSpec(NamedTuple):
     on_change: str = "nothing"
 
 
+class VolumeSpec(NamedTuple):
+    """A data volume of each clone, attached as ``device``; ``size`` is in bytes.
+
+    Its root belongs to ``owner`` and ``group``, with ``mode``; None: as the directory that it is mounted at.
+    ``services`` wait for it.
+    """
+
+    name: str
+    device: str
+    mount: str
+    size: int
+    filesystem: str = "ext4"
+    owner: Optional[str] = None
+    group: Optional[str] = None
+    mode: Optional[str] = None
+    services: Tuple[str, ...] = ()
+
+
+class ScratchSpec(NamedTuple):
+    """A file system on a disk of the instance store; the fields are those of a volume."""
+
+    mount: str
+    filesystem: str = "ext4"
+    owner: Optional[str] = None
+    group: Optional[str] = None
+    mode: Optional[str] = None
+    services: Tuple[str, ...] = ()
+
+
+class StorageSpec(NamedTuple):
+    """What clones have beside their root volume.
+
+    ``swap``: bytes of a file on the root volume. ``instance_swap``: swap on all disks of the instance store.
+    """
+
+    volumes: Tuple[VolumeSpec, ...] = ()
+    scratch: Optional[ScratchSpec] = None
+    instance_swap: bool = False
+    swap: Optional[int] = None
+
+    @property
+    def mounts(self) -> Tuple[str, ...]:
+        """Where something is mounted."""
+        scratch = () if self.scratch is None else (self.scratch.mount,)
+        return (*(volume.mount for volume in self.volumes), *scratch)
+
+
 class StepSpec(NamedTuple):
     """A shell command of the recipe.
 
@@ -332,6 +379,7 @@ class BakeSpec:
     files: Tuple[FileSpec, ...] = ()
     services: ServicesSpec = NO_SERVICES
     configuration: Optional[ConfigurationSpec] = None
+    storage: Optional[StorageSpec] = None
     steps: Tuple[StepSpec, ...] = ()
     tests: Tuple[CloneTestSpec, ...] = ()
     kernel_command_line: str = ""
@@ -414,6 +462,7 @@ def spec_from_json(value: Mapping[str, Any]) -> BakeSpec:
         ),
         "services": ServicesSpec(**{verb: tuple(units) for verb, units in value["services"].items()}),
         "configuration": _configuration(value["configuration"]),
+        "storage": _storage(value["storage"]),
         "steps": tuple(StepSpec(**step) for step in value["steps"]),
         "tests": tuple(
             CloneTestSpec(**{**test, "http": None if test["http"] is None else HttpSpec(**test["http"])})
@@ -437,6 +486,16 @@ def _configuration(value: Optional[Mapping[str, Any]]) -> Optional[Configuration
         "services": tuple(value["services"]),
     }
     return ConfigurationSpec(**{**value, **parts})
+
+
+def _storage(value: Optional[Mapping[str, Any]]) -> Optional[StorageSpec]:
+    if value is None:
+        return None
+    volumes = (VolumeSpec(**{**volume, "services": tuple(volume["services"])}) for volume in value["volumes"])
+    scratch = value["scratch"]
+    if scratch is not None:
+        scratch = ScratchSpec(**{**scratch, "services": tuple(scratch["services"])})
+    return StorageSpec(**{**value, "volumes": tuple(volumes), "scratch": scratch})
 
 
 def _python_from_json(value: Optional[Mapping[str, Any]]) -> Optional[PythonSpec]:

@@ -14,6 +14,7 @@ from ingot.constructs.fleet.options import (
     Spot,
     WarmPool,
 )
+from ingot.constructs.fleet.volumes import Volume
 from ingot.constructs.image.golden_image import GoldenImage
 from ingot.constructs.outputs import add_builder_outputs, add_fleet_outputs
 from ingot.constructs.review.roles import ReviewRoles
@@ -32,6 +33,7 @@ __all__ = [
     "SecretKey",
     "Serving",
     "Spot",
+    "Volume",
     "WarmPool",
     "add_builder_outputs",
     "add_fleet_outputs",

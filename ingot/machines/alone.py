@@ -16,7 +16,7 @@ from ingot.machines.accelerator import choose_accelerator
 from ingot.machines.machine import Machine
 from ingot.machines.metadata import Metadata, Options
 from ingot.machines.pool import Spawner
-from ingot.machines.qemu import MachineSpec
+from ingot.machines.qemu import DataDisk, MachineSpec
 
 PRIVATE_IP = "172.31.0.10"  # an address of a default VPC
 MAC = "02:00:ac:1f:00:0a"
@@ -29,6 +29,7 @@ class Hardware:
     architecture: str = "x86_64"
     memory_mib: int = 1024
     cpus: int = 2
+    data: tuple[DataDisk, ...] = ()
 
 
 @contextmanager
@@ -60,6 +61,7 @@ def booted_alone(
         disk.stat().st_size,
         f"vol-{instance_id[2:]}",
         architecture=hardware.architecture,
+        data=hardware.data,
     )
     metadata = Metadata(options=Options, tree=lambda: _tree(instance_id, hardware.architecture, user_data))
     spawner = Spawner()

@@ -84,6 +84,36 @@ def create_overlay(base: Path, overlay: Path, size: int) -> None:
     run([qemu_img, "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base.absolute(), overlay, str(size)])
 
 
+def create_blank(disk: Path, size: int) -> None:
+    """Create a disk of ``size`` bytes that reads as zeros."""
+    run(
+        [
+            require("qemu-img", needed_for="create disks of machines"),
+            "create",
+            "-q",
+            "-f",
+            "qcow2",
+            disk,
+            str(size),
+        ]
+    )
+
+
+def enlarge(disk: Path, size: int) -> None:
+    """Make the disk of a machine that is off larger: ``size`` bytes."""
+    run(
+        [
+            require("qemu-img", needed_for="resize disks of machines"),
+            "resize",
+            "-q",
+            "-f",
+            "qcow2",
+            disk,
+            str(size),
+        ]
+    )
+
+
 def copied_disk(directory: Path) -> Path:
     """Write the disk of a machine that is off as a sparse raw file beside it, and return the file."""
     qemu_img = require("qemu-img", needed_for="copy disks of machines")

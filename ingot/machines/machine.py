@@ -16,7 +16,7 @@ from typing import Any
 
 from ingot.errors import CloudError
 from ingot.machines import qemu
-from ingot.machines.disk import create_overlay
+from ingot.machines.disk import create_blank, create_overlay, enlarge
 from ingot.machines.metadata import Metadata, MetadataServer
 from ingot.machines.qmp import Monitor
 from ingot.process import start
@@ -94,6 +94,7 @@ class Machine:
         if not disk.exists():
             create_overlay(self.spec.base, disk, self.spec.disk_size)
             shutil.copyfile(qemu.firmware(self.spec.architecture)[1], self.directory / qemu.VARIABLES)
+        self._make_data_disks()
         self._ending = self._guest_ended = False
         self._forwards = {}
         self._server = MetadataServer(self.directory, qemu.METADATA_SOCKET, self._metadata)
@@ -111,6 +112,17 @@ class Machine:
         self._monitor.start()
         self._record(self._process.pid)
         self._monitor.command("cont")
+
+    def _make_data_disks(self) -> None:
+        """Make the data disks that are not there yet: those of a machine that was off are kept."""
+        for data in self.spec.data:
+            file = self.directory / data.file
+            if file.exists():
+                continue
+            if data.base is None:
+                create_blank(file, data.size)
+            else:
+                create_overlay(data.base, file, data.size)
 
     def _run(self, monitor: int) -> subprocess.Popen[bytes]:
         words = qemu.command(self.spec, accelerator=self._accelerator, monitor=monitor)
@@ -221,9 +233,14 @@ class Machine:
         except FileNotFoundError:
             return b"", time.time()
 
+    def enlarge(self, volume_id: str, size: int) -> None:
+        """Make a volume of a machine that is off larger: ``size`` bytes."""
+        names = {self.spec.volume_id: qemu.DISK, **{data.volume_id: data.file for data in self.spec.data}}
+        enlarge(self.directory / names[volume_id], size)
+
     def discard_disk(self) -> None:
         """Remove the disk of a machine that will not start again; its console stays."""
-        for name in (qemu.DISK, qemu.VARIABLES):
+        for name in (qemu.DISK, qemu.VARIABLES, *(data.file for data in self.spec.data)):
             (self.directory / name).unlink(missing_ok=True)
 
 

@@ -88,6 +88,24 @@ HOST = {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
 
 
 @dataclass(frozen=True)
+class DataDisk:
+    """A disk beside the root: what guests know it by (``sdf``), its volume, its size in bytes.
+
+    ``base`` is what is on it at first; None: zeros.
+    """
+
+    name: str
+    volume_id: str
+    size: int
+    base: Path | None = None
+
+    @property
+    def file(self) -> str:
+        """Its file in the machine's directory."""
+        return f"{self.volume_id}.qcow2"
+
+
+@dataclass(frozen=True)
 class MachineSpec:
     """What a machine is made of.
 
@@ -107,6 +125,7 @@ class MachineSpec:
     outbound: bool = False
     uefi: bool = True
     architecture: str = "x86_64"
+    data: tuple[DataDisk, ...] = ()
 
     @property
     def platform(self) -> Platform:
@@ -167,19 +186,20 @@ def again(spec: MachineSpec, directory: Path) -> str:
     """
     platform = spec.platform
     code = _escaped(str(firmware(spec.architecture)[0]))
+    data = [word for disk in spec.data for word in _data_disk(disk, str(directory / disk.file))]
     words = [
         platform.program, "-M", platform.board, "-cpu", platform.emulated_cpu, "-m", str(spec.memory_mib),
         "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}",
         "-drive", f"if=pflash,format=raw,unit=1,file={_escaped(str(directory / VARIABLES))}",
         "-drive", f"if=none,id=root,format=qcow2,file={_escaped(str(directory / DISK))}",
-        "-device", "nvme,serial=root,drive=root,bootindex=0",
+        *data, "-device", "nvme,serial=root,drive=root,bootindex=0",
         "-display", "none", "-chardev", "stdio,id=console,mux=on,signal=off", *platform.serial,
     ]  # fmt: skip
     return shlex.join(words)
 
 
 def _disks(spec: MachineSpec) -> list[str]:
-    serial = spec.volume_id.replace("-", "")  # vol0123…, as EC2's NVMe volumes call themselves
+    serial = _serial(spec.volume_id)
     flash = []
     if spec.uefi:
         code = _escaped(str(firmware(spec.architecture)[0]))
@@ -187,9 +207,29 @@ def _disks(spec: MachineSpec) -> list[str]:
         flash += ["-drive", f"if=pflash,format=raw,unit=1,file={VARIABLES}"]
     return [
         *flash,
+        # Before the root, so that Linux numbers the disks as nobody expects: EC2 promises no order.
+        *(word for disk in spec.data for word in _data_disk(disk, disk.file)),
         # The overlay dies with the instance: nothing in it has to survive a crash of the host.
         "-drive", f"if=none,id=root,format=qcow2,cache=unsafe,discard=unmap,file={DISK}",
         "-device", f"nvme,serial={serial},drive=root,bootindex=0",
+    ]  # fmt: skip
+
+
+def _serial(volume_id: str) -> str:
+    return volume_id.replace("-", "")  # vol0123…, as EC2's NVMe volumes call themselves
+
+
+def _data_disk(disk: DataDisk, file: str) -> list[str]:
+    """Return the words for a data disk.
+
+    EBS tells its device name in the vendor's part of the NVMe identification, which QEMU leaves empty: the
+    firmware tells it, by serial number, in SMBIOS's OEM strings.
+    """
+    identity, serial = f"data-{disk.name}", _serial(disk.volume_id)
+    return [
+        "-drive", f"if=none,id={identity},format=qcow2,cache=unsafe,discard=unmap,file={_escaped(file)}",
+        "-device", f"nvme,serial={serial},drive={identity}",
+        "-smbios", f"type=11,value=ingot-disk:{serial}={disk.name}",
     ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from ingot.aws.instances.console import PANIC, TEST, last_line, tail
 from ingot.errors import VerificationError
 from ingot.machines.alone import Hardware, booted_alone
 from ingot.machines.machine import Machine
-from ingot.machines.qemu import CONSOLE, DISK, again, require_tools
+from ingot.machines.qemu import CONSOLE, DISK, DataDisk, again, require_tools
 from ingot.plan.boots import BootRecord, Outcome
 from ingot.progress import Progress
 from ingot.store import Image, Store
@@ -141,7 +141,7 @@ def booted(
     """
     architecture = str(image.manifest["architecture"])
     require_tools(architecture)
-    hardware = Hardware(architecture, memory_mib)
+    hardware = Hardware(architecture, memory_mib, data=data_disks(image.manifest))
     # Without a fleet there is nobody to say the values of its configuration.
     user_data = {"ingot": {"test": True} if tests else {"examples": True}}
     with (
@@ -158,6 +158,14 @@ def booted(
         finally:
             if keep:
                 progress(kept(machine))
+
+
+def data_disks(manifest: Mapping[str, Any]) -> tuple[DataDisk, ...]:
+    """Return the blank volumes that an image's recipe declares; their ids are made up."""
+    return tuple(
+        DataDisk(str(volume["device"]).removeprefix("/dev/"), f"vol-{number:017x}", int(volume["size"]))
+        for number, volume in enumerate(manifest.get("volumes", ()), 1)
+    )
 
 
 def kept(machine: Machine) -> str:

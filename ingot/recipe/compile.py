@@ -14,6 +14,7 @@ from ingot.recipe.lock.node import npm_files
 from ingot.recipe.schema.configuration import Configuration
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.schema.parts import Preseed, Test
+from ingot.recipe.schema.storage import devices_of
 from ingot.recipe.sources.expander import ImageFile
 from ingot.spec import (
     AllowanceSpec,
@@ -33,10 +34,13 @@ from ingot.spec import (
     NpmSpec,
     PackageSpec,
     PythonSpec,
+    ScratchSpec,
     SecretSpec,
     ServicesSpec,
     StepSpec,
+    StorageSpec,
     UserSpec,
+    VolumeSpec,
     WheelSpec,
 )
 
@@ -76,6 +80,7 @@ def compile_spec(recipe: Recipe) -> BakeSpec:
         files=tuple(_file(file) for file in files),
         services=ServicesSpec(**recipe.services.model_dump()),
         configuration=_configuration(recipe.configuration),
+        storage=_storage(recipe),
         steps=_steps(recipe),
         tests=tuple(_test(test) for test in recipe.tests),
         kernel_command_line=_command_line(recipe),
@@ -165,6 +170,21 @@ def _configuration(given: Configuration | None) -> ConfigurationSpec | None:
     alike = given.model_dump(include={"owner", "group", "mode", "refresh", "on_change"})
     variables = tuple(sorted(given.environment.items()))
     return ConfigurationSpec(variables, tuple(secrets), tuple(sorted(given.services)), **alike)
+
+
+def _storage(recipe: Recipe) -> StorageSpec | None:
+    store = recipe.instance_store
+    if not (recipe.volumes or store or recipe.swap):
+        return None
+    volumes = tuple(
+        VolumeSpec(**{**volume.model_dump(), "device": device, "services": tuple(sorted(volume.services))})
+        for volume, device in zip(recipe.volumes, devices_of(recipe.volumes), strict=True)
+    )
+    scratch = None
+    if store is not None and store.mount is not None:
+        given = store.model_dump(exclude={"swap"})
+        scratch = ScratchSpec(**{**given, "services": tuple(sorted(store.services))})
+    return StorageSpec(volumes, scratch, bool(store and store.swap), recipe.swap)
 
 
 def _steps(recipe: Recipe) -> tuple[StepSpec, ...]:

@@ -113,6 +113,7 @@ MANIFEST = _Record(
             },
         ),
         "base": _Named(_AMI),
+        "volumes": _List(_Record({"name": TEXT, "device": TEXT, "mount": PATH, "size": WHOLE})),
     },
 )
 

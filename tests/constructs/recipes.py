@@ -1,6 +1,7 @@
 """Small locked recipes to make constructs of."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 RECIPE = """\
@@ -42,10 +43,12 @@ def write_recipe(
     motd: str = "hello",
     architecture: str = "x86_64",
     configured: str = "",
+    requested: Mapping[str, Sequence[str]] | None = None,
 ) -> Path:
     """Write a recipe and its lock below ``root``/image_recipes; return the recipe's directory.
 
     ``configured``: the text of a recipe with a configuration, in the place of the small one.
+    ``requested``: what its lock was made for.
     """
     directory = root / "image_recipes" / name
     directory.mkdir(parents=True, exist_ok=True)
@@ -54,5 +57,7 @@ def write_recipe(
     lock = LOCK | {"architecture": {"x86_64": "amd64", "arm64": "arm64"}[architecture]}
     if configured:
         lock["requested"] = {"base": ["ca-certificates", "openssl"], "packages": [], "tools": []}
+    if requested is not None:
+        lock["requested"] = {"base": [], "packages": [], "tools": [], **requested}
     (directory / "recipe.lock").write_text(json.dumps(lock))
     return directory

@@ -24,6 +24,7 @@ from ingot.constructs import (
     Scaling,
     Serving,
     Spot,
+    Volume,
     WarmPool,
 )
 from tests import ROOT
@@ -31,6 +32,7 @@ from tests.constructs.recipes import write_recipe
 
 PAGE = ROOT / "docs" / "constructs.md"
 ESCAPES = ROOT / "docs" / "escape-hatches.md"
+VOLUMES = ROOT / "docs" / "volumes.md"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 
 
@@ -63,6 +65,16 @@ def test_the_configured_fleet_in_the_docs_synthesizes(project, stack):
     image = GoldenImage(stack, "Image", recipe="api")
     exec(code, {"stack": stack, "image": image, "CloneFleet": CloneFleet})
     Template.from_stack(stack).resource_count_is("AWS::EC2::VPCEndpoint", 2)
+
+
+def test_the_fleet_with_volumes_in_the_docs_synthesizes(project, stack):
+    text = VOLUMES.read_text()
+    [recipe] = re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    [code] = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    write_recipe(project, "db", configured=recipe, requested={"packages": ["postgresql"]})
+    image = GoldenImage(stack, "Image", recipe="db")
+    exec(code, {"stack": stack, "image": image, "CloneFleet": CloneFleet})
+    Template.from_stack(stack).resource_count_is("AWS::EC2::LaunchTemplate", 1)
 
 
 def test_the_escape_hatches_of_the_docs_open(project, stack):
@@ -103,7 +115,9 @@ def test_every_option_is_documented_where_it_is_and_on_the_page(construct, page)
     assert options - words_of(page.read_text()) == set()
 
 
-@pytest.mark.parametrize("value", [Alarms, HealthCheck, Refresh, Rule, Scaling, Serving, Spot, WarmPool])
+@pytest.mark.parametrize(
+    "value", [Alarms, HealthCheck, Refresh, Rule, Scaling, Serving, Spot, Volume, WarmPool]
+)
 def test_every_field_of_a_value_is_described_and_named_on_the_page(value):
     """The description is the string below the field: what editors and the table of the page are made of."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(value))).body[0]

@@ -1,7 +1,7 @@
 """Clones of a real image fetch their configuration with their role's credentials, in the local cloud.
 
 The stack is what `CloneFleet` makes of values, and CloudFormation deploys it. One clone has its permissions;
-another one's role has none, until it is granted them.
+another one's role has none, until it is granted them. They keep their data on a volume, and have swap.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,8 +44,14 @@ files:
       #!/bin/sh
       sum() { runuser -u app cat "/run/ingot/secrets/$1" | sha256sum | cut -c1-64; }
       printf '\r\napp: %s %s %s %s\r\n' "$LEVEL" "$HOST" "$(sum password)" "$(sum key)" >/dev/ttyS0
+      disk=$(findmnt --noheadings --output SOURCE /srv/data)
+      printf '\r\ndata: %s %s %s, swap: %s\r\n' "$(basename "$disk")" "$(stat --format %U:%a /srv/data)" \
+        "$(findmnt --noheadings --output LABEL,FSTYPE,OPTIONS /srv/data)" \
+        "$(swapon --show=SIZE --noheadings)" >/dev/ttyS0
   - target: /etc/systemd/system/app.service
     content: |
+      [Unit]
+      After=ingot-swap.service
       [Service]
       Type=oneshot
       RemainAfterExit=yes
@@ -58,6 +65,9 @@ configuration:
     password: {owner: app, group: app, mode: "0440"}
     key: {owner: app}
   services: [app]
+volumes:
+  - {name: data, mount: /srv/data, size: 1GiB, owner: app, group: app, mode: "0750", services: [app]}
+swap: 64MiB
 """
 PASSWORD = 'p"ä ss\\word'
 KEY = os.urandom(65536)
@@ -194,6 +204,11 @@ def test_clones_have_their_values_when_their_role_may_read_them(cloud: LocalClou
     line = f"app: info db.internal {digests[0]} {digests[1]}"
     console = told(cloud, granted, line)
     assert PASSWORD not in console
+    console = told(cloud, granted, ", swap: ")
+    # The machine has it before the root volume.
+    assert re.search(r"data: nvme\dn1 app:750 data +ext4 +rw,nosuid,nodev,relatime, swap: +64M", console), (
+        console
+    )
     assert "configuration cannot be had" not in console
 
     console = told(cloud, bare, "ingot: the configuration cannot be had")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Another zone may have room: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html
 NO_ROOM_HERE = frozenset({"InsufficientInstanceCapacity", "Unsupported"})
 
+GIB = 1 << 30
 TEMPLATE_ROOT = "/dev/xvda"  # ingot/constructs/machines.py: the root device in the launch templates
 
 
@@ -31,6 +32,22 @@ def root_mappings(device: str, ebs: EbsBlockDeviceTypeDef) -> tuple[BlockDeviceM
     """
     root: BlockDeviceMappingTypeDef = {"DeviceName": device, "Ebs": ebs}
     return (root,) if device == TEMPLATE_ROOT else (root, {"DeviceName": TEMPLATE_ROOT, "NoDevice": ""})
+
+
+def data_mappings(manifest: Mapping[str, Any]) -> tuple[BlockDeviceMappingTypeDef, ...]:
+    """Return the mappings of the blank volumes that an image's recipe declares, which go with their clone."""
+    return tuple(
+        {
+            "DeviceName": str(volume["device"]),
+            "Ebs": {
+                "VolumeSize": -(-int(volume["size"]) // GIB),
+                "VolumeType": "gp3",
+                "Encrypted": True,
+                "DeleteOnTermination": True,
+            },
+        }
+        for volume in manifest.get("volumes", ())
+    )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ingot.aws.instances import console
-from ingot.aws.instances.launch import TEMPLATE_ROOT, Launch, instance_state, launch, root_mappings
+from ingot.aws.instances.launch import (
+    TEMPLATE_ROOT,
+    Launch,
+    data_mappings,
+    instance_state,
+    launch,
+    root_mappings,
+)
 from ingot.aws.publish.cleanup.attempt import Attempt
 from ingot.aws.publish.image import Subject
 from ingot.aws.publish.publication import Publication
@@ -66,7 +73,10 @@ def _launch(clients: Clients, subject: Subject, ami_id: str, settings: CloneSett
         user_data=json.dumps({"ingot": {"test": True, "end": int(settings.limit) + GRACE}}),
         tag_values=subject.tags(publish_id) | {"Name": f"ingot test of {subject.recipe} {subject.version}"},
         token=publish_id,
-        mappings=() if device == TEMPLATE_ROOT else root_mappings(device, ROOT_VOLUME),
+        mappings=(
+            *(() if device == TEMPLATE_ROOT else root_mappings(device, ROOT_VOLUME)),
+            *data_mappings(subject.manifest),
+        ),
     )
     return launch(clients, request)
 

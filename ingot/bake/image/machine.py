@@ -160,7 +160,9 @@ def set_volatile(root: Path, spec: BakeSpec) -> Volatile:
     return what holds for the image.
     """
     before = _volatile(root)
-    volatile = before.with_recipe(spec.volatile, (file.target for file in spec.files))
+    # What is on a volume is no part of the image, nor is who owns its root.
+    own = (*spec.volatile, *(() if spec.storage is None else spec.storage.mounts))
+    volatile = before.with_recipe(own, (file.target for file in spec.files))
     if volatile != before:
         write(root, VOLATILE, volatile.text())
     return volatile

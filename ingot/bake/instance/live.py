@@ -32,6 +32,7 @@ from ingot.bake.image.machine import (
     set_volatile,
 )
 from ingot.bake.image.seal import seal, seal_identities
+from ingot.bake.image.storage import set_storage
 from ingot.bake.instance.system_packages import install, installed_rpms, stop_upgrades
 from ingot.bake.layers.additions import put_additions
 from ingot.bake.layers.upper import run_step, short
@@ -97,6 +98,7 @@ def apply(spec: BakeSpec, root: Path, sources: Path, packages: Path, progress: P
         set_tests(root, spec)
         set_locale_and_time(chroot, spec)
         set_configuration(chroot, spec)
+        set_storage(chroot, spec)
         for number, step in enumerate(spec.steps, 1):
             progress(f"step {number} of {len(spec.steps)}: {short(step.run)}")
             run_step(chroot, step)

@@ -14,6 +14,7 @@ from ingot.bake.image.configuration import set_configuration
 from ingot.bake.image.files import place_files
 from ingot.bake.image.machine import set_identity, set_locale_and_time, set_services
 from ingot.bake.image.seal import seal
+from ingot.bake.image.storage import set_storage
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.layers.overlay import Overlay
 from ingot.bake.runtime.chroot import Chroot, CommandFailedError, in_root
@@ -39,6 +40,7 @@ def apply_recipe(overlay: Overlay, spec: BakeSpec, sources: Path, progress: Prog
     try:
         set_locale_and_time(chroot, spec)
         set_configuration(chroot, spec)
+        set_storage(chroot, spec)
         for number, step in enumerate(spec.steps, 1):
             progress(f"step {number} of {len(spec.steps)}: {short(step.run)}")
             run_step(chroot, step)

@@ -36,6 +36,7 @@ def manifest_text(
             {*(p.sha256 for p in spec.packages), *(download.sha256 for download in spec.downloads())}
         ),
         **_dependencies(spec),
+        **_volumes(spec),
         "users": _users(contents["/etc/passwd"].decode()),
         "groups": _groups(contents["/etc/group"].decode()),
         "services": _services(image.links),
@@ -118,6 +119,13 @@ def _dependencies(spec: BakeSpec) -> Dict[str, List[Dict[str, Any]]]:
             }
         )
     return {"dependencies": found} if found else {}
+
+
+def _volumes(spec: BakeSpec) -> Dict[str, List[Dict[str, Any]]]:
+    """Return the data volumes that a clone is launched with; nothing when there are none."""
+    volumes = () if spec.storage is None else spec.storage.volumes
+    found = [{"name": v.name, "device": v.device, "mount": v.mount, "size": v.size} for v in volumes]
+    return {"volumes": found} if found else {}
 
 
 def _os(text: str, kernel: str) -> Dict[str, str]:

@@ -15,6 +15,7 @@ from ingot.constructs.fleet.configuration import Configuration, Parameter, Secre
 from ingot.constructs.fleet.network import service_endpoints, subnets_for_clones
 from ingot.constructs.fleet.role import clone_role, fitting_role
 from ingot.constructs.fleet.session_manager import SERVICES, allow_sessions
+from ingot.constructs.fleet.volumes import Volume, data_volumes
 from ingot.constructs.image.golden_image import GoldenImage
 from ingot.constructs.instance_types import chosen_types
 from ingot.constructs.machines import closed_group, root_volume
@@ -38,7 +39,7 @@ class Clone(Construct):
         ``session_manager`` need. Default: no, the VPC has them or a way out
     :param instance_type: Nitro, of the recipe's architecture. Default: t3.small, or t4g.small for arm64
     :param role, security_groups, environment, parameters, secrets, user_data, session_manager,
-        detailed_monitoring, volume_initialization_rate: as of a :class:`CloneFleet`
+        detailed_monitoring, volume_initialization_rate, volumes: as of a :class:`CloneFleet`
     :param termination_protection: whether EC2 refuses to terminate it. Default: no
     :raises InputError: as a :class:`CloneFleet`
     """
@@ -64,6 +65,7 @@ class Clone(Construct):
         detailed_monitoring: bool = False,
         volume_initialization_rate: int | None = None,
         termination_protection: bool = False,
+        volumes: Mapping[str, Volume] | None = None,
     ) -> None:
         """Create the instance; the class says what each option means."""
         super().__init__(scope, id_)
@@ -106,7 +108,8 @@ class Clone(Construct):
                     size=recipe.root_volume.size,
                     initialization_rate=volume_initialization_rate,
                     device=image.root_device,
-                )
+                ),
+                *data_volumes(path, recipe, volumes or {}),
             ],
             http_tokens=ec2.HttpTokens.REQUIRED,
             http_put_response_hop_limit=1,

@@ -51,6 +51,7 @@ from ingot.constructs.fleet.options import (
 )
 from ingot.constructs.fleet.role import clone_role, fitting_role, with_role
 from ingot.constructs.fleet.session_manager import SERVICES, allow_sessions
+from ingot.constructs.fleet.volumes import Volume, data_volumes, let_groups_use_keys
 from ingot.constructs.image.golden_image import GoldenImage
 from ingot.constructs.instance_types import chosen_types
 from ingot.constructs.machines import closed_group
@@ -126,6 +127,8 @@ class CloneFleet(Construct):
     :param secrets: secrets of Secrets Manager that the recipe declares, whole or a :class:`SecretKey` of one;
         clones read them when they boot
     :param user_data: what cloud-init in the image gets, as it is. Default: none
+    :param volumes: size and performance of data volumes that the recipe declares, by name. Default: the
+        recipe's sizes, and what gp3 includes
     :raises InputError: options that contradict each other, a VPC without the subnets that are needed,
         instance types of another architecture
     """
@@ -174,6 +177,7 @@ class CloneFleet(Construct):
         parameters: Mapping[str, Parameter] | None = None,
         secrets: Mapping[str, Secret] | None = None,
         user_data: ec2.UserData | None = None,
+        volumes: Mapping[str, Volume] | None = None,
     ) -> None:
         """Create the fleet; the class says what each option means."""
         super().__init__(scope, id_)
@@ -202,6 +206,8 @@ class CloneFleet(Construct):
         given.check(self.node.path, vpc is not None, certificate_arn)
         configuration = Configuration(environment or {}, parameters or {}, secrets or {})
         configuration.check(self.node.path, image.recipe.name, image.recipe.configuration)
+        disks = data_volumes(self.node.path, image.recipe, volumes or {})
+        let_groups_use_keys(self, volumes or {})
         grace = health_grace or Duration.minutes(5)
         self.vpc = vpc or fleet_network(self, cidr=vpc_cidr, egress=egress, zones=zones)
         if load_balancer is None and listener is None:
@@ -211,7 +217,7 @@ class CloneFleet(Construct):
         self.clones = groups[0]
         self._connections = ec2.Connections(security_groups=groups, default_port=ec2.Port.tcp(serving.port))
         launch_data = user_data_of(self.node.path, configuration, user_data)
-        machine = Machine(types[0], volume_initialization_rate, detailed_monitoring, launch_data)
+        machine = Machine(types[0], volume_initialization_rate, detailed_monitoring, launch_data, disks)
         self.launch_template = launch_template(self, image, machine, groups=groups)
         self._role = role and fitting_role(self, role)
         if session_manager:

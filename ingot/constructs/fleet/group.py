@@ -50,6 +50,8 @@ class Machine:
     detailed_monitoring: bool
     user_data: str | None
     """Not encoded; tokens may be in it."""
+    volumes: Sequence[ec2.BlockDevice] = ()
+    """Those beside the root volume."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ def launch_template(
                 size=image.recipe.root_volume.size,
                 initialization_rate=machine.volume_initialization_rate,
                 device=image.root_device,
-            )
+            ),
+            *machine.volumes,
         ],
         detailed_monitoring=machine.detailed_monitoring or None,
         require_imdsv2=True,

@@ -82,14 +82,17 @@ def distribution_of(recipe: Recipe) -> Distribution:
 def _for_recipe(distribution: Distribution, recipe: Recipe) -> Distribution:
     """Add what the recipe's settings need: tzdata in the image, locales as a tool of the bake.
 
-    Configuration is fetched by TLS: ca-certificates has the authorities, and depends on openssl.
+    Configuration is fetched by TLS: ca-certificates has the authorities, and depends on openssl. What formats
+    ext4, every image has.
     """
     zones = () if recipe.timezone in UTC else ("tzdata",)
     tls = () if recipe.configuration is None else ("ca-certificates", "openssl")
+    disks = (*recipe.volumes, *((recipe.instance_store,) if recipe.instance_store else ()))
+    xfs = ("xfsprogs",) if any(disk.filesystem == "xfs" for disk in disks) else ()
     tools = () if recipe.locale in BUILT_IN_LOCALES else ("locales",)
     return replace(
         distribution,
-        base_packages=tuple(sorted((*distribution.base_packages, *zones, *tls))),
+        base_packages=tuple(sorted((*distribution.base_packages, *zones, *tls, *xfs))),
         tools=tuple(sorted((*distribution.tools, *tools))),
     )
 

@@ -328,6 +328,10 @@ def _stale(recipe: Recipe, distribution: Distribution, lock: Lock, command: str)
         if name not in lock.versions():
             what = f"a {_NEEDED_FOR[name]} that needs {name}, which the lock lacks"
             found.append(recipe.problem((_NEEDED_FOR[name],), what, "a lock of this recipe", command))
+    if "xfsprogs" in distribution.base_packages and "xfsprogs" not in lock.versions():
+        at = "volumes" if any(volume.filesystem == "xfs" for volume in recipe.volumes) else "instance_store"
+        what = "a volume with xfs, which needs xfsprogs, and the lock lacks it"
+        found.append(recipe.problem((at,), what, "a lock of this recipe", command))
     for name in sorted(set(lock.requested.packages) - set(recipe.packages)):
         what = f"no package {name!r}, but the lock was made with it"
         found.append(recipe.problem(("packages",), what, "a lock of this recipe", command))

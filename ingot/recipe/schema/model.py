@@ -33,6 +33,7 @@ from ingot.recipe.schema.parts import (
     Test,
     User,
 )
+from ingot.recipe.schema.storage import DEVICES, InstanceStore, Volume
 from ingot.recipe.schema.values import (
     EnvironmentName,
     HostName,
@@ -40,6 +41,7 @@ from ingot.recipe.schema.values import (
     Locale,
     PackageName,
     RecipeName,
+    Size,
     State,
     TimeZone,
     VariableName,
@@ -92,6 +94,11 @@ class Recipe(Part):
     files: tuple[FileEntry, ...] = ()
     services: Services = Services.model_construct()
     configuration: Configuration | None = None
+    volumes: Annotated[tuple[Volume, ...], Field(max_length=len(DEVICES))] = ()
+    """Data volumes that each clone has beside its root volume."""
+    instance_store: InstanceStore | None = None
+    swap: Size | None = None
+    """A swap file of this size on the root volume, made at the first boot."""
     steps: tuple[
         Annotated[Step, BeforeValidator(step_from_text, json_schema_input_type=str | Step)], ...
     ] = ()

@@ -7,6 +7,7 @@ from typing import Any
 
 from ingot.errors import Problem
 from ingot.recipe.schema.model import Recipe
+from ingot.recipe.schema.storage import InstanceStore, Volume
 from ingot.recipe.syntax.document import At
 from ingot.recipe.syntax.explain import close_to
 
@@ -46,6 +47,7 @@ def check_references(recipe: Recipe) -> list[Problem]:
         *_check_services(recipe),
         *_check_artifacts(recipe),
         *_check_configuration(recipe),
+        *_check_storage(recipe),
         *_check_languages(recipe),
         *_check_debconf(recipe),
     ]
@@ -70,6 +72,9 @@ def _check_repeats(recipe: Recipe) -> Iterable[Problem]:
         ("tests", "name", recipe.tests),
         ("artifacts", "target", recipe.artifacts),
         ("artifacts", "url", recipe.artifacts),
+        ("volumes", "name", recipe.volumes),
+        ("volumes", "mount", recipe.volumes),
+        ("volumes", "device", recipe.volumes),
     ]
     for name, key, items in lists:
         seen: dict[Any, int] = {}
@@ -211,3 +216,53 @@ def _check_configuration(recipe: Recipe) -> Iterable[Problem]:
     for number, name in enumerate(recipe.configuration.services):
         if name.endswith((".socket", ".timer", ".target", ".path", ".mount")):
             yield recipe.problem(("configuration", "services", number), repr(name), "the name of a service")
+
+
+def _check_storage(recipe: Recipe) -> Iterable[Problem]:
+    disks: list[tuple[At, Volume | InstanceStore]] = [
+        (("volumes", number), volume) for number, volume in enumerate(recipe.volumes)
+    ]
+    if recipe.instance_store is not None:
+        disks.append((("instance_store",), recipe.instance_store))
+    mounts = [(at, disk.mount) for at, disk in disks if disk.mount is not None]
+    for at, disk in disks:
+        yield from _known(recipe, "user", disk.owner, (*at, "owner"))
+        yield from _known(recipe, "group", disk.group, (*at, "group"))
+        for number, name in enumerate(disk.services):
+            if name.endswith((".socket", ".timer", ".target", ".path", ".mount")):
+                yield recipe.problem((*at, "services", number), repr(name), "the name of a service")
+    for at, mount in mounts:
+        outer = next((other for _, other in mounts if mount.startswith(f"{other}/")), None)
+        if outer is not None:
+            expected = "volumes that are not mounted inside each other"
+            yield recipe.problem((*at, "mount"), f"{mount!r}, which is in {outer!r}", expected)
+        if at == ("instance_store",) and mount in {other for place, other in mounts if place != at}:
+            yield recipe.problem((*at, "mount"), f"{mount!r} a second time", "a mount point of its own")
+    yield from _hidden(recipe, [mount for _, mount in mounts])
+    if recipe.swap is not None and recipe.swap > recipe.root_volume.size // 2:
+        hint = "make root_volume larger"
+        yield recipe.problem(("swap",), "swap of more than half the root volume", "less than that", hint)
+
+
+def _hidden(recipe: Recipe, mounts: Sequence[str]) -> Iterable[Problem]:
+    """What the recipe puts where a volume is mounted over it, nobody would ever see."""
+    targets: list[tuple[At, str]] = [
+        (("files", number, "target"), file.target) for number, file in enumerate(recipe.files)
+    ]
+    if recipe.app is not None:
+        targets.append((("app", "target"), recipe.app.target))
+    for key in ("python", "node"):
+        if (part := getattr(recipe, key)) is not None:
+            targets.append(((key, "target"), part.target))
+    targets += [
+        (("artifacts", number, "target"), artifact.target)
+        for number, artifact in enumerate(recipe.artifacts)
+        if artifact.target is not None
+    ]
+    for at, target in targets:
+        mount = next((mount for mount in mounts if f"{target}/".startswith(f"{mount}/")), None)
+        directory = at[0] == "files" and recipe.files[int(at[1])].directory
+        if mount is not None and not (directory and target == mount):
+            yield recipe.problem(
+                at, f"{target!r}, over which a volume is mounted", f"a path outside of {mount}"
+            )

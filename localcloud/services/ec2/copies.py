@@ -114,9 +114,20 @@ class Copies:
         tags = _tags(handler, "snapshot")
         handler.error_on_dryrun()
         instance = volume.attachment.instance if volume.attachment else None
+        if instance is not None:
+            self._refuse_data(instance, volume.id)
         description = str(handler._get_param("Description") or "")
         snapshot_id = self._snapshot_of(handler, volume, instance, description, tags=tags, reboot=False)
         return ActionResult(backend.snapshots[snapshot_id])
+
+    def _refuse_data(self, instance: Instance, volume_id: str) -> None:
+        """Raise EC2ClientError for a data volume of a machine, whose content would not be in the snapshot."""
+        if self._disks is not None and _root_volume(instance) != volume_id:
+            raise EC2ClientError(
+                "UnsupportedOperation",
+                f"The local cloud takes snapshots of root volumes only; {volume_id} is a data volume of "
+                f"{instance.id}.",
+            )
 
     def _snapshot_of(
         self,
@@ -209,6 +220,9 @@ class Copies:
             )
         image_tags, snapshot_tags = _tags(handler, "image"), _tags(handler, "snapshot")
         overrides = {m["DeviceName"]: m for m in handler._get_param("BlockDeviceMappings") or []}
+        for device, attached in list(instance.block_device_mapping.items()):
+            if "NoDevice" not in overrides.get(device, {}):
+                self._refuse_data(instance, attached.volume_id)
         handler.error_on_dryrun()
         image = RegisteredImage(backend, _kept(source) | _named(handler), [])
         for device, attached in list(instance.block_device_mapping.items()):

@@ -15,6 +15,7 @@ from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instances import Instance as MotoInstance
 from moto.ec2.models.instances import StateReason
+from moto.ec2.responses.elastic_block_store import ElasticBlockStore
 from moto.ec2.responses.general import General
 
 from ingot.errors import CloudError, IngotError, MissingToolError
@@ -25,6 +26,7 @@ from ingot.machines.qemu import NETWORK, MachineSpec, require_tools
 from localcloud.core.context import CloudContext, ProcessorTime
 from localcloud.core.moto_types import Instance, Moto
 from localcloud.core.patching import Patches
+from localcloud.services.ec2.block_devices import data_disks
 from localcloud.services.ec2.instance_types import local_size
 from localcloud.services.ec2.launch import Launch
 from localcloud.services.ec2.metadata import metadata_of
@@ -71,6 +73,8 @@ class InstanceMachines:
             instance_status=property(self.status),
             system_status=property(self.status),
         )
+        patches.replace(ElasticBlockStore, "attach_volume", self._attaching)
+        patches.replace(ElasticBlockStore, "modify_volume", self._modifying)
         patches.add(General, get_console_output=lambda handler: self.console_output(handler))
 
     def check(self, launch: Launch) -> None:
@@ -94,6 +98,7 @@ class InstanceMachines:
     def _create(self, instance: Instance, launch: Launch) -> None:
         try:
             base = self._pool.bases.base(launch.root_snapshot)
+            data = data_disks(instance, launch.devices, self._pool.bases.base)
         except CloudError as error:
             self._fail(instance, NO_SNAPSHOT[0], f"{NO_SNAPSHOT[1]}: {error.message}")
             return
@@ -112,6 +117,7 @@ class InstanceMachines:
             outbound=_may_go_out(instance),
             uefi=launch.boots_uefi,
             architecture=_platform_of(launch),
+            data=data,
         )  # fmt: skip
         machine = self._pool.create(spec, metadata_of(instance, self._port), self._exited)
         self._machines[instance.id] = (instance, machine)
@@ -262,6 +268,44 @@ class InstanceMachines:
         finally:
             if running:
                 self._in_background(self._boot_again, instance, machine)
+
+    def _attaching(self, original: Callable[[Moto], Moto]) -> Callable[[Moto], Moto]:
+        def attach_volume(handler: Moto) -> Moto:
+            """AttachVolume to a machine would be a record without a disk."""
+            if handler._get_param("InstanceId") in self._machines:
+                raise EC2ClientError(
+                    "UnsupportedOperation",
+                    "The local cloud attaches volumes when it launches an instance, and not later: name the "
+                    "volume in a block device mapping.",
+                )
+            return original(handler)
+
+        return attach_volume
+
+    def _modifying(self, original: Callable[[Moto], Moto]) -> Callable[[Moto], Moto]:
+        def modify_volume(handler: Moto) -> Moto:
+            """ModifyVolume: the disk of a machine grows at rest only."""
+            volume, size = (
+                handler.ec2_backend.get_volume(handler._get_param("VolumeId")),
+                handler._get_int_param("Size"),
+            )
+            known = self._machines.get(volume.attachment.instance.id) if volume.attachment else None
+            if size is not None and size < int(volume.size):
+                raise EC2ClientError(
+                    "InvalidParameterValue",
+                    f"New size cannot be smaller than existing size {volume.size}GiB.",
+                )
+            if size is not None and known is not None and known[0].state != "stopped":
+                raise EC2ClientError(
+                    "UnsupportedOperation",
+                    "The local cloud enlarges the volumes of an instance at rest only: stop it first.",
+                )
+            answer = original(handler)
+            if size is not None and known is not None:
+                known[1].enlarge(volume.id, size * GIB)
+            return answer
+
+        return modify_volume
 
     def _boot_again(self, instance: Instance, machine: Machine) -> None:
         try:

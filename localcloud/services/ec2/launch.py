@@ -23,6 +23,7 @@ from moto.iam.models import iam_backends
 
 from localcloud.core.moto_types import Device, Image, Instance, Moto, Reservation, Subnet
 from localcloud.core.patching import Patches
+from localcloud.services.ec2 import block_devices
 from localcloud.services.ec2.instance_types import InstanceType, instance_type
 
 # Of a request with DryRun: raises what says that the launch would succeed.
@@ -82,6 +83,7 @@ def install(patches: Patches, hypervisor: Hypervisor | None) -> None:
             for instance in reservation.instances:
                 _own_interfaces(instance, launch.arguments.get("nics") or [])
                 _attach_profile(backend, instance, launch)
+                block_devices.note_performance(instance, launch.devices)
                 if hypervisor is not None:
                     hypervisor.boot(instance, launch)
             return reservation
@@ -98,9 +100,13 @@ def install(patches: Patches, hypervisor: Hypervisor | None) -> None:
     patches.replace(InstanceBackend, "run_instances", resolving)
     patches.replace(MotoInstance, "terminate", terminating)
     patches.replace(InstanceResponse, "run_instances", _dry_running)
-    # moto asks each mapping of a request for a size or a snapshot; EC2 takes them from the AMI where it has
-    # the device.
-    patches.add(InstanceResponse, _validate_block_device_mapping=staticmethod(lambda _mapping: None))
+    # moto asks each mapping of a request for a size or a snapshot, and fills in what is left to the AMI.
+    patches.add(
+        InstanceResponse,
+        _parse_block_device_mapping=lambda handler: copy.deepcopy(
+            handler._get_param("BlockDeviceMappings", [])
+        ),
+    )
 
 
 def _dry_running(original: Callable[[Moto], Moto]) -> Callable[[Moto], Moto]:
@@ -334,6 +340,8 @@ def mappings(image: Image, data: dict[str, Any], asked: list[Device] | None) -> 
     is on it or how large it is.
     """
     devices: dict[str, Device] = {}
+    for given in (data.get("BlockDeviceMappings") or [], asked or []):
+        block_devices.check(given)
     for source in (image.block_device_mappings, data.get("BlockDeviceMappings") or [], asked or []):
         for mapping in source:
             name = mapping["DeviceName"]
@@ -346,6 +354,7 @@ def mappings(image: Image, data: dict[str, Any], asked: list[Device] | None) -> 
             }
     for mapping in devices.values():
         mapping["Ebs"] = _typed(mapping["Ebs"])
+        block_devices.check_volume(mapping["Ebs"])
         left_out = mapping.get("NoDevice") == "" or mapping.get("VirtualName")
         if not (left_out or mapping["Ebs"].get("SnapshotId") or mapping["Ebs"].get("VolumeSize")):
             raise EC2ClientError(
@@ -362,6 +371,7 @@ def _typed(ebs: dict[str, Any]) -> dict[str, Any]:
     for key in ("Encrypted", "DeleteOnTermination"):
         if key in typed:
             typed[key] = str(typed[key]).lower() == "true"
-    if "VolumeSize" in typed:
-        typed["VolumeSize"] = int(typed["VolumeSize"])
+    for key in ("VolumeSize", "Iops", "Throughput"):
+        if key in typed:
+            typed[key] = int(typed[key])
     return typed

@@ -61,7 +61,7 @@ def meta_data(instance: Instance, port: int) -> dict[str, Any]:
         "ami-id": instance.image_id,
         "ami-launch-index": str(instance.ami_launch_index),
         "ami-manifest-path": "(unknown)",
-        "block-device-mapping": {"ami": instance.root_device_name, "root": instance.root_device_name},
+        "block-device-mapping": _devices(instance),
         "events": {"maintenance": {"history": "[]", "scheduled": "[]"}},
         "hostname": instance.private_dns_name,
         "instance-action": "none",
@@ -97,6 +97,14 @@ def endpoint(port: int) -> str:
     EC2 has no such entry: there, a service's address follows from ``services/domain``.
     """
     return f"http://{GATEWAY}:{port}"
+
+
+def _devices(instance: Instance) -> dict[str, str]:
+    """Return the device names: ``ebs1`` and so on for volumes beside the root."""
+    root = instance.root_device_name
+    others = sorted(name for name in instance.block_device_mapping if name != root)
+    numbered = {f"ebs{number}": name.removeprefix("/dev/") for number, name in enumerate(others, 1)}
+    return {"ami": root, "root": root, **numbered}
 
 
 def _groups(instance: Instance) -> list[SecurityGroup]:

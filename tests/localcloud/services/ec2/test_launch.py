@@ -164,3 +164,44 @@ def test_groups_and_subnet_of_a_launch_are_of_one_network(client: Any, image_id:
         assert code_of(caught) == "InvalidParameter"
     launch(client, image_id, "together", SubnetId=subnet, SecurityGroupIds=[own])
     launch(client, image_id, "by-nic", NetworkInterfaces=[{**nic, "Groups": [own]}])
+
+
+def asked(**ebs):
+    return [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 10, "VolumeType": "gp3", **ebs}}]
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "message"),
+    [
+        ([{"DeviceName": "/dev/foo", "Ebs": {"VolumeSize": 1}}], "InvalidParameterValue", "not a valid EBS"),
+        (asked() * 2, "InvalidBlockDeviceMapping", "used in more than one"),
+        (asked(VolumeSize=70000), "InvalidParameterValue", "too large; maximum is 65536GiB"),
+        (asked(Iops=2000), "InvalidParameterValue", "too low; minimum is 3000"),
+        (asked(Iops=6000), "InvalidParameterCombination", "ratio of 600.000000 is too high; maximum is 500"),
+        (asked(Throughput=100), "InvalidParameterValue", "too low; minimum is 125"),
+        (asked(Throughput=1000), "InvalidParameterCombination", "ratio of 0.333333 is too high"),
+        (asked(VolumeType="gp2", Iops=3000), "InvalidParameterCombination", "not supported for gp2"),
+        (asked(VolumeType="io2", Throughput=250), "InvalidParameterCombination", "not supported for io2"),
+        (asked(KmsKeyId="alias/mine"), "InvalidParameterDependency", "requires the parameter Encrypted"),
+    ],
+)
+def test_a_volume_that_ebs_does_not_make_is_refused(given, code, message):
+    with pytest.raises(EC2ClientError, match=message) as refusal:
+        mappings(image(), {}, given)
+    assert refusal.value.code == code
+
+
+def test_a_launch_makes_the_volumes_that_it_says(client: Any, image_id: str) -> None:
+    ec2 = client("ec2")
+    wanted = asked(Iops=4000, Throughput=500, Encrypted=True, DeleteOnTermination=True)
+    instance = launch(client, image_id, "volumes", BlockDeviceMappings=wanted)
+    [found] = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"]
+    volumes = {mapping["DeviceName"]: mapping["Ebs"] for mapping in found["BlockDeviceMappings"]}
+    assert volumes["/dev/sdf"]["DeleteOnTermination"] is True
+    [volume] = ec2.describe_volumes(VolumeIds=[volumes["/dev/sdf"]["VolumeId"]])["Volumes"]
+    assert (volume["Size"], volume["VolumeType"], volume["Iops"]) == (10, "gp3", 4000)
+    assert (volume["Throughput"], volume["Encrypted"]) == (500, True)
+    ec2.terminate_instances(InstanceIds=[instance])
+    with pytest.raises(ClientError) as gone:
+        ec2.describe_volumes(VolumeIds=[volume["VolumeId"]])
+    assert code_of(gone) == "InvalidVolume.NotFound"
