@@ -88,17 +88,31 @@ def write_archive(
 
 
 def write_suite(
-    archive: Path, suite: str, text: str, signer: Signer, date: str = DATE, architecture: str = "amd64"
+    archive: Path,
+    suite: str,
+    text: str,
+    signer: Signer,
+    date: str = DATE,
+    architecture: str = "amd64",
+    *,
+    others: dict[str, str] | None = None,
+    fields: str = "",
 ) -> None:
-    """Write one suite of an archive: the index ``text`` of its component main, and its signed release."""
+    """Write one suite of an archive: the index ``text`` of its component main, ``others`` by component, and
+    its signed release, with more ``fields``.
+    """
     top = archive / "dists" / suite
-    index = top / "main" / f"binary-{architecture}" / "Packages"
-    index.parent.mkdir(parents=True, exist_ok=True)
-    index.write_text(text)
+    components = {"main": text, **(others or {})}
+    digests = ""
+    for name, packages in components.items():
+        index = top / name / f"binary-{architecture}" / "Packages"
+        index.parent.mkdir(parents=True, exist_ok=True)
+        index.write_text(packages)
+        digest = hashlib.sha256(packages.encode()).hexdigest()
+        digests += f" {digest} {len(packages)} {name}/binary-{architecture}/Packages\n"
     release = (
         f"Origin: Test\nSuite: {suite}\nCodename: {suite}\nDate: {date}\nArchitectures: {architecture}\n"
-        f"Components: main\nSHA256:\n {hashlib.sha256(text.encode()).hexdigest()} {len(text)} "
-        f"main/binary-{architecture}/Packages\n"
+        f"{fields}Components: {' '.join(components)}\nSHA256:\n{digests}"
     )
     signer.clear_sign(release, top / "InRelease")
 

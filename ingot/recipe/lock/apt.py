@@ -167,8 +167,10 @@ class AptRoot:
             uri = mirrors[suite.archive]
             lines.append(f"deb [signed-by={keyring}] {uri} {suite.name} {component}")
             self._add(uri, suite, [component, digest_of(keyring)])
-        for number, archive in enumerate(archives):
-            key = self.directory / "etc" / f"archive-{number}.{'asc' if archive.armoured else 'gpg'}"
+        for archive in archives:
+            # By its content: of one suite at one address apt takes one file with keys alone.
+            name = f"archive-{archive.key_sha256}.{'asc' if archive.armoured else 'gpg'}"
+            key = self.directory / "etc" / name
             shutil.copyfile(archive.key, key)
             uri, components = mirrors[archive.name], " ".join(archive.components)
             lines.append(f"deb [signed-by={key}] {uri} {archive.suite} {components}".rstrip())
@@ -340,6 +342,8 @@ def read_fields(package: Path) -> Mapping[str, str]:
 
 def _hint(said: str, keyring: Path) -> str:
     """Return what helps: another key, or another mirror."""
+    if "Conflicting values set for option Signed-By" in said:
+        return "apt sources with the same uri and suite need the same key"
     if "NO_PUBKEY" in said or "is not signed" in said or "signatures were invalid" in said:
         return (
             f"the index must be signed by a key of {keyring} (INGOT_KEYRING names another file), "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ingot.errors import InputError
 from ingot.recipe.schema.model import Recipe
+from ingot.recipe.schema.packages import CHOSEN, PackageChoice
 
 # dpkg's names of the architectures.
 DPKG_ARCHITECTURE = {"x86_64": "amd64", "arm64": "arm64"}
@@ -46,6 +47,7 @@ class Distribution:
     suite: str
     suites: tuple[Suite, ...]
     component: str
+    """The names of its components, with blanks between them."""
     keyring: Path
     keyring_package: str
     base_packages: tuple[str, ...]
@@ -90,8 +92,13 @@ def _for_recipe(distribution: Distribution, recipe: Recipe) -> Distribution:
     disks = (*recipe.volumes, *((recipe.instance_store,) if recipe.instance_store else ()))
     xfs = ("xfsprogs",) if any(disk.filesystem == "xfs" for disk in disks) else ()
     tools = () if recipe.locale in BUILT_IN_LOCALES else ("locales",)
+    # Their indexes are asked for where something of them is named alone.
+    chosen = any(PackageChoice.of(text).suite for text in recipe.packages)
+    backports = (Suite(distribution.archives[0], CHOSEN.format(distribution.suite)),) if chosen else ()
     return replace(
         distribution,
+        component=" ".join((distribution.component, *sorted(recipe.base.components))),
+        suites=(*distribution.suites, *backports),
         base_packages=tuple(sorted((*distribution.base_packages, *zones, *tls, *xfs))),
         tools=tuple(sorted((*distribution.tools, *tools))),
     )

@@ -21,7 +21,15 @@ from ingot.recipe.lock.mirrors import ARCHIVES
 from ingot.recipe.lock.node import LockedNode, stale_node
 from ingot.recipe.lock.python import LockedPython, stale_python
 from ingot.recipe.schema.model import Recipe
-from ingot.recipe.schema.values import ArchiveName, ComponentName, PackageName, SuiteName, Text
+from ingot.recipe.schema.packages import PackageChoice, PackageText, names_of
+from ingot.recipe.schema.values import (
+    ArchiveName,
+    ComponentName,
+    PackageName,
+    PackageVersion,
+    SuiteName,
+    Text,
+)
 from ingot.recipe.syntax.document import At, place_in_json, shown
 from ingot.recipe.syntax.explain import close_to_package, wrong
 
@@ -55,10 +63,6 @@ def _below(path: str) -> str:
     return path
 
 
-# Debian Policy 5.6.12: an epoch, the upstream version, the Debian revision. No slash, no blank.
-Version = Annotated[
-    str, Text(r"([0-9]{1,10}:)?[A-Za-z0-9][A-Za-z0-9.+~:-]{0,250}", "a Debian version", "1:2.4-1")
-]
 # Debian Policy 5.6.8, of the architectures that Ingot bakes.
 Architecture = Literal["amd64", "arm64"]
 Sha256 = Annotated[str, Text(r"[0-9a-f]{64}", "a SHA-256 of 64 hex digits", "ab…")]
@@ -72,7 +76,7 @@ class LockedPackage(LockPart):
     """One package file of an archive."""
 
     name: PackageName
-    version: Version
+    version: PackageVersion
     architecture: Literal["amd64", "arm64", "all"]
     sha256: Sha256
     size: Annotated[int, Field(gt=0, le=MAX_PACKAGE)]
@@ -107,7 +111,7 @@ class Requested(LockPart):
     """What was asked for by name: by the engine for every image, by the recipe, and as the bake's tools."""
 
     base: tuple[PackageName, ...]
-    packages: tuple[PackageName, ...]
+    packages: tuple[PackageText, ...]
     tools: tuple[PackageName, ...]
 
 
@@ -172,7 +176,7 @@ def problems_beside(recipe: Recipe, others: Sequence[Problem]) -> list[Problem]:
     """Return what is wrong with the lock of a recipe with ``others``: only what those cannot have caused."""
     whole = (recipe.document.origin or recipe.document).data
     base = whole.get("base") if isinstance(whole, dict) else None
-    if recipe.base.ami is not None or base != recipe.base.model_dump(exclude_none=True):
+    if recipe.base.ami is not None or base != recipe.base.model_dump(exclude_defaults=True, mode="json"):
         return []
     try:
         lock = read_lock(recipe)
@@ -273,6 +277,7 @@ def _contradictions(lock: Lock) -> list[tuple[At, str, str]]:
     found_twice = next((n for n, url in enumerate(urls) if url in urls[:n]), None)
     found: list[tuple[At, str, str]] = []
     seen: set[tuple[str, str]] = set()
+    choices = {choice.name: choice for choice in map(PackageChoice.of, lock.requested.packages)}
     if found_twice is not None:
         at_twice: At = ("artifacts", found_twice, "url")
         found.append((at_twice, f"the artifact {urls[found_twice]} a second time", "each artifact once"))
@@ -288,6 +293,12 @@ def _contradictions(lock: Lock) -> list[tuple[At, str, str]]:
         if (package.name, package.role) in seen:
             found.append(((*at, "name"), f"the package {package.name!r} a second time", "each package once"))
         seen.add((package.name, package.role))
+        choice = choices.get(package.name)
+        if package.role == "install" and choice and not choice.takes(package.version, package.suite):
+            what = f"{package.name} {package.version} of {package.suite}, but another one was asked for"
+            found.append(
+                ((*at, "version"), what, f"version {choice.version}" if choice.version else "its suite")
+            )
     return found
 
 
@@ -332,7 +343,8 @@ def _stale(recipe: Recipe, distribution: Distribution, lock: Lock, command: str)
         at = "volumes" if any(volume.filesystem == "xfs" for volume in recipe.volumes) else "instance_store"
         what = "a volume with xfs, which needs xfsprogs, and the lock lacks it"
         found.append(recipe.problem((at,), what, "a lock of this recipe", command))
-    for name in sorted(set(lock.requested.packages) - set(recipe.packages)):
+    named = names_of(recipe.packages)
+    for name in sorted(name for name in names_of(lock.requested.packages) if name not in named):
         what = f"no package {name!r}, but the lock was made with it"
         found.append(recipe.problem(("packages",), what, "a lock of this recipe", command))
     return found
@@ -341,9 +353,17 @@ def _stale(recipe: Recipe, distribution: Distribution, lock: Lock, command: str)
 def _lacking(recipe: Recipe, lock: Lock) -> list[Problem]:
     """Return which packages of the recipe its lock was not made with."""
     known = [package.name for package in lock.packages]
+    requested = dict(zip(names_of(lock.requested.packages), lock.requested.packages, strict=True))
 
-    def hint(name: str) -> str:
-        near = close_to_package(name, known)
+    def what(text: str) -> str:
+        other = requested.get(PackageChoice.of(text).name)
+        return f"the package {text!r}, " + (
+            f"but the lock was made with {other!r}" if other else "which the lock lacks"
+        )
+
+    def hint(text: str) -> str:
+        name = PackageChoice.of(text).name
+        near = None if name in requested else close_to_package(name, known)
         return (
             f"{near} If the name is right, run: {recipe.lock_command}"
             if near
@@ -353,12 +373,12 @@ def _lacking(recipe: Recipe, lock: Lock) -> list[Problem]:
     return [
         recipe.problem(
             ("packages", number),
-            f"the package {name!r}, which the lock lacks",
+            what(text),
             "a lock of this recipe",
-            hint(name),
+            hint(text),
         )
-        for number, name in enumerate(recipe.packages)
-        if name not in lock.requested.packages
+        for number, text in enumerate(recipe.packages)
+        if text not in lock.requested.packages
     ]
 
 

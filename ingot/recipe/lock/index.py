@@ -76,6 +76,10 @@ class Index:
         """Return the versions that there are of a package; none if it does not exist."""
         return {fields["version"] for _, fields in self._paragraphs(name)}
 
+    def offers(self, name: str) -> list[tuple[str, str]]:
+        """Return the versions of a package with the suites that have them."""
+        return [(fields["version"], suite.name) for suite, fields in self._paragraphs(name)]
+
     def find(self, key: Key) -> IndexedPackage:
         """Return a package; the first list that has it counts.
 

@@ -14,7 +14,7 @@ from ingot.errors import IngotError, InputError, MissingToolError, Problem
 from ingot.process import CommandError
 from ingot.progress import Progress, silent
 from ingot.recipe.lock.apt import AptRoot, read_fields
-from ingot.recipe.lock.archives import archives_of, fingerprints
+from ingot.recipe.lock.archives import Archive, archives_of, fingerprints
 from ingot.recipe.lock.artifacts import ARTIFACT, FetchedArtifact, moved_artifacts
 from ingot.recipe.lock.distribution import (
     DPKG_ARCHITECTURE,
@@ -37,6 +37,7 @@ from ingot.recipe.lock.mirrors import discover, own_archives
 from ingot.recipe.lock.node import moved_npm
 from ingot.recipe.lock.python import moved_wheels
 from ingot.recipe.schema.model import Recipe
+from ingot.recipe.schema.packages import COMPONENTS, PackageChoice, names_of
 from ingot.recipe.syntax.explain import close_to_package
 
 
@@ -84,6 +85,7 @@ def resolve_lock(
     keyed = tuple(locked_archive(archive, fingerprints(recipe, archive)) for archive in archives)
     keyring = _keyring(distribution)
     mirrors = {**own_archives({a.name: a.uri for a in archives}), **discover(distribution.plain())}
+    _check_archives(recipe, distribution, archives, mirrors)
     with tempfile.TemporaryDirectory(prefix="ingot-lock-") as work:
         apt = AptRoot(
             Path(work), distribution, DPKG_ARCHITECTURE[recipe.architecture], indexes or IndexCache()
@@ -96,8 +98,9 @@ def resolve_lock(
         progress(f"resolving {count} package{'' if count == 1 else 's'} and the base")
         files = [str(artifact.package) for artifact in artifacts if artifact.package is not None]
         pins = _kept(old, distribution, index, upgrade)
-        for name in Index(own, ()).places:
-            pins.pop(name, None)  # its file says which version it is
+        chosen = [c.name for c in map(PackageChoice.of, recipe.packages) if c.is_chosen]
+        for name in (*Index(own, ()).places, *chosen):
+            pins.pop(name, None)  # its file, or the recipe, says which version it is
         lock = _resolve(recipe, distribution, apt, index, Wanted(tuple(files), pins))
         locked = tuple(artifact.locked for artifact in artifacts)
         lock = lock.model_copy(update={"archives": keyed, "artifacts": locked})
@@ -182,8 +185,12 @@ def _keyring(distribution: Distribution) -> Path:
 def _check_names(recipe: Recipe, distribution: Distribution, index: Index, upgrade: Upgrade) -> None:
     """Raise InputError for every name that the distribution does not have."""
     problems: list[Problem] = []
-    for number, name in enumerate(recipe.packages):
+    for number, text in enumerate(recipe.packages):
+        choice = PackageChoice.of(text)
+        name = choice.name
         if name in index:
+            if not any(choice.takes(*offer) for offer in index.offers(name)):
+                problems.append(_not_offered(recipe, number, choice, index))
             continue
         providers = index.providers(name)
         if providers:
@@ -194,7 +201,7 @@ def _check_names(recipe: Recipe, distribution: Distribution, index: Index, upgra
         else:
             found, hint = (
                 f"the package {name!r}, which does not exist",
-                close_to_package(name, index.places) or "",
+                close_to_package(name, index.places) or _of_another_component(recipe, distribution),
             )
         own = f" or of {', '.join(a.name for a in archives)}" if (archives := archives_of(recipe)) else ""
         expected = f"a package of {distribution.id} {distribution.suite} ({distribution.component}){own}"
@@ -207,6 +214,47 @@ def _check_names(recipe: Recipe, distribution: Distribution, index: Index, upgra
             f"no package {', '.join(unknown)} in {distribution.id} {distribution.suite}",
             hint=close_to_package(unknown[0], index.places),
         )
+
+
+def _not_offered(recipe: Recipe, number: int, choice: PackageChoice, index: Index) -> Problem:
+    """Return the problem of a version, or of a suite's package, that no index has."""
+    offers = index.offers(choice.name)
+    if choice.version is not None:
+        what = f"version {choice.version} of {choice.name!r}, which does not exist"
+        versions = list(dict.fromkeys(version for version, _ in offers))
+        there = f"there are {' and '.join(versions)}" if len(versions) > 1 else f"there is {versions[0]}"
+        return recipe.problem(("packages", number), what, "a version that the archive has", there)
+    what = f"{choice.name!r} of {choice.suite}, which does not exist"
+    there = "; ".join(f"{suite} has {version}" for version, suite in offers)
+    return recipe.problem(("packages", number), what, f"a package of {choice.suite}", there)
+
+
+def _of_another_component(recipe: Recipe, distribution: Distribution) -> str:
+    """Return the hint that a package may be of a component that the recipe lacks; "" when it has all."""
+    others = [name for name in COMPONENTS[distribution.id] if name not in recipe.base.components]
+    if not others:
+        return ""
+    return f"is it in another component? {_base_with(distribution, [*recipe.base.components, *others])}"
+
+
+def _base_with(distribution: Distribution, components: Sequence[str]) -> str:
+    return f"base: {{{distribution.id}: {distribution.suite}, components: [{', '.join(components)}]}}"
+
+
+def _check_archives(
+    recipe: Recipe, distribution: Distribution, archives: Sequence[Archive], mirrors: Mapping[str, str]
+) -> None:
+    """Raise InputError for an apt source that is the distribution's own archive: apt takes one key for it."""
+    own = {(mirrors[suite.archive].rstrip("/"), suite.name) for suite in distribution.suites}
+    problems = []
+    for archive in archives:
+        if (mirrors[archive.name].rstrip("/"), archive.suite) in own:
+            others = [name for name in archive.components if name in COMPONENTS[distribution.id]]
+            hint = f"write {_base_with(distribution, others)}" if others else "it is there already"
+            what = f"{archive.suite} of the distribution's own archive"
+            problems.append(recipe.problem(archive.key_at[:2], what, "an archive beside it", hint))
+    if problems:
+        raise InputError(f"the apt sources of {recipe.name} have problems", problems=problems)
 
 
 def _kept(old: Lock | None, distribution: Distribution, index: Index, upgrade: Upgrade) -> dict[str, str]:
@@ -222,7 +270,8 @@ def _kept(old: Lock | None, distribution: Distribution, index: Index, upgrade: U
 
 def _resolve(recipe: Recipe, distribution: Distribution, apt: AptRoot, index: Index, wanted: Wanted) -> Lock:
     base = _base(recipe, distribution, index)
-    names = sorted({*index.essential(), *base, *recipe.packages})
+    named = names_of(recipe.packages)
+    names = sorted({*index.essential(), *base} - {*named}) + sorted(recipe.packages)
     apt.pin(wanted.pins)
     with ThreadPoolExecutor() as pool:
         # Tools are taken out of their packages, so what they depend on does not matter: their own version is
@@ -256,7 +305,7 @@ def _base(recipe: Recipe, distribution: Distribution, index: Index) -> tuple[str
     """Return the packages of every image without those that a package of the recipe takes the place of."""
 
     def is_replaced(name: str) -> bool:
-        others = (other for other in recipe.packages if other not in distribution.base_packages)
+        others = (other for other in names_of(recipe.packages) if other not in distribution.base_packages)
         return name in REPLACEABLE and any(index.conflict(name, other) for other in others)
 
     return tuple(name for name in distribution.base_packages if not is_replaced(name))

@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, WithJsonSchema
 from ingot.errors import InputError, Problem
 from ingot.recipe.schema.configuration import Configuration
 from ingot.recipe.schema.dependencies import Artifact, Node, Python
+from ingot.recipe.schema.packages import PackageText
 from ingot.recipe.schema.parts import (
     App,
     AptSource,
@@ -39,7 +40,6 @@ from ingot.recipe.schema.values import (
     HostName,
     KernelParameters,
     Locale,
-    PackageName,
     RecipeName,
     Size,
     State,
@@ -81,7 +81,9 @@ class Recipe(Part):
     base: Base
     architecture: Literal["x86_64", "arm64"] = "x86_64"
     root_volume: RootVolume
-    packages: tuple[PackageName, ...] = ()
+    packages: tuple[PackageText, ...] = ()
+    """Names of packages, each alone, with a version (`nginx=1.22.1-9`) or with the suite of backports
+    (`nginx/bookworm-backports`)."""
     apt_sources: tuple[AptSource, ...] = ()
     debconf: tuple[Preseed, ...] = ()
     """Answers to questions that packages ask while they are installed."""

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ingot.recipe.schema.packages import ALWAYS, COMPONENTS
 from ingot.recipe.schema.values import (
     AmiId,
     AmiName,
@@ -74,9 +75,29 @@ class Base(Part):
     """A series of Ubuntu, baked from scratch."""
     ami: AmiSource | None = None
     """A base AMI, baked on a builder instance."""
+    components: tuple[ComponentName, ...] = ()
+    """More of the distribution's own archive: contrib, non-free, non-free-firmware; of Ubuntu's multiverse,
+    restricted."""
 
     choices: ClassVar[tuple[str, ...]] = ("debian", "ubuntu", "ami")
     _one = exactly_one(choices)
+
+    @model_validator(mode="after")
+    def _check_components(self) -> Base:
+        distribution = next((name for name in COMPONENTS if getattr(self, name) is not None), None)
+        if distribution is None:
+            if self.components:
+                raise wrong("components on a base AMI", "them beside debian or ubuntu")
+            return self
+        for component in self.components:
+            if component in ALWAYS[distribution]:
+                raise wrong(f"the component {component!r}", "others", f"{component} is always there")
+            if component not in COMPONENTS[distribution]:
+                *first, last = COMPONENTS[distribution]
+                raise wrong(f"the component {component!r}", f"{', '.join(first)} or {last}")
+        if len({*self.components}) != len(self.components):
+            raise wrong("a component a second time", "each once")
+        return self
 
 
 class AptSource(Part):

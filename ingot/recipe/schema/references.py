@@ -7,6 +7,7 @@ from typing import Any
 
 from ingot.errors import Problem
 from ingot.recipe.schema.model import Recipe
+from ingot.recipe.schema.packages import CHOSEN, PackageChoice, names_of
 from ingot.recipe.schema.storage import InstanceStore, Volume
 from ingot.recipe.syntax.document import At
 from ingot.recipe.syntax.explain import close_to
@@ -45,6 +46,7 @@ def check_references(recipe: Recipe) -> list[Problem]:
         *_check_groups_of_users(recipe),
         *_check_owners(recipe),
         *_check_services(recipe),
+        *_check_packages(recipe),
         *_check_artifacts(recipe),
         *_check_configuration(recipe),
         *_check_storage(recipe),
@@ -64,7 +66,7 @@ def _check_name(recipe: Recipe) -> Iterable[Problem]:
 
 def _check_repeats(recipe: Recipe) -> Iterable[Problem]:
     lists: list[tuple[str, str | None, Sequence[Any]]] = [
-        ("packages", None, recipe.packages),
+        ("packages", None, names_of(recipe.packages)),
         ("groups", "name", recipe.groups),
         ("groups", "gid", recipe.groups),
         ("users", "name", recipe.users),
@@ -163,6 +165,21 @@ def _declared(recipe: Recipe, key: str) -> set[str] | None:
     if not isinstance(items, list):
         return None
     return {str(item["name"]) for item in items if isinstance(item, dict) and "name" in item}
+
+
+def _check_packages(recipe: Recipe) -> Iterable[Problem]:
+    for number, text in enumerate(recipe.packages):
+        choice = PackageChoice.of(text)
+        at: At = ("packages", number)
+        if choice.is_chosen and recipe.base.ami is not None:
+            hint = f"let a step install it: apt-get install {text}"
+            yield recipe.problem(at, f"{text!r} on a base AMI", "the name of a package alone", hint)
+        elif choice.suite is not None:
+            backports = CHOSEN.format(recipe.base.debian or recipe.base.ubuntu)
+            if choice.suite != backports:
+                what = f"{choice.name!r} of the suite {choice.suite!r}"
+                hint = "archives beside the distribution's are apt_sources"
+                yield recipe.problem(at, what, f"{choice.name}/{backports}, or the name alone", hint)
 
 
 def _check_artifacts(recipe: Recipe) -> Iterable[Problem]:

@@ -210,7 +210,11 @@ ArgumentText = Annotated[str, Field(min_length=1), AfterValidator(argument)]
 # Names as adduser(8) and systemd accept them; 32 bytes is utmp's limit (useradd(8)).
 Name = Annotated[str, Text(r"[a-z_][a-z0-9_-]{0,31}", "a name of lower case letters, digits, - and _", "app")]
 # Debian Policy 5.6.1: lower case letters, digits, plus, minus and full stops, two characters at least.
-PackageName = Annotated[str, Text(r"[a-z0-9][a-z0-9+.-]+", "the name of a package", "apache2")]
+NAME_OF_PACKAGE = r"[a-z0-9][a-z0-9+.-]+"
+PackageName = Annotated[str, Text(NAME_OF_PACKAGE, "the name of a package", "apache2")]
+# Debian Policy 5.6.12: an epoch, the upstream version, the Debian revision. No slash, no blank.
+VERSION_OF_PACKAGE = r"([0-9]{1,10}:)?[A-Za-z0-9][A-Za-z0-9.+~:-]{0,250}"
+PackageVersion = Annotated[str, Text(VERSION_OF_PACKAGE, "a Debian version", "1:2.4-1")]
 QuestionName = Annotated[
     str,
     Text(
