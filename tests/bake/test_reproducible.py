@@ -112,7 +112,10 @@ def spec(public, web_spec):
         packages.append(like._replace(name=name, version="1", sha256=digest, size=target.stat().st_size))
     # What a step sees of the machine is the same as well: the name, which a user namespace may not write
     # through /proc/sys.
-    steps = (*web_spec.steps, step("test $(uname -n) = ingot-bake; dpkg --verify"))
+    steps = (
+        *web_spec.steps,
+        step("test $(uname -n) = ingot-bake; test -e /boot/vmlinuz-$(uname -r); dpkg --verify"),
+    )
     spec = replace(web_spec, packages=tuple(packages), steps=steps)
     (public / "spec.json").write_text(spec.text())
     return spec

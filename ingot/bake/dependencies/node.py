@@ -14,6 +14,7 @@ from ingot.bake.dependencies.artifacts import put_file
 from ingot.bake.dependencies.python import show
 from ingot.bake.packages.cache import download_file
 from ingot.bake.runtime.chroot import Chroot, in_root
+from ingot.bake.runtime.kernel import kernel_release
 from ingot.errors import BakeError
 from ingot.spec import BakeSpec, NodeSpec
 
@@ -45,7 +46,7 @@ def install_node(root: Path, spec: BakeSpec, packages: Path) -> None:
         return
     if not in_root(root, "/usr/bin/node", follow=True).is_file():
         raise BakeError("the image has no /usr/bin/node", hint="packages: [nodejs]")
-    chroot = Chroot(root, epoch=spec.epoch)
+    chroot = Chroot(root, epoch=spec.epoch, kernel=kernel_release(spec))
     chroot.mount()
     try:
         _offer(root, node, packages, spec.root_volume_size)

@@ -12,6 +12,7 @@ from pathlib import Path
 from ingot.bake.packages.cache import download_file
 from ingot.bake.runtime import mounts
 from ingot.bake.runtime.chroot import Chroot, CommandFailedError, in_root
+from ingot.bake.runtime.kernel import kernel_release
 from ingot.errors import BakeError
 from ingot.spec import BakeSpec, PythonSpec
 
@@ -42,7 +43,7 @@ def install_python(root: Path, spec: BakeSpec, packages: Path) -> None:
         return
     if not in_root(root, python.interpreter, follow=True).is_file():
         raise BakeError(f"the image has no {python.interpreter}", hint="name its package in `packages`")
-    chroot = Chroot(root, epoch=spec.epoch)
+    chroot = Chroot(root, epoch=spec.epoch, kernel=kernel_release(spec))
     chroot.mount()
     try:
         _offer(root, python, packages)

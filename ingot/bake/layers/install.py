@@ -20,6 +20,7 @@ from ingot.bake.packages.cache import package_file
 from ingot.bake.packages.deb import Control, Package, extract, read_control
 from ingot.bake.packages.locales import make_locale
 from ingot.bake.runtime.chroot import Chroot
+from ingot.bake.runtime.kernel import kernel_release
 from ingot.progress import Progress
 from ingot.spec import BakeSpec
 
@@ -70,7 +71,7 @@ class Installation:
         by_dpkg: FrozenSet[str] = frozenset()
         while True:
             tree.mount()
-            chroot = Chroot(tree.root, epoch=epoch)
+            chroot = Chroot(tree.root, epoch=epoch, kernel=kernel_release(self.spec))
             configure.drop_options(tree.root, dropped)
             try:
                 with configure.services_held(chroot):

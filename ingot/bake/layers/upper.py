@@ -18,6 +18,7 @@ from ingot.bake.image.storage import set_storage
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.layers.overlay import Overlay
 from ingot.bake.runtime.chroot import Chroot, CommandFailedError, in_root
+from ingot.bake.runtime.kernel import kernel_release
 from ingot.bake.tree.inventory import image_baseline
 from ingot.bake.tree.tree import Changes, changes, file_entry, hash_files, scan, sort_entries
 from ingot.bake.tree.volatile import BASELINE, Volatile
@@ -31,7 +32,7 @@ def apply_recipe(overlay: Overlay, spec: BakeSpec, sources: Path, progress: Prog
     """Put onto the packages what the recipe says: accounts, files, settings, steps,
     services; then seal the tree.
     """
-    chroot = Chroot(overlay.root, epoch=spec.epoch)
+    chroot = Chroot(overlay.root, epoch=spec.epoch, kernel=kernel_release(spec))
     progress("applying the recipe")
     add_accounts(overlay.root, spec.groups, spec.users, epoch=spec.epoch)
     place_files(overlay.root, spec.files, sources)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ingot.bake.runtime import mounts
+from ingot.bake.runtime.kernel import PROGRAMS, place_uname
 from ingot.bake.runtime.sandbox import Child, Program, SpawnError, spawner
 from ingot.bake.tree.links import resolve_links
 from ingot.errors import BakeError
@@ -69,13 +70,17 @@ class Chroot:
 
     ``online``: the calling process has a network, which the programs must not have: each gets a network
     namespace of its own, which takes the kernel longer than all else that a short program needs. A process
-    without a network shares its own.
+    without a network shares its own. ``kernel``: what ``uname -r`` says to the programs; None: what the
+    machine's kernel says.
     """
 
-    def __init__(self, root: Path, *, epoch: int, online: bool = False) -> None:
+    def __init__(self, root: Path, *, epoch: int, online: bool = False, kernel: Optional[str] = None) -> None:
         self.root = root
         self.online = online
+        self.kernel = kernel
         self.environment = {**ENVIRONMENT, "SOURCE_DATE_EPOCH": str(epoch)}
+        if kernel is not None:
+            self.environment["PATH"] = f"/run/{PROGRAMS}:{ENVIRONMENT['PATH']}"
         # The names of the processes that the last command left running; they ended with it.
         self.left: List[str] = []
 
@@ -105,6 +110,8 @@ class Chroot:
         (devices / "shm").mkdir(mode=0o1777)
         # Some maintainer scripts ask for the directory of locks.
         (self.root / "run" / "lock").mkdir(mode=0o1777)
+        if self.kernel is not None:
+            place_uname(self.root / "run", self.kernel)
 
     def unmount(self) -> None:
         """Take the mounts away again, so that the tree can be read and renamed."""

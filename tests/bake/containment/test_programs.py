@@ -100,6 +100,18 @@ except BakeError as error: print(error)
     assert "Permission denied" in said
 
 
+def test_the_kernel_that_scripts_are_told_of_is_the_image_s(engine):
+    said = engine("""
+chroot = Chroot(root, epoch=1, kernel="6.1.0-image"); chroot.mount()
+print(chroot.run(["/bin/sh", "-c", "uname -r; uname -a"], what="x"), end="")
+""")
+    release, whole = said.splitlines()
+    assert release == "6.1.0-image"
+    assert release in whole
+    assert os.uname().release not in whole
+    assert os.uname().version not in whole
+
+
 MOUNTS = """
 mkdir -p /mnt/a /mnt/b /mnt/c /mnt/d
 for type in sysfs cgroup cgroup2 debugfs tracefs proc tmpfs devtmpfs devpts mqueue bpf securityfs; do
