@@ -50,6 +50,17 @@ def ubuntu_keyring(tmp_path, monkeypatch):
     monkeypatch.setenv("INGOT_KEYRING", str(tmp_path / "keyring" / known.relative_to("/")))
 
 
+def hold_what_every_image_has(image):
+    """The root that fstab wants checked (pass 1) can be; the kernel's symbols are for root alone."""
+    with read_ext4(image.disk) as reader:
+        entries = {entry.path: entry for entry in reader.entries(hashes=False)}
+        assert reader.read("/etc/fstab").split()[-1] == b"1"
+        assert {"/usr/sbin/fsck", "/usr/sbin/fsck.ext4", "/usr/sbin/e2fsck"} <= entries.keys()
+        assert b"fs.suid_dumpable = 0" in reader.read("/usr/lib/sysctl.d/60-ingot.conf")
+    modes = {entry.mode & 0o777 for path, entry in entries.items() if path.startswith("/boot/System.map-")}
+    assert modes == {0o600}
+
+
 def test_debian_trixie(baked_store, tmp_path):
     image, lock = baked("debian: trixie", baked_store, tmp_path)
     assert {package.suite for package in lock.packages} <= {"trixie", "trixie-updates", "trixie-security"}
@@ -62,6 +73,7 @@ def test_debian_trixie(baked_store, tmp_path):
         assert entries[f"/boot/vmlinuz-{system['kernel']}"].size > 1 << 20
         # The guards of the merged /usr that trixie's own packages set up: dpkg-divert(1).
         assert b"/lib64/ld-linux-x86-64.so.2.usr-is-merged" in reader.read("/var/lib/dpkg/diversions")
+    hold_what_every_image_has(image)
 
 
 def test_ubuntu_noble(baked_store, ubuntu_keyring, tmp_path):
@@ -71,3 +83,4 @@ def test_ubuntu_noble(baked_store, ubuntu_keyring, tmp_path):
     assert (system["id"], system["version_id"], system["codename"]) == ("ubuntu", "24.04", "noble")
     assert system["kernel"].endswith("-aws")
     assert "motd-news.timer" not in image.manifest["services"]["enabled"]
+    hold_what_every_image_has(image)

@@ -52,6 +52,8 @@ STATIC = {
     "ingot-tests.service": ("/usr/lib/systemd/system/ingot-tests.service", 0o644),
     "80-ingot.network": ("/etc/systemd/network/80-ingot.network", 0o644),
     "environment.conf": ("/etc/systemd/system.conf.d/ingot.conf", 0o644),
+    "hardening.conf": ("/usr/lib/sysctl.d/60-ingot.conf", 0o644),
+    "core.conf": ("/etc/security/limits.d/60-ingot.conf", 0o644),
     "ntp.conf": ("/etc/systemd/timesyncd.conf.d/ingot.conf", 0o644),
     "repart.conf": ("/etc/repart.d/50-root.conf", 0o644),
     "repart-order.conf": (f"{UNITS}/systemd-repart.service.d/ingot.conf", 0o644),
@@ -112,6 +114,10 @@ def install_machine(chroot: Chroot, *, epoch: int) -> None:
     in_root(root, BASELINE).mkdir(exist_ok=True)
     if not in_root(root, "/etc/hosts", follow=True).exists():
         write(root, "/etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")
+    for symbols in in_root(root, "/boot", follow=True).glob("System.map-*"):
+        # Where the kernel's functions are: for root alone, as on Ubuntu. A layer below may have done it.
+        if symbols.stat().st_mode & 0o077:
+            symbols.chmod(0o600)
     for path in UPDATED:
         write(root, path, f"TIMESTAMP_NSEC={epoch * 1_000_000_000}\n")
     chroot.run(["systemctl", "enable", *ENABLED], what="enabling the services of every image")

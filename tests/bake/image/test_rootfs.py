@@ -14,7 +14,19 @@ def test_what_every_image_carries_changes_only_with_the_engine_format():
     digest = hashlib.sha256()
     for file in sorted(SOURCES.iterdir()):
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    assert (ENGINE_FORMAT, digest.hexdigest()[:16]) == (12, "aa6a360c72dc0efc")
+    assert (ENGINE_FORMAT, digest.hexdigest()[:16]) == (13, "81d1b1acc6af8eca")
+
+
+def test_core_files_and_line_disciplines_are_off_by_default():
+    settings = configparser.ConfigParser()
+    settings.read_string("[sysctl]\n" + (SOURCES / "hardening.conf").read_text())
+    assert dict(settings["sysctl"]) == {"fs.suid_dumpable": "0", "dev.tty.ldisc_autoload": "0"}
+    limits = [line.split() for line in (SOURCES / "core.conf").read_text().splitlines() if line[0] != "#"]
+    assert limits == [["*", "hard", "core", "0"], ["root", "hard", "core", "0"]]
+    manager = configparser.ConfigParser(interpolation=None)
+    manager.optionxform = str
+    manager.read_string((SOURCES / "environment.conf").read_text())
+    assert manager["Manager"]["DefaultLimitCORE"] == "0"
 
 
 def test_interfaces_take_the_mtu_of_dhcp():
