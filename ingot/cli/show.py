@@ -46,6 +46,9 @@ def show(
     sbom: Annotated[
         bool, typer.Option("--sbom", help="Print the software bill of materials: CycloneDX 1.6, JSON.")
     ] = False,
+    author: Annotated[
+        str | None, typer.Option(help="Who states the bill of materials, with --sbom.", show_default="ingot")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the manifest; with --packages or --tree their figures.")
     ] = False,
@@ -57,11 +60,14 @@ def show(
         raise InputError("--packages, --tree and --sbom exclude each other")
     if depth is not None and not tree:
         raise InputError("--depth goes with --tree")
+    if author is not None and not sbom:
+        raise InputError("--author goes with --sbom")
     image = known_image(what, recipes, env)
     if sbom:
+        from ingot.store.sbom import TOOL
         from ingot.store.sbom import sbom as make
 
-        print(make(image.manifest))
+        print(make(image.manifest, author or TOOL))
     elif packages:
         _packages(image, as_json=as_json)
     elif tree:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from email.utils import parseaddr
 from typing import Any
 
 from cyclonedx.model import (
@@ -22,21 +23,26 @@ from cyclonedx.model import (
 )
 from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.contact import OrganizationalContact, OrganizationalEntity
 from cyclonedx.model.tool import ToolRepository
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
+# Who states what an image is made of, if nobody else says so.
+TOOL = "ingot"
 # The namespace of the serial numbers (RFC 9562, version 5), a constant: they depend on the image alone.
 NAMESPACE = uuid.UUID("7d0b1f0e-5b0c-5b86-8a55-0f2f8c1d7e11")
 
 
-def sbom(manifest: Mapping[str, Any]) -> str:
+def sbom(manifest: Mapping[str, Any], author: str = TOOL) -> str:
     """Return the bill of materials as JSON: the system, the installed packages, and the recipe's own files.
+
+    ``author``: who states it, and supplies the image.
 
     Its serial number comes from recipe digest and root digest, its time is the lock's. A package's hash is
     that of the .deb file that it was unpacked from.
     """
-    image = _image(manifest)
+    image = _image(manifest, author)
     system = _system(manifest)
     parts = [system, *_packages(manifest), *_dependencies(manifest), *_files(manifest)]
     bom = Bom(
@@ -44,7 +50,9 @@ def sbom(manifest: Mapping[str, Any]) -> str:
         metadata=BomMetaData(
             timestamp=datetime.fromtimestamp(int(manifest["epoch"]), UTC),
             component=image,
-            tools=ToolRepository(components=[Component(type=ComponentType.APPLICATION, name="ingot")]),
+            authors=[OrganizationalContact(name=author)],
+            supplier=OrganizationalEntity(name=author),
+            tools=ToolRepository(components=[Component(type=ComponentType.APPLICATION, name=TOOL)]),
         ),
         components=parts,
     )
@@ -53,10 +61,11 @@ def sbom(manifest: Mapping[str, Any]) -> str:
     return text
 
 
-def _image(manifest: Mapping[str, Any]) -> Component:
+def _image(manifest: Mapping[str, Any], author: str) -> Component:
     # Of CycloneDX's kinds of components the one for "a runtime environment": it has none for a machine image.
     return Component(
         type=ComponentType.PLATFORM,
+        supplier=OrganizationalEntity(name=author),
         name=manifest["name"],
         version=manifest["version"],
         bom_ref=f"image:{manifest['recipe_digest']}",
@@ -75,6 +84,7 @@ def _system(manifest: Mapping[str, Any]) -> Component:
         name=system["id"],
         version=system["version_id"] or system["codename"],
         description=system["pretty_name"],
+        supplier=OrganizationalEntity(name=system["pretty_name"].split(" ")[0]),
         bom_ref=f"os:{system['id']}",
         properties=[Property(name="ingot:kernel", value=system["kernel"])],
     )
@@ -94,6 +104,7 @@ def _packages(manifest: Mapping[str, Any]) -> Iterator[Component]:
             type=ComponentType.LIBRARY,
             name=package["name"],
             version=package["version"],
+            supplier=_supplier(package.get("maintainer", "")),
             purl=purl,
             bom_ref=purl.to_string(),
             hashes=[_sha256(package["sha256"])] if "sha256" in package else [],
@@ -101,6 +112,16 @@ def _packages(manifest: Mapping[str, Any]) -> Iterator[Component]:
                 Property(name="ingot:installed-kib", value=str(package["installed_kib"])),
             ],
         )
+
+
+def _supplier(maintainer: str) -> OrganizationalEntity | None:
+    """Return who supplies a package: its maintainer (Debian Policy 5.6.2); None where none is known."""
+    name, address = parseaddr(maintainer)
+    if not name and not address:
+        return None
+    return OrganizationalEntity(
+        name=name or address, contacts=[OrganizationalContact(email=address)] if address else None
+    )
 
 
 def _dependencies(manifest: Mapping[str, Any]) -> Iterator[Component]:

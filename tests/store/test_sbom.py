@@ -33,6 +33,7 @@ def manifest():
                 "architecture": "amd64",
                 "installed_kib": 2000,
                 "source": "gcc-12",
+                "maintainer": "Debian GCC Maintainers <debian-gcc@lists.debian.org>",
                 "sha256": "cd" * 32,
             },
             {"name": "old", "version": "1", "architecture": "all", "installed_kib": 1},
@@ -57,6 +58,21 @@ def test_packages_have_their_purl_and_the_hash_of_their_file(manifest):
     )
     assert found["libstdc++6"]["hashes"] == [{"alg": "SHA-256", "content": "cd" * 32}]
     assert found["old"]["purl"] == "pkg:deb/debian/old@1?arch=all&distro=debian-12"
+
+
+def test_who_supplies_what_and_who_says_so(manifest):
+    document = json.loads(sbom(manifest, "Example Team"))
+    found = {part["name"]: part.get("supplier") for part in document["components"]}
+    assert found["libstdc++6"] == {
+        "name": "Debian GCC Maintainers",
+        "contact": [{"email": "debian-gcc@lists.debian.org"}],
+    }
+    assert found["old"] is None
+    assert found["debian"] == {"name": "Debian"}
+    metadata = document["metadata"]
+    assert metadata["authors"] == [{"name": "Example Team"}]
+    assert metadata["supplier"] == metadata["component"]["supplier"] == {"name": "Example Team"}
+    assert json.loads(sbom(manifest))["metadata"]["authors"] == [{"name": "ingot"}]
 
 
 def test_system_and_files_of_the_recipe_are_in_it(manifest):

@@ -159,6 +159,8 @@ def _packages(status: bytes, locked: Sequence[PackageSpec]) -> List[Dict[str, An
             "installed_kib": int(paragraph.get("installed-size", 0)),
             "source": paragraph.get("source", name).split(" ")[0],
         }
+        if paragraph.get("maintainer"):
+            fields["maintainer"] = paragraph["maintainer"]
         if (name, version, architecture) in files:
             fields["sha256"] = files[name, version, architecture]
         found.append(fields)
