@@ -12,6 +12,10 @@ from ingot.aws.instances import console
 # Seconds. The timer (ingot/bake/image/rootfs/ingot-inventory.timer) starts an inventory 15 to 16 minutes
 # after the one before ended; the rest is for an inventory at idle priority on a busy clone.
 FRESH = 1200.0
+# Seconds after its boot before a clone on EBS takes its first inventory, which reads all of its volume while
+# EBS still loads it: INGOT_INVENTORY_DELAY in ingot-inventory.service. At 16 MiB and 512 files a second
+# reading takes a minute or two: the rest is what any inventory is given.
+SETTLED = 300.0
 # Seconds by which the clocks of clone and judge may differ from EC2's. EC2 refuses requests that are signed
 # by a clock more than five minutes off:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from ingot.aws.session import tags
 from ingot.aws.session.waiting import wait_until
 from ingot.errors import VerificationError
 from ingot.fleet.consoles import Pace, limit_for, read_consoles
-from ingot.fleet.inventory import FRESH, CloneInventory, newest
+from ingot.fleet.inventory import FRESH, SETTLED, CloneInventory, newest
 from ingot.fleet.status import UNKNOWN, Clone, FleetStatus, fleet_status
 from ingot.progress import Progress
 from ingot.quantities import number
@@ -81,14 +81,14 @@ def verify_fleet(
 
     The manifest of the recipe digest that the AMI is tagged with says what it holds, or, where
     ``manifest_of`` has none, the AMI's own tags. Waits at most ``limit`` seconds for clones whose newest
-    inventory is absent or older than ``max_age`` seconds; None stands for a limit by the fleet's size. What
-    is wrong with one clone does not keep the others from being judged. Raises IngotError when there is no
-    fleet.
+    inventory is absent or older than ``max_age`` seconds; None stands for a limit by the fleet's size, from
+    when its youngest clone takes its first inventory. What is wrong with one clone does not keep the others
+    from being judged. Raises IngotError when there is no fleet.
     """
     status = fleet_status(clients, stack)
     find(clients, status.recipe, status.digest, manifest_of)
     clones = [clone for clone in status.clones if not clone.lifecycle.startswith("Terminat")]
-    limit = limit_for(len(clones)) if limit is None else limit
+    limit = limit_for(len(clones)) + _until_settled(clones) if limit is None else limit
     expected = {clone.instance_id: _expected(clone, manifest_of) for clone in clones}
     judged = [clone for clone in clones if expected[clone.instance_id]]
     consoles = _collect(clients, judged, progress, limit, max_age)
@@ -170,6 +170,8 @@ def _collect(
         consoles.update(read_consoles(clients, [clone.instance_id for clone in awaited], pace))
         awaited[:] = [c for c in awaited if _is_late(c, consoles[c.instance_id], max_age)]
         line = f"waiting for the inventory of {_named([clone.instance_id for clone in awaited])}"
+        if _until_settled(awaited):
+            line += f": on EBS a clone takes its first one {SETTLED / 60:.0f} minutes after it booted"
         if awaited and line != reported:
             reported = line
             progress(line)
@@ -181,6 +183,12 @@ def _collect(
         # A silent clone is part of the verdict; the others are judged all the same.
         progress("some clones did not report in time")
     return consoles
+
+
+def _until_settled(clones: Collection[Clone]) -> float:
+    """Return the seconds until the youngest clone takes its first inventory; 0 when all have begun."""
+    launched = [clone.launched for clone in clones if clone.launched is not None]
+    return max(0.0, max(launched) + SETTLED - time.time()) if launched else 0.0
 
 
 def _named(instance_ids: list[str]) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from ingot.aws.instances import console
 from ingot.fleet import verify
+from ingot.fleet.consoles import limit_for
 from ingot.fleet.status import Clone, FleetStatus
 from ingot.fleet.verify import judge, verify_fleet
 from tests.aws.support import BOOT, inventory_line, line, make_image
@@ -137,6 +138,28 @@ def test_clones_that_have_not_reported_are_waited_for(image, fleet):
 
     assert run(image, progress=progress, limit=30).ok
     assert told == ["waiting for the inventory of i-2"]
+
+
+def test_a_young_clone_is_given_the_time_until_its_first_inventory(image, fleet, monkeypatch):
+    """On EBS it reads its volume when the boot has settled: the wait says so, and is so much longer."""
+    limits = []
+
+    def wait(complete, _what, *, limit, **_options):
+        limits.append(limit)
+        complete()
+
+    monkeypatch.setattr(verify, "wait_until", wait)
+    told = []
+    fleet["i-2"] = "booting"
+    now = time.time()
+    for age in (60, 3600):
+        fleet.clones[1] = replace(fleet.clones[1], launched=now - age)
+        run(image, progress=told.append, limit=None)
+    assert limits == [pytest.approx(limits[1] + 240, abs=30), limit_for(2)]
+    assert told == [
+        "waiting for the inventory of i-2: on EBS a clone takes its first one 5 minutes after it booted",
+        "waiting for the inventory of i-2",
+    ]
 
 
 def test_a_silent_clone_makes_the_fleet_bad_and_the_others_are_judged(image, fleet):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -227,3 +228,48 @@ def test_the_inventory_says_when_it_was_made(inside, web_image):
     assert begun - 1 <= reports[0].time <= reports[1].time <= time.time()
     uptime = float(Path("/proc/uptime").read_text().split()[0])
     assert uptime - 120 < reports[0].uptime <= uptime
+
+
+@pytest.fixture
+def ebs(tree):
+    """Let the disk of the tree be an EBS volume, by what the kernel says of its NVMe device."""
+    device = tree.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    (tree / "sys/dev/block" / number).mkdir(parents=True)
+    (tree / "sys/dev/block/device").mkdir()
+    (tree / "sys/dev/block/device/model").write_text("Amazon Elastic Block Store              \n")
+    yield
+    shutil.rmtree(tree / "sys/dev")
+
+
+def uptime():
+    return float(Path("/proc/uptime").read_text().split()[0])
+
+
+def taken(inside, delay, rate):
+    """Take an inventory as its service does; return its report, and how long it took."""
+    begun = uptime()
+    environment = [f"INGOT_INVENTORY_DELAY={delay}", f"INGOT_INVENTORY_RATE={rate}"]
+    console = inside("", "/usr/bin/env", *environment, "/usr/lib/ingot/inventory")
+    return report(console, "ingot-inventory"), uptime() - begun
+
+
+def test_the_first_inventory_of_a_boot_waits_and_reads_slowly_on_ebs(inside, tree, web_image, ebs):
+    size = sum(file["size"] for file in web_image.manifest["files"] if file["type"] == "file")
+    settled = int(uptime()) + 5
+    # A file that is read in pieces, beside those that are read together.
+    (tree / "usr/lib/ingot/large").write_bytes(b"x" * (9 << 20))
+    rate = int(size / 2**20 / 4) or 1
+    first, seconds = taken(inside, settled, rate)
+    assert first["uptime"] >= settled
+    assert seconds >= 4
+    assert first["differs"] == ["/usr/lib/ingot/large added"]
+    second, seconds = taken(inside, int(uptime()) + 3600, 1)  # the volume is there by now
+    assert second["sections"] == first["sections"]
+    assert seconds < 120
+
+
+def test_an_inventory_waits_for_no_other_disk(inside, web_image):
+    found, seconds = taken(inside, int(uptime()) + 3600, 1)
+    assert found["differs"] == []
+    assert seconds < 120
