@@ -89,7 +89,7 @@ MANIFEST = _Record(
         "packages": _List(
             _Record(
                 {"name": TEXT, "version": TEXT, "architecture": TEXT, "installed_kib": WHOLE, "source": TEXT},
-                {"sha256": TEXT},
+                {"sha256": TEXT, "maintainer": TEXT},
             )
         ),
         "users": _List(_Record({"name": TEXT, "uid": WHOLE, "gid": WHOLE, "home": TEXT, "shell": TEXT})),
