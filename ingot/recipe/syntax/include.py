@@ -12,6 +12,9 @@ from pathlib import Path
 from ingot.recipe.syntax.document import At, Document, Plain, read_document, shortened, shown, unusable
 
 INCLUDE = "include"
+# Those that ship with Ingot, by their names: ingot:comfort.
+SHIPPED = Path(__file__).parent.parent / "includes"
+_SHIPPED = "ingot:"
 RECIPE_FILE = "recipe.yaml"
 # Keys whose mapping is one choice: half of one and half of another means nothing.
 WHOLE = frozenset({"base"})
@@ -63,11 +66,16 @@ def _included(document: Document) -> Iterator[tuple[At, str]]:
 def _located(document: Document, at: At, text: str) -> Path | None:
     """Return the file that ``text`` names: relative to the file that names it.
 
-    Of a directory its recipe.yaml.
+    Of a directory its recipe.yaml. ``ingot:NAME`` is one that ships with Ingot.
     """
-    target = document.path.parent / text
+    shipped = text.startswith(_SHIPPED)
+    target = SHIPPED / f"{text.removeprefix(_SHIPPED)}.yaml" if shipped else document.path.parent / text
+    names = sorted(file.stem for file in SHIPPED.glob("*.yaml")) if shipped else []
     fault = unusable(target)
-    if Path(text).is_absolute():
+    if shipped and target.stem not in names:
+        known = ", ".join(_SHIPPED + name for name in names)
+        problem = document.problem(at, f"{shortened(text)}, which Ingot does not have", f"one of {known}")
+    elif Path(text).is_absolute():
         problem = document.problem(at, f"the absolute path {text}", "a path relative to this file")
     elif fault is not None:
         problem = document.problem(at, f"the path {shortened(text)}: {fault}", "a path of a file")

@@ -214,3 +214,20 @@ def test_a_stale_lock_names_the_package_where_it_stands(web, common):
     assert problem.startswith(
         "image_recipes/common/recipe.yaml:4:12: the package 'curl', which the lock lacks"
     )
+
+
+def test_a_file_that_ships_is_included_by_its_name(web):
+    web.replace("base:", 'include: ["ingot:comfort"]\nbase:')
+    packages = load_recipe(web.file).packages
+    assert {"curl", "ca-certificates", "less", "nano"} < set(packages)
+    assert packages[-1] == "apache2"
+
+
+@pytest.mark.parametrize("name", ["ingot:comfrt", "ingot:../schema/model", "ingot:", "ingot:/etc/passwd"])
+def test_a_file_that_does_not_ship_is_named_with_those_that_do(web, name):
+    web.replace("base:", f'include: ["{name}"]\nbase:')
+    with pytest.raises(InputError) as caught:
+        load_recipe(web.file)
+    [problem] = map(str, caught.value.problems)
+    assert problem.startswith(f"image_recipes/web/recipe.yaml:2:11: {name}")
+    assert "ingot:comfort" in problem
