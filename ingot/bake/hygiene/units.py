@@ -19,6 +19,18 @@ _STARTERS = {".timer": ("Timer", "Unit"), ".path": ("Path", "Unit"), ".socket": 
 _COMMANDS = ("ExecStart", "ExecStartPre", "ExecStartPost", "ExecCondition", "ExecReload", "ExecStop")
 # A service must have one of them.
 _ACTIONS = ("ExecStart", "ExecStop", "SuccessAction")
+# Packages of programs that units of other packages run without depending on them: an image has what it names.
+_PACKAGES = {
+    "fuser": "psmisc",
+    "iptables": "iptables",
+    "kill": "procps",
+    "killall": "psmisc",
+    "modprobe": "kmod",
+    "nft": "nftables",
+    "openssl": "openssl",
+    "pkill": "procps",
+    "sysctl": "procps",
+}
 _CONDITIONS = (
     "ConditionPathExists",
     "ConditionFileIsExecutable",
@@ -89,7 +101,9 @@ def _service(view: View, path: str, settings: Settings) -> Iterator[Finding]:
         for command in settings.get(f"Service.{key}", ()):
             program = _program(command)
             if program is not None and not _is_there(view, program):
-                yield Finding("unit", path, f"{key} runs {program}, which is not there")
+                package = _PACKAGES.get(posixpath.basename(program))
+                hint = f": add {package} to packages" if package else ""
+                yield Finding("unit", path, f"{key} runs {program}, which is not there{hint}")
     user = _last(settings, "Service.User")
     if user and not _is_user(view, user) and not _is_true(_last(settings, "Service.DynamicUser")):
         yield Finding("unit", path, f"it runs as {user}, whom /etc/passwd does not name")

@@ -280,6 +280,22 @@ def test_links_to_nothing_of_the_disk_pass(tmp_path):
     assert found(report(tmp_path, *planted)) == []
 
 
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (
+            "ExecReload=/bin/kill -HUP $MAINPID",
+            "ExecReload runs /bin/kill, which is not there: add procps to packages",
+        ),
+        ("ExecStartPre=modprobe tun", "ExecStartPre runs modprobe, which is not there: add kmod to packages"),
+        ("ExecStop=/opt/x", "ExecStop runs /opt/x, which is not there"),
+    ],
+)
+def test_a_program_that_a_package_has_is_named_with_it(tmp_path, command, reason):
+    planted = service("x.service", f"[Service]\nExecStart=/usr/sbin/daemon\n{command}\n")
+    assert [finding.reason for finding in report(tmp_path, *planted).findings] == [reason]
+
+
 def test_units_that_systemd_takes_pass(tmp_path):
     planted = [
         *service("daemon.socket", "[Socket]\nListenStream=80\n"),
