@@ -1,5 +1,6 @@
 """Web servers of the recipes that ship, and of the README's: what their load balancer expects of them."""
 
+import json
 import re
 from pathlib import Path
 
@@ -30,6 +31,16 @@ def test_apache_keeps_idle_connections_longer_than_the_load_balancer(name, text)
     """ELB user guide, "Connection idle timeout": a target that closes first costs a request in flight."""
     [seconds] = re.findall(r"^ *KeepAliveTimeout ([0-9]+)$", text, re.MULTILINE)
     assert int(seconds) > Settings().idle_timeout_seconds
+
+
+LOCKS = [*ROOT.glob("image_recipes/*/recipe.lock"), *ROOT.glob("examples/*/image_recipes/*/recipe.lock")]
+
+
+@pytest.mark.parametrize("file", LOCKS, ids=lambda file: file.parent.name)
+def test_the_root_volume_can_be_checked_at_boot(file):
+    """/etc/fstab asks for it (pass 1), and a lock that is older than that still bakes."""
+    lock = json.loads(file.read_text())
+    assert "e2fsprogs" in [package["name"] for package in lock["packages"]]
 
 
 def logs(text: str) -> list[str]:
