@@ -3,6 +3,7 @@ enough, needed, and no wider.
 """
 
 import datetime as dt
+import hashlib
 import itertools
 import json
 from dataclasses import replace
@@ -78,7 +79,8 @@ class Builders:
         self.stand_in.seeds, self.stand_in.digest = seeds, spec.recipe_digest
         package = self.directory / "package.deb"
         package.write_bytes(spec.recipe_digest.encode())
-        work = Work(spec, self.directory, {"ab" * 32: package}, {})
+        digest = hashlib.sha256(package.read_bytes()).hexdigest()
+        work = Work(spec, self.directory, {digest: package}, {})
         try:
             publish_by_builder(work, clients, builder, settings, self.stand_in)
         finally:
