@@ -160,11 +160,12 @@ class UserSpec(NamedTuple):
 
 
 class FileSpec(NamedTuple):
-    """One name in the image. ``kind``: ``file``, ``directory``, ``symlink`` or ``hardlink``.
+    """One name in the image. ``kind``: ``file``, ``directory``, ``symlink``, ``hardlink`` or ``taken``.
 
     A file has a ``content``, or a ``source`` relative to the directory of the sources; ``sha256`` and
     ``size`` are the content's. A symbolic link leads to ``link``; a hard link is another name of the file
-    ``link``. ``mode`` is octal; ``xattrs`` are names with their values in hex.
+    ``link``. ``mode`` is octal; ``xattrs`` are names with their values in hex. What is taken is at ``path``
+    in the stage ``stage``, a file or a directory with all in it; ``place`` of the recipe says so.
     """
 
     kind: str
@@ -178,6 +179,9 @@ class FileSpec(NamedTuple):
     sha256: Optional[str] = None
     size: Optional[int] = None
     xattrs: Tuple[Tuple[str, str], ...] = ()
+    stage: Optional[str] = None
+    path: Optional[str] = None
+    place: Optional[str] = None
 
 
 class ServicesSpec(NamedTuple):
@@ -355,6 +359,9 @@ class BakeSpec:
     ``indexed`` (the date of the index that has all packages). On a base AMI: ``base`` is the AMI by region,
     ``install`` names the packages that its own package manager installs. ``unit_places``: where the recipe
     names a unit, ``enable apache2`` → ``recipe.yaml:19:21``.
+
+    ``stages`` are bake specs, too, of which no disk is made: each with its own name, the digest of what it is
+    made of, and nothing of a ``machine``, such as Ingot's own programs.
     """
 
     name: str
@@ -371,6 +378,8 @@ class BakeSpec:
     artifacts: Tuple[ArtifactSpec, ...] = ()
     python: Optional[PythonSpec] = None
     node: Optional[NodeSpec] = None
+    stages: Tuple["BakeSpec", ...] = ()
+    machine: bool = True
     base: Optional[Mapping[str, BaseAmiSpec]] = None
     install: Tuple[str, ...] = ()
     debconf: Tuple[AnswerSpec, ...] = ()
@@ -411,6 +420,14 @@ class BakeSpec:
             found[package.sha256, False] = DownloadSpec(name, package.sha256, package.size, url)
         return tuple(found.values())
 
+    def with_stages(self) -> Tuple["BakeSpec", ...]:
+        """Return this spec and those of its stages."""
+        return (self, *self.stages)
+
+    def part(self, stage: Optional[str]) -> "BakeSpec":
+        """Return the spec of a stage; for None this one."""
+        return self if stage is None else next(one for one in self.stages if one.name == stage)
+
     def text(self) -> str:
         """Return it as JSON, the same text for the same value."""
         return json.dumps(plain(self), sort_keys=True)
@@ -448,6 +465,7 @@ def spec_from_json(value: Mapping[str, Any]) -> BakeSpec:
         "artifacts": tuple(ArtifactSpec(**artifact) for artifact in value["artifacts"]),
         "python": _python_from_json(value["python"]),
         "node": _node_from_json(value["node"]),
+        "stages": tuple(spec_from_json(stage) for stage in value["stages"]),
         "base": (
             None
             if value["base"] is None

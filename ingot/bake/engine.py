@@ -26,7 +26,7 @@ from ingot.progress import Progress
 
 # A recipe's names of architectures, and the kernel's (uname(2)).
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
-Fetch = Callable[[str], None]
+Fetch = Callable[[str, Optional[str]], None]
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 
 
@@ -41,12 +41,13 @@ def bake(
     *,
     progress: Progress,
     hold: Sequence[int] = (),
-    fetch: Fetch = lambda _: None,
+    fetch: Fetch = lambda _what, _stage: None,
     worker: Optional["Worker"] = None,
 ) -> None:
     """Bake; the job's ``output`` then holds disk.raw and manifest.json (:func:`read_manifest`).
 
-    ``fetch`` downloads the ``packages``, or the other ``downloads``, when they are needed. ``hold``:
+    ``fetch`` downloads the ``packages``, or the other ``downloads``, when they are needed, those of the job's
+    spec or of the stage that is named. ``hold``:
     descriptors of locks (:mod:`ingot.locks`) that stay held until the worker has ended, even if this process
     is killed. ``worker``: one that was started before; its owner ends it. After a failure ``output`` holds
     nothing of the bake, unless the job says ``keep``: then ``output/root`` is the tree as the failure left
@@ -171,7 +172,7 @@ class Worker:
             if "progress" in message:
                 progress(message["progress"])
             elif "need" in message:
-                fetch(message["need"])
+                fetch(message["need"], message.get("stage"))
                 self._channel.sendall(b"\n")
             elif "error" in message:
                 if message["error"]["type"] == "CommandError":

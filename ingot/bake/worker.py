@@ -4,7 +4,8 @@
 stay open; the line after it is the job, a :class:`~ingot.bake.job.BakeJob`; then stdin stays open as long as
 the engine lives: at its end the work is given up and cleaned away. Every line on stdout is one JSON object:
 ``{"progress": text}``, ``{"need": "packages"}`` or ``{"need": "downloads"}`` (a line on stdin says that they
-are there), and at the end ``{"error": {…}}`` or ``{"done": true}``.
+are there; those of a stage have its name beside it, ``"stage": name``), and at the end ``{"error": {…}}`` or
+``{"done": true}``.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import socket
 import sys
 import threading
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Optional, Sequence
 
 from ingot.bake.hygiene import Declared, Known, enforce, examine
 from ingot.bake.image.machine import UNITS
@@ -59,6 +61,11 @@ def work(job: BakeJob) -> None:
     with ExitStack() as use:
         try:
             layers = LayerStore(places.layers, places.packages, progress, _ask_for)
+            if spec.stages:
+                from ingot.bake.layers.stages import Stages  # most recipes have none
+
+                stages = Stages(spec.stages, layers, places.sources, _ask_for, use)
+                spec = replace(spec, files=stages.files(spec.files))
             layer = layers.lower_layer(spec, use)
         except IngotError as error:
             if job.keep:
@@ -120,9 +127,11 @@ def _give_up(*_: object) -> None:
 _fetched = threading.Semaphore(0)
 
 
-def _ask_for(what: str) -> None:
-    """Let the engine fetch packages or what else is downloaded, and wait until it is there."""
-    say(need=what)
+def _ask_for(what: str, stage: Optional[str] = None) -> None:
+    """Let the engine fetch packages or what else is downloaded, of a stage too, and wait until it is
+    there.
+    """
+    say(need=what, **({} if stage is None else {"stage": stage}))
     _fetched.acquire()
 
 

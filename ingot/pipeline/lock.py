@@ -25,7 +25,7 @@ from ingot.recipe.lock.resolve import Upgrade, moved, resolve_lock
 from ingot.recipe.syntax.document import shown
 
 if TYPE_CHECKING:
-    from ingot.recipe.lock.file import Lock
+    from ingot.recipe.lock.file import Lock, LockedStage
     from ingot.recipe.schema.model import Recipe
 
 
@@ -80,9 +80,24 @@ def lock(
             raise InputError(f"{recipe.name} is on a base AMI, which is locked as a whole: name no packages")
         return _lock_ami(recipe, progress, upgrade=upgrade)
     moves = Upgrade(everything=upgrade and not packages, packages=frozenset(packages))
+    indexes = indexes or IndexCache()
+    old = read_lock(recipe)
+    new = _lock_packages(recipe, moves, indexes, progress)
+    stages: dict[str, LockedStage] = {}
+    for name in recipe.stages:
+        progress(f"the stage {name}:")
+        stages[name] = _lock_packages(recipe.stage(name), moves, indexes, progress).as_stage()
+    new = new.model_copy(update={"stages": stages})
+    return Locking(recipe, old, new, moved(old, new))
+
+
+def _lock_packages(recipe: Recipe, moves: Upgrade, indexes: IndexCache, progress: Progress) -> Lock:
+    """Return the new lock of a recipe without its stages, or of a stage."""
     old = read_lock(recipe)
     artifacts = _artifacts(recipe, () if old is None else old.artifacts, moves, progress)
     new = resolve_lock(recipe, upgrade=moves, artifacts=artifacts, indexes=indexes, progress=progress)
+    later: dict[str, object] = {"python": None, "node": None, "stages": {}}
+    new = new.model_copy(update=later)
     if recipe.python is not None:
         from ingot.store.downloads.python import lock_python
 
@@ -95,7 +110,7 @@ def lock(
         known_node = None if old is None or moves.everything else old.node
         node = lock_node(recipe, new.versions(), known_node, open_store().packages, progress)
         new = new.model_copy(update={"node": node})
-    return Locking(recipe, old, new, moved(old, new))
+    return new
 
 
 def _artifacts(

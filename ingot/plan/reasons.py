@@ -50,6 +50,15 @@ class Form:
         """Return a path as seen from the project."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The names of the recipe's stages."""
+        return tuple(self.canonical.get("stages", {}))
+
+    def stage(self, name: str) -> Form:
+        """Return the form of a stage."""
+        return Form(self.recipe.stage(name), self.canonical["stages"][name], self.root)
+
     def lock_place(self, name: str | None = None) -> str:
         """Return the lock's path, and the line of a package in it."""
         shown = self.shown(self.recipe.lock_path)
@@ -62,15 +71,27 @@ class Form:
 
 
 def reasons(before: Form, after: Form) -> list[Reason]:
-    """Return every difference of the canonical forms, in the order: engine, recipe, lock, files."""
+    """Return every difference of the canonical forms, in the order: engine, recipe, lock, files, stages."""
     found: list[Reason] = []
     old, new = before.canonical["engine_format"], after.canonical["engine_format"]
     if old != new:
         found.append(Reason("ingot", f"the engine's format: {old} → {new}; every image is baked again"))
-    found += _recipe(before, after)
-    found += _lock(before, after)
-    found += _files(before, after)
-    return found
+    return [*found, *_differences(before, after), *_stages(before, after)]
+
+
+def _differences(before: Form, after: Form) -> list[Reason]:
+    return [*_recipe(before, after), *_lock(before, after), *_files(before, after)]
+
+
+def _stages(before: Form, after: Form) -> Iterator[Reason]:
+    for name in sorted({*before.stages, *after.stages}):
+        if name not in after.stages:
+            yield Reason(f"{before.place(('stages', name), key=True)} before", f"- stage {name}")
+        elif name not in before.stages:
+            yield Reason(after.place(("stages", name), key=True), f"+ stage {name}")
+        else:
+            for reason in _differences(before.stage(name), after.stage(name)):
+                yield Reason(reason.place, f"stage {name}: {reason.what}")
 
 
 def _recipe(before: Form, after: Form) -> Iterator[Reason]:
@@ -198,9 +219,8 @@ def _files(before: Form, after: Form) -> Iterator[Reason]:
         elif was is None:
             yield Reason(_source(after, now), f"+ {target}")
         else:
-            changed = [
-                key for key in ("kind", "mode", "owner", "group", "link") if was.get(key) != now.get(key)
-            ]
+            keys = ("kind", "mode", "owner", "group", "link", "stage", "path")
+            changed = [key for key in keys if was.get(key) != now.get(key)]
             what = [f"{key} {was.get(key)} → {now.get(key)}" for key in changed]
             if was.get("sha256") != now.get("sha256"):
                 what.insert(0, "another content")

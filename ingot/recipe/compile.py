@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ingot.recipe.digest import digest_of, used_files
+from ingot.recipe.digest import digest_of, stage_digest, used_files
 from ingot.recipe.lock.ami import AmiLock
 from ingot.recipe.lock.archives import archives_of
 from ingot.recipe.lock.distribution import distribution_of
@@ -53,6 +53,8 @@ KERNEL_COMMAND_LINE = "console=tty0 console=ttyS0,115200n8 net.ifnames=0 nvme_co
 KERNEL_PARAMETERS_OF = {"x86_64": " no_timer_check"}
 # A version for people: enough of the digest to be unique among the images that one ever sees.
 VERSION_LENGTH = 12
+# Bytes that an archive may unpack to in a stage, which has no volume: compilers and their caches are large.
+STAGE_SIZE = 32 << 30
 
 
 def compile_spec(recipe: Recipe) -> BakeSpec:
@@ -74,10 +76,11 @@ def compile_spec(recipe: Recipe) -> BakeSpec:
         artifacts=_artifacts(recipe, lock),
         python=_python(recipe, lock),
         node=_node(recipe, lock),
+        stages=tuple(_stage(recipe, name) for name in recipe.stages),
         debconf=tuple(sorted(_answer(answer) for answer in recipe.debconf)),
         groups=tuple(GroupSpec(group.name, group.gid) for group in recipe.groups),
         users=tuple(UserSpec(**user.model_dump()) for user in recipe.users),
-        files=tuple(_file(file) for file in files),
+        files=tuple(_file(recipe, file) for file in files),
         services=ServicesSpec(**recipe.services.model_dump()),
         configuration=_configuration(recipe.configuration),
         storage=_storage(recipe),
@@ -90,6 +93,30 @@ def compile_spec(recipe: Recipe) -> BakeSpec:
         volatile=tuple(sorted(recipe.volatile)),
         drop=DropSpec(**recipe.drop.model_dump()),
         allowances=tuple(AllowanceSpec(**allowance.model_dump()) for allowance in recipe.hygiene.allow),
+        **_origin(recipe, lock),
+    )
+
+
+def _stage(whole: Recipe, name: str) -> BakeSpec:
+    """Return the bake spec of a stage: the tree alone counts."""
+    recipe = whole.stage(name)
+    lock = load_lock(recipe)
+    digest = stage_digest(whole, name)
+    return BakeSpec(
+        name=name,
+        recipe_digest=digest,
+        version=digest[:VERSION_LENGTH],
+        architecture=recipe.architecture,
+        epoch=lock.epoch,
+        root_volume_size=STAGE_SIZE,
+        machine=False,
+        apt_sources=tuple(AptSourceSpec(archive.name, archive.uri) for archive in archives_of(recipe)),
+        artifacts=_artifacts(recipe, lock),
+        python=_python(recipe, lock),
+        node=_node(recipe, lock),
+        files=tuple(_file(recipe, file) for file in used_files(recipe)),
+        steps=_steps(recipe),
+        drop=DropSpec(**recipe.drop.model_dump()),
         **_origin(recipe, lock),
     )
 
@@ -158,8 +185,11 @@ def _answer(answer: Preseed) -> AnswerSpec:
     return AnswerSpec(answer.package, answer.question, answer.type, value)
 
 
-def _file(file: ImageFile) -> FileSpec:
+def _file(recipe: Recipe, file: ImageFile) -> FileSpec:
     fields = {name: value for name, value in vars(file).items() if name not in ("at", "xattrs")}
+    if file.kind == "taken":
+        place = recipe.document.place((*file.at, "source"))
+        fields["place"] = f"{os.path.relpath(place.file, recipe.directory)}:{place.line}:{place.column}"
     return FileSpec(**fields, xattrs=file.xattrs)
 
 

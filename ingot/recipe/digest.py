@@ -41,12 +41,31 @@ def used_files(recipe: Recipe) -> list[ImageFile]:
 
 def canonical_form(recipe: Recipe, lock: Lock | AmiLock, files: list[ImageFile]) -> dict[str, Any]:
     """Return all that the digest is made of as plain JSON data: two recipes differ where these do."""
-    return {
+    form: dict[str, Any] = {
         "engine_format": ENGINE_FORMAT,
         "recipe": recipe.canonical(),
         "lock": lock.plain(),
         "files": [file.plain() for file in files],
     }
+    for part in ("recipe", "lock"):
+        form[part].pop("stages", None)
+    names = recipe.stages if recipe.whole is None else {file.stage for file in files if file.stage}
+    stages = {name: _form_of_stage(recipe.whole or recipe, name) for name in sorted(names)}
+    return {**form, "stages": stages} if stages else form
+
+
+def _form_of_stage(recipe: Recipe, name: str) -> dict[str, Any]:
+    """Return the canonical form of a stage: nothing of it is the recipe's alone, so that recipes share it."""
+    stage = recipe.stage(name)
+    form = canonical_form(stage, load_lock(stage), used_files(stage))
+    for key in ("name", "root_volume"):
+        del form["recipe"][key]
+    return form
+
+
+def stage_digest(recipe: Recipe, name: str) -> str:
+    """Return the digest of a stage: what it is made of, whatever it is called and whichever recipe has it."""
+    return digest_of_form(_form_of_stage(recipe, name))
 
 
 def digest_of(recipe: Recipe, lock: Lock | AmiLock, files: list[ImageFile]) -> str:
@@ -64,7 +83,8 @@ def digest_of_form(form: dict[str, Any]) -> str:
     elsewhere = ("app", "apt_sources", "files")
     recipe = {key: value for key, value in form["recipe"].items() if key not in elsewhere}
     files = [{k: v for k, v in file.items() if k not in ("source", "content")} for file in form["files"]]
-    text = json.dumps(
-        {**form, "recipe": recipe, "files": files}, sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    )
+    whole = {**form, "recipe": recipe, "files": files}
+    if "stages" in form:
+        whole["stages"] = {name: digest_of_form(stage) for name, stage in form["stages"].items()}
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()

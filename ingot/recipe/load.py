@@ -106,7 +106,8 @@ def _read(
         # A name that is wrong as it stands need not be declared as well.
         known = {(problem.file, problem.line, problem.column) for problem in problems}
         problems += [p for p in check_references(recipe) if (p.file, p.line, p.column) not in known]
-        expand_files(recipe, problems)
+        for one in (recipe, *(recipe.stage(name) for name in recipe.stages)):
+            expand_files(one, problems)
         read_archives(recipe, problems)
     return recipe, _first(problems)
 

@@ -114,6 +114,7 @@ MANIFEST = _Record(
         ),
         "base": _Named(_AMI),
         "volumes": _List(_Record({"name": TEXT, "device": TEXT, "mount": PATH, "size": WHOLE})),
+        "stages": _List(_Record({"name": TEXT, "digest": TEXT})),
     },
 )
 

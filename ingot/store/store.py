@@ -183,10 +183,12 @@ class Store:
 
         ``kept``: the sizes of those that are elsewhere, by their SHA-256; these are left out.
         """
-        packages = tuple(p for p in spec.packages if kept.get(p.sha256) != p.size)
+        files: dict[str, Path] = {}
         with self._packages_in_use(progress):
-            self._complete(replace(spec, packages=packages), progress)
-        files = {p.sha256: package_file(self.packages, p.sha256) for p in packages}
+            for one in spec.with_stages():
+                packages = tuple(p for p in one.packages if kept.get(p.sha256) != p.size)
+                self._complete(replace(one, packages=packages), progress)
+                files |= {p.sha256: package_file(self.packages, p.sha256) for p in packages}
         return {**files, **self.fetch_downloads(spec, progress, kept=kept)}
 
     def fetch_downloads(
@@ -194,8 +196,14 @@ class Store:
     ) -> dict[str, Path]:
         """Return likewise the files that come from elsewhere than the archives of packages."""
         with self._packages_in_use(progress):
-            self._complete_downloads(spec, progress, kept)
-        return {d.sha256: _file(self.packages, d) for d in spec.downloads() if kept.get(d.sha256) != d.size}
+            for one in spec.with_stages():
+                self._complete_downloads(one, progress, kept)
+        return {
+            d.sha256: _file(self.packages, d)
+            for one in spec.with_stages()
+            for d in one.downloads()
+            if kept.get(d.sha256) != d.size
+        }
 
     def obtain(self, wanted: Wanted, progress: Progress) -> Fetched:
         """Return a file from the web or S3, fetched unless its digest is known and the store has it.
@@ -287,7 +295,7 @@ class Store:
                 BakeJob(spec, directories),
                 progress=progress,
                 hold=(lock, shared),
-                fetch=lambda what: self._supply(what, spec, progress),
+                fetch=lambda what, stage: self._supply(what, spec.part(stage), progress),
             )
             yield Image(spec.recipe_digest, work)
 
@@ -320,7 +328,7 @@ class Store:
                     BakeJob(_with_places(spec, recipe), directories, order.keep),
                     progress=progress,
                     hold=(order.lock, shared),
-                    fetch=lambda what: self._supply(what, spec, progress),
+                    fetch=lambda what, stage: self._supply(what, spec.part(stage), progress),
                     worker=worker,
                 )
         except SizeError as error:
@@ -488,13 +496,22 @@ def _place(problem: Problem) -> str:
 def _with_places(spec: BakeSpec, recipe: Recipe) -> BakeSpec:
     """Return the spec with its steps and units located from the current directory, as errors name them."""
     here = Path.cwd()
-    steps = []
-    for step in spec.steps:
-        file = Path(os.path.normpath(recipe.directory.absolute() / step.file))
-        steps.append(step._replace(file=str(file.relative_to(here) if file.is_relative_to(here) else file)))
+
+    def shown(name: str) -> str:
+        file = Path(os.path.normpath(recipe.directory.absolute() / name))
+        return str(file.relative_to(here) if file.is_relative_to(here) else file)
+
+    def located(one: BakeSpec) -> BakeSpec:
+        steps = tuple(step._replace(file=shown(step.file)) for step in one.steps)
+        files = tuple(
+            file if file.place is None else file._replace(place=shown(file.place)) for file in one.files
+        )
+        return replace(one, steps=steps, files=files)
+
     units = {
         f"{verb} {unit}": _place(recipe.problem(("services", verb, number), unit, "a unit"))
         for verb in ("enable", "disable", "mask")
         for number, unit in enumerate(getattr(recipe.services, verb))
     }
-    return replace(spec, steps=tuple(steps), unit_places=units)
+    stages = tuple(located(stage) for stage in spec.stages)
+    return replace(located(spec), stages=stages, unit_places=units)

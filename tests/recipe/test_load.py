@@ -56,7 +56,7 @@ def test_a_base_ami_validates(web):
 
 # old text, new text, what the one problem says
 WRONG = [
-    ("packages:", "packges:", f"{FILE}:4:1: unknown key 'packges'", "did you mean packages?"),
+    ("packages:", "packges:", f"{FILE}:4:1: unknown key 'packges'", "did you mean packages"),
     ("timeout: 30", "timout: 30", f"{FILE}:12:28: unknown key 'timout'", "did you mean timeout?"),
     ("size: 2GiB", "size: 2GB", f"{FILE}:3:21: size '2GB'", "did you mean 2GiB?"),
     ("size: 2GiB", "size: 2", f"{FILE}:3:21: size 2", "a whole number of MiB"),

@@ -78,7 +78,8 @@ def _members(
     yield "spec.json", spec.text().encode()
     if parent is not None:
         yield "parent.json", json.dumps(list(parent)).encode()
-    used = {file.source: file.sha256 for file in spec.files if file.source is not None}
+    whole = [file for one in spec.with_stages() for file in one.files]
+    used = {file.source: file.sha256 for file in whole if file.source is not None}
     for name in sorted(used):
         content = (sources / name).read_bytes()
         if hashlib.sha256(content).hexdigest() != used[name]:

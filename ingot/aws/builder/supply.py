@@ -42,7 +42,8 @@ def work_of(spec: BakeSpec, sources: Path, supply: Supply, progress: Progress) -
         files = store.fetch_downloads(spec, progress, kept=kept)
         return Work(spec=spec, sources=sources, packages=files, archives={})
     if supply.archives:
-        lacking = [package for package in spec.packages if kept.get(package.sha256) != package.size]
+        packages = (package for one in spec.with_stages() for package in one.packages)
+        lacking = [package for package in packages if kept.get(package.sha256) != package.size]
         kept |= {package.sha256: package.size for package in offered(lacking, supply.archives, progress)}
     files = store.fetch(spec, progress, kept=kept)
     return Work(spec=spec, sources=sources, packages=files, archives=supply.archives)

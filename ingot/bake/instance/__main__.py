@@ -66,9 +66,10 @@ class Builder:
         packages = self.directory / "packages"
         fetched = partial(self.log, "fetch")
         bucket = _Bucket(s3, self.job["bucket"])
-        bucket.get_downloads(spec, packages, fetched)
         archives = {name: Addresses(*map(tuple, lists)) for name, lists in self.job["archives"].items()}
-        bucket.get_packages(spec.packages, packages, archives, fetched)
+        for one in spec.with_stages():
+            bucket.get_downloads(one, packages, fetched)
+            bucket.get_packages(one.packages, packages, archives, fetched)
         times["fetched"] = time.time()
         if spec.base is not None:
             manifest = bake_live(spec, self.directory / "sources", self.directory, partial(self.log, "bake"))

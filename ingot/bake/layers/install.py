@@ -12,7 +12,7 @@ from typing import Dict, FrozenSet, Iterable, List, Mapping, Optional
 from ingot.bake.image.machine import install_machine
 from ingot.bake.image.seal import seal, seal_identities
 from ingot.bake.layers.layer import LowerLayer
-from ingot.bake.layers.stages import ContestedError, Stages, installed
+from ingot.bake.layers.rounds import ContestedError, Rounds, installed
 from ingot.bake.layers.trees import AnyTree, FirstTree, GrownTree, record_tree
 from ingot.bake.packages import configure, drop
 from ingot.bake.packages.ahead import Ahead
@@ -75,8 +75,8 @@ class Installation:
             configure.drop_options(tree.root, dropped)
             try:
                 with configure.services_held(chroot):
-                    stages = Stages(chroot, self.below, self.controls, dropped, self.progress)
-                    stages.run(new, by_dpkg, self.ahead, self.spec.debconf)
+                    rounds = Rounds(chroot, self.below, self.controls, dropped, self.progress)
+                    rounds.run(new, by_dpkg, self.ahead, self.spec.debconf)
                 break
             except ContestedError as error:
                 by_dpkg |= error.names  # from the start: they have hidden files of other packages
@@ -84,7 +84,8 @@ class Installation:
         try:
             if self.below is None:
                 make_locale(chroot, self.directory / "tools", self.spec.locale)
-            install_machine(chroot, epoch=epoch)
+            if self.spec.machine:
+                install_machine(chroot, epoch=epoch)
         finally:
             chroot.unmount()
         seal_identities(tree.root)

@@ -59,7 +59,14 @@ def layer_digest(spec: BakeSpec) -> str:
         "system": sorted(spec.system),
         "debconf": answers(spec),
         "engine": _engine_digest(),
+        "machine": spec.machine,
     }
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def stage_layer_digest(stage: BakeSpec) -> str:
+    """Return the digest of the layer in which a stage has done its work."""
+    inputs = {"stage": stage.recipe_digest, "engine": _engine_digest()}
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
@@ -108,6 +115,19 @@ class LayerStore:
         Raises BakeError.
         """
         return self._with(spec, kinds_of(spec), use)
+
+    def stage_layer(
+        self, stage: BakeSpec, work: Callable[[LowerLayer, Path], None], use: ExitStack
+    ) -> LowerLayer:
+        """Return the layer of ``stage`` likewise: ``work`` makes it, on the layer of all that the stage has
+        of packages and additions, in a directory.
+        """
+
+        def make(directory: Path) -> None:
+            with ExitStack() as below_use:
+                work(self.lower_layer(stage, below_use), directory)
+
+        return self._obtain(stage_layer_digest(stage), stage.epoch, make, use)
 
     def _with(self, spec: BakeSpec, kinds: Sequence[str], use: ExitStack) -> LowerLayer:
         """Return the layer of the packages of ``spec`` with additions of ``kinds``, the lowest first."""

@@ -1,264 +1,138 @@
-"""Installing packages in stages, in an order that dpkg would take.
+"""Stages: roots in which something is built that the image takes.
 
-What decides the order are the preinst scripts (Debian Policy 6.5, 7.2): when one runs, the packages that its
-own pre-depends on are configured, and its own files are not there yet. So:
-
-1. The Essential packages and what they need are unpacked, then their preinst scripts run, then they are
-   configured: nothing can run before they are there, and every other package may rely on them.
-2. All packages without a preinst are unpacked, and those whose pre-dependencies are configured, each after
-   its own script. Where one still waits, its pre-dependencies are configured, and so on.
-3. What diverts files of other packages comes last, and what holds a file of a package that is there already
-   is left to dpkg itself.
-4. Everything is configured.
-
-Within a stage packages are unpacked at the same time, as many as there are processors.
+A stage is a layer: its packages, artifacts and dependencies as those of an image, and on top of them its
+files and what its steps made. Its digest is that of all it is made of, so recipes with the same stage share
+it. Nothing of it is in an image but the files that are taken, each as a file of the recipe: their owners are
+the recipe's to say, their modes 0644 or 0755.
 """
 
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Collection, Dict, Iterable, Iterator, List, Mapping, Optional, Set
+import stat
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
+from ingot.bake.image.files import place_files
+from ingot.bake.image.seal import seal
 from ingot.bake.layers.layer import LowerLayer
-from ingot.bake.packages import configure, database, drop, order
-from ingot.bake.packages.ahead import Ahead
-from ingot.bake.packages.deb import Control, Package, contents, extract
+from ingot.bake.layers.lower import LayerStore
+from ingot.bake.layers.trees import GrownTree, record_tree
+from ingot.bake.layers.upper import run_step, short
 from ingot.bake.runtime.chroot import Chroot, in_root
-from ingot.bake.tree.tree import Entry, Kind
-from ingot.deb822 import parse_paragraphs
+from ingot.errors import BakeError
 from ingot.progress import Progress
-from ingot.spec import AnswerSpec
+from ingot.spec import BakeSpec, FileSpec
 
-# What dpkg unpacks there is on a mount that goes.
-MOUNTED = ("/dev/", "/run/", "/tmp/")  # noqa: S108 - the image's
-
-
-class ContestedError(Exception):
-    """Packages hold what packages before them have or divert: dpkg knows whose it becomes."""
-
-    def __init__(self, names: Set[str]) -> None:
-        super().__init__(names)
-        self.names = frozenset(names)
+# How many names a message lists of a directory.
+MOST_NAMES = 10
 
 
 class Stages:
-    """Installs packages in the root of ``chroot``, which stands on ``below`` or on nothing.
+    """The stages of a bake; each is made when something is taken from it, and stays until ``use`` ends.
 
-    The chroot is mounted while scripts run, by this class. ``controls`` are those of all packages;
-    ``dropped``: what is left out (:mod:`ingot.bake.packages.drop`).
+    ``layers`` keeps the layers of the image, and theirs; ``sources`` is the recipe's directory. ``fetch``
+    downloads what of a stage is needed: its packages, or its other downloads.
     """
 
     def __init__(
         self,
-        chroot: Chroot,
-        below: Optional[LowerLayer],
-        controls: Mapping[str, Control],
-        dropped: List[str],
-        progress: Progress,
+        stages: Sequence[BakeSpec],
+        layers: LayerStore,
+        sources: Path,
+        fetch: Callable[[str, Optional[str]], None],
+        use: ExitStack,
     ) -> None:
-        self._chroot, self._below, self._controls = chroot, below, controls
-        self._dropped, self._progress = dropped, progress
-        self._root = chroot.root
-        dpkg = controls.get("dpkg")
-        self._dpkg = dpkg.fields["version"].partition("-")[0] if dpkg else ""
-        self._configured: Set[str] = set() if below is None else installed(below)
-        self._unpacked: Set[str] = set()  # and not configured yet
-        self._holders: Dict[str, str] = {}  # the package that holds a path, of those unpacked here
-        self._directories: Set[str] = set()
-        self._ahead: Optional[Ahead] = None
+        self._specs = {stage.name: stage for stage in stages}
+        self._layers, self._sources, self._fetch, self._use = layers, sources, fetch, use
+        self._roots: Dict[str, Path] = {}
 
-    def run(
-        self,
-        packages: List[Package],
-        by_dpkg: Collection[str],
-        ahead: Ahead,
-        answers: Iterable[AnswerSpec] = (),
-    ) -> None:
-        """Unpack and configure ``packages``, those named in ``by_dpkg`` by dpkg itself; ``answers`` are to
-        their questions. The Essential packages have asked theirs before debconf can be told.
+    def files(self, files: Sequence[FileSpec]) -> Tuple[FileSpec, ...]:
+        """Return ``files`` with those that are taken from stages as files, directories and links.
 
-        ``ahead`` has some of them decompressed, and goes on with others while scripts run.
-
-        Raises BakeError, and ContestedError with the names that must be in ``by_dpkg``: then begin again.
+        Raises BakeError for what a stage has not made, StepError for a step that fails.
         """
-        self._ahead = ahead
-        new = {package.name: package for package in packages}
-        needed = order.needs(new, self._controls)
-        left = [new[name] for name in sorted(by_dpkg)]
-        essential = order.closure((p.name for p in packages if p.essential), needed) - set(by_dpkg)
-        if essential:
-            left += self._bootstrap([new[name] for name in order.needed_first(essential, needed)])
-        with self._mounted():
-            configure.answer_questions(self._chroot, [a for a in answers if a.package in new])
-        rest = [new[name] for name in sorted(new.keys() - essential - set(by_dpkg))]
-        diverting = [package for package in rest if configure.diverts(self._controls[package.name])]
-        self._unpack_rest([package for package in rest if package not in diverting], needed)
-        for package in diverting:
-            if configure.is_contested(self._root, package):
-                left.append(package)
-            else:
-                self._unpack_rest([package], needed)
-        self._progress("configuring the packages")
-        if left:
-            wanted = self._pre_depends([package.name for package in left])
-            self._configure(set().union(*wanted.values()), needed)
-        ahead.begin()
-        with self._mounted():
-            configure.unpack_by_dpkg(self._chroot, sorted(left, key=lambda package: package.name))
-            configure.configure_all(self._chroot)
-        for package in left:
-            hidden = [path for path in contents(package) if path.startswith(MOUNTED)]
-            if hidden:
-                extract(package, self._root, hidden)
+        return tuple(one for file in files for one in (self._taken(file) if file.stage else (file,)))
 
-    @contextmanager
-    def _mounted(self) -> Iterator[None]:
-        """Mount /dev, /run and /tmp for scripts alone: what packages have there belongs into the tree."""
-        self._chroot.mount()
-        try:
-            yield
-        finally:
-            self._chroot.unmount()
+    def _taken(self, file: FileSpec) -> Iterator[FileSpec]:
+        """Yield what a name of the image comes to. Links on the way to it are followed in the stage alone."""
+        name, path = file.stage or "", file.path or ""
+        root = self._root(name)
+        place = in_root(root, path, follow=True)
+        if not os.path.lexists(place):
+            raise BakeError(f"{file.place}: the stage {name} has no {path}", hint=_beside(root, path))
+        if file.mode is not None and place.is_dir():
+            raise BakeError(f"{file.place}: mode for {path}, a directory of the stage {name}")
+        if file.xattrs and not place.is_file():
+            raise BakeError(f"{file.place}: attributes for {path}, which is no file of the stage {name}")
+        yield from _tree(place, file)
 
-    def _bootstrap(self, packages: List[Package]) -> List[Package]:
-        """Unpack and configure the Essential packages and what they need; return what is left to dpkg."""
-        diverting = [package for package in packages if configure.diverts(self._controls[package.name])]
-        paths = self._extract([package for package in packages if package not in diverting])
-        left = []
-        for package in diverting:
-            # Most diversions guard names that nothing has, such as those of the time before the merged /usr.
-            if configure.is_contested(self._root, package):
-                left.append(package)
-            else:
-                paths[package.name] = self._extract_one(package)
-        mine = [package for package in packages if package not in left]
-        self._record(mine, paths)
-        self._run_preinsts(mine)
-        self._progress("configuring the base")
-        self._configure_now(self._unpacked)
-        return left
+    def _root(self, name: str) -> Path:
+        if name not in self._roots:
+            spec = self._specs[name]
 
-    def _unpack_rest(self, packages: List[Package], needed: Mapping[str, Set[str]]) -> None:
-        """Unpack packages, each with a preinst after its script, and that after its pre-dependencies."""
-        waiting = {package.name: package for package in packages}
-        pre_depends = self._pre_depends(waiting)
-        while waiting:
-            ready = [p for name, p in waiting.items() if not pre_depends[name] - self._configured]
-            if not ready and not self._configure(set().union(*pre_depends.values()), needed):
-                ready = list(waiting.values())  # they pre-depend on each other
-            self._run_preinsts(ready)
-            for package in ready:
-                del waiting[package.name], pre_depends[package.name]
-            self._record(ready, self._extract(ready))
+            def say(text: str) -> None:
+                self._layers.progress(f"stage {name}: {text}")
 
-    def _pre_depends(self, names: Collection[str]) -> Dict[str, Set[str]]:
-        """Return what each preinst waits for: packages that are still to be configured, by name."""
-        known = {*self._unpacked, *names}
-        needed = order.needs(known, self._controls, ("pre-depends",))
-        return {name: needed[name] if "preinst" in self._controls[name].members else set() for name in names}
+            layers = LayerStore(
+                self._layers.layers, self._layers.packages, say, lambda what: self._fetch(what, name)
+            )
+            layer = layers.stage_layer(spec, partial(self._build, spec, say), self._use)
+            self._roots[name] = layer.root
+        return self._roots[name]
 
-    def _configure(self, names: Set[str], needed: Mapping[str, Set[str]]) -> bool:
-        """Configure those of ``names`` of which all needs are unpacked; say whether there were any."""
-        groups = [order.closure([name], needed) - self._configured for name in names - self._configured]
-        whole = [group for group in groups if group <= self._unpacked]
-        # Where they need each other in a circle, dpkg finds a place to begin.
-        chosen = set().union(*whole) if whole else set().union(*groups) & self._unpacked
-        self._configure_now(chosen)
-        return bool(chosen)
+    def _build(self, spec: BakeSpec, say: Progress, below: LowerLayer, directory: Path) -> None:
+        """Make the layer of a stage in ``directory``. Raises BakeError."""
+        files = self.files(spec.files)
+        directory.mkdir(parents=True)
+        (directory / "tools").mkdir()
+        with closing(GrownTree(directory, below, packages=False)) as tree:
+            tree.mount()
+            place_files(tree.root, files, self._sources)
+            chroot = Chroot(tree.root, epoch=spec.epoch)
+            chroot.mount()
+            try:
+                for number, step in enumerate(spec.steps, 1):
+                    say(f"step {number} of {len(spec.steps)}: {short(step.run)}")
+                    run_step(chroot, step)
+            finally:
+                chroot.unmount()
+            seal(tree.root, epoch=spec.epoch, declared=[file.target for file in files])
+            record_tree(tree, directory, spec.epoch)
 
-    def _run_preinsts(self, packages: Iterable[Package]) -> None:
-        with self._mounted():
-            for package in packages:
-                configure.run_preinst(self._chroot, package, self._controls[package.name], self._dpkg)
 
-    def _configure_now(self, names: Collection[str]) -> None:
-        if self._ahead is not None:
-            self._ahead.begin()
-        with self._mounted():
-            configure.configure(self._chroot, names)
-        self._configured.update(names)
-        self._unpacked.difference_update(self._configured)
-
-    def _extract(self, packages: List[Package]) -> Dict[str, List[str]]:
-        """Extract packages at the same time; return the paths of each, by name."""
-        # The largest first, so that no processor is left with it alone at the end.
-        ordered = sorted(packages, key=lambda package: (-package.file.stat().st_size, package.name))
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            found = pool.map(self._extract_one, ordered)
-            return dict(zip((package.name for package in ordered), found))  # noqa: B905 - not in Python 3.9
-
-    def _extract_one(self, package: Package) -> List[str]:
-        tar = None if self._ahead is None else self._ahead.take(package.name)
-        if tar is None:
-            return extract(package, self._root)
-        with tar:
-            return extract(package, self._root, tar=tar)
-
-    def _record(self, packages: List[Package], paths: Dict[str, List[str]]) -> None:
-        """Enter extracted packages in dpkg's database. Raises ContestedError."""
-        if names := self._contested(paths):
-            raise ContestedError(names)
-        database.settle(self._root, {package.name: package for package in packages}, self._controls, paths)
-        kept = {name: drop.drop_files(self._root, found, self._dropped) for name, found in paths.items()}
-        database.record(
-            self._root, [(package, self._controls[package.name], kept[package.name]) for package in packages]
+def _tree(place: Path, file: FileSpec) -> Iterator[FileSpec]:
+    """Yield ``place``, which is ``file.target`` in the image, and all below it. Links stay links."""
+    one = file._replace(stage=None, path=None)
+    status = place.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        yield one._replace(kind="symlink", mode="0777", link=os.readlink(place))  # noqa: PTH115 - as it stands
+    elif stat.S_ISDIR(status.st_mode):
+        yield one._replace(kind="directory", mode="0755")
+        for name in sorted(os.listdir(place)):  # noqa: PTH208 - names alone
+            yield from _tree(place / name, file._replace(target=f"{file.target}/{name}"))
+    elif stat.S_ISREG(status.st_mode):
+        # As with the recipe's own files, the owner's executable bit counts.
+        default = "0755" if status.st_mode & stat.S_IXUSR else "0644"
+        yield one._replace(kind="file", mode=file.mode or default, source=str(place))
+    else:
+        raise BakeError(
+            f"{file.place}: {file.target} is neither file, directory nor link in the stage {file.stage}"
         )
-        for name, held in paths.items():
-            self._holders.update(dict.fromkeys(held, name))
-        self._unpacked.update(paths)
-
-    def _contested(self, paths: Mapping[str, List[str]]) -> Set[str]:
-        """Return the names of the packages of which ``paths`` hold something that is there or diverted."""
-        diverted = database.diverted(self._root)
-        found = set() if self._below is None else contested(self._below, paths)
-        for name, held in paths.items():
-            for path in held:
-                if diverted.get(path, name) != name or (
-                    path in self._holders and not self._is_directory(path)
-                ):
-                    found.add(name)
-                    break
-        return found
-
-    def _is_directory(self, path: str) -> bool:
-        if path not in self._directories and in_root(self._root, path, follow=True).is_dir():
-            self._directories.add(path)
-        return path in self._directories
 
 
-def installed(below: LowerLayer) -> Set[str]:
-    """Return the names of the packages that a layer has."""
-    file = in_root(below.root, f"/{database.ADMIN}/status", follow=True)
-    status = file.read_text(encoding="utf-8", errors="surrogateescape")
-    return {paragraph["package"] for paragraph in parse_paragraphs(status, only=("Package",))}
-
-
-def contested(below: LowerLayer, paths: Mapping[str, Iterable[str]]) -> Set[str]:
-    """Return the names of the packages of which ``paths`` hold something that the layer below has.
-
-    What a package there diverts counts as well.
-    """
-    diverted = database.diverted(below.root)
-    parents: Dict[str, str] = {}
-    found = set()
-    for name, held in paths.items():
-        for path in held:
-            parent, _, last = path.rpartition("/")
-            if parent not in parents:
-                parents[parent] = str(in_root(below.root, f"{parent}/x"))[len(str(below.root)) : -len("/x")]
-            entry = below.index.get(f"{parents[parent]}/{last}")
-            if path in diverted or (entry is not None and not _is_directory(below, entry)):
-                found.add(name)
-                break
-    return found
-
-
-def _is_directory(below: LowerLayer, entry: Entry) -> bool:
-    """Tell whether an entry is a directory, or a link to one: both are followed, as by dpkg."""
-    if entry.kind is not Kind.SYMLINK:
-        return entry.kind is Kind.DIRECTORY
-    place = str(in_root(below.root, f"{entry.path}/x"))[len(str(below.root)) : -len("/x")]
-    target = below.index.get(place or "/")
-    return target is not None and target.kind is Kind.DIRECTORY
+def _beside(root: Path, path: str) -> str:
+    """Return what is where ``path`` should be."""
+    if os.path.lexists(in_root(root, path)):
+        return f"{path} is a link that leads to nothing in the stage"
+    above, place = path, root
+    while above != "/":
+        above = above.rpartition("/")[0] or "/"
+        place = in_root(root, above, follow=True)
+        if place.is_dir():
+            break
+    names: List[str] = sorted(os.listdir(place))  # noqa: PTH208 - names alone
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{above} has {', '.join(names[:MOST_NAMES])}{more}" if names else f"{above} is empty"

@@ -201,6 +201,7 @@ def record_tree(tree: AnyTree, layer: Path, epoch: int) -> None:
     entries = tree.entries()
     has_cloud_init = any(entry.path == CLOUD_INIT for entry in entries)
     text = files_text(entries, volatile_of(has_cloud_init=has_cloud_init))
+    baseline.parent.mkdir(parents=True, exist_ok=True)  # a stage has nothing of Ingot's
     baseline.unlink(missing_ok=True)
     baseline.write_bytes(text)
     baseline.chmod(0o644)

@@ -33,10 +33,16 @@ def manifest_text(
         "packages": _packages(contents[inventory.STATUS], spec.packages),
         # Which files of the store it was made of.
         "package_files": sorted(
-            {*(p.sha256 for p in spec.packages), *(download.sha256 for download in spec.downloads())}
+            {
+                file.sha256
+                for one in spec.with_stages()
+                for files in (one.packages, one.downloads())
+                for file in files
+            }
         ),
         **_dependencies(spec),
         **_volumes(spec),
+        **_stages(spec),
         "users": _users(contents["/etc/passwd"].decode()),
         "groups": _groups(contents["/etc/group"].decode()),
         "services": _services(image.links),
@@ -82,6 +88,12 @@ def contents_of(
     lines = [file_line(entry, layer=int(entry.path in changed)) for entry in entries]
     links = [entry for entry in entries if entry.kind is Kind.SYMLINK and entry.path.startswith(UNITS)]
     return Contents(contents, lines, inventory.files_text(entries, volatile), links)
+
+
+def _stages(spec: BakeSpec) -> Dict[str, List[Dict[str, str]]]:
+    """Return the stages in which something of the image was built; nothing when there is none."""
+    found = [{"name": stage.name, "digest": stage.recipe_digest} for stage in spec.stages]
+    return {"stages": found} if found else {}
 
 
 def _dependencies(spec: BakeSpec) -> Dict[str, List[Dict[str, Any]]]:

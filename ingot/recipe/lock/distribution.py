@@ -26,6 +26,8 @@ REPLACEABLE = ("systemd-resolved", "systemd-timesyncd")
 # Fetched and taken apart by the bake, not installed: the UEFI stub of the kernel image, and the initrd's
 # tools.
 _TOOLS = ("busybox-static", "systemd-boot-efi")
+# What a stage has beyond the Essential packages, which depend on it or on usrmerge: no machine boots it.
+_STAGE = ("usr-is-merged",)
 # Time zones without tzdata, and locales of the C library itself.
 UTC = ("UTC", "Etc/UTC")
 BUILT_IN_LOCALES = ("C", "POSIX", "C.UTF-8", "C.utf8")
@@ -85,8 +87,10 @@ def _for_recipe(distribution: Distribution, recipe: Recipe) -> Distribution:
     """Add what the recipe's settings need: tzdata in the image, locales as a tool of the bake.
 
     Configuration is fetched by TLS: ca-certificates has the authorities, and depends on openssl. What formats
-    ext4, every image has.
+    ext4, every image has. A stage has nothing of what makes a machine.
     """
+    if recipe.whole is not None:
+        distribution = replace(distribution, base_packages=_STAGE, tools=())
     zones = () if recipe.timezone in UTC else ("tzdata",)
     tls = () if recipe.configuration is None else ("ca-certificates", "openssl")
     disks = (*recipe.volumes, *((recipe.instance_store,) if recipe.instance_store else ()))

@@ -27,6 +27,7 @@ from ingot.recipe.schema.values import (
     ComponentName,
     PackageName,
     PackageVersion,
+    StageName,
     SuiteName,
     Text,
 )
@@ -115,6 +116,18 @@ class Requested(LockPart):
     tools: tuple[PackageName, ...]
 
 
+class LockedStage(LockPart):
+    """What a stage of the recipe is made of: the fields of a lock that are not the recipe's."""
+
+    epoch: Epoch
+    indexed: Epoch | None = None
+    packages: tuple[LockedPackage, ...]
+    artifacts: tuple[LockedArtifact, ...] = ()
+    python: LockedPython | None = None
+    node: LockedNode | None = None
+    requested: Requested
+
+
 class Lock(LockPart):
     """The whole lock."""
 
@@ -136,17 +149,29 @@ class Lock(LockPart):
     artifacts: tuple[LockedArtifact, ...] = ()
     python: LockedPython | None = None
     node: LockedNode | None = None
+    stages: dict[StageName, LockedStage] = {}
     requested: Requested
 
     def plain(self) -> dict[str, Any]:
         """Return the lock as plain JSON data."""
         plain = self.model_dump(mode="json")
-        for key in ("archives", "artifacts", "python", "node"):
-            if not plain[key]:
-                del plain[key]
-        if self.indexed is None:
-            del plain["indexed"]
+        for part in (plain, *plain["stages"].values()):
+            for key in ("archives", "artifacts", "python", "node", "stages", "indexed"):
+                if key in part and not part[key]:
+                    del part[key]
         return plain
+
+    def stage(self, name: str) -> Lock | None:
+        """Return the lock of a stage, as that of a recipe; None when there is none."""
+        if name not in self.stages:
+            return None
+        own = {key: getattr(self.stages[name], key) for key in LockedStage.model_fields}
+        none: dict[str, object] = {"stages": {}}
+        return self.model_copy(update={**own, **none})
+
+    def as_stage(self) -> LockedStage:
+        """Return the lock of a recipe that is a stage, as the lock of the whole recipe has it."""
+        return LockedStage.model_construct(**{key: getattr(self, key) for key in LockedStage.model_fields})
 
     def index_date(self) -> int:
         """Return the date of the index that has all packages, in Unix seconds, for a snapshot archive."""
@@ -208,7 +233,8 @@ def read_lock(recipe: Recipe) -> Lock | None:
 
     Raises InputError when malformed.
     """
-    return _read(recipe, Lock)
+    lock = _read(recipe, Lock)
+    return lock if lock is None or recipe.stage_name is None else lock.stage(recipe.stage_name)
 
 
 def read_ami_lock(recipe: Recipe) -> AmiLock | None:
@@ -270,7 +296,16 @@ def _dotted(at: At) -> str:
 
 
 def _contradictions(lock: Lock) -> list[tuple[At, str, str]]:
-    """Return what does not go together in a lock: where, what was found, what was expected."""
+    """Return what does not go together in a lock and its stages: where, what was found, what was expected."""
+    found = _contradictions_of(lock)
+    for name in lock.stages:
+        stage = lock.stage(name)
+        inner = [] if stage is None else _contradictions_of(stage)
+        found += [(("stages", name, *at), what, expected) for at, what, expected in inner]
+    return found
+
+
+def _contradictions_of(lock: Lock) -> list[tuple[At, str, str]]:
     known = [*ARCHIVES[lock.distribution.id], *(archive.name for archive in lock.archives)]
     known += [ARTIFACT] if lock.artifacts else []
     urls = [artifact.url for artifact in lock.artifacts]
@@ -305,10 +340,17 @@ def _contradictions(lock: Lock) -> list[tuple[At, str, str]]:
 def lock_text(lock: Lock) -> str:
     """Return the lock as it is written: one line for each package, so that a review sees what moved."""
     data = lock.plain()
-    lines = [f"  {json.dumps(package, sort_keys=True, ensure_ascii=False)}" for package in data["packages"]]
-    text = json.dumps({**data, "packages": []}, indent=1, sort_keys=True, ensure_ascii=False)
-    # The recipe's own list of names has the same key, but stands further in.
-    return text.replace('\n "packages": []', '\n "packages": [\n' + ",\n".join(lines) + "\n ]", 1) + "\n"
+    stages = data.get("stages", {})
+    lists = [(" ", data["packages"]), *(("   ", stages[name]["packages"]) for name in sorted(stages))]
+    for part in (data, *stages.values()):
+        part["packages"] = []
+    text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False)
+    for indent, packages in lists:
+        # What is asked for by name has the same key, but stands further in.
+        lines = [f"{indent} {json.dumps(one, sort_keys=True, ensure_ascii=False)}" for one in packages]
+        whole = f'\n{indent}"packages": [\n' + ",\n".join(lines) + f"\n{indent}]"
+        text = text.replace(f'\n{indent}"packages": []', whole, 1)
+    return text + "\n"
 
 
 def write_lock(recipe: Recipe, lock: Lock | AmiLock) -> None:
@@ -321,6 +363,30 @@ def write_lock(recipe: Recipe, lock: Lock | AmiLock) -> None:
 
 def _stale(recipe: Recipe, distribution: Distribution, lock: Lock, command: str) -> list[Problem]:
     """Return where recipe and lock do not belong together."""
+    found = [] if recipe.whole is not None else _stale_machine(recipe, distribution, lock, command)
+    found += stale_artifacts(recipe, lock.artifacts, command)
+    found += stale_python(recipe, lock.python, command)
+    found += stale_node(recipe, lock.node, command)
+    found += _lacking(recipe, lock)
+    named = names_of(recipe.packages)
+    for name in sorted(name for name in names_of(lock.requested.packages) if name not in named):
+        what = f"no package {name!r}, but the lock was made with it"
+        found.append(recipe.problem(("packages",), what, "a lock of this recipe", command))
+    for name in recipe.stages:
+        stage, locked = recipe.stage(name), lock.stage(name)
+        if locked is None:
+            what = f"the stage {name!r}, which the lock lacks"
+            found.append(recipe.problem(("stages", name), what, "a lock of this recipe", command))
+        else:
+            found += _stale(stage, distribution_of(stage), locked, command)
+    for name in sorted(lock.stages.keys() - recipe.stages.keys()):
+        what = f"no stage {name!r}, but the lock was made with it"
+        found.append(recipe.problem(("stages",), what, "a lock of this recipe", command))
+    return found
+
+
+def _stale_machine(recipe: Recipe, distribution: Distribution, lock: Lock, command: str) -> list[Problem]:
+    """Return where they do not fit in what a recipe has and its stages share."""
     found: list[Problem] = []
     if distribution.plain() != lock.distribution.model_dump():
         locked = lock.distribution
@@ -330,10 +396,6 @@ def _stale(recipe: Recipe, distribution: Distribution, lock: Lock, command: str)
         what = f"{recipe.architecture}, but the lock is for {lock.architecture}"
         found.append(recipe.problem(("architecture",), what, "the same in both", command))
     found += _stale_archives(recipe, lock, command)
-    found += stale_artifacts(recipe, lock.artifacts, command)
-    found += stale_python(recipe, lock.python, command)
-    found += stale_node(recipe, lock.node, command)
-    found += _lacking(recipe, lock)
     # Not the rest of the base: a lock that was made before Ingot's own list changed is still a whole image.
     for name in sorted({*distribution.base_packages, *distribution.tools} & _NEEDED_FOR.keys()):
         if name not in lock.versions():
@@ -343,10 +405,6 @@ def _stale(recipe: Recipe, distribution: Distribution, lock: Lock, command: str)
         at = "volumes" if any(volume.filesystem == "xfs" for volume in recipe.volumes) else "instance_store"
         what = "a volume with xfs, which needs xfsprogs, and the lock lacks it"
         found.append(recipe.problem((at,), what, "a lock of this recipe", command))
-    named = names_of(recipe.packages)
-    for name in sorted(name for name in names_of(lock.requested.packages) if name not in named):
-        what = f"no package {name!r}, but the lock was made with it"
-        found.append(recipe.problem(("packages",), what, "a lock of this recipe", command))
     return found
 
 

@@ -115,7 +115,9 @@ def _dated(lock: Lock, old: Lock | None, upgrade: Upgrade) -> Lock:
     """
     if old is None or old.distribution != lock.distribution:
         return lock
-    if lock == old.model_copy(update={"epoch": lock.epoch, "indexed": None}):
+    # What is locked after the packages is not here yet.
+    later: dict[str, object] = {"python": None, "node": None, "stages": {}}
+    if lock == old.model_copy(update={"epoch": lock.epoch, "indexed": None, **later}):
         return old  # nothing moved: the same lock, so the same digest, though the index is newer
     if upgrade.everything:
         return lock
@@ -136,7 +138,18 @@ def moved(old: Lock | None, new: Lock) -> list[str]:
     lines += moved_artifacts(() if old is None else old.artifacts, new.artifacts)
     wheels = [() if lock is None or lock.python is None else lock.python.wheels for lock in (old, new)]
     lines += moved_wheels(wheels[0], wheels[1])
-    return lines + moved_npm(None if old is None else old.node, new.node)
+    lines += moved_npm(None if old is None else old.node, new.node)
+    names = new.stages.keys() | (set() if old is None else old.stages.keys())
+    for name in sorted(names):
+        stages = [None if lock is None else lock.stage(name) for lock in (old, new)]
+        lines += [f"{line[:2]}{name}: {line[2:]}" for line in _moved_in_stage(stages[0], stages[1])]
+    return lines
+
+
+def _moved_in_stage(old: Lock | None, new: Lock | None) -> list[str]:
+    if new is not None:
+        return moved(old, new)
+    return [] if old is None else [f"- the stage with {len(old.packages)} packages"]
 
 
 def _own_package(recipe: Recipe, artifact: FetchedArtifact) -> PackageList | None:
@@ -276,9 +289,10 @@ def _resolve(recipe: Recipe, distribution: Distribution, apt: AptRoot, index: In
     with ThreadPoolExecutor() as pool:
         # Tools are taken out of their packages, so what they depend on does not matter: their own version is
         # what counts.
-        candidates = pool.submit(apt.candidates, distribution.tools)
+        candidates = pool.submit(apt.candidates, distribution.tools) if distribution.tools else None
         try:
-            solution, tools = apt.solve([*names, *wanted.files]), candidates.result()
+            solution = apt.solve([*names, *wanted.files])
+            tools = [] if candidates is None else candidates.result()
         except CommandError as error:
             kept = f"the versions of the lock are kept where they can be: try {recipe.lock_command} --upgrade"
             raise IngotError(

@@ -39,7 +39,7 @@ class RecipeSchema(GenerateJsonSchema):
         model = schema["cls"]
         properties = json_schema["properties"]
         for key, text in _docstrings(model):
-            properties[key]["description"] = _one_line(text)
+            properties[model.model_fields[key].alias or key]["description"] = _one_line(text)
         for key in properties.keys() - {VARIABLES, ENVIRONMENTS}:
             properties[key] = _or_reference(properties[key])
         if "description" in json_schema:

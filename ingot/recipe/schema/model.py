@@ -8,11 +8,11 @@ need other keys or the disk are in ``references.py`` and ``files.py``.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr, WithJsonSchema
+from pydantic import Field, PrivateAttr, WithJsonSchema
 
 from ingot.errors import InputError, Problem
 from ingot.recipe.schema.configuration import Configuration
@@ -30,10 +30,10 @@ from ingot.recipe.schema.parts import (
     Preseed,
     RootVolume,
     Services,
-    Step,
     Test,
     User,
 )
+from ingot.recipe.schema.stages import Stage, StepOrText
 from ingot.recipe.schema.storage import DEVICES, InstanceStore, Volume
 from ingot.recipe.schema.values import (
     EnvironmentName,
@@ -42,17 +42,19 @@ from ingot.recipe.schema.values import (
     Locale,
     RecipeName,
     Size,
+    StageName,
     State,
     TimeZone,
     VariableName,
-    step_from_text,
 )
-from ingot.recipe.syntax.document import At, Document
+from ingot.recipe.syntax.document import At, Document, part_of
 from ingot.recipe.syntax.variables import Scalar, Variables
 
 # One path or a list of them. `include.py` reads and removes the key: here it is for editors and for the list
 # of keys.
 _PATHS = {"anyOf": [{"type": "string"}, {"items": {"type": "string"}, "type": "array"}]}
+# What a stage has of its recipe.
+_OF_THE_RECIPE = ("name", "base", "architecture", "root_volume", "apt_sources")
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class Recipe(Part):
     artifacts: tuple[Artifact, ...] = ()
     python: Python | None = None
     node: Node | None = None
+    stages: dict[StageName, Stage] = Field(default={})
+    """Throwaway roots by name, in which what `app` and `files` take by `from` is built."""
     groups: tuple[Group, ...] = ()
     users: tuple[User, ...] = ()
     app: App | None = None
@@ -101,9 +105,7 @@ class Recipe(Part):
     instance_store: InstanceStore | None = None
     swap: Size | None = None
     """A swap file of this size on the root volume, made at the first boot."""
-    steps: tuple[
-        Annotated[Step, BeforeValidator(step_from_text, json_schema_input_type=str | Step)], ...
-    ] = ()
+    steps: tuple[StepOrText, ...] = ()
     tests: tuple[Test, ...] = ()
     kernel_command_line: KernelParameters = ""
     """Added to the kernel parameters that EC2 needs."""
@@ -124,6 +126,8 @@ class Recipe(Part):
     """Environments by name, each with the values that are its own."""
 
     _source: RecipeSource | None = PrivateAttr(default=None)
+    _whole: Recipe | None = PrivateAttr(default=None)
+    _stage: str | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: object) -> None:
         """Keep what the recipe was read from: the validation's context, where it has one."""
@@ -157,10 +161,42 @@ class Recipe(Part):
         return self.document.path.parent
 
     @property
+    def whole(self) -> Recipe | None:
+        """The recipe that this is a stage of (:meth:`stage`); None: it is one itself."""
+        return self._whole
+
+    @property
+    def stage_name(self) -> str | None:
+        """The name of the stage that this is; None: it is a recipe itself."""
+        return self._stage
+
+    def stage(self, name: str) -> Recipe:
+        """Return a stage as a recipe: on the same base and of the same files, for whatever works on recipes.
+
+        Its places are those of its keys.
+        """
+        stage, source = self.stages[name], self.source
+        recipe = Recipe.model_construct(
+            **{key: getattr(self, key) for key in _OF_THE_RECIPE},
+            **{key: getattr(stage, key) for key in type(stage).model_fields},
+        )
+        document = part_of(source.document, ("stages", name), _OF_THE_RECIPE)
+        recipe._source = replace(source, document=document)
+        recipe._whole, recipe._stage = self, name
+        return recipe
+
+    @property
     def source_root(self) -> Path:
         """The directory that sources are relative to: the recipe's, or one above it and what it includes."""
-        places: list[At] = [("files", number, "source") for number in range(len(self.files))]
-        named = [at for at in (*places, ("app", "source")) if at in self.document.values]
+        if self._whole is not None:
+            return self._whole.source_root
+        holders: list[tuple[At, Recipe | Stage]] = [((), self)]
+        holders += [(("stages", name), stage) for name, stage in self.stages.items()]
+        places: list[At] = []
+        for at, holder in holders:
+            places += [(*at, "files", number, "source") for number in range(len(holder.files))]
+            places.append((*at, "app", "source"))
+        named = [at for at in places if at in self.document.values]
         directories = {self.directory, *(self.document.place(at).file.parent for at in named)}
         return Path(os.path.commonpath([directory.resolve() for directory in directories]))
 
@@ -188,7 +224,9 @@ class Recipe(Part):
 
     def canonical(self) -> dict[str, Any]:
         """Return what the recipe says as plain data, without defaults and without a trace of its spelling."""
-        data = self.model_dump(mode="json", exclude_defaults=True)
+        data = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        for stage in data.get("stages", {}).values():
+            stage.get("packages", []).sort()
         for key in ("groups", "users"):
             if key in data:
                 data[key].sort(key=lambda entry: entry["name"])

@@ -28,12 +28,14 @@ from ingot.recipe.schema.values import (
     Reason,
     Size,
     SsmName,
+    StageName,
     SuiteName,
     Target,
     UnitName,
     XattrName,
     exactly_one,
     needs,
+    target_in_root,
 )
 from ingot.recipe.syntax.explain import wrong
 
@@ -172,21 +174,30 @@ class User(Part):
 
 
 class App(Part):
-    """The app: a directory beside the recipe that is copied whole."""
+    """The app: a directory beside the recipe, or of a stage, that is copied whole."""
 
+    from_: StageName | None = Field(default=None, alias="from")
+    """The stage that `source` is in."""
     source: str
-    """Directory, relative to the recipe's."""
+    """Directory, relative to the recipe's; with `from` the absolute path in the stage."""
     target: Target
     """Directory in the image."""
     owner: Name = "root"
     group: Name = "root"
 
+    @model_validator(mode="after")
+    def _check_source(self) -> App:
+        _check_path_of_stage(self.from_, self.source)
+        return self
+
 
 class FileEntry(Part):
     """A file, directory or link of the image: exactly one of source, content, link, hardlink, directory."""
 
+    from_: StageName | None = Field(default=None, alias="from")
+    """The stage that `source` is in."""
     source: str | None = None
-    """File or directory, relative to the recipe's directory."""
+    """File or directory, relative to the recipe's directory; with `from` the absolute path in the stage."""
     content: str | None = None
     """The text of the file itself."""
     link: ArgumentText | None = None
@@ -210,6 +221,19 @@ class FileEntry(Part):
 
     choices: ClassVar[tuple[str, ...]] = ("source", "content", "link", "hardlink", "directory")
     _one = exactly_one(choices)
+
+    @model_validator(mode="after")
+    def _check_source(self) -> FileEntry:
+        if self.from_ is not None and self.source is None:
+            raise wrong("from without source", "the path in the stage as source")
+        _check_path_of_stage(self.from_, self.source)
+        return self
+
+
+def _check_path_of_stage(stage: str | None, path: str | None) -> None:
+    """Raise unless what is taken from a stage is named as a stage can have it."""
+    if stage is not None and path is not None and target_in_root(path) != path:
+        raise wrong(f"the path {path!r} of a stage", f"its shortest spelling, {target_in_root(path)}")
 
 
 class Services(Part):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ingot.errors import Problem
@@ -52,6 +52,7 @@ def check_references(recipe: Recipe) -> list[Problem]:
         *_check_storage(recipe),
         *_check_languages(recipe),
         *_check_debconf(recipe),
+        *_check_stages(recipe),
     ]
 
 
@@ -146,6 +147,8 @@ def _known(recipe: Recipe, kind: str, name: object, at: At) -> Iterable[Problem]
     if name not in names:
         number = "uid: …, group: …" if kind == "user" else "gid: …"
         hint = close_to(name, sorted(names)) or f"declare it under {kind}s: {{name: {name}, {number}}}"
+        if recipe.whole is not None:
+            hint = "a stage has those of the distribution; the image's are given where it takes the files"
         yield (recipe.document.origin or recipe.document).problem(
             at, f"the {kind} {name!r}, which is not declared", f"a declared or system {kind}", hint
         )
@@ -195,6 +198,61 @@ def _check_languages(recipe: Recipe) -> Iterable[Problem]:
         if value is not None and recipe.base.ami is not None:
             hint = "what runs them is not locked there: install them in a step, from artifacts"
             yield recipe.problem((key,), f"{key} on a base AMI", "a distribution as the base", hint)
+
+
+def _check_stages(recipe: Recipe) -> Iterable[Problem]:
+    used = {name for _, name in _taken(recipe)}
+    takes: dict[str, list[tuple[At, str]]] = {}
+    for name in recipe.stages:
+        at: At = ("stages", name)
+        stage = recipe.stage(name)
+        if recipe.base.ami is not None:
+            instead = "build it on a distribution, and take it from there as an artifact"
+            yield recipe.problem(at, "a stage on a base AMI", "a distribution as the base", instead)
+        yield from _check_repeats(stage)
+        yield from _check_owners(stage)
+        takes[name] = [((*at, *place), other) for place, other in _taken(stage)]
+        used.update(other for _, other in takes[name] if other != name)
+    for at, name in [*_taken(recipe), *(one for ones in takes.values() for one in ones)]:
+        if name not in recipe.stages:
+            near = close_to(name, recipe.stages)
+            yield recipe.problem(at, f"the stage {name!r}, which does not exist", "a key of `stages`", near)
+    yield from _circles(recipe, takes)
+    for unused in sorted(recipe.stages.keys() - used):
+        found = f"the stage {unused!r}, from which nothing is taken"
+        hint = f"app or files take from it: {{from: {unused}, source: …, target: …}}; or leave it out"
+        yield (recipe.document.origin or recipe.document).problem(
+            ("stages", unused), found, "a stage that is used", hint, key=True
+        )
+
+
+def _taken(recipe: Recipe) -> list[tuple[At, str]]:
+    """Return where a recipe or a stage takes from a stage, and from which."""
+    entries: list[tuple[At, str | None]] = [
+        (("files", n, "from"), entry.from_) for n, entry in enumerate(recipe.files)
+    ]
+    if recipe.app is not None:
+        entries.append((("app", "from"), recipe.app.from_))
+    return [(at, name) for at, name in entries if name is not None]
+
+
+def _circles(recipe: Recipe, takes: Mapping[str, list[tuple[At, str]]]) -> Iterable[Problem]:
+    """Yield a problem for each circle of stages, where its first one in the recipe takes from the next."""
+    known: set[str] = set()
+
+    def search(path: tuple[str, ...], at: At) -> Iterable[Problem]:
+        name = path[-1]
+        if name in path[:-1]:
+            if path[0] == name and not known & set(path):
+                known.update(path)
+                found = f"stages in a circle: {' → '.join(path)}"
+                yield recipe.problem(at, found, "stages that can be built one after another")
+            return
+        for place, other in takes.get(name, ()):
+            yield from search((*path, other), at or place)
+
+    for name in takes:
+        yield from search((name,), ())
 
 
 def _check_debconf(recipe: Recipe) -> Iterable[Problem]:

@@ -245,6 +245,9 @@ Locale = Annotated[str, Text(r"[A-Za-z0-9_.@-]+", "a locale", "C.UTF-8")]
 HostName = Annotated[
     str, Text(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a host name without dots", "from-metadata")
 ]
+StageName = Annotated[
+    str, Text(r"[a-z][a-z0-9-]{0,39}", "a name of lower case letters, digits and -", "build")
+]
 RecipeName = Annotated[
     str, Text(r"[a-z][a-z0-9-]{0,39}", "a name of lower case letters, digits and -", "web")
 ]

@@ -42,10 +42,11 @@ class ImageFile:
     """One name in the image and the value of the recipe that it comes from.
 
     A symbolic link leads to ``link``; a hard link is another name of the file ``link``, whose owner, mode and
-    attributes it shares.
+    attributes it shares. What is taken from a stage is at ``path`` there: a file, or a directory with all in
+    it.
     """
 
-    kind: Literal["file", "directory", "symlink", "hardlink"]
+    kind: Literal["file", "directory", "symlink", "hardlink", "taken"]
     target: str
     owner: str | None
     group: str | None
@@ -58,11 +59,14 @@ class ImageFile:
     size: int | None = None
     xattrs: tuple[tuple[str, str], ...] = ()
     """Names and values in hex, sorted."""
+    stage: str | None = None
+    path: str | None = None
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON; keys that do not apply are left out."""
         keys = ("kind", "target", "owner", "group", "mode", "source", "content", "link", "sha256", "size")
-        plain = {key: value for key in keys if (value := getattr(self, key)) is not None}
+        of_stage = ("stage", "path")
+        plain = {key: value for key in (*keys, *of_stage) if (value := getattr(self, key)) is not None}
         return {**plain, "xattrs": dict(self.xattrs)} if self.xattrs else plain
 
 
@@ -95,6 +99,9 @@ class Expander:
     def app(self, app: App) -> list[ImageFile]:
         """Return the files of the app."""
         at: At = ("app",)
+        if app.from_ is not None:
+            taken = ImageFile("taken", app.target, app.owner, app.group, None, at)
+            return [replace(taken, stage=app.from_, path=app.source)]
         path = self.locate(app.source, at)
         if path is None:
             return []
@@ -109,6 +116,8 @@ class Expander:
             "file", entry.target, entry.owner, entry.group, entry.mode or "0644", at, xattrs=_xattrs(entry)
         )
         self.refuse(entry, at)
+        if entry.from_ is not None:
+            return [replace(file, kind="taken", mode=entry.mode, stage=entry.from_, path=entry.source)]
         if entry.hardlink is not None:
             return [ImageFile("hardlink", entry.target, None, None, None, at, link=entry.hardlink)]
         if entry.link is not None:
@@ -142,6 +151,8 @@ class Expander:
             self.refuse_keys(entry, at, ("capabilities", "template"), "a directory")
         elif entry.content is not None:
             self.refuse_keys(entry, at, ("template",), "a content, which takes variables anyway")
+        elif entry.from_ is not None:
+            self.refuse_keys(entry, at, ("template",), "what a stage has built")
 
     def refuse_keys(self, entry: FileEntry, at: At, keys: tuple[str, ...], what: str) -> None:
         """Complain of each of ``keys`` that the entry has."""

@@ -53,7 +53,7 @@ def _find_clashes(recipe: Recipe, files: list[ImageFile], problems: list[Problem
     for file in by_target.values():
         for parent in _parents(file.target):
             above = by_target.get(parent)
-            if above is not None and above.kind != "directory":
+            if above is not None and above.kind not in ("directory", "taken"):
                 at = (*file.at, "target")
                 problems.append(
                     recipe.problem(
@@ -81,7 +81,7 @@ def _check_hard_links(recipe: Recipe, by_target: dict[str, ImageFile], problems:
         if file.kind != "hardlink" or file.link is None:
             continue
         other = by_target.get(file.link)
-        if other is not None and other.kind != "file":
+        if other is not None and other.kind not in ("file", "taken"):
             what = "itself" if other is file else f"{file.link}, a {other.kind}"
             problems.append(
                 recipe.problem((*file.at, "hardlink"), f"a hard link to {what}", "the path of a file")

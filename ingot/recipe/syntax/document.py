@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from json import JSONDecoder
@@ -330,6 +330,29 @@ def pruned(document: Document, wrong: set[At], instead: Mapping[At, str]) -> Doc
 
     copy.data = kept(document.data, (), ())
     return copy
+
+
+def part_of(document: Document, at: At, beside: Collection[str]) -> Document:
+    """Return the mapping at ``at`` as a document, with the keys ``beside`` of the whole one.
+
+    Every value keeps its place.
+    """
+    part = Document(document.path)
+    if document.origin is not None:
+        part.origin = part_of(document.origin, at, beside)
+    for old, new in ((document.values, part.values), (document.keys, part.keys)):
+        for place, where in old.items():
+            if place[: len(at)] == at:
+                new[place[len(at) :]] = where
+            elif place and place[0] in beside:
+                new[place] = where
+    whole = document.data if isinstance(document.data, dict) else {}
+    inner: Any = whole
+    for step in at:
+        inner = inner.get(step) if isinstance(inner, dict) else None
+    own = inner if isinstance(inner, dict) else {}
+    part.data = {**{key: whole[key] for key in beside if key in whole}, **own}
+    return part
 
 
 class _TooManyValuesError(Exception):

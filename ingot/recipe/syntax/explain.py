@@ -136,14 +136,18 @@ def _described(value: object) -> str:
 
 def _keys_at(model: type[BaseModel], at: At) -> list[str]:
     """Return the keys of the mapping at ``at``: the model's fields, found by walking its annotations."""
-    for step in at:
+    steps = iter(at)
+    for step in steps:
         if isinstance(step, int):
             continue
-        inner = _model_in(model.model_fields[step].annotation)
+        annotation = model.model_fields[step].annotation
+        inner = _model_in(annotation)
         if inner is None:
             return []
+        if typing.get_origin(annotation) is dict:
+            next(steps, None)  # its key is a name, and no field
         model = inner
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:

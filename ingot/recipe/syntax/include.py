@@ -118,7 +118,7 @@ def merged(low: Document, high: Document) -> Document:
     def appended(at: At, below: list[Plain], above: list[Plain]) -> list[Plain]:
         items = [taken(low, (*at, n), (*at, n), item) for n, item in enumerate(below)]
         for number, item in enumerate(above):
-            if at[0] not in NAMES or item not in below:
+            if NAMES.isdisjoint((at[0], at[-1])) or item not in below:
                 items.append(taken(high, (*at, number), (*at, len(items)), item))
         return items
 

@@ -11,7 +11,7 @@ import pytest
 from ingot.bake.disk.index import Index
 from ingot.bake.layers.foundation import foundation
 from ingot.bake.layers.layer import LowerLayer
-from ingot.bake.layers.stages import contested
+from ingot.bake.layers.rounds import contested
 from ingot.bake.packages import database
 from ingot.bake.packages.deb import Control, Package
 from ingot.bake.tree.tree import Entry, Kind, hash_files, scan
