@@ -50,7 +50,7 @@ class LockedPython(BaseModel):
 
     python: Annotated[str, Text(r"3\.[0-9]{1,2}", "a version of Python", "3.11")]
     requirements_sha256: Digest
-    """Of the requirements file beside the recipe."""
+    """Of the requirements file or the uv.lock beside the recipe."""
     installer: LockedWheel
     """pip, with which the bake installs the others; it is no part of the image."""
     wheels: tuple[LockedWheel, ...]
@@ -94,7 +94,9 @@ class PinnedRequirement:
 
 @dataclass(frozen=True)
 class Requirements:
-    """A requirements file. ``sha256`` is that of its content, ``wanted`` what applies to the image."""
+    """A requirements file or a uv.lock. ``sha256`` is that of its content, ``wanted`` what applies to the
+    image.
+    """
 
     path: Path
     sha256: str
@@ -131,25 +133,30 @@ def python_target(recipe: Recipe, versions: Mapping[str, str]) -> PythonTarget:
 
 
 def requirements_file(recipe: Recipe, problems: list[Problem]) -> tuple[Path, bytes] | None:
-    """Return the recipe's requirements file and its content; add to ``problems`` why it cannot be used."""
+    """Return the recipe's requirements file, or its uv.lock, and the content.
+
+    Add to ``problems`` why it cannot be used.
+    """
     if recipe.python is None:
         return None
     at = ("python",)
-    path = Expander(recipe, problems).locate(recipe.python.requirements, at, key="requirements")
+    key, name = recipe.python.file
+    path = Expander(recipe, problems).locate(name, at, key=key)
     if path is None:
         return None
     try:
         return path, read_limited(path, MAX_REQUIREMENTS)
     except OSError as error:
-        found = f"{recipe.python.requirements}: {error.strerror or error}"
-        problems.append(recipe.problem((*at, "requirements"), found, "a requirements file"))
+        found = f"{name}: {error.strerror or error}"
+        problems.append(recipe.problem((*at, key), found, "a file that can be read"))
         return None
 
 
 def read_requirements(recipe: Recipe, target: PythonTarget) -> Requirements:
     """Return the requirements of a recipe, those that apply to ``target``.
 
-    Raises InputError that names every line which is no NAME==VERSION with hashes.
+    Raises InputError that names every line which is no NAME==VERSION with hashes, or every package of a
+    uv.lock that cannot be taken.
     """
     problems: list[Problem] = []
     found = requirements_file(recipe, problems)
@@ -157,6 +164,13 @@ def read_requirements(recipe: Recipe, target: PythonTarget) -> Requirements:
         raise InputError(f"the requirements of {recipe.name} cannot be read", problems=problems)
     path, content = found
     file = Requirements(path, hashlib.sha256(content).hexdigest(), ())
+    if recipe.python is not None and recipe.python.uv_lock is not None:
+        from ingot.recipe.lock.uv import UvLock  # not for each command that reads a recipe
+
+        locked = UvLock(file, content.decode("utf-8", "replace"), target, problems).wanted()
+        if problems:
+            raise InputError(f"{path}: the lock of uv has problems", problems=problems)
+        return Requirements(path, file.sha256, tuple(locked))
     wanted: dict[str, PinnedRequirement] = {}
     for line, text in _logical_lines(content.decode("utf-8", "replace")):
         pinned = _pinned(file, line, text, target, problems)
@@ -231,11 +245,12 @@ def stale_python(recipe: Recipe, locked: LockedPython | None, command: str) -> l
     found = requirements_file(recipe, problems)
     if found is None:
         return problems
-    at = ("python", "requirements")
+    key, name = recipe.python.file
+    at = ("python", key)
     if locked is None:
         return [recipe.problem(at, "Python packages, which the lock lacks", "a lock of this recipe", command)]
     if hashlib.sha256(found[1]).hexdigest() != locked.requirements_sha256:
-        what = f"{recipe.python.requirements} is not the file that the lock was made with"
+        what = f"{name} is not the file that the lock was made with"
         return [recipe.problem(at, what, "a lock of this recipe", command)]
     return []
 

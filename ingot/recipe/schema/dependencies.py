@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -15,6 +15,7 @@ from ingot.recipe.schema.values import (
     OctalMode,
     Target,
     Text,
+    exactly_one,
 )
 from ingot.recipe.syntax.explain import wrong
 
@@ -63,14 +64,26 @@ class Artifact(Part):
 class Python(Part):
     """A virtual environment with packages of a Python index, each pinned by its hash."""
 
-    requirements: Annotated[str, Field(min_length=1)]
+    requirements: Annotated[str, Field(min_length=1)] | None = None
     """File beside the recipe with all packages, each as NAME==VERSION with its hashes."""
+    uv_lock: Annotated[str, Field(min_length=1)] | None = None
+    """uv.lock beside the recipe, with the packages of a project."""
     target: Target
     """Directory of the virtual environment."""
     interpreter: Annotated[
         str, Text(r"/usr/bin/python3(\.[0-9]{1,2})?", "the distribution's Python", "/usr/bin/python3")
     ] = "/usr/bin/python3"
     """The Python of the image that it is made with: a package of the distribution."""
+
+    choices: ClassVar[tuple[str, ...]] = ("requirements", "uv_lock")
+    _one = exactly_one(choices)
+
+    @property
+    def file(self) -> tuple[str, str]:
+        """The key that names the file with the packages, and the file."""
+        if self.uv_lock is not None:
+            return "uv_lock", self.uv_lock
+        return "requirements", self.requirements or ""
 
 
 class Node(Part):
