@@ -112,7 +112,9 @@ def test_one_command_leads_to_clones_that_serve_the_page(project, up):
 
 def test_what_it_prints_fits_on_a_screen_or_two(up):
     lines = up.stderr.splitlines()
-    assert len(lines) < 80, up.stderr
+    # A line every quarter of a minute tells that a machine still boots: how many depends on this machine.
+    beats = [line for line in lines if ": running for " in line or line.startswith("waiting for the fleet")]
+    assert len(lines) - len(beats) < 70, up.stderr
     assert "Web: 33 resources, created" in lines
 
 
