@@ -25,7 +25,7 @@ _EXPECTED = {
 
 
 # Keys that a message can hold: those of a recipe, not those of an environment.
-FEW = 30
+FEW = 40
 
 
 def wrong(found: str, expected: str, hint: str | None = None) -> PydanticCustomError:
