@@ -357,6 +357,7 @@ def _become(channel: socket.socket, trouble: int, space: "_UserNamespace") -> No
 def _forget(space: "_UserNamespace") -> None:
     """Give up what a program of the image must not have."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _limit_cores()
     keyctl = _KEYCTL.get(platform.machine())
     if keyctl is not None:
         _libc.syscall(
@@ -370,9 +371,19 @@ def _forget(space: "_UserNamespace") -> None:
     for number in range(space.capabilities):
         if number not in kept:
             _check(_libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0), "prctl")
-    # A core_pattern(5) that is a pipe, into a program of this machine's, is not used at a limit of 1, and a
-    # file has no room.
-    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+
+
+def _limit_cores() -> None:
+    """Let no program of the image have a core file of it written, or handed to a program of this machine's.
+
+    A core_pattern(5) that is a pipe is not used at a limit of 1, and a file has no room. Where the limit is 0
+    already and may not be raised, which takes CAP_SYS_RESOURCE in the first user namespace, it stays 0: there
+    is no file either.
+    """
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+    except ValueError:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 class _UserNamespace:

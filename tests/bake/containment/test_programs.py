@@ -258,6 +258,14 @@ def test_capabilities_are_those_of_a_container(attack):
     }
 
 
+def test_a_machine_without_core_files_runs_programs(engine):
+    """Where they are switched off for good, as in images from scratch, the limit may not be raised."""
+    none = "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
+    said = engine(none + "sys.argv[2:] = ['ulimit -c; ulimit -Hc']\n" + ENGINE_RUN)
+    assert set(said.split()) <= {"0", "1"}
+    assert len(said.split()) == 2
+
+
 def test_keys_of_the_bake_are_not_there(engine):
     said = engine(ADD_KEY + "\nsys.argv[2:] = [" + repr(KEYS) + "]\n" + ENGINE_RUN)
     assert "swordfish" not in said
