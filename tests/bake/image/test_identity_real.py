@@ -21,7 +21,7 @@ from tests.baked import baked_store
 
 __all__ = ["baked_store"]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="looks into root's files")]
-LIMIT = 600  # seconds; two database clusters are made, and the machine is emulated
+LIMIT = 1800  # seconds; two database clusters are made, and the machine is emulated, perhaps beside others
 # What each clone has of its own; of the databases, what names the cluster.
 FACTS = {
     "ssh": "cat /etc/ssh/ssh_host_ed25519_key.pub",
