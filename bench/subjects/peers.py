@@ -82,7 +82,7 @@ class Mkosi:
         shutil.copytree(app, self._changing.parent)
         network = work / "extra" / "etc" / "systemd" / "network" / "80-dhcp.network"
         network.parent.mkdir(parents=True)
-        shutil.copyfile(ROOT / "ingot" / "bake" / "rootfs" / "80-ingot.network", network)
+        shutil.copyfile(ROOT / "ingot" / "bake" / "image" / "rootfs" / "80-ingot.network", network)
         self._changing.write_bytes(os.urandom(4096))
         script = work / "mkosi.postinst"
         script.write_text("#!/bin/sh\nsystemctl enable systemd-networkd apache2\n")
