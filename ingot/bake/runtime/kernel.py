@@ -1,9 +1,9 @@
 """Which kernel the programs of an image are told of: its own, not the one of the machine that bakes.
 
-Packages' scripts and steps ask ``uname -r`` for what to build or to name (dkms, initramfs-tools). The answer
-of the kernel is the builder's, for whom the image is not meant, and would make two bakes differ. So a
-``uname`` of our own comes first in the path while the image is baked; it lies in /run, which is no part of
-the image. Programs that call uname(2) themselves still see the builder's kernel.
+Scripts of packages and steps ask ``uname -r`` which kernel to build for (dkms, initramfs-tools). The running
+kernel would answer with its own version: the image does not run on it, and bakes on two machines would
+differ. So another ``uname`` comes first in the path while the image is baked. It lies in /run, which is no
+part of the image. Programs that call uname(2) themselves still see the running kernel.
 
 Standard library only, Python 3.9.
 """

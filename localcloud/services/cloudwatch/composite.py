@@ -55,7 +55,9 @@ def parse(text: str) -> CompositeRule:
     return CompositeRule(frozenset(names), part)
 
 
+Truth = Callable[[Iterable[bool]], bool]
 Token = tuple[str, str]  # a state and the name of an alarm, or "word" and what it is
+Reader = Callable[[list[Token], set[str]], tuple[Part, list[Token]]]
 
 
 def _tokens(text: str) -> Iterator[Token]:
@@ -77,22 +79,25 @@ def _name(given: str) -> str:
 
 
 def _either(tokens: list[Token], names: set[str]) -> tuple[Part, list[Token]]:
-    left, rest = _both(tokens, names)
-    while rest and rest[0] == ("word", "OR"):
-        right, rest = _both(rest[1:], names)
-        left = _joined(any, left, right)
-    return left, rest
+    return _chain(tokens, names, "OR", any, _both)
 
 
 def _both(tokens: list[Token], names: set[str]) -> tuple[Part, list[Token]]:
-    left, rest = _one(tokens, names)
-    while rest and rest[0] == ("word", "AND"):
-        right, rest = _one(rest[1:], names)
-        left = _joined(all, left, right)
+    return _chain(tokens, names, "AND", all, _one)
+
+
+def _chain(
+    tokens: list[Token], names: set[str], word: str, how: Truth, read: Reader
+) -> tuple[Part, list[Token]]:
+    """Read parts with a word between each two of them."""
+    left, rest = read(tokens, names)
+    while rest and rest[0] == ("word", word):
+        right, rest = read(rest[1:], names)
+        left = _joined(how, left, right)
     return left, rest
 
 
-def _joined(how: Callable[[Iterable[bool]], bool], left: Part, right: Part) -> Part:
+def _joined(how: Truth, left: Part, right: Part) -> Part:
     return lambda states: how([left(states), right(states)])
 
 

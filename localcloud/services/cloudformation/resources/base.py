@@ -7,7 +7,7 @@ import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -21,6 +21,7 @@ from localcloud.services.cloudformation.errors import ResourceFailure
 
 Properties = Mapping[str, Any]
 Attributes = Mapping[str, Value]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -174,10 +175,10 @@ def by(key: str) -> Callable[[Env, Properties], str | None]:
     return lambda env, properties: properties.get(key)
 
 
-def reading(look: Callable[[Env, str], Attributes | None]) -> Callable[[Env, str], Attributes | None]:
+def reading(look: Callable[[Env, str], T | None]) -> Callable[[Env, str], T | None]:
     """Return a read for which an API's "not found" is None."""
 
-    def read(env: Env, physical_id: str) -> Attributes | None:
+    def read(env: Env, physical_id: str) -> T | None:
         try:
             return look(env, physical_id)
         except ApiFailure as error:

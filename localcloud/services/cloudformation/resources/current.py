@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from localcloud.core.moto_types import Value
-from localcloud.services.cloudformation.resources.base import ApiFailure, Env, Properties
+from localcloud.services.cloudformation.resources.base import ApiFailure, Env, Properties, reading
 from localcloud.services.cloudformation.resources.ec2.security_groups import ALLOW_ALL, permission
 
 # ``others``: the properties of the stack's other resources, each with its type.
@@ -22,15 +22,8 @@ Reader = Callable[[Env, str, Properties, Others], dict[str, Value] | None]
 
 
 def _gone_is_none(look: Callable[[Env, str], dict[str, Value] | None]) -> Reader:
-    def read(env: Env, physical_id: str, properties: Properties, others: Others) -> dict[str, Value] | None:
-        try:
-            return look(env, physical_id)
-        except ApiFailure as error:
-            if error.gone or error.code == "404":
-                return None
-            raise
-
-    return read
+    read = reading(look)
+    return lambda env, physical_id, _properties, _others: read(env, physical_id)
 
 
 def _parameter(env: Env, name: str) -> dict[str, Value] | None:
