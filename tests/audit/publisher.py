@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from botocore.exceptions import ClientError
 
+from ingot.aws.instances.offers import Use, require_types
 from ingot.aws.publish.publish import publish
 from ingot.aws.publish.settings import PublishSettings, clone_settings
 from ingot.aws.registry import entries
@@ -93,6 +94,7 @@ class Publisher:
         assert deploy.template_digest(clients, "IngotBuilder")
         assert deploy.template_digest(clients, "IngotNothing") is None
         assert entries.lookup(clients.ssm, "web", hashlib.sha256(b"none").hexdigest()) is None
+        require_types(clients, [Use("Clones", ("t3.small",), (0, 1))])
 
     def nothing_in_progress(self):
         for image in self.account.root.ec2.describe_images(Owners=["self"])["Images"]:

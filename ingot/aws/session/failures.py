@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -42,6 +43,7 @@ BROKEN = (
     MalformedAnswerError,
 )
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure"})
+_DENIED_ACTION = re.compile(r"not authorized to perform: [a-z0-9-]+:(\w+)")
 # The credentials were good and are no longer (STS API reference, Common errors; EC2 API error codes; SSO).
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "ExpiredTokenError"})
 EXPIRED_ERRORS = (UnauthorizedSSOTokenError, TokenRetrievalError, CredentialRetrievalError)
@@ -115,12 +117,13 @@ def _said(error: Exception) -> str:
 def hint_for(error: Exception) -> str | None:
     """Return what to do about an error of botocore, where that is known."""
     if code_of(error) in DENIED and isinstance(error, ClientError):
-        statement = statement_for(error.operation_name)
+        # One call may ask for several permissions: StartSnapshot with tags also for ec2:CreateTags. AWS says
+        # which was missing.
+        denied = _DENIED_ACTION.search(_said(error))
+        name = denied[1] if denied else error.operation_name
+        statement = statement_for(name)
         needs = f"; add this to their policy:\n    {statement}\n  " if statement else "; "
-        return (
-            f"the credentials in use need permission for {error.operation_name}{needs}"
-            "docs/aws.md lists all permissions"
-        )
+        return f"the credentials in use need permission for {name}{needs}docs/aws.md lists all permissions"
     if has_expired(error):
         return (
             "renew the credentials (aws sso login, or a new session of the role), then run the same command "

@@ -32,7 +32,7 @@ def test_an_app_that_bakes_on_its_runner_and_names_its_stacks_itself(project):
     assert roles.deploy.role_name
     content = json.loads((Path(app.synth().directory) / "Review.template.json").read_text())
     statements = policy(content, "publishes and deploys")
-    assert "ec2:DescribeInstanceTypes" not in [a for s in statements for a in actions(s)]
+    assert "ec2:DescribeVpcEndpoints" not in [a for s in statements for a in actions(s)]
     stacks = {
         part.rpartition(":")[2]
         for s in statements
