@@ -8,6 +8,7 @@ from importlib.resources import files
 
 import pytest
 
+from tests import ROOT
 from tests.audit.account import POLICIES, document
 from tests.stacks.everything import EVERYTHING, add_review
 
@@ -147,3 +148,15 @@ def test_a_policy_of_the_docs_fits_a_managed_policy(name):
     """IAM user guide, "IAM and AWS STS quotas": 6,144 characters, blanks not counted."""
     text = (POLICIES / f"{name}.json").read_text()
     assert len(re.sub(r"\s", "", text)) <= 6144 * 0.9, "the words in capitals become longer"
+
+
+def test_the_page_says_which_policy_is_too_long_for_a_user():
+    """IAM user guide, "IAM and AWS STS quotas": a user's inline policies have 2,048 characters in all."""
+    long = [
+        f"`{name}.json`"
+        for name in NAMES
+        if len(re.sub(r"\s", "", (POLICIES / f"{name}.json").read_text())) > 2048
+    ]
+    told = " ".join((ROOT / "docs" / "aws.md").read_text().split())
+    few = f"inline policies have 2,048 characters in all, too few for {', '.join(long)}"
+    assert few in told

@@ -4,14 +4,17 @@ brings along; and that check bites.
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import pytest
 from cfnlint.api import lint
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
+from tests import ROOT
 from tests.stacks.everything import EVERYTHING, add_review
 
+PAGE = ROOT / "docs" / "security.md"
 REGION = "us-east-1"
 
 
@@ -72,3 +75,37 @@ def test_what_the_schema_forbids_is_found(synthesized, kind, change, rule):
     assert rule not in rules(template)
     change(first(template, kind))
     assert rule in rules(template)
+
+
+# What a page calls the services whose resources the templates have.
+SERVICES = {
+    "AutoScaling": "Auto Scaling",
+    "CloudWatch": "CloudWatch",
+    "EC2": "EC2",
+    "ElasticLoadBalancingV2": "Elastic Load Balancing",
+    "IAM": "IAM",
+    "Logs": "CloudWatch Logs",
+    "S3": "S3",
+}
+OF_IAM = {
+    "InstanceProfile": "instance profiles",
+    "OIDCProvider": "identity provider",
+    "Policy": "policies",
+    "Role": "roles",
+}
+
+
+def test_the_page_on_security_lists_what_cloudformation_must_be_allowed(synthesized):
+    """For those who narrow CloudFormation's role by `--cloudformation-execution-policies`."""
+    [told] = re.findall(
+        r"--cloudformation-execution-policies` narrows(.*?);\n- ", PAGE.read_text(), re.DOTALL
+    )
+    kinds = {
+        tuple(resource["Type"].split("::")[1:])
+        for template in synthesized.values()
+        for resource in template["Resources"].values()
+    }
+    assert {service for service, _ in kinds} == SERVICES.keys()
+    assert {kind for service, kind in kinds if service == "IAM"} == OF_IAM.keys()
+    words = " ".join(told.split())
+    assert not [word for word in (*SERVICES.values(), *OF_IAM.values()) if word not in words]

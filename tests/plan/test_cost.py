@@ -57,6 +57,19 @@ def test_the_page_says_what_the_templates_cost(heading, items):
     assert table(heading) == shown(items(**TABLES[heading]))
 
 
+def test_the_page_says_what_bursting_costs_where_clones_may_burst(make_app):  # noqa: F811 - a fixture
+    """A type of T3 bills what it takes above its baseline (EC2 user guide, "unlimited mode")."""
+    out = Path(make_app().synth().directory)
+    fleet = json.loads((out / "IngotFleet.template.json").read_text())["Resources"].values()
+    [data] = [r["Properties"]["LaunchTemplateData"] for r in fleet if r["Type"] == "AWS::EC2::LaunchTemplate"]
+    [policy] = [r["Properties"] for r in fleet if r["Type"] == "AWS::AutoScaling::ScalingPolicy"]
+    target = policy["TargetTrackingConfiguration"]["TargetValue"]
+    assert data["InstanceType"] == "t3.small", "the page speaks of another type"
+    told = " ".join(PAGE.read_text().split())
+    assert "surplus credits cost 0.05 USD per vCPU-hour" in told
+    assert f"Target tracking at {target:g} % CPU (`cpu_target`)" in told
+
+
 def test_the_page_says_what_a_publish_costs():
     assert table("Publishing an image") == shown(once(PRICES), digits=4)
 

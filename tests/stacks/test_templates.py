@@ -176,6 +176,22 @@ def test_settings_reach_the_template(make_app):
         assert word in text
 
 
+def test_the_page_says_how_many_networks_of_the_quota_are_taken(make_app):
+    """Five VPCs a region by default (Amazon VPC user guide, "Amazon VPC quotas")."""
+
+    def networks(**context):
+        out = Path(make_app(**context).synth().directory)
+        templates = [json.loads(path.read_text()) for path in out.glob("*.template.json")]
+        resources = [r for template in templates for r in template["Resources"].values()]
+        return sorted(r["Properties"]["CidrBlock"] for r in resources if r["Type"] == "AWS::EC2::VPC")
+
+    assert networks() == ["172.20.0.0/16", "172.21.0.0/24"]
+    assert networks(vpc_cidr="172.22.0.0/16") == ["172.21.0.0/24", "172.22.0.0/16"]
+    told = " ".join((ROOT / "docs" / "aws.md").read_text().split())
+    assert "A builder and a fleet with networks of their own take two, and each further environment" in told
+    assert "All fleets have 172.20.0.0/16 unless `vpc_cidr` says otherwise" in told
+
+
 def test_watching_leaves_recipes_out():
     """Each save would bake an image and roll the fleet."""
     watched = json.loads((ROOT / "cdk.json").read_text())["watch"]["include"]

@@ -113,8 +113,8 @@ def _ebs(request: ApiRequest) -> list[Access]:
         return [request.existing(action, "snapshot", str(request.parameters.get("SnapshotId", "")))]
     tags = {tag["Key"]: tag.get("Value", "") for tag in request.parameters.get("Tags") or []}
     arn = request.arn("ec2", "snapshot/*", owned=False)
-    # That EC2 is asked for CreateTags, and with which CreateAction, is nowhere documented: docs/security.md
-    # says so.
+    # The Service Authorization Reference has EC2's CreateTags among what StartSnapshot asks for, but no value
+    # of CreateAction: docs/security.md says so.
     return [Access(action, arn, request_tags(tags)), *_tagging(request, arn, tags)]
 
 

@@ -144,6 +144,7 @@ def test_a_given_vpc_without_public_subnets_serves_inside():
         ("environment", "; did you mean env?"),
         ("git_hub", "; did you mean github"),
         ("bogus", ""),
+        ("url_port", ""),
     ],
 )
 def test_a_key_that_there_is_none_of_is_a_mistake(key, suggestion):
@@ -167,15 +168,15 @@ def test_what_the_caller_is_said_to_be_is_checked():
 
 
 @pytest.mark.parametrize(
-    ("architecture", "machine", "image"),
-    [("x86_64", "c7i.large", "amd64"), ("arm64", "c7g.large", "arm64")],
+    ("architecture", "machine", "clone", "image"),
+    [("x86_64", "c7i.large", "t3.small", "amd64"), ("arm64", "c7g.large", "t4g.small", "arm64")],
 )
-def test_the_builder_is_of_the_recipes_architecture(project, architecture, machine, image):
+def test_builder_and_test_clone_are_of_the_recipes_architecture(project, architecture, machine, clone, image):
     builder = BuilderStack(App(), "IngotBuilder", config=read(), architecture=architecture)
     template = Template.from_stack(builder)
-    template.has_resource_properties(
-        "AWS::EC2::LaunchTemplate", {"LaunchTemplateData": {"InstanceType": machine}}
-    )
+    templates = template.find_resources("AWS::EC2::LaunchTemplate").values()
+    types = {made["Properties"]["LaunchTemplateData"]["InstanceType"] for made in templates}
+    assert types == {machine, clone}
     template.has_output("BuilderImage", {"Value": f"/aws/service/debian/release/12/latest/{image}"})
 
 
