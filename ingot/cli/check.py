@@ -65,6 +65,7 @@ def _check(path: Path, environment: str | None, packages: Path) -> list[Problem]
         raise InputError(f"{path}: the recipe has problems", problems=[*problems, *more])
     # A base AMI's lock is made with the account's credentials: a recipe can be checked before that.
     lock = load_lock(recipe) if recipe.base.ami is None or recipe.lock_path.is_file() else None
+    from ingot.recipe.advice import unbounded_logs
     from ingot.store.early import hygiene_problems
     from ingot.store.weigh import size_problem
 
@@ -75,4 +76,4 @@ def _check(path: Path, environment: str | None, packages: Path) -> list[Problem]
     # A step may remove files: then only the bake can tell.
     if found and not recipe.steps:
         raise InputError(found[0].found, problems=found)
-    return found
+    return [*found, *(unbounded_logs(recipe, lock) if isinstance(lock, Lock) else ())]

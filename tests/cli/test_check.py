@@ -255,3 +255,31 @@ def test_an_address_as_source_names_what_fetches_it(ingot):
     assert done.returncode == 2
     assert "recipe.yaml:5:14: the address 'https://example.com/tool'; expected a path below" in done.stderr
     assert "artifacts: [{url: https://example.com/tool, target: …}]" in done.stderr
+
+
+def with_packages(ingot, *names, more="", **files):
+    """Check the recipe `one`, whose lock has these packages as well; return what is on stderr."""
+    top = ingot.recipes / "one"
+    (top / "recipe.yaml").write_text(f"{SCRATCH}packages: [{names[0]}]\n{more}")
+    for name, text in files.items():
+        (top / name).write_text(text)
+    [base] = LOCK["packages"]
+    packages = [base, *({**base, "name": name, "path": f"pool/{name}.deb"} for name in names)]
+    requested = {**LOCK["requested"], "packages": [names[0]]}
+    (top / "recipe.lock").write_text(json.dumps(LOCK | {"packages": packages, "requested": requested}))
+    done = ingot("check", "one")
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_logs_that_nothing_rotates_are_a_warning(ingot):
+    said = with_packages(ingot, "nginx-light", "nginx-common")
+    assert "recipe.yaml:4:12: nginx logs to files below /var/log, and nothing rotates them; expected" in said
+    assert said.startswith("warning: ")
+    assert with_packages(ingot, "nginx-light", "nginx-common", "logrotate") == ""
+    site = "files:\n  - {source: site, target: /etc/nginx/sites-available/default}\n"
+    assert "nginx logs" in with_packages(ingot, "nginx", "nginx-common", more=site, site="server {}\n")
+    off = "server { access_log off; }\n"
+    assert with_packages(ingot, "nginx", "nginx-common", more=site, site=off) == ""
+    assert "PHP-FPM logs" in with_packages(ingot, "php-fpm", "php8.2-fpm")
+    assert with_packages(ingot, "less") == ""
