@@ -196,6 +196,7 @@ def test_a_failing_step_is_shown_with_its_line_status_and_output(web_spec, again
         caught.value
     )
     assert "before\n    to stderr" in str(caught.value)
+    assert "without a network" in caught.value.hint
     assert list((tmp_path / "out").iterdir()) == []
     assert mounts() == before
 

@@ -106,6 +106,7 @@ class Recipe(Part):
     swap: Size | None = None
     """A swap file of this size on the root volume, made at the first boot."""
     steps: tuple[StepOrText, ...] = ()
+    """Shell commands that run in the image, after files and app are in place, without a network."""
     tests: tuple[Test, ...] = ()
     kernel_command_line: KernelParameters = ""
     """Added to the kernel parameters that EC2 needs."""

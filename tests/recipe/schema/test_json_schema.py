@@ -16,6 +16,12 @@ def test_the_schema_is_up_to_date():
     assert SCHEMA_PATH.read_text() == schema_text(), "run: python -m ingot.recipe.schema.json_schema"
 
 
+def test_an_editor_says_that_steps_have_no_network():
+    schema = json.loads(SCHEMA_PATH.read_text())
+    for properties in (schema["properties"], schema["$defs"]["Stage"]["properties"]):
+        assert "without a network" in properties["steps"]["description"]
+
+
 @pytest.mark.parametrize("recipe", RECIPES, ids=[path.parent.name for path in RECIPES])
 def test_each_recipe_points_at_the_schema_and_keeps_it(recipe):
     first = recipe.read_text().splitlines()[0]
