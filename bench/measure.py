@@ -1,11 +1,10 @@
-"""One run of a command: what it took, by the kernel's own account of the process and all
-that it waited for (wait4(2), getrusage(2)).
-"""
+"""One run of a command: what it took, by the kernel's own account (``bench/relay.py``)."""
 
 from __future__ import annotations
 
+import json
 import os
-import time
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +43,9 @@ class Case:
     directory: Path | None = None
 
 
+RELAY = Path(__file__).with_name("relay.py")
+
+
 class FailedRunError(Exception):
     """A command that is measured failed; nothing can be said of it."""
 
@@ -53,24 +55,20 @@ def measure(case: Case, log: Path) -> Sample:
     case.prepare()
     # What is still to be written of the runs before must not be paid by this one.
     os.sync()
+    account = log.with_suffix(".account")
     with log.open("wb") as output:
-        begin = time.monotonic()
         process = start(
-            case.command,
+            [sys.executable, "-I", "-S", str(RELAY), str(account), *case.command],
             stdout=output,
             stderr=output,
             env={**os.environ, **(case.environment or {})},
             cwd=case.directory,
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.monotonic() - begin
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
+        status = process.wait()
+    if status != 0:
         end = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise FailedRunError(f"{case.name}: exit status {process.returncode}\n{end}")
-    # ru_maxrss is in KiB, ru_oublock in units of 512 bytes (getrusage(2), Linux).
-    cpu = usage.ru_utime + usage.ru_stime
-    return Sample(wall, cpu, usage.ru_maxrss * 1024, usage.ru_oublock * 512, case.blocks())
+        raise FailedRunError(f"{case.name}: exit status {status}\n{end}")
+    return Sample(**json.loads(account.read_text()), blocks=case.blocks())
 
 
 def interleaved(

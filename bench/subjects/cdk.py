@@ -162,6 +162,8 @@ def _name_the_image(assembly: Path, environment: dict[str, str]) -> None:
     """
     import boto3
 
+    from ingot.aws.session import tags
+
     session = boto3.Session(
         environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"], region_name=REGION
     )
@@ -182,6 +184,8 @@ def _name_the_image(assembly: Path, environment: dict[str, str]) -> None:
             Name=key, Architecture="x86_64", RootDeviceName="/dev/xvda", VirtualizationType="hvm",
             BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}],
         )["ImageId"]  # fmt: skip
+        says = {tags.RECIPE: "web", tags.DIGEST: key, tags.ROOT_DIGEST: "0" * 64, tags.STATE: tags.PUBLISHED}
+        ec2.create_tags(Resources=[image], Tags=tags.tag_list(says))
         ssm.put_parameter(Name=f"/ingot/web/{key}", Value=image, Type="String")
         s3.put_object(Bucket=f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}", Key=key, Body=b"{}")
 

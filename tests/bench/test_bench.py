@@ -1,6 +1,8 @@
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +29,25 @@ def test_a_run_is_measured_with_all_its_children(tmp_path):
     assert sample.cpu > 0
     assert sample.wall > 0
     assert sample.blocks is None
+
+
+def test_the_memory_of_the_benchmark_itself_does_not_count(tmp_path):
+    kept = bytearray(300 << 20)
+    sample = measure(Case("x", ["true"]), tmp_path / "log")
+    assert sample.memory < 100 << 20 < len(kept)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes a control group")
+def test_the_time_of_programs_that_nobody_waits_for_counts(tmp_path):
+    """A bake lets the kernel reap its programs: getrusage(2) has nothing of them."""
+    script = (
+        "import os, signal, time; signal.signal(signal.SIGCHLD, signal.SIG_IGN); child = os.fork();"
+        " child or sum(range(60_000_000)); child or os._exit(0); os.waitid(os.P_ALL, 0, os.WEXITED)"
+    )
+    command = [sys.executable, "-c", f"try: exec({script!r})\nexcept ChildProcessError: pass"]
+    sample = measure(Case("x", command), tmp_path / "log")
+    assert sample.cpu > 0.4, "the child's, who counts; its parent starts and waits"
+    assert not list(Path("/sys/fs/cgroup").glob("**/ingot-bench-*"))
 
 
 def test_a_failed_run_is_told_with_its_end(tmp_path):
