@@ -14,6 +14,7 @@ from ingot.constructs import (
     GoldenImage,
     Refresh,
     Scaling,
+    Serving,
     Spot,
     WarmPool,
     add_fleet_outputs,
@@ -67,6 +68,7 @@ class FleetStack(IngotStack):
             desired_clones=config.desired_clones,
             scaling=Scaling(config.cpu_target, config.requests_target),
             warm_pool=WarmPool(config.warm_pool) if config.warm_pool else None,
+            serving=_serving(config),
             health_path=config.health_path,
             health_grace=Duration.seconds(config.health_grace_seconds),
             deregistration_delay=Duration.seconds(config.deregistration_seconds),
@@ -100,12 +102,19 @@ class FleetStack(IngotStack):
         return vpc
 
 
+def _serving(config: Config) -> Serving:
+    sticky = None if config.sticky_seconds is None else Duration.seconds(config.sticky_seconds)
+    return Serving(config.port, config.protocol, sticky=sticky)
+
+
 def _refresh(config: Config) -> Refresh:
     return Refresh(
+        min_healthy_percentage=config.refresh_min_healthy_percentage,
         max_healthy_percentage=config.refresh_max_healthy_percentage,
         warm_up=Duration.seconds(config.warm_up_seconds),
         checkpoints=config.refresh_checkpoints,
         checkpoint_delay=Duration.seconds(config.refresh_checkpoint_seconds),
         bake_time=Duration.seconds(config.refresh_bake_seconds) if config.refresh_bake_seconds else None,
         watch_alarms=config.refresh_alarms,
+        strategy=config.refresh_strategy,
     )

@@ -52,7 +52,7 @@ def show(found: FleetStatus) -> None:
 
     # Without a terminal nothing says how wide a line may be, and a script wants whole ids.
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False)
-    console.print(found.url, style="bold")
+    console.print(found.url or f"{found.stack}: no load balancer", style="bold")
     console.print(_table(found))
     if found.refresh is not None and found.refresh.running:
         console.print(f"refresh {found.refresh.id}: {found.refresh.status}, {found.refresh.percentage} %")

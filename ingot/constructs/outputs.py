@@ -43,7 +43,9 @@ def add_builder_outputs(builder: Builder, *, mode: str = "auto", image: str = BU
 
 
 def add_fleet_outputs(fleet: CloneFleet) -> None:
-    """Add what status and verification need to the outputs of the fleet's stack."""
+    """Add what status and verification need to the outputs of the fleet's stack; a fleet without a load
+    balancer has no ``Url``.
+    """
     _add(
         Stack.of(fleet),
         Url=fleet.url,
@@ -56,4 +58,5 @@ def add_fleet_outputs(fleet: CloneFleet) -> None:
 
 def _add(stack: Stack, **values: str | None) -> None:
     for name, value in values.items():
-        CfnOutput(stack, name, value=value or "")
+        if value is not None:
+            CfnOutput(stack, name, value=value)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ingot.aws.session.clients import Clients
 
-OUTPUTS = ("Url", "AutoScalingGroupName", "RecipeDigest", "RecipeName")
+OUTPUTS = ("AutoScalingGroupName", "RecipeDigest", "RecipeName")
 # Refreshes in these states change clones:
 # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstanceRefresh.html
 RUNNING = frozenset({"Pending", "InProgress", "Cancelling", "RollbackInProgress", "Baking"})
@@ -73,11 +73,12 @@ class InstanceRefresh:
 class FleetStatus:
     """The fleet of one stack.
 
-    ``version`` is the launch template version that clones should have; ``account`` owns the group.
+    ``url``: where its load balancer serves, None without one; ``version`` is the launch template version that
+    clones should have; ``account`` owns the group.
     """
 
     stack: str
-    url: str
+    url: str | None
     group: str
     recipe: str
     digest: str
@@ -134,7 +135,7 @@ def fleet_status(clients: Clients, stack: str) -> FleetStatus:
     group = groups[0]
     return FleetStatus(
         stack=stack,
-        url=outputs["Url"],
+        url=outputs.get("Url"),
         group=name,
         recipe=outputs["RecipeName"],
         digest=outputs["RecipeDigest"],

@@ -203,9 +203,39 @@ def contradictions(settings: Settings) -> list[tuple[tuple[str, ...], str, str]]
             f"{len(settings.zone_names)} names of zones for {settings.zones} zones",
             "as many names as zones",
         ),
+        (
+            settings.refresh_strategy == "ROLLING" or settings.refresh_min_healthy_percentage < 100,
+            ("refresh_strategy", "refresh_min_healthy_percentage"),
+            "REPLACE_ROOT_VOLUME with 100 % healthy clones",
+            "less: each is away while it gets its new root volume",
+        ),
+        *_balancing_rules(settings),
         *_vpc_rules(settings),
     ]
     return [(keys, found, expected) for holds, keys, found, expected in rules if not holds]
+
+
+def _balancing_rules(settings: Settings) -> list[tuple[bool, tuple[str, ...], str, str]]:
+    """Return the rules of what balances requests, or connections: as :func:`_vpc_rules`."""
+    if settings.protocol != "TCP":
+        found = f"{settings.protocol} without a health_path"
+        return [(settings.health_path is not None, ("health_path", "protocol"), found, "a path")]
+    of_requests = ("sticky_seconds", "requests_target", "access_log_days")
+    named = tuple(key for key in of_requests if getattr(settings, key) is not None)
+    return [
+        (
+            not named,
+            (*(named or of_requests), "protocol"),
+            f"{', '.join(named)} with TCP",
+            "HTTP or HTTPS: connections are no requests",
+        ),
+        (
+            settings.idle_timeout_seconds >= 60,
+            ("idle_timeout_seconds", "protocol"),
+            f"{settings.idle_timeout_seconds} s with TCP",
+            "60 s at least",
+        ),
+    ]
 
 
 def _vpc_rules(settings: Settings) -> list[tuple[bool, tuple[str, ...], str, str]]:

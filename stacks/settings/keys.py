@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
@@ -28,6 +28,16 @@ Count = Annotated[int, BeforeValidator(readers.number(0, 1000))]
 Most = Annotated[int, BeforeValidator(readers.number(1, 1000))]
 Seconds = Annotated[int, BeforeValidator(readers.number(0, 7200))]
 ShortSeconds = Annotated[int, BeforeValidator(readers.number(0, 3600))]
+StickySeconds = Annotated[int, BeforeValidator(readers.number(1, 604_800))]
+Port = Annotated[int, BeforeValidator(readers.number(1, 65535))]
+Protocol = Annotated[
+    Literal["HTTP", "HTTPS", "TCP"],
+    BeforeValidator(readers.text("HTTP|HTTPS|TCP", "HTTP, HTTPS or TCP")),
+]
+Strategy = Annotated[
+    Literal["ROLLING", "REPLACE_ROOT_VOLUME"],
+    BeforeValidator(readers.text("ROLLING|REPLACE_ROOT_VOLUME", "ROLLING or REPLACE_ROOT_VOLUME")),
+]
 IdleSeconds = Annotated[int, BeforeValidator(readers.number(1, 4000))]
 LongSeconds = Annotated[int, BeforeValidator(readers.number(0, 172800))]
 Days = Annotated[int, BeforeValidator(readers.number(1, 3650))]
@@ -148,8 +158,14 @@ class Settings(BaseModel):
     """Requests a minute and clone that the group's size follows. Default: none."""
     warm_pool: Count = 0
     """So many booted and stopped clones wait for the group to grow."""
-    health_path: UrlPath = "/healthz"
-    """Answers 200 when a clone is well."""
+    port: Port = 80
+    """The port of clones that the load balancer sends to."""
+    protocol: Protocol = "HTTP"
+    """What clones speak on it; TCP: with a Network Load Balancer."""
+    sticky_seconds: StickySeconds | None = None
+    """For how long a visitor stays with one clone, by a cookie. Default: not at all."""
+    health_path: UrlPath | None = "/healthz"
+    """Answers 200 when a clone is well; none, with TCP: a connection that is accepted suffices."""
     health_grace_seconds: Seconds = 300
     """How long a new clone may take until it is well."""
     deregistration_seconds: ShortSeconds = 15
@@ -174,6 +190,10 @@ class Settings(BaseModel):
 
     An old one goes when it also is healthy.
     """
+    refresh_strategy: Strategy = "ROLLING"
+    """ROLLING starts new clones; REPLACE_ROOT_VOLUME gives running ones a root volume of the new image."""
+    refresh_min_healthy_percentage: Share = 100
+    """Never fewer healthy clones than this share of the group; below 100 with REPLACE_ROOT_VOLUME."""
     refresh_max_healthy_percentage: Percentage = 200
     """How far an instance refresh may exceed the group's size; 150: half of the clones at a time."""
     refresh_checkpoints: Percentages = ()

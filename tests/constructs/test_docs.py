@@ -19,9 +19,11 @@ from ingot.constructs import (
     CloneFleet,
     GoldenImage,
     HealthCheck,
+    Hook,
     Refresh,
     Rule,
     Scaling,
+    Schedule,
     Serving,
     Spot,
     Volume,
@@ -38,13 +40,16 @@ CONFIGURATION = ROOT / "docs" / "configuration.md"
 
 def test_the_app_in_the_docs_synthesizes(project):
     write_recipe(project, "api")
-    code, grants, shared, roles = re.findall(
+    code, grants, balanced, scheduled, shared, roles = re.findall(
         r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE
     )
     names: dict = {}
     exec(code.replace("app.synth()\n", ""), names)
     exec(grants, names)
     fleet = names["stack"]
+    for number, part in enumerate((balanced, scheduled)):
+        names["stack"] = Stack(names["app"], f"More{number}")
+        exec(part, names)
     names["stack"] = Stack(names["app"], "Shared")
     exec(shared, names)
     names["stack"] = Stack(names["app"], "Review")
@@ -92,7 +97,8 @@ def test_the_escape_hatches_of_the_docs_open(project, stack):
     for code in re.findall(r"^```python\n(.*?)^```", ESCAPES.read_text(), re.DOTALL | re.MULTILINE):
         exec(code, names)
     template = Template.from_stack(stack)
-    template.resource_count_is("AWS::AutoScaling::ScheduledAction", 2)
+    template.resource_count_is("AWS::AutoScaling::ScalingPolicy", 3)
+    template.resource_count_is("AWS::ElasticLoadBalancingV2::Listener", 2)
     template.resource_count_is("AWS::EC2::Instance", 1)
     template.has_resource_properties("AWS::AutoScaling::AutoScalingGroup", {"MaxInstanceLifetime": 2592000})
 
@@ -116,7 +122,8 @@ def test_every_option_is_documented_where_it_is_and_on_the_page(construct, page)
 
 
 @pytest.mark.parametrize(
-    "value", [Alarms, HealthCheck, Refresh, Rule, Scaling, Serving, Spot, Volume, WarmPool]
+    "value",
+    [Alarms, HealthCheck, Hook, Refresh, Rule, Scaling, Schedule, Serving, Spot, Volume, WarmPool],
 )
 def test_every_field_of_a_value_is_described_and_named_on_the_page(value):
     """The description is the string below the field: what editors and the table of the page are made of."""

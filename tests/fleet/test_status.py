@@ -157,3 +157,10 @@ def test_what_cannot_be_seen_of_a_roll_out_is_not_told(clients, proxy):
     with refreshes_reported(clients, ("IngotFleet",), lines.append, pause=0.01):
         wait_until(lambda: proxy.seen["DescribeStacks"] > 1, "two looks", limit=120)
     assert lines == []
+
+
+def test_a_fleet_without_a_load_balancer_is_shown(capsys):
+    show(replace(STEADY, url=None))
+    printed = capsys.readouterr().out
+    assert printed.startswith("IngotFleet: no load balancer\n")
+    assert "steady" in printed

@@ -11,24 +11,31 @@ from aws_cdk import aws_elasticloadbalancingv2 as elb
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from ingot.constructs.fleet.balancer import (
+from ingot.constructs.fleet.balancing.application import application_front
+from ingot.constructs.fleet.balancing.front import (
+    Front,
+    FrontOptions,
     GivenBalancing,
-    full_name,
-    listen,
-    load_balancer_of_fleet,
+    LoadBalancer,
+    TargetGroup,
     problem_of,
-    serve_from,
-    target_group,
+    problem_of_front,
 )
+from ingot.constructs.fleet.balancing.network import network_front
 from ingot.constructs.fleet.configuration import Configuration, Parameter, Secret, user_data_of
 from ingot.constructs.fleet.group import (
     GroupOptions,
     Machine,
     Size,
+    add_hooks,
     clone_group,
+    follow_clock,
     follow_load,
     keep_warm,
     launch_template,
+    let_clones_complete,
+    problem_of_hooks,
+    problem_of_schedules,
     update_policy,
 )
 from ingot.constructs.fleet.monitoring import FleetAlarms, Health, Shown, dashboard
@@ -42,9 +49,11 @@ from ingot.constructs.fleet.network import (
 from ingot.constructs.fleet.options import (
     Alarms,
     HealthCheck,
+    Hook,
     Refresh,
     Rule,
     Scaling,
+    Schedule,
     Serving,
     Spot,
     WarmPool,
@@ -63,7 +72,7 @@ MOST_GROUPS = 5
 
 @jsii.implements(iam.IGrantable, ec2.IConnectable)
 class CloneFleet(Construct):
-    """An Auto Scaling group of clones, its load balancer, its alarms.
+    """An Auto Scaling group of clones, its load balancer if it has one, its alarms.
 
     Whatever grants or connects takes the fleet: ``secret.grant_read(fleet)`` gives the clones' role the
     permission, ``database.connections.allow_default_port_from(fleet)`` opens both security groups.
@@ -96,18 +105,24 @@ class CloneFleet(Construct):
         ``min_clones``
     :param scaling: what the size follows between its bounds. Default: 60 % CPU; nothing when the bounds are
         equal
+    :param schedules: sizes that the group gets at certain times, by name. Default: none
     :param warm_pool: clones that have booted already. Default: none
-    :param serving: where and how clones serve. Default: HTTP on port 80
-    :param health_path: the path that answers 200 when a clone is well. Default: /healthz
+    :param hooks: lifecycle hooks, by name: clones wait before they serve, or before they end. Default: none
+    :param serving: where and how clones serve, by an Application or a Network Load Balancer or without one.
+        Default: HTTP on port 80
+    :param health_path: the path that answers 200 when a clone is well. Default: /healthz; of clones that
+        serve TCP or UDP, a connection that is accepted
     :param health_check: all of the health check, in the place of ``health_path``
-    :param load_balancer: one that is there already; it gets the fleet's listeners. Default: one of its own
+    :param load_balancer: one that is there already, of the kind that goes with ``serving``; it gets the
+        fleet's listeners. Default: one of its own
     :param listener: one that is there already; it sends its requests to the fleet, or those of ``rule``.
         Default: listeners of the fleet's own
     :param rule: which requests of ``listener`` are the fleet's. Default: all
     :param health_grace: how long a new clone may take until it is well. Default: 5 minutes
     :param deregistration_delay: for how long a clone that goes may finish its requests. Default: 15 seconds
     :param idle_timeout: how long the load balancer keeps a connection on which nothing is sent. The image's
-        server must keep idle connections longer, or some requests get a 502. Default: 60 seconds
+        server must keep idle connections longer, or some requests get a 502. Default: 60 seconds; 350 of a
+        Network Load Balancer
     :param refresh: how images are replaced
     :param alarms: when alarms fire, and whom they notify
     :param show_dashboard: whether there is a dashboard, and group metrics for it
@@ -155,11 +170,13 @@ class CloneFleet(Construct):
         max_clones: int = 4,
         desired_clones: int | None = None,
         scaling: Scaling | None = None,
+        schedules: Mapping[str, Schedule] | None = None,
         warm_pool: WarmPool | None = None,
+        hooks: Mapping[str, Hook] | None = None,
         serving: Serving | None = None,
         health_path: str | None = None,
         health_check: HealthCheck | None = None,
-        load_balancer: elb.IApplicationLoadBalancer | None = None,
+        load_balancer: LoadBalancer | None = None,
         listener: elb.IApplicationListener | None = None,
         rule: Rule | None = None,
         health_grace: Duration | None = None,
@@ -185,37 +202,48 @@ class CloneFleet(Construct):
         size = Size(min_clones, desired_clones, max_clones)
         types = chosen_types(self.node.path, instance_type, image.recipe.architecture, more_instance_types)
         size.check(self.node.path)
-        self._check(
-            spot,
-            warm_pool,
-            volume_initialization_rate,
-            certificate_arn,
-            domain_name,
-            has_listener=listener is not None,
-        )
+        self._check(spot, warm_pool, volume_initialization_rate, refresh := refresh or Refresh())
+        self._require(problem_of_schedules(schedules or {}) or problem_of_hooks(hooks or {}))
         serving = serving or Serving()
-        check = health_check or HealthCheck(health_path or HealthCheck.path)
-        self._check_balancing(serving, check, both=None not in (health_path, health_check))
-        refresh = refresh or Refresh()
-        if refresh.strategy == "REPLACE_ROOT_VOLUME" and refresh.min_healthy_percentage >= 100:
-            raise InputError(
-                f"{self.node.path}: REPLACE_ROOT_VOLUME with min_healthy_percentage 100; expected less",
-                hint="clones get their new root volumes in place: each is away meanwhile",
-            )
         given = GivenBalancing(load_balancer, listener, rule)
-        given.check(self.node.path, vpc is not None, certificate_arn)
+        if not serving.balanced:
+            self._check_unbalanced(
+                serving,
+                scaling,
+                health_path=health_path,
+                health_check=health_check,
+                load_balancer=load_balancer,
+                listener=listener,
+                rule=rule,
+                certificate_arn=certificate_arn,
+                domain_name=domain_name,
+                access_logs=access_logs,
+                deregistration_delay=deregistration_delay,
+                idle_timeout=idle_timeout,
+            )
+        elif domain_name is not None and certificate_arn is None and listener is None:
+            self._require(
+                f"domain_name {domain_name} without certificate_arn; expected both, "
+                "the name being the certificate's"
+            )
+        if health_path is not None and health_check is not None:
+            self._require("health_path and health_check; expected one of them")
+        usual_path = HealthCheck.path if serving.transport is None else None
+        check = health_check or HealthCheck(health_path or usual_path)
+        self._require(problem_of(serving, check))
+        given.check(self.node.path, serving, vpc is not None, certificate_arn)
         configuration = Configuration(environment or {}, parameters or {}, secrets or {})
         configuration.check(self.node.path, image.recipe.name, image.recipe.configuration)
         disks = data_volumes(self.node.path, image.recipe, volumes or {})
         let_groups_use_keys(self, volumes or {})
         grace = health_grace or Duration.minutes(5)
         self.vpc = vpc or fleet_network(self, cidr=vpc_cidr, egress=egress, zones=zones)
-        if load_balancer is None and listener is None:
+        if serving.balanced and load_balancer is None and listener is None:
             check_balancer_subnets(self, self.vpc, internet_facing=internet_facing)
         self.clone_subnets = clone_subnets or subnets_for_clones(self, self.vpc, egress=egress)
         groups = self._security_groups(security_groups, egress=egress)
         self.clones = groups[0]
-        self._connections = ec2.Connections(security_groups=groups, default_port=ec2.Port.tcp(serving.port))
+        self._connections = ec2.Connections(security_groups=groups, default_port=serving.traffic)
         launch_data = user_data_of(self.node.path, configuration, user_data)
         machine = Machine(types[0], volume_initialization_rate, detailed_monitoring, launch_data, disks)
         self.launch_template = launch_template(self, image, machine, groups=groups)
@@ -233,31 +261,27 @@ class CloneFleet(Construct):
         if services and not egress:
             self._reach(services, own=vpc is None)
 
-        delay = deregistration_delay or Duration.seconds(15)
-        self.targets = target_group(self, vpc=self.vpc, serving=serving, check=check, delay=delay)
-        self.load_balancer = given.balancer or load_balancer_of_fleet(
-            self,
-            vpc=self.vpc,
-            internet_facing=internet_facing,
-            idle_timeout=idle_timeout or Duration.seconds(60),
-            access_logs=access_logs,
-        )
-        if listener is None:
-            listen(self.load_balancer, self.targets, certificate_arn)
-        else:
-            serve_from(listener, self.targets, rule)
-        if check.port not in (None, serving.port):
-            self.connections.allow_from(self.load_balancer, ec2.Port.tcp(check.port), "Health checks")
-        host = domain_name or self.load_balancer.load_balancer_dns_name
-        encrypted = certificate_arn is not None or given.encrypted
-        self.url = f"{'https' if encrypted else 'http'}://{host}"
-
-        balanced = full_name(self.load_balancer)
+        self._front = None
+        if serving.balanced:
+            options = FrontOptions(
+                vpc=self.vpc,
+                serving=serving,
+                check=check,
+                internet_facing=internet_facing,
+                deregistration_delay=deregistration_delay or Duration.seconds(15),
+                idle_timeout=idle_timeout,
+                access_logs=access_logs,
+                certificate_arn=certificate_arn,
+                domain_name=domain_name,
+            )
+            self._require(
+                problem_of_front(options, requests=scaling is not None and scaling.requests is not None)
+            )
+            self._front = self._made_front(options, given)
         self.alarms = FleetAlarms(
             self,
             "Alarms",
-            balancer=balanced,
-            targets=self.targets,
+            front=self._front,
             health=Health(size.minimum, grace),
             settings=alarms or Alarms(),
         )
@@ -273,21 +297,39 @@ class CloneFleet(Construct):
                 spot=spot,
                 health_grace=grace,
                 update_policy=update_policy(refresh, self.alarms.all),
-                metrics=show_dashboard,
+                metrics=show_dashboard or self._front is None,
+                balanced=self._front is not None,
                 in_place=image.ami_id if refresh.strategy == "REPLACE_ROOT_VOLUME" else None,
             ),
         )
         self._serve()
         if size.minimum != size.maximum:
-            served = f"{balanced}/{self.targets.target_group_full_name}"
-            follow_load(self.group, scaling or Scaling(), refresh.warm_up, served)
+            follow_load(self.group, scaling or Scaling(), refresh.warm_up, self._served)
+        follow_clock(self.group, schedules or {})
+        add_hooks(self.group, hooks or {})
+        if any(hook.by_clones for hook in (hooks or {}).values()):
+            let_clones_complete(self, self.role, self.group)
         if warm_pool is not None:
             keep_warm(self.group, warm_pool)
         if show_dashboard:
             title = f"{image.recipe.name}: alarms"
-            shown = Shown(title, balanced, self.targets, self.group, self.alarms.all)
-            dashboard(self, shown)
+            dashboard(self, Shown(title, self._front, self.group, self.alarms.all))
         Tags.of(self).add("ingot:recipe", image.recipe.name)
+
+    @property
+    def load_balancer(self) -> LoadBalancer | None:
+        """What spreads requests or connections over the clones; None where nothing does."""
+        return None if self._front is None else self._front.balancer
+
+    @property
+    def targets(self) -> TargetGroup | None:
+        """The clones as the load balancer sees them; None without one."""
+        return None if self._front is None else self._front.targets
+
+    @property
+    def url(self) -> str | None:
+        """Where the load balancer serves: http, https, or tcp, tls, udp with a port; None without one."""
+        return None if self._front is None else self._front.url
 
     @property
     def role(self) -> iam.IRole:
@@ -339,44 +381,64 @@ class CloneFleet(Construct):
             what = "Session Manager" if "SsmMessages" in services else "parameters and secrets"
             self.connections.allow_to_any_ipv4(ec2.Port.tcp(443), f"Endpoints of {what}")
 
+    def _made_front(self, options: FrontOptions, given: GivenBalancing) -> Front:
+        """Return the load balancer that goes with what the clones speak."""
+        if options.serving.transport is None:
+            return application_front(self, options, given=given, clones=self.connections)
+        return network_front(self, options, given=given.load_balancer, clones=self.connections)  # type: ignore[arg-type] # given.check
+
+    @property
+    def _served(self) -> str | None:
+        """The names by which metrics know the requests to the clones."""
+        if self._front is None or self._front.is_network:
+            return None
+        return f"{self._front.full_name}/{self._front.targets.target_group_full_name}"
+
     def _serve(self) -> None:
-        """Put the group behind the load balancer."""
-        self.group.attach_to_application_target_group(self.targets)
+        """Put the group behind the load balancer, if there is one."""
+        if self._front is None:
+            # The group's own metric: the alarm cannot stop the group's refreshes, which it would wait for.
+            self.alarms.watch_group(self.group)
+            return
+        targets = self._front.targets
+        if isinstance(targets, elb.NetworkTargetGroup):
+            self.group.attach_to_network_target_group(targets)
+        else:
+            self.group.attach_to_application_target_group(targets)
         # Clones that start before there is a listener would count as unhealthy. Only the group waits: its
         # policies do by themselves.
         resource = self.group.node.default_child
         assert resource is not None  # noqa: S101 - what the construct is made of
-        resource.node.add_dependency(self.targets.load_balancer_attached)
+        resource.node.add_dependency(targets.load_balancer_attached)
 
     def _check(
-        self,
-        spot: Spot | None,
-        warm_pool: WarmPool | None,
-        rate: int | None,
-        certificate_arn: str | None,
-        domain_name: str | None,
-        *,
-        has_listener: bool,
+        self, spot: Spot | None, warm_pool: WarmPool | None, rate: int | None, refresh: Refresh
     ) -> None:
         """Raise InputError for options that exclude each other or are out of bounds."""
-        problem = None
         if spot is not None and warm_pool is not None:
-            problem = (
+            self._require(
                 "a warm pool and Spot capacity; expected one of them: "
                 "EC2 Auto Scaling keeps no Spot instances warm"
             )
-        elif rate is not None and not 100 <= rate <= 300:
-            problem = f"volume_initialization_rate {rate}; expected 100 to 300 MiB/s"
-        elif domain_name is not None and certificate_arn is None and not has_listener:
-            problem = (
-                f"domain_name {domain_name} without certificate_arn; expected both, "
-                "the name being the certificate's"
+        if rate is not None and not 100 <= rate <= 300:
+            self._require(f"volume_initialization_rate {rate}; expected 100 to 300 MiB/s")
+        if refresh.strategy == "REPLACE_ROOT_VOLUME" and refresh.min_healthy_percentage >= 100:
+            self._require(
+                "REPLACE_ROOT_VOLUME with min_healthy_percentage 100; expected less",
+                hint="clones get their new root volumes in place: each is away meanwhile",
             )
-        if problem is not None:
-            raise InputError(f"{self.node.path}: {problem}")
 
-    def _check_balancing(self, serving: Serving, check: HealthCheck, *, both: bool) -> None:
-        """Raise InputError for what Elastic Load Balancing would refuse."""
-        problem = "health_path and health_check; expected one of them" if both else problem_of(serving, check)
+    def _check_unbalanced(self, serving: Serving, scaling: Scaling | None, **given: object) -> None:
+        """Raise InputError for options of a load balancer where there is none."""
+        given |= {"sticky": serving.sticky, "slow_start": serving.slow_start}
+        given["scaling by requests"] = None if scaling is None else scaling.requests
+        named = [name for name, value in given.items() if value is not None]
+        if named:
+            self._require(
+                f"{', '.join(named)} without a load balancer; expected balanced=True, or none of them"
+            )
+
+    def _require(self, problem: str | None, hint: str | None = None) -> None:
+        """Raise InputError where there is a problem."""
         if problem is not None:
-            raise InputError(f"{self.node.path}: {problem}")
+            raise InputError(f"{self.node.path}: {problem}", hint=hint)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zoneinfo
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aws_cdk import Duration, Fn, Tags
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from ingot.constructs.audit import departs
-from ingot.constructs.fleet.options import Refresh, Scaling, Spot, WarmPool
+from ingot.constructs.fleet.options import Hook, Refresh, Scaling, Schedule, Spot, WarmPool
 from ingot.constructs.image.golden_image import GoldenImage
 from ingot.constructs.machines import root_volume
 from ingot.errors import InputError
@@ -20,6 +22,7 @@ from ingot.errors import InputError
 MOST_ALARMS = 10  # of an instance refresh (AlarmSpecification)
 MOST_TYPES = 40  # of a mixed instances policy
 WARM_UP = Duration.seconds(30)
+HOOK = Duration.minutes(5)
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class GroupOptions:
     health_grace: Duration
     update_policy: autoscaling.UpdatePolicy
     metrics: bool
+    balanced: bool
+    """Whether a load balancer says, too, whether a clone is well."""
     in_place: str | None
     """The AMI whose root volumes running clones are given; None: new clones are launched."""
 
@@ -148,7 +153,7 @@ def update_policy(refresh: Refresh, alarms: list[cloudwatch.Alarm]) -> autoscali
 def clone_group(
     scope: Construct, template: ec2.LaunchTemplate, options: GroupOptions
 ) -> autoscaling.AutoScalingGroup:
-    """Return the group; a clone is well when EC2 and the load balancer say so."""
+    """Return the group; a clone is well when EC2 and, if there is one, the load balancer say so."""
     mixed = None
     if len(options.types) > 1 or options.spot is not None or options.in_place is not None:
         mixed = _mixed_instances(template, options.types, options.spot)
@@ -166,7 +171,9 @@ def clone_group(
         group_metrics=[autoscaling.GroupMetrics.all()] if options.metrics else None,
         health_checks=autoscaling.HealthChecks.with_additional_checks(
             additional_types=[autoscaling.AdditionalHealthCheckType.ELB], grace_period=options.health_grace
-        ),
+        )
+        if options.balanced
+        else autoscaling.HealthChecks.ec2(grace_period=options.health_grace),
         update_policy=options.update_policy,
     )
     Tags.of(group).add("Name", options.name)
@@ -195,18 +202,19 @@ def clone_group(
 
 
 def follow_load(
-    group: autoscaling.AutoScalingGroup, scaling: Scaling, warm_up: Duration | None, targets: str
+    group: autoscaling.AutoScalingGroup, scaling: Scaling, warm_up: Duration | None, targets: str | None
 ) -> None:
     """Have the group's size follow its load, by target tracking; a clone counts when it has warmed up.
 
-    ``targets``: the full names of the load balancer and its target group, with a slash between them.
+    ``targets``: the full names of the load balancer and its target group, with a slash between them; None
+    where nobody counts requests.
     """
     warm_up = warm_up or WARM_UP
     if scaling.cpu is not None:
         group.scale_on_cpu_utilization(
             "Cpu", target_utilization_percent=scaling.cpu, estimated_instance_warmup=warm_up
         )
-    if scaling.requests is not None:
+    if scaling.requests is not None and targets is not None:
         policy = group.scale_on_request_count(
             "Requests", target_requests_per_minute=scaling.requests, estimated_instance_warmup=warm_up
         )
@@ -215,6 +223,74 @@ def follow_load(
         assert isinstance(cfn, autoscaling.CfnScalingPolicy)  # noqa: S101 - what the construct is made of
         metric = "TargetTrackingConfiguration.PredefinedMetricSpecification"
         cfn.add_property_override(f"{metric}.ResourceLabel", targets)
+
+
+def follow_clock(group: autoscaling.AutoScalingGroup, schedules: Mapping[str, Schedule]) -> None:
+    """Give the group other bounds or another size at certain times."""
+    for name, schedule in schedules.items():
+        group.scale_on_schedule(
+            name,
+            schedule=autoscaling.Schedule.expression(schedule.cron),
+            time_zone=schedule.time_zone,
+            min_capacity=schedule.min_clones,
+            max_capacity=schedule.max_clones,
+            desired_capacity=schedule.desired_clones,
+        )
+
+
+def problem_of_schedules(schedules: Mapping[str, Schedule]) -> str | None:
+    """Return what Auto Scaling would refuse: "Scheduled scaling", user guide."""
+    for name, schedule in schedules.items():
+        sizes = [
+            size
+            for size in (schedule.min_clones, schedule.desired_clones, schedule.max_clones)
+            if size is not None
+        ]
+        if not sizes:
+            return f"the schedule {name} sets nothing; expected min_clones, max_clones or desired_clones"
+        if sizes != sorted(sizes) or sizes[0] < 0:
+            return f"the schedule {name}: sizes {sizes}; expected 0 <= min <= desired <= max"
+        if len(schedule.cron.split()) != 5:
+            return f"the schedule {name}: {schedule.cron!r}; expected five fields, such as '30 7 * * MON-FRI'"
+        if schedule.time_zone not in zoneinfo.available_timezones():
+            return (
+                f"the schedule {name}: the time zone {schedule.time_zone}; expected one such as Europe/Berlin"
+            )
+    return None
+
+
+def add_hooks(group: autoscaling.AutoScalingGroup, hooks: Mapping[str, Hook]) -> None:
+    """Have clones wait for somebody's word before they serve, or before they end."""
+    for name, hook in hooks.items():
+        group.add_lifecycle_hook(
+            name,
+            lifecycle_transition=autoscaling.LifecycleTransition[f"INSTANCE_{hook.when}"],
+            default_result=autoscaling.DefaultResult[hook.result],
+            heartbeat_timeout=hook.timeout or HOOK,
+            notification_target=hook.notify,
+        )
+
+
+def let_clones_complete(scope: Construct, role: iam.IRole, group: autoscaling.AutoScalingGroup) -> None:
+    """Let clones say that a hook of their own group is done.
+
+    By a policy of its own: the launch template waits for the role's, and the group for the launch template.
+    """
+    complete = iam.PolicyStatement(
+        sid="CompleteHooks",
+        actions=["autoscaling:CompleteLifecycleAction"],
+        resources=[group.auto_scaling_group_arn],
+    )
+    role.attach_inline_policy(iam.Policy(scope, "CompleteHooks", statements=[complete]))
+
+
+def problem_of_hooks(hooks: Mapping[str, Hook]) -> str | None:
+    """Return what Auto Scaling would refuse: PutLifecycleHook, API reference."""
+    for name, hook in hooks.items():
+        seconds = (hook.timeout or HOOK).to_seconds()
+        if not 30 <= seconds <= 7200:
+            return f"the hook {name} waits {seconds:g} s; expected 30 to 7200"
+    return None
 
 
 def keep_warm(group: autoscaling.AutoScalingGroup, pool: WarmPool) -> None:

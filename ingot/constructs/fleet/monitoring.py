@@ -9,12 +9,12 @@ from typing import Any
 from aws_cdk import Aws, Duration, Stack
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_elasticloadbalancingv2 as elb
 from constructs import Construct
 
+from ingot.constructs.fleet.balancing.front import Front
 from ingot.constructs.fleet.options import Alarms
 
-NAMESPACE, SCALING = "AWS/ApplicationELB", "AWS/AutoScaling"
+APPLICATIONS, NETWORKS, SCALING = "AWS/ApplicationELB", "AWS/NetworkELB", "AWS/AutoScaling"
 # "CloudWatch metrics for your Application Load Balancer", ELB user guide.
 CLONE_ERRORS, BALANCER_ERRORS = "HTTPCode_Target_5XX_Count", "HTTPCode_ELB_5XX_Count"
 
@@ -28,6 +28,7 @@ class _Rule:
     threshold: float
     minutes: int
     below: bool = False
+    namespace: str = APPLICATIONS
 
 
 @dataclass(frozen=True)
@@ -42,23 +43,27 @@ class FleetAlarms(Construct):
     """Alarms on the errors of clones and of their load balancer, on too few healthy clones, on latency.
 
     Two for errors: an answer with 5xx that the load balancer gives, because no clone answers, is none of a
-    clone's.
+    clone's. Those that the fleet's load balancer has no metric for are None.
     """
 
+    errors: cloudwatch.Alarm | None = None
+    balancer_errors: cloudwatch.Alarm | None = None
+    unhealthy: cloudwatch.Alarm | None = None
+    latency: cloudwatch.Alarm | None = None
+
     def __init__(
-        self,
-        scope: Construct,
-        id_: str,
-        *,
-        balancer: str,
-        targets: elb.ApplicationTargetGroup,
-        health: Health,
-        settings: Alarms,
+        self, scope: Construct, id_: str, *, front: Front | None, health: Health, settings: Alarms
     ) -> None:
         super().__init__(scope, id_)
-        of_balancer = {"LoadBalancer": balancer}
-        of_targets = {**of_balancer, "TargetGroup": targets.target_group_full_name}
         self._topics = list(settings.topics)
+        self._health = health
+        if front is None:
+            return
+        of_balancer = {"LoadBalancer": front.full_name}
+        of_targets = {**of_balancer, "TargetGroup": front.targets.target_group_full_name}
+        if front.is_network:
+            self._watch_health(NETWORKS, "HealthyHostCount", of_targets)
+            return
         self.errors = self._alarm(
             "Errors", "Clones answer with 5xx", _Rule(CLONE_ERRORS, "Sum", settings.errors, 2), of_targets
         )
@@ -68,17 +73,7 @@ class FleetAlarms(Construct):
             _Rule(BALANCER_ERRORS, "Sum", settings.errors, 2),
             of_balancer,
         )
-        # Single clones come and go unhealthy in waves of refreshes, after Spot interruptions and as a group
-        # grows; that there are too few is what counts. A clone that replaces one may take as long as its
-        # grace lasts.
-        minutes = max(5, math.ceil(health.grace.to_seconds() / 60))
-        minimum = max(1, health.minimum)
-        self.unhealthy = self._alarm(
-            "Unhealthy",
-            f"Fewer than {minimum} clones pass the load balancer's health check for {minutes} minutes",
-            _Rule("HealthyHostCount", "Maximum", minimum, minutes, below=True),
-            of_targets,
-        )
+        self._watch_health(APPLICATIONS, "HealthyHostCount", of_targets)
         latency = settings.latency or Duration.seconds(1)
         self.latency = self._add(
             "Latency",
@@ -89,11 +84,35 @@ class FleetAlarms(Construct):
 
     @property
     def all(self) -> list[cloudwatch.Alarm]:
-        """All the alarms."""
-        return [self.errors, self.balancer_errors, self.unhealthy, self.latency]
+        """All the alarms that there are."""
+        alarms = (self.errors, self.balancer_errors, self.unhealthy, self.latency)
+        return [alarm for alarm in alarms if alarm is not None]
+
+    def watch_group(self, group: autoscaling.AutoScalingGroup) -> None:
+        """Watch a group without a load balancer by its own count of instances in service."""
+        self._watch_health(
+            SCALING, "GroupInServiceInstances", {"AutoScalingGroupName": group.auto_scaling_group_name}
+        )
+
+    def _watch_health(self, namespace: str, metric: str, dimensions: dict[str, str]) -> None:
+        """Fire where there are too few healthy clones.
+
+        Single clones come and go unhealthy in waves of refreshes, after Spot interruptions and as a group
+        grows; that there are too few is what counts. A clone that replaces one may take as long as its grace
+        lasts.
+        """
+        minutes = max(5, math.ceil(self._health.grace.to_seconds() / 60))
+        minimum = max(1, self._health.minimum)
+        how = "are in service" if namespace == SCALING else "pass the load balancer's health check"
+        self.unhealthy = self._alarm(
+            "Unhealthy",
+            f"Fewer than {minimum} clones {how} for {minutes} minutes",
+            _Rule(metric, "Maximum", minimum, minutes, below=True, namespace=namespace),
+            dimensions,
+        )
 
     def _alarm(self, id_: str, description: str, rule: _Rule, dimensions: dict[str, str]) -> cloudwatch.Alarm:
-        return self._add(id_, description, _metric(rule.metric, rule.statistic, dimensions), rule)
+        return self._add(id_, description, _metric(rule, dimensions), rule)
 
     def _add(self, id_: str, description: str, metric: cloudwatch.IMetric, rule: _Rule) -> cloudwatch.Alarm:
         alarm = cloudwatch.Alarm(
@@ -113,13 +132,13 @@ class FleetAlarms(Construct):
         return alarm
 
 
-def _metric(name: str, statistic: str, dimensions: dict[str, str]) -> cloudwatch.Metric:
-    """Return a metric of the load balancer by the minute."""
+def _metric(rule: _Rule, dimensions: dict[str, str]) -> cloudwatch.Metric:
+    """Return what a rule looks at, by the minute."""
     return cloudwatch.Metric(
-        namespace=NAMESPACE,
-        metric_name=name,
+        namespace=rule.namespace,
+        metric_name=rule.metric,
         dimensions_map=dimensions,
-        statistic=statistic,
+        statistic=rule.statistic,
         period=Duration.minutes(1),
     )
 
@@ -135,53 +154,74 @@ def _slow_answers(dimensions: dict[str, str], requests: int) -> cloudwatch.MathE
         label="p95 of busy minutes",
         period=Duration.minutes(1),
         using_metrics={
-            "requests": _metric("RequestCount", "Sum", dimensions),
-            "latency": _metric("TargetResponseTime", "p95", dimensions),
+            "requests": _metric(_Rule("RequestCount", "Sum", 0, 1), dimensions),
+            "latency": _metric(_Rule("TargetResponseTime", "p95", 0, 1), dimensions),
         },
     )
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What a dashboard shows of a fleet; ``title`` is that of the row of alarms.
-
-    ``balancer``: the load balancer's full name.
-    """
+    """What a dashboard shows of a fleet; ``title`` is that of the row of alarms."""
 
     title: str
-    balancer: str
-    targets: elb.ApplicationTargetGroup
+    front: Front | None
     group: autoscaling.AutoScalingGroup
     alarms: list[cloudwatch.Alarm]
 
 
 def dashboard(scope: Construct, shown: Shown) -> cloudwatch.CfnDashboard:
-    """Return a dashboard: alarms, requests, errors, latency, health, size, CPU."""
-    of_balancer = ["LoadBalancer", shown.balancer]
-    of_targets = [*of_balancer, "TargetGroup", shown.targets.target_group_full_name]
+    """Return a dashboard: alarms, what the load balancer knows, size, CPU."""
     of_group = ["AutoScalingGroupName", shown.group.auto_scaling_group_name]
-    errors = [[NAMESPACE, CLONE_ERRORS, *of_targets], [NAMESPACE, BALANCER_ERRORS, *of_balancer]]
-    response = [NAMESPACE, "TargetResponseTime", *of_targets]
-    health = ("HealthyHostCount", "UnHealthyHostCount")
     sizes = ("GroupDesiredCapacity", "GroupInServiceInstances", "GroupPendingInstances")
-    widgets = [
-        _graph(0, 2, "Requests a minute", "Sum", [[NAMESPACE, "RequestCount", *of_balancer]]),
-        _graph(12, 2, "Answers with 5xx a minute", "Sum", errors),
-        _graph(0, 8, "Seconds to answer", "p50", [[*response, {"stat": s}] for s in ("p50", "p95", "p99")]),
-        _graph(12, 8, "Clones by health", "Maximum", [[NAMESPACE, name, *of_targets] for name in health]),
-        _graph(0, 14, "Clones of the group", "Average", [[SCALING, name, *of_group] for name in sizes]),
-        _graph(12, 14, "CPU, percent", "Average", [["AWS/EC2", "CPUUtilization", *of_group]]),
+    graphs = [
+        *([] if shown.front is None else _of_front(shown.front)),
+        ("Clones of the group", "Average", [[SCALING, name, *of_group] for name in sizes]),
+        ("CPU, percent", "Average", [["AWS/EC2", "CPUUtilization", *of_group]]),
     ]
     ringing = {
         "type": "alarm", "x": 0, "y": 0, "width": 24, "height": 2,
         "properties": {"title": shown.title, "alarms": [alarm.alarm_arn for alarm in shown.alarms]},
     }  # fmt: skip
+    widgets = [_graph(number, *graph) for number, graph in enumerate(graphs)]
     body = Stack.of(scope).to_json_string({"widgets": [ringing, *widgets]})
     return cloudwatch.CfnDashboard(scope, "Dashboard", dashboard_body=body)
 
 
-def _graph(x: int, y: int, title: str, statistic: str, metrics: list[list[Any]]) -> dict[str, Any]:
-    """Return a graph; "Dashboard body structure and syntax", CloudWatch API reference."""
+# A graph: its title, its statistic, its metrics.
+Graph = tuple[str, str, list[list[Any]]]
+
+
+def _of_front(front: Front) -> list[Graph]:
+    """Return what there is to see at the load balancer: requests, errors, latency, health; or connections."""
+    of_balancer = ["LoadBalancer", front.full_name]
+    of_targets = [*of_balancer, "TargetGroup", front.targets.target_group_full_name]
+    namespace = NETWORKS if front.is_network else APPLICATIONS
+    counts = ("HealthyHostCount", "UnHealthyHostCount")
+    health: Graph = ("Clones by health", "Maximum", [[namespace, name, *of_targets] for name in counts])
+    if front.is_network:
+        return [
+            ("Connections", "Average", [[namespace, "ActiveFlowCount", *of_balancer]]),
+            ("New connections a minute", "Sum", [[namespace, "NewFlowCount", *of_balancer]]),
+            ("Bytes a minute", "Sum", [[namespace, "ProcessedBytes", *of_balancer]]),
+            health,
+        ]
+    response = [namespace, "TargetResponseTime", *of_targets]
+    errors = [[namespace, CLONE_ERRORS, *of_targets], [namespace, BALANCER_ERRORS, *of_balancer]]
+    return [
+        ("Requests a minute", "Sum", [[namespace, "RequestCount", *of_balancer]]),
+        ("Answers with 5xx a minute", "Sum", errors),
+        ("Seconds to answer", "p50", [[*response, {"stat": s}] for s in ("p50", "p95", "p99")]),
+        health,
+    ]
+
+
+def _graph(number: int, title: str, statistic: str, metrics: list[list[Any]]) -> dict[str, Any]:
+    """Return the graph of a number, two in a row below the alarms.
+
+    Source: "Dashboard body structure and syntax", CloudWatch API reference.
+    """
+    x, y = number % 2 * 12, 2 + number // 2 * 6
     properties = {
         "title": title, "view": "timeSeries", "region": Aws.REGION,
         "period": 60, "stat": statistic, "metrics": metrics,

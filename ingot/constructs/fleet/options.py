@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from aws_cdk import Duration
+from aws_cdk import aws_autoscaling as autoscaling
+from aws_cdk import aws_ec2 as ec2
 
 
 @dataclass(frozen=True)
 class HealthCheck:
     """How the load balancer asks whether a clone is well."""
 
-    path: str = "/healthz"
-    """What it asks for."""
+    path: str | None = "/healthz"
+    """What it asks for. None, where clones serve TCP or UDP: a connection that is accepted suffices."""
     codes: str = "200"
     """The statuses of a clone that is well: 200, 200-299 or 200,302."""
     interval: Duration | None = None
@@ -30,21 +33,41 @@ class HealthCheck:
 
 @dataclass(frozen=True)
 class Serving:
-    """How clones serve, and how the load balancer spreads requests over them."""
+    """How clones serve, and how a load balancer spreads requests or connections over them."""
 
     port: int = 80
-    """The port of clones that the load balancer sends requests to."""
-    protocol: Literal["HTTP", "HTTPS"] = "HTTP"
-    """What clones speak on it. With HTTPS, the load balancer takes any certificate of theirs."""
+    """The port of clones that the load balancer sends to."""
+    protocol: Literal["HTTP", "HTTPS", "TCP", "UDP"] = "HTTP"
+    """What clones speak on it. HTTP and HTTPS have an Application Load Balancer, which takes any certificate
+    of theirs; TCP and UDP have a Network Load Balancer.
+    """
     sticky: Duration | None = None
     """For how long a visitor stays with one clone, by a cookie; 1 second to 7 days. Default: not at all."""
     slow_start: Duration | None = None
     """In which a new clone's share of requests grows; 30 seconds to 15 minutes. Default: at once."""
+    balanced: bool = True
+    """Whether there is a load balancer. Without one, EC2 alone says whether a clone is well, and nobody comes
+    in but what ``fleet.connections`` lets in: for workers that fetch what they do.
+    """
+
+    @property
+    def transport(self) -> Literal["tcp", "udp"] | None:
+        """What a Network Load Balancer balances; None: an Application Load Balancer balances requests."""
+        kinds: dict[str, Literal["tcp", "udp"]] = {"TCP": "tcp", "UDP": "udp"}
+        return kinds.get(self.protocol)
+
+    @property
+    def traffic(self) -> ec2.Port:
+        """The port as rules of security groups say it."""
+        return ec2.Port.udp(self.port) if self.transport == "udp" else ec2.Port.tcp(self.port)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Which requests to a listener that was given are the fleet's."""
+    """Which requests to a listener that was given are the fleet's: those that meet all the conditions.
+
+    A condition is met by any of its values; five values in all.
+    """
 
     priority: int
     """Rules are asked in ascending order; each priority once in a listener; 1 to 50000."""
@@ -52,6 +75,54 @@ class Rule:
     """Host names; * and ? stand for other characters. Default: any."""
     paths: tuple[str, ...] = ()
     """Paths, such as /api/*. Default: any."""
+    methods: tuple[str, ...] = ()
+    """Methods, such as POST. Default: any."""
+    source_ips: tuple[str, ...] = ()
+    """Networks that requests come from, such as 192.0.2.0/24. Default: any."""
+    headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Headers by name, such as ``{"X-Tenant": ("acme",)}``. Default: any."""
+
+    @property
+    def conditions(self) -> dict[str, tuple[str, ...]]:
+        """The values by condition, without headers."""
+        return {
+            "hosts": self.hosts,
+            "paths": self.paths,
+            "methods": self.methods,
+            "source_ips": self.source_ips,
+        }
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Sizes that the group gets at certain times."""
+
+    cron: str
+    """When: minute, hour, day of month, month, day of week, such as ``30 7 * * MON-FRI``."""
+    time_zone: str = "Etc/UTC"
+    """By whose clock, such as Europe/Berlin."""
+    min_clones: int | None = None
+    """The group's minimum from then on. Default: left as it is."""
+    max_clones: int | None = None
+    """Its maximum. Default: left as it is."""
+    desired_clones: int | None = None
+    """Its size. Default: left as it is, within the new bounds."""
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A lifecycle hook: a clone waits while something is done before it serves, or before it ends."""
+
+    when: Literal["LAUNCHING", "TERMINATING"]
+    """Before it is in service, or before it is terminated."""
+    timeout: Duration | None = None
+    """How long it waits to be completed; 30 seconds to 2 hours. Default: 5 minutes."""
+    result: Literal["CONTINUE", "ABANDON"] = "CONTINUE"
+    """What happens after ``timeout``; ABANDON ends a clone that is launching."""
+    by_clones: bool = False
+    """Whether clones complete it themselves, which their role may do then."""
+    notify: autoscaling.ILifecycleHookTarget | None = None
+    """A queue or topic that is told. Default: EventBridge alone."""
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,27 @@ def test_two_fleets_share_a_listener_by_rules(stack, image, vpc, balancer):
     assert all(any("Rule" in name for name in group["DependsOn"]) for group in groups)
 
 
+def test_a_rule_has_conditions_of_all_kinds(stack, image, vpc, balancer):
+    listener = balancer.add_listener(
+        "Listener", port=80, default_action=elb.ListenerAction.fixed_response(404)
+    )
+    rule = Rule(
+        3,
+        ("a.example",),
+        ("/x/*",),
+        methods=("POST",),
+        source_ips=("192.0.2.0/24",),
+        headers={"X-To": ("b",)},
+    )
+    CloneFleet(stack, "Fleet", image=image, vpc=vpc, listener=listener, rule=rule)
+    found = one(Template.from_stack(stack), "AWS::ElasticLoadBalancingV2::ListenerRule")["Properties"]
+    assert {condition["Field"] for condition in found["Conditions"]} == {
+        "host-header", "path-pattern", "http-request-method", "source-ip", "http-header",
+    }  # fmt: skip
+    [header] = [one for one in found["Conditions"] if one["Field"] == "http-header"]
+    assert header["HttpHeaderConfig"] == {"HttpHeaderName": "X-To", "Values": ["b"]}
+
+
 def test_without_a_rule_all_requests_of_a_listener_are_the_fleets(stack, image, vpc, balancer):
     listener = balancer.add_listener("Listener", port=80, open=False)
     CloneFleet(stack, "Fleet", image=image, vpc=vpc, listener=listener)
@@ -156,6 +177,8 @@ def test_an_imported_listener_is_taken_with_its_load_balancer(stack, image, vpc)
         ({"health_check": HealthCheck(interval=Duration.seconds(5))}, "expected a shorter one"),
         ({"health_check": HealthCheck(healthy=1)}, "1 good answers; expected 2 to 10"),
         ({"health_check": HealthCheck(), "health_path": "/x"}, "health_path and health_check; expected one"),
+        ({"health_check": HealthCheck(None)}, "health check without a path; expected one with HTTP"),
+        ({"idle_timeout": Duration.seconds(4001)}, "idle_timeout 4001 s; expected 1 to 4000 with HTTP"),
         ({"rule": Rule(1, paths=("/x",))}, "rule without listener"),
     ],
 )
@@ -168,7 +191,12 @@ def test_what_elastic_load_balancing_would_refuse_is_refused(stack, image, optio
     ("options", "message"),
     [
         ({"rule": Rule(0, paths=("/x",))}, "a rule of priority 0; expected 1 to 50000"),
-        ({"rule": Rule(1)}, "a rule without hosts and paths"),
+        ({"rule": Rule(1, hosts=("a", "b", "c"), headers={"X": ("d", "e", "f")})}, "a rule with 6 values"),
+        ({"serving": Serving(25, "TCP")}, "listener with TCP; expected HTTP or HTTPS"),
+        (
+            {"rule": Rule(1)},
+            "a rule without conditions; expected one of hosts, paths, methods, source_ips, headers",
+        ),
         ({"certificate_arn": CERTIFICATE}, "certificate_arn and listener; expected one of them"),
         ({"vpc": None}, "a load balancer without vpc"),
     ],
