@@ -226,6 +226,7 @@ class TargetGroupRecord(Protocol):
     health_check_interval_seconds: Any
     health_check_path: str | None
     health_check_port: str | None
+    health_check_protocol: str | None
     health_check_timeout_seconds: Any
     healthy_threshold_count: Any
     unhealthy_threshold_count: Any

@@ -1,9 +1,11 @@
 """What load balancers and machines measure, written as CloudWatch's metrics once a minute is over.
 
-Sources: "CloudWatch metrics for your Application Load Balancer", ELB user guide (counts are written when
-they are not zero; dimensions LoadBalancer, and TargetGroup with LoadBalancer); "CloudWatch metrics that are
-available for your instances", EC2 user guide (CPUUtilization; every five minutes, with detailed monitoring
-every minute). Metrics by Availability Zone are not written.
+Sources: "CloudWatch metrics for your Application Load Balancer" and "… for your Network Load Balancer", ELB
+user guides (counts are written when they are not zero; dimensions LoadBalancer, and TargetGroup with
+LoadBalancer; of network load balancers healthy hosts alone); "CloudWatch metrics that are available for your
+instances", EC2 user guide (CPUUtilization; every five minutes, with detailed monitoring every minute);
+"Amazon CloudWatch metrics for Amazon EC2 Auto Scaling", user guide (where a group has them enabled). Metrics
+by Availability Zone are not written.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from moto.autoscaling import autoscaling_backends
 from moto.cloudwatch.models import MetricAggregatedDatum, MetricDatum, cloudwatch_backends
 from moto.ec2 import ec2_backends
 from moto.elbv2 import elbv2_backends
@@ -21,7 +24,7 @@ from moto.elbv2 import elbv2_backends
 from localcloud.core.context import CloudContext, Served
 from localcloud.core.moto_types import Moto
 
-ELB, EC2 = "AWS/ApplicationELB", "AWS/EC2"
+ELB, NETWORK_ELB, EC2, GROUPS = "AWS/ApplicationELB", "AWS/NetworkELB", "AWS/EC2", "AWS/AutoScaling"
 MINUTE, BASIC = 60, 300  # seconds
 KEPT = 3 * 3600  # seconds
 GROUP_TAG = "aws:autoscaling:groupName"
@@ -81,7 +84,11 @@ class Sources:
             MetricDatum(ELB, "TargetResponseTime", seconds, _listed(dimensions), at, "Seconds")
             for dimensions, seconds in latencies
         ]
-        data += [_spread(ELB, name, dimensions, values, at) for (name, dimensions), values in hosts.items()]
+        data += [
+            _spread(_namespace(dimensions), name, dimensions, values, at)
+            for (name, dimensions), values in hosts.items()
+        ]
+        data += self._sizes(at)
         data += self._processors_of(now, at)
         oldest = now - KEPT
         kept = [
@@ -105,6 +112,29 @@ class Sources:
                 with self._lock:
                     self._hosts["HealthyHostCount", dimensions].append(states.count("healthy"))
                     self._hosts["UnHealthyHostCount", dimensions].append(states.count("unhealthy"))
+
+    def _sizes(self, at: datetime) -> list[Moto]:
+        """Return the sizes of the groups that have these metrics enabled."""
+        data = []
+        backend = autoscaling_backends[self.context.account][self.context.region]
+        for group in list(backend.autoscaling_groups.values()):
+            states = [state.lifecycle_state for state in list(group.instance_states)]
+            sizes = {
+                "GroupMinSize": group.min_size,
+                "GroupMaxSize": group.max_size,
+                "GroupDesiredCapacity": group.desired_capacity,
+                "GroupTotalInstances": len(states),
+                "GroupInServiceInstances": states.count("InService"),
+                "GroupPendingInstances": states.count("Pending"),
+                "GroupTerminatingInstances": states.count("Terminating"),
+            }
+            of_group = (("AutoScalingGroupName", group.name),)
+            data += [
+                _spread(GROUPS, name, of_group, [size], at)
+                for name, size in sizes.items()
+                if name in group.metrics
+            ]
+        return data
 
     def _processors_of(self, now: float, at: datetime) -> list[Moto]:
         look = self.context.hooks.processor_time
@@ -138,7 +168,11 @@ class Sources:
 
 
 def _ours(datum: Moto) -> bool:
-    return datum.namespace in (ELB, EC2) and isinstance(datum.timestamp, datetime)
+    return datum.namespace in (ELB, NETWORK_ELB, EC2, GROUPS) and isinstance(datum.timestamp, datetime)
+
+
+def _namespace(dimensions: Dimensions) -> str:
+    return NETWORK_ELB if dict(dimensions)["LoadBalancer"].startswith("net/") else ELB
 
 
 def _full_name(arn: str, before: str) -> str:

@@ -29,13 +29,14 @@ class Pem(NamedTuple):
     key: bytes
 
 
-def context_for(account: str, region: str, arn: str | None) -> ssl.SSLContext:
+def context_for(account: str, region: str, arn: str | None, protocol: str = "HTTPS") -> ssl.SSLContext:
     """Return how a listener with this certificate speaks TLS.
 
     Raise ELBClientError where AWS refuses the listener.
     """
     if not arn:
-        raise ELBClientError("ValidationError", "A certificate must be specified for HTTPS listeners")
+        message = f"A certificate must be specified for {protocol} listeners"
+        raise ELBClientError("ValidationError", message)
     pem = _in_iam(account, arn) if ":server-certificate/" in arn else _in_acm(account, region, arn)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from aiohttp import web
 from moto.ec2 import ec2_backends
 from moto.elbv2 import elbv2_backends
-from moto.elbv2.exceptions import InvalidTargetError
+from moto.elbv2.exceptions import ELBClientError, InvalidTargetError
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeTargetGroup
 
 from localcloud.core.context import CloudContext, Served
 from localcloud.core.moto_types import (
     Ec2Records,
+    Instance,
     ListenerRecord,
     LoadBalancer,
     LoadBalancingRecords,
@@ -24,10 +27,12 @@ from localcloud.core.moto_types import (
 )
 from localcloud.core.patching import Patches
 from localcloud.services.elbv2.certificates import context_for
+from localcloud.services.elbv2.connections import Connections
 from localcloud.services.elbv2.fronts import BalancerLoop, Handler
 from localcloud.services.elbv2.proxy import Listener
-from localcloud.services.elbv2.security import may_reach
+from localcloud.services.elbv2.security import may_reach, open_to_all
 from localcloud.services.elbv2.targets import DESCRIPTIONS, CheckSettings, Target, TargetGroup
+from localcloud.services.elbv2.validation.listener_rules import forwarded
 
 ENDED = ("stopping", "stopped", "shutting-down", "terminated")
 
@@ -39,6 +44,12 @@ class Front(NamedTuple):
     certificate: str | None
 
 
+# Whose listeners take a certificate.
+ENCRYPTED = ("HTTPS", "TLS")
+# Where Network Load Balancers listen, each on an address of its own: all of 127.0.0.0/8 is this machine.
+NETWORK_ADDRESS = "127.77.{}.{}"
+
+
 class Control:
     """The load balancers of one account and region."""
 
@@ -48,6 +59,10 @@ class Control:
         self._ec2: Ec2Records = ec2_backends[context.account][context.region]
         # Load balancer -> what serves its listeners, in their order.
         self._fronts: dict[str, list[Front]] = {}
+        # Network Load Balancer -> its address, and what its listeners' ports are served with.
+        self._addresses: dict[str, str] = {}
+        self._relays: dict[str, dict[int, str | None]] = {}
+        self._numbers = itertools.count()
         self._groups: dict[str, TargetGroup] = {}
         self.loop = BalancerLoop(self.resolve, changed=context.hooks.changed, log=context.log)
 
@@ -64,8 +79,13 @@ class Control:
         if instance is None or address is None:
             return None
         users = [b for b in self._elb.load_balancers.values() if group in self._used_by(b)]
-        allowed = any(may_reach(self._security(b.security_groups), b.subnets, instance, port) for b in users)
+        allowed = any(self._reaches(balancer, instance, port) for balancer in users)
         return address(target_id, port) if allowed else None
+
+    def _reaches(self, balancer: LoadBalancer, instance: Instance, port: int) -> bool:
+        if balancer.type == "network" and not balancer.security_groups:
+            return open_to_all(instance, port)
+        return may_reach(self._security(balancer.security_groups), balancer.subnets, instance, port)
 
     def _security(self, ids: list[str]) -> list[SecurityGroup]:
         return [
@@ -122,6 +142,42 @@ class Control:
         balancer = self._elb.load_balancers.get(arn)
         if balancer is not None and balancer.type == "application":
             self.front(balancer)
+        elif balancer is not None and balancer.type == "network":
+            self.take_connections(balancer)
+
+    def take_connections(self, balancer: LoadBalancer) -> None:
+        """Serve each listener of a Network Load Balancer on its own port of an address of this machine.
+
+        The address is its DNS name. Raise ELBClientError where the machine does not give the port.
+        """
+        address = self._addresses.get(balancer.arn)
+        if address is None:
+            high, low = divmod(next(self._numbers), 254)
+            address = self._addresses[balancer.arn] = NETWORK_ADDRESS.format(high % 256, low + 1)
+        balancer.dns_name = address
+        served = self._relays.setdefault(balancer.arn, {})
+        wanted = {int(one.port): _certificate(one) for one in balancer.listeners.values()}
+        for port in [port for port, certificate in served.items() if wanted.get(port, "") != certificate]:
+            self.loop.end_relay((address, port))
+            del served[port]
+        for port in wanted.keys() - served.keys():
+            connections = Connections(partial(self._group_at, balancer, port), self.loop.address)
+            try:
+                self.loop.relay((address, port), connections, tls=self._tls(wanted[port]))
+            except OSError as error:
+                message = f"The local cloud cannot listen on {address}:{port}: {error.strerror or error}"
+                raise ELBClientError("OperationNotPermitted", message) from error
+            served[port] = wanted[port]
+            self._context.log(f"balancer: {balancer.name} listens on {address}:{port}")
+
+    def _group_at(self, balancer: LoadBalancer, port: int) -> TargetGroup | None:
+        """Return the target group of the listener on a port, if the load balancer lets anybody in there."""
+        listener = next((one for one in balancer.listeners.values() if int(one.port) == port), None)
+        if listener is None or (balancer.security_groups and not self._lets_in(balancer, port)):
+            return None
+        [default] = listener.rules.values()
+        arns = forwarded(action.data for action in default.actions)
+        return self.group_of(arns[0]) if arns else None
 
     def _tls(self, certificate: str | None) -> ssl.SSLContext | None:
         if certificate is None:
@@ -129,9 +185,12 @@ class Control:
         return context_for(self._context.account, self._context.region, certificate)
 
     def check(self, protocol: str | None, certificate: str | None) -> None:
-        """Raise ELBClientError where AWS refuses a listener for its certificate."""
-        if protocol == "HTTPS":
-            context_for(self._context.account, self._context.region, certificate)
+        """Raise ELBClientError where AWS refuses a listener for its certificate, or we cannot make it."""
+        if protocol in ("UDP", "TCP_UDP"):
+            message = f"The local cloud's Network Load Balancers take TCP and TLS, not {protocol}"
+            raise ELBClientError("UnsupportedProtocol", message)
+        if protocol is not None and protocol in ENCRYPTED:
+            context_for(self._context.account, self._context.region, certificate, protocol)
 
     def _handler(self, balancer: LoadBalancer, place: int) -> Handler:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
@@ -177,6 +236,9 @@ class Control:
         """Close the ports of a load balancer."""
         for front in self._fronts.pop(arn, []):
             self.loop.close(front.port)
+        for port in self._relays.pop(arn, {}):
+            self.loop.end_relay((self._addresses[arn], port))
+        self._addresses.pop(arn, None)
 
     # -- targets
 
@@ -198,7 +260,7 @@ class Control:
         target = group.targets.get(asked["Id"]) or group.draining.get(asked["Id"])
         port = str(target.port if target else asked.get("Port", record.port))
         state, reason, description = self._state(record, target)
-        check_port = port if record.health_check_port == "traffic-port" else record.health_check_port
+        check_port = port if record.health_check_port in (None, "traffic-port") else record.health_check_port
         return FakeHealthStatus(asked["Id"], port, check_port, state, reason, description)
 
     def _state(self, record: TargetGroupRecord, target: Target | None) -> tuple[str, str | None, str | None]:
@@ -235,19 +297,21 @@ def in_order(balancer: LoadBalancer) -> list[ListenerRecord]:
 
 
 def _certificate(listener: ListenerRecord) -> str | None:
-    return str(listener.certificate) if listener.protocol == "HTTPS" else None
+    return str(listener.certificate) if listener.protocol in ENCRYPTED else None
 
 
 def settings_of(record: TargetGroupRecord) -> CheckSettings:
     """Return the health check of one of moto's target groups, with AWS's defaults."""
     return CheckSettings(
         path=record.health_check_path or "/",
+        protocol=str(record.health_check_protocol or "HTTP"),
         port=str(record.health_check_port or "traffic-port"),
         interval=float(record.health_check_interval_seconds),
         timeout=float(record.health_check_timeout_seconds),
         healthy=int(record.healthy_threshold_count),
         unhealthy=int(record.unhealthy_threshold_count),
-        matcher=str((record.matcher or {}).get("HttpCode") or "200"),
+        # Where a connection suffices, moto has none.
+        matcher=str((getattr(record, "matcher", None) or {}).get("HttpCode") or "200"),
         enabled=bool(record.health_check_enabled),
     )
 
@@ -281,11 +345,21 @@ def _replace(patches: Patches, control: Control) -> None:
 def _creating_balancer(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
     def create(*args: Moto, **kwargs: Moto) -> Moto:
         balancer = original(*args, **kwargs)
-        if balancer.type == "application":
-            control.front(balancer)
+        if balancer.type == "network":
+            _rename(args[0], balancer)
+        control.listeners_changed(balancer.arn)
         return balancer
 
     return create
+
+
+def _rename(backend: Moto, balancer: Moto) -> None:
+    """Give a Network Load Balancer the ARN of its kind: moto takes each for an Application Load Balancer."""
+    old, balancer.arn = balancer.arn, balancer.arn.replace(":loadbalancer/app/", ":loadbalancer/net/")
+    backend.load_balancers[balancer.arn] = backend.load_balancers.pop(old)
+    tags = backend.tagging_service.list_tags_for_resource(old)["Tags"]
+    backend.tagging_service.delete_all_tags_for_resource(old)
+    backend.tagging_service.tag_resource(balancer.arn, tags)
 
 
 def _creating_listener(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
@@ -300,7 +374,11 @@ def _creating_listener(original: Callable[..., Moto], control: Control) -> Calla
             certificate=certificate,
             **rest,
         )
-        control.listeners_changed(load_balancer_arn)
+        try:
+            control.listeners_changed(load_balancer_arn)
+        except ELBClientError:
+            backend.load_balancers[load_balancer_arn].listeners.pop(listener.arn)
+            raise
         return listener
 
     return create

@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp import web
 
 from localcloud.core.environment import url_port
+from localcloud.services.elbv2.connections import Connections, accepts
 from localcloud.services.elbv2.proxy import check, client_session
 from localcloud.services.elbv2.targets import Target, TargetGroup, matches
 
@@ -43,6 +44,7 @@ class BalancerLoop:
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._sites: dict[int, tuple[web.ServerRunner, socket.socket]] = {}
+        self._relays: dict[tuple[str, int], tuple[asyncio.Server, Connections]] = {}
         self._checks: dict[Target, asyncio.Task[None]] = {}
         self.groups: dict[str, TargetGroup] = {}
         self.session: aiohttp.ClientSession
@@ -81,6 +83,8 @@ class BalancerLoop:
         for runner, _ in self._sites.values():
             await runner.cleanup()
         self._sites.clear()
+        for at in list(self._relays):
+            await self._end_relay(at)
         await self.session.close()
         await self._check_session.close()
 
@@ -128,6 +132,28 @@ class BalancerLoop:
                 await runner.cleanup()
 
         self.call(end)
+
+    def relay(self, at: tuple[str, int], connections: Connections, *, tls: ssl.SSLContext | None) -> None:
+        """Take connections at an address and port of this machine; raise OSError when they are taken.
+
+        ``tls``: take TLS, and pass on what was in it.
+        """
+
+        async def start() -> None:
+            server = await asyncio.start_server(connections.handle, *at, ssl=tls)
+            self._relays[at] = server, connections
+
+        self.call(start)
+
+    def end_relay(self, at: tuple[str, int]) -> None:
+        """Take no more connections, and end those that are open."""
+        self.call(lambda: self._end_relay(at))
+
+    async def _end_relay(self, at: tuple[str, int]) -> None:
+        server, connections = self._relays.pop(at)
+        server.close()
+        await connections.cleanup()
+        await server.wait_closed()
 
     async def address(self, target_id: str, port: int, group: str) -> tuple[str, int] | None:
         """Return where a target is reached; None when it is not."""
@@ -191,6 +217,12 @@ class BalancerLoop:
         where = await self.address(target.id, port, group.arn)
         if where is None:
             target.failed(settings, "Target.Timeout")  # packets to it are dropped
+            return
+        if settings.protocol == "TCP":
+            if await accepts(where, settings.timeout):
+                target.passed(settings)
+            else:
+                target.failed(settings, "Target.FailedHealthChecks")
             return
         status, reason = await check(
             self._check_session, f"http://{where[0]}:{where[1]}{settings.path}", settings.timeout

@@ -31,6 +31,17 @@ def may_reach(
     return goes_out and comes_in
 
 
+def open_to_all(target: Instance, port: int) -> bool:
+    """Tell whether a rule lets everybody in to TCP ``port`` of the target.
+
+    A Network Load Balancer without security groups brings its visitors' own addresses: "Security groups for
+    your Network Load Balancer", ELB user guide.
+    """
+    theirs = list(target.nics[0].group_set) or list(target.security_groups)
+    everybody = [ipaddress.ip_network("0.0.0.0/0")]
+    return any(_fits(rule, port, set(), everybody) for group in theirs for rule in group.ingress_rules)
+
+
 def _fits(
     rule: SecurityRule,
     port: int,

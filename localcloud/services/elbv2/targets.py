@@ -29,6 +29,8 @@ class CheckSettings:
     """How a target group checks its targets; times in seconds."""
 
     path: str = "/"
+    protocol: str = "HTTP"
+    """HTTP, or TCP: a connection that is accepted."""
     port: str = "traffic-port"
     interval: float = 30.0
     timeout: float = 5.0

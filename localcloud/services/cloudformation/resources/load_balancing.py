@@ -1,4 +1,4 @@
-"""Application load balancers, their listeners, rules and target groups."""
+"""Application and network load balancers, their listeners, rules and target groups."""
 
 from __future__ import annotations
 
@@ -188,11 +188,20 @@ LISTENER = ("Protocol", "Port", "SslPolicy", "Certificates", "DefaultActions", "
 def _create_listener(env: Env, properties: Properties) -> Created:
     given: dict[str, Value] = pick(properties, "LoadBalancerArn", *LISTENER)
     arn = env.call("elbv2", "create_listener", **given)["Listeners"][0]["ListenerArn"]
+    env.exists(arn)
+    _set_listener(env, arn, properties)
     return Created(arn, {"ListenerArn": arn})
+
+
+def _set_listener(env: Env, arn: str, properties: Properties) -> None:
+    attributes = properties.get("ListenerAttributes")
+    if attributes:
+        env.call("elbv2", "modify_listener_attributes", ListenerArn=arn, Attributes=attributes)
 
 
 def _update_listener(env: Env, arn: str, old: Properties, new: Properties) -> Attributes:
     env.call("elbv2", "modify_listener", ListenerArn=arn, **pick(new, *LISTENER))
+    _set_listener(env, arn, new)
     return {"ListenerArn": arn}
 
 

@@ -38,8 +38,10 @@ def _creating_listener(original: Callable[..., Moto]) -> Callable[..., Moto]:
     def create(backend: Moto, *, load_balancer_arn: str, port: str, **rest: Moto) -> Moto:
         """CreateListener: a load balancer has one listener for a port."""
         _check_free(backend.load_balancers.get(load_balancer_arn), port)
-        if rest.get("protocol") == "HTTPS" and rest.get("certificate") is None:
-            raise ELBClientError("ValidationError", "A certificate must be specified for HTTPS listeners")
+        protocol = rest.get("protocol")
+        if protocol in ("HTTPS", "TLS") and rest.get("certificate") is None:
+            message = f"A certificate must be specified for {protocol} listeners"
+            raise ELBClientError("ValidationError", message)
         return original(backend, load_balancer_arn=load_balancer_arn, port=port, **rest)
 
     return create

@@ -5,12 +5,15 @@ No machine boots.
 
 import json
 import os
+import socket
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from aws_cdk import App
+from aws_cdk import App, Stack
 
+from ingot.constructs import CloneFleet, GoldenImage, Serving, add_fleet_outputs
 from ingot.process import run
 from ingot.recipe.digest import recipe_digest
 from stacks.builder_stack import BuilderStack
@@ -174,6 +177,48 @@ def test_the_way_back_is_not_hindered_by_the_alarm_that_rings(
     forth, back = (policy["Preferences"] for _, policy in refreshes.asked)
     assert "AlarmSpecification" in forth
     assert "AlarmSpecification" not in back
+
+
+def test_a_fleet_that_serves_connections_is_deployed_and_reached_at_its_own_port(
+    local_cloud: LocalCloud, templates: Any
+) -> None:
+    body = templates(protocol="TCP", port=18840, health_path="none")["IngotFleet"]
+    stack = create(local_cloud, "broker", body, Capabilities=["CAPABILITY_IAM"])
+    assert stack["StackStatus"] == "CREATE_COMPLETE", events(local_cloud, "broker")
+    url = urlsplit(outputs_of(stack)["Url"])
+    assert (url.scheme, url.port) == ("tcp", 18840)
+    # There is no clone: the connection is taken, and reset.
+    with (
+        pytest.raises(ConnectionResetError),
+        socket.create_connection((str(url.hostname), 18840), timeout=30) as connection,
+    ):
+        connection.recv(1)
+    local_cloud.client("cloudformation").delete_stack(StackName="broker")
+    assert settled(local_cloud, stack["StackId"])["StackStatus"] == "DELETE_COMPLETE"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((str(url.hostname), 18840), timeout=30)
+
+
+def test_a_fleet_without_a_load_balancer_is_deployed_and_deleted(
+    local_cloud: LocalCloud, templates: Any
+) -> None:
+    templates()  # registers the image
+    app = App(analytics_reporting=False)
+    workers = Stack(app, "workers")
+    image = GoldenImage(workers, "Image", recipe="web")
+    fleet = CloneFleet(
+        workers, "Fleet", image=image, min_clones=0, max_clones=1, serving=Serving(balanced=False)
+    )
+    add_fleet_outputs(fleet)
+    body = (Path(app.synth().directory) / "workers.template.json").read_text()
+    stack = create(local_cloud, "workers", body, Capabilities=["CAPABILITY_IAM"])
+    assert stack["StackStatus"] == "CREATE_COMPLETE", events(local_cloud, "workers")
+    assert "Url" not in outputs_of(stack)
+    group = group_of(local_cloud, outputs_of(stack)["AutoScalingGroupName"])
+    assert (group["HealthCheckType"], group["TargetGroupARNs"]) == ("EC2", [])
+    assert len(physical(local_cloud, "workers")["AWS::CloudWatch::Alarm"]) == 1
+    local_cloud.client("cloudformation").delete_stack(StackName="workers")
+    assert settled(local_cloud, stack["StackId"])["StackStatus"] == "DELETE_COMPLETE"
 
 
 def failed(cloud: LocalCloud, name: str, resources: dict[str, Any]) -> str:
