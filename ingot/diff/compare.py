@@ -67,6 +67,7 @@ class ImageDiff:
     system: Sequence[Change[str]]
     packages: Sequence[PackageChange]
     dependencies: Sequence[Change[Named]]
+    stages: Sequence[Change[Named]]
     users: Sequence[Change[Named]]
     groups: Sequence[Change[Named]]
     services: Sequence[Change[str]]
@@ -83,7 +84,8 @@ class ImageDiff:
     def empty(self) -> bool:
         """Whether both images are the same.
 
-        Another recipe digest alone (a comment in a test) makes no difference.
+        Another recipe digest alone (a comment in a test), or another stage that makes the same, makes no
+        difference.
         """
         lists = (self.system, self.packages, self.users, self.groups, self.services, self.files, self.ports)
         return not any((*lists, self.dependencies, self.tests, self.hygiene, self.blocks.differing))
@@ -97,6 +99,7 @@ class ImageDiff:
             "system",
             "packages",
             "dependencies",
+            "stages",
             "users",
             "groups",
             "services",
@@ -176,6 +179,7 @@ def _compare(old: Side, new: Side, store: Path | None) -> ImageDiff:
         system=system,
         packages=packages,
         dependencies=compare_named(*(manifest.get("dependencies", ()) for manifest in (was, now))),
+        stages=compare_named(*(manifest.get("stages", ()) for manifest in (was, now))),
         users=users,
         groups=groups,
         services=compare_services(was["services"], now["services"]),

@@ -30,7 +30,9 @@ from ingot.plan.result import FORMAT as PLAN_FORMAT
 from ingot.plan.rollout import Rollout
 from ingot.report.diff.summary import SIGNS
 
-CHANGES = ("system", "dependencies", "users", "groups", "services", "ports", "tests", "hygiene", "size")
+CHANGES = (
+    "system", "dependencies", "stages", "users", "groups", "services", "ports", "tests", "hygiene", "size",
+)  # fmt: skip
 Plain = Mapping[str, Any]
 Part = TypeVar("Part", Reason, Folded, RecipeChange, Rollout, StackPlan)
 _WRONG = (LookupError, ArithmeticError, TypeError, ValueError, AttributeError)

@@ -22,7 +22,7 @@ from cyclonedx.model import (
     XsUri,
 )
 from cyclonedx.model.bom import Bom, BomMetaData
-from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.component import Component, ComponentScope, ComponentType
 from cyclonedx.model.contact import OrganizationalContact, OrganizationalEntity
 from cyclonedx.model.tool import ToolRepository
 from cyclonedx.output.json import JsonV1Dot6
@@ -39,12 +39,19 @@ def sbom(manifest: Mapping[str, Any], author: str = TOOL) -> str:
 
     ``author``: who states it, and supplies the image.
 
+    Stages, in which files of the image were built, are in it as what is not in the image (scope excluded).
     Its serial number comes from recipe digest and root digest, its time is the lock's. A package's hash is
     that of the .deb file that it was unpacked from.
     """
     image = _image(manifest, author)
     system = _system(manifest)
-    parts = [system, *_packages(manifest), *_dependencies(manifest), *_files(manifest)]
+    parts = [
+        system,
+        *_packages(manifest),
+        *_dependencies(manifest),
+        *_stages(manifest),
+        *_files(manifest),
+    ]
     bom = Bom(
         serial_number=uuid.uuid5(NAMESPACE, f"{manifest['recipe_digest']} {manifest['disk']['root_digest']}"),
         metadata=BomMetaData(
@@ -147,6 +154,19 @@ def _dependencies(manifest: Mapping[str, Any]) -> Iterator[Component]:
             external_references=[
                 ExternalReference(type=ExternalReferenceType.DISTRIBUTION, url=XsUri(url)),
             ],
+        )
+
+
+def _stages(manifest: Mapping[str, Any]) -> Iterator[Component]:
+    """Give the stages: their digests stand for all that they are made of, as the lock names it."""
+    for stage in manifest.get("stages", ()):
+        yield Component(
+            type=ComponentType.PLATFORM,
+            name=f"stage {stage['name']}",
+            version=stage["digest"][:12],
+            scope=ComponentScope.EXCLUDED,
+            bom_ref=f"stage:{stage['name']}",
+            properties=[Property(name="ingot:stage-digest", value=stage["digest"])],
         )
 
 

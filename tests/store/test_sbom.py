@@ -98,3 +98,23 @@ def test_the_same_image_has_the_same_one_and_another_has_another(manifest):
     assert document["metadata"]["timestamp"] == "2023-11-14T22:13:20+00:00"
     manifest["disk"]["root_digest"] = "00" * 32
     assert json.loads(sbom(manifest))["serialNumber"] != document["serialNumber"]
+
+
+def test_stages_are_named_by_their_digests_and_not_as_parts_of_the_image(manifest):
+    manifest["stages"] = [{"name": "build", "digest": "cd" * 32}]
+    document = json.loads(sbom(manifest))
+    (stage,) = (part for part in document["components"] if part["name"] == "stage build")
+    assert (stage["scope"], stage["version"], stage["type"]) == ("excluded", "cd" * 6, "platform")
+    assert stage["properties"] == [{"name": "ingot:stage-digest", "value": "cd" * 32}]
+
+
+def test_artifacts_and_packages_of_languages_have_their_hashes(manifest):
+    manifest["dependencies"] = [
+        {"name": "https://example.com/a.jar", "kind": "artifact", "sha256": "aa" * 32, "size": 3},
+        {"name": "pkg:pypi/flask", "kind": "python", "version": "3.1.0", "sha256": "bb" * 32, "size": 4},
+        {"name": "pkg:npm/%40scope/x", "kind": "node", "version": "1.0.0", "sha256": "cc" * 32, "size": 5},
+    ]
+    parts = {part["bom-ref"]: part for part in json.loads(sbom(manifest))["components"]}
+    assert parts["artifact:https://example.com/a.jar"]["hashes"][0]["content"] == "aa" * 32
+    assert parts["pkg:pypi/flask@3.1.0"]["hashes"][0]["content"] == "bb" * 32
+    assert parts["pkg:npm/%40scope/x@1.0.0"]["hashes"][0]["content"] == "cc" * 32

@@ -67,6 +67,7 @@ def _parts(diff: ImageDiff, room: float) -> Iterator[str]:
         ("System", diff.system),
         ("Ports", [_port(change) for change in diff.ports]),
         ("Artifacts and dependencies", diff.dependencies),
+        ("Stages", diff.stages),
         ("Users", diff.users),
         ("Groups", diff.groups),
         ("Services", diff.services),

@@ -77,6 +77,7 @@ def render_text(diff: ImageDiff, *, color: bool = False, everything: bool = Fals
         ("System", _changes(diff.system, paint)),
         (f"Packages: {counts(diff.packages)}", _packages(diff, paint, everything)),
         ("Artifacts and dependencies", _changes(diff.dependencies, paint)),
+        ("Stages", _changes(diff.stages, paint)),
         ("Users", _changes(diff.users, paint)),
         ("Groups", _changes(diff.groups, paint)),
         ("Services", _changes(diff.services, paint)),

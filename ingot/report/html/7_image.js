@@ -7,7 +7,7 @@ const drawPort = (change) => {
 
 const LISTS = [
   ["system", "System", drawChange], ["ports", "Ports", drawPort], ["users", "Users", drawChange], ["groups", "Groups", drawChange],
-  ["dependencies", "Artifacts and dependencies", drawChange],
+  ["dependencies", "Artifacts and dependencies", drawChange], ["stages", "Stages", drawChange],
   ["services", "Services", drawChange], ["tests", "Tests", drawChange], ["hygiene", "Let pass by the hygiene gate", drawChange],
 ];
 

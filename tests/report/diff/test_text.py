@@ -46,3 +46,25 @@ def test_hostile_names_are_inert_in_text():
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "\\x1b[31m\\u202eevil" in text
+
+
+def test_artifacts_dependencies_and_stages_are_told_in_text_and_markdown():
+    artifact = {"name": "https://example.com/a.jar", "kind": "artifact", "sha256": "aa" * 32, "size": 3}
+    flask = {"name": "pkg:pypi/flask", "kind": "python", "version": "3.1.0", "sha256": "bb" * 32, "size": 4}
+    before = manifest(dependencies=[flask], stages=[{"name": "build", "digest": "11" * 32}])
+    after = manifest(
+        dependencies=[artifact, {**flask, "version": "3.1.1"}],
+        stages=[{"name": "build", "digest": "22" * 32}],
+        files=[file("/srv/a.jar", "1", layer=1)],
+    )
+    for text in (render_text(diff(before, after)), render_markdown(diff(before, after))):
+        assert "https://example.com/a.jar" in text
+        assert "pkg:pypi/flask" in text
+        assert "3.1.0" in text
+        assert "Stages" in text
+        assert "build" in text
+
+
+def test_a_stage_that_makes_the_same_is_no_difference_of_the_images():
+    stages = [manifest(stages=[{"name": "build", "digest": digest * 32}]) for digest in ("11", "22")]
+    assert diff(*stages).empty
