@@ -4,6 +4,8 @@ from ingot.errors import InputError
 from ingot.recipe.compile import compile_spec
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import environments, load_recipe
+from ingot.recipe.syntax.include import SHIPPED
+from tests import ROOT
 
 FILE = "image_recipes/web/recipe.yaml"
 COMMON = """\
@@ -231,3 +233,37 @@ def test_a_file_that_does_not_ship_is_named_with_those_that_do(web, name):
     [problem] = map(str, caught.value.problems)
     assert problem.startswith(f"image_recipes/web/recipe.yaml:2:11: {name}")
     assert "ingot:comfort" in problem
+
+
+SHIPPED_FILES = sorted(file.stem for file in SHIPPED.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", SHIPPED_FILES)
+def test_each_file_that_ships_is_read_with_nothing_wrong_and_documented(web, name):
+    web.replace("base:", f'include: ["ingot:{name}"]\nbase:')
+    assert load_recipe(web.file).name == "web"
+    assert f"| `ingot:{name}` |" in (ROOT / "docs" / "recipe.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "variables", "address"),
+    [
+        (
+            "ssm-agent",
+            "ssm_agent_version: 3.3.1611.0, ssm_agent_build: debian_arm64",
+            "https://s3.us-east-1.amazonaws.com/amazon-ssm-us-east-1/3.3.1611.0/debian_arm64/amazon-ssm-agent.deb",
+        ),
+        (
+            "cloudwatch-agent",
+            "cloudwatch_agent_version: 1.300062.0b1304",
+            "https://amazoncloudwatch-agent.s3.amazonaws.com/debian/amd64/1.300062.0b1304/amazon-cloudwatch-agent.deb",
+        ),
+    ],
+)
+def test_the_agents_of_aws_are_packages_of_a_version_that_the_recipe_chooses(web, name, variables, address):
+    web.replace("base:", f'include: ["ingot:{name}"]\nvariables: {{{variables}}}\nbase:')
+    recipe = load_recipe(web.file)
+    [artifact] = recipe.artifacts
+    assert (artifact.url, artifact.install) == (address, True)
+    assert f"amazon-{name}" in recipe.services.enable
+    assert any(test.service == f"amazon-{name}" for test in recipe.tests) == (name == "ssm-agent")
