@@ -114,9 +114,14 @@ class Machine:
         self._monitor.command("cont")
 
     def _make_data_disks(self) -> None:
-        """Make the data disks that are not there yet: those of a machine that was off are kept."""
+        """Make the data disks that are not there yet: those of a machine that was off are kept.
+
+        But for what is ephemeral: that is made again.
+        """
         for data in self.spec.data:
             file = self.directory / data.file
+            if data.ephemeral:
+                file.unlink(missing_ok=True)
             if file.exists():
                 continue
             if data.base is None:

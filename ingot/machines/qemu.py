@@ -91,13 +91,15 @@ HOST = {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
 class DataDisk:
     """A disk beside the root: what guests know it by (``sdf``), its volume, its size in bytes.
 
-    ``base`` is what is on it at first; None: zeros.
+    ``base`` is what is on it at first; None: zeros. ``ephemeral``: it is blank after each power-on, as a disk
+    of an instance store.
     """
 
     name: str
     volume_id: str
     size: int
     base: Path | None = None
+    ephemeral: bool = False
 
     @property
     def file(self) -> str:
@@ -225,7 +227,8 @@ def _data_disk(disk: DataDisk, file: str) -> list[str]:
     EBS tells its device name in the vendor's part of the NVMe identification, which QEMU leaves empty: the
     firmware tells it, by serial number, in SMBIOS's OEM strings.
     """
-    identity, serial = f"data-{disk.name}", _serial(disk.volume_id)
+    serial = _serial(disk.volume_id)
+    identity = f"data-{serial}"
     return [
         "-drive", f"if=none,id={identity},format=qcow2,cache=unsafe,discard=unmap,file={_escaped(file)}",
         "-device", f"nvme,serial={serial},drive={identity}",

@@ -23,13 +23,13 @@ def test_the_firmware_says_which_disk_is_which_and_the_root_is_not_the_first():
     words = command(spec(DataDisk("sdf", "vol-0bb", 1 << 30)), accelerator="tcg", monitor=3)
     assert "type=11,value=ingot-disk:vol0bb=sdf" in words
     devices = [word for word in words if word.startswith("nvme,")]
-    assert devices == ["nvme,serial=vol0bb,drive=data-sdf", "nvme,serial=vol0aa,drive=root,bootindex=0"]
+    assert devices == ["nvme,serial=vol0bb,drive=data-vol0bb", "nvme,serial=vol0aa,drive=root,bootindex=0"]
 
 
 def test_what_boots_a_kept_disk_again_has_its_volumes():
     words = again(spec(*data_disks(MANIFEST)), Path("/kept"))
     assert "file=/kept/vol-00000000000000001.qcow2" in words
-    assert words.index("data-sdf") < words.index("drive=root")
+    assert words.index("data-vol00000000000000001") < words.index("drive=root")
 
 
 def test_an_image_alone_has_blank_volumes_of_its_recipes_size():
@@ -41,3 +41,11 @@ def test_a_test_clone_is_launched_with_them():
     ebs = {"VolumeSize": 3, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}
     assert data_mappings(MANIFEST) == ({"DeviceName": "/dev/sdf", "Ebs": ebs},)
     assert data_mappings({}) == ()
+
+
+def test_disks_of_an_instance_store_say_that_they_are_and_may_be_several():
+    stores = [DataDisk("instance-store", f"AWS-0a-{number}", 1 << 30, ephemeral=True) for number in (0, 1)]
+    words = command(spec(*stores), accelerator="tcg", monitor=3)
+    assert "type=11,value=ingot-disk:AWS0a0=instance-store" in words
+    assert "type=11,value=ingot-disk:AWS0a1=instance-store" in words
+    assert len({word for word in words if word.startswith("nvme,serial=AWS")}) == 2

@@ -109,6 +109,18 @@ def note_performance(instance: Instance, devices: Sequence[Device]) -> None:
             volume.iops = int(ebs["Iops"])
 
 
+def instance_stores(instance: Instance, sizes: Sequence[int]) -> tuple[DataDisk, ...]:
+    """Return the disks of an instance's store: every launch has them, whatever its mappings say.
+
+    Source: "Instance store volumes", EC2 user guide: NVMe instance store volumes need no mapping, and lose
+    what is on them when the instance stops.
+    """
+    return tuple(
+        DataDisk("instance-store", f"AWS-{instance.id[-12:]}-{number}", size, ephemeral=True)
+        for number, size in enumerate(sizes)
+    )
+
+
 def data_disks(
     instance: Instance, devices: Sequence[Device], base: Callable[[str], Path]
 ) -> tuple[DataDisk, ...]:

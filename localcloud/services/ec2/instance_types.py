@@ -6,13 +6,18 @@ What AWS documents of each (moto ships DescribeInstanceTypes' answers), and what
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 
 # No guest gets more memory than this share of the host's: clones stand in for instances, not for their size.
 LARGEST_SHARE = 0.25
 LEAST_MIB = 512
+# Disks of an instance store are smaller here, too: making a file system on one takes its time where the
+# machine is emulated.
+LARGEST_STORE, GB = 4 << 30, 10**9
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,8 @@ class InstanceType:
     architectures: tuple[str, ...]
     boot_modes: tuple[str, ...]
     burstable: bool = False
+    stores: tuple[int, ...] = ()
+    """The NVMe disks of its instance store, in bytes."""
 
 
 def instance_type(name: str) -> InstanceType | None:
@@ -39,7 +46,15 @@ def instance_type(name: str) -> InstanceType | None:
         tuple(known["ProcessorInfo"]["SupportedArchitectures"]),
         tuple(known.get("SupportedBootModes", ("legacy-bios",))),
         bool(known.get("BurstablePerformanceSupported")),
+        _stores(known.get("InstanceStorageInfo") or {}),
     )
+
+
+def _stores(storage: Mapping[str, Any]) -> tuple[int, ...]:
+    if storage.get("NvmeSupport") not in ("required", "supported"):
+        return ()
+    sizes = [(int(disk["SizeInGB"]), int(disk["Count"])) for disk in storage.get("Disks", ())]
+    return tuple(min(size * GB, LARGEST_STORE) for size, count in sizes for _ in range(count))
 
 
 def local_size(kind: InstanceType, accelerator: str) -> tuple[int, int]:

@@ -26,7 +26,7 @@ from ingot.machines.qemu import NETWORK, MachineSpec, require_tools
 from localcloud.core.context import CloudContext, ProcessorTime
 from localcloud.core.moto_types import Instance, Moto
 from localcloud.core.patching import Patches
-from localcloud.services.ec2.block_devices import data_disks
+from localcloud.services.ec2.block_devices import data_disks, instance_stores
 from localcloud.services.ec2.instance_types import local_size
 from localcloud.services.ec2.launch import Launch
 from localcloud.services.ec2.metadata import metadata_of
@@ -117,7 +117,7 @@ class InstanceMachines:
             outbound=_may_go_out(instance),
             uefi=launch.boots_uefi,
             architecture=_platform_of(launch),
-            data=data,
+            data=(*data, *instance_stores(instance, launch.type.stores)),
         )  # fmt: skip
         machine = self._pool.create(spec, metadata_of(instance, self._port), self._exited)
         self._machines[instance.id] = (instance, machine)

@@ -121,6 +121,24 @@ def test_a_killed_machine_is_a_stopped_instance_with_a_reason_and_starts_again(w
     until(world, instance_id, "running")
 
 
+def test_a_type_with_an_instance_store_has_its_disks_blank_after_each_start(world, stays):
+    ec2, instance_id = world.client("ec2"), launch(world, stays, InstanceType="m5d.large")["InstanceId"]
+    until(world, instance_id, "running")
+    words = Path(f"/proc/{pid_of(world, instance_id)}/cmdline").read_bytes().split(b"\0")
+    assert [word for word in words if word.endswith(b"=instance-store")]
+    [disk] = (world.context.directory / "machines" / instance_id).glob("AWS-*.qcow2")
+    first = disk.stat().st_ino
+    ec2.stop_instances(InstanceIds=[instance_id])
+    until(world, instance_id, "stopped")
+    disk.with_suffix(".kept").hardlink_to(disk)  # so that its number is not given again
+    ec2.start_instances(InstanceIds=[instance_id])
+    until(world, instance_id, "running")
+    assert disk.stat().st_ino != first
+    described = instance_of(world, instance_id)["BlockDeviceMappings"]
+    assert [mapping["DeviceName"] for mapping in described] == ["/dev/xvda"]
+    ec2.terminate_instances(InstanceIds=[instance_id])
+
+
 @pytest.mark.parametrize(("behaviour", "state"), [("stop", "stopped"), ("terminate", "terminated")])
 def test_a_guest_that_powers_off_stops_or_terminates(world, ends, behaviour, state):
     instance_id = launch(world, ends, InstanceInitiatedShutdownBehavior=behaviour)["InstanceId"]
