@@ -45,3 +45,8 @@ def store() -> Path:
 def cloud() -> Path:
     """Return the state of the local cloud: its address, its logs, its blocks, its machines."""
     return home() / "cloud"
+
+
+def verified() -> Path:
+    """Return the directory of what verifications of fleets have proved that have not ended yet."""
+    return home() / "verified"

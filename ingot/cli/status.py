@@ -14,9 +14,12 @@ from ingot.quantities import number
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ingot.fleet.status import FleetStatus
+    from ingot.fleet.status import Clone, FleetStatus
 
 app = typer.Typer(add_completion=False)
+
+# Up to so many clones have a row each; of more, those that are alike share one, unless they are a few.
+LISTED, APART = 20, 3
 
 
 @app.command()
@@ -68,10 +71,12 @@ def _table(found: FleetStatus) -> Table:
     )
     for heading in ("clone", "host", "AMI", "version", "lifecycle", "health", "recipe digest"):
         table.add_column(heading, no_wrap=True)
-    for clone in found.clones:
+    for clones in _alike(found):
+        clone = clones[0]
+        alone = len(clones) == 1
         table.add_row(
-            clone.instance_id,
-            clone.host,
+            clone.instance_id if alone else number(len(clones), "clone"),
+            clone.host if alone else "",
             clone.ami_id,
             clone.version,
             clone.lifecycle,
@@ -80,6 +85,20 @@ def _table(found: FleetStatus) -> Table:
             style=None if clone.serves else "yellow",
         )
     return table
+
+
+def _alike(found: FleetStatus) -> list[list[Clone]]:
+    """Return the clones, each by itself; in a large fleet, more than a few that are alike together."""
+    if len(found.clones) <= LISTED:
+        return [[clone] for clone in found.clones]
+    groups: dict[tuple[str, ...], list[Clone]] = {}
+    for clone in found.clones:
+        key = (clone.ami_id, clone.version, clone.lifecycle, clone.health, clone.digest)
+        groups.setdefault(key, []).append(clone)
+    rows: list[list[Clone]] = []
+    for clones in sorted(groups.values(), key=len, reverse=True):
+        rows += [clones] if len(clones) > APART else [[clone] for clone in clones]
+    return rows
 
 
 def _count(found: FleetStatus) -> str:

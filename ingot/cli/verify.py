@@ -13,10 +13,11 @@ from ingot.blocks import BLOCK_SIZE
 from ingot.cli.options import Environment, FleetStack, recipe_names, without_slash
 from ingot.cli.usage import Group
 from ingot.paths import RECIPES
+from ingot.quantities import number
 
 if TYPE_CHECKING:
     from ingot.aws.verify.image import ImageVerdict
-    from ingot.fleet.verify import CloneVerdict
+    from ingot.fleet.verify import CloneVerdict, FleetVerdict
 
 app = typer.Typer(
     cls=Group, add_completion=False, help="Compare clones or a published image with the manifest."
@@ -24,6 +25,8 @@ app = typer.Typer(
 
 # How many differing blocks are named; --json has all.
 NAMED_BLOCKS = 10
+# Up to so many clones have a line each; of more, equal ones share one, which names so many.
+LISTED, NAMED_CLONES = 20, 8
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -42,25 +45,29 @@ def fleet(
     max_age: Annotated[
         float, typer.Option(min=1, help="Minutes; an inventory that is older proves nothing.")
     ] = 20,
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, help="Ask so many clones, chosen at random.", show_default="all"),
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Do not go on from a run that was broken off.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare what every clone says of itself with the manifest; exit code 1 when one differs."""
+    """Compare what every clone says of itself with the manifest; exit code 1 when one differs.
+
+    A run that is broken off keeps what it has proved, and the next one goes on from there.
+    """
     from ingot.aws.session.clients import connect
     from ingot.cli.reporting import Reporter
     from ingot.pipeline.app import FLEET_STACK, require_stack
-    from ingot.pipeline.verify import verify_stack
+    from ingot.pipeline.verify import AskClones, verify_stack
 
+    ask = AskClones(timeout, max_age * 60, sample, restart)
     with Reporter() as reporter:
-        clients = connect()
-        name = require_stack(FLEET_STACK, stack)
-        verdict = verify_stack(clients, name, reporter, limit=timeout, max_age=max_age * 60)
-    if as_json:
-        print(json.dumps(verdict.as_dict(), sort_keys=True))
-    else:
-        for clone in verdict.clones:
-            print(clone_line(clone))
-    good = sum(clone.ok for clone in verdict.clones)
-    print(f"{good} of {len(verdict.clones)} clones equal their manifest", file=sys.stderr)
+        verdict = verify_stack(connect(), require_stack(FLEET_STACK, stack), reporter, ask)
+    print(json.dumps(verdict.as_dict(), sort_keys=True) if as_json else "\n".join(fleet_lines(verdict)))
+    print(fleet_summary(verdict), file=sys.stderr)
     raise typer.Exit(0 if verdict.ok else 1)
 
 
@@ -87,17 +94,64 @@ def image(
     raise typer.Exit(0 if verdict.ok else 1)
 
 
+def fleet_lines(verdict: FleetVerdict) -> list[str]:
+    """Return the verdicts as text: one for each clone; in a large fleet, one for clones that are alike."""
+    if len(verdict.clones) <= LISTED:
+        return [clone_line(clone) for clone in verdict.clones]
+    alike: dict[tuple[object, ...], list[CloneVerdict]] = {}
+    for clone in verdict.clones:
+        # What a silent clone's console ends with comes below the first line, and is of the clone alone.
+        said = clone.problem.partition("\n")[0]
+        key = (clone.ok, clone.ami_id, clone.digest, clone.sections, clone.differs, said)
+        alike.setdefault(key, []).append(clone)
+    # Those that are in order come first, the largest group of them before others.
+    groups = sorted(alike.values(), key=lambda clones: (not clones[0].ok, -len(clones)))
+    return [_group_lines(clones) for clones in groups]
+
+
+def _group_lines(clones: list[CloneVerdict]) -> str:
+    """Return what is said of clones that are alike."""
+    first = clones[0]
+    if len(clones) == 1:
+        return clone_line(first)
+    line = f"{number(len(clones), 'clone')}  {first.ami_id}  {first.digest[:12]}"
+    if first.ok:
+        ages = [clone.age for clone in clones if clone.age is not None]
+        return f"{line}  equal their manifest, {_ago(max(ages, default=None))} or later"
+    left = len(clones) - NAMED_CLONES
+    named = ", ".join(clone.instance_id for clone in clones[:NAMED_CLONES])
+    more = f", and {number(left, 'other clone')}" if left > 0 else ""
+    _, *rest = clone_line(first).splitlines()
+    return "\n".join([f"{line}  {_word(first)}", f"  {named}{more}", *rest])
+
+
+def fleet_summary(verdict: FleetVerdict) -> str:
+    """Return how many clones equal their manifest, and what a sample of them proves about the fleet."""
+    asked, good = len(verdict.clones), sum(clone.ok for clone in verdict.clones)
+    if not verdict.is_sample:
+        return f"{good} of {asked} clones equal their manifest"
+    share = 100 * verdict.most_bad / verdict.fleet
+    return (
+        f"{good} of {asked} clones chosen at random equal their manifest; with a confidence of 95 %, "
+        f"at most {verdict.most_bad:,} of all {number(verdict.fleet, 'clone')} do not ({share:.1f} %)"
+    )
+
+
 def clone_line(clone: CloneVerdict) -> str:
     """Return a clone's verdict as text: one line when it is good, else what differs below it."""
     line = f"{clone.instance_id}  {clone.ami_id}  {clone.digest[:12]}"
     if clone.ok:
         return f"{line}  equals its manifest, {_ago(clone.age)}"
-    lines = [f"{line}  {'DIFFERS' if clone.sections else 'NOT PROVED'}"]
+    lines = [f"{line}  {_word(clone)}"]
     if clone.problem:
         lines.append(f"  {clone.problem}")
     if clone.sections:
         lines.append(f"  sections: {', '.join(clone.sections)}")
     return "\n".join([*lines, *(f"  {path}" for path in clone.differs)])
+
+
+def _word(clone: CloneVerdict) -> str:
+    return "DIFFERS" if clone.sections else "NOT PROVED"
 
 
 def _ago(age: int | None) -> str:

@@ -2,72 +2,55 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
-
-from botocore.exceptions import ClientError
+from typing import TYPE_CHECKING, TypeVar
 
 from ingot.aws.instances import console
-from ingot.aws.session.failures import is_missing
+from ingot.aws.session.failures import AwsError, explain, is_missing, is_transient
+from ingot.aws.session.pace import Pace
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
 
-# Amazon EC2 developer guide, "Request throttling": each non-mutating action has a bucket of 100 requests in
-# an account and region, and 20 more a second. Half of both is left to others.
-RATE, BURST = 10.0, 50
+T = TypeVar("T")
 # An answer of 64 KiB takes a few tenths of a second; so many at a time keep up with the rate. A client keeps
 # ten connections.
 READERS = 8
 # Seconds to wait for the inventories of a fleet: time for a timer that has just elapsed on the clones. For
-# reading all consoles twice there is more.
-LEAST_LIMIT = 300.0
-
-
-class Pace:
-    """Lets through ``burst`` callers at once, and ``rate`` a second then."""
-
-    def __init__(
-        self,
-        rate: float = RATE,
-        burst: int = BURST,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._interval, self._burst, self._clock, self._sleep = 1 / rate, burst, clock, sleep
-        self._lock = threading.Lock()
-        self._next = clock() - burst / rate
-
-    def wait(self) -> None:
-        """Return when it is the caller's turn."""
-        with self._lock:
-            now = self._clock()
-            # Of the time in which nobody called no more counts than fills the bucket.
-            turn = self._next = max(self._next, now - self._burst * self._interval) + self._interval
-        if turn > now:
-            self._sleep(turn - now)
+# reading all consoles twice there is more: a fifth of a second each, at half of what EC2 allows.
+LEAST_LIMIT, FOR_EACH = 300.0, 0.2
 
 
 def limit_for(clones: int) -> float:
     """Return how many seconds to wait for the inventories of so many clones."""
-    return LEAST_LIMIT + 2 * clones / RATE
+    return LEAST_LIMIT + FOR_EACH * clones
 
 
-def read_consoles(clients: Clients, instance_ids: Collection[str], pace: Pace) -> dict[str, str]:
-    """Return the newest console output of each instance; "" for one that is gone, or has said nothing."""
+def read_consoles(
+    clients: Clients, instance_ids: Collection[str], pace: Pace, take: Callable[[str, str, str], T]
+) -> dict[str, T]:
+    """Return what ``take`` makes of each instance's newest console output.
 
-    def read(instance_id: str) -> tuple[str, str]:
-        pace.wait()
+    ``take`` gets the instance's id, the output and a problem, and is called by several threads: 1,000
+    consoles are 64 MiB, of which nothing else is kept. The output is "" for an instance that is gone, or has
+    said nothing; the problem says why it could not be read now, and is "" when it could. Raises AWS's errors
+    that would meet every instance.
+    """
+
+    def read(instance_id: str) -> tuple[str, T]:
         try:
-            return instance_id, console.read_console(clients, instance_id)
-        except ClientError as error:
+            return instance_id, take(instance_id, console.read_console(clients, instance_id), "")
+        except AwsError as error:
             if is_missing(error):  # replaced while we looked: it is reported as silent
-                return instance_id, ""
+                return instance_id, take(instance_id, "", "")
+            if is_transient(error):  # it was repeated for minutes; others may be answered
+                return instance_id, take(instance_id, "", explain(error))
             raise
 
-    with ThreadPoolExecutor(READERS, thread_name_prefix="consoles") as pool:
-        return dict(pool.map(read, instance_ids))
+    pool = ThreadPoolExecutor(READERS, thread_name_prefix="consoles")
+    try:
+        with clients.paced("GetConsoleOutput", pace):
+            return dict(pool.map(read, instance_ids))
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -10,6 +10,7 @@ from ingot.aws.registry.identity import Identity
 from ingot.aws.session import tags
 from ingot.aws.session.stacks import stack_outputs
 from ingot.errors import IngotError, InputError
+from ingot.quantities import number
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling.type_defs import AutoScalingGroupTypeDef
@@ -22,6 +23,8 @@ OUTPUTS = ("AutoScalingGroupName", "RecipeDigest", "RecipeName")
 # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstanceRefresh.html
 RUNNING = frozenset({"Pending", "InProgress", "Cancelling", "RollbackInProgress", "Baking"})
 UNKNOWN = "unknown"
+# How many of the clones that are waited for the reasons name.
+NAMED = 8
 # The most values that a filter takes: EC2 API reference, "Filter" ("up to 200 filter values").
 FILTER_VALUES = 200
 
@@ -101,8 +104,13 @@ class FleetStatus:
             reasons.append(f"refresh {self.refresh.status}, {self.refresh.percentage} %")
         if len(serving) < self.desired:
             reasons.append(f"{len(serving)} of {self.desired} clones of version {self.version} serve")
-        others = [clone for clone in self.clones if clone not in serving]
-        reasons.extend(f"{c.instance_id} version {c.version} {c.lifecycle} {c.health}" for c in others)
+        new = {clone.instance_id for clone in serving}
+        others = [clone for clone in self.clones if clone.instance_id not in new]
+        reasons.extend(
+            f"{c.instance_id} version {c.version} {c.lifecycle} {c.health}" for c in others[:NAMED]
+        )
+        if len(others) > NAMED:
+            reasons.append(f"{number(len(others) - NAMED, 'other clone')} like these")
         return reasons
 
     def as_dict(self) -> dict[str, Any]:
@@ -167,12 +175,12 @@ def _clones(clients: Clients, group: AutoScalingGroupTypeDef) -> tuple[Clone, ..
     members = group["Instances"]
     health = _target_health(clients, group.get("TargetGroupARNs", []))
     instances = described_instances(clients, [member["InstanceId"] for member in members])
-    images = _images(clients, {instance["ImageId"] for instance in instances.values()})
+    images = _images(clients, {instance.ami_id for instance in instances.values()})
     clones = []
     for member in members:
         identifier = member["InstanceId"]
         instance = instances.get(identifier)
-        ami_id = UNKNOWN if instance is None else instance["ImageId"]
+        ami_id = UNKNOWN if instance is None else instance.ami_id
         image = images.get(ami_id)
         values = {} if image is None else tags.tags_of(image)
         # A group without a load balancer has EC2's word only.
@@ -186,9 +194,9 @@ def _clones(clients: Clients, group: AutoScalingGroupTypeDef) -> tuple[Clone, ..
                 health=health.get(identifier, fallback),
                 recipe=values.get(tags.RECIPE, UNKNOWN),
                 digest=values.get(tags.DIGEST, UNKNOWN),
-                launched=None if instance is None else instance["LaunchTime"].timestamp(),
+                launched=None if instance is None else instance.launched,
                 inventory=tags.inventory_of(values),
-                host=(instance or {}).get("PrivateDnsName", "").partition(".")[0] or UNKNOWN,
+                host=UNKNOWN if instance is None else instance.host,
                 identity=None if image is None else Identity.of(image),
             )
         )
@@ -206,19 +214,34 @@ def _target_health(clients: Clients, target_groups: Iterable[str]) -> dict[str, 
     return health
 
 
-def described_instances(clients: Clients, instance_ids: list[str]) -> dict[str, InstanceTypeDef]:
+@dataclass(frozen=True)
+class DescribedInstance:
+    """What EC2 says of an instance; ``launched``: Unix seconds; ``host``: its name, without the domain."""
+
+    ami_id: str
+    launched: float
+    host: str
+
+
+def described_instances(clients: Clients, instance_ids: list[str]) -> dict[str, DescribedInstance]:
     """Return the instances as EC2 describes them, by id.
 
     Asked by a filter: an id that EC2 just forgot is no error then.
     """
-    found: dict[str, InstanceTypeDef] = {}
+    found: dict[str, DescribedInstance] = {}
     pages = clients.ec2.get_paginator("describe_instances")
     for start in range(0, len(instance_ids), FILTER_VALUES):
         some = instance_ids[start : start + FILTER_VALUES]
         for page in pages.paginate(Filters=[{"Name": "instance-id", "Values": some}]):
             for reservation in page["Reservations"]:
-                found |= {instance["InstanceId"]: instance for instance in reservation["Instances"]}
+                # EC2's answer for 1,000 instances is tens of MiB.
+                found |= {i["InstanceId"]: _described(i) for i in reservation["Instances"]}
     return found
+
+
+def _described(instance: InstanceTypeDef) -> DescribedInstance:
+    host = instance.get("PrivateDnsName", "").partition(".")[0] or UNKNOWN
+    return DescribedInstance(instance["ImageId"], instance["LaunchTime"].timestamp(), host)
 
 
 def _images(clients: Clients, ami_ids: set[str]) -> dict[str, ImageTypeDef]:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ingot import retry
 from ingot.aws.instances import console
 from ingot.aws.registry.identity import Claim, root_digest_of
 from ingot.aws.registry.published import ManifestOf, find
 from ingot.aws.session import tags
+from ingot.aws.session.pace import Pace
 from ingot.aws.session.waiting import wait_until
 from ingot.errors import VerificationError
-from ingot.fleet.consoles import Pace, limit_for, read_consoles
+from ingot.fleet.consoles import limit_for, read_consoles
 from ingot.fleet.inventory import FRESH, SETTLED, CloneInventory, newest
+from ingot.fleet.proved import Proof, Proofs
+from ingot.fleet.sample import CONFIDENCE, chosen, most_bad
 from ingot.fleet.status import UNKNOWN, Clone, FleetStatus, fleet_status
 from ingot.progress import Progress
 from ingot.quantities import number
@@ -51,21 +56,76 @@ class CloneVerdict:
 
 @dataclass(frozen=True)
 class FleetVerdict:
-    """The verdicts on all clones of a fleet."""
+    """The verdicts on clones of a fleet.
+
+    ``fleet``: how many clones it has; more than there are verdicts when a sample of them was asked.
+    """
 
     stack: str
     digest: str
     clones: tuple[CloneVerdict, ...]
+    fleet: int
 
     @property
     def ok(self) -> bool:
-        """Whether there are clones, and all equal their manifests."""
+        """Whether there are clones, and all that were asked equal their manifests."""
         return bool(self.clones) and all(clone.ok for clone in self.clones)
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether some clones were not asked."""
+        return len(self.clones) < self.fleet
+
+    @property
+    def most_bad(self) -> int:
+        """How many clones of the fleet do not equal their manifests at the most; of a sample, with a
+        confidence of 95 %.
+        """
+        return most_bad(self.fleet, len(self.clones), sum(not clone.ok for clone in self.clones))
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON's types."""
         clones = [{**asdict(clone), "ok": clone.ok} for clone in self.clones]
-        return {"stack": self.stack, "digest": self.digest, "ok": self.ok, "clones": clones}
+        found = {"stack": self.stack, "digest": self.digest, "ok": self.ok, "clones": clones}
+        if self.is_sample:
+            return {**found, "fleet": self.fleet, "most_bad": self.most_bad, "confidence": CONFIDENCE}
+        return {**found, "fleet": self.fleet}
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """How clones are asked.
+
+    ``limit``: seconds to wait for clones whose newest inventory is absent or older than ``max_age`` seconds;
+    None stands for a limit by their number, from when the youngest takes its first inventory. ``sample``: so
+    many clones, chosen at random; None: all. ``kept``: the directory in which a run that asks all keeps what
+    it has proved, for the next one if it is broken off; None: nothing is kept. ``restart``: what is kept
+    there does not count.
+    """
+
+    limit: float | None = None
+    max_age: float = FRESH
+    sample: int | None = None
+    kept: Path | None = None
+    restart: bool = False
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a clone's console says: its newest inventory; or, without one, how it ends, for people.
+
+    ``problem``: why it could not be read; "" when it could.
+    """
+
+    inventory: Mapping[str, Any] | None
+    end: str = ""
+    problem: str = ""
+
+
+def hear(text: str, problem: str = "") -> Heard:
+    """Return what counts of a console."""
+    inventory = newest(text)
+    return Heard(inventory, "" if inventory is not None else console.tail(text, 10), problem)
 
 
 def verify_fleet(
@@ -74,38 +134,30 @@ def verify_fleet(
     *,
     manifest_of: ManifestOf,
     progress: Progress,
-    limit: float | None = None,
-    max_age: float = FRESH,
+    options: VerifyOptions = VerifyOptions(),
 ) -> FleetVerdict:
     """Compare every clone's newest inventory with what its AMI's image holds.
 
     The manifest of the recipe digest that the AMI is tagged with says what it holds, or, where
-    ``manifest_of`` has none, the AMI's own tags. Waits at most ``limit`` seconds for clones whose newest
-    inventory is absent or older than ``max_age`` seconds; None stands for a limit by the fleet's size, from
-    when its youngest clone takes its first inventory. What is wrong with one clone does not keep the others
-    from being judged. Raises IngotError when there is no fleet.
+    ``manifest_of`` has none, the AMI's own tags. What is wrong with one clone does not keep the others from
+    being judged. Raises IngotError when there is no fleet.
     """
     status = fleet_status(clients, stack)
     find(clients, status.recipe, status.digest, manifest_of)
     clones = [clone for clone in status.clones if not clone.lifecycle.startswith("Terminat")]
-    limit = limit_for(len(clones)) + _until_settled(clones) if limit is None else limit
-    expected = {clone.instance_id: _expected(clone, manifest_of) for clone in clones}
-    judged = [clone for clone in clones if expected[clone.instance_id]]
-    consoles = _collect(clients, judged, progress, limit, max_age)
-    verdicts = []
-    for clone in clones:
-        sections = expected[clone.instance_id]
-        wrong_image = wrong_image_of(status, clone, manifest_of)
-        if wrong_image and clone.digest != UNKNOWN:
-            verdict = CloneVerdict(clone.instance_id, clone.ami_id, clone.digest, problem=wrong_image)
-        elif not sections:
-            verdict = CloneVerdict(clone.instance_id, clone.ami_id, clone.digest, problem=_unknown(clone))
-        else:
-            verdict = judge(clone, sections, consoles[clone.instance_id], limit=limit, max_age=max_age)
-        if verdict.ok and clone.digest != status.digest:
-            verdict = _stale(verdict, status.digest)
-        verdicts.append(verdict)
-    return FleetVerdict(stack, status.digest, tuple(verdicts))
+    asked = clones
+    if options.sample is not None and options.sample < len(clones):
+        asked = sorted(chosen(clones, options.sample), key=lambda clone: clone.instance_id)
+    all_asked = len(asked) == len(clones)
+    proofs = Proofs.of(options.kept if all_asked else None, status.account, clients.region, stack)
+    if options.restart:
+        proofs.forget()
+    limit = limit_for(len(asked)) + _until_settled(asked) if options.limit is None else options.limit
+    run = _Run(status, manifest_of, proofs, replace(options, limit=limit))
+    run.collect(clients, asked, progress)
+    verdicts = tuple(map(run.verdict, asked))
+    proofs.forget()
+    return FleetVerdict(stack, status.digest, verdicts, len(clones))
 
 
 def require_right_images(clients: Clients, status: FleetStatus, manifest_of: ManifestOf) -> None:
@@ -156,33 +208,88 @@ def _unknown(clone: Clone) -> str:
     )
 
 
-def _collect(
-    clients: Clients, clones: list[Clone], progress: Progress, limit: float, max_age: float
-) -> dict[str, str]:
-    """Return the consoles by clone, once every newest inventory is fresh or ``limit`` seconds are over."""
-    consoles = {clone.instance_id: "" for clone in clones}
-    awaited = list(clones)
-    reported = ""
-    pace = Pace()
+class _Run:
+    """One verification: what was heard of each clone, and the verdicts on that."""
 
-    def complete() -> bool:
-        nonlocal reported
-        consoles.update(read_consoles(clients, [clone.instance_id for clone in awaited], pace))
-        awaited[:] = [c for c in awaited if _is_late(c, consoles[c.instance_id], max_age)]
-        line = f"waiting for the inventory of {_named([clone.instance_id for clone in awaited])}"
-        if _until_settled(awaited):
-            line += f": on EBS a clone takes its first one {SETTLED / 60:.0f} minutes after it booted"
-        if awaited and line != reported:
-            reported = line
-            progress(line)
-        return not awaited
+    def __init__(
+        self, status: FleetStatus, manifest_of: ManifestOf, proofs: Proofs, options: VerifyOptions
+    ) -> None:
+        self._status = status
+        self._manifest_of = manifest_of
+        self._proofs = proofs
+        self._limit, self._max_age = options.limit or 0.0, options.max_age
+        self._expected: dict[str, Mapping[str, str]] = {}
+        self._heard: dict[str, Heard] = {}
+        self._proved: dict[str, CloneVerdict] = {}
 
-    try:
-        wait_until(complete, "the clones' inventories", limit=limit, longest=LONGEST_PAUSE)
-    except TimeoutError:
-        # A silent clone is part of the verdict; the others are judged all the same.
-        progress("some clones did not report in time")
-    return consoles
+    def collect(self, clients: Clients, clones: list[Clone], progress: Progress) -> None:
+        """Read the clones' consoles until every newest inventory is fresh, or the limit is over."""
+        self._expected = {clone.instance_id: _expected(clone, self._manifest_of) for clone in clones}
+        judged = {clone.instance_id: clone for clone in clones if self._expected[clone.instance_id]}
+        awaited = [clone for clone in judged.values() if not self._is_proved(clone)]
+        if len(awaited) < len(judged):
+            progress(
+                f"{len(judged) - len(awaited):,} of {number(len(judged), 'clone')} proved already, by a run "
+                "that was broken off; --restart asks them again"
+            )
+        reported = ""
+        pace = Pace()
+
+        def take(instance_id: str, text: str, problem: str) -> Heard:
+            heard = hear(text, problem)
+            self._keep(judged[instance_id], heard)
+            return heard
+
+        def complete() -> bool:
+            nonlocal reported
+            ids = [clone.instance_id for clone in awaited]
+            self._heard.update(read_consoles(clients, ids, pace, take))
+            awaited[:] = [c for c in awaited if _is_late(c, self._heard[c.instance_id], self._max_age)]
+            line = f"waiting for the inventory of {_named([clone.instance_id for clone in awaited])}"
+            if _until_settled(awaited):
+                line += f": on EBS a clone takes its first one {SETTLED / 60:.0f} minutes after it booted"
+            if awaited and line != reported:
+                reported = line
+                progress(line)
+            return not awaited
+
+        try:
+            wait_until(complete, "the clones' inventories", limit=self._limit, longest=LONGEST_PAUSE)
+        except TimeoutError:
+            # A silent clone is part of the verdict; the others are judged all the same.
+            progress("some clones did not report in time")
+
+    def _is_proved(self, clone: Clone) -> bool:
+        """Tell whether a run that was broken off has proved a clone, by an inventory that is still fresh."""
+        at = self._proofs.at(clone.instance_id, clone.ami_id, clone.digest, max_age=self._max_age)
+        if at is not None:
+            verdict = CloneVerdict(clone.instance_id, clone.ami_id, clone.digest)
+            self._proved[clone.instance_id] = replace(verdict, age=round(retry.wall() - at))
+        return at is not None
+
+    def _keep(self, clone: Clone, heard: Heard) -> None:
+        """Keep the proof when a clone has just given one: the run may be broken off at any moment."""
+        verdict = self._judge(clone, heard)
+        if verdict.ok and verdict.age is not None:
+            at = retry.wall() - verdict.age
+            self._proofs.add(Proof(clone.instance_id, clone.ami_id, clone.digest, at))
+
+    def _judge(self, clone: Clone, heard: Heard) -> CloneVerdict:
+        expected = self._expected[clone.instance_id]
+        return judge(clone, expected, heard, limit=self._limit, max_age=self._max_age)
+
+    def verdict(self, clone: Clone) -> CloneVerdict:
+        """Return the verdict on a clone by what was heard of it."""
+        wrong_image = wrong_image_of(self._status, clone, self._manifest_of)
+        if wrong_image and clone.digest != UNKNOWN:
+            return CloneVerdict(clone.instance_id, clone.ami_id, clone.digest, problem=wrong_image)
+        if not self._expected[clone.instance_id]:
+            return CloneVerdict(clone.instance_id, clone.ami_id, clone.digest, problem=_unknown(clone))
+        proved = self._proved.get(clone.instance_id)
+        verdict = proved or self._judge(clone, self._heard[clone.instance_id])
+        if verdict.ok and clone.digest != self._status.digest:
+            return _stale(verdict, self._status.digest)
+        return verdict
 
 
 def _until_settled(clones: Collection[Clone]) -> float:
@@ -196,13 +303,12 @@ def _named(instance_ids: list[str]) -> str:
     return ", ".join(instance_ids[:NAMED]) + (f" and {number(left, 'other clone')}" if left > 0 else "")
 
 
-def _is_late(clone: Clone, text: str, max_age: float) -> bool:
+def _is_late(clone: Clone, heard: Heard, max_age: float) -> bool:
     """Tell whether a newer inventory may come: there is none of this boot, or it is too old."""
-    line = newest(text)
-    if line is None:
+    if heard.inventory is None:
         return True
     try:
-        return _age(clone, CloneInventory.of(line)) > max_age
+        return _age(clone, CloneInventory.of(heard.inventory)) > max_age
     except ValueError:  # waiting does not change what the image says
         return False
 
@@ -212,19 +318,21 @@ def _age(clone: Clone, inventory: CloneInventory) -> float:
 
 
 def judge(
-    clone: Clone, expected: Mapping[str, str], text: str, *, limit: float, max_age: float = FRESH
+    clone: Clone, expected: Mapping[str, str], heard: Heard, *, limit: float, max_age: float = FRESH
 ) -> CloneVerdict:
-    """Compare the newest inventory on a clone's console, ``text``, with its image's sections."""
+    """Compare the newest inventory that was heard of a clone with its image's sections."""
 
     def verdict(**fields: Any) -> CloneVerdict:  # noqa: ANN401 - the fields of CloneVerdict
         return CloneVerdict(clone.instance_id, clone.ami_id, clone.digest, **fields)
 
-    line = newest(text)
-    if line is None:
-        end = console.tail(text, 10)
-        return verdict(problem=f"no inventory on its console within {limit:.0f} s; the console ends:\n{end}")
+    if heard.problem:
+        return verdict(problem=f"its console could not be read within {limit:.0f} s: {heard.problem}")
+    if heard.inventory is None:
+        return verdict(
+            problem=f"no inventory on its console within {limit:.0f} s; the console ends:\n{heard.end}"
+        )
     try:
-        inventory = CloneInventory.of(line)
+        inventory = CloneInventory.of(heard.inventory)
     except ValueError as error:
         return verdict(problem=f"its inventory is not understood: {error}")
     if inventory.digest != clone.digest:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingot import paths
 from ingot.progress import Progress
 
 if TYPE_CHECKING:
@@ -13,22 +15,30 @@ if TYPE_CHECKING:
     from ingot.fleet.verify import FleetVerdict
 
 
-def verify_stack(
-    clients: Clients, stack: str, progress: Progress, *, limit: float | None, max_age: float
-) -> FleetVerdict:
-    """Compare what every clone of a stack's fleet says of itself with the manifest of its image.
+@dataclass(frozen=True)
+class AskClones:
+    """How the clones of a fleet are asked.
 
-    Waits ``limit`` seconds for clones that have not reported, for None so long as their number needs; a
-    report that is older than ``max_age`` seconds proves nothing.
+    ``limit``: seconds to wait for clones that have not reported; None: as long as their number needs. A
+    report that is older than ``max_age`` seconds proves nothing. ``sample``: so many clones, chosen at
+    random; None: all. ``restart``: ask those again, too, that a run that was broken off has proved.
     """
+
+    limit: float | None
+    max_age: float
+    sample: int | None = None
+    restart: bool = False
+
+
+def verify_stack(clients: Clients, stack: str, progress: Progress, ask: AskClones) -> FleetVerdict:
+    """Compare what the clones of a stack's fleet say of themselves with the manifest of their image."""
     from ingot.aws.session.failures import translated
-    from ingot.fleet.verify import verify_fleet
+    from ingot.fleet.verify import VerifyOptions, verify_fleet
     from ingot.store import Store
 
+    options = VerifyOptions(ask.limit, ask.max_age, ask.sample, paths.verified(), restart=ask.restart)
     with translated():
-        return verify_fleet(
-            clients, stack, manifest_of=Store().manifest, progress=progress, limit=limit, max_age=max_age
-        )
+        return verify_fleet(clients, stack, manifest_of=Store().manifest, progress=progress, options=options)
 
 
 def verify_published(

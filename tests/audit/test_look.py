@@ -4,7 +4,7 @@ import pytest
 
 from ingot.aws.verify.image import verify_image
 from ingot.fleet.status import fleet_status
-from ingot.fleet.verify import verify_fleet
+from ingot.fleet.verify import VerifyOptions, verify_fleet
 from tests.audit.account import actions, document
 from tests.audit.publisher import Publisher, fails_without, quiet
 from tests.aws.support import inventory_line
@@ -68,7 +68,10 @@ class Visitor:
         assert len(fleet_status(clients, "IngotFleet").clones) == 1
 
     def verifies_the_fleet(self, clients):
-        verdict = verify_fleet(clients, "IngotFleet", manifest_of=self.known.get, progress=quiet, limit=0.0)
+        options = VerifyOptions(limit=0.0)
+        verdict = verify_fleet(
+            clients, "IngotFleet", manifest_of=self.known.get, progress=quiet, options=options
+        )
         assert verdict.ok, verdict
 
     def verifies_the_image(self, clients):

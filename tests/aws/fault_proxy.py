@@ -89,7 +89,8 @@ class FaultProxy:
     ``console`` answers GetConsoleOutput by instance id; ``answers`` holds the XML with which other operations
     are answered. ``asks_first``: only when the endpoint does not refuse them for want of a permission.
     ``late``: seconds, by ``clock``, for which what was made is not known. ``rate``: bytes in a second that
-    all requests have together; None: as fast as they come.
+    all requests have together; None: as fast as they come. ``limits`` gives the code with which a call
+    (operation and form) is refused for being one too many, "" when it is not.
     """
 
     def __init__(self, endpoint: str) -> None:
@@ -101,6 +102,7 @@ class FaultProxy:
         self.clock: Callable[[], float] = time.monotonic
         self.late = 0.0
         self.rate: float | None = None
+        self.limits: Callable[[str, dict[str, list[str]]], str] | None = None
         self.made: dict[bytes, float] = {}
         self._faults: list[Fault] = []
         self._healed: list[Fault] = []
@@ -141,6 +143,7 @@ class FaultProxy:
         self.answers.clear()
         self.late = 0.0
         self.rate = None
+        self.limits = None
 
     def close(self) -> None:
         self._server.shutdown()
@@ -252,6 +255,8 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             body += self.body(length - len(body))
             operation, form = operation_of(self.command, self.path, self.headers, body)
             fault = proxy.fault_for(operation) or self.not_known(operation, body)
+            if fault is None and proxy.limits is not None and (code := proxy.limits(operation, form)):
+                fault = Fault(operation, code=code, status=503)
             if fault is not None:
                 self.show(fault, operation, body)
             elif operation in proxy.answers:

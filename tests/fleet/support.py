@@ -10,8 +10,10 @@ REFRESH = """<member><InstanceRefreshId>08b91cf7</InstanceRefreshId><AutoScaling
 <Status>InProgress</Status><PercentageComplete>50</PercentageComplete><StatusReason>Waiting</StatusReason></member>"""
 
 
-def deploy_fleet(direct, proxy, ami_id, digest, *, recipe="web"):
-    """Make the stack IngotFleet with a fleet's outputs, and a group of one instance behind a target group."""
+def deploy_fleet(direct, proxy, ami_id, digest, *, recipe="web", size=1):
+    """Make the stack IngotFleet with a fleet's outputs, and a group of so many instances behind a target
+    group.
+    """
     proxy.answers["DescribeInstanceRefreshes"] = NO_REFRESH % ""
     ec2 = direct.ec2
     ec2.get_waiter("image_available").wait(ImageIds=[ami_id], WaiterConfig={"Delay": 1})
@@ -24,9 +26,9 @@ def deploy_fleet(direct, proxy, ami_id, digest, *, recipe="web"):
     ]
     direct.autoscaling.create_auto_scaling_group(
         AutoScalingGroupName="fleet",
-        MinSize=1,
-        MaxSize=1,
-        DesiredCapacity=1,
+        MinSize=size,
+        MaxSize=size,
+        DesiredCapacity=size,
         VPCZoneIdentifier=subnet,
         LaunchTemplate={"LaunchTemplateName": "fleet", "Version": "1"},
         TargetGroupARNs=[group["TargetGroupArn"]],

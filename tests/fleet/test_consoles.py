@@ -7,9 +7,13 @@ from urllib.parse import parse_qs
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from ingot.aws.session.clients import Clients
-from ingot.fleet.consoles import READERS, Pace, limit_for, read_consoles
+from ingot.aws.session.pace import Pace
+from ingot.fleet.consoles import READERS, limit_for, read_consoles
+from ingot.retry import driven_by
+from tests.aws.driven_clock import DrivenClock
 
 ANSWER = """<GetConsoleOutputResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">
 <instanceId>{0}</instanceId><timestamp>2026-11-30T00:00:00.000Z</timestamp><output>{1}</output>
@@ -28,6 +32,8 @@ class Ec2(ThreadingHTTPServer):
         self.barrier = threading.Barrier(together, timeout=60)
         self.throttled = {"i-3"}
         self.asked = []
+        self.denied = False
+        self.always_throttled = ""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -35,6 +41,12 @@ class Handler(BaseHTTPRequestHandler):
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
         [instance] = form["InstanceId"]
         self.server.asked.append(instance)
+        if self.server.denied:
+            self.answer(403, ERROR.format("UnauthorizedOperation"))
+            return
+        if instance == self.server.always_throttled:
+            self.answer(503, ERROR.format("RequestLimitExceeded"))
+            return
         if instance in self.server.throttled:
             self.server.throttled.remove(instance)
             self.answer(503, ERROR.format("RequestLimitExceeded"))
@@ -68,30 +80,33 @@ def clients(ec2):
     return Clients(session, endpoint_url=f"http://127.0.0.1:{ec2.server_port}")
 
 
+def take(instance_id, text, problem):
+    assert instance_id in text or not text
+    return text or problem
+
+
 def test_they_are_read_side_by_side_and_each_is_there(clients, ec2):
     fleet = [f"i-{number}" for number in range(4 * READERS)]
-    found = read_consoles(clients, [*fleet, "i-gone"], Pace())
+    pace = Pace()
+    found = read_consoles(clients, [*fleet, "i-gone"], pace, take)
     assert found == {**{name: f"console of {name}" for name in fleet}, "i-gone": ""}
     assert ec2.asked.count("i-3") == 2, "EC2 throttled it once"
 
 
-def test_a_burst_goes_at_once_and_the_rest_at_the_rate():
-    now, slept = [1024.0], []
+def test_what_every_console_would_be_refused_for_ends_it_at_once(clients, ec2):
+    ec2.barrier.abort()
+    ec2.denied = True
+    with pytest.raises(ClientError, match="UnauthorizedOperation"):
+        read_consoles(clients, [f"i-{number}" for number in range(20, 220)], Pace(), take)
+    assert len(ec2.asked) < 100, "the others were asked all the same"
 
-    def sleep(seconds):
-        slept.append(seconds)
-        now[0] += seconds
 
-    # Powers of two, which floating-point numbers hold exactly.
-    pace = Pace(8, 64, clock=lambda: now[0], sleep=sleep)
-    for _ in range(1000):
-        pace.wait()
-    assert (len(slept), sum(slept)) == (1000 - 64, (1000 - 64) / 8)
-    now[0] += 3600
-    del slept[:]
-    for _ in range(64 + 10):
-        pace.wait()
-    assert len(slept) == 10, "an hour without requests fills the bucket no further"
+def test_a_console_that_is_refused_for_minutes_does_not_keep_the_others_from_being_read(clients, ec2):
+    ec2.barrier.abort()
+    ec2.always_throttled = "i-7"
+    with driven_by(DrivenClock()):
+        found = read_consoles(clients, ["i-7"], Pace(), take)
+    assert found == {"i-7": "GetConsoleOutput was refused: RequestLimitExceeded: x"}
 
 
 def test_the_limit_grows_with_the_fleet():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from ingot.aws.instances import console
 from ingot.fleet import verify
 from ingot.fleet.consoles import limit_for
+from ingot.fleet.sample import most_bad
 from ingot.fleet.status import Clone, FleetStatus
-from ingot.fleet.verify import judge, verify_fleet
+from ingot.fleet.verify import VerifyOptions, hear, judge, verify_fleet
 from tests.aws.support import BOOT, inventory_line, line, make_image
 
 
@@ -26,7 +28,7 @@ def clone(image):
 
 
 def verdict_on(image, clone, text, **settings):
-    return judge(clone, image.manifest["inventory"], text, **({"limit": 7} | settings))
+    return judge(clone, image.manifest["inventory"], hear(text), **({"limit": 7} | settings))
 
 
 def test_a_clone_that_equals_its_manifest_is_good(image, clone):
@@ -83,6 +85,16 @@ def test_a_line_of_a_boot_before_the_last_one_is_no_word(image, clone):
     assert verdict_on(image, clone, f"{booted[1]}\n{inventory_line(image, boot=other)}\n").ok
 
 
+class NoAws:
+    """Clients of which nothing is asked: the tests say what consoles hold."""
+
+    region = "us-east-1"
+
+    def paced(self, operation, pace):
+        assert operation == "GetConsoleOutput"
+        return nullcontext()
+
+
 class Consoles(dict):
     """What the consoles hold, by instance id; ``clones``: those of the fleet."""
 
@@ -112,12 +124,10 @@ def fleet(monkeypatch, image, clone):
 
 
 def run(image, **changes):
-    settings = {
-        "manifest_of": {image.digest: image.manifest}.get,
-        "progress": lambda _line: None,
-        "limit": 0.5,
-    }
-    return verify_fleet(None, "IngotFleet", **(settings | changes))
+    settings = {"manifest_of": {image.digest: image.manifest}.get, "progress": lambda _line: None}
+    named = {key: changes.pop(key) for key in ("limit", "sample", "kept", "restart") if key in changes}
+    options = VerifyOptions(**({"limit": 0.5} | named))
+    return verify_fleet(NoAws(), "IngotFleet", **(settings | changes), options=options)
 
 
 def test_a_fleet_is_good_when_all_its_clones_are(image, fleet):
@@ -193,3 +203,66 @@ def test_without_a_manifest_the_tags_of_the_ami_say_what_a_clone_holds(image, fl
     fleet["i-2"] = inventory_line(image, differs={"files": ["/usr/bin/x added"]})
     verdict = run(image, manifest_of=lambda _digest: None)
     assert [(clone.ok, clone.sections) for clone in verdict.clones] == [(True, ()), (False, ("files",))]
+
+
+def test_a_run_that_was_broken_off_goes_on_with_the_others(image, fleet, tmp_path, monkeypatch):
+    asked = []
+
+    def read(_clients, instance):
+        asked.append(instance)
+        if fleet[instance] is None:
+            raise KeyboardInterrupt
+        return fleet[instance]
+
+    monkeypatch.setattr(console, "read_console", read)
+    good, fleet["i-2"] = fleet["i-2"], None
+    with pytest.raises(KeyboardInterrupt):
+        run(image, kept=tmp_path)
+    fleet["i-2"], asked[:], told = good, [], []
+    verdict = run(image, kept=tmp_path, progress=told.append)
+    assert verdict.ok
+    assert [clone.age is not None for clone in verdict.clones] == [True, True]
+    assert asked == ["i-2"]
+    assert told == [
+        "1 of 2 clones proved already, by a run that was broken off; --restart asks them again",
+    ]
+    asked[:] = []
+    assert run(image, kept=tmp_path).ok
+    assert sorted(asked) == ["i-1", "i-2"], "that run ended: nothing of it counts"
+
+
+def test_a_restart_forgets_what_was_proved(image, fleet, tmp_path):
+    fleet.clones[1] = replace(fleet.clones[1], instance_id="i-none")
+    with pytest.raises(KeyError):
+        run(image, kept=tmp_path)
+    fleet.clones.pop()
+    fleet["i-1"] = inventory_line(image, differs={"files": ["/etc/motd changed"]})
+    assert run(image, kept=tmp_path).ok, "proved a moment ago"
+    fleet.clones.append(replace(fleet.clones[0], instance_id="i-none"))
+    with pytest.raises(KeyError):
+        run(image, kept=tmp_path)
+    fleet.clones.pop()
+    assert not run(image, kept=tmp_path, restart=True).ok
+
+
+def test_a_clone_that_differs_is_asked_again(image, fleet, tmp_path):
+    fleet.clones[1] = replace(fleet.clones[1], instance_id="i-none")
+    good, fleet["i-1"] = fleet["i-1"], inventory_line(image, differs={"files": ["/etc/motd changed"]})
+    with pytest.raises(KeyError):
+        run(image, kept=tmp_path)
+    fleet.clones.pop()
+    fleet["i-1"] = good
+    assert run(image, kept=tmp_path).ok
+
+
+def test_a_sample_says_what_it_proves_of_all(image, fleet, tmp_path):
+    fleet.clones[:] = [replace(fleet.clones[0], instance_id=f"i-{number}") for number in range(100)]
+    fleet.update({clone.instance_id: fleet["i-1"] for clone in fleet.clones})
+    verdict = run(image, sample=20, kept=tmp_path)
+    assert verdict.ok
+    assert verdict.is_sample
+    assert (len(verdict.clones), verdict.fleet) == (20, 100)
+    assert verdict.as_dict()["most_bad"] == verdict.most_bad == most_bad(100, 20, 0)
+    whole = run(image, sample=100)
+    assert not whole.is_sample
+    assert "most_bad" not in whole.as_dict()

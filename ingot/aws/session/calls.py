@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ingot.aws.session.failures import AwsError, MalformedAnswerError, failure_of, is_missing
+from ingot.aws.session.pace import Pace
 from ingot.retry import CONTROL, Failure, Recent, Retries, Verdict, judge
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ REMOVALS = frozenset({"DeleteSnapshot", "DeregisterImage", "TerminateInstances",
 # What Ingot reads of answers, and cannot do without. EC2 and the others send a list that is empty, too.
 NEEDED = {
     "CompleteSnapshot": "Status",
+    "CreateRestoreImageTask": "ImageId",
+    "CreateStoreImageTask": "ObjectKey",
     "DescribeImages": "Images",
     "DescribeInstances": "Reservations",
     "DescribeInstanceTypes": "InstanceTypes",
@@ -36,6 +40,7 @@ NEEDED = {
     "DescribeRouteTables": "RouteTables",
     "DescribeSnapshots": "Snapshots",
     "DescribeStacks": "Stacks",
+    "DescribeStoreImageTasks": "StoreImageTaskResults",
     "DescribeSubnets": "Subnets",
     "GetCallerIdentity": "Account",
     "GetConsoleOutput": "InstanceId",
@@ -57,14 +62,14 @@ def _made(operation: str, parameters: Mapping[str, Any], answer: Mapping[str, An
     """Return the identifiers of what a call made."""
     if operation == "StartSnapshot":
         return [answer["SnapshotId"]]
-    if operation == "RegisterImage":
+    if operation in ("RegisterImage", "CreateRestoreImageTask"):
         return [answer["ImageId"]]
     if operation == "RunInstances":
         return [instance["InstanceId"] for instance in answer["Instances"]]
     return [parameters["Name"]] if operation == "PutParameter" else []
 
 
-CREATIONS = ("StartSnapshot", "RegisterImage", "RunInstances", "PutParameter")
+CREATIONS = ("StartSnapshot", "RegisterImage", "CreateRestoreImageTask", "RunInstances", "PutParameter")
 
 
 def _strings(value: object) -> Iterator[str]:
@@ -96,6 +101,16 @@ class Calls:
     def __init__(self) -> None:
         self.recent = Recent()
         self._answered = threading.local()
+        self._paces: dict[str, Pace] = {}
+
+    @contextmanager
+    def paced(self, operation: str, pace: Pace) -> Iterator[None]:
+        """Let each try of an operation wait for its turn, and tell the pace of refusals, in the body."""
+        self._paces[operation] = pace
+        try:
+            yield
+        finally:
+            del self._paces[operation]
 
     def govern(self, client: BaseClient) -> None:
         """Let all calls of a client go through here."""
@@ -111,11 +126,17 @@ class Calls:
         return _Repeated(self.recent, operation, parameters).run(once)
 
     def _once(self, call: Call, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        pace = self._paces.get(operation)
+        if pace is not None:
+            pace.wait()
         self._answered.yet = False
         try:
             # botocore writes into the parameters: UserData would be encoded once more by each try.
             answer = call(operation, _fresh(parameters))
-        except AwsError:
+        except AwsError as error:
+            failure = failure_of(error)
+            if pace is not None and failure is not None and judge(failure) is Verdict.THROTTLED:
+                pace.refused()
             raise
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             if not self._answered.yet:

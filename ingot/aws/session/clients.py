@@ -7,6 +7,7 @@ must not make the ones it does not need.
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ import boto3
 from botocore.config import Config
 
 from ingot.aws.session.calls import Calls
+from ingot.aws.session.pace import Pace
 from ingot.errors import InputError
 from ingot.retry import Recent
 
@@ -68,6 +70,10 @@ class Clients:
     def recent(self) -> Recent:
         """What these clients made, which AWS may not know yet."""
         return self._calls.recent
+
+    def paced(self, operation: str, pace: Pace) -> AbstractContextManager[None]:
+        """Return a block in which calls of ``operation``, such as ``GetConsoleOutput``, keep to a pace."""
+        return self._calls.paced(operation, pace)
 
     @property
     def region(self) -> str:
