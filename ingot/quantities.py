@@ -21,3 +21,14 @@ def number(count: int, noun: str) -> str:
     """Return a count with its noun: `1 entry`, `2 entries`."""
     plural = noun[:-1] + "ies" if noun.endswith("y") and noun[-2] not in "aeiou" else noun + "s"
     return f"{count:,} {noun if count == 1 else plural}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds for people: `45 s`, `12 min`, `1 h 20 min`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    hours, left = divmod(minutes, 60)
+    return f"{hours} h {left} min" if left else f"{hours} h"

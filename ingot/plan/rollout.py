@@ -10,6 +10,19 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from ingot.plan.cost import known_prices
+from ingot.plan.forecast import (
+    ANSWERS,
+    CHECKS,
+    DRAINING,
+    IN_PLACE,
+    INTERVAL,
+    RUNNING,
+    Course,
+    Forecast,
+    Times,
+    forecasts,
+)
 from ingot.plan.infrastructure.stacks import StackPlan
 
 # Instances of a group as it runs now, by stack and logical id; None when that cannot be told.
@@ -32,6 +45,8 @@ class Rollout:
     instances: int
     running: int | None
     steps: tuple[str, ...]
+    forecasts: tuple[Forecast, ...] = ()
+    """How long it takes, for the group's size and others, by the template's preferences and others."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -45,6 +60,7 @@ class Rollout:
             "instances": self.instances,
             "running": self.running,
             "steps": list(self.steps),
+            "forecasts": [forecast.to_json() for forecast in self.forecasts],
         }
 
 
@@ -101,7 +117,71 @@ def _rollout(
     instances = running if running is not None else _number(properties.get("DesiredCapacity"), minimum)
     steps = [f"starts {_clones(instances)}"] if new else _Steps(plan, group, instances).all()
     path = _path(plan, logical_id)
-    return Rollout(plan.name, plan.environment, path, why, minimum, maximum, instances, running, tuple(steps))
+    course = None if new else _course(group)
+    template = plan.template or {}
+    return Rollout(
+        stack=plan.name,
+        environment=plan.environment,
+        group=path,
+        why=why,
+        minimum=minimum,
+        maximum=maximum,
+        instances=instances,
+        running=running,
+        steps=tuple(steps),
+        forecasts=()
+        if course is None
+        else tuple(forecasts(course, _times(template, group), instances, _price(template, group))),
+    )
+
+
+def _course(group: Mapping[str, Any]) -> Course | None:
+    """Return how a group's instance refresh replaces clones; None when its policy is another one."""
+    refresh = group.get("UpdatePolicy", {}).get("AutoScalingInstanceRefresh")
+    if refresh is None:
+        return None
+    preferences: Mapping[str, Any] = refresh.get("Preferences", {})
+    in_place = refresh.get("Strategy") == "ReplaceRootVolume"
+    return Course(
+        "this template",
+        _number(preferences.get("MinHealthyPercentage"), 90),
+        100 if in_place else _number(preferences.get("MaxHealthyPercentage"), 100),
+        in_place=in_place,
+        warm_up=_number(preferences.get("InstanceWarmup")),
+        checkpoints=tuple(map(_number, preferences.get("CheckpointPercentages") or ())),
+        delay=_number(preferences.get("CheckpointDelay"), 3600),
+        bake=_number(preferences.get("BakeTime")),
+    )
+
+
+def _times(template: Mapping[str, Any], group: Mapping[str, Any]) -> Times:
+    """Return what a clone takes, by the health checks of the group's own target group."""
+    resources: Mapping[str, Any] = template.get("Resources", {})
+    arns = group["Properties"].get("TargetGroupARNs", [])
+    named = [str(arn["Ref"]) for arn in arns if isinstance(arn, dict) and "Ref" in arn]
+    targets = [resources[name]["Properties"] for name in named if name in resources]
+    if not targets:  # EC2's word is all that counts
+        return Times(RUNNING, RUNNING, 0.0, IN_PLACE) if not named else Times()
+    slowest = max(
+        _number(target.get("HealthCheckIntervalSeconds"), int(INTERVAL))
+        * _number(target.get("HealthyThresholdCount"), CHECKS)
+        for target in targets
+    )
+    attributes = {
+        entry.get("Key"): entry.get("Value")
+        for target in targets
+        for entry in target.get("TargetGroupAttributes", [])
+    }
+    draining = _number(attributes.get("deregistration_delay.timeout_seconds"), int(DRAINING))
+    return Times(RUNNING, ANSWERS + slowest, draining, IN_PLACE + slowest)
+
+
+def _price(template: Mapping[str, Any], group: Mapping[str, Any]) -> float | None:
+    """Return what an hour of a clone costs in USD; None when it is not known."""
+    launched = template.get("Resources", {}).get(_launch_template(group) or "", {}).get("Properties", {})
+    kind = launched.get("LaunchTemplateData", {}).get("InstanceType")
+    price = known_prices()["instance"].get(kind)
+    return None if price is None else float(price)
 
 
 def _number(value: object, default: int = 0) -> int:

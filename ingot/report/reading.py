@@ -19,6 +19,7 @@ from ingot.diff.packages.changes import Changelog, ChangelogEntry, Package, Pack
 from ingot.errors import InputError
 from ingot.escape import shortened
 from ingot.plan.boots import BootRecord
+from ingot.plan.forecast import Forecast
 from ingot.plan.images import ImagePlan
 from ingot.plan.infrastructure.fold import Folded
 from ingot.plan.infrastructure.stacks import StackPlan
@@ -76,7 +77,14 @@ def plan_from_json(plain: Plain) -> Plan:
                 )
                 for stack in plain["stacks"]
             ),
-            rollouts=tuple(_part(Rollout, rollout) for rollout in plain["rollouts"]),
+            rollouts=tuple(
+                _part(
+                    Rollout,
+                    rollout,
+                    forecasts=tuple(map(Forecast.from_json, rollout.get("forecasts", ()))),
+                )
+                for rollout in plain["rollouts"]
+            ),
             boots=tuple(map(BootRecord.from_json, plain.get("boots", ()))),
         )
     except _WRONG as error:

@@ -86,6 +86,20 @@ def rollout(**changes: Any) -> dict[str, Any]:
         "instances": 2,
         "running": None,
         "steps": ["instance refresh replaces 2 clones"],
+        "forecasts": [forecast(clones=2), forecast(clones=1000), forecast("a tenth", clones=2, usd=None)],
+    }
+    return {**plain, **changes}
+
+
+def forecast(course: str = "this template", **changes: Any) -> dict[str, Any]:
+    plain = {
+        "course": course,
+        "clones": 2,
+        "seconds": 65.0,
+        "most": 4,
+        "extra_hours": 0.036,
+        "usd": 0.001,
+        "curve": [[0.0, 0], [50.0, 2]],
     }
     return {**plain, **changes}
 

@@ -37,6 +37,7 @@ from ingot.constructs.fleet.group import (
     problem_of_hooks,
     problem_of_schedules,
     update_policy,
+    warn_of_targets,
 )
 from ingot.constructs.fleet.monitoring import FleetAlarms, Health, Shown, dashboard
 from ingot.constructs.fleet.network import (
@@ -205,6 +206,8 @@ class CloneFleet(Construct):
         self._check(spot, warm_pool, volume_initialization_rate, refresh := refresh or Refresh())
         self._require(problem_of_schedules(schedules or {}) or problem_of_hooks(hooks or {}))
         serving = serving or Serving()
+        if serving.balanced:
+            warn_of_targets(self, size, refresh)
         given = GivenBalancing(load_balancer, listener, rule)
         if not serving.balanced:
             self._check_unbalanced(

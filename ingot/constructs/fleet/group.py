@@ -6,7 +6,7 @@ import zoneinfo
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aws_cdk import Duration, Fn, Tags
+from aws_cdk import Annotations, Duration, Fn, Tags
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
@@ -23,6 +23,10 @@ MOST_ALARMS = 10  # of an instance refresh (AlarmSpecification)
 MOST_TYPES = 40  # of a mixed instances policy
 WARM_UP = Duration.seconds(30)
 HOOK = Duration.minutes(5)
+# "Quotas for your Application Load Balancers" (Elastic Load Balancing user guide): "Targets per Application
+# Load Balancer" and "Targets per Target Group per Region (instances or IP addresses)" are 1,000 each, unless
+# the account has them raised.
+MOST_TARGETS = 1000
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,23 @@ def _mixed_instances(
     return autoscaling.MixedInstancesPolicy(
         launch_template=template, launch_template_overrides=overrides, instances_distribution=distribution
     )
+
+
+def warn_of_targets(scope: Construct, size: Size, refresh: Refresh) -> None:
+    """Warn when a refresh of the group at its largest registers more targets than the quota allows.
+
+    Auto Scaling goes on launching clones then, and Elastic Load Balancing refuses them (TooManyTargets): the
+    refresh stands still until it fails.
+    """
+    share = refresh.max_healthy_percentage if refresh.strategy == "ROLLING" else 100
+    most = size.maximum * share // 100
+    if most > MOST_TARGETS:
+        Annotations.of(scope).add_warning_v2(
+            "ingot:TargetsQuota",
+            f"{size.maximum} clones and a refresh up to {share} % are {most} targets at a time; the quota of "
+            f"a load balancer is {MOST_TARGETS} unless your account has it raised: lower max_clones or "
+            "max_healthy_percentage, or ask for more and acknowledge this warning",
+        )
 
 
 def update_policy(refresh: Refresh, alarms: list[cloudwatch.Alarm]) -> autoscaling.UpdatePolicy:

@@ -12,7 +12,7 @@ from ingot.plan.infrastructure.template_diff import ResourceChange
 from ingot.plan.recipes import RecipeChange
 from ingot.plan.result import Plan
 from ingot.plan.rollout import Rollout
-from ingot.quantities import number
+from ingot.quantities import duration, number
 from ingot.report.diff.text import render_text as render_image
 
 VERDICTS = {
@@ -147,6 +147,14 @@ def rollout_lines(rollout: Rollout) -> Iterator[str]:
     yield f"{rollout.stack}: {rollout.group}, {rollout.minimum} to {rollout.maximum} clones{now}"
     yield from (f"  because of {why}" for why in rollout.why)
     yield from (f"  {place}. {step}" for place, step in enumerate(rollout.steps, 1))
+    given = [found for found in rollout.forecasts if found.course == rollout.forecasts[0].course]
+    if given:
+        yield "  how long, at the least (docs/plan.md says what is counted):"
+    for found in given:
+        now = " (now)" if found.clones == rollout.instances else ""
+        usd = "" if found.usd is None else f", {found.usd:.2f} USD for those beyond the group's size"
+        most = f"up to {number(found.most, 'clone')}"
+        yield f"    {number(found.clones, 'clone')}{now}: {duration(found.seconds)}, {most}{usd}"
 
 
 def label(name: str, environment: str | None) -> str:

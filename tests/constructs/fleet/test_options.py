@@ -5,7 +5,7 @@ import json
 import pytest
 from aws_cdk import Duration
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk.assertions import Match, Template
+from aws_cdk.assertions import Annotations, Match, Template
 
 from ingot.constructs import Alarms, CloneFleet, GoldenImage, Refresh, Scaling, Spot, WarmPool
 from ingot.errors import InputError
@@ -257,3 +257,28 @@ def test_volumes_in_place_take_clones_away_meanwhile(stack, image):
         InputError, match="REPLACE_ROOT_VOLUME with min_healthy_percentage 100; expected less"
     ):
         CloneFleet(stack, "Fleet", image=image, refresh=Refresh(strategy="REPLACE_ROOT_VOLUME"))
+
+
+@pytest.mark.parametrize(
+    ("most", "refresh", "warned"),
+    [
+        (500, Refresh(), None),
+        (501, Refresh(), "501 clones and a refresh up to 200 % are 1002 targets at a time"),
+        (909, Refresh(max_healthy_percentage=110), None),
+        (910, Refresh(max_healthy_percentage=110), "910 clones and a refresh up to 110 % are 1001 targets"),
+        (1000, Refresh(strategy="REPLACE_ROOT_VOLUME", min_healthy_percentage=90), None),
+        (1001, Refresh(strategy="REPLACE_ROOT_VOLUME", min_healthy_percentage=90), "1001 clones and a"),
+    ],
+)
+def test_more_targets_than_a_load_balancer_takes_are_warned_of(stack, image, most, refresh, warned):
+    CloneFleet(stack, "Fleet", image=image, max_clones=most, refresh=refresh)
+    found = [
+        entry.entry.data
+        for entry in Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("targets"))
+    ]
+    if warned is None:
+        assert found == []
+    else:
+        [said] = found
+        assert said.startswith(warned)
+        assert "the quota of a load balancer is 1000" in said

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from ingot.diff.compare import image_diff
+from ingot.plan.forecast import Course, Times, forecasts
 from ingot.report.html.page import render_report
 from tests.accessibility import barriers
 from tests.diff.manifests import file, manifest, package
@@ -126,6 +127,10 @@ def plan(images=()):
                 "instances": 2,
                 "running": 2,
                 "steps": ["instance refresh replaces 2 clones"],
+                "forecasts": [
+                    found.to_json()
+                    for found in forecasts(Course("this template", 100, 200), Times(), 2, 0.02)
+                ],
             }
         ],
     }
@@ -178,6 +183,35 @@ def test_the_layout_fits_and_nothing_complains(chromium, tmp_path, size, scheme)
         assert (background == "rgb(20, 18, 15)") is (scheme == "dark")
         assert errors(browser) == []
         assert requests(browser) == []
+        assert barriers(browser) == []
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_the_forecasts_of_a_rollout_are_drawn_and_are_a_table_too(chromium, tmp_path, size):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    with opened(chromium, render_report(plan([])), tmp_path, size=size) as browser:
+        [summary] = [
+            found
+            for found in browser.find_elements("css selector", "summary")
+            if found.text.startswith("How long")
+        ]
+        summary.click()
+        [plot] = WebDriverWait(browser, 30).until(lambda b: b.find_elements("css selector", "svg.plot"))
+        assert plot.get_attribute("role") == "img"
+        assert "of 1,000" in plot.get_attribute("aria-label")
+        assert len(plot.find_elements("css selector", "path.course")) == 4
+        boxes = browser.execute_script(
+            "return [...arguments[0].querySelectorAll('path.course')].map(path => path.getBBox())"
+            ".map(box => [box.x, box.y, box.x + box.width, box.y + box.height])",
+            plot,
+        )
+        assert all(x >= 0 and y >= 0 and x + 50 < right <= 640 and up <= 240 for x, y, right, up in boxes)
+        table = browser.find_element("css selector", "table.forecasts").text
+        for part in ("2 clones (now)", "1,000 clones", "a tenth more at a time", "2,000 at most"):
+            assert part in table, part
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= size[0]
+        assert errors(browser) == []
         assert barriers(browser) == []
 
 
