@@ -18,6 +18,7 @@ from localcloud.core.patching import Patches
 
 if TYPE_CHECKING:
     from localcloud.core.permissions import Guard
+    from localcloud.services.ec2.hypervisors.stand_ins import Says
 
 ADDRESS = "127.0.0.1"
 # moto reads these when it is imported: no AMIs that nobody can boot, no launch from an AMI that does not
@@ -35,9 +36,10 @@ class CloudServer:
 
     ``start`` returns when it answers, ``stop`` when everything of it has ended.
     ``machines``: whether instances are machines that run; without them they are records, and so are load
-    balancers. ``access_key``: the key of its owner; without one the directory's
-    (:func:`localcloud.core.environment.access_key`). A process has at most one running cloud: moto's records
-    belong to the process.
+    balancers. ``says``: instances are stand-ins whose consoles hold what it gives for an instance's and its
+    AMI's id; Auto Scaling launches them as it does machines. ``access_key``: the key of its owner; without
+    one the directory's (:func:`localcloud.core.environment.access_key`). A process has at most one running
+    cloud: moto's records belong to the process.
     """
 
     def __init__(
@@ -47,12 +49,14 @@ class CloudServer:
         *,
         log: Callable[[str], None],
         machines: bool = True,
+        says: Says | None = None,
         access_key: str | None = None,
     ) -> None:
         self.directory = directory
         self.requested_port = port
         self.log = log
         self.machines = machines
+        self.says = says
         self.access_key = access_key
         self._patches = Patches()
         self._running: list[Stoppable] = []
@@ -99,8 +103,8 @@ class CloudServer:
         from localcloud.services.ebs.api import EbsApi, signed_for
         from localcloud.services.installation import Installation, steps
 
-        installation = Installation(self._patches, context, ebs.start(context))
-        for step in steps(machines=self.machines):
+        installation = Installation(self._patches, context, ebs.start(context), self.says)
+        for step in steps(machines=self.machines, stand_ins=self.says is not None):
             started = step.run(installation)
             if started is not None:
                 self._running.append(started)

@@ -10,6 +10,7 @@ SUBJECTS = {
     "bake": "Baking a disk image: Ingot beside mmdebstrap, mkosi and the floors.",
     "boot": "Power-on to the first HTTP 200: Ingot's image beside mkosi's of the same packages.",
     "image_diff": "Comparing two images of 100,000 files, disks included.",
+    "fleet": "Looking at and verifying a fleet of 1,000 stand-ins.",
     "commands": "A lock with known indexes, and the list of a store of 500 images.",
     "plan": "A plan with the rebuild of a changed app: beside `cdk synth` and `cdk diff` alone.",
     "cdk": "What Ingot adds to `cdk synth` and to `cdk deploy` with nothing to do: beside a bare CDK app.",

@@ -14,6 +14,7 @@ from localcloud.core.patching import Patches
 from localcloud.services import autoscaling, cloudwatch, ec2, elbv2
 from localcloud.services.cloudformation.api import actions as cloudformation
 from localcloud.services.ebs.service import EbsService
+from localcloud.services.ec2.hypervisors.stand_ins import Says
 from localcloud.services.s3 import bucket_policy
 from localcloud.services.ssm import parameters
 from localcloud.services.sts import session_tokens
@@ -26,6 +27,13 @@ class Installation:
     patches: Patches
     context: CloudContext
     ebs: EbsService
+    says: Says | None = None
+    """What stand-ins say on their consoles; None: there are none."""
+
+    def stand_in(self) -> None:
+        """Put stand-ins behind instances."""
+        assert self.says is not None  # noqa: S101 - `steps` was told of them
+        ec2.install_stand_ins(self.patches, self.context, self.ebs, self.says)
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,19 @@ RECORDED_LAUNCHES = (
         "instances of a cloud without machines are checked like others and stay records",
     ),
 )
+STAND_INS = (
+    RECORDED_LAUNCHES[0],
+    Step(
+        "ec2: stand-ins",
+        lambda i: i.stand_in(),
+        "in the place of machines: what they say is given",
+    ),
+    Step(
+        "autoscaling",
+        lambda i: autoscaling.install(i.patches, i.context),
+        "after the stand-ins, which it launches",
+    ),
+)
 MACHINES = (
     Step(
         "ec2: machines",
@@ -108,6 +129,8 @@ MACHINES = (
 )
 
 
-def steps(*, machines: bool) -> tuple[Step, ...]:
-    """Return all steps in their order."""
+def steps(*, machines: bool, stand_ins: bool = False) -> tuple[Step, ...]:
+    """Return all steps in their order; ``stand_ins``: in the place of machines."""
+    if stand_ins:
+        return CONTROL_PLANE + STAND_INS
     return CONTROL_PLANE + (MACHINES if machines else RECORDED_LAUNCHES)

@@ -8,7 +8,7 @@ Scaling".
 from __future__ import annotations
 
 import math
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -19,6 +19,8 @@ from localcloud.core.moto_types import AutoScalingGroup
 from localcloud.services.autoscaling.driver import Driver
 from localcloud.services.autoscaling.members import KEPT_ACTIVITIES, Activity, Member, members_of
 
+# Launches in one step. Each takes some milliseconds; requests that ask for the group wait meanwhile.
+LAUNCHES = 25
 LONGEST_PAUSE = 60.0  # seconds between two attempts to launch what EC2 refuses
 
 
@@ -139,12 +141,16 @@ class Reconciler:
             member.activity.status = "InProgress"
             self._driver.terminate(member.instance)
 
-    def fit(self, group: AutoScalingGroup, size: int) -> None:
-        """Launch what is missing of ``size`` instances, or end what is too much."""
+    def fit(self, group: AutoScalingGroup, size: int) -> bool:
+        """Launch what is missing of ``size`` instances, or end what is too much.
+
+        Return whether more are to be launched now: who holds the lock lets others have it in between.
+        """
         alive = [member for member in members_of(group) if member.alive]
-        for _ in range(size - len(alive)):
+        missing = size - len(alive)
+        for _ in range(min(missing, LAUNCHES)):
             if _suspended(group, "Launch") or not self._launch(group, size):
-                break
+                return False
         if len(alive) > size and not _suspended(group, "Terminate"):
             try:
                 template = current_template(group)
@@ -156,6 +162,7 @@ class Reconciler:
                 self.end(
                     group, member, f"a difference between desired and actual capacity shrank it to {size}"
                 )
+        return missing > LAUNCHES
 
     def _serves(self, group: AutoScalingGroup, member: Member) -> bool:
         """Say whether requests reach an instance: it is in service and all load balancers find it healthy."""
@@ -228,21 +235,27 @@ def surplus(
     Those that do not serve come even before the zones: a group that shrinks must not lose an instance that
     has requests while it keeps one that cannot be used yet.
     """
+    zones = Counter(member.availability_zone for member in alive)
+
+    def rank(member: Member) -> tuple[bool, bool, bool, float]:
+        return (
+            member.health_status == "Healthy",
+            member.lifecycle_state != "Pending",
+            member.launch_template == template,
+            member.launched,
+        )
+
+    # In each zone it is the same one that goes first, however full the zone is by then.
+    queues: dict[tuple[bool, str], deque[Member]] = defaultdict(deque)
+    for member in sorted((member for member in alive if not member.protected_from_scale_in), key=rank):
+        queues[serves(member), member.availability_zone].append(member)
     chosen: list[Member] = []
-    free = [member for member in alive if not member.protected_from_scale_in]
-    while free and len(chosen) < count:
-        zones: dict[str, int] = defaultdict(int)
-        for member in alive:
-            zones[member.availability_zone] += member not in chosen
-        first = min(
-            free,
-            key=lambda m: (
-                serves(m), -zones[m.availability_zone], m.health_status == "Healthy",
-                m.lifecycle_state != "Pending", m.launch_template == template, m.launched,
-            ),
-        )  # fmt: skip
-        free.remove(first)
-        chosen.append(first)
+    while queues and len(chosen) < count:
+        key = min(queues, key=lambda key: (key[0], -zones[key[1]], rank(queues[key][0])))
+        chosen.append(queues[key].popleft())
+        zones[key[1]] -= 1
+        if not queues[key]:
+            del queues[key]
     return chosen
 
 

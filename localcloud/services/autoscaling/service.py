@@ -100,7 +100,8 @@ class AutoScaling:
             self.reconciler.end(
                 group, member, "an instance was taken out of service in response to an instance refresh"
             )
-        self.reconciler.fit(group, desired + moves.beyond)
+        if self.reconciler.fit(group, desired + moves.beyond):
+            self.wake()
 
     def _empty(self, group: AutoScalingGroup) -> None:
         for member in members_of(group):

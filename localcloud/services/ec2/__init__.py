@@ -24,7 +24,8 @@ from localcloud.services.ec2 import (
     tags,
 )
 from localcloud.services.ec2.copies import Copies
-from localcloud.services.ec2.instances import InstanceMachines
+from localcloud.services.ec2.hypervisors.machines import InstanceMachines
+from localcloud.services.ec2.hypervisors.stand_ins import Says, StandIns
 
 
 def install(patches: Patches, ebs: EbsService) -> None:
@@ -42,6 +43,14 @@ def install(patches: Patches, ebs: EbsService) -> None:
 def install_launches(patches: Patches, ebs: EbsService) -> None:
     """Resolve and check launches, and boot nothing."""
     launch.install(patches, None)
+    Copies(ebs, None).install(patches)
+
+
+def install_stand_ins(patches: Patches, context: CloudContext, ebs: EbsService, says: Says) -> None:
+    """Put a stand-in behind each instance."""
+    stand_ins = StandIns(context, says)
+    stand_ins.install(patches)
+    launch.install(patches, stand_ins)
     Copies(ebs, None).install(patches)
 
 

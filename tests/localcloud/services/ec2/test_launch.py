@@ -8,8 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.ec2.exceptions import EC2ClientError
 
+from localcloud.services.ec2.hypervisors.machines import check_runnable
 from localcloud.services.ec2.instance_types import instance_type, local_size
-from localcloud.services.ec2.instances import check_runnable
 from localcloud.services.ec2.launch import Launch, fitting_type, mappings, metadata_options, template_data
 from tests.localcloud.conftest import code_of, launch
 

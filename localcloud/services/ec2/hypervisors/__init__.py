@@ -1,0 +1,1 @@
+"""What runs instances: QEMU, or stand-ins that only seem to run."""
