@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 
 from ingot.bake.packages.cache import UNFINISHED
-from ingot.bake.runtime.rights import own_mounts, remove_tree
+from ingot.bake.runtime.rights import remove_tree
 from ingot.errors import InputError
 from ingot.files import replacing
 from ingot.locks import locked
-from ingot.process import CommandError, require, run
+from ingot.process import CommandError
 from ingot.progress import Progress
+from ingot.store.layers import form, tar
 from ingot.store.store import Store
 
 # What a bake starts from and what a diff compares with. Records belong to their machine, work to its process.
@@ -37,12 +38,12 @@ def pack(store: Store, archive: Path, progress: Progress) -> int:
         raise InputError(f"there is nothing in the store {store.root}", hint="bake something first")
     progress(f"packing {', '.join(parts)} of {store.root}")
     # --dereference of the top alone: a store's parts may be links to another disk.
-    words = [*_form(archive), "--sparse", "--anchored", "--no-wildcards-match-slash"]
+    words = [*form(archive), "--sparse", "--anchored", "--no-wildcards-match-slash"]
     words += [f"--exclude={pattern}" for pattern in LEFT_OUT]
     words += ["--directory", str(store.root), *(f"{part}/." for part in parts)]
     try:
         with replacing(archive.absolute()) as unfinished:
-            _tar(["--create", "--file", str(unfinished), *words])
+            tar(["--create", "--file", str(unfinished), *words])
     except (CommandError, OSError) as error:
         raise InputError(f"{archive} cannot be written: {error}") from error
     return archive.stat().st_size
@@ -81,15 +82,15 @@ def _extract(store: Store, archive: Path, aside: Path) -> None:
 
     Those must appear in the store whole.
     """
-    file = ["--file", str(archive), *_form(archive)]
-    names = _tar(["--list", *file]).splitlines()
+    file = ["--file", str(archive), *form(archive)]
+    names = tar(["--list", *file]).splitlines()
     foreign = [name for name in names if name.split("/", 1)[0] not in PARTS or ".." in name.split("/")]
     if foreign:
         raise InputError(f"{archive} is no packed store: it holds {foreign[0]}")
     words = ["--extract", *file, "--anchored"]
-    _tar([*words, "--exclude=packages", "--directory", str(aside)])
+    tar([*words, "--exclude=packages", "--directory", str(aside)])
     others = ("--exclude=layers", "--exclude=images")
-    _tar([*words, *others, "--skip-old-files", "--directory", str(store.root)])
+    tar([*words, *others, "--skip-old-files", "--directory", str(store.root)])
 
 
 def _admit(store: Store, unpacked: Path, place: Path) -> None:
@@ -100,21 +101,3 @@ def _admit(store: Store, unpacked: Path, place: Path) -> None:
         if not target.exists():
             os.utime(unpacked)  # used just now, for the collection of garbage
             unpacked.rename(target)
-
-
-def _form(archive: Path) -> list[str]:
-    compressed = ["--zstd"] if archive.name.endswith(".zst") else []
-    return [
-        *compressed,
-        "--numeric-owner",
-        "--xattrs",
-        "--xattrs-include=*",
-        "--same-permissions",
-        "--same-owner",
-    ]
-
-
-def _tar(words: list[str]) -> str:
-    # An ordinary user's layers hold files of subordinate ids, which only its user namespace can read.
-    tar = require("tar", needed_for="pack the store")
-    return run([*own_mounts(), tar, *words]).stdout

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SharedStore(Protocol):
-    """Packages and artifacts by SHA-256, images by recipe digest; each verified when it is read.
+    """Packages and artifacts by SHA-256, layers and images by digest; each verified when it is read.
 
     It may have nothing, and take nothing: no call fails because of that.
     """
@@ -23,6 +23,14 @@ class SharedStore(Protocol):
 
     def keep(self, files: Mapping[str, Path], progress: Progress) -> None:
         """Take files, by the SHA-256 of each."""
+
+    def fetch_layer(self, digest: str, archive: Path, progress: Progress) -> bool:
+        """Write a packed layer to a new file; return whether it was there."""
+
+    def keep_layer(
+        self, digest: str, archive: Path, pack: Callable[[Path], None], progress: Progress
+    ) -> None:
+        """Take a layer unless it is there: ``pack`` writes it to ``archive``."""
 
     def fetch_image(self, recipe: str, digest: str, directory: Path, progress: Progress) -> bool:
         """Write an image's files into ``directory``, whole; return whether it was there."""

@@ -16,13 +16,14 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ingot import paths
 from ingot.bake.engine import MACHINES, Worker, bake, check_architecture
 from ingot.bake.job import BakeDirectories, BakeJob
+from ingot.bake.layers.lower import layer_digests, stage_layer_digest
 from ingot.bake.packages.cache import (
     PACKAGES,
     download_file,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from ingot.store.shared import SharedStore
 
 NOTHING: Mapping[str, int] = {}
+PACKED = ".tar.zst"  # how a layer's file ends, as machines share it
 COLLECTING = "waiting: the store is being collected"
 
 
@@ -275,12 +277,49 @@ class Store:
             shared = None if force else self._shared
             if shared is not None and shared.fetch_image(spec.name, digest, work, progress):
                 return self._admit(digest, work)
+            if shared is not None:
+                self._take_layers(spec, shared, work, progress)
             self._bake(_StoreBake(spec, recipe, work, lock, keep), progress, worker)
+            if self._shared is not None:
+                self._give_layers(spec, self._shared, work, progress)
             image = self._admit(digest, work)
         if self._shared is not None:
             with self.using(image):
                 self._shared.keep_image(image, progress)
         return image
+
+    def _take_layers(self, spec: BakeSpec, shared: SharedStore, work: Path, progress: Progress) -> None:
+        """Get the uppermost layers that a bake can begin with, where they are missing here."""
+        from ingot.store.layers import unpack_layer
+
+        for digests in _wanted_layers(spec):
+            for digest in digests:
+                directory, archive = self.layers / digest, work / f"{digest}{PACKED}"
+                if directory.exists():
+                    break
+                try:
+                    if shared.fetch_layer(digest, archive, progress):
+                        unpack_layer(archive, directory)
+                        break
+                except IngotError as error:
+                    progress(f"the layer {digest[:12]} of the shared store is not used: {error.message}")
+                finally:
+                    archive.unlink(missing_ok=True)
+        self.close_to_others()
+
+    def _give_layers(self, spec: BakeSpec, shared: SharedStore, work: Path, progress: Progress) -> None:
+        """Let the shared store have the layers of a bake: the uppermost ones, and those of packages."""
+        from ingot.store.layers import pack_layer
+
+        for digest in dict.fromkeys(
+            one for digests in _wanted_layers(spec) for one in (digests[0], digests[-1])
+        ):
+            directory, archive = self.layers / digest, work / f"{digest}{PACKED}"
+            lock = directory.with_name(f"{digest}.lock")
+            with locked(lock, waiting=lambda: progress(COLLECTING), shared=True):
+                if directory.exists():
+                    shared.keep_layer(digest, archive, partial(pack_layer, directory), progress)
+            archive.unlink(missing_ok=True)
 
     @contextmanager
     def baked_again(self, recipe: Recipe, progress: Progress) -> Iterator[Image]:
@@ -476,6 +515,14 @@ class Store:
     def remove_leftovers(self) -> None:
         """Remove what killed processes left in the store. What a running one works on is locked and stays."""
         sweep(self.root)
+
+
+def _wanted_layers(spec: BakeSpec) -> list[list[str]]:
+    """Return the digests of layers that a bake can begin with: of the image and of each stage, those that
+    save most first.
+    """
+    stages = [[stage_layer_digest(stage), *layer_digests(stage)] for stage in spec.stages]
+    return [layer_digests(spec), *stages]
 
 
 def _take_rights(path: Path) -> None:

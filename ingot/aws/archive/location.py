@@ -3,6 +3,7 @@
 ::
 
     PREFIX/files/AB/ABCD…               a package or artifact, by its SHA-256: a shared store has these too
+    PREFIX/layers/DIGEST.json           which of the files is a layer, packed; in a shared store
     PREFIX/blocks/AB/ABCD…              one block of 512 KiB, by its SHA-256; shared by all images
     PREFIX/images/RECIPE/DIGEST.json    the manifest of an image; it is written last
     PREFIX/images/RECIPE/DIGEST.cdx.json    its bill of materials (CycloneDX)
@@ -63,6 +64,10 @@ class ArchiveLocation:
     def file(self, digest: str) -> str:
         """Return the key of the package or artifact with this SHA-256."""
         return self.key("files", digest[:2], digest)
+
+    def layer(self, digest: str) -> str:
+        """Return the key of what says which file is the layer with this digest."""
+        return self.key("layers", f"{digest}.json")
 
     def manifest(self, recipe: str, digest: str) -> str:
         """Return the key of an image's manifest."""

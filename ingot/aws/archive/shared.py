@@ -1,8 +1,10 @@
-"""A store that machines share: a bucket with packages and artifacts by SHA-256, images as in an archive."""
+"""A store that machines share: a bucket with packages, artifacts and layers, and images as in an archive."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,7 @@ from ingot.aws.archive.images import STREAMS, archive, manifest_if_there, read_d
 from ingot.aws.archive.location import ArchiveLocation
 from ingot.aws.session.clients import connect
 from ingot.aws.session.failures import translated
+from ingot.bake.packages.cache import sha256_of
 from ingot.errors import IngotError, InputError, VerificationError
 from ingot.store.sbom import sbom
 
@@ -75,6 +78,40 @@ class BucketStore:
         sent = self._each(WRITE, put, list(files), progress)
         if sent:
             progress(f"{len(sent)} files sent to {self._location}")
+
+    def fetch_layer(self, digest: str, archive: Path, progress: Progress) -> bool:
+        """Write a packed layer to a new file; return whether it was there."""
+
+        def get() -> bool:
+            record = self._bucket.get(self._location.layer(digest))
+            if record is None:
+                return False
+            packed = _packed(record, digest)
+            if not self._bucket.get_file(self._location.file(packed), packed, archive):
+                return False
+            progress(f"the layer {digest[:12]} came from {self._location}")
+            return True
+
+        return bool(self._try(READ, get, progress))
+
+    def keep_layer(
+        self, digest: str, archive: Path, pack: Callable[[Path], None], progress: Progress
+    ) -> None:
+        """Write a layer unless it is there, its file before what names it."""
+
+        def put() -> None:
+            if self._bucket.get(self._location.layer(digest)) is not None:
+                return
+            pack(archive)
+            packed, size = sha256_of(archive), archive.stat().st_size
+            self._bucket.put_file(self._location.file(packed), archive, packed)
+            record = json.dumps({"layer": digest, "sha256": packed, "size": size}).encode() + b"\n"
+            self._bucket.put(
+                self._location.layer(digest), record, hashlib.sha256(record).hexdigest(), "application/json"
+            )
+            progress(f"the layer {digest[:12]} was sent to {self._location} ({size / 1e6:.0f} MB)")
+
+        self._try(WRITE, put, progress)
 
     def fetch_image(self, recipe: str, digest: str, directory: Path, progress: Progress) -> bool:
         """Write an image's files into ``directory``, whole; return whether it was there."""
@@ -141,3 +178,19 @@ class BucketStore:
             if first:
                 progress(f"{self._location} is not {way} any more: {error.message}")
         return None
+
+
+def _packed(record: bytes, digest: str) -> str:
+    """Return the SHA-256 of a packed layer by what is written of it.
+
+    Raises VerificationError for what is written of no layer, or of another one.
+    """
+    try:
+        found = json.loads(record)
+        packed = str(found["sha256"])
+        sound = found["layer"] == digest and re.fullmatch(r"[0-9a-f]{64}", packed) is not None
+    except (ValueError, KeyError, TypeError):
+        sound = False
+    if not sound:
+        raise VerificationError(f"what the shared store says of the layer {digest[:12]} is damaged")
+    return packed

@@ -70,6 +70,15 @@ def stage_layer_digest(stage: BakeSpec) -> str:
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
+def layer_digests(spec: BakeSpec) -> List[str]:
+    """Return the digests of the layers of a spec that stand on each other, the uppermost first.
+
+    The last one is that of the packages.
+    """
+    kinds = kinds_of(spec)
+    return [_digest_with(spec, kinds[:number]) for number in range(len(kinds), -1, -1)]
+
+
 def _digest_with(spec: BakeSpec, kinds: Sequence[str]) -> str:
     """Return the digest of the layer of :meth:`LayerStore._with`."""
     digest = layer_digest(spec)
