@@ -20,6 +20,7 @@ Standard library only, Python 3.9: this module travels to builder instances with
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Iterable, List, Mapping, Optional
 
@@ -27,6 +28,10 @@ from typing import Iterable, List, Mapping, Optional
 MAKE_ROOM = (
     "make room on that file system; `ingot store gc` removes images and layers that were not used for long"
 )
+
+
+# A value as it was written: nothing but that.
+_LITERAL = re.compile(r"(?:text |the number )?(?P<value>'[^']*'|\"[^\"]*\"|-?\d[\w.+-]*|true|false)")
 
 
 class IngotError(Exception):
@@ -54,8 +59,19 @@ class Problem:
     expected: str
     hint: Optional[str] = None
 
+    @property
+    def place(self) -> str:
+        """Where it is, as editors and terminals make a link of it."""
+        return f"{self.file}:{self.line}:{self.column}"
+
+    @property
+    def said(self) -> str:
+        """What is wrong, without what belongs there."""
+        value = _LITERAL.fullmatch(self.found)
+        return self.found if value is None else f"invalid value {value['value']}"
+
     def __str__(self) -> str:
-        text = f"{self.file}:{self.line}:{self.column}: {self.found}; expected {self.expected}"
+        text = f"{self.place}: {self.said}, expected {self.expected}"
         return text if self.hint is None else f"{text}\n  hint: {self.hint}"
 
 

@@ -91,13 +91,13 @@ def chosen_types(
     for name in types:
         if (found := architecture_of(name)) != architecture:
             raise InputError(
-                f"{where}: {name} is an {found} machine; expected one for the recipe's architecture, "
+                f"{where}: {name} is an {found} machine, expected one for the recipe's architecture, "
                 f"{architecture}",
                 hint=f"such as {default[architecture]}, or set architecture: {found} in the recipe",
             )
         if not boots_image(name):
             raise InputError(
-                f"{where}: {name} does not boot by UEFI from an NVMe disk; expected a Nitro instance type "
+                f"{where}: {name} does not boot by UEFI from an NVMe disk, expected a Nitro instance type "
                 "that does",
                 hint=f"most current families do, such as {default[architecture]}; bare metal of x86 does not",
             )

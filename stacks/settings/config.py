@@ -168,7 +168,7 @@ def _check(config: Config, environments: Environments, given: Mapping[str, objec
     for keys, found, expected in contradictions(config):
         own = None if set(keys) & set(given) else environments.problem(config.env, keys, found, expected)
         lines.append(
-            str(own) if own is not None else f"settings {', '.join(keys)}: {found}; expected {expected}"
+            str(own) if own is not None else f"settings {', '.join(keys)}: {found}, expected {expected}"
         )
     if lines:
         raise InputError("\n".join(lines), hint=HINT)

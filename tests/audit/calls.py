@@ -185,7 +185,7 @@ def _against(value: ast.expr, shape: Shape, where: str) -> Iterator[str]:
         for part in value.elts:
             yield from _against(part, shape.member, f"{where}[]")
     elif isinstance(value, ast.Dict | ast.List):
-        yield f"{where} is a {type(value).__name__.lower()}; expected {shape.type_name}"
+        yield f"{where} is a {type(value).__name__.lower()}, expected {shape.type_name}"
     elif isinstance(value, ast.Constant):
         yield from wrong_literal(value.value, shape, where)
 
@@ -207,10 +207,10 @@ def wrong_literal(value: Any, shape: Shape, where: str) -> Iterator[str]:
     """Say what is wrong with a plain value: its type, or that it is none of the model's words."""
     expected = KINDS.get(shape.type_name)
     if value is None or (expected is not None and not isinstance(value, expected)):
-        yield f"{where} is {value!r}; expected {shape.type_name}"
+        yield f"{where} is {value!r}, expected {shape.type_name}"
     words = getattr(shape, "enum", None)
     if words and value not in words:
-        yield f"{where} is {value!r}; expected one of {', '.join(words)}"
+        yield f"{where} is {value!r}, expected one of {', '.join(words)}"
 
 
 def wrong_value(value: Any, shape: Shape, where: str = "") -> Iterator[str]:

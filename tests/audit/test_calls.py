@@ -128,12 +128,12 @@ def test_what_is_wrong_is_found(tmp_path):
     assert [line.partition(":")[2].split(" ", 1)[1] for line in found] == [
         "ec2.describe_image: there is no such operation",
         "ec2.describe_images: there is no parameter Ids",
-        "ec2.register_image: BootMode is 'bios'; expected one of legacy-bios, uefi, uefi-preferred",
+        "ec2.register_image: BootMode is 'bios', expected one of legacy-bios, uefi, uefi-preferred",
         "ec2.run_instances: lacks MaxCount",
         "ec2.describe_instances: there is no parameter Filter",
-        "ec2.create_tags: Resources is 'ami-1'; expected list",
+        "ec2.create_tags: Resources is 'ami-1', expected list",
         "ec2.create_tags: Tags[] has no member key",
-        "ebs.start_snapshot: VolumeSize is '1'; expected long",
+        "ebs.start_snapshot: VolumeSize is '1', expected long",
         "ebs.start_snapshot: there is no parameter Size",
     ]
 

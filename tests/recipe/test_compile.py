@@ -142,7 +142,7 @@ def test_a_lock_of_another_base_ami_is_stale(web, recipe, lock, said):
 @pytest.mark.parametrize(
     ("ami", "said"),
     [
-        ("{name: x-*}", "name without owner; expected the key owner, too"),
+        ("{name: x-*}", "name without owner, expected the key owner, too"),
         ("{ssm: /aws/x, id: ami-01234567}", "exactly one of the keys id, ssm, name"),
         ("{id: ami-xyz}", "the id of an AMI"),
         ("{name: 'al2023-*', owner: me}", "an account id of 12 digits"),

@@ -61,10 +61,25 @@ WRONG = [
     ("size: 2GiB", "size: 2GB", f"{FILE}:3:21: size '2GB'", "did you mean 2GiB?"),
     ("size: 2GiB", "size: 2", f"{FILE}:3:21: size 2", "a whole number of MiB"),
     ("size: 2GiB", "size: 20TiB", f"{FILE}:3:21: size '20TiB'", "at most 8TiB"),
-    ("source: files/site.conf", 'link: "a\\0b"', f"{FILE}:9:12: text 'a\\x00b'", "text without a zero byte"),
-    ("- a2ensite site", '- "a\\0b"', f"{FILE}:11:5: text 'a\\x00b'", "text without a zero byte"),
-    ("http: {path: /}", 'command: "a\\0b"', f"{FILE}:14:33: text 'a\\x00b'", "text without a zero byte"),
-    ("debian: bookworm", "debian: bookwrm", f"{FILE}:2:16: text 'bookwrm'", "did you mean bookworm?"),
+    (
+        "source: files/site.conf",
+        'link: "a\\0b"',
+        f"{FILE}:9:12: invalid value 'a\\x00b'",
+        "text without a zero byte",
+    ),
+    ("- a2ensite site", '- "a\\0b"', f"{FILE}:11:5: invalid value 'a\\x00b'", "text without a zero byte"),
+    (
+        "http: {path: /}",
+        'command: "a\\0b"',
+        f"{FILE}:14:33: invalid value 'a\\x00b'",
+        "text without a zero byte",
+    ),
+    (
+        "debian: bookworm",
+        "debian: bookwrm",
+        f"{FILE}:2:16: invalid value 'bookwrm'",
+        "did you mean bookworm?",
+    ),
     (
         "{debian: bookworm}",
         "{debian: bookworm, ubuntu: noble}",
@@ -75,21 +90,21 @@ WRONG = [
     (
         "gid: 990",
         'gid: "990"',
-        f"{FILE}:5:27: text '990'",
+        f"{FILE}:5:27: invalid value '990'",
         "a whole number\n  hint: leave out the quotes: 990",
     ),
     (
         "gid: 990",
         "gid: 99",
-        f"{FILE}:5:27: the number 99",
+        f"{FILE}:5:27: invalid value 99",
         "to 100\n  hint: the ids below 100 are the distribution's",
     ),
     ("uid: 990, ", "uuid: 990, ", f"{FILE}:6:21: unknown key 'uuid'", "did you mean uid?"),
-    ("name: it answers", "name: 7", f"{FILE}:14:12: the number 7", 'put it in quotes: "7"'),
-    ("uid: 990, ", "", f"{FILE}:6:9: no key 'uid'", "it has no default"),
-    ("[apache2]", "apache2", f"{FILE}:4:11: text 'apache2'", "a list\n  hint: write [apache2]"),
+    ("name: it answers", "name: 7", f"{FILE}:14:12: invalid value 7", 'put it in quotes: "7"'),
+    ("uid: 990, ", "", f"{FILE}:6:9: missing key 'uid'", "it has no default"),
+    ("[apache2]", "apache2", f"{FILE}:4:11: invalid value 'apache2'", "a list\n  hint: write [apache2]"),
     ("[apache2]", "[apache2, apache2]", f"{FILE}:4:21: package 'apache2' a second time", "not used yet"),
-    ("[apache2]", "[Apache2]", f"{FILE}:4:12: text 'Apache2'", "the name of a package"),
+    ("[apache2]", "[Apache2]", f"{FILE}:4:12: invalid value 'Apache2'", "the name of a package"),
     (
         "[www-data]",
         "[www-dat]",
@@ -131,7 +146,12 @@ WRONG = [
         "did you mean /etc/x?",
     ),
     ("target: /etc/site.conf", "target: /", f"{FILE}:9:39: '/', the root itself", "below it"),
-    ("target: /etc/site.conf", "target: /proc/x", f"{FILE}:9:39: '/proc/x'", "recreated at every boot"),
+    (
+        "target: /etc/site.conf",
+        "target: /proc/x",
+        f"{FILE}:9:39: invalid value '/proc/x'",
+        "recreated at every boot",
+    ),
     (
         "target: /etc/site.conf",
         "target: /srv/web/wsgi.py",
@@ -144,8 +164,13 @@ WRONG = [
         f"{FILE}:9:39: /srv/web/wsgi.py/x below",
         "a directory above",
     ),
-    ("target: /etc/site.conf", "target: /etc/x, mode: 0644", f"{FILE}:9:53: the number 644", '"0644"'),
-    ("target: /etc/site.conf", 'target: /x, mode: "0999"', f"{FILE}:9:49: text '0999'", "four octal digits"),
+    ("target: /etc/site.conf", "target: /etc/x, mode: 0644", f"{FILE}:9:53: invalid value 644", '"0644"'),
+    (
+        "target: /etc/site.conf",
+        'target: /x, mode: "0999"',
+        f"{FILE}:9:49: invalid value '0999'",
+        "four octal digits",
+    ),
     (
         "source: files/site.conf",
         "source: files/none",
@@ -177,14 +202,14 @@ WRONG = [
         "exactly one",
     ),
     ("source: app/", "source: app/wsgi.py", f"{FILE}:7:15: app/wsgi.py, a file", "a directory"),
-    ("http: {path: /}", "http: {path: x}", f"{FILE}:14:37: text 'x'", "begins with /"),
+    ("http: {path: /}", "http: {path: x}", f"{FILE}:14:37: invalid value 'x'", "begins with /"),
     (
         "http: {path: /}",
         "service: a, command: b",
         f"{FILE}:14:5: service and command together",
         "exactly one",
     ),
-    ("- a2ensite site", "- 7", f"{FILE}:11:5: the number 7", "a mapping"),
+    ("- a2ensite site", "- 7", f"{FILE}:11:5: invalid value 7", "a mapping"),
     ("name: web", "name: wab", f"{FILE}:1:7: the name 'wab'", "'web', the name of its directory"),
     ("packages: [apache2]", "name: web", f"{FILE}:4:1: key 'name' a second time", "line 1"),
 ]
@@ -293,21 +318,21 @@ def test_a_directory_that_is_missing_is_called_one(web):
         " /srv/web}\n"
     )
     (problem,) = problems(web)
-    assert "4:15: no directory nope/; expected it at image_recipes/web/nope" in problem
+    assert "4:15: no directory nope/, expected it at image_recipes/web/nope" in problem
 
 
 def test_another_fault_of_an_entry_does_not_hide_that_its_group_or_owner_is_not_declared(web):
     web.replace("uid: 990, group: app, groups: [www-data]", "uid: x, group: zzz, groups: [www-dat]")
     web.replace("{source: files/site.conf, ", "{source: files/site.conf, mode: 644, owner: nginx, ")
     web.replace("{source: app/, target: /srv/web, owner: app", "{source: app/, target: web, owner: app2")
-    found = [text.split("; expected")[0] for text in problems(web)]
+    found = [text.split(", expected")[0] for text in problems(web)]
     assert found == [
-        f"{FILE}:6:26: text 'x'",
+        f"{FILE}:6:26: invalid value 'x'",
         f"{FILE}:6:36: the group 'zzz', which is not declared",
         f"{FILE}:6:50: the group 'www-dat', which is not declared",
         f"{FILE}:7:29: 'web', a relative path",
         f"{FILE}:7:41: the user 'app2', which is not declared",
-        f"{FILE}:9:37: the number 644",
+        f"{FILE}:9:37: invalid value 644",
         f"{FILE}:9:49: the user 'nginx', which is not declared",
     ]
 
@@ -351,7 +376,7 @@ def test_yaml_that_does_not_parse_has_advice_and_not_the_parsers_rule(web, text,
 def test_an_unknown_key_that_is_near_none_names_all_keys(web):
     web.replace("packages: [apache2]", "zzzz: [apache2]")
     (only,) = problems(web)
-    assert only == f"{FILE}:4:1: unknown key 'zzzz'; expected one of {', '.join(Recipe.model_fields)}"
+    assert only == f"{FILE}:4:1: unknown key 'zzzz', expected one of {', '.join(Recipe.model_fields)}"
 
 
 def test_a_package_that_is_near_is_named_and_no_other():
@@ -375,7 +400,7 @@ def test_a_package_that_is_near_is_named_and_no_other():
 def test_a_name_that_is_none_is_said_once(web):
     web.replace("group: app, groups", "group: A B, groups")
     (only,) = problems(web)
-    assert "text 'A B'" in only
+    assert "invalid value 'A B'" in only
 
 
 DEEP = "".join("  " * level + "a:\n" for level in range(1000))

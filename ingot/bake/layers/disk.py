@@ -129,7 +129,7 @@ def kernel_version(root: Path) -> str:
         file.name[len("vmlinuz-") :] for file in in_root(root, "/boot", follow=True).glob("vmlinuz-*")
     )
     if len(found) != 1:
-        raise BakeError(f"the image has {len(found)} kernels in /boot ({', '.join(found)}); expected one")
+        raise BakeError(f"the image has {len(found)} kernels in /boot ({', '.join(found)}), expected one")
     return found[0]
 
 

@@ -74,14 +74,14 @@ class Clone(Construct):
         [kind] = chosen_types(path, instance_type, recipe.architecture, ())
         if volume_initialization_rate is not None and not 100 <= volume_initialization_rate <= 300:
             raise InputError(
-                f"{path}: volume_initialization_rate {volume_initialization_rate}; expected 100 to 300 MiB/s"
+                f"{path}: volume_initialization_rate {volume_initialization_rate}, expected 100 to 300 MiB/s"
             )
         configuration = Configuration(environment or {}, parameters or {}, secrets or {})
         configuration.check(path, recipe.name, recipe.configuration)
         launch_data = user_data_of(path, configuration, user_data)
         places = subnets or subnets_for_clones(self, vpc, egress=egress)
         if security_groups is not None and not security_groups:
-            raise InputError(f"{path}: no security_groups; expected one at least")
+            raise InputError(f"{path}: no security_groups, expected one at least")
         first, *others = security_groups or [
             closed_group(
                 self, "CloneGroup", vpc=vpc, description="Clone: nobody comes in unasked", outbound=egress

@@ -226,11 +226,11 @@ class CloneFleet(Construct):
             )
         elif domain_name is not None and certificate_arn is None and listener is None:
             self._require(
-                f"domain_name {domain_name} without certificate_arn; expected both, "
+                f"domain_name {domain_name} without certificate_arn, expected both, "
                 "the name being the certificate's"
             )
         if health_path is not None and health_check is not None:
-            self._require("health_path and health_check; expected one of them")
+            self._require("health_path and health_check, expected one of them")
         usual_path = HealthCheck.path if serving.transport is None else None
         check = health_check or HealthCheck(health_path or usual_path)
         self._require(problem_of(serving, check))
@@ -369,7 +369,7 @@ class CloneFleet(Construct):
             return [group]
         if not 1 <= len(given) <= MOST_GROUPS:
             raise InputError(
-                f"{self.node.path}: {len(given)} security_groups; expected 1 to {MOST_GROUPS}",
+                f"{self.node.path}: {len(given)} security_groups, expected 1 to {MOST_GROUPS}",
                 hint="leave security_groups out for a group of the fleet's own",
             )
         return list(given)
@@ -420,14 +420,14 @@ class CloneFleet(Construct):
         """Raise InputError for options that exclude each other or are out of bounds."""
         if spot is not None and warm_pool is not None:
             self._require(
-                "a warm pool and Spot capacity; expected one of them: "
+                "a warm pool and Spot capacity, expected one of them: "
                 "EC2 Auto Scaling keeps no Spot instances warm"
             )
         if rate is not None and not 100 <= rate <= 300:
-            self._require(f"volume_initialization_rate {rate}; expected 100 to 300 MiB/s")
+            self._require(f"volume_initialization_rate {rate}, expected 100 to 300 MiB/s")
         if refresh.strategy == "REPLACE_ROOT_VOLUME" and refresh.min_healthy_percentage >= 100:
             self._require(
-                "REPLACE_ROOT_VOLUME with min_healthy_percentage 100; expected less",
+                "REPLACE_ROOT_VOLUME with min_healthy_percentage 100, expected less",
                 hint="clones get their new root volumes in place: each is away meanwhile",
             )
 
@@ -438,7 +438,7 @@ class CloneFleet(Construct):
         named = [name for name, value in given.items() if value is not None]
         if named:
             self._require(
-                f"{', '.join(named)} without a load balancer; expected balanced=True, or none of them"
+                f"{', '.join(named)} without a load balancer, expected balanced=True, or none of them"
             )
 
     def _require(self, problem: str | None, hint: str | None = None) -> None:

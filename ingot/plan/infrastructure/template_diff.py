@@ -207,7 +207,7 @@ def _rows(plain: Iterable[Iterable[Any]], width: int) -> tuple[Row, ...]:
     rows = tuple(tuple("" if cell is None else str(cell) for cell in row) for row in plain)
     for row in rows:
         if len(row) != width:
-            raise ValueError(f"a row of {len(row)} cells; expected {width}")
+            raise ValueError(f"a row of {len(row)} cells, expected {width}")
     return rows
 
 

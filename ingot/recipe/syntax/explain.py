@@ -31,7 +31,7 @@ FEW = 40
 def wrong(found: str, expected: str, hint: str | None = None) -> PydanticCustomError:
     """Return an error for a validator to raise; :func:`problems_of` shows it in these words."""
     context: dict[str, object] = {"found": found, "expected": expected, "hint": hint}
-    return PydanticCustomError("ingot", "{found}; expected {expected}", context)
+    return PydanticCustomError("ingot", "{found}, expected {expected}", context)
 
 
 def problems_of(
@@ -87,7 +87,7 @@ def _problem(details: ErrorDetails, document: Document, model: type[BaseModel], 
     if kind == "extra_forbidden":
         return _unknown_key(at, document, model, page)
     if kind == "missing":
-        return document.problem(at[:-1], f"no key {at[-1]!r}", "it: it has no default")
+        return document.problem(at[:-1], f"missing key {at[-1]!r}", f"{at[-1]!r} here: it has no default")
     found = _described(details["input"])
     expected = _EXPECTED.get(kind) or details["msg"].removeprefix("Input should be ")
     if kind == "literal_error" and isinstance(details["input"], str):

@@ -102,7 +102,7 @@ def test_what_stays_is_told_and_the_exit_code_is_1(run, amis, proxy):
     proxy.fail("DeregisterImage", code="UnauthorizedOperation", status=403)
     result = run("--yes")
     assert result.exit_code == 1
-    assert f"ingot: {amis[0]} stays: DeregisterImage was refused" in result.stderr
+    assert f"error: {amis[0]} stays: DeregisterImage was refused" in result.stderr
 
 
 def test_a_name_that_is_no_recipes_is_bad_input(run, amis, tmp_path, monkeypatch, direct):

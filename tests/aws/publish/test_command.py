@@ -133,7 +133,7 @@ def test_another_account_or_region_than_the_stacks_is_not_published_to(store, bu
     failed = ingot("publish", "web", "--account", "111122223333")
     assert (failed.returncode, failed.stdout) == (2, "")
     assert (
-        "are of the account 123456789012; expected 111122223333, which --account names\n  hint: "
+        "are of the account 123456789012, expected 111122223333, which --account names\n  hint: "
         in failed.stderr
     )
     elsewhere = ingot("publish", "web", "--region", "eu-west-1", "--account", "123456789012")

@@ -167,18 +167,18 @@ def test_an_imported_listener_is_taken_with_its_load_balancer(stack, image, vpc)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"serving": Serving(0)}, "port 0; expected 1 to 65535"),
+        ({"serving": Serving(0)}, "port 0, expected 1 to 65535"),
         ({"serving": Serving(sticky=Duration.days(8))}, "sticky for 691200"),
         ({"serving": Serving(slow_start=Duration.seconds(5))}, "a slow start of 5"),
         (
             {"health_check": HealthCheck("ready")},
-            "health check of 'ready'; expected a path that begins with /",
+            "health check of 'ready', expected a path that begins with /",
         ),
         ({"health_check": HealthCheck(interval=Duration.seconds(5))}, "expected a shorter one"),
-        ({"health_check": HealthCheck(healthy=1)}, "1 good answers; expected 2 to 10"),
-        ({"health_check": HealthCheck(), "health_path": "/x"}, "health_path and health_check; expected one"),
-        ({"health_check": HealthCheck(None)}, "health check without a path; expected one with HTTP"),
-        ({"idle_timeout": Duration.seconds(4001)}, "idle_timeout 4001 s; expected 1 to 4000 with HTTP"),
+        ({"health_check": HealthCheck(healthy=1)}, "1 good answers, expected 2 to 10"),
+        ({"health_check": HealthCheck(), "health_path": "/x"}, "health_path and health_check, expected one"),
+        ({"health_check": HealthCheck(None)}, "health check without a path, expected one with HTTP"),
+        ({"idle_timeout": Duration.seconds(4001)}, "idle_timeout 4001 s, expected 1 to 4000 with HTTP"),
         ({"rule": Rule(1, paths=("/x",))}, "rule without listener"),
     ],
 )
@@ -190,14 +190,14 @@ def test_what_elastic_load_balancing_would_refuse_is_refused(stack, image, optio
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rule": Rule(0, paths=("/x",))}, "a rule of priority 0; expected 1 to 50000"),
+        ({"rule": Rule(0, paths=("/x",))}, "a rule of priority 0, expected 1 to 50000"),
         ({"rule": Rule(1, hosts=("a", "b", "c"), headers={"X": ("d", "e", "f")})}, "a rule with 6 values"),
-        ({"serving": Serving(25, "TCP")}, "listener with TCP; expected HTTP or HTTPS"),
+        ({"serving": Serving(25, "TCP")}, "listener with TCP, expected HTTP or HTTPS"),
         (
             {"rule": Rule(1)},
-            "a rule without conditions; expected one of hosts, paths, methods, source_ips, headers",
+            "a rule without conditions, expected one of hosts, paths, methods, source_ips, headers",
         ),
-        ({"certificate_arn": CERTIFICATE}, "certificate_arn and listener; expected one of them"),
+        ({"certificate_arn": CERTIFICATE}, "certificate_arn and listener, expected one of them"),
         ({"vpc": None}, "a load balancer without vpc"),
     ],
 )

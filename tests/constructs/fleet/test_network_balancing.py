@@ -154,7 +154,7 @@ def test_a_load_balancer_of_the_other_kind_is_refused(stack, image, arn, serving
         ({"serving": Serving(1, "TCP", slow_start=Duration.minutes(1))}, "slow_start with TCP"),
         ({"access_logs": Duration.days(1)}, "access_logs with TCP"),
         ({"scaling": Scaling(requests=10)}, "scaling by requests with TCP"),
-        ({"idle_timeout": Duration.seconds(30)}, "idle_timeout 30 s; expected 60 to 6000 with TCP"),
+        ({"idle_timeout": Duration.seconds(30)}, "idle_timeout 30 s, expected 60 to 6000 with TCP"),
         ({"serving": Serving(1, "UDP"), "certificate_arn": CERTIFICATE}, "certificate_arn with UDP"),
         ({"serving": Serving(1, "UDP"), "idle_timeout": Duration.minutes(2)}, "idle_timeout with UDP"),
     ],

@@ -82,13 +82,13 @@ def test_a_queue_is_told(stack, image):
         ({"schedules": {"a": Schedule("0 1 * * *")}}, "the schedule a sets nothing"),
         (
             {"schedules": {"a": Schedule("0 1 * * *", min_clones=3, max_clones=2)}},
-            r"the schedule a: sizes \[3, 2\]; expected 0 <= min <= desired <= max",
+            r"the schedule a: sizes \[3, 2\], expected 0 <= min <= desired <= max",
         ),
-        ({"schedules": {"a": Schedule("0 1 * *", min_clones=1)}}, "'0 1 \\* \\*'; expected five fields"),
+        ({"schedules": {"a": Schedule("0 1 * *", min_clones=1)}}, "'0 1 \\* \\*', expected five fields"),
         ({"schedules": {"a": Schedule("0 1 * * *", "Berlin", min_clones=1)}}, "the time zone Berlin"),
         (
             {"hooks": {"b": Hook("LAUNCHING", Duration.seconds(5))}},
-            "the hook b waits 5 s; expected 30 to 7200",
+            "the hook b waits 5 s, expected 30 to 7200",
         ),
         ({"hooks": {"b": Hook("LAUNCHING", Duration.hours(3))}}, "the hook b waits 10800 s"),
     ],

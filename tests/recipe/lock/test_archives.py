@@ -255,7 +255,7 @@ def test_a_secret_key_is_refused(keyed, other, tmp_path):
     for form in ("--armor", "--no-armor"):
         other.gpg(form, "--output", str(tmp_path / "secret"), "--export-secret-keys")
         with pytest.raises(
-            InputError, match=r"files/extra\.gpg: a secret key; expected the OpenPGP public key"
+            InputError, match=r"files/extra\.gpg: a secret key, expected the OpenPGP public key"
         ):
             keyed((tmp_path / "secret").read_bytes())
 

@@ -29,22 +29,22 @@ def write(web, entry):
 
 
 WRONG = [
-    ("url: ftp://example.com/x, target: /opt/x", ":11:11: 'ftp://example.com/x'", "https://"),
+    ("url: ftp://example.com/x, target: /opt/x", ":11:11: invalid value 'ftp://example.com/x'", "https://"),
     (
         "url: 'https://u:hunter2@example.com/x', target: /x",
         ":11:11: an address with a user",
         "INGOT_CREDENTIALS",
     ),
-    ("url: s3://bucket, target: /opt/x", ":11:11: 's3://bucket'", "s3://BUCKET/KEY"),
+    ("url: s3://bucket, target: /opt/x", ":11:11: invalid value 's3://bucket'", "s3://BUCKET/KEY"),
     (f"url: '{URL}'", ":11:5: neither target nor install", "install: true"),
     (f"url: '{URL}', install: true", ":11:5: install of a file that is no package", ".deb"),
     ("url: https://a.b/x.deb, install: true, target: /x", ":11:5: install with target", "install alone"),
     (f"url: '{URL}', target: opt/x", ":11:54: 'opt/x', a relative path", "did you mean /opt/x?"),
-    (f"url: '{URL}', target: /run/x", ":11:54: '/run/x'", "recreated at every boot"),
+    (f"url: '{URL}', target: /run/x", ":11:54: invalid value '/run/x'", "recreated at every boot"),
     (f"url: '{URL}', target: /x, strip: 1", ":11:5: strip without unpack", "unpack: tar"),
     (f"url: '{URL}', target: /x, unpack: tar, mode: '0644'", ":11:5: mode with unpack", "of their archive"),
-    (f"url: '{URL}', target: /x, unpack: rar", "text 'rar'", "'tar' or 'zip'"),
-    (f"url: '{URL}', target: /x, sha256: abc", "text 'abc'", "64 hex digits"),
+    (f"url: '{URL}', target: /x, unpack: rar", "invalid value 'rar'", "'tar' or 'zip'"),
+    (f"url: '{URL}', target: /x, sha256: abc", "invalid value 'abc'", "64 hex digits"),
     (f"url: '{URL}', target: /x, owner: apk", "the user 'apk', which is not declared", "did you mean app?"),
     (f"url: '{URL}', target: /x}}\n  - {{url: '{URL}', target: /y", "url 'https://", "that is not used yet"),
 ]  # fmt: skip
@@ -173,7 +173,7 @@ def test_an_artifact_that_is_gone_or_another_is_named_with_its_place(web, archiv
         lock(load_recipe(web.file), silent)
     (site.directory / "gone").write_bytes(b"other")
     web.replace("target: /x", f"target: /x, sha256: '{'ab' * 32}'")
-    with pytest.raises(IngotError, match=f"its content has changed: SHA-256 .*; expected {'ab' * 32}"):
+    with pytest.raises(IngotError, match=f"its content has changed: SHA-256 .*, expected {'ab' * 32}"):
         lock(load_recipe(web.file), silent)
     assert not web.lock.exists()
 
@@ -214,7 +214,7 @@ def test_a_package_is_locked_with_all_that_it_needs(web, archive, site):
         (lambda site: (site.directory / "own.deb").write_bytes(b"no package"), "no Debian package"),
         (
             lambda site: package(site, Architecture="armhf"),
-            "a package for armhf; expected",
+            "a package for armhf, expected",
         ),
     ],
 )

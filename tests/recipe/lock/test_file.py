@@ -21,7 +21,7 @@ def stale(web):
 def test_a_package_that_the_lock_lacks(web):
     web.replace("[apache2]", "\n  - apache2\n  - curl")
     assert stale(web) == [
-        f"{FILE}:6:5: the package 'curl', which the lock lacks; expected a lock of this recipe\n"
+        f"{FILE}:6:5: the package 'curl', which the lock lacks, expected a lock of this recipe\n"
         "  hint: run: ingot lock web"
     ]
 

@@ -80,7 +80,7 @@ def test_a_package_without_an_address_is_the_registrys(npm):
 
 
 WRONG = [
-    ({"version": 1, "packages": {}}, f"{FILE}:2:", "a lock file of version 1; expected version 2 or 3"),
+    ({"version": 1, "packages": {}}, f"{FILE}:2:", "a lock file of version 1, expected version 2 or 3"),
     (
         {"packages": {"node_modules/a": entry(hasInstallScript=True)}},
         "a with an install script",

@@ -29,7 +29,7 @@ def test_the_spec_says_what_is_allowed(web):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        (", reason: for tests", "", "no key 'reason'"),
+        (", reason: for tests", "", "missing key 'reason'"),
         ("reason: for tests", 'reason: " "', "why, in one line"),
         ("private-key", "privat-key", "did you mean private-key?"),
         ('"/etc/ssl/private/*.key"', "etc/x", "an absolute path"),

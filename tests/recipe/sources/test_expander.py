@@ -12,7 +12,7 @@ def test_links_that_go_round(web):
     (web.path / "app" / "two").symlink_to("one")
     (web.path / "files" / "round").symlink_to("round")
     web.replace("source: files/site.conf", "source: files/round")
-    found = [text.split("; expected")[0] for text in problems(web)]
+    found = [text.split(", expected")[0] for text in problems(web)]
     assert found == [
         f"{FILE}:7:15: app/one, a link that leads to itself",
         f"{FILE}:7:15: app/two, a link that leads to itself",
@@ -29,7 +29,7 @@ def test_a_submodule_that_is_not_checked_out_is_no_empty_directory(web):
     )
     (only,) = problems(web)
     assert only == (
-        f"{FILE}:7:15: app/shared, a git submodule that is not checked out; expected its files\n"
+        f"{FILE}:7:15: app/shared, a git submodule that is not checked out, expected its files\n"
         "  hint: run: git submodule update --init --recursive"
     )
 
@@ -38,7 +38,7 @@ def test_a_link_whose_text_is_not_utf8(web):
     os.symlink(b"caf\xe9", os.fsencode(web.path / "app" / "menu"))  # noqa: PTH211 - bytes, which are no UTF-8
     [problem] = problems(web)
     assert problem.startswith(
-        f"{FILE}:7:15: app/menu, a link to b'caf\\xe9'; expected a link whose text is UTF-8"
+        f"{FILE}:7:15: app/menu, a link to b'caf\\xe9', expected a link whose text is UTF-8"
     )
 
 
@@ -63,7 +63,7 @@ def test_a_template_that_is_no_file_or_too_large(web):
     conf.unlink()
     os.mkfifo(conf)
     [problem] = problems(web)
-    assert problem.startswith(f"{FILE}:9:14: files/site.conf: no regular file; expected a template")
+    assert problem.startswith(f"{FILE}:9:14: files/site.conf: no regular file, expected a template")
     conf.unlink()
     with conf.open("wb") as file:
         file.truncate(3 << 30)

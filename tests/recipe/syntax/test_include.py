@@ -144,10 +144,10 @@ def test_a_file_that_is_reached_twice_counts_once(web, common):
 # what stands in the included file, what the problem says
 WRONG = [
     (("packages:", "packges:"), "image_recipes/common/recipe.yaml:4:1: unknown key 'packges'"),
-    (("gid: 1500", "gid: 15"), "image_recipes/common/recipe.yaml:5:27: the number 15"),
+    (("gid: 1500", "gid: 15"), "image_recipes/common/recipe.yaml:5:27: invalid value 15"),
     (
         ("source: motd", "source: mtd"),
-        "image_recipes/common/recipe.yaml:7:14: no file mtd; expected it at image_recipes/common/mtd",
+        "image_recipes/common/recipe.yaml:7:14: no file mtd, expected it at image_recipes/common/mtd",
     ),
     (
         ("source: motd", "source: ../web/files/site.conf"),
@@ -157,14 +157,14 @@ WRONG = [
     (
         ("gid: 1500", "gid: 990"),
         (
-            f"{FILE}:6:27: gid 990 a second time; expected a gid that is not used yet: "
+            f"{FILE}:6:27: gid 990 a second time, expected a gid that is not used yet: "
             "group ops in image_recipes/common/recipe.yaml:5 has it"
         ),
     ),
     (
         ("/etc/motd", "/etc/site.conf"),
         (
-            f"{FILE}:10:39: /etc/site.conf again; expected it once: "
+            f"{FILE}:10:39: /etc/site.conf again, expected it once: "
             "image_recipes/common/recipe.yaml:7 sets it already"
         ),
     ),

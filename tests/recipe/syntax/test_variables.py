@@ -91,9 +91,9 @@ def test_unknown_variables_of_a_template_are_named_with_their_places(varied):
         "image_recipes/web/files/site.conf:2:5: the variable 'greting', which is not declared"
     )
     assert "did you mean greeting?" in first
-    assert "site.conf:2:20: '${x:-y}'" in second
+    assert "site.conf:2:20: invalid value '${x:-y}'" in second
     assert "write $${" in second
-    assert "site.conf:3:1: '${'" in third
+    assert "site.conf:3:1: invalid value '${'" in third
 
 
 @pytest.mark.parametrize(
@@ -128,9 +128,9 @@ WRONG = [
     ),
     ("echo ${greeting}", "echo ${zzz}", f"{FILE}:11:5: the variable 'zzz'", "write $${"),
     ('uid: "${id}"', 'uid: "${idd}"', f"{FILE}:6:26: the variable 'idd'", "did you mean id?"),
-    ("id: 990, quiet", "id: x, quiet", f"{FILE}:6:26: text 'x'", "a whole number"),
+    ("id: 990, quiet", "id: x, quiet", f"{FILE}:6:26: invalid value 'x'", "a whole number"),
     ("greeting: hello", "greeting: [a]", f"{FILE}:15:23: a mapping or a list", "text, a whole number"),
-    ("greeting: hello", "greeting: 1.5", f"{FILE}:15:23: 1.5", "text, a whole number"),
+    ("greeting: hello", "greeting: 1.5", f"{FILE}:15:23: invalid value 1.5", "text, a whole number"),
     (
         "greeting: hello",
         "gree-ting: hello, greeting: x",
@@ -158,13 +158,13 @@ def test_one_mistake_is_one_problem(varied):
 
 def test_an_environment_that_there_is_not(varied):
     [problem] = problems(varied, "prd")
-    assert problem.startswith(f"{FILE}:16:1: no environment 'prd'; expected one of prod, test")
+    assert problem.startswith(f"{FILE}:16:1: no environment 'prd', expected one of prod, test")
     assert "did you mean prod?" in problem
 
 
 def test_no_environments_at_all(web):
     [problem] = problems(web, "prod")
-    assert "no environment 'prod'; expected none: the recipe has no environments" in problem
+    assert "no environment 'prod', expected none: the recipe has no environments" in problem
 
 
 def test_a_variable_without_a_default_is_the_environments_to_set(varied):

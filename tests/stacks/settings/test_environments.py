@@ -108,31 +108,31 @@ environments:
     egress: perhaps
 """
     assert problems(text, env="dev") == [
-        "environments.yaml:1:1: unknown key 'default'; expected one of defaults, environments",
+        "environments.yaml:1:1: unknown key 'default', expected one of defaults, environments",
         "  hint: did you mean defaults?",
         (
-            "environments.yaml:3:3: unknown key 'min_clone'; expected one of the"
+            "environments.yaml:3:3: unknown key 'min_clone', expected one of the"
             f" {len(Settings.model_fields)} keys there are"
         ),
         "  hint: did you mean min_clones or max_clones or desired_clones?",
         (
-            "environments.yaml:5:3: the name 'Prod'; expected a name of up to 20 lower case letters, digits"
+            "environments.yaml:5:3: the name 'Prod', expected a name of up to 20 lower case letters, digits"
             " and -, such as prod"
         ),
-        "environments.yaml:6:8: no mapping; expected a mapping: setting → value",
-        "environments.yaml:8:14: 111122223333; expected an AWS account id of 12 digits",
+        "environments.yaml:6:8: no mapping, expected a mapping: setting → value",
+        "environments.yaml:8:14: invalid value 111122223333, expected an AWS account id of 12 digits",
         '  hint: put it in quotes: "111122223333"',
-        "environments.yaml:9:20: 'small'; expected an EC2 instance type such as t3.small",
-        "environments.yaml:10:13: 'perhaps'; expected true or false",
+        "environments.yaml:9:20: invalid value 'small', expected an EC2 instance type such as t3.small",
+        "environments.yaml:10:13: invalid value 'perhaps', expected true or false",
     ]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "1:1: an empty file; expected environments"),
-        ("- prod\n", "1:1: no mapping; expected the keys defaults and environments"),
-        ("environments: [prod]\n", "1:15: no mapping; expected a mapping: NAME → settings"),
+        ("", "1:1: an empty file, expected environments"),
+        ("- prod\n", "1:1: no mapping, expected the keys defaults and environments"),
+        ("environments: [prod]\n", "1:15: no mapping, expected a mapping: NAME → settings"),
         ("environments: {dev: {}, dev: {}}\n", "1:25: key 'dev' a second time"),
         ("environments: {dev\n", "YAML that does not parse"),
     ],
@@ -143,11 +143,11 @@ def test_a_file_that_is_no_environments(problems, text, message):
 
 def test_bounds_that_contradict_each_other_are_found_in_every_environment(problems):
     assert problems(FILE + "    max_clones: 3\n") == [
-        "environments.yaml:9:5: 4, 4, 3; expected min_clones <= desired_clones <= max_clones"
+        "environments.yaml:9:5: 4, 4, 3, expected min_clones <= desired_clones <= max_clones"
     ]
     assert (
         problems(FILE, env="prod", max_clones=3)[0]
-        == "settings min_clones, desired_clones, max_clones: 4, 4, 3; expected min_clones <="
+        == "settings min_clones, desired_clones, max_clones: 4, 4, 3, expected min_clones <="
         " desired_clones <= max_clones"
     )
 
@@ -156,7 +156,7 @@ def test_environments_of_one_account_share_the_builder(problems, read):
     text = "environments:\n  dev: {}\n  prod: {builder_instance_type: c7i.xlarge}\n"
     assert problems(text) == [
         (
-            "environments.yaml:3:10: builder_instance_type c7i.xlarge; expected the default, as dev has it:"
+            "environments.yaml:3:10: builder_instance_type c7i.xlarge, expected the default, as dev has it:"
             " they share the stack IngotBuilder"
         ),
         "  hint: set it under defaults, or give the environments an account or region of their own",
@@ -191,7 +191,7 @@ def test_a_recipe_with_environments_is_read_in_the_one_of_the_stacks(make_app, p
         recipe.read_text() + "variables: {host: one}\nenvironments: {prod: {host: two}}\nhostname: ${host}\n"
     )
     assert command("prod")[5:7] == ["--env", "prod"]
-    with pytest.raises(InputError, match="no environment 'dev'; expected one of prod"):
+    with pytest.raises(InputError, match="no environment 'dev', expected one of prod"):
         make_app(env="dev")
 
 
@@ -213,7 +213,7 @@ def test_a_mistake_ends_synthesis_with_a_sentence_and_no_traceback(tmp_path):
     (tmp_path / "environments.yaml").open("a").write("    min_clones: 1\n")
     done = subprocess.run([sys.executable, "app.py"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
-    assert re.fullmatch(r"environments.yaml:\d+:5: key 'min_clones' a second time; .*\n", done.stderr)
+    assert re.fullmatch(r"environments.yaml:\d+:5: key 'min_clones' a second time, .*\n", done.stderr)
 
 
 @pytest.mark.parametrize("kind", ["a FIFO", "/dev/zero", "a directory", "2 MiB"])
@@ -228,5 +228,5 @@ def test_a_file_that_is_no_file_or_too_large_is_not_read(tmp_path, kind):
             path.write_text(" " * (2 << 20))
         case device:
             path.symlink_to(device)
-    with pytest.raises(InputError, match=r"environments\.yaml:1:1: .*; expected a file that can be read"):
+    with pytest.raises(InputError, match=r"environments\.yaml:1:1: .*, expected a file that can be read"):
         read_environments(path)

@@ -90,7 +90,7 @@ class GivenBalancing:
         if self.rule is not None and self.listener is None:
             problem, hint = "rule without listener", "rule= says which requests of listener= are the fleet's"
         elif self.listener is not None and serving.transport is not None:
-            problem = f"listener with {serving.protocol}; expected HTTP or HTTPS"
+            problem = f"listener with {serving.protocol}, expected HTTP or HTTPS"
             hint = "give load_balancer= for a Network Load Balancer that is there: it gets a listener"
         elif self.balancer is None and self.listener is not None:
             problem = "the load balancer of an imported listener is not known"
@@ -102,7 +102,7 @@ class GivenBalancing:
         elif self.balancer is not None and not has_vpc:
             problem, hint = "a load balancer without vpc", "give vpc=, the one that the load balancer is in"
         elif self.listener is not None and certificate_arn is not None:
-            problem, hint = "certificate_arn and listener; expected one of them", "the listener has its own"
+            problem, hint = "certificate_arn and listener, expected one of them", "the listener has its own"
         elif self.rule is not None:
             problem, hint = _problem_of_rule(self.rule)
         if problem is not None:
@@ -126,15 +126,15 @@ def _problem_of_rule(rule: Rule) -> tuple[str | None, str | None]:
     """Return what Elastic Load Balancing would refuse of a rule, and a hint."""
     values = [value for values in (*rule.conditions.values(), *rule.headers.values()) for value in values]
     if not 1 <= rule.priority <= 50000:
-        return f"a rule of priority {rule.priority}; expected 1 to 50000", None
+        return f"a rule of priority {rule.priority}, expected 1 to 50000", None
     if not values:
         return (
-            f"a rule without conditions; expected one of {', '.join((*rule.conditions, 'headers'))}",
+            f"a rule without conditions, expected one of {', '.join((*rule.conditions, 'headers'))}",
             "leave rule= out if all requests are the fleet's",
         )
     # "Quotas for your Application Load Balancers": condition values per rule.
     if len(values) > 5:
-        return f"a rule with {len(values)} values; expected 5 at most", "share them out over several rules"
+        return f"a rule with {len(values)} values, expected 5 at most", "share them out over several rules"
     return None, None
 
 
@@ -148,37 +148,37 @@ def problem_of(serving: Serving, check: HealthCheck) -> str | None:
     )
     of_requests = serving.transport is None
     rules = [
-        (1 <= serving.port <= 65535, f"port {serving.port}; expected 1 to 65535"),
+        (1 <= serving.port <= 65535, f"port {serving.port}, expected 1 to 65535"),
         (
             check.port is None or 1 <= check.port <= 65535,
-            f"health check on port {check.port}; expected 1 to 65535",
+            f"health check on port {check.port}, expected 1 to 65535",
         ),
         (
             check.path is not None or not of_requests,
-            f"health check without a path; expected one with {serving.protocol}",
+            f"health check without a path, expected one with {serving.protocol}",
         ),
         (
             check.path is None or check.path.startswith("/"),
-            f"health check of {check.path!r}; expected a path that begins with /",
+            f"health check of {check.path!r}, expected a path that begins with /",
         ),
-        (5 <= interval <= 300, f"health checks every {interval:g} s; expected 5 to 300"),
-        (2 <= timeout <= 120, f"health checks with a timeout of {timeout:g} s; expected 2 to 120"),
+        (5 <= interval <= 300, f"health checks every {interval:g} s, expected 5 to 300"),
+        (2 <= timeout <= 120, f"health checks with a timeout of {timeout:g} s, expected 2 to 120"),
         (
             timeout < interval,
-            f"health checks every {interval:g} s with a timeout of {timeout:g}; expected a shorter one",
+            f"health checks every {interval:g} s with a timeout of {timeout:g}, expected a shorter one",
         ),
-        (2 <= check.healthy <= 10, f"{check.healthy} good answers; expected 2 to 10"),
-        (2 <= check.unhealthy <= 10, f"{check.unhealthy} bad answers; expected 2 to 10"),
+        (2 <= check.healthy <= 10, f"{check.healthy} good answers, expected 2 to 10"),
+        (2 <= check.unhealthy <= 10, f"{check.unhealthy} bad answers, expected 2 to 10"),
         (
             of_requests or sticky is None,
-            f"sticky with {serving.protocol}; expected HTTP or HTTPS: a Network Load Balancer has no cookies",
+            f"sticky with {serving.protocol}, expected HTTP or HTTPS: a Network Load Balancer has no cookies",
         ),
         (
             of_requests or slow is None,
-            f"slow_start with {serving.protocol}; expected HTTP or HTTPS",
+            f"slow_start with {serving.protocol}, expected HTTP or HTTPS",
         ),
-        (sticky is None or 1 <= sticky <= 604800, f"sticky for {sticky} s; expected 1 second to 7 days"),
-        (slow is None or 30 <= slow <= 900, f"a slow start of {slow} s; expected 30 to 900"),
+        (sticky is None or 1 <= sticky <= 604800, f"sticky for {sticky} s, expected 1 second to 7 days"),
+        (slow is None or 30 <= slow <= 900, f"a slow start of {slow} s, expected 30 to 900"),
     ]
     return next((problem for holds, problem in rules if not holds), None)
 
@@ -196,15 +196,15 @@ def problem_of_front(options: FrontOptions, *, requests: bool) -> str | None:
     idle = None if options.idle_timeout is None else options.idle_timeout.to_seconds()
     times = IDLE_OF_APPLICATIONS if transport is None else IDLE_OF_NETWORKS
     if idle is not None and idle not in times:
-        return f"idle_timeout {idle:g} s; expected {times.start} to {times.stop - 1} with {protocol}"
+        return f"idle_timeout {idle:g} s, expected {times.start} to {times.stop - 1} with {protocol}"
     if transport is None:
         return None
     if options.access_logs is not None:
-        return f"access_logs with {protocol}; expected HTTP or HTTPS: connections have no requests to log"
+        return f"access_logs with {protocol}, expected HTTP or HTTPS: connections have no requests to log"
     if requests:
-        return f"scaling by requests with {protocol}; expected HTTP or HTTPS: nobody counts them"
+        return f"scaling by requests with {protocol}, expected HTTP or HTTPS: nobody counts them"
     if transport == "udp" and options.certificate_arn is not None:
-        return "certificate_arn with UDP; expected TCP"
+        return "certificate_arn with UDP, expected TCP"
     if transport == "udp" and idle is not None:
-        return "idle_timeout with UDP; expected TCP"
+        return "idle_timeout with UDP, expected TCP"
     return None
