@@ -24,12 +24,16 @@ MAC = "02:00:ac:1f:00:0a"
 
 @dataclass(frozen=True)
 class Hardware:
-    """What an image boots on. With one processor an emulated kernel cannot trip over another: see below."""
+    """What an image boots on. With one processor an emulated kernel cannot trip over another: see below.
+
+    ``channel``: whether it has a second serial port (:data:`ingot.machines.qemu.CHANNEL`).
+    """
 
     architecture: str = "x86_64"
     memory_mib: int = 1024
     cpus: int = 2
     data: tuple[DataDisk, ...] = ()
+    channel: bool = False
 
 
 @contextmanager
@@ -62,6 +66,7 @@ def booted_alone(
         f"vol-{instance_id[2:]}",
         architecture=hardware.architecture,
         data=hardware.data,
+        channel=hardware.channel,
     )
     metadata = Metadata(options=Options, tree=lambda: _tree(instance_id, hardware.architecture, user_data))
     spawner = Spawner()

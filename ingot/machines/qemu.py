@@ -21,6 +21,9 @@ GATEWAY = "169.254.169.253"
 RESOLVER = "169.254.169.252"
 METADATA_SOCKET = "metadata.sock"  # in the machine's directory, which is QEMU's working directory
 CONSOLE = "console.log"
+# In a machine that has one: a second serial port, /dev/ttyS1 in the guest, as a socket. It takes one client
+# at a time; what the guest says while there is none is lost.
+CHANNEL = "channel.sock"
 # What QEMU can emulate, less what costs an emulated guest more than it gives: features that make each access
 # to memory dearer (page walks), wide registers (glibc and the kernel take them for copies and digests, and
 # each is many operations here), nested virtualization, and copies by repeated instructions of one byte
@@ -46,7 +49,7 @@ class Platform:
 
     ``firmware``: code and template of variables, in the order in which they are looked for. ``board`` is the
     machine type, ``emulated_cpu`` the processor where the host has another, or no KVM. ``serial``: the words
-    that make the character device ``console`` the port that Linux calls ttyS0, as on EC2.
+    that make a character device the next port of those that Linux calls ttyS0, as on EC2, and ttyS1.
     """
 
     program: str
@@ -56,6 +59,15 @@ class Platform:
     board: str
     emulated_cpu: str
     serial: tuple[str, ...]
+
+    def ports(self, *devices: str) -> list[str]:
+        """Return the words that make character devices the serial ports, in this order."""
+        return [*self.other_serial, *(word.format(device) for device in devices for word in self.serial)]
+
+    @property
+    def other_serial(self) -> tuple[str, ...]:
+        """What keeps the board from having serial ports of its own."""
+        return ("-serial", "none") if "-device" in self.serial else ()
 
 
 PLATFORMS = {
@@ -69,7 +81,7 @@ PLATFORMS = {
         "ovmf",
         "q35,hpet=off",
         EMULATED_CPU,
-        ("-serial", "chardev:console"),
+        ("-serial", "chardev:{}"),
     ),
     # The board's own serial port is a PL011, ttyAMA0; Graviton's is a 16550 like this one. Of the processors
     # that QEMU knows one as Graviton2 has, without pointer authentication, which is dear to emulate.
@@ -80,7 +92,7 @@ PLATFORMS = {
         "qemu-efi-aarch64",
         "virt,gic-version=3",
         "neoverse-n1",
-        ("-serial", "none", "-device", "pci-serial,chardev=console"),
+        ("-device", "pci-serial,chardev={}"),
     ),
 }
 # What Linux calls the processors of this machine, as recipes do.
@@ -113,7 +125,7 @@ class MachineSpec:
 
     ``private_ip`` is in 160.0.0.0/4. ``disk_size`` is in bytes and at least the base's. ``outbound``: whether
     the guest may open connections beyond its metadata service. ``volume_id`` becomes the NVMe serial number,
-    as on EC2.
+    as on EC2. ``channel``: whether it has the port CHANNEL.
     """
 
     instance_id: str
@@ -128,6 +140,7 @@ class MachineSpec:
     uefi: bool = True
     architecture: str = "x86_64"
     data: tuple[DataDisk, ...] = ()
+    channel: bool = False
 
     @property
     def platform(self) -> Platform:
@@ -175,7 +188,8 @@ def command(spec: MachineSpec, *, accelerator: str, monitor: int) -> list[str]:
         "-smp", f"{spec.cpus},maxcpus={max(spec.cpus, FEWEST_POSSIBLE_CPUS)}", "-m", str(spec.memory_mib),
         "-smbios", f"type=1,manufacturer=Amazon EC2,product=ingot,uuid={system_uuid(spec.instance_id)}",
         *_disks(spec), *_network(spec),
-        "-chardev", f"file,id=console,path={CONSOLE},append=on", *platform.serial,
+        "-chardev", f"file,id=console,path={CONSOLE},append=on", *_channel(spec),
+        *platform.ports("console", *(["channel"] if spec.channel else [])),
         "-device", "virtio-rng-pci",
         "-chardev", f"socket,id=monitor,fd={monitor}", "-mon", "chardev=monitor,mode=control",
     ]  # fmt: skip
@@ -195,9 +209,13 @@ def again(spec: MachineSpec, directory: Path) -> str:
         "-drive", f"if=pflash,format=raw,unit=1,file={_escaped(str(directory / VARIABLES))}",
         "-drive", f"if=none,id=root,format=qcow2,file={_escaped(str(directory / DISK))}",
         *data, "-device", "nvme,serial=root,drive=root,bootindex=0",
-        "-display", "none", "-chardev", "stdio,id=console,mux=on,signal=off", *platform.serial,
+        "-display", "none", "-chardev", "stdio,id=console,mux=on,signal=off", *platform.ports("console"),
     ]  # fmt: skip
     return shlex.join(words)
+
+
+def _channel(spec: MachineSpec) -> list[str]:
+    return ["-chardev", f"socket,id=channel,path={CHANNEL},server=on,wait=off"] if spec.channel else []
 
 
 def _disks(spec: MachineSpec) -> list[str]:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from ingot import paths
 from ingot.aws.instances.console import PANIC, TEST, last_line, tail
-from ingot.errors import VerificationError
+from ingot.errors import CloudError, VerificationError
 from ingot.machines.alone import Hardware, booted_alone
 from ingot.machines.machine import Machine
 from ingot.machines.qemu import CONSOLE, DISK, DataDisk, again, require_tools
+from ingot.pipeline.inspection import machines
+from ingot.pipeline.inspection.channel import Channel
+from ingot.pipeline.inspection.copy import InspectedDisk, copy_disk
+from ingot.pipeline.inspection.findings import Findings, ask
 from ingot.plan.boots import BootRecord, Outcome
 from ingot.progress import Progress
 from ingot.store import Image, Store
@@ -114,11 +118,15 @@ class BootWatch:
 
 @dataclass(frozen=True)
 class Boot:
-    """A machine that boots an image. It has ended when the context of :func:`booted` is left."""
+    """A machine that boots an image. It has ended when the context of :func:`booted` is left.
+
+    ``token`` is that of its answers; None where it cannot be asked from outside.
+    """
 
     image: Image
     machine: Machine
     watch: BootWatch
+    token: str | None = None
 
     @property
     def url(self) -> str:
@@ -129,35 +137,80 @@ class Boot:
         """Wait until the machine ends."""
         self.machine.wait()
 
+    @property
+    def channel(self) -> Channel:
+        """A new connection to the machine, which must be an inspected one."""
+        assert self.token is not None  # noqa: S101 - the caller asked for it
+        return Channel(self.machine.directory, self.token)
+
+    def findings(self) -> Findings | None:
+        """Ask the machine how its boot went; None where it cannot be asked, or does not answer."""
+        if self.token is None or not self.machine.running:
+            return None
+        try:
+            with self.channel as channel:
+                return ask(channel)
+        except CloudError:  # it has just ended, or another command has the connection
+            return None
+
+
+@dataclass(frozen=True)
+class BootOptions:
+    """How an image boots. ``tests``: it runs its own. ``keep`` leaves the machine's files where they are, and
+    says how to boot its disk again. ``inspected``: it boots a copy that can be asked from outside
+    (:mod:`ingot.pipeline.inspection`).
+    """
+
+    tests: bool = True
+    keep: bool = False
+    memory_mib: int = MEMORY_MIB
+    inspected: bool = False
+
 
 @contextmanager
-def booted(
-    image: Image, progress: Progress, *, tests: bool = True, keep: bool = False, memory_mib: int = MEMORY_MIB
-) -> Iterator[Boot]:
-    """Boot ``image``; ``tests``: it runs its own. ``keep`` leaves the machine's disk and console where they
-    are, and says how to boot that disk again.
+def booted(image: Image, progress: Progress, options: BootOptions = BootOptions()) -> Iterator[Boot]:
+    """Boot ``image``.
 
-    Raises MissingToolError without QEMU, CloudError when the machine does not start.
+    Raises MissingToolError without QEMU, or what an inspected copy needs; CloudError when the machine does
+    not start.
     """
     architecture = str(image.manifest["architecture"])
     require_tools(architecture)
-    hardware = Hardware(architecture, memory_mib, data=data_disks(image.manifest))
+    hardware = Hardware(architecture, options.memory_mib, data=data_disks(image.manifest))
     # Without a fleet there is nobody to say the values of its configuration.
-    user_data = {"ingot": {"test": True} if tests else {"examples": True}}
-    with (
-        Store().using(image),
-        booted_alone(
-            image.disk, paths.home() / "boot", user_data=user_data, hardware=hardware, keep=keep
-        ) as machine,
-    ):
-        console = machine.directory / CONSOLE
-        progress(f"{image.name} {image.digest[:12]} boots; its console: {console}")
-        try:
-            with BootWatch(image, machine) as watch:
-                yield Boot(image, machine, watch)
-        finally:
-            if keep:
-                progress(kept(machine))
+    user_data = {"ingot": {"test": True} if options.tests else {"examples": True}}
+    with Store().using(image), _disk_of(image, options) as inspected:
+        disk = image.disk if inspected is None else inspected.disk
+        hardware = replace(hardware, channel=inspected is not None)
+        with booted_alone(
+            disk, machines.directory(), user_data=user_data, hardware=hardware, keep=options.keep
+        ) as machine:
+            machines.record(machine.directory, image, inspected)
+            console = machine.directory / CONSOLE
+            name = f"{image.name} {image.digest[:12]}"
+            progress(f"{name} boots as {machine.spec.instance_id}; its console: {console}")
+            try:
+                with BootWatch(image, machine) as watch:
+                    yield Boot(image, machine, watch, None if inspected is None else inspected.token)
+            finally:
+                if options.keep:
+                    progress(kept(machine))
+
+
+@contextmanager
+def _disk_of(image: Image, options: BootOptions) -> Iterator[InspectedDisk | None]:
+    """Give the copy of an image that can be asked; None where the image itself boots."""
+    if not options.inspected:
+        yield None
+        return
+    directory = machines.directory() / "copies"
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    copy = directory / f"{image.digest[:12]}-{secrets.token_hex(4)}.raw"
+    try:
+        yield copy_disk(image.disk, copy)
+    finally:
+        if not options.keep:
+            copy.unlink(missing_ok=True)
 
 
 def data_disks(manifest: Mapping[str, Any]) -> tuple[DataDisk, ...]:

@@ -1,0 +1,55 @@
+"""``ingot logs``: the journal of a clone, or what its console says where there is no session."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ingot.cli.reporting import printable
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def logs(
+    clone: Annotated[str, typer.Argument(metavar="CLONE", help="The clone's instance id.")],
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many lines.")] = 100,
+    unit: Annotated[str | None, typer.Option("--unit", "-u", help="Only of this unit.")] = None,
+    errors: Annotated[bool, typer.Option("--errors", help="Only errors.")] = False,
+) -> None:
+    """Print the end of a clone's journal, by AWS Systems Manager.
+
+    Where a fleet has no Session Manager, and on the local cloud, it prints the end of the clone's console,
+    which has the same lines as far as the system writes them there.
+
+    Examples: `ingot logs i-0123456789abcdef0`, `ingot logs i-0123456789abcdef0 --unit nginx.service`,
+    `ingot logs i-0123456789abcdef0 --errors`.
+    """
+    from ingot.aws.instances.console import read_console
+    from ingot.aws.session.clients import connect
+    from ingot.aws.session.failures import translated
+    from ingot.errors import IngotError
+    from ingot.pipeline.inspection.clones import (
+        console_part,
+        journal_words,
+        require_clone,
+        require_sessions,
+        session,
+    )
+
+    require_clone(clone)
+    with translated():
+        clients = connect()
+        try:
+            require_sessions(clients)
+        except IngotError as error:
+            print(f"{error.message}: this is the clone's console", file=sys.stderr, flush=True)
+        else:
+            if session(clients, clone, journal_words(lines, unit, errors=errors)) == 0:
+                return
+            print("no session was possible: this is the clone's console", file=sys.stderr, flush=True)
+        text = read_console(clients, clone)
+    for line in console_part(text, lines, unit, errors=errors):
+        print(printable(line))

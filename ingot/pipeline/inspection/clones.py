@@ -1,0 +1,86 @@
+"""A shell in a clone, and its journal, by AWS Systems Manager: its own programs keep the session."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ingot.errors import IngotError, InputError, MissingToolError
+from ingot.pipeline.inspection.shell import script_of
+from ingot.process import require, run_attached
+
+if TYPE_CHECKING:
+    from ingot.aws.session.clients import Clients
+
+# The AWS CLI hands the session to this program (Systems Manager user guide, "Install the Session Manager
+# plugin for the AWS CLI").
+PLUGIN = "session-manager-plugin"
+# Runs a command and prints what it prints (Systems Manager user guide, "Starting a session (non-interactive
+# commands)").
+COMMAND_DOCUMENT = "AWS-StartNonInteractiveCommand"
+
+
+_CLONE = re.compile(r"i-(?:[0-9a-f]{8}|[0-9a-f]{17})")
+
+
+def is_clone(word: str) -> bool:
+    """Whether a word is an instance id: 17 hex digits, 8 in old ones (EC2 user guide, "Resource IDs")."""
+    return _CLONE.fullmatch(word) is not None
+
+
+def require_clone(word: str) -> None:
+    """Raise InputError for a word that is no instance id."""
+    if not is_clone(word):
+        raise InputError(
+            f"{word!r} is not an instance id", hint="`ingot status` lists the clones and their ids"
+        )
+
+
+def session(clients: Clients, instance_id: str, words: Sequence[str] = ()) -> int:
+    """Open a shell in a clone, or run a command there, on the caller's terminal; return the exit status.
+
+    Raises as :func:`require_sessions`.
+    """
+    require_sessions(clients)
+    command = ["aws", "ssm", "start-session", "--region", clients.region, "--target", instance_id]
+    if words:
+        parameters = json.dumps({"command": [script_of(words)]})
+        command += ["--document-name", COMMAND_DOCUMENT, "--parameters", parameters]
+    return run_attached(command)
+
+
+def require_sessions(clients: Clients) -> None:
+    """Raise unless this machine can open sessions: MissingToolError, or IngotError on the local cloud."""
+    if clients.on_this_machine:
+        raise IngotError(
+            "the local cloud has no Session Manager",
+            hint="`ingot shell NAME` opens a shell in a copy of the clone's image, `ingot console CLONE` "
+            "prints what the clone said",
+        )
+    for tool, guide in (("aws", "AWS CLI"), (PLUGIN, "Session Manager plugin")):
+        try:
+            require(tool, needed_for="open sessions of AWS Systems Manager")
+        except MissingToolError as error:
+            error.hint = f"install the {guide} as the AWS documentation says"
+            raise
+
+
+def journal_words(lines: int, unit: str | None, *, errors: bool) -> list[str]:
+    """Return the command that prints the end of a clone's journal."""
+    words = ["journalctl", "--boot", "--no-pager", "--output=short-iso", f"--lines={lines}"]
+    words += [f"--unit={unit}"] if unit is not None else []
+    return [*words, "--priority=err"] if errors else words
+
+
+def console_part(console: str, lines: int, unit: str | None, *, errors: bool) -> list[str]:
+    """Return the end of a console, as near to that of the journal as it comes: the lines that name the unit,
+    or that tell of failures.
+    """
+    found = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;?=]*[A-Za-z]", "", console).splitlines()]
+    if unit is not None:
+        found = [line for line in found if unit.removesuffix(".service") in line]
+    if errors:
+        found = [line for line in found if re.search(r"(?i)fail|error|panic|denied", line)]
+    return [line for line in found if line][-lines:]
