@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import sys
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingot.cli.options import FleetStack
+from ingot.cli.options import AsJson, Environment
+from ingot.cli.terminal import print_json
+from ingot.errors import InputError
 from ingot.quantities import number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console, Group
     from rich.table import Table
 
+    from ingot.aws.session.clients import Clients
     from ingot.fleet.status import Clone, FleetStatus
 
 app = typer.Typer(add_completion=False)
+PAUSE = 5.0  # seconds between two looks: some calls each, which AWS counts against the account's rate
 
 # Up to so many clones have a row each; of more, those that are alike share one, unless they are a few.
 LISTED, APART = 20, 3
@@ -24,12 +31,26 @@ LISTED, APART = 20, 3
 
 @app.command()
 def status(
-    stack: FleetStack = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    stack: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--stack",
+            help="The fleet's stack; with --watch repeatable.",
+            show_default="ingot:fleet_stack in cdk.json",
+        ),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Show one live screen until Ctrl-C, alarms included.")
+    ] = False,
+    env: Environment = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show the fleet: its URL, its clones, what they were launched from, and whether they serve.
 
     The exit code is 1 when a clone, or the registry, has another AMI than the published image of its digest.
+
+    Examples: `ingot status`, `ingot status --stack IngotFleet-prod --json`,
+    `ingot status --watch --stack IngotFleet-dev --stack IngotFleet-prod`.
     """
     from ingot.aws.session.clients import connect
     from ingot.aws.session.failures import translated
@@ -38,15 +59,65 @@ def status(
     from ingot.pipeline.app import FLEET_STACK, require_stack
     from ingot.store import Store
 
+    if len(stack or ()) > 1 and not watch:
+        raise InputError("several stacks go with --watch")
+    if watch and as_json:
+        raise InputError("--watch and --json exclude each other")
     with translated():
         clients = connect()
-        found = fleet_status(clients, require_stack(FLEET_STACK, stack))
+        stacks = [require_stack(FLEET_STACK, name) for name in stack or ()] or [require_stack(FLEET_STACK)]
+        if watch:
+            _watch(clients, stacks, env)
+            return
+        found = fleet_status(clients, stacks[0])
     if as_json:
-        print(json.dumps(found.as_dict(), sort_keys=True))
+        print_json(found.as_dict())
     else:
         show(found)
     with translated():
         require_right_images(clients, found, Store().manifest)
+
+
+def _watch(clients: Clients, stacks: list[str], environment: str | None) -> None:
+    """Show fleets until Ctrl-C: on a terminal as one screen, else once for each change."""
+    from rich.console import Console
+
+    from ingot.cli.screen import screen
+    from ingot.pipeline.watch import look
+
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False)
+
+    def render() -> Group:
+        views = [look(clients, name, environment=environment) for name in stacks]
+        return screen(views, time.time())
+
+    try:
+        if sys.stdout.isatty():
+            _live(console, render)
+        else:
+            _each_change(console, render)
+    except KeyboardInterrupt:
+        return
+
+
+def _live(console: Console, render: Callable[[], Group]) -> None:
+    from rich.live import Live
+
+    with Live(render(), console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            time.sleep(PAUSE)
+            live.update(render(), refresh=True)
+
+
+def _each_change(console: Console, render: Callable[[], Group]) -> None:
+    last = ""
+    while True:
+        with console.capture() as capture:
+            console.print(render())
+        if capture.get() != last:
+            last = capture.get()
+            print(last, flush=True)
+        time.sleep(PAUSE)
 
 
 def show(found: FleetStatus) -> None:

@@ -59,17 +59,30 @@ class Clone:
 
 @dataclass(frozen=True)
 class InstanceRefresh:
-    """The group's newest instance refresh; ``percentage`` of clones that are replaced."""
+    """The group's newest instance refresh; ``percentage`` of clones that are replaced.
+
+    ``started``: Unix seconds; None when AWS does not say. ``checkpoints``: percentages at which it pauses.
+    """
 
     id: str
     status: str
     percentage: int
     reason: str
+    started: float | None = None
+    checkpoints: tuple[int, ...] = ()
 
     @property
     def running(self) -> bool:
         """Whether it still changes clones."""
         return self.status in RUNNING
+
+    def seconds_left(self, now: float) -> float | None:
+        """Return how many seconds it takes from ``now`` on, Unix seconds, if it goes on as before; None where
+        nothing tells.
+        """
+        if not self.running or self.started is None or not 0 < self.percentage < 100:
+            return None
+        return max(0.0, now - self.started) * (100 - self.percentage) / self.percentage
 
 
 @dataclass(frozen=True)
@@ -260,5 +273,7 @@ def _newest_refresh(clients: Clients, group: str) -> InstanceRefresh | None:
             status=refresh["Status"],
             percentage=refresh.get("PercentageComplete", 0),
             reason=refresh.get("StatusReason", ""),
+            started=None if (time := refresh.get("StartTime")) is None else time.timestamp(),
+            checkpoints=tuple(refresh.get("Preferences", {}).get("CheckpointPercentages", ())),
         )
     return None

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ingot import process
 from ingot.aws.session.failures import AwsError, MalformedAnswerError, failure_of, is_missing
 from ingot.aws.session.pace import Pace
 from ingot.retry import CONTROL, Failure, Recent, Retries, Verdict, judge
@@ -120,6 +121,8 @@ class Calls:
         vars(client)["_make_api_call"] = partial(self._call, call)
 
     def _call(self, call: Call, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        if process.listener is not None:
+            process.listener(f"AWS {operation}")
         once = partial(self._once, call, operation, parameters)
         if operation in TRANSFERS:
             return once()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 import boto3
@@ -52,6 +52,13 @@ BLOCKS = Config(
     max_pool_connections=BLOCK_STREAMS,
     user_agent_extra="ingot",
 )
+
+
+class AlarmReader(Protocol):
+    """What Ingot asks of CloudWatch."""
+
+    def get_paginator(self, operation_name: Literal["describe_alarms"]) -> Any:  # noqa: ANN401 - botocore's
+        """Return the paginator of DescribeAlarms."""
 
 
 class Clients:
@@ -130,6 +137,14 @@ class Clients:
         )
 
     @cached_property
+    def cloudwatch(self) -> AlarmReader:
+        """CloudWatch: the alarms of the deployed stacks."""
+        client: AlarmReader = self._governed(
+            self._session.client("cloudwatch", config=CONTROL, endpoint_url=self._endpoint_url)
+        )
+        return client
+
+    @cached_property
     def elbv2(self) -> ElasticLoadBalancingv2Client:
         """Elastic Load Balancing: the health of the fleet's targets."""
         return self._governed(self._session.client("elbv2", config=CONTROL, endpoint_url=self._endpoint_url))
@@ -159,7 +174,7 @@ def require_account(clients: Clients, account: str, who: str) -> None:
     found = clients.sts.get_caller_identity()["Account"]
     if found != account:
         raise InputError(
-            f"the credentials in use are of the account {found}; expected {account}, which {who} names",
+            f"the credentials in use are of the account {found}, expected {account}, which {who} names",
             hint="choose other credentials, say by AWS_PROFILE: "
             "images are published with them, not with the roles of the CDK",
         )

@@ -1,0 +1,92 @@
+"""Fleets on a terminal: what is wanted, deployed and running, the refresh, the alarms and the clones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ingot.quantities import duration, number
+
+if TYPE_CHECKING:
+    from ingot.fleet.status import Clone, FleetStatus, InstanceRefresh
+    from ingot.pipeline.watch import FleetView
+
+SHOWN = 12  # hex digits of a digest
+_BAR = 40  # columns
+
+
+def screen(views: list[FleetView], now: float) -> Group:
+    """Return one screen of fleets at ``now``, Unix seconds."""
+    parts: list[RenderableType] = []
+    for view in views:
+        parts += [*_fleet(view, now), ""]
+    parts.append(Text("Ctrl-C ends it", style="dim"))
+    return Group(*parts)
+
+
+def _fleet(view: FleetView, now: float) -> list[RenderableType]:
+    status = view.status
+    head = Text.assemble((status.stack, "bold"), "  ", status.url or "no load balancer")
+    parts: list[RenderableType] = [head, _digests(view)]
+    if status.refresh is not None and status.refresh.running:
+        parts.append(_refresh(status.refresh, now))
+    reasons = status.reasons()
+    parts.append(Text("steady", style="green") if not reasons else Text("; ".join(reasons), style="yellow"))
+    parts += [_alarms(view), _clones(status)]
+    return parts
+
+
+def _digests(view: FleetView) -> Table:
+    """Return wanted, deployed and running digests below each other; what differs stands out."""
+    table = Table.grid(padding=(0, 2))
+    deployed = view.status.digest
+    wanted = "no recipe here" if view.wanted is None else view.wanted[:SHOWN]
+    differs = view.wanted not in (None, deployed)
+    table.add_row("wanted", Text(wanted, style="yellow" if differs else ""))
+    table.add_row("deployed", deployed[:SHOWN])
+    for digest, count in view.running.items():
+        style = "" if digest == deployed else "yellow"
+        table.add_row("running", Text(f"{digest[:SHOWN]}  on {number(count, 'clone')}", style=style))
+    return table
+
+
+def _refresh(refresh: InstanceRefresh, now: float) -> Table:
+    table = Table.grid(padding=(0, 2))
+    left = refresh.seconds_left(now)
+    words = [f"{refresh.percentage} %", refresh.status]
+    words += [f"about {duration(left)} left"] if left is not None else []
+    if refresh.checkpoints:
+        words.append(f"pauses at {', '.join(f'{point} %' for point in refresh.checkpoints)}")
+    bar = ProgressBar(total=100, completed=refresh.percentage, width=_BAR)
+    table.add_row("refresh", bar, ", ".join(words))
+    if refresh.reason:
+        table.add_row("", "", Text(refresh.reason, style="dim"))
+    return table
+
+
+def _alarms(view: FleetView) -> Text:
+    firing = [alarm for alarm in view.alarms if alarm.fires]
+    if not view.alarms:
+        return Text("no alarms", style="dim")
+    if not firing:
+        return Text(f"{number(len(view.alarms), 'alarm')}, none fires", style="green")
+    lines = [f"{alarm.name}: {alarm.reason}" for alarm in firing]
+    return Text("\n".join([f"{number(len(firing), 'alarm')} of {len(view.alarms)} in ALARM:", *lines]), "red")
+
+
+def _clones(status: FleetStatus) -> Table:
+    table = Table()
+    for heading in ("clone", "host", "version", "lifecycle", "health", "recipe digest"):
+        table.add_column(heading, no_wrap=True)
+    for clone in status.clones:
+        table.add_row(*_clone(clone), style=None if clone.serves else "yellow")
+    return table
+
+
+def _clone(clone: Clone) -> tuple[str, ...]:
+    digest = clone.digest[:SHOWN]
+    return (clone.instance_id, clone.host, clone.version, clone.lifecycle, clone.health, digest)

@@ -1,0 +1,52 @@
+"""Fleets as they are now, beside what the recipes of the working directory want."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingot.errors import IngotError
+from ingot.fleet.alarms import Alarm, alarms_of
+from ingot.fleet.status import FleetStatus, fleet_status
+from ingot.paths import RECIPES
+from ingot.recipe.digest import recipe_digest
+from ingot.recipe.load import environments, find_recipe, load_recipe
+
+if TYPE_CHECKING:
+    from ingot.aws.session.clients import Clients
+
+
+@dataclass(frozen=True)
+class FleetView:
+    """One fleet at one time. ``wanted`` is the recipe digest of the working directory's recipe; None when it
+    has none of that name, or one that does not load.
+    """
+
+    status: FleetStatus
+    wanted: str | None
+    alarms: tuple[Alarm, ...]
+
+    @property
+    def running(self) -> dict[str, int]:
+        """How many clones run each digest."""
+        return dict(Counter(clone.digest for clone in self.status.clones).most_common())
+
+
+def look(clients: Clients, stack: str, *, environment: str | None, recipes: Path = RECIPES) -> FleetView:
+    """Look at the fleet of a stack and at the recipe for it, in the recipe's ``environment``.
+
+    Raises as :func:`ingot.fleet.status.fleet_status`.
+    """
+    status = fleet_status(clients, stack)
+    return FleetView(status, _wanted(status.recipe, environment, recipes), alarms_of(clients, stack))
+
+
+def _wanted(name: str, environment: str | None, recipes: Path) -> str | None:
+    try:
+        path = find_recipe(recipes, name)
+        known = environment if environment in environments(path) else None
+        return recipe_digest(load_recipe(path, known))
+    except (IngotError, OSError):  # no such recipe here, or one that is being edited
+        return None
