@@ -48,6 +48,10 @@ Stream = Union[None, int, IO[Any]]
 STDERR = 2
 
 
+# Told of each program before it starts, as a shell would take it; of calls of AWS likewise.
+listener: Optional[Callable[[str], None]] = None
+
+
 class CommandError(IngotError):
     """A program that Ingot ran failed. ``output`` holds the end of what it printed."""
 
@@ -201,7 +205,10 @@ def _read(child: "subprocess.Popen[bytes]", line: Optional[Callable[[str], None]
 
 
 def _words(command: Command) -> List[str]:
-    return [os.fspath(word) for word in command]
+    words = [os.fspath(word) for word in command]
+    if listener is not None:
+        listener(shlex.join(words))
+    return words
 
 
 @contextmanager

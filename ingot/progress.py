@@ -11,13 +11,33 @@ from typing import Callable
 # Called with one line, without its end. It neither raises nor takes long: work and clean-up go on whatever
 # becomes of it.
 Progress = Callable[[str], None]
+BYTES = "bytes"
 
 
 def silent(_: str) -> None:
     """Drop a line of progress."""
 
 
-def timed(progress: Progress) -> Progress:
-    """Return a Progress that puts the seconds since this call before each line."""
-    start = time.monotonic()
-    return lambda line: progress(f"{time.monotonic() - start:7.1f} s  {line}")
+def advance(progress: Progress, done: int, total: int, unit: str = BYTES) -> bool:
+    """Say that ``done`` of ``total`` of the work that the last line named are done.
+
+    Returns whether it is shown: whoever draws has a method ``advance``; in a log of lines it has no place.
+    """
+    draw = getattr(progress, "advance", None)
+    return draw is not None and bool(draw(done, total, unit))
+
+
+class Timed:
+    """A Progress that puts the seconds since it was made before each line."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._start = time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        """Pass a line on."""
+        self._progress(f"{time.monotonic() - self._start:7.1f} s  {line}")
+
+    def advance(self, done: int, total: int, unit: str = BYTES) -> bool:
+        """Pass on how far the work is."""
+        return advance(self._progress, done, total, unit)

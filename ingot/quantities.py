@@ -1,4 +1,4 @@
-"""Sizes and counts in words."""
+"""Sizes, counts and times in words."""
 
 from __future__ import annotations
 
@@ -32,3 +32,16 @@ def duration(seconds: float) -> str:
         return f"{minutes} min"
     hours, left = divmod(minutes, 60)
     return f"{hours} h {left} min" if left else f"{hours} h"
+
+
+def elapsed(seconds: float) -> str:
+    """Return how long something took, for people: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 10:
+        return f"{seconds:.1f} s"
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"

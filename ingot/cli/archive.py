@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ingot.cli.options import Environment, image_names, without_slash
+from ingot.cli.options import AsJson, Environment, Recipes, image_names, without_slash
+from ingot.cli.terminal import json_text, print_json
 from ingot.cli.usage import Group
+from ingot.paths import RECIPES
 
 Url = Annotated[str, typer.Argument(metavar="URL", help="The archive: s3://BUCKET or s3://BUCKET/PREFIX.")]
 Owner = Annotated[
     str | None,
     typer.Option("--bucket-owner", metavar="ACCOUNT", help="Who owns the bucket.", show_default="the caller"),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class ArchiveGroup(Group):
@@ -45,15 +44,15 @@ def put(
     url: Url,
     bucket_owner: Owner = None,
     env: Environment = None,
-    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
-    as_json: Json = False,
+    recipes: Recipes = RECIPES,
+    as_json: AsJson = False,
 ) -> None:
     """Write an image to an archive: its blocks by SHA-256, its bill of materials, its manifest.
 
     Only blocks that the archive lacks are sent, so the next version of an image takes a few. Interrupted, the
     same command goes on. `put` may be left out.
 
-    Example: `ingot archive web s3://my-images/golden`
+    Examples: `ingot archive web s3://my-images/golden`.
     """
     from ingot.aws.session.clients import connect
     from ingot.cli.reporting import Reporter
@@ -66,12 +65,15 @@ def put(
         reporter(
             f"{archived.recipe} {archived.digest[:12]}: {archived.sent} of {archived.blocks} blocks sent"
         )
-    print(json.dumps(archived.as_dict(), sort_keys=True) if as_json else archived.digest)
+    print(json_text(archived.as_dict()) if as_json else archived.digest)
 
 
 @app.command()
-def ls(url: Url, bucket_owner: Owner = None, as_json: Json = False) -> None:
-    """List the images of an archive."""
+def ls(url: Url, bucket_owner: Owner = None, as_json: AsJson = False) -> None:
+    """List the images of an archive.
+
+    Examples: `ingot archive ls s3://my-images/golden`.
+    """
     from ingot.aws.session.clients import connect
     from ingot.pipeline.archive import ArchiveOptions, archived
 
@@ -81,24 +83,26 @@ def ls(url: Url, bucket_owner: Owner = None, as_json: Json = False) -> None:
             {"recipe": image.recipe, "digest": image.digest, "written": image.written.isoformat()}
             for image in images
         ]
-        print(json.dumps(rows, sort_keys=True))
+        print_json(rows)
         return
     for image in images:
         print(f"{image.digest}  {image.recipe}  {image.written:%Y-%m-%d %H:%M}")
 
 
 @app.command()
-def gc(url: Url, bucket_owner: Owner = None, as_json: Json = False) -> None:
+def gc(url: Url, bucket_owner: Owner = None, as_json: AsJson = False) -> None:
     """Remove the blocks that no image of an archive has.
 
     To remove an image, delete its manifest, and then run this. Blocks younger than a day stay: an archiving
     that is under way may be about to name them.
+
+    Examples: `ingot archive gc s3://my-images/golden`.
     """
     from ingot.aws.session.clients import connect
     from ingot.pipeline.archive import ArchiveOptions, collect_archive
 
     removed = collect_archive(connect(), ArchiveOptions(url, bucket_owner))
     if as_json:
-        print(json.dumps({"blocks": removed.blocks, "bytes": removed.size}, sort_keys=True))
+        print_json({"blocks": removed.blocks, "bytes": removed.size})
     else:
         print(f"{removed.blocks} blocks removed, {removed.size / 2**20:.0f} MiB")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ingot.cli.options import Environment, recipe_names, without_slash
+from ingot.cli.options import AsJson, Environment, Recipes, recipe_names, without_slash
 from ingot.cli.reporting import Reporter
+from ingot.cli.terminal import print_json
 from ingot.errors import InputError
+from ingot.paths import RECIPES
 from ingot.pipeline.bake import BakeOptions
 from ingot.pipeline.bake import bake as run
 
@@ -35,10 +36,13 @@ def bake(
         bool, typer.Option("--keep", help="When the bake fails, keep the root directory and say where.")
     ] = False,
     env: Environment = None,
-    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
+    recipes: Recipes = RECIPES,
+    as_json: AsJson = False,
 ) -> None:
     """Bake a recipe into a disk image, unless the store has it. Prints the recipe digest; with --all one line
     for each, NAME DIGEST.
+
+    Examples: `ingot bake web`, `ingot bake --all`, `ingot bake web --check`.
     """
     if (name is None) != everything:
         raise InputError(
@@ -47,7 +51,13 @@ def bake(
             else f"error: {name} and --all exclude each other",
             hint="`ingot bake web`, or `ingot bake --all`",
         )
+    made: list[dict[str, str]] = []
     options = BakeOptions(name, env, recipes, force=force, check=check, keep=keep)
     with Reporter() as report:
         for recipe, image in run(options, report):
-            print(image.digest if name else f"{recipe.name} {image.digest}", flush=True)
+            if as_json:
+                made.append({"recipe": recipe.name, "digest": image.digest, "disk": str(image.disk)})
+            else:
+                report.print(image.digest if name else f"{recipe.name} {image.digest}")
+    if as_json:
+        print_json(made)

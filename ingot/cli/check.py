@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ingot import paths
-from ingot.cli.options import Environment, recipe_names, without_slash
+from ingot.cli.errors import problem_text
+from ingot.cli.options import AsJson, Environment, Recipes, recipe_names, without_slash
+from ingot.cli.terminal import print_json
 from ingot.errors import InputError, Problem
 from ingot.paths import RECIPES
 from ingot.recipe.load import environments, find_recipe, find_recipes, read_recipe
@@ -27,11 +30,14 @@ def check(
         ),
     ] = None,
     env: Environment = None,
-    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = RECIPES,
+    recipes: Recipes = RECIPES,
+    as_json: AsJson = False,
 ) -> None:
     """Validate recipes: report every problem at once, each with file:line:column. Nothing is touched.
 
     Without --env a recipe is checked in each of its environments.
+
+    Examples: `ingot check`, `ingot check web --env prod`.
     """
     found = {name: find_recipe(recipes, name) for name in names} if names else find_recipes(recipes)
     if not found:
@@ -39,6 +45,7 @@ def check(
     packages = paths.store() / "packages"
     failed: list[InputError] = []
     warned: list[Problem] = []
+    checked: list[dict[str, str | None]] = []
     for name, path in found.items():
         for environment in environments(path) if env is None else [env]:
             try:
@@ -46,9 +53,15 @@ def check(
             except InputError as error:
                 failed.append(error)
             else:
-                print(f"{name}: ok" if environment is None else f"{name} in {environment}: ok")
-    for problem in dict.fromkeys(warned):
-        print(f"warning: {problem}", file=sys.stderr)
+                checked.append({"recipe": name, "environment": environment})
+                if not as_json:
+                    print(f"{name}: ok" if environment is None else f"{name} in {environment}: ok")
+    warnings = list(dict.fromkeys(warned))
+    if as_json and not failed:
+        print_json({"ok": checked, "warnings": [asdict(problem) for problem in warnings]})
+    else:
+        for problem in warnings:
+            print(problem_text(problem, "warning"), file=sys.stderr)
     if failed:
         raise InputError(
             "\n".join(str(error) for error in failed if not error.problems),

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ingot.cli.options import AsJson
 from ingot.cli.usage import Group
 from ingot.errors import MissingPackageError
 from ingot.progress import Progress
@@ -42,7 +43,10 @@ def up(
         ),
     ] = None,
 ) -> None:
-    """Start the local cloud and wait until it answers; do nothing when it runs."""
+    """Start the local cloud and wait until it answers; do nothing when it runs.
+
+    Examples: `ingot cloud up`.
+    """
     from localcloud import cli
 
     cli.up(port, parent=with_parent, program=PROGRAM)
@@ -50,13 +54,19 @@ def up(
 
 @app.command()
 def down() -> None:
-    """End the local cloud and all its machines. Images stay in the store."""
+    """End the local cloud and all its machines. Images stay in the store.
+
+    Examples: `ingot cloud down`.
+    """
     stop()
 
 
 @app.command()
-def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Say whether the local cloud runs; exit code 1 when it does not."""
+def status(as_json: AsJson = False) -> None:
+    """Say whether the local cloud runs; exit code 1 when it does not.
+
+    Examples: `ingot cloud status`.
+    """
     from localcloud import cli
 
     raise typer.Exit(0 if cli.status(as_json, program=PROGRAM) else 1)
@@ -66,7 +76,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 def env() -> None:
     """Print the environment in which `aws`, boto3 and `cdk` use the local cloud.
 
-    For a shell: eval "$(ingot cloud env)".
+    Examples: `eval "$(ingot cloud env)"`.
     """
     from localcloud import cli
 

@@ -42,6 +42,8 @@ def comment(
     """Write a plan as one comment on a pull request, in place of the one before. Prints the comment's URL.
 
     The token is GITHUB_TOKEN; GITHUB_API_URL names another server than github.com.
+
+    Examples: `ingot comment plan.json --pull-request 12`, `ingot comment plan.json --dry-run`.
     """
     if (plan is None) is not failed:
         raise InputError("give either a plan or --failed", hint="make a plan with: ingot plan --json")

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from ingot.cli.options import AsJson
+from ingot.cli.terminal import print_json
 from ingot.errors import InputError
 
 app = typer.Typer(add_completion=False)
@@ -22,10 +24,12 @@ def cost(
     price: Annotated[
         list[str] | None, typer.Option(help="TYPE=USD an hour of an instance type; repeatable.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Sum up what the synthesized stacks cost a month while they stand there, and what publishing an image
     costs.
+
+    Examples: `ingot cost`, `ingot cost cdk.out --price m7i.large=0.1008`.
     """
     from ingot.plan.cost import known_prices, monthly, once
     from ingot.plan.infrastructure.assembly import read_assembly
@@ -56,7 +60,7 @@ def cost(
             "items": [asdict(item) for item in items],
             "publish": [asdict(item) for item in publishing],
         }
-        print(json.dumps(report, sort_keys=True))
+        print_json(report)
         return
     for item in items:
         print(f"{item.usd:9.2f}  {item.what}: {item.how}")

@@ -4,18 +4,20 @@ steady.
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ingot.cli.options import AsJson, Context
+from ingot.cli.reporting import Reporter, quiet
+from ingot.cli.terminal import print_json
+
+if TYPE_CHECKING:
+    from ingot.pipeline.deploy import Deployment
+
 app = typer.Typer(add_completion=False)
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
 
 
 @app.command()
@@ -24,21 +26,23 @@ def deploy(
         list[str] | None,
         typer.Option(help="A stack to deploy, such as Fleet or Stage/Fleet; repeatable.", show_default="all"),
     ] = None,
-    context: Annotated[
-        list[str] | None, typer.Option("--context", "-c", help="KEY=VALUE for the CDK app; repeatable.")
-    ] = None,
+    context: Context = None,
     require_approval: Annotated[
         str, typer.Option(help="When cdk asks before it deploys: never, any-change or broadening.")
     ] = "broadening",
     bootstrap_only: Annotated[
         bool, typer.Option("--bootstrap-only", help="Run `cdk bootstrap` where it never ran, and stop.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     cdk_arguments: Annotated[
         list[str] | None, typer.Argument(help="Passed on to `cdk deploy`, after `--`.")
     ] = None,
 ) -> None:
-    """Publish what is missing, then run `cdk deploy`; print the URL and the clones."""
+    """Publish what is missing, then run `cdk deploy`; print where the time went, the URL and the clones.
+
+    Examples: `ingot deploy`, `ingot deploy -c env=prod --require-approval never`,
+    `ingot deploy --stack IngotFleet -- --rollback false`.
+    """
     from ingot.cli.status import show
     from ingot.pipeline.deploy import DeployOptions, bootstrap
     from ingot.pipeline.deploy import deploy as run
@@ -53,12 +57,23 @@ def deploy(
         from ingot.aws.session.clients import connect
         from ingot.aws.session.failures import translated
 
-        with translated():
-            bootstrap(Path.cwd(), connect(), _say)
+        with translated(), Reporter() as report:
+            bootstrap(Path.cwd(), connect(), report)
         return
-    deployment = run(Path.cwd(), options, _say)
+    # The CDK CLI asks on the terminal; without questions nothing but the report writes there.
+    with Reporter(live=require_approval == "never") as report:
+        deployment = run(Path.cwd(), options, report)
+    show_phases(deployment)
     if as_json:
-        print(json.dumps([status.as_dict() for status in deployment.fleets], indent=2, sort_keys=True))
+        print_json([status.as_dict() for status in deployment.fleets])
         return
     for status in deployment.fleets:
         show(status)
+
+
+def show_phases(deployment: Deployment) -> None:
+    """Print on stderr where the time of a deployment went."""
+    from ingot.pipeline.phases import breakdown
+
+    if not quiet():
+        print(f"\nWhere the time went:\n{breakdown(deployment.phases)}\n", file=sys.stderr, flush=True)

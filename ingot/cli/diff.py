@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingot.cli.options import image_names, without_slash
+from ingot.cli.options import AsJson, Recipes, image_names, without_slash
 from ingot.cli.reporting import Reporter
+from ingot.cli.terminal import json_text
 from ingot.errors import InputError
+from ingot.paths import RECIPES
 from ingot.pipeline.diff import DiffOptions, read_boots
 from ingot.pipeline.diff import diff as compare
 from ingot.report.diff.markdown import render_markdown
@@ -61,7 +62,7 @@ def diff(
     bake: Annotated[bool, typer.Option("--bake", help="Bake what is not in the store.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="Shorten nothing.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     as_html: Annotated[bool, typer.Option("--html", help="Print one self-contained HTML page.")] = False,
     boot: Annotated[
         list[Path] | None,
@@ -70,9 +71,12 @@ def diff(
     changelogs: Annotated[
         bool, typer.Option("--changelogs/--no-changelogs", help="Read the packages' changelogs.")
     ] = True,
-    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
+    recipes: Recipes = RECIPES,
 ) -> None:
-    """Show what differs between two images; exit code 0 when they are the same, 1 when they differ."""
+    """Show what differs between two images; exit code 0 when they are the same, 1 when they differ.
+
+    Examples: `ingot diff web@HEAD web`, `ingot diff web ami-0123456789abcdef0 --html`.
+    """
     if as_markdown + as_json + as_html > 1:
         raise InputError("--markdown, --json and --html exclude each other")
     boots = read_boots(boot or [])
@@ -92,7 +96,7 @@ def diff(
 
 def _rendered(result: ImageDiff, *, as_markdown: bool, as_json: bool, everything: bool) -> str:
     if as_json:
-        return json.dumps(result.to_json(), sort_keys=True)
+        return json_text(result.to_json())
     if as_markdown:
         return render_markdown(result)
     return render_text(result, color=sys.stdout.isatty(), everything=everything)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ingot.cli.options import Environment, recipe_names, without_slash
+from ingot.cli.options import AsJson, Environment, Recipes, recipe_names, without_slash
+from ingot.cli.terminal import json_text
+from ingot.paths import RECIPES
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import find_recipe, load_recipe
 
@@ -20,7 +21,13 @@ def digest(
         str, typer.Argument(callback=without_slash, autocompletion=recipe_names, help="The recipe.")
     ],
     env: Environment = None,
-    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
+    recipes: Recipes = RECIPES,
+    as_json: AsJson = False,
 ) -> None:
-    """Print a recipe's digest: the identity of its image. Nothing is built."""
-    print(recipe_digest(load_recipe(find_recipe(recipes, name), env)))
+    """Print a recipe's digest: the identity of its image. Nothing is built.
+
+    Examples: `ingot digest web`.
+    """
+    recipe = load_recipe(find_recipe(recipes, name), env)
+    found = recipe_digest(recipe)
+    print(json_text({"recipe": recipe.name, "digest": found}) if as_json else found)

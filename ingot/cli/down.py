@@ -11,5 +11,8 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def down() -> None:
-    """Stop the local cloud and all its machines. The images stay in the store."""
+    """Stop the local cloud and all its machines. The images stay in the store.
+
+    Examples: `ingot down`.
+    """
     stop()

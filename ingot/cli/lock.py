@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ingot.cli.options import Environment, recipe_names, without_slash
+from ingot.cli.options import Environment, Recipes, recipe_names, without_slash
+from ingot.cli.reporting import Reporter
 from ingot.errors import InputError
 from ingot.paths import RECIPES
 from ingot.pipeline.lock import lock as resolve
@@ -30,7 +30,7 @@ def lock(
         bool, typer.Option("--upgrade", help="Let locked versions move to the newest.")
     ] = False,
     env: Environment = None,
-    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = RECIPES,
+    recipes: Recipes = RECIPES,
 ) -> None:
     """Resolve a recipe's packages from the distribution's signed index and write recipe.lock.
 
@@ -39,6 +39,8 @@ def lock(
     Prints what moved. Without --upgrade every locked version stays, as long as the index still has it.
 
     With --env the lock is that environment's own, recipe.NAME.lock.
+
+    Examples: `ingot lock web`, `ingot lock web --upgrade`, `ingot lock web --env prod`.
     """
     if packages and not upgrade:
         raise InputError(
@@ -46,12 +48,8 @@ def lock(
             hint=f"ingot lock {name} --upgrade {' '.join(packages)}",
         )
     recipe = load_recipe_to_lock(find_recipe(recipes, name), env)
-    locking = resolve(
-        recipe,
-        lambda message: print(message, file=sys.stderr),
-        upgrade=upgrade,
-        packages=packages or [],
-    )
+    with Reporter() as report:
+        locking = resolve(recipe, report, upgrade=upgrade, packages=packages or [])
     if not locking.changes:
         print(f"{shown(recipe.lock_path)}: nothing moved", file=sys.stderr)
         return

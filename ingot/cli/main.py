@@ -26,6 +26,9 @@ COMMANDS = {
     "digest": "Print a recipe's digest.",
     "bake": "Bake a recipe into a disk image.",
     "boot": "Boot a disk image alone, run the recipe's tests, print its URL.",
+    "shell": "Open a root shell in a copy of an image, or in a clone.",
+    "console": "Print the serial console of a clone or of a machine.",
+    "logs": "Print the end of a clone's journal.",
     "show": "Show what is in a disk image.",
     "diff": "Show what differs between two images.",
     "plan": "Print what a merge would do.",
@@ -41,6 +44,7 @@ COMMANDS = {
     "prune": "Retire images that nothing uses.",
     "cloud": "Start, stop and use the local cloud.",
     "store": "Look after the store of packages, layers and images.",
+    "man": "Print or install the manual pages.",
 }
 # What a machine says when it, and not Ingot, is at fault: a full or read-only file system, a missing right, a
 # broken disk.
@@ -58,15 +62,6 @@ MACHINES_FAULT = frozenset(
 )
 
 
-def _without_values(command: Any) -> None:
-    """Let the help of a command, and of those below it, show no value for switches: they take none."""
-    for parameter in command.params:
-        if getattr(parameter, "is_flag", False):
-            parameter.metavar = ""
-    for below in getattr(command, "commands", {}).values():
-        _without_values(below)
-
-
 class LazyGroup(Group):
     """A group whose commands are imported when they are asked for."""
 
@@ -78,10 +73,12 @@ class LazyGroup(Group):
         """Import and return a command; None when there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
+        from ingot.cli.common import dress
+
         module = importlib.import_module(f"ingot.cli.{cmd_name}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
-        _without_values(command)
+        dress(command)
         return command
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -94,7 +91,7 @@ class LazyGroup(Group):
         formatter.write_paragraph()
         formatter.write_text(
             "`ingot COMMAND --help` says more; `ingot --version` prints the version. "
-            "Exit 0 done, 1 failed, 2 bad input, 3 missing tool."
+            "Exit codes: 0 done, 1 failed, 2 bad input, 3 missing tool, 130 interrupted."
         )
 
 
@@ -130,17 +127,17 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         ended = cli(args=words, prog_name="ingot", standalone_mode=False)
     except IngotError as error:
-        _fail(error)
+        _fail(error, words)
     except typer.TyperException as error:
-        _fail(usage_error(error, words[0] if words[0] in COMMANDS else ""))
+        _fail(usage_error(error, words[0] if words[0] in COMMANDS else ""), words)
     except typer.Abort:
-        _fail(IngotError("aborted"))
+        _fail(IngotError("aborted"), words)
     except OSError as error:
         if _is_of_home(error):
-            _fail(paths.unusable(paths.home(), "it cannot be made there"))
+            _fail(paths.unusable(paths.home(), "it cannot be made there"), words)
         if error.errno not in MACHINES_FAULT:
             raise
-        _fail(_fault(error))
+        _fail(_fault(error), words)
     except Exception as error:
         # botocore is there only when a command has loaded it: what did not talk to AWS cannot fail with its
         # errors.
@@ -150,10 +147,10 @@ def main(arguments: list[str] | None = None) -> None:
 
         if not isinstance(error, AwsError):
             raise
-        _fail(IngotError(explain(error), hint=hint_for(error)))
+        _fail(IngotError(explain(error), hint=hint_for(error)), words)
     # Typer makes a quiet exit code of KeyboardInterrupt.
     if ended == INTERRUPTED:
-        print("ingot: interrupted", file=sys.stderr)
+        print("error: interrupted", file=sys.stderr)
     sys.exit(ended if isinstance(ended, int) else 0)
 
 
@@ -175,10 +172,11 @@ def _fault(error: OSError) -> IngotError:
     return IngotError(f"{where}{error.strerror}", hint=hint)
 
 
-def _fail(error: IngotError) -> NoReturn:
-    from ingot.cli.reporting import printable
+def _fail(error: IngotError, words: list[str]) -> NoReturn:
+    from ingot.cli.errors import error_json, error_text
 
-    print("" if error.exit_code == 2 else "ingot: ", printable(str(error)), sep="", file=sys.stderr)
+    options = words[: words.index("--")] if "--" in words else words
+    print((error_json if "--json" in options else error_text)(error), file=sys.stderr)
     sys.exit(error.exit_code)
 
 

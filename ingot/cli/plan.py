@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from ingot.cli.options import AsJson, Context, Recipes
 from ingot.cli.reporting import Reporter, printable
 from ingot.errors import InputError, VerificationError
+from ingot.paths import RECIPES
 from ingot.pipeline.plan import PlanOptions, failures
 from ingot.pipeline.plan import plan as make
 from ingot.plan.result import Plan
@@ -44,10 +46,8 @@ def plan(
     all_environments: Annotated[
         bool, typer.Option("--all-environments", help="None, and each of environments.yaml.")
     ] = False,
-    context: Annotated[
-        list[str] | None, typer.Option("--context", "-c", help="KEY=VALUE for the CDK app; repeatable.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    context: Context = None,
+    as_json: AsJson = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print Markdown, whole, as for a pull request.")
     ] = False,
@@ -67,10 +67,12 @@ def plan(
         bool,
         typer.Option("--detailed-exitcode", help="Exit 4 when something changes, 5 when that is dangerous."),
     ] = False,
-    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
+    recipes: Recipes = RECIPES,
 ) -> None:
     """Print what a merge would do: digests and why they change, images to bake, stacks by `cdk diff`, the
     rollout.
+
+    Examples: `ingot plan`, `ingot plan --bake --html plan.html`.
     """
     if as_json and markdown:
         raise InputError(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingot.cli.options import recipe_names, without_slash
+from ingot.cli.options import AsJson, recipe_names, without_slash
+from ingot.cli.terminal import json_text, print_json
 from ingot.errors import InputError
 from ingot.paths import RECIPES
 
@@ -50,10 +50,12 @@ def prune(
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do it.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Remove images that nothing uses: AMI, snapshots, registry entry. Without --yes, only say what
     would go.
+
+    Examples: `ingot prune`, `ingot prune web --keep 10 --yes`.
     """
     from ingot.aws.prune.plan import Rules
     from ingot.aws.prune.prune import prune as remove
@@ -74,13 +76,13 @@ def prune(
     rules = Rules(keep, dt.timedelta(days=min_age), versions, tuple(recipes or ()))
     plan = make_plan(clients, rules, RECIPES)
     if not yes:
-        print(json.dumps(plan.as_dict(), sort_keys=True) if as_json else _shown(plan))
+        print(json_text(plan.as_dict()) if as_json else _shown(plan))
         return
     with Reporter() as reporter, translated():
         done = remove(clients, plan, reporter)
-    print(json.dumps(done.as_dict(), sort_keys=True) if as_json else _summary(done))
+    print(json_text(done.as_dict()) if as_json else _summary(done))
     for what, why in done.stayed:
-        print(f"ingot: {what} stays: {why}", file=sys.stderr)
+        print(f"error: {what} stays: {why}", file=sys.stderr)
     raise typer.Exit(1 if done.stayed else 0)
 
 
@@ -94,7 +96,7 @@ def _prune_interrupted(clients: Clients, *, yes: bool, as_json: bool) -> None:
             remove_interrupted(clients, reporter)
     done = "removed" if yes else "remove"
     if as_json:
-        print(json.dumps({done: [[resource.kind, resource.id] for resource in left]}))
+        print_json({done: [[resource.kind, resource.id] for resource in left]})
         return
     lines = [f"{done}  {resource.kind} {resource.id}" for resource in left]
     end = "nothing was left behind" if not left else "" if yes else "nothing was changed: --yes removes it"

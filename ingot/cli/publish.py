@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingot.cli.options import Environment, recipe_names, without_slash
+from ingot.cli.options import AsJson, Environment, Recipes, recipe_names, without_slash
+from ingot.cli.terminal import json_text
 from ingot.errors import IngotError, InputError
 from ingot.paths import RECIPES
 from ingot.pipeline.publish import (
@@ -80,18 +80,20 @@ def publish(
     digest: Expected = None,
     no_test: Untested = False,
     asset: Asset = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     builder: Place = "auto",
     builder_image: BuilderImage = None,
     builder_stack: BuilderStack = None,
     packages: Packages = "auto",
     env: Environment = None,
-    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = RECIPES,
+    recipes: Recipes = RECIPES,
     region: Region = None,
     account: Account = None,
 ) -> None:
     """Publish a recipe's image as an AMI, and print the AMI's id. What is published already is not published
     again.
+
+    Examples: `ingot publish web`, `ingot publish web --builder host`.
     """
     if asset and no_test:
         raise InputError(
@@ -121,7 +123,7 @@ def publish(
     if asset:
         print(write_result(published, clients.region))
     else:
-        print(json.dumps(published.as_dict(), sort_keys=True) if as_json else published.ami_id)
+        print(json_text(published.as_dict()) if as_json else published.ami_id)
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TextIO
 
-from ingot.progress import timed
+from ingot.cli.common import QUIET
+from ingot.cli.live import Live, can_draw
+from ingot.progress import BYTES, Timed
 
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 # What GitHub's runner takes for a command to itself in a log: "::name::" at the start of a line, blanks
@@ -35,17 +38,26 @@ def without_runner_commands(text: str) -> str:
 
 
 class Reporter:
-    """Takes lines of progress. Use it as a context manager: it closes what it opened."""
+    """Takes lines of progress. Use it as a context manager: it closes what it opened.
 
-    def __init__(self, *, log: Path | None = None, terminal: bool = False) -> None:
+    On a terminal the step that runs is a live line; elsewhere each line has the seconds since the start.
+    """
+
+    def __init__(self, *, log: Path | None = None, terminal: bool = False, live: bool = True) -> None:
         """Report on stderr; also in the file ``log``, and with ``terminal`` on the terminal device.
 
         The CDK CLI shows nothing of what an asset's executable writes to stderr; the terminal is how progress
-        is seen all the same.
+        is seen all the same. ``live``: nothing else writes to the terminal meanwhile, but by :meth:`print`.
         """
         self._open = ExitStack()
-        self._outputs: list[TextIO] = [sys.stderr]
-        self._timed = timed(self._write)
+        self._live: Live | None = None
+        self._outputs: list[TextIO] = []
+        if not quiet():
+            if live and can_draw(sys.stderr):
+                self._live = Live(sys.stderr)
+            else:
+                self._outputs.append(sys.stderr)
+        self._timed = Timed(self._write)
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
             self._outputs.append(self._open.enter_context(log.open("w", encoding="utf-8")))
@@ -59,12 +71,38 @@ class Reporter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # what was left to be written to a disk that is full
+        with suppress(
+            OSError
+        ):  # what was left to be written to a disk that is full, or a terminal that has gone
+            if self._live is not None:
+                self._live.close()
             self._open.close()
 
     def __call__(self, message: str) -> None:
         """Write one line, with the seconds since the start."""
+        if self._live is not None:
+            try:
+                self._live.step(printable(message))
+            except OSError:  # the terminal has gone: the work goes on
+                self._live = None
         self._timed(message)
+
+    def advance(self, done: int, total: int, unit: str = BYTES) -> bool:
+        """Show how much of the last step is done; say whether there is a place for it."""
+        return self._live is not None and self._live.advance(done, total, unit)
+
+    def print(self, text: str) -> None:
+        """Print a result on stdout, which may be the same terminal."""
+        if self._live is None:
+            print(text, flush=True)
+            return
+        with self._live.hidden():
+            print(text, flush=True)
+
+    def settle(self) -> None:
+        """Leave the terminal to others until the next line."""
+        if self._live is not None:
+            self._live.settle()
 
     def _write(self, line: str) -> None:
         """Write a line. What cannot be written ends neither the work nor a clean-up."""
@@ -74,3 +112,8 @@ class Reporter:
                 print(line, file=output, flush=True)
             except OSError:  # a full disk, or a reader that has gone: that output gets no more
                 self._outputs.remove(output)
+
+
+def quiet() -> bool:
+    """Whether progress is not shown: --quiet, which travels to the programs that Ingot runs."""
+    return bool(os.environ.get(QUIET))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
 from ingot.cli.archive import Owner, Url
+from ingot.cli.options import AsJson
+from ingot.cli.terminal import print_json
 
 app = typer.Typer(add_completion=False)
 
@@ -32,14 +33,14 @@ def restore(
             show_default="ingot:builder_stack in cdk.json",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Restore an archived image: into the store, and as an AMI of the account and region in use.
 
     Each block is held against its SHA-256. The snapshot is read back, and its root digest compared with the
     manifest's, before the AMI is registered; the AMI's tags say where it came from.
 
-    Example: `ingot restore s3://my-images/golden web`
+    Examples: `ingot restore s3://my-images/golden web`.
     """
     from ingot.aws.session.clients import connect
     from ingot.cli.reporting import Reporter
@@ -52,6 +53,6 @@ def restore(
     published = restored.published
     if as_json:
         result = {"digest": restored.image.digest, "root_digest": restored.image.root_digest}
-        print(json.dumps(result | (published.as_dict() if published else {}), sort_keys=True))
+        print_json(result | (published.as_dict() if published else {}))
     else:
         print(published.ami_id if published else restored.image.digest)

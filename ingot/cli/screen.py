@@ -13,7 +13,7 @@ from ingot.quantities import duration, number
 
 if TYPE_CHECKING:
     from ingot.fleet.status import Clone, FleetStatus, InstanceRefresh
-    from ingot.pipeline.watch import FleetView
+    from ingot.pipeline.inspection.fleets import FleetView
 
 SHOWN = 12  # hex digits of a digest
 _BAR = 40  # columns

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from ingot.cli.options import Environment, image_names, without_slash
-from ingot.cli.terminal import print_table
+from ingot.cli.options import Environment, Recipes, image_names, without_slash
+from ingot.cli.terminal import print_json, print_table
 from ingot.errors import InputError
+from ingot.paths import RECIPES
 from ingot.pipeline.images import known_image
 from ingot.store import Image
 
@@ -53,9 +52,12 @@ def show(
         bool, typer.Option("--json", help="Print the manifest; with --packages or --tree their figures.")
     ] = False,
     env: Environment = None,
-    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
+    recipes: Recipes = RECIPES,
 ) -> None:
-    """Show what is in a disk image: system, packages, files, users, services, tests, sizes, digests."""
+    """Show what is in a disk image: system, packages, files, users, services, tests, sizes, digests.
+
+    Examples: `ingot show web`, `ingot show web --packages`, `ingot show web --sbom`.
+    """
     if packages + tree + sbom > 1:
         raise InputError("--packages, --tree and --sbom exclude each other")
     if depth is not None and not tree:
@@ -73,7 +75,7 @@ def show(
     elif tree:
         _tree(image, depth or DEPTH, as_json=as_json)
     elif as_json:
-        print(json.dumps(image.manifest, sort_keys=True))
+        print_json(image.manifest)
     else:
         from ingot.report.image import summary
 
@@ -97,6 +99,6 @@ def _tree(image: Image, depth: int, *, as_json: bool) -> None:
 
 def _print(rows: list[Row], table: Callable[[list[Row]], Table], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps([asdict(row) for row in rows], sort_keys=True))
+        print_json([asdict(row) for row in rows])
     else:
         print_table(table(rows))

@@ -83,7 +83,7 @@ def _watch(clients: Clients, stacks: list[str], environment: str | None) -> None
     from rich.console import Console
 
     from ingot.cli.screen import screen
-    from ingot.pipeline.watch import look
+    from ingot.pipeline.inspection.fleets import look
 
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -13,7 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from ingot import cloud_record
+from ingot.cli.options import AsJson
 from ingot.cli.reporting import printable
+from ingot.cli.terminal import print_json
 from ingot.cli.usage import Group
 from ingot.errors import IngotError, InputError
 from ingot.quantities import number
@@ -37,8 +38,11 @@ def _default(context: typer.Context) -> None:
 
 
 @app.command()
-def ls(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List the images, the one used last first, and how large the store is."""
+def ls(as_json: AsJson = False) -> None:
+    """List the images, the one used last first, and how large the store is.
+
+    Examples: `ingot store ls`.
+    """
     store = Store()
     parts = usage(store)
     images: list[dict[str, Any]] = []
@@ -58,7 +62,7 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fa
     if as_json:
         sizes = {part.part: {"count": part.count, "size": part.size} for part in parts}
         content = {"root": str(store.root), "images": images, "set_aside": set_aside, "usage": sizes}
-        print(json.dumps(content, sort_keys=True))
+        print_json(content)
         return
     counts = ", ".join(f"{number(part.count, part.part[:-1])} {part.size / 2**20:.0f} MiB" for part in parts)
     print(f"{store.root}: {counts}", file=sys.stderr)
@@ -79,6 +83,8 @@ def gc(
     """Remove the images and layers that were not used for longest, and packages that no image needs.
 
     What a bake, a publish or `ingot boot` works on stays, and so do the images of the local cloud that runs.
+
+    Examples: `ingot store gc`, `ingot store gc --max-size 20GiB`.
     """
     size = None if max_size is None else _bytes(max_size)
     store = Store()
@@ -101,6 +107,8 @@ def pack(archive: Annotated[Path, typer.Argument(help="The file to write; .tar.z
     """Write packages, layers and images to one file: a cache that another machine unpacks.
 
     Prints its size.
+
+    Examples: `ingot store pack store.tar.zst`.
     """
     from ingot.store.pack import pack as write
 
@@ -110,7 +118,10 @@ def pack(archive: Annotated[Path, typer.Argument(help="The file to write; .tar.z
 
 @app.command()
 def unpack(archive: Annotated[Path, typer.Argument(help="What `ingot store pack` wrote.")]) -> None:
-    """Put a packed store into this machine's; what is here already stays."""
+    """Put a packed store into this machine's; what is here already stays.
+
+    Examples: `ingot store unpack store.tar.zst`.
+    """
     from ingot.store.pack import unpack as read
 
     read(Store(), archive, lambda text: print(text, file=sys.stderr, flush=True))

@@ -1,12 +1,23 @@
-"""Tables on stdout, drawn by rich, which is imported when there is one to draw."""
+"""Results on stdout: tables, drawn by rich, which is imported when there is one to draw, and JSON."""
 
 from __future__ import annotations
 
+import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+
+def print_json(value: Any) -> None:
+    """Print a result as one JSON document, keys sorted: one line, or indented on a terminal."""
+    print(json_text(value), flush=True)
+
+
+def json_text(value: Any) -> str:
+    """Return what :func:`print_json` prints."""
+    return json.dumps(value, sort_keys=True, indent=2 if sys.stdout.isatty() else None)
 
 
 def print_table(table: Table) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from ingot.cli.cloud import use
+from ingot.cli.options import AsJson, Context
+from ingot.cli.reporting import Reporter
+from ingot.cli.terminal import print_json
 
 app = typer.Typer(add_completion=False)
 UNFINISHED = (
@@ -26,15 +28,10 @@ What to try next:
   ingot down                  stop everything; the images stay in the store"""
 
 
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
-
-
 @app.command()
 def up(
-    context: Annotated[
-        list[str] | None, typer.Option("--context", "-c", help="KEY=VALUE for the CDK app; repeatable.")
-    ] = None,
+    context: Context = None,
+    as_json: AsJson = False,
 ) -> None:
     """Start the local cloud and deploy the project to it, from bootstrap to clones that serve.
 
@@ -43,19 +40,27 @@ def up(
 
     Examples: `ingot up`, `ingot up -c env=prod`.
     """
+    from ingot.cli.deploy import show_phases
     from ingot.cli.status import show
     from ingot.pipeline.project.up import check_machine, install_cdk
     from ingot.pipeline.project.up import up as run
 
     project = Path.cwd()
     check_machine()
-    install_cdk(project, _say)
-    use(_say)
-    try:
-        deployment = run(project, tuple(context or ()), _say)
-    except BaseException:
-        _say(UNFINISHED)
-        raise
+    with Reporter(live=False) as report:  # npm has the terminal
+        install_cdk(project, report)
+    with Reporter() as report:
+        use(report)
+        try:
+            deployment = run(project, tuple(context or ()), report)
+        except BaseException:
+            report.settle()
+            print(UNFINISHED, file=sys.stderr, flush=True)
+            raise
+    show_phases(deployment)
+    if as_json:
+        print_json([status.as_dict() for status in deployment.fleets])
+        return
     for status in deployment.fleets:
         show(status)
-    _say(NEXT)
+    print(NEXT, file=sys.stderr, flush=True)

@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from ingot.cli.comment import github
-from ingot.cli.options import recipe_names, without_slash
+from ingot.cli.options import Recipes, recipe_names, without_slash
 from ingot.forge.git import Repository
 from ingot.forge.github import GitHub
 from ingot.forge.upgrade import LockUpgrade, TakenOver, propose, push
+from ingot.paths import RECIPES
 from ingot.pipeline.lock import newest
 from ingot.recipe.load import find_recipe, find_recipes
 from ingot.recipe.lock.index_cache import IndexCache
@@ -35,7 +36,7 @@ def upgrade(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Resolve, and print what would move; push and open nothing.")
     ] = False,
-    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = Path("image_recipes"),
+    recipes: Recipes = RECIPES,
 ) -> None:
     """Resolve each recipe's newest packages, push what moved to a branch, and open or refresh its pull
     request.
@@ -45,6 +46,8 @@ def upgrade(
     The branch is ingot/lock-NAME; one that somebody else committed to stays, and so does the working tree.
 
     The token is GITHUB_TOKEN.
+
+    Examples: `ingot upgrade`, `ingot upgrade web --dry-run`.
     """
     target = None if dry_run else github(repository)
     commit = Repository.around(Path.cwd()).commit("HEAD")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ingot.blocks import BLOCK_SIZE
-from ingot.cli.options import Environment, FleetStack, recipe_names, without_slash
+from ingot.cli.options import AsJson, Environment, FleetStack, Recipes, recipe_names, without_slash
+from ingot.cli.terminal import json_text
 from ingot.cli.usage import Group
 from ingot.paths import RECIPES
 from ingot.quantities import number
@@ -27,8 +26,6 @@ app = typer.Typer(
 NAMED_BLOCKS = 10
 # Up to so many clones have a line each; of more, equal ones share one, which names so many.
 LISTED, NAMED_CLONES = 20, 8
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
@@ -52,11 +49,13 @@ def fleet(
     restart: Annotated[
         bool, typer.Option("--restart", help="Do not go on from a run that was broken off.")
     ] = False,
-    as_json: JsonOption = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare what every clone says of itself with the manifest; exit code 1 when one differs.
 
     A run that is broken off keeps what it has proved, and the next one goes on from there.
+
+    Examples: `ingot verify fleet`, `ingot verify fleet --sample 50 --json`.
     """
     from ingot.aws.session.clients import connect
     from ingot.cli.reporting import Reporter
@@ -66,7 +65,7 @@ def fleet(
     ask = AskClones(timeout, max_age * 60, sample, restart)
     with Reporter() as reporter:
         verdict = verify_stack(connect(), require_stack(FLEET_STACK, stack), reporter, ask)
-    print(json.dumps(verdict.as_dict(), sort_keys=True) if as_json else "\n".join(fleet_lines(verdict)))
+    print(json_text(verdict.as_dict()) if as_json else "\n".join(fleet_lines(verdict)))
     print(fleet_summary(verdict), file=sys.stderr)
     raise typer.Exit(0 if verdict.ok else 1)
 
@@ -79,18 +78,21 @@ def image(
             callback=without_slash, autocompletion=recipe_names, help="A recipe's name, or an AMI's id."
         ),
     ],
-    as_json: JsonOption = False,
+    as_json: AsJson = False,
     env: Environment = None,
-    recipes: Annotated[Path, typer.Option(help="The directory of the recipes.")] = RECIPES,
+    recipes: Recipes = RECIPES,
 ) -> None:
-    """Compare all blocks of an AMI's snapshot with the manifest; exit code 1 when one differs."""
+    """Compare all blocks of an AMI's snapshot with the manifest; exit code 1 when one differs.
+
+    Examples: `ingot verify image web`, `ingot verify image ami-0123456789abcdef0`.
+    """
     from ingot.aws.session.clients import connect
     from ingot.cli.reporting import Reporter
     from ingot.pipeline.verify import verify_published
 
     with Reporter() as reporter:
         verdict = verify_published(connect(), name, recipes, env, reporter)
-    print(json.dumps(verdict.as_dict(), sort_keys=True) if as_json else _image_lines(verdict))
+    print(json_text(verdict.as_dict()) if as_json else _image_lines(verdict))
     raise typer.Exit(0 if verdict.ok else 1)
 
 

@@ -13,6 +13,7 @@ from ingot.errors import IngotError, InputError
 from ingot.interrupts import terminate_as_interrupt
 from ingot.pipeline.app import BUILDER_STACK, stack_name
 from ingot.pipeline.ongoing import InterruptedDeploymentError, alone, wait_settled
+from ingot.pipeline.phases import Phase, Phases
 from ingot.pipeline.publish import (
     PublishOptions,
     known_manifest,
@@ -22,7 +23,7 @@ from ingot.pipeline.publish import (
 )
 from ingot.plan.infrastructure.assembly import Assembly, GoldenAsset, read_assembly
 from ingot.plan.infrastructure.cdk import Cdk, check_context
-from ingot.progress import Progress, timed
+from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
@@ -56,10 +57,13 @@ class DeployOptions:
 
 @dataclass(frozen=True)
 class Deployment:
-    """What a deployment did: the stacks whose templates changed, and the fleets, all of them steady."""
+    """What a deployment did: the stacks whose templates changed, the fleets, all of them steady, and where
+    the time went.
+    """
 
     changed: tuple[str, ...]
     fleets: tuple[FleetStatus, ...] = field(default=())
+    phases: tuple[Phase, ...] = field(default=())
 
 
 def deploy(project: Path, options: DeployOptions, progress: Progress) -> Deployment:
@@ -71,17 +75,21 @@ def deploy(project: Path, options: DeployOptions, progress: Progress) -> Deploym
     """
     from ingot.aws.session.failures import translated
 
+    phases = Phases()
     with translated(), alone(project):
-        assembly = _synthesize(project, options.context, progress)
+        with phases.measure("synthesize the stacks"):
+            assembly = _synthesize(project, options.context, progress)
         stacks = assembly.select(options.stacks or None)
         clients = _connect(assembly, stacks)
         _require_bootstrap(clients, assembly)
         _require_types(clients, assembly, stacks, progress)
-        run = _Run(project, assembly, clients, options, progress)
+        run = _Run(project, assembly, clients, options, progress, phases)
         run.publish_missing([image for image in assembly.images if image.stack in stacks])
         changed = run.deploy(stacks, [*run.approval, *options.cdk_arguments])
         progress(f"deployed: {', '.join(changed)}" if changed else "no changes: all stacks are up to date")
-        return Deployment(tuple(changed), _steady(clients, assembly.names(stacks), progress))
+        with phases.measure("wait until the fleets are steady"):
+            fleets = _steady(clients, assembly.names(stacks), progress)
+        return Deployment(tuple(changed), fleets, phases.found)
 
 
 def bootstrap(project: Path, clients: Clients, progress: Progress) -> None:
@@ -105,6 +113,7 @@ class _Run:
     clients: Clients
     options: DeployOptions
     progress: Progress
+    phases: Phases
 
     @property
     def approval(self) -> list[str]:
@@ -137,8 +146,8 @@ class _Run:
             self.deploy(tuple(builders), ["--exclusively", *self.approval])
         for image, options in zip(missing, wanted, strict=True):
             self.progress(f"publishing {image.recipe} {image.digest[:12]}")
-            with terminate_as_interrupt():
-                publish_recipe(load_target(options), self.clients, options, timed(self.progress))
+            with terminate_as_interrupt(), self.phases.measure(f"bake, publish and test {image.recipe}"):
+                publish_recipe(load_target(options), self.clients, options, self.progress)
 
     def _builders(self, own: str, name: str) -> list[str]:
         """Return the stacks of this app that have the builder of an image of the stack ``own``.
@@ -172,7 +181,10 @@ class _Run:
         before = {name: template_digest(self.clients, name) for name in self.assembly.names()}
         cdk = Cdk.of(self.project, region=self.clients.region)
         try:
-            with refreshes_reported(self.clients, names, self.progress):
+            with (
+                self.phases.measure(f"deploy {', '.join(names)}"),
+                refreshes_reported(self.clients, names, self.progress),
+            ):
                 # What asks needs the terminal.
                 folded = self.progress if self.options.approval == "never" else None
                 cdk.run(

@@ -185,7 +185,7 @@ def _damaged(
     found = f"the manifest is damaged: {found}"
     problem = Problem(str(file), *place, found, expected, _HINT)
     return InputError(
-        f"{file}:{place[0]}:{place[1]}: {found}; expected {expected}", problems=[problem], hint=_HINT
+        f"{file}:{place[0]}:{place[1]}: {found}, expected {expected}", problems=[problem], hint=_HINT
     )
 
 

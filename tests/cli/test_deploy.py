@@ -314,7 +314,7 @@ def test_images_go_to_the_region_of_the_stacks(project, capfd):
         (
             "aws://111122223333/us-east-1",
             (
-                "the credentials in use are of the account 123456789012; expected 111122223333, which the app"
+                "the credentials in use are of the account 123456789012, expected 111122223333, which the app"
                 " names"
             ),
         ),

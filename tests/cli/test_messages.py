@@ -61,7 +61,7 @@ def test_without_an_app_the_fleet_has_to_be_named(run, command, tmp_path, monkey
     assert run(*command) == (
         2,
         "",
-        "no stack of a fleet is named\n"
+        "error: no stack of a fleet is named\n"
         "  hint: name it with --stack, or in cdk.json, under context, as ingot:fleet_stack\n",
     )
 
@@ -75,7 +75,7 @@ def test_a_file_where_the_data_should_be_is_bad_input(run, command, below, tmp_p
     assert run(*command) == (
         2,
         "",
-        f"Ingot cannot keep its data in {file / below}: {file} is no directory\n"
+        f"error: Ingot cannot keep its data in {file / below}: {file} is no directory\n"
         "  hint: set INGOT_HOME to a directory that is there or can be made\n",
     )
 
@@ -86,12 +86,12 @@ def test_a_place_where_no_directory_can_be_made_is_bad_input(run, monkeypatch):
     code, out, err = run("store", "gc")
     assert (code, out) == (2, "")
     assert err.startswith(
-        "Ingot cannot keep its data in /proc/ingot: it cannot be made there\n  hint: set INGOT_HOME"
+        "error: Ingot cannot keep its data in /proc/ingot: it cannot be made there\n  hint: set INGOT_HOME"
     )
 
 
 def test_depth_is_that_of_a_tree(run):
-    assert run("show", "web", "--depth", "3") == (2, "", "--depth goes with --tree\n")
+    assert run("show", "web", "--depth", "3") == (2, "", "error: --depth goes with --tree\n")
 
 
 def test_a_hostile_name_in_a_message_moves_no_cursor(run, tmp_path):
@@ -109,7 +109,7 @@ def test_a_hostile_name_in_a_message_moves_no_cursor(run, tmp_path):
 
 def test_an_image_without_a_name(run):
     code, _, err = run("show", "")
-    assert (code, err.splitlines()[0]) == (2, "no image '' in the store")
+    assert (code, err.splitlines()[0]) == (2, "error: no image '' in the store")
 
 
 def test_the_store_sets_images_with_unreadable_manifests_aside(run):

@@ -121,7 +121,7 @@ def test_an_interrupted_start_leaves_no_daemon(home: Path) -> None:
         assert starting.stderr is not None
         assert "starting the local cloud" in starting.stderr.readline()
         starting.send_signal(signal.SIGINT)
-        assert starting.stderr.read() == "ingot: interrupted\n"
+        assert starting.stderr.read() == "error: interrupted\n"
     assert starting.returncode == 130
     left = [
         entry.name

@@ -161,7 +161,7 @@ def test_without_the_local_cloud_its_commands_say_how_to_install_it(command, wit
     done = run(without_cloud, "-m", "ingot.cli.main", "cloud", command)
     assert (done.returncode, done.stdout) == (3, "")
     hint = "  hint: install it with: pip install 'ingot[cloud]'\n"
-    assert done.stderr == f"ingot: the local cloud is not installed\n{hint}"
+    assert done.stderr == f"error: the local cloud is not installed\n{hint}"
 
 
 def test_the_hint_of_a_denied_call_works_from_the_wheel(without_cloud):

@@ -14,7 +14,7 @@ from ingot.recipe.lock.distribution import distribution_of
 MIB = 2**20
 PLACE = "image_recipes/big/recipe.yaml:3:21"
 TOO_SMALL = (
-    f"{PLACE}: size 4MiB, needs at least 6MiB for its packages, files and app; expected room for the"
+    f"{PLACE}: size 4MiB, needs at least 6MiB for its packages, files and app, expected room for the"
     " content\n  hint: raise root_volume.size in the recipe; clones need room to work, too\n"
 )
 

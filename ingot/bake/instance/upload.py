@@ -15,7 +15,7 @@ from functools import partial
 from typing import Callable, Dict, Iterator, List, Sequence, Tuple
 
 from ingot.blocks import BLOCK_SIZE
-from ingot.progress import Progress
+from ingot.progress import Progress, advance
 from ingot.retry import Retries, StoppedError
 
 # Seconds between two lines of progress.
@@ -97,7 +97,7 @@ class Upload:
                     done, working = wait(working, timeout=REPORT_EVERY, return_when=FIRST_EXCEPTION)
                     for worker in done:
                         worker.result()
-                    self.progress(self._share())
+                    self._tell()
             finally:
                 self.retries.stop.set()
         self.retries.stop.clear()
@@ -129,6 +129,11 @@ class Upload:
             arrived = True
         finally:
             self._lanes.give(time.monotonic() - began, arrived=arrived)
+
+    def _tell(self) -> None:
+        sent, total = len(self._digests) * BLOCK_SIZE, len(self.indexes) * BLOCK_SIZE
+        if not total or not advance(self.progress, sent, total):
+            self.progress(self._share())
 
     def _share(self) -> str:
         sent, total = len(self._digests), len(self.indexes)

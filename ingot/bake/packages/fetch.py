@@ -13,14 +13,15 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import BinaryIO, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import BinaryIO, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ingot.bake.packages.cache import PIECE, UNFINISHED, package_file, unsound_packages
 from ingot.errors import BakeError
-from ingot.progress import Progress
+from ingot.progress import Progress, advance
 from ingot.retry import LONGEST_WAIT, MIRROR, SNAPSHOT, Backoff, pause, wall
 from ingot.spec import Addresses, PackageSpec
 
@@ -48,8 +49,31 @@ def fetch_packages(
     if missing:
         total = sum(package.size for package in missing)
         progress(f"fetching {len(missing)} packages ({total / 1e6:.0f} MB)")
-        _fetch_all(missing, _Fetching(directory, archives, progress))
+        _fetch_all(missing, _Fetching(directory, archives, _Received(progress, total)))
     return [package_file(directory, package.sha256) for package in wanted]
+
+
+class _Received:
+    """How many of ``total`` bytes have come, counted by all threads."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self.progress = progress
+        self._total, self._count, self._lock = total, 0, threading.Lock()
+
+    def add(self, size: int) -> None:
+        """Count bytes."""
+        with self._lock:
+            self._count += size
+            advance(self.progress, self._count, self._total)
+
+    @contextmanager
+    def unless_failed(self, file: BinaryIO) -> Iterator[None]:
+        """Take away again what came into ``file`` when the body fails: it will come once more."""
+        try:
+            yield
+        except BaseException:
+            self.add(-file.tell())
+            raise
 
 
 @dataclass(frozen=True)
@@ -62,7 +86,7 @@ class _Fetching:
 
     directory: Path
     archives: Archives
-    progress: Progress
+    received: _Received
     given_up: threading.Event = field(default_factory=threading.Event)
     snapshot: threading.Lock = field(default_factory=threading.Lock)
 
@@ -147,7 +171,9 @@ def _fetch_from_snapshots(
         for base in bases:
             if not failures:
                 host = urllib.parse.urlsplit(base).netloc
-                fetching.progress(f"{package.name} {package.version} is gone from the mirror: asking {host}")
+                fetching.received.progress(
+                    f"{package.name} {package.version} is gone from the mirror: asking {host}"
+                )
             failure = _fetch_from(base, package, fetching, SNAPSHOT)
             if failure is None:
                 return None
@@ -171,7 +197,7 @@ def _fetch_from(base: str, package: PackageSpec, fetching: _Fetching, backoff: B
             raise _GivenUpError
         asked = 0.0
         try:
-            said = _download(url, package, target, fetching.given_up)
+            said = _download(url, package, target, fetching)
             return None if said is None else _Failure(f"{url}: {said}")
         except urllib.error.HTTPError as error:
             failure = _Failure(f"{url}: HTTP status {error.code} {error.reason}", _kind(error.code))
@@ -204,15 +230,15 @@ def _asked_for(text: str) -> float:
         return 0.0
 
 
-def _download(url: str, package: PackageSpec, target: Path, given_up: threading.Event) -> Optional[str]:
+def _download(url: str, package: PackageSpec, target: Path, fetching: _Fetching) -> Optional[str]:
     """Write the body of ``url`` to ``target`` if it is the package; return what is wrong with it, or None."""
     target.parent.mkdir(parents=True, exist_ok=True)
     request = urllib.request.Request(url, headers={"User-Agent": "ingot"})  # noqa: S310 - the mirrors are ours to choose
     with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - likewise
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=UNFINISHED)
         try:
-            with os.fdopen(handle, "wb") as file:
-                size, sha256 = _receive(response, file, package.size, given_up)
+            with os.fdopen(handle, "wb") as file, fetching.received.unless_failed(file):
+                size, sha256 = _receive(response, file, package.size, fetching)
             if sha256 != package.sha256:
                 kind = response.headers.get("Content-Type", "data")
                 came = f"{size} bytes of {kind}" if size <= package.size else "more than that"
@@ -225,7 +251,7 @@ def _download(url: str, package: PackageSpec, target: Path, given_up: threading.
 
 
 def _receive(
-    response: http.client.HTTPResponse, file: BinaryIO, expected: int, given_up: threading.Event
+    response: http.client.HTTPResponse, file: BinaryIO, expected: int, fetching: _Fetching
 ) -> Tuple[int, str]:
     """Write a body to ``file``, at most a little more than ``expected`` bytes; return its
     size and its SHA-256.
@@ -237,9 +263,10 @@ def _receive(
     digest, size, start = hashlib.sha256(), 0, time.monotonic()
     # read1: whatever has come. read would wait for a whole piece, however slowly it comes.
     for piece in iter(lambda: response.read1(PIECE), b""):
-        if given_up.is_set():
+        if fetching.given_up.is_set():
             raise _GivenUpError
         size += len(piece)
+        fetching.received.add(len(piece))
         digest.update(piece)
         file.write(piece)
         seconds = time.monotonic() - start

@@ -19,7 +19,7 @@ from ingot.errors import IngotError, InputError, MissingToolError
 from ingot.plan.infrastructure.events import Folding
 from ingot.plan.infrastructure.template_diff import TemplateDiff
 from ingot.process import STDERR, CommandError, run, run_attached
-from ingot.progress import Progress
+from ingot.progress import Progress, advance
 
 DIFFER = Path(__file__).with_name("differ.js")
 DIFFER_PACKAGE = "@aws-cdk/cloudformation-diff"
@@ -116,7 +116,7 @@ class Cdk:
         line = None
         if folded is not None:
             words += ["--progress", "events"] if arguments[0] == "deploy" else []
-            folding = Folding()
+            folding = Folding(advanced=lambda done, total: advance(folded, done, total, "resources"))
 
             def line(text: str) -> None:
                 for shown in folding.fold(text):

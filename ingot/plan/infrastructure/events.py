@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+
+from ingot.quantities import elapsed
 
 # As `--progress events` prints them: stack, resources done and in all, time, status, type, name and reason.
 _EVENT = re.compile(
@@ -17,10 +20,20 @@ _OUTPUT = re.compile(r"\S+\.\S+ = .*")
 
 
 class Folding:
-    """Folds the lines of one run of ``cdk deploy`` or ``cdk bootstrap``, each as it comes."""
+    """Folds the lines of one run of ``cdk deploy`` or ``cdk bootstrap``, each as it comes.
 
-    def __init__(self) -> None:
+    ``clock`` gives seconds; ``advanced`` is told how many resources of a stack are done, and of how many.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        advanced: Callable[[int, int], object] = lambda _done, _all: None,
+    ) -> None:
+        self._advanced = advanced
         self._outputs = False
+        self._clock = clock
+        self._begun: dict[str, float] = {}
 
     def fold(self, line: str) -> Iterator[str]:
         """Yield what to show for a line: nothing, or one line."""
@@ -33,12 +46,14 @@ class Folding:
         self._outputs = False
         event = _EVENT.fullmatch(line)
         if event is not None:
-            yield from _of_event(event)
+            self._advanced(int(event["done"]), int(event["all"]))
+            began = self._begun.setdefault(event["stack"], self._clock())
+            yield from _of_event(event, self._clock() - began)
         elif line and not _NOISE.fullmatch(line.strip()):
             yield line.strip()
 
 
-def _of_event(event: re.Match[str]) -> Iterator[str]:
+def _of_event(event: re.Match[str], seconds: float) -> Iterator[str]:
     status = event["status"]
     if status.endswith("_FAILED"):
         yield event.group().rstrip()
@@ -46,7 +61,8 @@ def _of_event(event: re.Match[str]) -> Iterator[str]:
         if "ROLLBACK" in status:
             yield event.group().rstrip()
         elif status.endswith("_COMPLETE") and "CLEANUP" not in status:
-            yield f"{event['stack']}: {event['all']} resources, {_WORDS.get(status, status)}"
+            said = _WORDS.get(status, status)
+            yield f"{event['stack']}: {event['all']} resources, {said} in {elapsed(seconds)}"
 
 
 _WORDS = {"CREATE_COMPLETE": "created", "UPDATE_COMPLETE": "up to date", "DELETE_COMPLETE": "deleted"}

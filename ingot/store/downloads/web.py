@@ -135,7 +135,7 @@ def _receive(wanted: Wanted, directory: Path, announced: int | None, read: Calla
             raise ConnectionError(f"the answer ended after {size} of {announced} bytes")
         found = digest.hexdigest()
         if wanted.sha256 not in (None, found):
-            raise _GoneError(f"its content has changed: SHA-256 {found}; expected {wanted.sha256}")
+            raise _GoneError(f"its content has changed: SHA-256 {found}, expected {wanted.sha256}")
         target = (package_file if wanted.is_package else download_file)(directory, found)
         target.parent.mkdir(parents=True, exist_ok=True)
         Path(name).chmod(0o644)

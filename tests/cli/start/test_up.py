@@ -47,7 +47,7 @@ def test_outside_of_a_project_nothing_is_started(tmp_path):
     done = ingot(tmp_path / "my", "up")
     assert done.returncode == 2
     assert done.stderr == (
-        f"there is no cdk.json in {tmp_path}/my\n"
+        f"error: there is no cdk.json in {tmp_path}/my\n"
         "  hint: run this where app.py and cdk.json are, or start a project with: ingot init DIRECTORY\n"
     )
     assert not (tmp_path / "home").exists()
@@ -61,7 +61,7 @@ def test_everything_that_is_missing_is_named_at_once(project, tmp_path):
     assert done.returncode == 3
     missing, hint = done.stderr.splitlines()
     assert missing.startswith(
-        "ingot: this machine lacks what is needed to bake and boot images: apt-get, dpkg-deb, "
+        "error: this machine lacks what is needed to bake and boot images: apt-get, dpkg-deb, "
     )
     assert hint.startswith("  hint: install it with: sudo apt-get install apt dpkg gpg gpgv mmdebstrap ")
     assert not (tmp_path / "home").exists()
@@ -70,8 +70,8 @@ def test_everything_that_is_missing_is_named_at_once(project, tmp_path):
 @pytest.mark.parametrize(
     ("script", "status", "said"),
     [
-        ("exit 7", 1, "ingot: cdk bootstrap failed with exit status 7; what it said stands above"),
-        ("kill -INT $PPID; exit 1", 128 + signal.SIGINT, "ingot: interrupted"),
+        ("exit 7", 1, "error: cdk bootstrap failed with exit status 7; what it said stands above"),
+        ("kill -INT $PPID; exit 1", 128 + signal.SIGINT, "error: interrupted"),
     ],
 )
 def test_who_ends_it_is_told_that_the_local_cloud_still_runs(script, status, said, project):
@@ -90,7 +90,7 @@ def test_a_port_that_is_none_is_refused(project):
     program(project / "node_modules" / ".bin" / "cdk", "exit 0")
     done = ingot(project, "up", INGOT_CLOUD_PORT="http")
     assert done.returncode == 2
-    assert done.stderr == "INGOT_CLOUD_PORT: 'http' is not a port from 1 to 65535\n"
+    assert done.stderr == "error: INGOT_CLOUD_PORT: 'http' is not a port from 1 to 65535\n"
 
 
 def test_version():

@@ -38,14 +38,14 @@ Web | 4/33 | 6:49:04 AM | ROLLBACK_COMPLETE | AWS::CloudFormation::Stack | Web
 
 
 def folded(text):
-    folding = Folding()
+    folding = Folding(lambda: 0.0)
     return [shown for line in text.splitlines() for shown in folding.fold(line)]
 
 
 def test_a_stack_is_one_line_and_what_asks_for_attention():
     assert folded(CREATED) == [
         "Web: creating CloudFormation changeset...",
-        "Web: 33 resources, created",
+        "Web: 33 resources, created in 0.0 s",
         "✅  Web",
     ]
 
@@ -63,3 +63,19 @@ def test_a_failure_shows_what_led_to_it():
 
 def test_what_looks_like_an_output_elsewhere_is_shown():
     assert folded("Web.Url = is not resolved\n") == ["Web.Url = is not resolved"]
+
+
+def test_how_far_a_stack_is_is_told_and_how_long_it_took():
+    now, far = [0.0], []
+
+    def clock():
+        now[0] += 10
+        return now[0]
+
+    folding = Folding(clock, lambda done, of: far.append((done, of)))
+    lines = [shown for line in CREATED.splitlines() for shown in folding.fold(line)]
+    assert far[0] == (0, 33)
+    assert far[-1] == (33, 33)
+    [line] = [line for line in lines if "resources" in line]
+    seconds = 10 * (2 * len(far) - 1)
+    assert line == f"Web: 33 resources, created in {seconds // 60} min {seconds % 60} s".replace(" 0 s", "")

@@ -31,7 +31,7 @@ def test_a_full_disk_is_said_in_words_and_not_as_a_traceback(tmp_path):
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith(f"ingot: {tmp_path}/store/")
+    assert done.stderr.startswith(f"error: {tmp_path}/store/")
     assert "No space left on device" in done.stderr
     assert "`ingot store gc`" in done.stderr
     assert "Traceback" not in done.stderr
