@@ -10,7 +10,7 @@ from ingot.errors import BakeError, IngotError, InputError
 from ingot.plan.recipes import RecipeChange
 from ingot.progress import Progress
 from ingot.recipe.schema.model import Recipe
-from ingot.store.store import Image, Store
+from ingot.store import Image, Store
 
 if TYPE_CHECKING:
     from ingot.diff.compare import ImageDiff

@@ -19,7 +19,8 @@ from ingot.bake.runtime.rights import remove_tree
 from ingot.errors import IngotError
 from ingot.locks import is_locked, locked, try_locked
 from ingot.progress import Progress
-from ingot.store.store import Image, Store
+from ingot.store.image import Image
+from ingot.store.store import Store
 
 DAY = 86400.0
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ingot.progress import Progress
-
-if TYPE_CHECKING:
-    from ingot.store.store import Image
+from ingot.store.image import Image
 
 
 class SharedStore(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingot.bake.disk import read_ext4
-from ingot.store.store import Image
+from ingot.store.image import Image
 
 LISTS = "/var/lib/dpkg/info/"
 

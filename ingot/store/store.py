@@ -16,9 +16,9 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ingot import paths
 from ingot.bake.engine import MACHINES, Worker, bake, check_architecture
@@ -42,8 +42,8 @@ from ingot.recipe.lock.artifacts import ARTIFACT
 from ingot.recipe.lock.mirrors import addresses
 from ingot.recipe.schema.model import Recipe
 from ingot.spec import BakeSpec, DownloadSpec
+from ingot.store.image import Image
 from ingot.store.leftovers import sweep
-from ingot.store.manifest import read_manifest, read_summary
 
 if TYPE_CHECKING:
     from ingot.store.downloads.web import Fetched, S3Opener, Wanted
@@ -52,14 +52,6 @@ if TYPE_CHECKING:
 NOTHING: Mapping[str, int] = {}
 PACKED = ".tar.zst"  # how a layer's file ends, as machines share it
 COLLECTING = "waiting: the store is being collected"
-
-
-class ImageSummary(NamedTuple):
-    """An image in a list. ``used``: bytes of its disk that are in use; ``package_files``: SHA-256 digests."""
-
-    name: str
-    used: int
-    package_files: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -74,46 +66,6 @@ class _StoreBake:
     work: Path
     lock: int
     keep: bool
-
-
-@dataclass(frozen=True)
-class Image:
-    """A disk image in the store. ``digest`` is the recipe digest, in hex."""
-
-    digest: str
-    directory: Path
-
-    @property
-    def disk(self) -> Path:
-        """The raw disk, a sparse file."""
-        return self.directory / "disk.raw"
-
-    @cached_property
-    def manifest(self) -> dict[str, Any]:
-        """What is in the image; some megabytes, kept from the first use on.
-
-        Raises InputError when the file is damaged, or a newer Ingot wrote it.
-        """
-        return read_manifest(self._manifest_file, self.digest)
-
-    @cached_property
-    def summary(self) -> ImageSummary:
-        """The little of the manifest that lists of images need. Raises as :attr:`manifest`."""
-        return ImageSummary(*read_summary(self._manifest_file, self.digest))
-
-    @property
-    def _manifest_file(self) -> Path:
-        return self.directory / "manifest.json"
-
-    @property
-    def name(self) -> str:
-        """The recipe's name."""
-        return self.summary.name
-
-    @property
-    def root_digest(self) -> str:
-        """The digest over all blocks of the disk."""
-        return str(self.manifest["disk"]["root_digest"])
 
 
 class Store:

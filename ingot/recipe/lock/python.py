@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +14,10 @@ from ingot.errors import InputError, Problem
 from ingot.files import read_limited
 from ingot.recipe.lock.artifacts import MAX_ARTIFACT
 from ingot.recipe.lock.distribution import DPKG_ARCHITECTURE
+from ingot.recipe.lock.requirements import PinnedRequirement, PythonTarget, Requirements
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.schema.values import Digest, Text
 from ingot.recipe.sources.expander import Expander
-from ingot.recipe.syntax.document import shown
 from ingot.recipe.syntax.explain import close_to
 
 # Bytes: a thousand packages with twenty hashes each have 2 MB.
@@ -54,57 +53,6 @@ class LockedPython(BaseModel):
     installer: LockedWheel
     """pip, with which the bake installs the others; it is no part of the image."""
     wheels: tuple[LockedWheel, ...]
-
-
-@dataclass(frozen=True)
-class PythonTarget:
-    """What wheels must fit: ``python`` as 3.11, ``glibc`` as (2, 36), ``machine`` as the kernel calls it."""
-
-    python: str
-    glibc: tuple[int, int]
-    machine: str
-
-    def environment(self) -> dict[str, str]:
-        """Return the environment that markers are told by (PEP 508)."""
-        return {
-            "implementation_name": "cpython",
-            "implementation_version": f"{self.python}.0",
-            "os_name": "posix",
-            "platform_machine": self.machine,
-            "platform_python_implementation": "CPython",
-            "platform_release": "",
-            "platform_system": "Linux",
-            "platform_version": "",
-            "python_full_version": f"{self.python}.0",
-            "python_version": self.python,
-            "sys_platform": "linux",
-            "extra": "",
-        }
-
-
-@dataclass(frozen=True)
-class PinnedRequirement:
-    """One package of a requirements file: where it stands, and the hashes that it may have."""
-
-    name: str
-    version: str
-    hashes: frozenset[str]
-    line: int
-
-
-@dataclass(frozen=True)
-class Requirements:
-    """A requirements file or a uv.lock. ``sha256`` is that of its content, ``wanted`` what applies to the
-    image.
-    """
-
-    path: Path
-    sha256: str
-    wanted: tuple[PinnedRequirement, ...]
-
-    def problem(self, line: int, found: str, expected: str, hint: str | None = None) -> Problem:
-        """Return a Problem in the file."""
-        return Problem(shown(self.path), line, 1, found, expected, hint)
 
 
 def python_target(recipe: Recipe, versions: Mapping[str, str]) -> PythonTarget:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ingot.errors import Problem
-from ingot.recipe.lock.python import PinnedRequirement, PythonTarget, Requirements
+from ingot.recipe.lock.requirements import PinnedRequirement, PythonTarget, Requirements
 
 VERSION = 1
 # How uv names the project itself.

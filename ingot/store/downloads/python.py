@@ -10,13 +10,8 @@ from packaging.utils import parse_wheel_filename
 from ingot.errors import InputError, Problem
 from ingot.process import CommandError
 from ingot.progress import Progress
-from ingot.recipe.lock.python import (
-    LockedPython,
-    LockedWheel,
-    Requirements,
-    python_target,
-    read_requirements,
-)
+from ingot.recipe.lock.python import LockedPython, LockedWheel, python_target, read_requirements
+from ingot.recipe.lock.requirements import Requirements
 from ingot.recipe.schema.model import Recipe
 from ingot.store.downloads.wheels import Platform, download
 

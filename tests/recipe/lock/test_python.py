@@ -9,7 +9,8 @@ from ingot.errors import InputError
 from ingot.recipe.compile import compile_spec
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lock.file import load_lock
-from ingot.recipe.lock.python import PythonTarget, python_target, read_requirements
+from ingot.recipe.lock.python import python_target, read_requirements
+from ingot.recipe.lock.requirements import PythonTarget
 
 TARGET = PythonTarget("3.11", (2, 36), "x86_64")
 HASH = f"--hash=sha256:{'ab' * 32}"
