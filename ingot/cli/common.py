@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-QUIET = "INGOT_QUIET"  # in the environment: it travels to the programs that Ingot runs
+from ingot.cli.reporting import QUIET, printable
 
 
 def dress(command: Any) -> None:
@@ -34,7 +34,6 @@ def _be_quiet(given: bool) -> None:
 def _be_verbose(given: bool) -> None:
     if given:
         from ingot import process
-        from ingot.cli.reporting import printable
 
         process.listener = lambda words: print(f"  + {printable(words)}", file=sys.stderr, flush=True)
 

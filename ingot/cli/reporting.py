@@ -9,10 +9,10 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TextIO
 
-from ingot.cli.common import QUIET
 from ingot.cli.live import Live, can_draw
 from ingot.progress import BYTES, Timed
 
+QUIET = "INGOT_QUIET"  # in the environment: it travels to the programs that Ingot runs
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 # What GitHub's runner takes for a command to itself in a log: "::name::" at the start of a line, blanks
 # before it or not, and "##[name]" anywhere (docs.github.com, "Workflow commands"; actions/runner,
