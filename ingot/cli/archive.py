@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,10 +12,28 @@ from ingot.cli.terminal import json_text, print_json
 from ingot.cli.usage import Group
 from ingot.paths import RECIPES
 
+if TYPE_CHECKING:
+    from ingot.aws.archive.images import Listed
+
+
+class Kind(StrEnum):
+    """Who writes the bytes of an archive, and in which form."""
+
+    BLOCKS = "blocks"
+    STORE_IMAGE = "store-image"
+
+
 Url = Annotated[str, typer.Argument(metavar="URL", help="The archive: s3://BUCKET or s3://BUCKET/PREFIX.")]
 Owner = Annotated[
     str | None,
     typer.Option("--bucket-owner", metavar="ACCOUNT", help="Who owns the bucket.", show_default="the caller"),
+]
+Format = Annotated[
+    Kind,
+    typer.Option(
+        "--format",
+        help="blocks: by SHA-256, as Ingot writes them. store-image: the AMI as one object that EC2 writes.",
+    ),
 ]
 
 
@@ -45,20 +64,29 @@ def put(
     bucket_owner: Owner = None,
     env: Environment = None,
     recipes: Recipes = RECIPES,
+    kind: Format = Kind.BLOCKS,
     as_json: AsJson = False,
 ) -> None:
     """Write an image to an archive: its blocks by SHA-256, its bill of materials, its manifest.
 
     Only blocks that the archive lacks are sent, so the next version of an image takes a few. Interrupted, the
-    same command goes on. `put` may be left out.
+    same command goes on. `put` may be left out. With `--format store-image` EC2 stores the published AMI.
 
     Examples: `ingot archive web s3://my-images/golden`.
     """
     from ingot.aws.session.clients import connect
     from ingot.cli.reporting import Reporter
-    from ingot.pipeline.archive import ArchiveOptions, archive_image
+    from ingot.pipeline.archive import ArchiveOptions, StoreOptions, archive_image, store_image
     from ingot.pipeline.images import baked_image
 
+    if kind is Kind.STORE_IMAGE:
+        with Reporter() as reporter:
+            record = store_image(
+                connect(), ArchiveOptions(url, bucket_owner), StoreOptions(name, recipes, env), reporter
+            )
+        stored = {"digest": record.manifest["recipe_digest"], "object": record.lineage.key}
+        print(json_text(stored) if as_json else record.lineage.key)
+        return
     with Reporter() as reporter:
         image = baked_image(name, recipes, env, reporter)
         archived = archive_image(connect(), ArchiveOptions(url, bucket_owner), image, reporter)
@@ -75,18 +103,28 @@ def ls(url: Url, bucket_owner: Owner = None, as_json: AsJson = False) -> None:
     Examples: `ingot archive ls s3://my-images/golden`.
     """
     from ingot.aws.session.clients import connect
-    from ingot.pipeline.archive import ArchiveOptions, archived
+    from ingot.pipeline.archive import ArchiveOptions, archived, stored
 
-    images = archived(connect(), ArchiveOptions(url, bucket_owner))
+    clients, options = connect(), ArchiveOptions(url, bucket_owner)
+    images: list[tuple[Listed, Kind]] = [
+        *((image, Kind.BLOCKS) for image in archived(clients, options)),
+        *((image, Kind.STORE_IMAGE) for image in stored(clients, options)),
+    ]
     if as_json:
         rows = [
-            {"recipe": image.recipe, "digest": image.digest, "written": image.written.isoformat()}
-            for image in images
+            {
+                "recipe": image.recipe,
+                "digest": image.digest,
+                "written": image.written.isoformat(),
+                "format": kind,
+            }
+            for image, kind in images
         ]
         print_json(rows)
         return
-    for image in images:
-        print(f"{image.digest}  {image.recipe}  {image.written:%Y-%m-%d %H:%M}")
+    for image, kind in images:
+        end = f"  {kind}" if kind is not Kind.BLOCKS else ""
+        print(f"{image.digest}  {image.recipe}  {image.written:%Y-%m-%d %H:%M}{end}")
 
 
 @app.command()

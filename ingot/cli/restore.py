@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.archive import Owner, Url
+from ingot.cli.archive import Format, Kind, Owner, Url
 from ingot.cli.options import AsJson
-from ingot.cli.terminal import print_json
+from ingot.cli.terminal import json_text, print_json
+from ingot.errors import InputError
 
 app = typer.Typer(add_completion=False)
 
@@ -33,21 +34,33 @@ def restore(
             show_default="ingot:builder_stack in cdk.json",
         ),
     ] = None,
+    kind: Format = Kind.BLOCKS,
     as_json: AsJson = False,
 ) -> None:
     """Restore an archived image: into the store, and as an AMI of the account and region in use.
 
     Each block is held against its SHA-256. The snapshot is read back, and its root digest compared with the
-    manifest's, before the AMI is registered; the AMI's tags say where it came from.
+    manifest's, before the AMI is registered; the AMI's tags say where it came from. With `--format
+    store-image` EC2 restores the AMI that it stored, and the registry names it when it was read back.
 
     Examples: `ingot restore s3://my-images/golden web`.
     """
     from ingot.aws.session.clients import connect
     from ingot.cli.reporting import Reporter
-    from ingot.pipeline.archive import ArchiveOptions, RestoreOptions
+    from ingot.pipeline.archive import ArchiveOptions, RestoreOptions, restore_image
     from ingot.pipeline.archive import restore as run
 
+    if kind is Kind.STORE_IMAGE and store_only:
+        raise InputError(
+            "--store-only and --format store-image exclude each other",
+            hint="EC2 restores into EBS; `ingot restore` of an archive of blocks restores into the store",
+        )
     options = RestoreOptions(name, publish=not store_only, test=not no_test, builder_stack=builder_stack)
+    if kind is Kind.STORE_IMAGE:
+        with Reporter() as reporter:
+            ami = restore_image(connect(), ArchiveOptions(url, bucket_owner), options, reporter)
+        print(json_text(ami.as_dict()) if as_json else ami.ami_id)
+        return
     with Reporter() as reporter:
         restored = run(connect(), ArchiveOptions(url, bucket_owner), options, reporter)
     published = restored.published

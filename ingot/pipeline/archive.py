@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingot import paths
-from ingot.errors import PublishError, VerificationError
+from ingot.errors import InputError, PublishError, VerificationError
 from ingot.pipeline.app import BUILDER_STACK, require_stack
 from ingot.progress import Progress
 from ingot.store import Image, Store
@@ -16,7 +17,9 @@ from ingot.store.sbom import sbom
 if TYPE_CHECKING:
     from ingot.aws.archive.bucket import Bucket
     from ingot.aws.archive.images import Archived, ArchivedImage, Collected
+    from ingot.aws.archive.stored import Record, StoredImage
     from ingot.aws.publish.blocks import BlockMap
+    from ingot.aws.publish.settings import CloneSettings, PublishSettings
     from ingot.aws.registry.published import Published
     from ingot.aws.session.clients import Clients
 
@@ -44,6 +47,15 @@ class RestoreOptions:
     publish: bool = True
     test: bool = True
     builder_stack: str | None = None
+
+
+@dataclass(frozen=True)
+class StoreOptions:
+    """Which published image EC2 is to store: a recipe, as it is here, or a recipe digest."""
+
+    name: str
+    recipes: Path
+    environment: str | None
 
 
 @dataclass(frozen=True)
@@ -92,7 +104,7 @@ def restore(
     """
     from ingot.aws.archive.images import find, manifest_of, read_disk
     from ingot.aws.publish.publish import publish
-    from ingot.aws.publish.settings import PublishSettings, clone_settings
+    from ingot.aws.publish.settings import clone_settings
     from ingot.aws.session.failures import translated
 
     store = Store()
@@ -121,7 +133,77 @@ def restore(
             progress(f"{found.recipe} {found.digest[:12]} is in the store already")
     if not options.publish:
         return Restored(image, None)
-    settings = PublishSettings(
+    settings = _settings(clients, bucket, clone, progress)
+    with store.using(image):
+        return Restored(image, publish(image, clients, settings, progress))
+
+
+def store_image(
+    clients: Clients, archive: ArchiveOptions, options: StoreOptions, progress: Progress
+) -> Record:
+    """Have EC2 store the AMI of a published image in an archive's bucket, and wait until it has.
+
+    Raises InputError when the image is not published, or its manifest is not on this machine.
+    """
+    from ingot.aws.archive.stored import store
+    from ingot.aws.registry.published import find
+    from ingot.aws.session.failures import translated
+    from ingot.pipeline.images import known_image
+
+    image = known_image(options.name, options.recipes, options.environment)
+    manifest, known = image.manifest, Store().manifest
+    recipe = str(manifest["name"])
+    with translated(PublishError):
+        bucket = _open(clients, archive)
+        published = find(clients, recipe, image.digest, known)
+        if published is None:
+            raise InputError(
+                f"{recipe} {image.digest[:12]} is not published in {clients.region}: EC2 stores AMIs",
+                hint=f"publish it: ingot publish {recipe}",
+            )
+        return store(clients, bucket, published, manifest, progress)
+
+
+def stored(clients: Clients, options: ArchiveOptions) -> list[StoredImage]:
+    """Return the images of an archive that EC2 stored."""
+    from ingot.aws.archive.stored import stored_images
+    from ingot.aws.session.failures import translated
+
+    with translated():
+        return [*stored_images(_open(clients, options))]
+
+
+def restore_image(
+    clients: Clients, archive: ArchiveOptions, options: RestoreOptions, progress: Progress
+) -> Published:
+    """Have EC2 restore a stored AMI, read it back, and publish it: the registry names it when it is proved.
+
+    The image does not come into this machine's store, but its manifest does. Raises InputError: there is no
+    such image; VerificationError: what EC2 restored is not the image.
+    """
+    from ingot.aws.archive.stored import find_stored, restore_stored
+    from ingot.aws.publish.settings import clone_settings
+    from ingot.aws.session.failures import translated
+
+    with translated(PublishError):
+        bucket = _open(clients, archive)
+        record = find_stored(bucket, options.name)
+        clone = None
+        if options.test:
+            clone = clone_settings(clients, require_stack(BUILDER_STACK, options.builder_stack))
+    settings = _settings(clients, bucket, clone, progress)
+    settings.keep_manifest(dict(record.manifest))
+    return restore_stored(clients, bucket, record, settings, progress)
+
+
+def _settings(
+    clients: Clients, bucket: Bucket, clone: CloneSettings | None, progress: Progress
+) -> PublishSettings:
+    """Return how an image of an archive is published: what EBS holds is read back first."""
+    from ingot.aws.publish.settings import PublishSettings
+
+    store = Store()
+    return PublishSettings(
         paths.store() / "records",
         clone,
         manifest_of=store.manifest,
@@ -129,8 +211,6 @@ def restore(
         archive=f"{bucket.location}",
         check_snapshot=lambda snapshot_id, blocks: _check(clients, snapshot_id, blocks, progress),
     )
-    with store.using(image):
-        return Restored(image, publish(image, clients, settings, progress))
 
 
 def _open(clients: Clients, options: ArchiveOptions) -> Bucket:

@@ -63,7 +63,7 @@ CONTROL_PLANE = (
     ),
     Step(
         "ec2: checks, templates, images",
-        lambda i: ec2.install(i.patches, i.ebs),
+        lambda i: ec2.install(i.patches, i.context, i.ebs),
         "after EBS, whose blocks DeleteSnapshot frees; before machines: a request that EC2 refuses must not "
         "reach them",
     ),

@@ -202,7 +202,7 @@ WITHIN = {
         "builder": {"publish", "instances", "registry", "session"},
         "verify": {"publish", "registry", "session"},
         "prune": {"publish", "registry", "session"},
-        "archive": {"publish", "session"},
+        "archive": {"publish", "registry", "session"},
     },
     "ingot/bake": {
         "tree": set(),

@@ -43,6 +43,7 @@ class Bucket:
 
     def __init__(self, clients: Clients, location: ArchiveLocation, owner: str) -> None:
         self.location = location
+        self.owner = owner
         self._s3 = clients.s3
         self._owner = owner
 
@@ -106,6 +107,16 @@ class Bucket:
                 return False
             raise
         return answer.get("ChecksumSHA256") == _base64(digest) and answer["ContentLength"] == size
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object with this key, whatever it is."""
+        try:
+            self._s3.head_object(Bucket=self.location.bucket, Key=key, ExpectedBucketOwner=self._owner)
+        except ClientError as error:
+            if code_of(error) in _ABSENT:
+                return False
+            raise
+        return True
 
     def put(self, key: str, data: bytes, digest: str, kind: str = "application/octet-stream") -> None:
         """Write an object. S3 refuses bytes that do not have this SHA-256."""

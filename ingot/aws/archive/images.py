@@ -7,14 +7,15 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ingot.aws.archive.bucket import Bucket
+from ingot.aws.archive.location import ArchiveLocation
 from ingot.aws.publish.blocks import BlockMap, DiskReader
 from ingot.aws.publish.image import DiskImage
 from ingot.blocks import BLOCK_SIZE
@@ -114,7 +115,33 @@ def find(bucket: Bucket, word: str) -> ArchivedImage:
 
     Raises InputError when there is none, or several digests begin so.
     """
-    images = [*archived_images(bucket)]
+    return newest([*archived_images(bucket)], word, bucket.location)
+
+
+class Listed(Protocol):
+    """An image in a list."""
+
+    @property
+    def recipe(self) -> str:
+        """The recipe's name."""
+
+    @property
+    def digest(self) -> str:
+        """The recipe digest."""
+
+    @property
+    def written(self) -> datetime:
+        """When it was written."""
+
+
+L = TypeVar("L", bound=Listed)
+
+
+def newest(images: Sequence[L], word: str, location: ArchiveLocation) -> L:
+    """Return the image of that recipe, the one written last, or the one whose digest begins so.
+
+    Raises InputError when there is none, or several digests begin so.
+    """
     of_recipe = [image for image in images if image.recipe == word]
     if of_recipe:
         return max(of_recipe, key=lambda image: image.written)
@@ -123,12 +150,12 @@ def find(bucket: Bucket, word: str) -> ArchivedImage:
         return found[0]
     if found:
         raise InputError(
-            f"{len(found)} images in {bucket.location} have digests that begin with {word}",
+            f"{len(found)} images in {location} have digests that begin with {word}",
             hint="give more digits",
         )
     raise InputError(
-        f"there is no image {word!r} in {bucket.location}",
-        hint=f"list what is there with: ingot archive ls {bucket.location}",
+        f"there is no image {word!r} in {location}",
+        hint=f"list what is there with: ingot archive ls {location}",
     )
 
 

@@ -7,6 +7,7 @@
     PREFIX/blocks/AB/ABCD…              one block of 512 KiB, by its SHA-256; shared by all images
     PREFIX/images/RECIPE/DIGEST.json    the manifest of an image; it is written last
     PREFIX/images/RECIPE/DIGEST.cdx.json    its bill of materials (CycloneDX)
+    PREFIX/stored/RECIPE/DIGEST.json    the record of an AMI that EC2 stored: AMI-ID.bin, without a prefix
 """
 
 from __future__ import annotations
@@ -72,6 +73,15 @@ class ArchiveLocation:
     def manifest(self, recipe: str, digest: str) -> str:
         """Return the key of an image's manifest."""
         return self.key("images", recipe, f"{digest}.json")
+
+    @property
+    def all_stored(self) -> str:
+        """What the keys of all records of stored AMIs begin with."""
+        return self.key("stored", "")
+
+    def stored(self, recipe: str, digest: str) -> str:
+        """Return the key of the record of a stored AMI."""
+        return self.key("stored", recipe, f"{digest}.json")
 
     def bill_of_materials(self, recipe: str, digest: str) -> str:
         """Return the key of an image's bill of materials."""

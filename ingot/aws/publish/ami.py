@@ -36,7 +36,7 @@ def register_image(publication: Publication, snapshot_id: str, attempt: Attempt)
     ami_id = _register(publication.clients, publication.subject, snapshot_id, attempt.publish_id)
     attempt.record("image", ami_id)
     publication.progress(f"AMI {ami_id} registered")
-    _wait_available(publication.clients, ami_id)
+    wait_available(publication.clients, ami_id)
     return ami_id
 
 
@@ -64,32 +64,32 @@ def _register(clients: Clients, subject: Subject, snapshot_id: str, publish_id: 
     except ClientError as error:
         if code_of(error) != "InvalidAMIName.Duplicate":
             raise
-        return _ours(clients, subject, publish_id)
+        return named(clients, subject.ami_name(publish_id))
     return answer["ImageId"]
 
 
-def _ours(clients: Clients, subject: Subject, publish_id: str) -> str:
-    name = subject.ami_name(publish_id)
-    named: list[str] = []
+def named(clients: Clients, name: str) -> str:
+    """Return the id of the account's AMI of a name that EC2 has just said to be taken."""
+    found: list[str] = []
 
     def shown() -> bool:
-        named.extend(
+        found.extend(
             image["ImageId"]
             for image in clients.ec2.describe_images(
                 Owners=["self"], Filters=[{"Name": "name", "Values": [name]}]
             )["Images"]
         )
-        return bool(named)
+        return bool(found)
 
     try:
         wait_until(shown, f"{name} to be shown", limit=SETTLING)
     except TimeoutError as error:
         raise PublishError(f"EC2 says that there is an AMI {name}, and does not show it: {error}") from error
-    clients.recent.note(named[0])
-    return named[0]
+    clients.recent.note(found[0])
+    return found[0]
 
 
-def _wait_available(clients: Clients, ami_id: str) -> None:
+def wait_available(clients: Clients, ami_id: str, *, limit: float = AVAILABLE_LIMIT) -> None:
     """Wait until the AMI can be launched; raise PublishError when it cannot."""
 
     def available() -> bool:
@@ -100,7 +100,7 @@ def _wait_available(clients: Clients, ami_id: str) -> None:
         return image is not None and image["State"] == "available"
 
     try:
-        wait_until(available, f"{ami_id} to become available", limit=AVAILABLE_LIMIT)
+        wait_until(available, f"{ami_id} to become available", limit=limit)
     except TimeoutError as error:
         raise PublishError(str(error)) from error
 

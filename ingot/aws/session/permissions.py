@@ -10,7 +10,13 @@ import ingot
 
 POLICIES = Path(ingot.__file__).parent / "policies"
 # Operations whose action has another name.
-ACTION_OF = {"ListObjectsV2": "ListBucket"}
+ACTION_OF = {
+    "ListObjectsV2": "ListBucket",
+    "HeadBucket": "ListBucket",
+    "HeadObject": "GetObject",
+    "GetBucketEncryption": "GetEncryptionConfiguration",
+    "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
+}
 
 
 def statement_for(operation: str, directory: Path = POLICIES) -> str | None:

@@ -18,6 +18,8 @@ ROOT_DIGEST = "ingot:root-digest"
 INVENTORY = "ingot:inventory:"
 # The archive that the image was restored from.
 ARCHIVE = "ingot:archive"
+# The id of the AMI that EC2 stored, of one that it restored from that.
+STORED_AS = "ingot:stored-as"
 PUBLISH_ID = "ingot:publish-id"
 STATE = "ingot:state"
 

@@ -62,6 +62,8 @@ def _ec2(request: ApiRequest) -> list[Access]:
         "DeregisterImage": _deregister_image,
         "CreateImage": _create_image,
         "RunInstances": run_instances,
+        "CreateStoreImageTask": _store_image,
+        "CreateRestoreImageTask": _restore_image,
     }.get(request.action)
     return special(request) if special else _without_resource(request)
 
@@ -104,6 +106,39 @@ def _create_image(request: ApiRequest) -> list[Access]:
         arn = request.arn("ec2", f"{kind}/*", owned=False)
         found.append(Access("ec2:CreateImage", arn, request_tags(tags.get(kind, {}))))
         found += _tagging(request, arn, tags.get(kind, {}))
+    return found
+
+
+# EC2 user guide, "Permissions for storing and restoring AMIs using S3": what the caller needs besides the
+# task's own action. Both read and write by EBS direct and S3 as the caller.
+STORING = ("s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload", "s3:DeleteObject")
+READING = ("ebs:ListSnapshotBlocks", "ebs:GetSnapshotBlock")
+WRITING = ("ebs:StartSnapshot", "ebs:PutSnapshotBlock", "ebs:CompleteSnapshot")
+
+
+def _store_image(request: ApiRequest) -> list[Access]:
+    image, bucket = (str(request.parameters.get(name, "")) for name in ("ImageId", "Bucket"))
+    stored = f"arn:aws:s3:::{bucket}/{image}.bin"
+    return [
+        _named(request, "ec2:CreateStoreImageTask", image),
+        Access("s3:ListBucket", f"arn:aws:s3:::{bucket}"),
+        *(Access(action, stored) for action in STORING),
+        *(Access(action, request.arn("ec2", "snapshot/*", owned=False)) for action in READING),
+    ]
+
+
+def _restore_image(request: ApiRequest) -> list[Access]:
+    bucket, key = (str(request.parameters.get(name, "")) for name in ("Bucket", "ObjectKey"))
+    tags = tag_specifications(request)
+    found = [
+        Access("ec2:CreateRestoreImageTask", request.arn("ec2", "image/*", owned=False)),
+        Access("ec2:GetEbsEncryptionByDefault"),
+        Access("s3:ListBucket", f"arn:aws:s3:::{bucket}"),
+        Access("s3:GetObject", f"arn:aws:s3:::{bucket}/{key}"),
+        *(Access(action, request.arn("ec2", "snapshot/*", owned=False)) for action in WRITING),
+    ]
+    for kind in ("image", "snapshot"):
+        found += _tagging(request, request.arn("ec2", f"{kind}/*", owned=False), tags.get(kind, {}))
     return found
 
 

@@ -133,6 +133,17 @@ S3_ACTIONS = {
     ("HEAD", False): "ListBucket",
 }
 
+# Method, and what of a bucket or an object is named in the query -> the action.
+S3_PARTS = {
+    "GET": {
+        "location": "GetBucketLocation",
+        "encryption": "GetEncryptionConfiguration",
+        "publicAccessBlock": "GetBucketPublicAccessBlock",
+        "tagging": "GetObjectTagging",
+    },
+    "PUT": {"tagging": "PutObjectTagging"},
+}
+
 
 def _object_store(cloud: Cloud, region: str, http: HttpRequest) -> ApiRequest:
     path = unquote(http.path.lstrip("/"))
@@ -140,8 +151,8 @@ def _object_store(cloud: Cloud, region: str, http: HttpRequest) -> ApiRequest:
         bucket, key = http.host.removesuffix(".localhost"), path
     else:
         bucket, _, key = path.partition("/")
-    located = "location" in http.query
-    action = "GetBucketLocation" if located else S3_ACTIONS.get((http.method, bool(key)), "")
+    named = [action for part, action in S3_PARTS.get(http.method, {}).items() if part in http.query]
+    action = named[0] if named else S3_ACTIONS.get((http.method, bool(key)), "")
     return ApiRequest(cloud, "s3", action, region, {"Bucket": bucket, "Key": key})
 
 

@@ -197,6 +197,18 @@ class EbsService:
         snapshot.zeros = True
         return self._seal(snapshot)
 
+    def made_of(
+        self, account: str, region: str, request: CopyRequest, *, size: int, blocks: Mapping[int, bytes]
+    ) -> DirectSnapshot:
+        """Make a snapshot of GiB ``size`` with these blocks; all others are zeros."""
+        stored = {
+            index: Block(self.files.put(data), hashlib.sha256(data).digest())
+            for index, data in blocks.items()
+        }
+        snapshot = self._taken(account, region, request, size=size, blocks=stored)
+        snapshot.zeros = True
+        return self._seal(snapshot)
+
     def _duplicate(self, block: Block) -> Block:
         return Block(self.files.copy(block.file), block.digest)
 

@@ -26,9 +26,10 @@ from localcloud.services.ec2 import (
 from localcloud.services.ec2.copies import Copies
 from localcloud.services.ec2.hypervisors.machines import InstanceMachines
 from localcloud.services.ec2.hypervisors.stand_ins import Says, StandIns
+from localcloud.services.ec2.store_tasks import StoreTasks
 
 
-def install(patches: Patches, ebs: EbsService) -> None:
+def install(patches: Patches, context: CloudContext, ebs: EbsService) -> None:
     """Close the gaps of moto's EC2 that have nothing to do with machines."""
     tags.install(patches)
     filters.install(patches)
@@ -38,6 +39,7 @@ def install(patches: Patches, ebs: EbsService) -> None:
     image_lifecycle.install(patches)
     client_tokens.install(patches)
     dependencies.install(patches)
+    StoreTasks(ebs, context).install(patches)
 
 
 def install_launches(patches: Patches, ebs: EbsService) -> None:
