@@ -123,3 +123,15 @@ def test_a_file_that_a_volume_hides_is_refused(web):
     web.file.write_text(document.replace("files:", "files:\n  - {content: x, target: /srv/a/x}", 1))
     [found] = problems(web, "volumes: [{name: a, mount: /srv/a, size: 1GiB}]\n")
     assert "'/srv/a/x', over which a volume is mounted" in found
+
+
+def test_a_root_on_an_instance_store_is_refused_with_what_there_is_instead(web):
+    web.file.write_text(
+        web.file.read_text().replace("root_volume: {", "root_volume: {device: instance-store, ")
+    )
+    with pytest.raises(InputError) as caught:
+        load_recipe(web.file)
+    [problem] = caught.value.problems
+    assert problem.found == "a root on an instance store"
+    for part in ("end of life", "REPLACE_ROOT_VOLUME", "instance_store", "docs/volumes.md"):
+        assert part in str(problem), part
