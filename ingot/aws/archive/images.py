@@ -18,9 +18,11 @@ from ingot.aws.archive.bucket import Bucket
 from ingot.aws.archive.location import ArchiveLocation
 from ingot.aws.publish.blocks import BlockMap, DiskReader
 from ingot.aws.publish.image import DiskImage
+from ingot.bake.disk.differences import things_in
 from ingot.blocks import BLOCK_SIZE
-from ingot.errors import IngotError, InputError, PublishError, VerificationError
+from ingot.errors import BakeError, IngotError, InputError, PublishError, VerificationError
 from ingot.progress import Progress
+from ingot.quantities import number
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -28,6 +30,8 @@ R = TypeVar("R")
 STREAMS = 10
 # Blocks without an image are kept for a day: an archive that is under way writes its manifest last.
 GRACE = timedelta(days=1)
+# How many blocks, and files of each, an error names.
+NAMED = 10
 _MANIFEST = re.compile(r"(?P<recipe>[a-z0-9][a-z0-9-]*)/(?P<digest>[0-9a-f]{64})\.json")
 
 
@@ -195,28 +199,30 @@ def read_disk(bucket: Bucket, manifest: Mapping[str, Any], target: Path, progres
     """Write an archived disk to the file ``target``, with holes where it has zeros.
 
     Each block is held against its SHA-256, so the disk has the manifest's root digest. Raises
-    VerificationError, naming the block, when one is missing or damaged.
+    VerificationError when blocks are missing or damaged, naming each, and the files that lie in it.
     """
     blocks = BlockMap.of(manifest)
     where: dict[str, list[int]] = {}
     for index, digest in enumerate(blocks.digests):
         if digest is not None:
             where.setdefault(digest, []).append(index)
+    wrong: dict[int, VerificationError] = {}
     file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.ftruncate(file, blocks.size)
 
         def fetch(digest: str) -> None:
-            index = where[digest][0]
+            key = bucket.location.block(digest)
             try:
-                data = bucket.get(bucket.location.block(digest), digest)
+                data = bucket.get(key, digest)
+                if data is None:
+                    raise VerificationError(
+                        f"s3://{bucket.location.bucket}/{key} is missing",
+                        hint="archive the image again from where it still is",
+                    )
             except VerificationError as error:
-                raise VerificationError(f"block {index}: {error.message}", hint=error.hint) from error
-            if data is None:
-                raise VerificationError(
-                    f"block {index} is missing: s3://{bucket.location.bucket}/{bucket.location.block(digest)}",
-                    hint="archive the image again from where it still is",
-                )
+                wrong.update(dict.fromkeys(where[digest], error))
+                return
             for index in where[digest]:
                 # The last block of a disk may be longer than what is left of it.
                 os.pwrite(file, data[: blocks.size - index * BLOCK_SIZE], index * BLOCK_SIZE)
@@ -225,6 +231,26 @@ def read_disk(bucket: Bucket, manifest: Mapping[str, Any], target: Path, progres
             pass
     finally:
         os.close(file)
+    if wrong:
+        raise _damaged(target, dict(sorted(wrong.items())))
+
+
+def _damaged(disk: Path, wrong: Mapping[int, VerificationError]) -> VerificationError:
+    """Return the error that names blocks, and what the rest of the disk says that lies in them."""
+    try:
+        held = things_in(disk, [*wrong])
+    except BakeError:
+        held = {}  # the file system's own records are in them
+    lines = []
+    for index, error in [*wrong.items()][:NAMED]:
+        things = held.get(index, [])
+        left = len(things) - NAMED
+        more = f" and {number(left, 'other file')}" if left > 0 else ""
+        what = f"; in it: {', '.join(things[:NAMED])}{more}" if things else ""
+        lines.append(f"block {index}: {error.message}{what}")
+    if len(wrong) > NAMED:
+        lines.append(f"and {number(len(wrong) - NAMED, 'other block')}")
+    return VerificationError("\n  ".join(lines), hint=next(iter(wrong.values())).hint)
 
 
 def collect(bucket: Bucket, now: datetime | None = None) -> Collected:

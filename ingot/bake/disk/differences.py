@@ -1,10 +1,10 @@
-"""Which things of a disk differ from another's: each with its first byte on the disk.
-
-For a recipe that does not bake to the same bytes.
+"""Which things of a disk differ from another's, each with its first byte on the disk: for a recipe that does
+not bake to the same bytes. And which lie in a block of it: for blocks that are damaged.
 """
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_right
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
@@ -13,6 +13,7 @@ from ingot.bake.disk import gpt
 from ingot.bake.disk.ext4.geometry import BLOCK, INODE_SIZE
 from ingot.bake.disk.ext4.reader import Ext4Reader, read_ext4
 from ingot.blocks import BLOCK_SIZE as SNAPSHOT_BLOCK
+from ingot.errors import BakeError
 
 TABLE, BOOT, METADATA, INODE = (
     "the partition table",
@@ -57,6 +58,27 @@ def differences(one: Path, other: Path, blocks: Sequence[int]) -> List[Differenc
                 difference = found.get(what) or Difference(what, offset + first, inside + first, 0)
                 found[what] = difference._replace(differing=difference.differing + count)
     return list(found.values())
+
+
+def things_in(disk: Path, blocks: Sequence[int]) -> Dict[int, List[str]]:
+    """Return what lies in the blocks of 512 KiB with these indexes: paths of files in their order on the
+    disk, the inode of a file only where the file itself is elsewhere, and words for what is no file.
+
+    The content of these blocks does not matter, except where the file system keeps its own records in them.
+    Raises BakeError when the rest cannot be read without them.
+    """
+    try:
+        with read_ext4(disk) as reader:
+            spans = sorted(_spans(reader))
+    except (struct.error, LookupError, ValueError, OSError) as error:
+        raise BakeError(f"{disk}: the root file system is damaged: {error!r}") from error
+    found: Dict[int, List[str]] = {}
+    for index in blocks:
+        begin, end = index * SNAPSHOT_BLOCK, (index + 1) * SNAPSHOT_BLOCK
+        held = [span.what for span in spans if span.start < end and begin < span.start + span.length]
+        files = [what for what in held if not what.startswith(INODE)]
+        found[index] = list(dict.fromkeys(files or held or [METADATA]))
+    return found
 
 
 def _pieces(one: bytes, other: bytes) -> Iterator[Tuple[int, int, int]]:
