@@ -1,0 +1,77 @@
+"""The apps of the examples with one fleet each: what their stacks say."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingot.recipe.digest import recipe_digest
+from ingot.recipe.load import load_recipe
+from tests import ROOT
+
+pytestmark = pytest.mark.slow
+BALANCER, TARGETS = (f"AWS::ElasticLoadBalancingV2::{kind}" for kind in ("LoadBalancer", "TargetGroup"))
+
+
+def synthesized(example: str, out: Path) -> dict[str, Any]:
+    """Return the templates of an example's stacks by name."""
+    context = json.loads((ROOT / "examples" / example / "cdk.json").read_text())["context"]
+    environment = {
+        **os.environ, "PYTHONPATH": str(ROOT), "CDK_OUTDIR": str(out),
+        "CDK_CONTEXT_JSON": json.dumps(context),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=ROOT / "examples" / example,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return {file.name.partition(".")[0]: json.loads(file.read_text()) for file in out.glob("*.template.json")}
+
+
+def only(template: dict[str, Any], kind: str) -> dict[str, Any]:
+    [found] = [resource for resource in template["Resources"].values() if resource["Type"] == kind]
+    return found["Properties"]
+
+
+@pytest.mark.parametrize(("name", "port"), [("flask", 80), ("express", 80), ("java", 8080)])
+def test_a_web_app_has_its_image_and_its_port(name, port, tmp_path):
+    templates = synthesized(name, tmp_path)
+    web = templates["Web"]
+    digest = recipe_digest(load_recipe(ROOT / "examples" / name / "image_recipes" / name))
+    assert web["Outputs"]["RecipeDigest"]["Value"] == digest
+    assert only(web, TARGETS)["Port"] == port
+    assert only(web, BALANCER)["Scheme"] == "internet-facing"
+
+
+def test_the_database_is_reached_inside_its_network_and_keeps_its_volume(tmp_path):
+    database = synthesized("postgresql", tmp_path)["Database"]
+    balancer = only(database, BALANCER)
+    assert (balancer["Type"], balancer["Scheme"]) == ("network", "internal")
+    assert (only(database, TARGETS)["Port"], only(database, TARGETS)["Protocol"]) == (5432, "TCP")
+    data = only(database, "AWS::EC2::LaunchTemplate")["LaunchTemplateData"]
+    root, volume = data["BlockDeviceMappings"]
+    assert root["DeviceName"] == "/dev/xvda"
+    ebs = volume["Ebs"]
+    assert (ebs["VolumeSize"], ebs["Encrypted"], ebs["DeleteOnTermination"]) == (20, True, False)
+    [group] = [r for r in database["Resources"].values() if r["Type"] == "AWS::AutoScaling::AutoScalingGroup"]
+    refresh = group["UpdatePolicy"]["AutoScalingInstanceRefresh"]
+    assert (refresh["Strategy"], refresh["Preferences"]["MinHealthyPercentage"]) == ("ReplaceRootVolume", 0)
+    # The password is made by Secrets Manager, and read by the clones' role alone.
+    secret = only(database, "AWS::SecretsManager::Secret")
+    assert secret["GenerateSecretString"]["PasswordLength"] == 32
+    statements = only(database, "AWS::IAM::Policy")["PolicyDocument"]["Statement"]
+    assert [line["Action"] for line in statements] == ["secretsmanager:GetSecretValue"]
+
+
+def test_the_database_recipe_declares_what_the_app_gives():
+    recipe = load_recipe(ROOT / "examples" / "postgresql" / "image_recipes" / "postgresql")
+    assert recipe_digest(recipe)
+    assert [(volume.name, volume.mount) for volume in recipe.volumes] == [("data", "/var/lib/postgresql")]
