@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ingot.bake.disk import read_ext4
 from ingot.store.image import Image
-
-LISTS = "/var/lib/dpkg/info/"
+from ingot.store.package_files import package_files
 
 
 @dataclass(frozen=True)
@@ -43,42 +42,29 @@ def package_sizes(image: Image) -> list[PackageSize]:
     recipe drops, such as documentation, is not in the image and does not count.
     """
     manifest = image.manifest
-    left = {file["path"]: int(file["size"]) for file in manifest["files"] if file["type"] == "file"}
-    links = {file["path"]: file["link"] for file in manifest["files"] if file["type"] == "symlink"}
-    listed = {
-        file["path"][len(LISTS) : -len(".list")]
-        for file in manifest["files"]
-        if file["path"].startswith(LISTS) and file["path"].endswith(".list")
-    }
-    found = []
     if not image.disk.exists():  # a builder instance baked it: what the packages say of themselves
         return sorted(
             (
                 PackageSize(p["name"], p["version"], int(p["installed_kib"]) * 1024, 0)
                 for p in manifest["packages"]
             ),
-            key=lambda package: (-package.size, package.name),
+            key=_largest_first,
         )
+    files = {file["path"]: file for file in manifest["files"]}
     with read_ext4(image.disk) as reader:
-        for package in manifest["packages"]:
-            size = count = 0
-            # Packages that can be installed for several architectures have theirs in the name: dpkg-query(1).
-            for name in (package["name"], f"{package['name']}:{package['architecture']}"):
-                if name not in listed:
-                    continue
-                lines = reader.read(f"{LISTS}{name}.list").decode("utf-8", "surrogateescape").splitlines()
-                sizes = [left.pop(path) for path in _real(lines, links) if path in left]
-                size, count = size + sum(sizes), count + len(sizes)
-            found.append(PackageSize(package["name"], package["version"], size, count))
+        lists = {name: list(paths) for name, paths in package_files(files, files, reader.read)}
+    left = {path: int(file["size"]) for path, file in files.items() if file["type"] == "file"}
+    found = []
+    for package in manifest["packages"]:
+        names = (package["name"], f"{package['name']}:{package['architecture']}")
+        sizes = [left.pop(path) for name in names for path in lists.get(name, ()) if path in left]
+        found.append(PackageSize(package["name"], package["version"], sum(sizes), len(sizes)))
     found.append(PackageSize("", "", sum(left.values()), len(left)))
-    return sorted(found, key=lambda package: (-package.size, package.name))
+    return sorted(found, key=_largest_first)
 
 
-def _real(paths: Iterable[str], links: Mapping[str, str]) -> Iterable[str]:
-    """Give the paths as they are in a merged /usr: a package's /bin/sh is /usr/bin/sh."""
-    for path in paths:
-        top = "/".join(path.split("/", 2)[:2])
-        yield f"/{links[top].lstrip('/')}{path[len(top) :]}" if top in links and top != path else path
+def _largest_first(package: PackageSize) -> tuple[int, str]:
+    return -package.size, package.name
 
 
 def directory_sizes(manifest: Mapping[str, Any]) -> list[DirectorySize]:

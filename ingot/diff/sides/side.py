@@ -12,8 +12,8 @@ from typing import Any
 from ingot.bake.disk import read_ext4
 from ingot.bake.tree.links import TooManyLinksError, resolve_links
 from ingot.errors import InputError
+from ingot.store.package_files import LISTS, link_target, package_files
 
-_INFO = "/var/lib/dpkg/info/"
 # Stands for an image that is not there: what has no before is all new.
 _NOTHING: dict[str, Any] = {
     "name": "",
@@ -99,13 +99,9 @@ class Side:
         Symbolic links are followed, in its directories as well: with a merged /usr, /lib is one.
         """
         try:
-            return resolve_links(path, self._target)
+            return resolve_links(path, lambda link: link_target(self.files, link))
         except TooManyLinksError:
             return path
-
-    def _target(self, path: str) -> str | None:
-        file = self.files.get(path)
-        return str(file["link"]) if file is not None and file["type"] == "symlink" else None
 
     def below(self, directory: str) -> list[str]:
         """Return the paths of all that lies below ``directory``, sorted."""
@@ -123,17 +119,7 @@ class Side:
 
         Nothing without a disk.
         """
-        moved = {
-            f"{path}/": self.follow(path) + "/"
-            for path, file in self.files.items()
-            if file["type"] == "symlink" and path.count("/") == 1
-        }
-        owners: dict[str, str] = {}
-        for listed in self.below(_INFO.rstrip("/")) if self.has_disk else ():
-            if not listed.endswith(".list"):
-                continue
-            package = listed[len(_INFO) : -len(".list")].partition(":")[0]
-            for line in (self.read(listed) or b"").decode("utf-8", "surrogateescape").splitlines():
-                top = line[: line.find("/", 1) + 1]
-                owners[moved[top] + line[len(top) :] if top in moved else line] = package
-        return owners
+        if self._reader is None:
+            return {}
+        lists = package_files(self.files, self.below(LISTS.rstrip("/")), self._reader.read)
+        return {path: name.partition(":")[0] for name, paths in lists for path in paths}

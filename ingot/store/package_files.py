@@ -1,0 +1,50 @@
+"""Which package brought a file: dpkg's own lists on the disk of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from ingot.bake.tree.links import TooManyLinksError, resolve_links
+
+LISTS = "/var/lib/dpkg/info/"
+_END = ".list"
+
+
+def link_target(files: Mapping[str, Mapping[str, Any]], path: str) -> str | None:
+    """Return the target of the symbolic link ``path``, None where there is none."""
+    file = files.get(path)
+    return str(file["link"]) if file is not None and file["type"] == "symlink" else None
+
+
+def package_files(
+    files: Mapping[str, Mapping[str, Any]], paths: Iterable[str], read: Callable[[str], bytes]
+) -> Iterator[tuple[str, Iterator[str]]]:
+    """Yield each package, named as its list is, with the paths that it brought.
+
+    ``files``: the manifest's, by path; ``paths``: those of them at which lists are looked for; ``read``
+    returns a file's content. A package that can be installed for several architectures has its own behind its
+    name, "libc6:amd64": dpkg-query(1). Its paths are those of the image: of a merged /usr, whose /bin is a
+    link, a package's /bin/sh is /usr/bin/sh.
+    """
+    moved = {
+        f"{path}/": f"{_followed(files, path)}/"
+        for path, file in files.items()
+        if file["type"] == "symlink" and path.count("/") == 1
+    }
+    for listed in paths:
+        if listed.startswith(LISTS) and listed.endswith(_END):
+            lines = read(listed).decode("utf-8", "surrogateescape").splitlines()
+            yield listed[len(LISTS) : -len(_END)], (_moved(line, moved) for line in lines)
+
+
+def _moved(path: str, moved: Mapping[str, str]) -> str:
+    top = path[: path.find("/", 1) + 1]
+    return moved[top] + path[len(top) :] if top in moved else path
+
+
+def _followed(files: Mapping[str, Mapping[str, Any]], path: str) -> str:
+    try:
+        return resolve_links(path, lambda link: link_target(files, link))
+    except TooManyLinksError:
+        return path
