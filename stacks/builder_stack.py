@@ -10,6 +10,9 @@ from ingot.constructs.outputs import BUILDER_IMAGES
 from stacks.base import IngotStack
 from stacks.settings.config import Config
 
+# The recipe of this project that builder instances boot in the local cloud.
+LOCAL_BUILDER_IMAGE = "builder"
+
 
 class BuilderStack(IngotStack):
     """The place where images are baked and proved; `ingot publish` reads its outputs."""
@@ -28,7 +31,7 @@ class BuilderStack(IngotStack):
             test_instance_type=_test_type(config, architecture),
         )
         image = config.builder_image or BUILDER_IMAGES[architecture]
-        add_builder_outputs(self.builder, mode=config.builder, image=image)
+        add_builder_outputs(self.builder, mode=config.builder, image=image, local_image=LOCAL_BUILDER_IMAGE)
 
 
 def _builder_type(config: Config, architecture: Architecture) -> str:

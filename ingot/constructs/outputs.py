@@ -24,11 +24,14 @@ BUILDER_IMAGES: Mapping[Architecture, str] = {
 BUILDER_IMAGE = BUILDER_IMAGES["x86_64"]
 
 
-def add_builder_outputs(builder: Builder, *, mode: str = "auto", image: str = BUILDER_IMAGE) -> None:
+def add_builder_outputs(
+    builder: Builder, *, mode: str = "auto", image: str = BUILDER_IMAGE, local_image: str | None = None
+) -> None:
     """Add what publishing needs to the outputs of the builder's stack.
 
     ``mode``: where images are baked: instance, host, or auto, which is instance on AWS and host on the local
     cloud. ``image``: what builder instances boot, an AMI's id or an SSM parameter that names one.
+    ``local_image``: what they boot in the local cloud, which has no AMIs but one's own: the name of a recipe.
     """
     _add(
         Stack.of(builder),
@@ -39,6 +42,7 @@ def add_builder_outputs(builder: Builder, *, mode: str = "auto", image: str = BU
         LogGroupName=builder.log_group.log_group_name,
         BuilderMode=mode,
         BuilderImage=image,
+        **({"LocalBuilderImage": local_image} if local_image else {}),
     )
 
 

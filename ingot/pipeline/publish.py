@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from ingot.recipe.schema.model import Recipe
     from ingot.spec import BakeSpec
 
-# The recipe of this project that a builder instance boots in the local cloud, where AWS's public images are
-# not.
-BUILDER_RECIPE = "builder"
 AUTO = "auto"
 MODES = (AUTO, "host", "instance")
 PACKAGES = (AUTO, "bucket", "mirror")
@@ -226,9 +223,8 @@ def _builder(spec: BakeSpec, recipes: Path, clients: Clients, options: PublishOp
     with translated(PublishError):
         if spec.base is not None:
             return builder_settings(clients, "", stack)
-        image = options.builder_image or (
-            BUILDER_RECIPE if clients.on_this_machine else stack_defaults(clients, stack).image
-        )
+        defaults = stack_defaults(clients, stack)
+        image = options.builder_image or (defaults.local_image if clients.on_this_machine else defaults.image)
         return builder_settings(clients, _image_id(clients, image, recipes), stack)
 
 
@@ -238,6 +234,11 @@ def _image_id(clients: Clients, image: str, recipes: Path) -> str:
     """
     if image.startswith(("ami-", "/")):
         return image
+    if not image:
+        raise InputError(
+            "what a builder instance boots is not known: the builder's stack does not say it",
+            hint="name a published recipe or an AMI with --builder-image",
+        )
     from ingot.aws.registry.published import find
     from ingot.recipe.digest import recipe_digest
     from ingot.recipe.load import find_recipe, load_recipe

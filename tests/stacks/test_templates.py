@@ -156,6 +156,7 @@ def test_the_outputs_are_those_that_the_commands_read(templates):
             "BuilderLaunchTemplateId",
             "BuilderMode",
             "BundleBucketName",
+            "LocalBuilderImage",
             "LogGroupName",
             "SubnetIds",
             "TestLaunchTemplateId",

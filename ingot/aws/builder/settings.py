@@ -34,16 +34,25 @@ class BuilderSettings:
 
 @dataclass(frozen=True)
 class StackDefaults:
-    """What the builder's stack says where the caller does not; ``mode``: auto, host or instance."""
+    """What the builder's stack says where the caller does not.
+
+    ``mode``: auto, host or instance. ``image``: what builder instances boot on AWS, ``local_image`` in the
+    local cloud; "" where the stack does not say.
+    """
 
     mode: str
     image: str
+    local_image: str
 
 
 def stack_defaults(clients: Clients, stack: str) -> StackDefaults:
     """Read them from the builder's stack; raise PublishError when it is not deployed."""
     outputs = required_outputs(clients, stack, ("TestLaunchTemplateId",), "the test clone")
-    return StackDefaults(outputs.get("BuilderMode", "host"), outputs.get("BuilderImage", ""))
+    return StackDefaults(
+        outputs.get("BuilderMode", "host"),
+        outputs.get("BuilderImage", ""),
+        outputs.get("LocalBuilderImage", ""),
+    )
 
 
 def builder_settings(clients: Clients, image: str, stack: str) -> BuilderSettings:
