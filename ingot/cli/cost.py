@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ingot.cli.options import AsJson
-from ingot.cli.terminal import print_json
+from ingot.cli.terminal import print_json, print_rows
 from ingot.errors import InputError
 
 app = typer.Typer(add_completion=False)
@@ -62,9 +62,8 @@ def cost(
         }
         print_json(report)
         return
-    for item in items:
-        print(f"{item.usd:9.2f}  {item.what}: {item.how}")
-    print(f"{total:9.2f}  USD a month, {prices['region']}, {prices['known']}")
+    rows = [(f"{item.usd:.2f}", f"{item.what}: {item.how}") for item in items]
+    rows.append((f"{total:.2f}", f"USD a month, {prices['region']}, {prices['known']}"))
+    print_rows(rows)
     print("publishing a new image:")
-    for item in publishing:
-        print(f"{item.usd:9.4f}  {item.what}: {item.how}")
+    print_rows([(f"{item.usd:.4f}", f"{item.what}: {item.how}") for item in publishing])
