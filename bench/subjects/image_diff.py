@@ -15,7 +15,7 @@ from bench.subject import Report, Settings, Table, spread
 from ingot.bake.disk import gpt
 from ingot.bake.disk.ext4.writer import write_ext4
 from ingot.bake.disk.identity import identifier, root_partition
-from ingot.bake.disk.image import Image
+from ingot.bake.disk.image import DiskLayout
 from ingot.bake.disk.spec import MIB
 from ingot.bake.tree.tree import Entry, Kind, sort_entries
 from ingot.diff.sides.rebuild import rebuild_manifest
@@ -59,7 +59,7 @@ def keep_image(store: Store, version: int, files: int = FILES) -> str:
     digest = hashlib.sha256(b"%d" % version).hexdigest()
     directory = store.images / digest
     directory.mkdir(parents=True)
-    image = Image(SIZE)
+    image = DiskLayout(SIZE)
     root = gpt.Partition(gpt.ROOT_TYPES["x86_64"], root_partition("bench"), MIB, SIZE - 2 * MIB, "root")
     gpt.write_table(image, identifier("bench", "disk"), [root])
     write_ext4(image, MIB, SIZE - 2 * MIB, name="bench", entries=_tree(version, digest, files), epoch=0)

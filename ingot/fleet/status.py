@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ingot.aws.registry.identity import Identity
+from ingot.aws.registry.identity import AmiIdentity
 from ingot.aws.session import tags
 from ingot.aws.session.stacks import stack_outputs
 from ingot.errors import IngotError, InputError
@@ -49,7 +49,7 @@ class Clone:
     launched: float | None = None
     inventory: dict[str, str] = field(default_factory=dict)
     host: str = UNKNOWN
-    identity: Identity | None = None
+    identity: AmiIdentity | None = None
 
     @property
     def serves(self) -> bool:
@@ -210,7 +210,7 @@ def _clones(clients: Clients, group: AutoScalingGroupTypeDef) -> tuple[Clone, ..
                 launched=None if instance is None else instance.launched,
                 inventory=tags.inventory_of(values),
                 host=UNKNOWN if instance is None else instance.host,
-                identity=None if image is None else Identity.of(image),
+                identity=None if image is None else AmiIdentity.of(image),
             )
         )
     return tuple(sorted(clones, key=lambda clone: (clone.version, clone.instance_id)))

@@ -15,7 +15,7 @@ from typing import Any
 from ingot.machines.accelerator import choose_accelerator
 from ingot.machines.machine import Machine
 from ingot.machines.metadata import Metadata, Options
-from ingot.machines.pool import Spawner
+from ingot.machines.pool import SpawningThread
 from ingot.machines.qemu import DataDisk, MachineSpec
 
 PRIVATE_IP = "172.31.0.10"  # an address of a default VPC
@@ -69,7 +69,7 @@ def booted_alone(
         channel=hardware.channel,
     )
     metadata = Metadata(options=Options, tree=lambda: _tree(instance_id, hardware.architecture, user_data))
-    spawner = Spawner()
+    spawner = SpawningThread()
     accelerator = choose_accelerator(directory / "accelerator.json", hardware.architecture)
     machine = Machine(
         spec, home, metadata, accelerator=accelerator, spawn=spawner, on_exit=lambda machine, cause: None

@@ -18,7 +18,7 @@ from ingot.machines.metadata import Metadata
 from ingot.machines.qemu import MachineSpec
 
 
-class Spawner:
+class SpawningThread:
     """A thread that starts processes, so that the kernel's parent death signal (prctl(2))
     means the whole daemon.
     """
@@ -63,7 +63,7 @@ class MachinePool:
         self.bases.clear()  # snapshots live as long as the daemon
         self.accelerator = choose_accelerator(directory / "accelerator.json")
         log(f"machines: accelerator {self.accelerator}")
-        self._spawn = Spawner()
+        self._spawn = SpawningThread()
         self._slots = threading.BoundedSemaphore(starting_at_once(self.accelerator))
         self._live: set[Machine] = set()
         self._closed = threading.Event()

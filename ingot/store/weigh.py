@@ -14,7 +14,7 @@ from shutil import which
 
 from ingot.bake.disk.spec import as_written
 from ingot.bake.packages.cache import package_file
-from ingot.bake.packages.deb import Package, read_control
+from ingot.bake.packages.deb import LockedDeb, read_control
 from ingot.bake.packages.drop import is_dropped, patterns
 from ingot.errors import BakeError, Problem
 from ingot.process import read_from
@@ -89,7 +89,7 @@ def _each(
 def _stated(package: LockedPackage, file: Path) -> int:
     """Return what a package says of itself (Debian Policy 5.6.20: Installed-Size, in KiB)."""
     try:
-        control = read_control(Package(package.name, package.version, package.architecture, file))
+        control = read_control(LockedDeb(package.name, package.version, package.architecture, file))
     except BakeError:  # damaged: the bake fetches it again
         return package.size
     return int(control.fields.get("installed-size", 0)) * 1024

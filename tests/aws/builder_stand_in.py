@@ -133,7 +133,7 @@ class StandIn:
         """Put the stand-in where the program looks for an instance; ``patch``: a MonkeyPatch."""
         patch.setenv("INGOT_CONSOLE", "")  # put back at the end; each instance sets its own
         patch.setattr(bootstrap, "METADATA", self.service.url)
-        patch.setattr(bootstrap.Service, "_once", self._powered(bootstrap.Service._once))
+        patch.setattr(bootstrap.AwsService, "_once", self._powered(bootstrap.AwsService._once))
         patch.setattr(bootstrap, "NOW", retry.now)
         patch.setattr(bootstrap, "PAUSE", retry.pause)
         patch.setattr(log, "DELAY", 0.01)
@@ -177,12 +177,12 @@ class StandIn:
         home.mkdir(parents=True)
         os.environ["INGOT_CONSOLE"] = str(home) + ".console"
         self.before("start")
-        s3 = bootstrap.Service("s3", self.job["region"], bootstrap.Credentials())
+        s3 = bootstrap.AwsService("s3", self.job["region"], bootstrap.Credentials())
         data = s3.fetch(f"/{self.job['bucket']}/{self.job['bundle']}", self.job["bundle_sha256"])
         with tarfile.open(fileobj=io.BytesIO(data)) as bundle:
             # Debian 12 has a Python without filters for archives.
             bundle.extractall(home, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
-        builder = program.Builder(self.job, home)
+        builder = program.BuilderProgram(self.job, home)
         try:
             builder.run()
         except Exception as error:  # noqa: BLE001 - as the program's main does

@@ -9,7 +9,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 from ingot.bake.packages.cache import package_file
-from ingot.bake.packages.deb import Package, read_control
+from ingot.bake.packages.deb import LockedDeb, read_control
 from ingot.bake.tree.tree import Entry, Kind
 from ingot.recipe.lock.file import Lock
 
@@ -37,7 +37,7 @@ def repository(lock: Lock, packages: Path, place: Path) -> None:
         if locked.role != "install":
             continue
         file = package_file(packages, locked.sha256)
-        control = read_control(Package(locked.name, locked.version, locked.architecture, file))
+        control = read_control(LockedDeb(locked.name, locked.version, locked.architecture, file))
         name = Path(locked.path).name
         (place / name).symlink_to(file)
         index.append(f"{control.text}Filename: ./{name}\nSize: {locked.size}\nSHA256: {locked.sha256}\n")

@@ -23,7 +23,7 @@ from ingot.aws.builder.job import Job
 from ingot.aws.builder.placement import Placement, place_by_image, place_on_base
 from ingot.aws.builder.settings import BuilderSettings
 from ingot.aws.builder.watch import BuilderWatch
-from ingot.aws.instances.launch import Launch, launch
+from ingot.aws.instances.launch import LaunchRequest, launch
 from ingot.aws.publish import ami
 from ingot.aws.publish.blocks import BlockMap
 from ingot.aws.publish.cleanup.attempt import Attempt
@@ -159,7 +159,7 @@ class _Build:
     def _launch(self, placement: Placement, job: Job) -> str:
         subject, publish_id = self.publication.subject, self.attempt.publish_id
         name = {"Name": f"ingot builder of {subject.recipe} {subject.version}"}
-        request = Launch(
+        request = LaunchRequest(
             template_id=self.builder.launch_template_id,
             ami_id=placement.ami_id,
             subnet_ids=placement.subnet_ids,

@@ -51,7 +51,7 @@ def data_mappings(manifest: Mapping[str, Any]) -> tuple[BlockDeviceMappingTypeDe
 
 
 @dataclass(frozen=True)
-class Launch:
+class LaunchRequest:
     """One instance to launch, in the first of the subnets that has room.
 
     ``tag_values`` are on the instance and its volumes from the moment they exist. ``token`` (55 characters at
@@ -67,7 +67,7 @@ class Launch:
     mappings: Sequence[BlockDeviceMappingTypeDef] = ()
 
 
-def launch(clients: Clients, request: Launch) -> str:
+def launch(clients: Clients, request: LaunchRequest) -> str:
     """Launch the instance and return its id.
 
     Raises PublishError when no subnet has room, botocore's errors for all else.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ingot.aws.instances import console
 from ingot.aws.instances.launch import (
     TEMPLATE_ROOT,
-    Launch,
+    LaunchRequest,
     data_mappings,
     instance_state,
     launch,
@@ -66,7 +66,7 @@ def _launch(clients: Clients, subject: Subject, ami_id: str, settings: CloneSett
     # registered here.
     image = amis.describe(clients, ami_id)
     device = TEMPLATE_ROOT if image is None else image.get("RootDeviceName", TEMPLATE_ROOT)
-    request = Launch(
+    request = LaunchRequest(
         template_id=settings.launch_template_id,
         ami_id=ami_id,
         subnet_ids=settings.subnet_ids,

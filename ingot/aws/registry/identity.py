@@ -32,7 +32,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Identity:
+class AmiIdentity:
     """What an AMI says of itself by its tags ("" where it has none), and the account that owns it."""
 
     ami_id: str
@@ -43,7 +43,7 @@ class Identity:
     state: str
 
     @classmethod
-    def of(cls, image: ImageTypeDef) -> Identity:
+    def of(cls, image: ImageTypeDef) -> AmiIdentity:
         """Read it from an AMI as EC2 describes it."""
         values = tags.tags_of(image)
         return cls(

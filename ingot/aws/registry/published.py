@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ingot.aws.registry import amis, entries
-from ingot.aws.registry.identity import Claim, Identity, root_digest_of
+from ingot.aws.registry.identity import AmiIdentity, Claim, root_digest_of
 from ingot.aws.session import tags
 from ingot.errors import VerificationError
 
@@ -60,7 +60,7 @@ def find(
     if entry is None or image is None:
         return None
     claim = Claim(recipe, digest, entry.account, root_digest_of(manifest_of(digest)))
-    problems = Identity.of(image).problems(claim)
+    problems = AmiIdentity.of(image).problems(claim)
     if problems:
         raise VerificationError(
             f"the registry's entry {entry.name} names {entry.ami_id}, "
@@ -83,7 +83,7 @@ def find_by_digest(
     usable = [image for image in images if image["State"] == "available"]
     if not usable:
         return None
-    identity = Identity.of(usable[0])
+    identity = AmiIdentity.of(usable[0])
     # Owner, recipe, digest and state are what it was found by.
     claim = Claim(recipe, digest, identity.owner, root_digest_of(manifest_of(digest)))
     problems = replace(identity, state=tags.PUBLISHED).problems(claim)

@@ -11,7 +11,7 @@ import time
 from array import array
 from typing import NamedTuple, Tuple
 
-from ingot.bake.disk.image import Image
+from ingot.bake.disk.image import DiskLayout
 from ingot.bake.disk.spec import MIB, SECTOR
 from ingot.errors import BakeError
 
@@ -38,7 +38,9 @@ class BootFile(NamedTuple):
     content: bytes
 
 
-def write_esp(image: Image, span: Tuple[int, int], file: BootFile, *, volume_id: int, epoch: int) -> None:
+def write_esp(
+    image: DiskLayout, span: Tuple[int, int], file: BootFile, *, volume_id: int, epoch: int
+) -> None:
     """Put the file system with ``file`` on the disk; ``span``: where it starts, and its size in bytes."""
     start, size = span
     name, content = file

@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass
 from typing import List, Sequence
 
-from ingot.bake.disk.image import Image
+from ingot.bake.disk.image import DiskLayout
 from ingot.bake.disk.spec import SECTOR
 
 ESP_TYPE = uuid.UUID("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
@@ -41,7 +41,7 @@ class Partition:
         return self.type.bytes_le + self.id.bytes_le + struct.pack("<QQQ", first, last, 0) + name
 
 
-def write_table(image: Image, disk_id: uuid.UUID, partitions: Sequence[Partition]) -> None:
+def write_table(image: DiskLayout, disk_id: uuid.UUID, partitions: Sequence[Partition]) -> None:
     """Put the protective MBR and both tables on the disk."""
     sectors = image.size // SECTOR
     table = b"".join(partition.entry() for partition in partitions).ljust(ENTRIES * ENTRY_SIZE, b"\0")

@@ -42,7 +42,7 @@ class WrittenDisk(NamedTuple):
     blocks: Sequence[Optional[str]]
 
 
-class Image:
+class DiskLayout:
     """The pieces of a disk of ``size`` bytes."""
 
     def __init__(self, size: int) -> None:

@@ -23,7 +23,7 @@ _KINDS = {kind.value: kind for kind in Kind}
 _NUMBER, _LINE, _TEXT, _ADDED = 10, 11, 12, 13
 
 
-class Index(Tree):
+class LayerIndex(Tree):
     """The entries of a lower layer, by path.
 
     All times are ``epoch``, contents are below the directory ``root``.
@@ -36,14 +36,14 @@ class Index(Tree):
         self._keys = [encode(path) for path in rows]
 
     @classmethod
-    def load(cls, file: Path, root: Path, epoch: int) -> "Index":
+    def load(cls, file: Path, root: Path, epoch: int) -> "LayerIndex":
         """Read what :meth:`save` wrote. The store is trusted as the engine's own code is."""
         return cls(pickle.loads(file.read_bytes()), root, epoch)  # noqa: S301 - see above
 
     @classmethod
     def of(
         cls, entries: Iterable[Entry], root: Path, epoch: int, added: AbstractSet[str] = frozenset()
-    ) -> "Index":
+    ) -> "LayerIndex":
         """Return the index of ``entries``, which have their digests; ``added``: what no package brought."""
         ordered = sort_entries(entries)
         numbers, _ = number_inodes(whole_tree(ordered, epoch))

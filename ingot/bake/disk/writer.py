@@ -10,7 +10,7 @@ from ingot.bake.disk.ext4.update import Lower, update_ext4
 from ingot.bake.disk.ext4.writer import NO_MORE, Layout, More, TooSmallError, write_ext4
 from ingot.bake.disk.fat import BootFile, partition_size, write_esp
 from ingot.bake.disk.identity import identifier, root_partition, root_partition_name
-from ingot.bake.disk.image import Image, WrittenDisk
+from ingot.bake.disk.image import DiskLayout, WrittenDisk
 from ingot.bake.disk.initrd import build_initrd
 from ingot.bake.disk.spec import BOOT_FILES, MIB, DiskSpec, as_written
 from ingot.bake.disk.uki import build_uki
@@ -45,7 +45,7 @@ def write_disk(
     root_size = spec.size - root_start - _TAIL
     if root_size < 64 * MIB:
         raise _too_small(spec, root_start + 64 * MIB + _TAIL)
-    image = Image(spec.size)
+    image = DiskLayout(spec.size)
     gpt.write_table(
         image,
         identifier(spec.name, "disk"),
@@ -84,7 +84,7 @@ def update_disk(
     Only blocks that ``changes`` touch are written. Raises BakeError, and leaves no ``output``, as
     :func:`write_disk` does.
     """
-    image = Image(spec.size)
+    image = DiskLayout(spec.size)
     start = lower.reader.start
     try:
         update_ext4(image, start, lower, changes, name=spec.name, epoch=spec.epoch)

@@ -16,7 +16,7 @@ LARGEST = 1 << 20
 _HEAD = 1024
 
 
-class Rule(NamedTuple):
+class ContentRule(NamedTuple):
     """What a credential looks like.
 
     ``word`` is in every text that ``pattern`` matches: looking for it is much faster.
@@ -28,8 +28,8 @@ class Rule(NamedTuple):
     reason: str
 
 
-def _rule(name: str, word: bytes, pattern: bytes, reason: str) -> Rule:
-    return Rule(name, word, re.compile(pattern), reason)
+def _rule(name: str, word: bytes, pattern: bytes, reason: str) -> ContentRule:
+    return ContentRule(name, word, re.compile(pattern), reason)
 
 
 # The armour with data behind it: programs that only look for the armour do not match, nor do certificates and
@@ -48,7 +48,7 @@ _AWS_SECRET = (
 # The forms are those that the issuers document, for their own secret scanning: AWS ("IAM identifiers", unique
 # ids), GitHub ("About authentication", token formats), GitLab ("Token overview"), Slack, npm, PyPI, Stripe.
 # AWS's documents end examples with EXAMPLE.
-RULES: Tuple[Rule, ...] = (
+RULES: Tuple[ContentRule, ...] = (
     _rule("private-key", b"PRIVATE KEY", _PEM, "a private key (PEM)"),
     _rule("private-key", b"PuTTY-User-Key", rb"PuTTY-User-Key-File-[123]: \S", "a private key (PuTTY)"),
     _rule("private-key", b"AGE-SECRET-KEY-1", rb"AGE-SECRET-KEY-1[0-9A-Z]{40}", "a private key (age)"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ingot.bake.disk import Ext4Reader, read_ext4
-from ingot.bake.disk.index import Index, Patched
+from ingot.bake.disk.index import LayerIndex, Patched
 from ingot.bake.hygiene import contents, identity, permissions, traces
 from ingot.bake.hygiene.view import Declared, View
 from ingot.bake.tree.tree import Entry, Kind, decode
@@ -40,11 +40,11 @@ class Known(NamedTuple):
     disk: Path
     blocks: Sequence[Optional[str]]
     changed_blocks: Sequence[Optional[str]]
-    tree: Index
+    tree: LayerIndex
     suspects: Mapping[str, Sequence[str]]
 
 
-def suspects(disk: Path, index: Index, words: Sequence[str]) -> Dict[str, List[str]]:
+def suspects(disk: Path, index: LayerIndex, words: Sequence[str]) -> Dict[str, List[str]]:
     """Return for each check the paths on a disk with the lower layer ``index`` alone that
     are not clean whatever a recipe adds.
 

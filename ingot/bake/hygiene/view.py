@@ -22,7 +22,7 @@ from typing import (
     Tuple,
 )
 
-from ingot.bake.disk.index import Index
+from ingot.bake.disk.index import LayerIndex
 from ingot.bake.tree.inventory import STATUS, escape
 from ingot.bake.tree.links import TooManyLinksError, resolve_links
 from ingot.bake.tree.tree import Entry, Kind, Tree, decode, encode
@@ -201,7 +201,7 @@ class View:
 
     def is_added(self, path: str) -> bool:
         """Tell whether what is at ``path`` came with an artifact or a dependency of the recipe."""
-        return isinstance(self.shipped, Index) and path in self.shipped.added
+        return isinstance(self.shipped, LayerIndex) and path in self.shipped.added
 
     def is_untouched(self, path: str) -> bool:
         """Tell, without reading it, whether the file is a package's and the recipe has not changed it.

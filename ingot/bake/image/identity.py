@@ -13,7 +13,7 @@ import re
 from typing import NamedTuple, Pattern, Tuple
 
 
-class Identity(NamedTuple):
+class CloneIdentity(NamedTuple):
     """One thing that each clone has of its own.
 
     ``package`` makes it. ``removed`` are glob patterns below the root, whose matches the seal removes.
@@ -28,20 +28,20 @@ class Identity(NamedTuple):
 
 
 # Sources: the postinst scripts of these packages in bookworm, trixie and noble.
-IDENTITIES: Tuple[Identity, ...] = (
-    Identity("bind9", "the key of rndc", ("etc/bind/rndc.key",)),
-    Identity("fake-hwclock", "the time of the last shutdown", ("etc/fake-hwclock.data",)),
-    Identity(
+IDENTITIES: Tuple[CloneIdentity, ...] = (
+    CloneIdentity("bind9", "the key of rndc", ("etc/bind/rndc.key",)),
+    CloneIdentity("fake-hwclock", "the time of the last shutdown", ("etc/fake-hwclock.data",)),
+    CloneIdentity(
         "mariadb-server",
         "the databases",
         ("var/lib/mysql/*",),
         ("debian-*.flag",),  # mariadb-server.preinst
     ),
-    Identity("nvme-cli", "the host's NVMe name", ("etc/nvme/hostnqn", "etc/nvme/hostid")),
-    Identity("open-iscsi", "the iSCSI initiator's name", ("etc/iscsi/initiatorname.iscsi",)),
-    Identity("postgresql", "the database cluster", ("var/lib/postgresql/*/*",)),
-    Identity("rabbitmq-server", "the Erlang cookie", ("var/lib/rabbitmq/.erlang.cookie",)),
-    Identity(
+    CloneIdentity("nvme-cli", "the host's NVMe name", ("etc/nvme/hostnqn", "etc/nvme/hostid")),
+    CloneIdentity("open-iscsi", "the iSCSI initiator's name", ("etc/iscsi/initiatorname.iscsi",)),
+    CloneIdentity("postgresql", "the database cluster", ("var/lib/postgresql/*/*",)),
+    CloneIdentity("rabbitmq-server", "the Erlang cookie", ("var/lib/rabbitmq/.erlang.cookie",)),
+    CloneIdentity(
         "ssl-cert",
         "the self-signed certificate and its key",
         ("etc/ssl/private/ssl-cert-snakeoil.key", "etc/ssl/certs/ssl-cert-snakeoil.pem"),
@@ -56,7 +56,7 @@ CRON_TIME, FIXED_TIME = re.compile(rb"^\d+ \d+ (?=\* \* \* )", re.MULTILINE), b"
 CERTIFICATES, SNAKEOIL = "etc/ssl/certs", "ssl-cert-snakeoil.pem"
 
 
-def pattern(identity: Identity) -> Pattern[str]:
+def pattern(identity: CloneIdentity) -> Pattern[str]:
     """Return the expression for the absolute paths of ``identity``'s files; a directory's
     name stands for all below it.
     """
@@ -64,6 +64,6 @@ def pattern(identity: Identity) -> Pattern[str]:
     return re.compile("|".join(expressions))
 
 
-def names_of_kept(identity: Identity) -> Pattern[str]:
+def names_of_kept(identity: CloneIdentity) -> Pattern[str]:
     """Return the expression for the names of files that stay below a removed directory."""
     return re.compile("|".join(re.escape(glob).replace(r"\*", ".*") for glob in identity.kept) or r"(?!)")

@@ -20,9 +20,9 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 from ingot.bake.engine import bake, read_manifest
 from ingot.bake.instance.bootstrap import (
+    AwsService,
     Credentials,
     RefusedError,
-    Service,
     UnreachableError,
     console,
     log_line,
@@ -43,7 +43,7 @@ STREAMS = 8  # connections to S3
 PART = 64 << 20  # bytes of an artifact that are in memory at once
 
 
-class Builder:
+class BuilderProgram:
     """One job on one instance."""
 
     def __init__(self, job: Mapping[str, Any], directory: Path) -> None:
@@ -54,8 +54,8 @@ class Builder:
         stream = metadata("meta-data/instance-id") or "unknown-instance"
         self.log = BuilderLog(self._service("logs"), job["log_group"], stream)
 
-    def _service(self, name: str) -> Service:
-        return Service(name, self.job["region"], self._credentials)
+    def _service(self, name: str) -> AwsService:
+        return AwsService(name, self.job["region"], self._credentials)
 
     def run(self) -> None:
         """Do the job, with a line for each step; the last one says where the manifest is."""
@@ -128,7 +128,7 @@ class Builder:
 class _Bucket:
     """The bucket in which the publish put what the bake needs."""
 
-    def __init__(self, s3: Service, bucket: str) -> None:
+    def __init__(self, s3: AwsService, bucket: str) -> None:
         self._s3, self._bucket = s3, bucket
 
     def get_downloads(self, spec: BakeSpec, directory: Path, progress: Progress) -> None:
@@ -199,7 +199,7 @@ def _spans(times: Mapping[str, float]) -> Dict[str, float]:
 def main() -> int:
     """Do the job that the command line names."""
     try:
-        builder = Builder(json.loads(sys.argv[1]), Path(sys.argv[2]))
+        builder = BuilderProgram(json.loads(sys.argv[1]), Path(sys.argv[2]))
     except Exception as error:  # noqa: BLE001 - as below; without a builder there is no log yet, only the console
         console(log_line(1, "failed", f"the builder cannot begin: {type(error).__name__}: {error}"))
         return 1

@@ -119,7 +119,7 @@ def stamp(seconds: float, pattern: str) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime(pattern)
 
 
-class Service:
+class AwsService:
     """One AWS service in one region.
 
     ``call`` may be used by several threads; each keeps a connection of its own.
@@ -247,7 +247,7 @@ def main() -> int:
     job = json.loads(sys.argv[1])
     directory = sys.argv[2]
     try:
-        s3 = Service("s3", job["region"], Credentials())
+        s3 = AwsService("s3", job["region"], Credentials())
         data = s3.fetch("/%s/%s" % (job["bucket"], job["bundle"]), job["bundle_sha256"])
         with tarfile.open(fileobj=io.BytesIO(data)) as bundle:
             bundle.extractall(directory)  # noqa: S202 - its SHA-256 is the one that we were told

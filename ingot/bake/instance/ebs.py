@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Optional, Sequence, Tuple
 
-from ingot.bake.instance.bootstrap import RefusedError, Service, UnreachableError
+from ingot.bake.instance.bootstrap import AwsService, RefusedError, UnreachableError
 from ingot.bake.instance.upload import Upload
 from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST, Digests
 from ingot.progress import Progress
@@ -22,7 +22,7 @@ STREAMS = 16  # at 20 ms a block this is 800 blocks a second: below the quota of
 class PendingSnapshot:
     """A snapshot that takes blocks."""
 
-    ebs: Service
+    ebs: AwsService
     snapshot_id: str
 
     def fill(self, disk: Path, digests: Digests, indexes: Sequence[int], progress: Progress) -> int:

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Any, Dict, List, Optional
 
-from ingot.bake.instance.bootstrap import RefusedError, Service, UnreachableError, console, log_line
+from ingot.bake.instance.bootstrap import AwsService, RefusedError, UnreachableError, console, log_line
 
 TARGET = "Logs_20140328"
 BATCH = 1000  # events of one PutLogEvents; the API takes 10,000 and 1 MiB
@@ -22,7 +22,7 @@ ATTEMPTS = 3
 class BuilderLog:
     """Takes lines. ``close`` sends what is left to the log."""
 
-    def __init__(self, logs: Service, group: str, stream: str) -> None:
+    def __init__(self, logs: AwsService, group: str, stream: str) -> None:
         self._logs = logs
         self._names = {"logGroupName": group, "logStreamName": stream}
         self._number = 0

@@ -17,7 +17,7 @@ from ingot.bake.layers.trees import AnyTree, FirstTree, GrownTree, record_tree
 from ingot.bake.packages import configure, drop
 from ingot.bake.packages.ahead import Ahead
 from ingot.bake.packages.cache import package_file
-from ingot.bake.packages.deb import Control, Package, extract, read_control
+from ingot.bake.packages.deb import Control, LockedDeb, extract, read_control
 from ingot.bake.packages.locales import make_locale
 from ingot.bake.runtime.chroot import Chroot
 from ingot.bake.runtime.kernel import kernel_release
@@ -65,7 +65,7 @@ class Installation:
             self.progress("taking the inventory of the packages")
             record_tree(tree, directory, spec.epoch)
 
-    def _install(self, tree: AnyTree, new: List[Package]) -> None:
+    def _install(self, tree: AnyTree, new: List[LockedDeb]) -> None:
         """Unpack and configure the packages ``new``; seal the tree."""
         epoch, dropped = self.spec.epoch, drop.patterns(self.spec.drop)
         by_dpkg: FrozenSet[str] = frozenset()
@@ -92,14 +92,14 @@ class Installation:
         seal(tree.root, epoch=epoch)
 
 
-def packages_to_install(spec: BakeSpec, directory: Path) -> List[Package]:
+def packages_to_install(spec: BakeSpec, directory: Path) -> List[LockedDeb]:
     """Return the packages that the image of ``spec`` has; ``directory`` has their files."""
     return _packages(spec, directory, "install")
 
 
-def _packages(spec: BakeSpec, directory: Path, role: str) -> List[Package]:
+def _packages(spec: BakeSpec, directory: Path, role: str) -> List[LockedDeb]:
     return [
-        Package(
+        LockedDeb(
             p.name,
             p.version,
             p.architecture,
@@ -112,7 +112,7 @@ def _packages(spec: BakeSpec, directory: Path, role: str) -> List[Package]:
     ]
 
 
-def _unpack_tools(packages: Iterable[Package], directory: Path) -> None:
+def _unpack_tools(packages: Iterable[LockedDeb], directory: Path) -> None:
     directory.mkdir()
     for package in packages:
         read_control(package)  # it is what the lock says

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ingot.bake.disk.index import Index
+from ingot.bake.disk.index import LayerIndex
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class LowerLayer:
     epoch: int
 
     @cached_property
-    def index(self) -> Index:
+    def index(self) -> LayerIndex:
         """What is in the tree."""
-        return Index.load(self.directory / "index", self.root, self.epoch)
+        return LayerIndex.load(self.directory / "index", self.root, self.epoch)
 
     @property
     def root(self) -> Path:

@@ -24,7 +24,7 @@ from typing import Collection, Dict, Iterable, Iterator, List, Mapping, Optional
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.packages import configure, database, drop, order
 from ingot.bake.packages.ahead import Ahead
-from ingot.bake.packages.deb import Control, Package, contents, extract
+from ingot.bake.packages.deb import Control, LockedDeb, contents, extract
 from ingot.bake.runtime.chroot import Chroot, in_root
 from ingot.bake.tree.tree import Entry, Kind
 from ingot.deb822 import parse_paragraphs
@@ -71,7 +71,7 @@ class Rounds:
 
     def run(
         self,
-        packages: List[Package],
+        packages: List[LockedDeb],
         by_dpkg: Collection[str],
         ahead: Ahead,
         answers: Iterable[AnswerSpec] = (),
@@ -122,7 +122,7 @@ class Rounds:
         finally:
             self._chroot.unmount()
 
-    def _bootstrap(self, packages: List[Package]) -> List[Package]:
+    def _bootstrap(self, packages: List[LockedDeb]) -> List[LockedDeb]:
         """Unpack and configure the Essential packages and what they need; return what is left to dpkg."""
         diverting = [package for package in packages if configure.diverts(self._controls[package.name])]
         paths = self._extract([package for package in packages if package not in diverting])
@@ -140,7 +140,7 @@ class Rounds:
         self._configure_now(self._unpacked)
         return left
 
-    def _unpack_rest(self, packages: List[Package], needed: Mapping[str, Set[str]]) -> None:
+    def _unpack_rest(self, packages: List[LockedDeb], needed: Mapping[str, Set[str]]) -> None:
         """Unpack packages, each with a preinst after its script, and that after its pre-dependencies."""
         waiting = {package.name: package for package in packages}
         pre_depends = self._pre_depends(waiting)
@@ -168,7 +168,7 @@ class Rounds:
         self._configure_now(chosen)
         return bool(chosen)
 
-    def _run_preinsts(self, packages: Iterable[Package]) -> None:
+    def _run_preinsts(self, packages: Iterable[LockedDeb]) -> None:
         with self._mounted():
             for package in packages:
                 configure.run_preinst(self._chroot, package, self._controls[package.name], self._dpkg)
@@ -181,7 +181,7 @@ class Rounds:
         self._configured.update(names)
         self._unpacked.difference_update(self._configured)
 
-    def _extract(self, packages: List[Package]) -> Dict[str, List[str]]:
+    def _extract(self, packages: List[LockedDeb]) -> Dict[str, List[str]]:
         """Extract packages at the same time; return the paths of each, by name."""
         # The largest first, so that no processor is left with it alone at the end.
         ordered = sorted(packages, key=lambda package: (-package.file.stat().st_size, package.name))
@@ -189,14 +189,14 @@ class Rounds:
             found = pool.map(self._extract_one, ordered)
             return dict(zip((package.name for package in ordered), found))  # noqa: B905 - not in Python 3.9
 
-    def _extract_one(self, package: Package) -> List[str]:
+    def _extract_one(self, package: LockedDeb) -> List[str]:
         tar = None if self._ahead is None else self._ahead.take(package.name)
         if tar is None:
             return extract(package, self._root)
         with tar:
             return extract(package, self._root, tar=tar)
 
-    def _record(self, packages: List[Package], paths: Dict[str, List[str]]) -> None:
+    def _record(self, packages: List[LockedDeb], paths: Dict[str, List[str]]) -> None:
         """Enter extracted packages in dpkg's database. Raises ContestedError."""
         if names := self._contested(paths):
             raise ContestedError(names)

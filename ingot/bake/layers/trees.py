@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple, Union
 
-from ingot.bake.disk.index import Index
+from ingot.bake.disk.index import LayerIndex
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.layers.overlay import Overlay, make_bare
 from ingot.bake.packages import database
@@ -205,7 +205,9 @@ def record_tree(tree: AnyTree, layer: Path, epoch: int) -> None:
     baseline.unlink(missing_ok=True)
     baseline.write_bytes(text)
     baseline.chmod(0o644)
-    Index.of(tree.entries(), layer / "root", epoch, tree.added() - {f"{BASELINE}/base"}).save(layer / "index")
+    LayerIndex.of(tree.entries(), layer / "root", epoch, tree.added() - {f"{BASELINE}/base"}).save(
+        layer / "index"
+    )
     tree.finish()
 
 

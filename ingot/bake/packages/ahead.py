@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Dict, Iterable, List, Optional
 
-from ingot.bake.packages.deb import Package
+from ingot.bake.packages.deb import LockedDeb
 from ingot.process import start
 
 # Bytes of all decompressed packages, which lie on the disk until they are unpacked; never more than a quarter
@@ -38,7 +38,7 @@ class Ahead:
         self._stopped = False
         self._workers = workers
         self._pool = ThreadPoolExecutor(max(1, workers))
-        self._expected: Dict[str, Package] = {}
+        self._expected: Dict[str, LockedDeb] = {}
         self._files: Dict[str, "Future[Optional[IO[bytes]]]"] = {}
 
     def __enter__(self) -> "Ahead":
@@ -52,7 +52,7 @@ class Ahead:
                 file.close()
         self._pool.shutdown(wait=True)
 
-    def expect(self, packages: Iterable[Package]) -> None:
+    def expect(self, packages: Iterable[LockedDeb]) -> None:
         """Note packages that will be unpacked, before all that were noted until now."""
         ordered = sorted(packages, key=lambda package: (-package.file.stat().st_size, package.name))
         self._expected = {**{package.name: package for package in ordered}, **self._expected}
@@ -76,7 +76,7 @@ class Ahead:
         future = self._files.pop(name, None)
         return None if future is None or future.cancel() else future.result()
 
-    def _decompress(self, package: Package) -> Optional[IO[bytes]]:
+    def _decompress(self, package: LockedDeb) -> Optional[IO[bytes]]:
         # What is wrong with a package, and a disk that is full, is said when it is unpacked.
         try:
             file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115 - the caller closes it
@@ -88,7 +88,7 @@ class Ahead:
         file.close()
         return None
 
-    def _write(self, package: Package, file: IO[bytes]) -> bool:
+    def _write(self, package: LockedDeb, file: IO[bytes]) -> bool:
         command = ("dpkg-deb", "--fsys-tarfile", package.file)
         with start(command, stdout=file, stderr=subprocess.DEVNULL) as process:
             while True:

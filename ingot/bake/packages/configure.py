@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Collection, Iterator, List, Sequence
 
 from ingot.bake.packages.database import ADMIN, mode_of
-from ingot.bake.packages.deb import Control, Package, contents
+from ingot.bake.packages.deb import Control, LockedDeb, contents
 from ingot.bake.runtime.chroot import Chroot, in_root
 from ingot.spec import AnswerSpec
 
@@ -17,7 +17,7 @@ POLICY = "/usr/sbin/policy-rc.d"
 DPKG_OPTIONS = ["--force-unsafe-io", "--force-confold", "--force-depends"]
 
 
-def run_preinst(chroot: Chroot, package: Package, control: Control, dpkg: str) -> None:
+def run_preinst(chroot: Chroot, package: LockedDeb, control: Control, dpkg: str) -> None:
     """Run a package's preinst script, if it has one, as dpkg does for a first installation.
 
     The control part is in ``tmp.ci`` meanwhile: debconf takes from there whose questions a script asks, and
@@ -60,7 +60,7 @@ def answer_questions(chroot: Chroot, answers: Sequence[AnswerSpec]) -> None:
     chroot.run(command, what="answering the questions of packages (debconf)")
 
 
-def unpack_by_dpkg(chroot: Chroot, packages: List[Package]) -> None:
+def unpack_by_dpkg(chroot: Chroot, packages: List[LockedDeb]) -> None:
     """Let dpkg itself unpack packages that need it; their files are in the image's /tmp meanwhile."""
     if not packages:
         return
@@ -109,7 +109,7 @@ def diverts(control: Control) -> bool:
     return b"dpkg-divert" in control.members.get("preinst", (0, b""))[1]
 
 
-def is_contested(root: Path, package: Package) -> bool:
+def is_contested(root: Path, package: LockedDeb) -> bool:
     """Tell whether a package that diverts holds a file that the packages unpacked before it hold as well.
 
     Its diversion must then come between the two, so dpkg itself has to unpack it. Most diversions guard names

@@ -10,7 +10,7 @@ import hashlib
 from pathlib import Path
 from typing import Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
-from ingot.bake.packages.deb import Control, Package, extract
+from ingot.bake.packages.deb import Control, LockedDeb, extract
 from ingot.bake.runtime.chroot import in_root
 from ingot.deb822 import names_in
 from ingot.errors import BakeError
@@ -18,7 +18,7 @@ from ingot.errors import BakeError
 ADMIN = "var/lib/dpkg"
 
 
-def info_name(package: Package, control: Control) -> str:
+def info_name(package: LockedDeb, control: Control) -> str:
     """Return how the files of a package are called in dpkg's info directory."""
     same = control.fields.get("multi-arch") == "same"
     return f"{package.name}:{package.architecture}" if same else package.name
@@ -42,7 +42,7 @@ def create_database(root: Path) -> None:
     (admin / "info" / "format").write_text("1\n")
 
 
-def record(root: Path, unpacked: Iterable[Tuple[Package, Control, List[str]]]) -> None:
+def record(root: Path, unpacked: Iterable[Tuple[LockedDeb, Control, List[str]]]) -> None:
     """Enter packages with their controls and paths as unpacked, not yet configured."""
     packages = sorted(unpacked, key=lambda item: item[0].name)
     status = []
@@ -92,7 +92,7 @@ def _known_sums(content: bytes, known: Set[bytes]) -> bytes:
     return b"".join(line for line in content.splitlines(True) if line.rstrip(b"\n")[34:] in known)
 
 
-def _status(root: Path, package: Package, control: Control) -> str:
+def _status(root: Path, package: LockedDeb, control: Control) -> str:
     """Return the paragraph of a package in the status file."""
     first, _, rest = control.text.partition("\n")
     if not first.startswith("Package:"):
@@ -165,7 +165,7 @@ def diverted(root: Path) -> Dict[str, str]:
 
 
 def settle(
-    root: Path, packages: Dict[str, Package], controls: Mapping[str, Control], paths: Dict[str, List[str]]
+    root: Path, packages: Dict[str, LockedDeb], controls: Mapping[str, Control], paths: Dict[str, List[str]]
 ) -> None:
     """Where two packages hold the same file, let the one win that replaces the other (Debian Policy 7.6).
 

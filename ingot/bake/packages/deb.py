@@ -14,7 +14,7 @@ from pathlib import Path
 from subprocess import Popen
 from typing import IO, Any, BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
-from ingot.bake.packages.unpack import Archive, ArchiveError
+from ingot.bake.packages.unpack import ArchiveError, TarStream
 from ingot.bake.runtime.sandbox import SpawnError, spawner
 from ingot.deb822 import Fields, parse_paragraph
 from ingot.errors import MAKE_ROOM, BakeError
@@ -29,7 +29,7 @@ _MEMBER = re.compile(r"[A-Za-z0-9_+-]+")
 
 
 @dataclass(frozen=True)
-class Package:
+class LockedDeb:
     """A package of the lock: its names and the file that holds it; ``limit``: bytes that
     its contents may have unpacked.
     """
@@ -76,7 +76,7 @@ class Control:
         ]
 
 
-def read_control(package: Package) -> Control:
+def read_control(package: LockedDeb) -> Control:
     """Return the control part of ``package``. Raises BakeError when the file is no sound package."""
     try:
         archive = _control_archive(package.file)
@@ -93,7 +93,7 @@ def read_control(package: Package) -> Control:
     return Control(text.strip() + "\n", fields, members)
 
 
-def _require_identity(package: Package, fields: Fields) -> None:
+def _require_identity(package: LockedDeb, fields: Fields) -> None:
     """Raise BakeError unless the control file is of the package that the lock names.
 
     The lock's name becomes part of paths in dpkg's database, and is what dependencies are resolved by.
@@ -164,7 +164,7 @@ _UNPACK: Mapping[str, Callable[[bytes], bytes]] = {
 }
 
 
-def _by_dpkg(package: Package) -> bytes:
+def _by_dpkg(package: LockedDeb) -> bytes:
     dpkg_deb = require("dpkg-deb", needed_for="read packages")
     with read_from([dpkg_deb, "--ctrl-tarfile", package.file]) as process:
         data = _read_at_most(cast(BinaryIO, process.stdout))
@@ -173,11 +173,11 @@ def _by_dpkg(package: Package) -> bytes:
     return data
 
 
-def contents(package: Package) -> List[str]:
+def contents(package: LockedDeb) -> List[str]:
     """Return the paths that ``package`` holds, directories with a slash at the end. Raises BakeError."""
     with _unpacked(package) as process:
         try:
-            members = list(Archive(cast(BinaryIO, process.stdout), package.limit).members())
+            members = list(TarStream(cast(BinaryIO, process.stdout), package.limit).members())
         except ArchiveError as error:
             raise BakeError(f"package {package} cannot be unpacked: {error}") from error
         if process.wait() != 0:
@@ -186,7 +186,7 @@ def contents(package: Package) -> List[str]:
 
 
 def extract(
-    package: Package, root: Path, only: Sequence[str] = (), tar: Optional[IO[bytes]] = None
+    package: LockedDeb, root: Path, only: Sequence[str] = (), tar: Optional[IO[bytes]] = None
 ) -> List[str]:
     """Extract the contents of ``package`` (or ``only`` these paths) below ``root``:
     "/usr", "/usr/bin", … in the archive's order.
@@ -211,7 +211,7 @@ def extract(
     return paths
 
 
-def _put(package: Package, root: Path, only: Sequence[str], tar: IO[bytes]) -> Dict[str, Any]:
+def _put(package: LockedDeb, root: Path, only: Sequence[str], tar: IO[bytes]) -> Dict[str, Any]:
     argument = {"only": list(only), "limit": package.limit}
     try:
         with spawner().call(UNPACK, root, argument, tar.fileno()) as child:
@@ -220,6 +220,6 @@ def _put(package: Package, root: Path, only: Sequence[str], tar: IO[bytes]) -> D
         raise BakeError(f"package {package} cannot be unpacked: {error}") from error
 
 
-def _unpacked(package: Package) -> "Popen[bytes]":
+def _unpacked(package: LockedDeb) -> "Popen[bytes]":
     """Return the process that writes the tar in ``package``."""
     return read_from(["dpkg-deb", "--fsys-tarfile", package.file])

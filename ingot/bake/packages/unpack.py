@@ -49,7 +49,7 @@ class Member:
 _KINDS = {b"1": "link", b"2": "symlink", b"3": "character", b"4": "block", b"5": "directory", b"6": "fifo"}
 
 
-class Archive:
+class TarStream:
     """The members of a tar that is read once, from its begin; ``limit``: how many bytes it may have."""
 
     def __init__(self, stream: BinaryIO, limit: int) -> None:
@@ -191,7 +191,7 @@ def unpack(descriptor: int, *, only: Sequence[str], limit: int) -> Dict[str, Any
     name = b""
     try:
         with open(descriptor, "rb", _PIECE) as stream:
-            archive, tree = Archive(stream, limit), _Tree()
+            archive, tree = TarStream(stream, limit), _Tree()
             for member in archive.members():
                 name = member.name
                 if not wanted or name in wanted:
@@ -212,7 +212,7 @@ class _Tree:
     def __init__(self) -> None:
         self._directories: List[Tuple[bytes, Member]] = []
 
-    def put(self, member: Member, archive: Archive) -> None:
+    def put(self, member: Member, archive: TarStream) -> None:
         """Make a member, in place of what has its name."""
         if member.kind in ("character", "block"):
             raise ArchiveError(f"/{_shown(member.name)} is a device file, which no image has")
@@ -231,7 +231,7 @@ class _Tree:
             _make_parents(place)
             self._make(place, member, archive)
 
-    def _make(self, place: bytes, member: Member, archive: Archive) -> None:
+    def _make(self, place: bytes, member: Member, archive: TarStream) -> None:
         if member.kind == "file":
             _write(place, member, archive)
             return
@@ -274,7 +274,7 @@ class _Tree:
             os.utime(place, (member.mtime, member.mtime))
 
 
-def _write(place: bytes, member: Member, archive: Archive) -> None:
+def _write(place: bytes, member: Member, archive: TarStream) -> None:
     file = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         for piece in archive.content(member.size):

@@ -41,7 +41,7 @@ from ingot.constructs.fleet.group import (
 )
 from ingot.constructs.fleet.monitoring import FleetAlarms, Health, Shown, dashboard
 from ingot.constructs.fleet.network import (
-    Service,
+    CalledService,
     check_balancer_subnets,
     fleet_network,
     service_endpoints,
@@ -374,7 +374,7 @@ class CloneFleet(Construct):
             )
         return list(given)
 
-    def _reach(self, services: Mapping[str, Service], *, own: bool) -> None:
+    def _reach(self, services: Mapping[str, CalledService], *, own: bool) -> None:
         """Let clones without a way out reach services: by endpoints, or as a given VPC provides."""
         if own:
             service_endpoints(

@@ -19,7 +19,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from ingot.constructs.fleet.network import Service
+from ingot.constructs.fleet.network import CalledService
 from ingot.constructs.machines import arn
 from ingot.errors import InputError
 from ingot.recipe.schema.configuration import Configuration as Declared
@@ -81,14 +81,14 @@ class Configuration:
             )
 
     @property
-    def services(self) -> dict[str, Service]:
+    def services(self) -> dict[str, CalledService]:
         """The services that clones fetch from, each with an id for its endpoint."""
         found = {}
         if self.parameters:
-            found["Ssm"] = Service(ec2.InterfaceVpcEndpointAwsService.SSM, "Parameters of clones")
+            found["Ssm"] = CalledService(ec2.InterfaceVpcEndpointAwsService.SSM, "Parameters of clones")
         if self.secrets:
             endpoint = ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER
-            found["SecretsManager"] = Service(endpoint, "Secrets of clones")
+            found["SecretsManager"] = CalledService(endpoint, "Secrets of clones")
         return found
 
     def lines(self) -> str:

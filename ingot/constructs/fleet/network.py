@@ -14,7 +14,7 @@ from ingot.errors import InputError
 
 
 @dataclass(frozen=True)
-class Service:
+class CalledService:
     """A service of AWS that clones call, and who of them does, as rules of security groups say it."""
 
     endpoint: ec2.InterfaceVpcEndpointAwsService
@@ -59,7 +59,7 @@ def service_endpoints(
     vpc: ec2.IVpc,
     subnets: ec2.SubnetSelection,
     clones: ec2.Connections,
-    services: Mapping[str, Service],
+    services: Mapping[str, CalledService],
 ) -> None:
     """Let clones without a way out reach services by endpoints, which only clones may call.
 

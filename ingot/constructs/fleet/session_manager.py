@@ -11,7 +11,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from ingot.constructs.audit import departs
-from ingot.constructs.fleet.network import Service
+from ingot.constructs.fleet.network import CalledService
 from ingot.constructs.machines import arn
 
 CHANNELS = [
@@ -22,8 +22,8 @@ CHANNELS = [
 ]
 # What the agent talks to, each with an id for its endpoint.
 SERVICES = {
-    "Ssm": Service(ec2.InterfaceVpcEndpointAwsService.SSM, "Agent of Session Manager"),
-    "SsmMessages": Service(ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES, "Agent of Session Manager"),
+    "Ssm": CalledService(ec2.InterfaceVpcEndpointAwsService.SSM, "Agent of Session Manager"),
+    "SsmMessages": CalledService(ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES, "Agent of Session Manager"),
 }
 
 

@@ -13,7 +13,7 @@ _GOLDEN = "{{resolve:ssm:/ingot/"
 
 
 @dataclass(frozen=True)
-class Launch:
+class PlannedLaunch:
     """A group, or a launch template that stands alone: ``path`` is the construct's, below its stack.
 
     ``zones``: names, and numbers for the zones of the region in their order, as ``Fn::GetAZs`` gives them;
@@ -25,7 +25,7 @@ class Launch:
     zones: tuple[str | int, ...] = ()
 
 
-def launches_of(template: Mapping[str, Any]) -> list[Launch]:
+def launches_of(template: Mapping[str, Any]) -> list[PlannedLaunch]:
     """Return what a template launches from golden images, as far as it says so in plain words."""
     resources = template.get("Resources", {})
     golden = {
@@ -34,7 +34,7 @@ def launches_of(template: Mapping[str, Any]) -> list[Launch]:
         if resource.get("Type") == "AWS::EC2::LaunchTemplate"
         and _GOLDEN in json.dumps(resource.get("Properties", {}).get("LaunchTemplateData", {}).get("ImageId"))
     }
-    found, in_groups = list[Launch](), set[str]()
+    found, in_groups = list[PlannedLaunch](), set[str]()
     for name, resource in resources.items():
         if resource.get("Type") != "AWS::AutoScaling::AutoScalingGroup":
             continue
@@ -43,9 +43,11 @@ def launches_of(template: Mapping[str, Any]) -> list[Launch]:
         if launch_template in golden:
             in_groups.add(launch_template)
             types = [golden[launch_template].get("InstanceType"), *_overrides(properties)]
-            found.append(Launch(_path(resource, name), _plain(types), tuple(_zones(properties, resources))))
+            found.append(
+                PlannedLaunch(_path(resource, name), _plain(types), tuple(_zones(properties, resources)))
+            )
     found += [
-        Launch(_path(resources[name], name), _plain([data.get("InstanceType")]))
+        PlannedLaunch(_path(resources[name], name), _plain([data.get("InstanceType")]))
         for name, data in golden.items()
         if name not in in_groups
     ]

@@ -54,7 +54,7 @@ class Upgrade:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Selection:
     """What to install beside the packages that are named: package files; and the versions to keep."""
 
     files: tuple[str, ...]
@@ -101,7 +101,7 @@ def resolve_lock(
         chosen = [c.name for c in map(PackageChoice.of, recipe.packages) if c.is_chosen]
         for name in (*Index(own, ()).places, *chosen):
             pins.pop(name, None)  # its file, or the recipe, says which version it is
-        lock = _resolve(recipe, distribution, apt, index, Wanted(tuple(files), pins))
+        lock = _resolve(recipe, distribution, apt, index, Selection(tuple(files), pins))
         locked = tuple(artifact.locked for artifact in artifacts)
         lock = lock.model_copy(update={"archives": keyed, "artifacts": locked})
     return _dated(lock, old, upgrade)
@@ -281,7 +281,9 @@ def _kept(old: Lock | None, distribution: Distribution, index: Index, upgrade: U
     }
 
 
-def _resolve(recipe: Recipe, distribution: Distribution, apt: AptRoot, index: Index, wanted: Wanted) -> Lock:
+def _resolve(
+    recipe: Recipe, distribution: Distribution, apt: AptRoot, index: Index, wanted: Selection
+) -> Lock:
     base = _base(recipe, distribution, index)
     named = names_of(recipe.packages)
     names = sorted({*index.essential(), *base} - {*named}) + sorted(recipe.packages)

@@ -13,7 +13,7 @@ from ingot.progress import Progress
 from ingot.recipe.lock.python import LockedPython, LockedWheel, python_target, read_requirements
 from ingot.recipe.lock.requirements import Requirements
 from ingot.recipe.schema.model import Recipe
-from ingot.store.downloads.wheels import Platform, download
+from ingot.store.downloads.wheels import WheelTarget, download
 
 _NO_WHEEL = (
     "source distributions and wheels for other platforms are not taken: choose another version, or build the"
@@ -39,7 +39,7 @@ def lock_python(
     made_for = (target.python, requirements.sha256)
     if known is not None and (known.python, known.requirements_sha256) == made_for:
         return known
-    platform = Platform(target.python, target.glibc, target.machine)
+    platform = WheelTarget(target.python, target.glibc, target.machine)
     progress(f"fetching {len(requirements.wanted)} Python packages for Python {target.python}")
     wheels = _wheels(requirements, platform, directory)
     return LockedPython(
@@ -50,14 +50,14 @@ def lock_python(
     )
 
 
-def _installer(platform: Platform, directory: Path) -> LockedWheel:
+def _installer(platform: WheelTarget, directory: Path) -> LockedWheel:
     """Return the newest pip that the image's Python can run."""
     file, (digest, size) = next(iter(download(["pip"], platform, directory).items()))
     version = str(parse_wheel_filename(file)[1])
     return LockedWheel(name="pip", version=version, file=file, sha256=digest, size=size)
 
 
-def _wheels(requirements: Requirements, platform: Platform, directory: Path) -> list[LockedWheel]:
+def _wheels(requirements: Requirements, platform: WheelTarget, directory: Path) -> list[LockedWheel]:
     """Return the wheel of each requirement. Raises InputError that names every line without a fitting one."""
     wanted = requirements.wanted
     problems: list[Problem] = []

@@ -26,7 +26,7 @@ _LEGACY = {(2, 5): "manylinux1", (2, 12): "manylinux2010", (2, 17): "manylinux20
 
 
 @dataclass(frozen=True)
-class Platform:
+class WheelTarget:
     """What a wheel must fit: ``python`` as 3.11, ``glibc`` as (2, 36), ``machine`` as x86_64."""
 
     python: str
@@ -44,14 +44,14 @@ class Platform:
         yield f"--abi=cp{self.python.replace('.', '')}"
 
 
-def platform_of(python: str, libc6: str, machine: str) -> Platform:
+def platform_of(python: str, libc6: str, machine: str) -> WheelTarget:
     """Return the platform of an image by its Python, the version of its package libc6, and its machine."""
     glibc = re.match(r"(\d+)\.(\d+)", libc6)
-    return Platform(python, (int(glibc[1]), int(glibc[2])) if glibc else (2, 17), machine)
+    return WheelTarget(python, (int(glibc[1]), int(glibc[2])) if glibc else (2, 17), machine)
 
 
 def download(
-    requirements: Sequence[str], platform: Platform, directory: Path
+    requirements: Sequence[str], platform: WheelTarget, directory: Path
 ) -> Mapping[str, tuple[str, int]]:
     """Download the wheels of ``requirements``, each NAME==VERSION or NAME, into the store's ``directory``.
 
@@ -89,7 +89,7 @@ def download(
     return found
 
 
-def fetch_wheel(url: str, sha256: str, platform: Platform, directory: Path) -> None:
+def fetch_wheel(url: str, sha256: str, platform: WheelTarget, directory: Path) -> None:
     """Fetch one wheel of a lock by its package URL; raise IngotError when the index has another or none."""
     name = url.partition("?")[0].removeprefix("pkg:pypi/").replace("@", "==")
     try:

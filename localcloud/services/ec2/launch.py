@@ -31,7 +31,7 @@ _DRY_RUN: ContextVar[Callable[[], None] | None] = ContextVar("dry_run", default=
 
 
 @dataclass(frozen=True)
-class Launch:
+class ResolvedLaunch:
     """A launch with everything filled in. ``arguments`` are those of moto's ``run_instances``."""
 
     image: Image
@@ -58,10 +58,10 @@ class Launch:
 class Hypervisor(Protocol):
     """What runs the instances that moto writes down."""
 
-    def check(self, launch: Launch) -> None:
+    def check(self, launch: ResolvedLaunch) -> None:
         """Raise EC2ClientError for a launch that AWS would take and this machine cannot run."""
 
-    def boot(self, instance: Instance, launch: Launch) -> None:
+    def boot(self, instance: Instance, launch: ResolvedLaunch) -> None:
         """Boot a new instance; returns at once."""
 
 
@@ -134,7 +134,7 @@ def _own_interfaces(instance: Instance, asked: Sequence[Mapping[str, Any]]) -> N
             interface.delete_on_termination = not keeps
 
 
-def resolve(backend: Moto, image_id: str | None, arguments: Mapping[str, Any]) -> Launch:
+def resolve(backend: Moto, image_id: str | None, arguments: Mapping[str, Any]) -> ResolvedLaunch:
     """Put a launch together. Raises EC2ClientError for what AWS would refuse.
 
     ``arguments``: those that moto's ``run_instances`` gets from the request; the template fills in what they
@@ -160,10 +160,10 @@ def resolve(backend: Moto, image_id: str | None, arguments: Mapping[str, Any]) -
     _refuse_unknown(backend, data, given.get("key_name") or data.get("KeyName"))
     subnet = _place(backend, given)
     _refuse_two_networks(backend, data, given)
-    return Launch(image, kind, subnet, devices, data.get("IamInstanceProfile") or {}, given)
+    return ResolvedLaunch(image, kind, subnet, devices, data.get("IamInstanceProfile") or {}, given)
 
 
-def _attach_profile(backend: Moto, instance: Instance, launch: Launch) -> None:
+def _attach_profile(backend: Moto, instance: Instance, launch: ResolvedLaunch) -> None:
     """Give an instance the launch template's profile; moto gives it that of the request."""
     asked = launch.arguments.get("iam_instance_profile_name") or launch.arguments.get(
         "iam_instance_profile_arn"

@@ -18,7 +18,7 @@ import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
-from localcloud.services.elbv2.rules import HttpRequest, choose_actions, redirect_location
+from localcloud.services.elbv2.rules import RoutedRequest, choose_actions, redirect_location
 from localcloud.services.elbv2.targets import Target, TargetGroup
 
 # idle_timeout.timeout_seconds: a target that is silent for so long costs the client a 504, and a connection
@@ -76,7 +76,7 @@ class Listener:
                 return await self._forward(request, seen, _target_group(data))
         return error(503)
 
-    async def _forward(self, request: web.BaseRequest, seen: HttpRequest, arn: str) -> web.StreamResponse:
+    async def _forward(self, request: web.BaseRequest, seen: RoutedRequest, arn: str) -> web.StreamResponse:
         group = self.group(arn)
         target = group.choose() if group else None
         if target is None:
@@ -88,7 +88,7 @@ class Listener:
             target.open -= 1
 
     async def _pass_on(
-        self, request: web.BaseRequest, seen: HttpRequest, target: Target, arn: str
+        self, request: web.BaseRequest, seen: RoutedRequest, target: Target, arn: str
     ) -> web.StreamResponse:
         address = await self.address(target.id, target.port, arn)
         if address is None:
@@ -140,15 +140,15 @@ async def _relay(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> we
     return response
 
 
-def _seen(request: web.BaseRequest, port: int, protocol: str) -> HttpRequest:
+def _seen(request: web.BaseRequest, port: int, protocol: str) -> RoutedRequest:
     path, _, query = request.raw_path.partition("?")
     client = request.remote or "127.0.0.1"
-    return HttpRequest(
+    return RoutedRequest(
         request.method, request.headers.get("Host", ""), path, query, request.headers, client, port, protocol
     )
 
 
-def _headers(request: web.BaseRequest, seen: HttpRequest) -> CIMultiDict[str]:
+def _headers(request: web.BaseRequest, seen: RoutedRequest) -> CIMultiDict[str]:
     named = {name.strip().lower() for name in request.headers.get("Connection", "").split(",")}
     headers = CIMultiDict((k, v) for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP | named)
     before = request.headers.getall("X-Forwarded-For", [])

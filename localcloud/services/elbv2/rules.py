@@ -20,7 +20,7 @@ SAFE = "/%:@!$&()*+,;=~-._"  # of a path: what is passed on as it is
 
 
 @dataclass(frozen=True)
-class HttpRequest:
+class RoutedRequest:
     """What rules may look at. ``path`` starts with a slash; ``query`` is without its question mark."""
 
     method: str
@@ -33,7 +33,7 @@ class HttpRequest:
     protocol: str = "HTTP"
 
 
-def choose_actions(rules: list[Any], request: HttpRequest) -> list[Any]:
+def choose_actions(rules: list[Any], request: RoutedRequest) -> list[Any]:
     """Return the actions of the first rule, by priority, whose conditions all hold.
 
     The default rule is the last.
@@ -53,7 +53,7 @@ def choose_actions(rules: list[Any], request: HttpRequest) -> list[Any]:
     return []
 
 
-def holds(condition: Mapping[str, Any], request: HttpRequest) -> bool:
+def holds(condition: Mapping[str, Any], request: RoutedRequest) -> bool:
     """Tell whether one condition holds; one with several values holds when any of them does."""
     kind = condition["Field"]
     if kind == "host-header":
@@ -95,7 +95,7 @@ def _pair(wanted: Mapping[str, str], key: str, value: str) -> bool:
 
 
 def redirect_location(
-    config: Mapping[str, Any], request: HttpRequest, reached: Mapping[int, int] | None = None
+    config: Mapping[str, Any], request: RoutedRequest, reached: Mapping[int, int] | None = None
 ) -> str:
     """Return where a redirect action leads.
 

@@ -8,8 +8,8 @@ from ingot.bake.disk import Lower, gpt, read_ext4
 from ingot.bake.disk.ext4.update import update_ext4
 from ingot.bake.disk.ext4.writer import write_ext4
 from ingot.bake.disk.identity import identifier, root_partition
-from ingot.bake.disk.image import Image, WrittenDisk
-from ingot.bake.disk.index import Index
+from ingot.bake.disk.image import DiskLayout, WrittenDisk
+from ingot.bake.disk.index import LayerIndex
 from ingot.bake.disk.spec import MIB
 from ingot.bake.layers.lower_disk import copy_disk
 from ingot.bake.tree.tree import Entry, Kind, changes, hash_files, sort_entries
@@ -42,7 +42,7 @@ def make_disk(directory, entries, size=256 * MIB, name="test", upper=None):
     ``upper``: the entries of the tree that the lower layer, ``entries``, becomes by an update.
     """
     disk = directory / f"{name}.raw"
-    image = Image(size)
+    image = DiskLayout(size)
     root = gpt.Partition(gpt.ROOT_TYPES["x86_64"], root_partition(name), MIB, size - 2 * MIB, "root")
     gpt.write_table(image, identifier(name, "disk"), [root])
     layout = write_ext4(image, MIB, size - 2 * MIB, name=name, entries=entries, epoch=EPOCH)
@@ -57,8 +57,8 @@ def make_disk(directory, entries, size=256 * MIB, name="test", upper=None):
 def update(lower, digest, layout, entries, upper, disk, name="test"):
     """Copy the disk ``lower`` and make its tree ``upper``; return the digests."""
     copy_disk(lower, disk)
-    index = Index.of(hash_files(entries), Path("/"), EPOCH)
-    image = Image(digest.size)
+    index = LayerIndex.of(hash_files(entries), Path("/"), EPOCH)
+    image = DiskLayout(digest.size)
     with read_ext4(lower) as reader:
         below = Lower(
             layout,

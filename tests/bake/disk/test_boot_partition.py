@@ -9,7 +9,7 @@ import pytest
 
 from ingot.bake.disk import fat, initrd, uki
 from ingot.bake.disk.identity import root_partition, root_partition_name
-from ingot.bake.disk.image import Image
+from ingot.bake.disk.image import DiskLayout
 from ingot.bake.disk.spec import MIB
 from ingot.errors import BakeError
 from ingot.process import require, run
@@ -59,7 +59,7 @@ def members(archive):
 def test_the_boot_partition_is_sound_and_firmware_finds_its_file(tmp_path):
     content = bytes(range(256)) * 20_001
     size = fat.partition_size(len(content))
-    image = Image(size + MIB)
+    image = DiskLayout(size + MIB)
     boot_file = fat.BootFile("BOOTX64.EFI", content)
     fat.write_esp(image, (0, size), boot_file, volume_id=0x1234ABCD, epoch=EPOCH)
     disk = tmp_path / "esp.raw"

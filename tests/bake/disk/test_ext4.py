@@ -6,7 +6,7 @@ import pytest
 
 from ingot.bake.disk import read_ext4
 from ingot.bake.disk.ext4.writer import TooSmallError, write_ext4
-from ingot.bake.disk.image import Image
+from ingot.bake.disk.image import DiskLayout
 from ingot.bake.disk.spec import MIB
 from ingot.bake.tree.tree import Entry, Kind, hash_files, scan, sort_entries
 from ingot.errors import BakeError
@@ -189,7 +189,7 @@ def test_a_real_tree_comes_back_whole_by_debugfs(tmp_path):
 def test_the_file_system_can_grow(tmp_path, before, after):
     entries = tree(*(data_file(f"/d/{number}", bytes([number]) * 100_000) for number in range(200)))
     alone = tmp_path / "alone.raw"
-    image = Image(before * MIB)
+    image = DiskLayout(before * MIB)
     write_ext4(image, 0, before * MIB, name="test", entries=entries, epoch=EPOCH)
     image.write(alone)
     os.truncate(alone, after * MIB)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ingot.bake.disk import DiskSpec, gpt, uki, write_disk
-from ingot.bake.disk.image import Image
+from ingot.bake.disk.image import DiskLayout
 from ingot.bake.disk.spec import MIB, as_written
 from ingot.bake.tree.tree import Entry, Kind
 from ingot.blocks import BLOCK_SIZE as SNAPSHOT_BLOCK
@@ -106,7 +106,7 @@ def test_a_disk_that_is_too_small_says_so_and_leaves_nothing(spec, tmp_path):
 def test_a_file_that_shrinks_meanwhile_is_an_error_and_leaves_nothing(tmp_path):
     source = tmp_path / "source"
     source.write_bytes(b"short")
-    image = Image(MIB)
+    image = DiskLayout(MIB)
     image.put_file(0, 100, os.fsencode(source), 0)
     with pytest.raises(BakeError, match="became shorter"):
         image.write(tmp_path / "disk.raw")

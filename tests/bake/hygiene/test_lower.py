@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingot.bake.disk.index import Index
+from ingot.bake.disk.index import LayerIndex
 from ingot.bake.hygiene import Known, examine
 from ingot.bake.hygiene.lower import suspects
 from ingot.bake.tree.tree import Entry, Kind, Tree, hash_files
@@ -79,7 +79,7 @@ def lower(tmp_path_factory):
     directory = tmp_path_factory.mktemp("lower")
     entries = tree(*BASE)
     _, digest = make_disk(directory, entries, upper=entries)
-    index = Index.of(hash_files(entries), directory, EPOCH)
+    index = LayerIndex.of(hash_files(entries), directory, EPOCH)
     return directory / "test.lower", digest, index, suspects(directory / "test.lower", index, ["builder-7"])
 
 

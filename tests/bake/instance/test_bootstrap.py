@@ -67,7 +67,7 @@ REQUESTS = [
 def test_requests_are_signed_as_botocore_signs_them(
     name, auth, method, path, headers, body, service, monkeypatch
 ):
-    client = bootstrap.Service(name, "eu-central-1", bootstrap.Credentials())
+    client = bootstrap.AwsService(name, "eu-central-1", bootstrap.Credentials())
     assert client.endpoint == f"https://{name}.eu-central-1.amazonaws.com"
     digest = hashlib.sha256(body).hexdigest()
     ours = client.sign(method, path, dict(headers), digest)
@@ -120,7 +120,7 @@ def answers(monkeypatch, service):
 
 
 def client():
-    return bootstrap.Service("s3", "us-east-1", bootstrap.Credentials())
+    return bootstrap.AwsService("s3", "us-east-1", bootstrap.Credentials())
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ingot.bake.disk.index import Index
+from ingot.bake.disk.index import LayerIndex
 from ingot.bake.layers.foundation import foundation
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.layers.rounds import contested
 from ingot.bake.packages import database
-from ingot.bake.packages.deb import Control, Package
+from ingot.bake.packages.deb import Control, LockedDeb
 from ingot.bake.tree.tree import Entry, Kind, hash_files, scan
 from ingot.deb822 import parse_paragraph
 from tests.baked import ROOT
@@ -72,7 +72,7 @@ def test_circles_stay_together():
 
 
 def unpacked(name):
-    return Package(name, "1", "all", Path(f"{name}.deb"))
+    return LockedDeb(name, "1", "all", Path(f"{name}.deb"))
 
 
 def controlled(name, **members):
@@ -101,7 +101,7 @@ def test_a_trigger_names_the_architecture_of_a_package_that_may_be_there_twice(t
     control = Control(
         text, parse_paragraph(text), {"triggers": (0o644, b"interest-noawait /usr/lib/modules\n")}
     )
-    package = Package("lib", "1", "amd64", Path("lib.deb"))
+    package = LockedDeb("lib", "1", "amd64", Path("lib.deb"))
     database.record(tmp_path, [(package, control, ["/usr/lib"])])
     assert (tmp_path / "var/lib/dpkg/triggers/File").read_text() == "/usr/lib/modules lib:amd64/noawait\n"
 
@@ -113,7 +113,7 @@ def test_packages_that_hold_what_is_there_are_found(tmp_path):
     (root / "usr/bin/tool").write_text("x")
     (root / "var/lib/dpkg").mkdir(parents=True)
     (root / "var/lib/dpkg/diversions").write_text("/usr/bin/other\n/usr/bin/other.mine\nbus\n")
-    Index.of(hash_files(scan(root)), root, 0).save(tmp_path / "index")
+    LayerIndex.of(hash_files(scan(root)), root, 0).save(tmp_path / "index")
     paths = {
         "plain": ["/bin", "/usr/bin", "/bin/new"],
         "same": ["/bin/tool"],
@@ -164,7 +164,7 @@ def test_a_tree_that_stands_on_another_is_whole_and_leaves_it_alone(tmp_path):
     for name in ("b", "c"):
         (root / name).hardlink_to(root / "a/hard")
     (root / "link").symlink_to("same")
-    Index.of(hash_files(scan(root)), root, 7).save(below / "index")
+    LayerIndex.of(hash_files(scan(root)), root, 7).save(below / "index")
     before = hash_files(scan(root))
     done = subprocess.run(
         ["unshare", "--mount", sys.executable, "-c", GROW, str(below), str(grown)],
@@ -173,7 +173,7 @@ def test_a_tree_that_stands_on_another_is_whole_and_leaves_it_alone(tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == ["index", "root"]
     assert hash_files(scan(root)) == before
-    index = Index.load(grown / "index", grown / "root", 7)
+    index = LayerIndex.load(grown / "index", grown / "root", 7)
     found = {entry.path: plain(entry) for entry in hash_files(scan(grown / "root"))}
     assert {path: plain(entry) for path, entry in index.items()} == found
     assert found.keys() == {

@@ -3,7 +3,7 @@ import subprocess
 import pytest
 
 from ingot.bake.packages.ahead import Ahead
-from ingot.bake.packages.deb import Package
+from ingot.bake.packages.deb import LockedDeb
 from tests.recipe.archive import build_package
 
 
@@ -15,7 +15,7 @@ def packages(tmp_path):
     found = []
     for name in ("one", "two", "three"):
         build_package(directory, name, {f"usr/share/{name}": name * (1 << 20)})
-        found.append(Package(name, "1.0", "all", directory / "pool" / f"{name}_1.0_all.deb"))
+        found.append(LockedDeb(name, "1.0", "all", directory / "pool" / f"{name}_1.0_all.deb"))
     return found
 
 
@@ -54,7 +54,7 @@ def test_what_cannot_be_had_is_left_to_the_unpacking(ahead, packages, fault):
     if fault == "damaged":
         package.file.write_bytes(package.file.read_bytes()[:-40])
     else:
-        package = Package("one", "1.0", "all", package.file, limit=1 << 20)
+        package = LockedDeb("one", "1.0", "all", package.file, limit=1 << 20)
     ahead.expect([package])
     [pending] = ahead.begin()
     assert pending.result(60) is None

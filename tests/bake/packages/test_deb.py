@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ingot.bake.packages.deb import Package, read_control
+from ingot.bake.packages.deb import LockedDeb, read_control
 from ingot.errors import BakeError
 
 CONTROL = """\
@@ -36,7 +36,7 @@ def build(tmp_path):
         options = ["--root-owner-group", f"-Z{compression}", "--uniform-compression"]
         subprocess.run(["dpkg-deb", *options, "--build", tree, file], check=True, capture_output=True)
         shutil.rmtree(tree)
-        return Package("small", "1.0", "all", file)
+        return LockedDeb("small", "1.0", "all", file)
 
     return made
 

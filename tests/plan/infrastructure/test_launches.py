@@ -1,6 +1,6 @@
 """What the shipped fleet launches, as `cdk synth` writes it."""
 
-from ingot.plan.infrastructure.launches import Launch, launches_of
+from ingot.plan.infrastructure.launches import PlannedLaunch, launches_of
 
 IMAGE = {"Fn::Join": ["", ["{{resolve:ssm:/ingot/web/", "4f", "}}"]]}
 
@@ -31,7 +31,7 @@ def test_a_group_with_one_type():
         ),
     }
     found = launches_of({"Resources": resources})
-    assert found == [Launch("IngotFleet/Web/Group", ("t3.small",), ("us-east-1a", 1))]
+    assert found == [PlannedLaunch("IngotFleet/Web/Group", ("t3.small",), ("us-east-1a", 1))]
 
 
 def test_a_group_with_several_types():
@@ -41,7 +41,7 @@ def test_a_group_with_several_types():
     }
     resources = {"T": launch_template(), "G": group(MixedInstancesPolicy={"LaunchTemplate": mixed})}
     assert launches_of({"Resources": resources}) == [
-        Launch("IngotFleet/Web/Group", ("t3.small", "m7i.large"))
+        PlannedLaunch("IngotFleet/Web/Group", ("t3.small", "m7i.large"))
     ]
 
 

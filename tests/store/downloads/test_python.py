@@ -6,7 +6,7 @@ from ingot.errors import IngotError, InputError
 from ingot.progress import silent
 from ingot.recipe.load import load_recipe
 from ingot.store.downloads.python import lock_python
-from ingot.store.downloads.wheels import Platform, fetch_wheel, platform_of
+from ingot.store.downloads.wheels import WheelTarget, fetch_wheel, platform_of
 
 pytestmark = pytest.mark.slow
 VERSIONS = {"python3": "3.11.2-1+b1", "libc6": "2.36-9+deb12u14"}
@@ -19,7 +19,7 @@ MARKUPSAFE = (
 )
 # It has a source distribution and no wheel.
 SOURCE = f"docopt==0.6.2 --hash=sha256:{'49' * 32}\n"
-PYPY_ONLY = Platform("3.11", (2, 36), "riscv64")
+PYPY_ONLY = WheelTarget("3.11", (2, 36), "riscv64")
 
 
 @pytest.fixture

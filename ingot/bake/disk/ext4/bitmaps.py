@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Dict, Iterable, List, Sequence, Set, Tuple
 
-from ingot.bake.disk.ext4.geometry import BLOCK, FIRST_INODE, FLEX_GROUPS, GROUP_BLOCKS, Geometry, Group
-from ingot.bake.disk.ext4.superblock import BLOCK_UNINIT, INODE_UNINIT, INODE_ZEROED, Usage
+from ingot.bake.disk.ext4.geometry import BLOCK, FIRST_INODE, FLEX_GROUPS, GROUP_BLOCKS, BlockGroup, Geometry
+from ingot.bake.disk.ext4.superblock import BLOCK_UNINIT, INODE_UNINIT, INODE_ZEROED, GroupUsage
 
 InodeUsage = Dict[int, Tuple[bytes, int, int]]
 
@@ -105,17 +105,17 @@ class Bitmaps:
         self._inodes[group][index >> 3] &= ~(1 << (index & 7))
         self._directories[group] -= is_directory
 
-    def block_bitmap(self, group: Group) -> bytearray:
+    def block_bitmap(self, group: BlockGroup) -> bytearray:
         """Return the bitmap of a group's blocks, with the bits beyond the end set."""
         return self._blocks[group.index]
 
-    def inode_bitmap(self, group: Group) -> bytearray:
+    def inode_bitmap(self, group: BlockGroup) -> bytearray:
         """Return the bitmap of a group's inodes, with the bits beyond the end set."""
         bitmap = bytearray(self._inodes[group.index])
         set_range(bitmap, self._geometry.inodes_per_group, BLOCK * 8)
         return bitmap
 
-    def usage(self, group: Group) -> Usage:
+    def usage(self, group: BlockGroup) -> GroupUsage:
         """Return the counts and flags of a group.
 
         BLOCK_UNINIT lets the kernel derive the bitmap, which it can only for a group that holds nothing but a
@@ -135,4 +135,4 @@ class Bitmaps:
             free = group.blocks - self._geometry.super_blocks(index)
         else:
             free = GROUP_BLOCKS - _count(self._blocks[index])
-        return Usage(free, free_inodes, self._directories[index], unused, flags)
+        return GroupUsage(free, free_inodes, self._directories[index], unused, flags)

@@ -27,7 +27,7 @@ FIRST_INODE = 12  # after the reserved ones and lost+found
 
 
 @dataclass(frozen=True)
-class Group:
+class BlockGroup:
     """One block group. All numbers are blocks of 4 KiB from the start of the file system."""
 
     index: int
@@ -66,7 +66,7 @@ class Geometry:
             self.blocks -= rest
         self.group_count = -(-self.blocks // GROUP_BLOCKS)
         self.descriptor_blocks = -(-self.group_count * DESCRIPTOR // BLOCK)
-        self.groups: List[Group] = []
+        self.groups: List[BlockGroup] = []
         for first in range(0, self.group_count, FLEX_GROUPS):
             self._add_flex_group(first)
 
@@ -91,7 +91,7 @@ class Geometry:
             length = min(GROUP_BLOCKS, self.blocks - start)
             table = tables + number * self.table_blocks
             self.groups.append(
-                Group(
+                BlockGroup(
                     index, start, length, has_super(index), bitmaps + number, bitmaps + count + number, table
                 )
             )

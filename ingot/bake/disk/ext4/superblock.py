@@ -31,7 +31,7 @@ MAGIC = 0xEF53
 
 
 @dataclass(frozen=True)
-class Usage:
+class GroupUsage:
     """What one block group holds. ``unused_inodes`` counts those after the last used one."""
 
     free_blocks: int
@@ -60,7 +60,7 @@ def crc16(data: bytes, value: int = 0xFFFF) -> int:
     return value
 
 
-class Identity(NamedTuple):
+class FileSystemIdentity(NamedTuple):
     """What a file system is called, its id, the seed of its directories' hashes, its time in seconds."""
 
     label: str
@@ -69,7 +69,9 @@ class Identity(NamedTuple):
     epoch: int
 
 
-def superblock(geometry: Geometry, identity: Identity, usage: Sequence[Usage], journal: bytes) -> bytearray:
+def superblock(
+    geometry: Geometry, identity: FileSystemIdentity, usage: Sequence[GroupUsage], journal: bytes
+) -> bytearray:
     """Return the 1024 bytes of the primary superblock.
 
     ``usage``: of every group. ``journal``: i_block and the two sizes of the journal's inode, 68 bytes.
@@ -121,7 +123,7 @@ def backup(primary: bytearray, group: int) -> bytearray:
     return data
 
 
-def descriptors(geometry: Geometry, own_id: uuid.UUID, usage: Sequence[Usage]) -> bytearray:
+def descriptors(geometry: Geometry, own_id: uuid.UUID, usage: Sequence[GroupUsage]) -> bytearray:
     """Return the group descriptors, padded to whole blocks."""
     table = bytearray(geometry.descriptor_blocks * BLOCK)
     seed = crc16(own_id.bytes)
@@ -136,6 +138,6 @@ def descriptors(geometry: Geometry, own_id: uuid.UUID, usage: Sequence[Usage]) -
     return table
 
 
-def backup_usage() -> Usage:
+def backup_usage() -> GroupUsage:
     """Return what descriptors in copies say of every group: see :func:`backup`."""
-    return Usage(0, 0, 0, 0, INODE_ZEROED)
+    return GroupUsage(0, 0, 0, 0, INODE_ZEROED)

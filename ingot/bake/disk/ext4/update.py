@@ -16,7 +16,7 @@ from ingot.bake.disk.ext4.node import Node, build_nodes, first_upper_inode, numb
 from ingot.bake.disk.ext4.placement import NoRoomError, place_upper
 from ingot.bake.disk.ext4.reader import Ext4Reader
 from ingot.bake.disk.ext4.writer import Layout, TooSmallError, Writer, size_for
-from ingot.bake.disk.image import Image
+from ingot.bake.disk.image import DiskLayout
 from ingot.bake.tree.tree import Changes, Entry, encode
 
 _LINKS_AT = 0x1A  # i_links_count
@@ -37,7 +37,9 @@ class Lower:
         self.entry = entry
 
 
-def update_ext4(image: Image, offset: int, lower: Lower, changes: Changes, *, name: str, epoch: int) -> None:
+def update_ext4(
+    image: DiskLayout, offset: int, lower: Lower, changes: Changes, *, name: str, epoch: int
+) -> None:
     """Put on ``image`` what ``changes`` make different on the lower layer's file system.
 
     Raises TooSmallError, BakeError.

@@ -21,7 +21,7 @@ from ingot.bake.disk.ext4.geometry import (
 from ingot.bake.disk.ext4.node import Node, build_nodes, first_upper_inode, number_inodes, whole_tree
 from ingot.bake.disk.ext4.placement import NoRoomError, place_lower
 from ingot.bake.disk.identity import identifier
-from ingot.bake.disk.image import Image
+from ingot.bake.disk.image import DiskLayout
 from ingot.bake.tree.tree import Entry, Kind, encode
 from ingot.errors import BakeError
 
@@ -78,7 +78,7 @@ class Layout:
 
 
 def write_ext4(
-    image: Image,
+    image: DiskLayout,
     offset: int,
     size: int,
     *,
@@ -147,7 +147,7 @@ def size_for(blocks: int, last_inode: int) -> int:
 class Writer:
     """Collects inodes and usage while it puts contents on the image."""
 
-    def __init__(self, image: Image, offset: int, geometry: Geometry, name: str, epoch: int) -> None:
+    def __init__(self, image: DiskLayout, offset: int, geometry: Geometry, name: str, epoch: int) -> None:
         self._image = image
         self._offset = offset
         self._geometry = geometry
@@ -265,7 +265,7 @@ class Writer:
                 self.put(group.block_bitmap, self.bitmaps.block_bitmap(group))
             if not use.flags & superblock.INODE_UNINIT:
                 self.put(group.inode_bitmap, self.bitmaps.inode_bitmap(group))
-        identity = superblock.Identity(LABEL, self._id, self._hash_seed, self._epoch)
+        identity = superblock.FileSystemIdentity(LABEL, self._id, self._hash_seed, self._epoch)
         primary = superblock.superblock(geometry, identity, usage, journal)
         self._image.put(self._offset + 1024, primary)
         self.put(1, superblock.descriptors(geometry, self._id, usage))

@@ -28,7 +28,7 @@ from localcloud.core.moto_types import Instance, Moto
 from localcloud.core.patching import Patches
 from localcloud.services.ec2.block_devices import data_disks, instance_stores
 from localcloud.services.ec2.instance_types import local_size
-from localcloud.services.ec2.launch import Launch
+from localcloud.services.ec2.launch import ResolvedLaunch
 from localcloud.services.ec2.metadata import metadata_of
 
 GIB = 1 << 30
@@ -77,11 +77,11 @@ class InstanceMachines:
         patches.replace(ElasticBlockStore, "modify_volume", self._modifying)
         patches.add(General, get_console_output=lambda handler: self.console_output(handler))
 
-    def check(self, launch: Launch) -> None:
+    def check(self, launch: ResolvedLaunch) -> None:
         """Raise EC2ClientError for a launch that AWS would take and this machine cannot run."""
         check_runnable(launch)
 
-    def boot(self, instance: Instance, launch: Launch) -> None:
+    def boot(self, instance: Instance, launch: ResolvedLaunch) -> None:
         """Boot the machine of a new instance in the background."""
         self._set(instance, "pending")
         self._in_background(self._create, instance, launch)
@@ -95,7 +95,7 @@ class InstanceMachines:
 
         threading.Thread(target=guarded, name=f"{work.__name__} {args[0].id}", daemon=True).start()
 
-    def _create(self, instance: Instance, launch: Launch) -> None:
+    def _create(self, instance: Instance, launch: ResolvedLaunch) -> None:
         try:
             base = self._pool.bases.base(launch.root_snapshot)
             data = data_disks(instance, launch.devices, self._pool.bases.base)
@@ -362,7 +362,7 @@ class InstanceMachines:
             return None
 
 
-def check_runnable(launch: Launch) -> None:
+def check_runnable(launch: ResolvedLaunch) -> None:
     """Raise EC2ClientError for a launch that AWS would take and this machine cannot run."""
     try:
         require_tools(_platform_of(launch))
@@ -389,7 +389,7 @@ def _incorrect_state(instance: Instance, action: str) -> EC2ClientError:
     )
 
 
-def _platform_of(launch: Launch) -> str:
+def _platform_of(launch: ResolvedLaunch) -> str:
     """Return which of the machines' platforms runs a launch; EC2's i386 runs on x86_64."""
     return "arm64" if launch.image.architecture == "arm64" else "x86_64"
 

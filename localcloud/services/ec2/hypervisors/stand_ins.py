@@ -14,7 +14,7 @@ from moto.ec2.responses.general import General
 from localcloud.core.context import CloudContext
 from localcloud.core.moto_types import Instance, Moto
 from localcloud.core.patching import Patches
-from localcloud.services.ec2.launch import Launch
+from localcloud.services.ec2.launch import ResolvedLaunch
 
 # (instance id, AMI id) -> what the serial console holds.
 Says = Callable[[str, str], str]
@@ -34,10 +34,10 @@ class StandIns:
         """Replace moto's canned console output."""
         patches.add(General, get_console_output=lambda handler: self.console_output(handler))
 
-    def check(self, launch: Launch) -> None:
+    def check(self, launch: ResolvedLaunch) -> None:
         """Take any launch that AWS would take: nothing has to run."""
 
-    def boot(self, instance: Instance, launch: Launch) -> None:
+    def boot(self, instance: Instance, launch: ResolvedLaunch) -> None:
         """Say that there is a new instance."""
         self._changed()
 

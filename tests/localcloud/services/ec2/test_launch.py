@@ -10,7 +10,13 @@ from moto.ec2.exceptions import EC2ClientError
 
 from localcloud.services.ec2.hypervisors.machines import check_runnable
 from localcloud.services.ec2.instance_types import instance_type, local_size
-from localcloud.services.ec2.launch import Launch, fitting_type, mappings, metadata_options, template_data
+from localcloud.services.ec2.launch import (
+    ResolvedLaunch,
+    fitting_type,
+    mappings,
+    metadata_options,
+    template_data,
+)
 from tests.localcloud.conftest import code_of, launch
 
 
@@ -57,7 +63,7 @@ def test_what_this_machine_cannot_run_is_refused(changed, block, code, tmp_path,
     if "architecture" in changed:
         monkeypatch.setenv("PATH", str(tmp_path))  # no qemu-system-aarch64
     subnet = SimpleNamespace(id="subnet-1", cidr_block=block, availability_zone="us-east-1a")
-    launched = Launch(image(**changed), instance_type("m6g.large"), subnet, [], {}, {})
+    launched = ResolvedLaunch(image(**changed), instance_type("m6g.large"), subnet, [], {}, {})
     with pytest.raises(EC2ClientError) as refusal:
         check_runnable(launched)
     assert refusal.value.code == code

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from localcloud.services.elbv2.fronts import BalancerLoop
 from localcloud.services.elbv2.proxy import Listener
-from localcloud.services.elbv2.rules import HttpRequest, holds, redirect_location
+from localcloud.services.elbv2.rules import RoutedRequest, holds, redirect_location
 from localcloud.services.elbv2.security import may_reach
 from localcloud.services.elbv2.targets import CheckSettings, Target, TargetGroup, matches
 
@@ -348,7 +348,7 @@ class TestRules:
         assert rig.ask() == (200, "first")
 
     def test_redirect(self):
-        request = HttpRequest("GET", "example.com:8080", "/a/b", "x=1", {}, "127.0.0.1", 80)
+        request = RoutedRequest("GET", "example.com:8080", "/a/b", "x=1", {}, "127.0.0.1", 80)
         config = {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}
         assert redirect_location(config, request) == "https://example.com/a/b?x=1"
         config = {"Host": "www.#{host}", "Path": "/new/#{path}", "Query": "", "StatusCode": "HTTP_302"}
@@ -368,7 +368,7 @@ class TestRules:
         ],
     )
     def test_conditions(self, condition, fits):
-        request = HttpRequest("GET", "www.example.com:80", "/a", "v=2", {"X-A": "123"}, "127.0.0.1", 80)
+        request = RoutedRequest("GET", "www.example.com:80", "/a", "v=2", {"X-A": "123"}, "127.0.0.1", 80)
         assert holds(condition, request) is fits
 
 
