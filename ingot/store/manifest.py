@@ -25,14 +25,18 @@ MAX_MANIFEST = 256 << 20
 _LARGEST = 2**63 - 1
 # What a date of the standard library can be, and any tool that keeps 32 bits.
 _LAST_SECOND = 2**32 - 1
+# How many items of a list are looked at together: few enough to stay in a processor's cache while one column
+# after the other is taken from them. Measured with 100,000 files: all together take 1.4 times as long.
+_CHUNK = 1_000
 _HINT = "bake the image again: ingot bake --force NAME"
 
 
 class _Scalar(NamedTuple):
-    """What one value may be, in words and as a test."""
+    """What one value may be, in words and as a test; and the same test for a whole column, a quicker one."""
 
     what: str
     fits: Callable[[Any], bool]
+    all_fit: Callable[[list[Any]], bool]
 
 
 class _List(NamedTuple):
@@ -50,30 +54,57 @@ class _Named(NamedTuple):
 class _Record(NamedTuple):
     """A mapping with these keys, and perhaps those of ``more``; others have no meaning here.
 
-    ``needs`` returns the key that a record lacks for what its other keys say, or None.
+    ``needs`` returns the first key that one of several records lacks for what its other keys say, or None.
     """
 
     keys: Mapping[str, Any]
     more: Mapping[str, Any] = {}
-    needs: Callable[[Mapping[str, Any]], str | None] = lambda _record: None
+    needs: Callable[[list[dict[str, Any]]], str | None] = lambda _records: None
 
 
-def _of_file(file: Mapping[str, Any]) -> str | None:
-    key = {"file": "sha256", "symlink": "link"}.get(file["type"])
-    return None if key is None or key in file else key
+def _of_files(files: list[dict[str, Any]]) -> str | None:
+    if [file for file in files if file["type"] == "file" and "sha256" not in file]:
+        return "sha256"
+    return "link" if [file for file in files if file["type"] == "symlink" and "link" not in file] else None
 
 
-def _of_test(test: Mapping[str, Any]) -> str | None:
-    return None if test.keys() & {"http", "service", "command"} else "command"
+def _of_tests(tests: list[dict[str, Any]]) -> str | None:
+    return None if all(test.keys() & {"http", "service", "command"} for test in tests) else "command"
+
+
+def _between(least: int, most: int) -> dict[str, Callable[[Any], bool]]:
+    """Return the tests for whole numbers; true and false are none."""
+    return {
+        "fits": lambda value: type(value) is int and least <= value <= most,
+        "all_fit": lambda values: _all_of(int, values) and least <= min(values) and max(values) <= most,
+    }
+
+
+def _all_of(kind: type, values: list[Any]) -> bool:
+    """Tell whether there are values, and all of exactly this type."""
+    return set(map(type, values)) == {kind}
 
 
 _OCTAL = re.compile("[0-7]{4}")
-TEXT = _Scalar("text", lambda value: type(value) is str)
-WHOLE = _Scalar("a whole number", lambda value: type(value) is int and 0 <= value <= _LARGEST)
-DATE = _Scalar("Unix seconds", lambda value: type(value) is int and 0 <= value <= _LAST_SECOND)
-BLOCK = _Scalar("a digest or null", lambda value: value is None or type(value) is str)
-PATH = _Scalar("an absolute path", lambda value: type(value) is str and value[:1] == "/")
-MODE = _Scalar("four octal digits", lambda value: type(value) is str and bool(_OCTAL.fullmatch(value)))
+TEXT = _Scalar("text", lambda value: type(value) is str, lambda values: _all_of(str, values))
+WHOLE = _Scalar("a whole number", **_between(0, _LARGEST))
+DATE = _Scalar("Unix seconds", **_between(0, _LAST_SECOND))
+BLOCK = _Scalar(
+    "a digest or null",
+    lambda value: value is None or type(value) is str,
+    lambda values: set(map(type, values)) <= {str, type(None)},
+)
+PATH = _Scalar(
+    "an absolute path",
+    lambda value: type(value) is str and value[:1] == "/",
+    # "0" is the character behind the slash.
+    lambda values: _all_of(str, values) and min(values) >= "/" and max(values) < "0",
+)
+MODE = _Scalar(
+    "four octal digits",
+    lambda value: type(value) is str and bool(_OCTAL.fullmatch(value)),
+    lambda values: _all_of(str, values) and all(map(_OCTAL.fullmatch, set(values))),
+)
 _FINDING = {"path": TEXT, "reason": TEXT}
 _FILE = {"path": PATH, "type": TEXT, "mode": MODE, "uid": WHOLE, "gid": WHOLE, "size": WHOLE}
 _AMI = _Record({"id": TEXT, "name": TEXT, "owner": TEXT})
@@ -96,9 +127,9 @@ MANIFEST = _Record(
         "groups": _List(_Record({"name": TEXT, "gid": WHOLE, "members": _List(TEXT)})),
         "services": _Record({"enabled": _List(TEXT), "masked": _List(TEXT)}),
         "files": _List(
-            _Record(_FILE, {"sha256": TEXT, "link": TEXT, "layer": WHOLE, "xattrs": _Named(TEXT)}, _of_file)
+            _Record(_FILE, {"sha256": TEXT, "link": TEXT, "layer": WHOLE, "xattrs": _Named(TEXT)}, _of_files)
         ),
-        "tests": _List(_Record({"name": TEXT}, {"http": _HTTP, "service": TEXT, "command": TEXT}, _of_test)),
+        "tests": _List(_Record({"name": TEXT}, {"http": _HTTP, "service": TEXT, "command": TEXT}, _of_tests)),
         "boot": _Record({}, {"mode": TEXT, "kernel_command_line": TEXT}),
         "size": _Record({"disk": WHOLE, "used": WHOLE}),
         "disk": _Record({"size": WHOLE, "block_size": WHOLE, "root_digest": TEXT, "blocks": _List(BLOCK)}),
@@ -215,28 +246,36 @@ def _fault(value: Any, shape: Any, at: At) -> tuple[At, str, str] | None:  # noq
             inner = ((item, shape.of, number) for number, item in enumerate(value))
     faults = (_fault(item, part, (*at, step)) for item, part, step in inner)
     found = next((fault for fault in faults if fault is not None), None)
-    if found is None and isinstance(shape, _Record) and (key := shape.needs(value)) is not None:
+    if found is None and isinstance(shape, _Record) and (key := shape.needs([value])) is not None:
         return at, f"no key {key!r}", f"{key!r} beside the others"
     return found
 
 
 def _fits_by_column(items: list[Any], shape: Any) -> bool:  # noqa: ANN401 - any JSON
     """Tell quickly that all items have their form; False: somebody has to look where."""
+    return all(_chunk_fits(items[at : at + _CHUNK], shape) for at in range(0, len(items), _CHUNK))
+
+
+def _chunk_fits(items: list[Any], shape: Any) -> bool:  # noqa: ANN401 - any JSON
     if isinstance(shape, _Scalar):
-        return all(map(shape.fits, items))
-    if not isinstance(shape, _Record) or not all(type(item) is dict for item in items):
+        return shape.all_fit(items)
+    if not isinstance(shape, _Record) or not _all_of(dict, items):
         return False
     try:
         columns = [(part, list(map(itemgetter(key), items))) for key, part in shape.keys.items()]
     except KeyError:
         return False
     columns += [(part, [item[key] for item in items if key in item]) for key, part in shape.more.items()]
-    return all(
-        all(_fault(value, part, ()) is None for value in column)
-        if not isinstance(part, _Scalar)
-        else all(map(part.fits, column))
-        for part, column in columns
-    ) and all(shape.needs(item) is None for item in items)
+    return (
+        all(
+            part.all_fit(column)
+            if isinstance(part, _Scalar)
+            else all(_fault(value, part, ()) is None for value in column)
+            for part, column in columns
+            if column
+        )
+        and shape.needs(items) is None
+    )
 
 
 def _shown(value: object) -> str:

@@ -19,7 +19,7 @@ def link_target(files: Mapping[str, Mapping[str, Any]], path: str) -> str | None
 
 def package_files(
     files: Mapping[str, Mapping[str, Any]], paths: Iterable[str], read: Callable[[str], bytes]
-) -> Iterator[tuple[str, Iterator[str]]]:
+) -> Iterator[tuple[str, list[str]]]:
     """Yield each package, named as its list is, with the paths that it brought.
 
     ``files``: the manifest's, by path; ``paths``: those of them at which lists are looked for; ``read``
@@ -35,12 +35,13 @@ def package_files(
     for listed in paths:
         if listed.startswith(LISTS) and listed.endswith(_END):
             lines = read(listed).decode("utf-8", "surrogateescape").splitlines()
-            yield listed[len(LISTS) : -len(_END)], (_moved(line, moved) for line in lines)
-
-
-def _moved(path: str, moved: Mapping[str, str]) -> str:
-    top = path[: path.find("/", 1) + 1]
-    return moved[top] + path[len(top) :] if top in moved else path
+            yield (
+                listed[len(LISTS) : -len(_END)],
+                [
+                    moved[top] + line[len(top) :] if (top := line[: line.find("/", 1) + 1]) in moved else line
+                    for line in lines
+                ],
+            )
 
 
 def _followed(files: Mapping[str, Mapping[str, Any]], path: str) -> str:

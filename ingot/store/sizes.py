@@ -52,7 +52,7 @@ def package_sizes(image: Image) -> list[PackageSize]:
         )
     files = {file["path"]: file for file in manifest["files"]}
     with read_ext4(image.disk) as reader:
-        lists = {name: list(paths) for name, paths in package_files(files, files, reader.read)}
+        lists = dict(package_files(files, files, reader.read))
     left = {path: int(file["size"]) for path, file in files.items() if file["type"] == "file"}
     found = []
     for package in manifest["packages"]:

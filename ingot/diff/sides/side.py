@@ -121,5 +121,7 @@ class Side:
         """
         if self._reader is None:
             return {}
-        lists = package_files(self.files, self.below(LISTS.rstrip("/")), self._reader.read)
-        return {path: name.partition(":")[0] for name, paths in lists for path in paths}
+        owners: dict[str, str] = {}
+        for name, paths in package_files(self.files, self.below(LISTS.rstrip("/")), self._reader.read):
+            owners.update(dict.fromkeys(paths, name.partition(":")[0]))
+        return owners
