@@ -19,6 +19,7 @@ from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from ingot.aws.builder.settings import BuilderSettings
+    from ingot.aws.publish.settings import PublishSettings
     from ingot.aws.registry.published import Published
     from ingot.aws.session.clients import Clients
     from ingot.recipe.schema.model import Recipe
@@ -63,6 +64,15 @@ class Target:
 
     recipe: Recipe
     digest: str
+
+    def require_digest(self, digest: str) -> None:
+        """Raise InputError unless the recipe's files, when they were read to be baked, had this digest."""
+        if digest != self.digest:
+            raise InputError(
+                f"{self.recipe.name} was changed while it was published: it is {digest[:12]} now, "
+                f"no longer {self.digest[:12]}",
+                hint="run the command again",
+            )
 
 
 class _Parser(argparse.ArgumentParser):
@@ -146,30 +156,33 @@ def publish_recipe(
         paths.store() / "records", clone, manifest_of=store.manifest, keep_manifest=store.keep_manifest
     )
     if on_instance:
-        from ingot.aws.builder.bundle import kept_packages
-        from ingot.aws.builder.publish import publish_by_builder
-        from ingot.aws.builder.supply import Supply, work_of
-        from ingot.recipe.compile import compile_spec
-        from ingot.recipe.lock.mirrors import addresses
-
-        spec = compile_spec(recipe)
-        builder = _builder(spec, recipe.directory.parent, clients, options)
-        with translated(PublishError):
-            kept = kept_packages(clients, builder.bucket)
-        # Never this machine's own apt sources, which the builder may not reach.
-        archives = addresses(spec, elsewhere=True) if options.packages == "mirror" else {}
-        supply = Supply(store, kept, archives)
-        work = work_of(spec, recipe.source_root, supply, progress)
-        return publish_by_builder(work, clients, builder, settings, progress)
+        return _publish_from_instance(target, clients, options, settings, progress)
     image = store.bake(recipe, progress)
-    if image.digest != digest:
-        raise InputError(
-            f"{recipe.name} was changed while it was published: it is {image.digest[:12]} now, "
-            f"no longer {digest[:12]}",
-            hint="run the command again",
-        )
+    target.require_digest(image.digest)
     with store.using(image):
         return publish(image, clients, settings, progress)
+
+
+def _publish_from_instance(
+    target: Target, clients: Clients, options: PublishOptions, settings: PublishSettings, progress: Progress
+) -> Published:
+    """Let a builder instance bake and publish what is not published yet."""
+    from ingot.aws.builder.bundle import kept_packages
+    from ingot.aws.builder.publish import publish_by_builder
+    from ingot.aws.builder.supply import Supply, work_of
+    from ingot.aws.session.failures import translated
+    from ingot.recipe.compile import compile_spec
+    from ingot.recipe.lock.mirrors import addresses
+
+    spec = compile_spec(target.recipe)
+    target.require_digest(spec.recipe_digest)
+    builder = _builder(spec, target.recipe.directory.parent, clients, options)
+    with translated(PublishError):
+        kept = kept_packages(clients, builder.bucket)
+    # Never this machine's own apt sources, which the builder may not reach.
+    archives = addresses(spec, elsewhere=True) if options.packages == "mirror" else {}
+    work = work_of(spec, target.recipe.source_root, Supply(open_store(), kept, archives), progress)
+    return publish_by_builder(work, clients, builder, settings, progress)
 
 
 def known_manifest(digest: str) -> Mapping[str, Any] | None:

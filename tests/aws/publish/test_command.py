@@ -154,19 +154,22 @@ def test_a_fleet_that_is_not_there_is_said_so(ingot):
     assert "ingot deploy --stack IngotFleet" in failed.stderr
 
 
+@pytest.mark.parametrize("mode", ["host", "instance"])
 def test_a_recipe_that_is_saved_meanwhile_is_not_published_under_its_old_digest(
-    store, direct, tmp_path, monkeypatch
+    store, direct, tmp_path, monkeypatch, mode
 ):
     monkeypatch.setenv("INGOT_HOME", str(tmp_path / "home"))
     before = holdings(direct)
-    recipe = load_recipe(
-        WEB
-    )  # what the store bakes now has store.digest; the caller asked for what it was before
+    # What is baked now has store.digest; the caller asked for what it was before.
+    recipe = load_recipe(WEB)
     with (
         Reporter() as report,
         pytest.raises(InputError, match=r"no longer 000000000000\n  hint: run the command"),
     ):
         publish_recipe(
-            Target(recipe, "0" * 64), direct, PublishOptions("web", test=False, mode="host"), report
+            Target(recipe, "0" * 64),
+            direct,
+            PublishOptions("web", test=False, mode=mode, builder_stack="X"),
+            report,
         )
     assert holdings(direct) == before
