@@ -30,6 +30,9 @@ def folders() -> dict[Path, list[str]]:
     return found
 
 
+# Constructs and keys of recipes have the names that users know; inside, a machine and a clone are others.
+SHARED_NAMES = {"Clone", "Configuration", "Group", "Machine", "Volume"}
+
 FOLDERS = {str(folder.relative_to(ROOT)): names for folder, names in folders().items() if folder not in FLAT}
 
 
@@ -77,3 +80,18 @@ def test_no_function_takes_more_positional_parameters_than_a_caller_keeps_apart(
     counts = {place: positional(function) for place, function in functions(tree)}
     assert counts
     assert not {place: count for place, count in counts.items() if count > PARAMETERS}
+
+
+@pytest.mark.parametrize("tree", ["ingot", "localcloud"])
+def test_a_class_has_a_name_of_its_own(tree):
+    places: dict[str, list[str]] = {}
+    for file in sorted((ROOT / tree).rglob("*.py")):
+        for node in ast.parse(file.read_text()).body:
+            if (
+                isinstance(node, ast.ClassDef)
+                and not node.name.startswith("_")
+                and "templates" not in file.parts
+            ):
+                places.setdefault(node.name, []).append(str(file.relative_to(ROOT)))
+    assert len(places) > 100
+    assert not {name: files for name, files in places.items() if len(files) > 1 and name not in SHARED_NAMES}

@@ -6,7 +6,7 @@ import struct
 from typing import NamedTuple, Tuple
 
 from ingot.bake.disk.ext4.geometry import BLOCK
-from ingot.bake.disk.ext4.node import Node
+from ingot.bake.disk.ext4.node import PlannedInode
 from ingot.bake.tree.tree import Kind
 
 MODES = {
@@ -80,7 +80,7 @@ def _epoch_bits(moment: int) -> int:
     return (moment - signed >> 32) & 3
 
 
-def pack_node(node: Node, epoch: int, block: bytes) -> bytes:
+def pack_node(node: PlannedInode, epoch: int, block: bytes) -> bytes:
     """Return the inode of ``node``, its attributes included; ``block`` is the extent tree's root.
 
     No time is later than ``epoch``.

@@ -27,7 +27,7 @@ _TYPES = {
 }
 
 
-class Node:
+class PlannedInode:
     """One inode.
 
     ``runs``: (logical, count) of the 4 KiB blocks that hold data; ``children``: (name, inode, type), by name.
@@ -131,8 +131,10 @@ def whole_tree(entries: Sequence[Entry], epoch: int) -> List[Entry]:
 
 
 def build_nodes(
-    entries: Sequence[Entry], numbers: Mapping[str, int], directories: Optional[Dict[str, Node]] = None
-) -> List[Node]:
+    entries: Sequence[Entry],
+    numbers: Mapping[str, int],
+    directories: Optional[Dict[str, PlannedInode]] = None,
+) -> List[PlannedInode]:
     """Return the nodes of ``entries`` (sorted) in the order of their paths; ``numbers``
     has those of their parents as well.
 
@@ -141,7 +143,7 @@ def build_nodes(
     too long.
     """
     above = dict(directories or {})
-    nodes: Dict[int, Node] = {}
+    nodes: Dict[int, PlannedInode] = {}
     seen = set()
     for entry in entries:
         if entry.path in seen:
@@ -154,7 +156,7 @@ def build_nodes(
         number = numbers[entry.path]
         node = nodes.get(number)
         if node is None:
-            node = nodes[number] = Node(entry, number, parent.number if parent else number)
+            node = nodes[number] = PlannedInode(entry, number, parent.number if parent else number)
             if node.is_directory:
                 above[entry.path] = node
         node.links += 1
@@ -165,14 +167,14 @@ def build_nodes(
     return list(nodes.values())
 
 
-def _check_name(entry: Entry, name: bytes, parent: Optional[Node]) -> None:
+def _check_name(entry: Entry, name: bytes, parent: Optional[PlannedInode]) -> None:
     if parent is None:
         raise BakeError(f"{entry.path}: no directory {entry.path.rpartition('/')[0]} in the tree")
     if not 0 < len(name) <= _LONGEST_NAME:
         raise BakeError(f"{entry.path}: a name of {len(name)} bytes, expected 1 to {_LONGEST_NAME}")
 
 
-def _measure(node: Node) -> None:
+def _measure(node: PlannedInode) -> None:
     """Say which blocks a node's content needs."""
     entry = node.entry
     if node.is_directory:

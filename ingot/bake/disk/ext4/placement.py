@@ -14,7 +14,7 @@ from typing import List, Sequence, Tuple
 from ingot.bake.disk.ext4 import extents
 from ingot.bake.disk.ext4.extents import Extent
 from ingot.bake.disk.ext4.geometry import TABLE_ALIGNMENT, Geometry
-from ingot.bake.disk.ext4.node import Node
+from ingot.bake.disk.ext4.node import PlannedInode
 from ingot.bake.tree.tree import encode
 
 _BUCKET = TABLE_ALIGNMENT  # blocks: 512 KiB, the unit of a snapshot
@@ -82,7 +82,7 @@ def resume(segments: Sequence[Tuple[int, int]], at: int) -> Allocator:
 
 
 def place_lower(
-    nodes: Sequence[Node], geometry: Geometry, reserved: Sequence[int]
+    nodes: Sequence[PlannedInode], geometry: Geometry, reserved: Sequence[int]
 ) -> Tuple[List[List[Tuple[int, int]]], Allocator]:
     """Place the nodes of the lower layer.
 
@@ -98,7 +98,7 @@ def place_lower(
     return places, room
 
 
-def place_upper(nodes: Sequence[Node], geometry: Geometry, at: int) -> Allocator:
+def place_upper(nodes: Sequence[PlannedInode], geometry: Geometry, at: int) -> Allocator:
     """Place the nodes of the upper layer, block ``at`` or behind it. Raises NoRoomError."""
     try:
         return _place_upper(nodes, resume(geometry.free_segments(), at), spread=True)
@@ -107,7 +107,7 @@ def place_upper(nodes: Sequence[Node], geometry: Geometry, at: int) -> Allocator
         return _place_upper(nodes, resume(geometry.free_segments(), at), spread=False)
 
 
-def _place_upper(nodes: Sequence[Node], room: Allocator, *, spread: bool) -> Allocator:
+def _place_upper(nodes: Sequence[PlannedInode], room: Allocator, *, spread: bool) -> Allocator:
     if spread:
         room.align()
     files = [node for node in nodes if not node.is_directory]
@@ -122,7 +122,7 @@ def _place_upper(nodes: Sequence[Node], room: Allocator, *, spread: bool) -> All
     return room
 
 
-def _spread(files: Sequence[Node], room: Allocator) -> None:
+def _spread(files: Sequence[PlannedInode], room: Allocator) -> None:
     small = [node for node in files if _estimate(node) <= _SMALL]
     large = [node for node in files if _estimate(node) > _SMALL]
     # Half full on average: the number of buckets is a power of two, which changes seldom.
@@ -145,12 +145,12 @@ def _spread(files: Sequence[Node], room: Allocator) -> None:
         _assign(node, room)
 
 
-def _estimate(node: Node) -> int:
+def _estimate(node: PlannedInode) -> int:
     """Return how many blocks a node takes when its runs are not torn."""
     return node.data_blocks + extents.leaves_needed(len(node.runs)) + bool(node.xattr_content)
 
 
-def _assign(node: Node, room: Allocator) -> None:
+def _assign(node: PlannedInode, room: Allocator) -> None:
     if node.runs:
         node.extents = extents.split(_map(node.runs, room.take(node.data_blocks)))
         node.leaves = [

@@ -12,7 +12,7 @@ from collections import Counter
 from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 
 from ingot.bake.disk.ext4.geometry import BLOCK, INODE_SIZE, TABLE_ALIGNMENT, Geometry
-from ingot.bake.disk.ext4.node import Node, build_nodes, first_upper_inode, number_inodes
+from ingot.bake.disk.ext4.node import PlannedInode, build_nodes, first_upper_inode, number_inodes
 from ingot.bake.disk.ext4.placement import NoRoomError, place_upper
 from ingot.bake.disk.ext4.reader import Ext4Reader
 from ingot.bake.disk.ext4.writer import Layout, TooSmallError, Writer, size_for
@@ -67,7 +67,7 @@ def update_ext4(
     writer.put_usage(layout.journal)
 
 
-def _nodes(lower: Lower, changes: Changes) -> Tuple[List[Node], List[Node], int]:
+def _nodes(lower: Lower, changes: Changes) -> Tuple[List[PlannedInode], List[PlannedInode], int]:
     """Return the nodes of the lower layer's directories that change, those of all that is
     new, and the last inode's number.
     """
@@ -83,7 +83,7 @@ def _nodes(lower: Lower, changes: Changes) -> Tuple[List[Node], List[Node], int]
     kept = {}
     for path in sorted(wanted):
         number = lower.numbers[path]
-        node = Node(stay.get(path) or lower.entry(path), number, lower.numbers[parent_of(path)])
+        node = PlannedInode(stay.get(path) or lower.entry(path), number, lower.numbers[parent_of(path)])
         names = set(removed.get(path, ()))
         node.children = [child for child in lower.reader.children(number) if child[0] not in names]
         kept[path] = node

@@ -18,7 +18,7 @@ from ingot.bake.disk.ext4.geometry import (
     TABLE_ALIGNMENT,
     Geometry,
 )
-from ingot.bake.disk.ext4.node import Node, build_nodes, first_upper_inode, number_inodes, whole_tree
+from ingot.bake.disk.ext4.node import PlannedInode, build_nodes, first_upper_inode, number_inodes, whole_tree
 from ingot.bake.disk.ext4.placement import NoRoomError, place_lower
 from ingot.bake.disk.identity import identifier
 from ingot.bake.disk.image import DiskLayout
@@ -171,7 +171,7 @@ class Writer:
         table[index * INODE_SIZE : index * INODE_SIZE + len(data)] = data
         self.bitmaps.use_inode(group, index, is_directory=is_directory)
 
-    def add(self, node: Node) -> None:
+    def add(self, node: PlannedInode) -> None:
         """Put a node's inode, tree, attributes and content."""
         root, leaves = extents.build(node.extents, node.leaves)
         for block, data in leaves:
@@ -188,7 +188,7 @@ class Writer:
         elif node.extents:
             self._add_content(node)
 
-    def _add_content(self, node: Node) -> None:
+    def _add_content(self, node: PlannedInode) -> None:
         entry = node.entry
         size = entry.size if entry.kind is Kind.FILE else len(node.content or b"")
         source = encode(entry.source) if entry.source is not None else b""
