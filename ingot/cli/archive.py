@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ingot.aws.archive.images import Listed
 
 
-class Kind(StrEnum):
+class ArchiveKind(StrEnum):
     """Who writes the bytes of an archive, and in which form."""
 
     BLOCKS = "blocks"
@@ -29,7 +29,7 @@ Owner = Annotated[
     typer.Option("--bucket-owner", metavar="ACCOUNT", help="Who owns the bucket.", show_default="the caller"),
 ]
 Format = Annotated[
-    Kind,
+    ArchiveKind,
     typer.Option(
         "--format",
         help="blocks: by SHA-256, as Ingot writes them. store-image: the AMI as one object that EC2 writes.",
@@ -64,7 +64,7 @@ def put(
     bucket_owner: Owner = None,
     env: Environment = None,
     recipes: Recipes = RECIPES,
-    kind: Format = Kind.BLOCKS,
+    kind: Format = ArchiveKind.BLOCKS,
     as_json: AsJson = False,
 ) -> None:
     """Write an image to an archive: its blocks by SHA-256, its bill of materials, its manifest.
@@ -79,7 +79,7 @@ def put(
     from ingot.pipeline.archive import ArchiveOptions, StoreOptions, archive_image, store_image
     from ingot.pipeline.images import baked_image
 
-    if kind is Kind.STORE_IMAGE:
+    if kind is ArchiveKind.STORE_IMAGE:
         with Reporter() as reporter:
             record = store_image(
                 connect(), ArchiveOptions(url, bucket_owner), StoreOptions(name, recipes, env), reporter
@@ -106,9 +106,9 @@ def ls(url: Url, bucket_owner: Owner = None, as_json: AsJson = False) -> None:
     from ingot.pipeline.archive import ArchiveOptions, archived, stored
 
     clients, options = connect(), ArchiveOptions(url, bucket_owner)
-    images: list[tuple[Listed, Kind]] = [
-        *((image, Kind.BLOCKS) for image in archived(clients, options)),
-        *((image, Kind.STORE_IMAGE) for image in stored(clients, options)),
+    images: list[tuple[Listed, ArchiveKind]] = [
+        *((image, ArchiveKind.BLOCKS) for image in archived(clients, options)),
+        *((image, ArchiveKind.STORE_IMAGE) for image in stored(clients, options)),
     ]
     if as_json:
         rows = [
@@ -123,7 +123,7 @@ def ls(url: Url, bucket_owner: Owner = None, as_json: AsJson = False) -> None:
         print_json(rows)
         return
     for image, kind in images:
-        end = f"  {kind}" if kind is not Kind.BLOCKS else ""
+        end = f"  {kind}" if kind is not ArchiveKind.BLOCKS else ""
         print(f"{image.digest}  {image.recipe}  {image.written:%Y-%m-%d %H:%M}{end}")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.archive import Format, Kind, Owner, Url
+from ingot.cli.archive import ArchiveKind, Format, Owner, Url
 from ingot.cli.options import AsJson
 from ingot.cli.terminal import json_text, print_json
 from ingot.errors import InputError
@@ -34,7 +34,7 @@ def restore(
             show_default="ingot:builder_stack in cdk.json",
         ),
     ] = None,
-    kind: Format = Kind.BLOCKS,
+    kind: Format = ArchiveKind.BLOCKS,
     as_json: AsJson = False,
 ) -> None:
     """Restore an archived image: into the store, and as an AMI of the account and region in use.
@@ -50,13 +50,13 @@ def restore(
     from ingot.pipeline.archive import ArchiveOptions, RestoreOptions, restore_image
     from ingot.pipeline.archive import restore as run
 
-    if kind is Kind.STORE_IMAGE and store_only:
+    if kind is ArchiveKind.STORE_IMAGE and store_only:
         raise InputError(
             "--store-only and --format store-image exclude each other",
             hint="EC2 restores into EBS; `ingot restore` of an archive of blocks restores into the store",
         )
     options = RestoreOptions(name, publish=not store_only, test=not no_test, builder_stack=builder_stack)
-    if kind is Kind.STORE_IMAGE:
+    if kind is ArchiveKind.STORE_IMAGE:
         with Reporter() as reporter:
             ami = restore_image(connect(), ArchiveOptions(url, bucket_owner), options, reporter)
         print(json_text(ami.as_dict()) if as_json else ami.ami_id)
