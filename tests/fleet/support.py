@@ -10,7 +10,7 @@ REFRESH = """<member><InstanceRefreshId>08b91cf7</InstanceRefreshId><AutoScaling
 <Status>InProgress</Status><PercentageComplete>50</PercentageComplete><StatusReason>Waiting</StatusReason></member>"""
 
 
-def deploy_fleet(direct, proxy, ami_id, digest, *, recipe="web", size=1):
+def deploy_fleet(direct, proxy, ami_id, digest, *, recipe="web", size=1, balanced=True):
     """Make the stack IngotFleet with a fleet's outputs, and a group of so many instances behind a target
     group.
     """
@@ -31,10 +31,10 @@ def deploy_fleet(direct, proxy, ami_id, digest, *, recipe="web", size=1):
         DesiredCapacity=size,
         VPCZoneIdentifier=subnet,
         LaunchTemplate={"LaunchTemplateName": "fleet", "Version": "1"},
-        TargetGroupARNs=[group["TargetGroupArn"]],
+        TargetGroupARNs=[group["TargetGroupArn"]] if balanced else [],
     )
     outputs = {
-        "Url": "http://localhost:1",
+        **({"Url": "http://localhost:1"} if balanced else {}),
         "AutoScalingGroupName": "fleet",
         "RecipeDigest": digest,
         "RecipeName": recipe,

@@ -51,15 +51,15 @@ def test_what_a_fleet_waits_for_is_named(changed, reason):
 
 
 @pytest.fixture
-def stack(direct, proxy):
-    """A stack with the fleet's outputs, and a group of one instance behind a target group."""
+def ami(direct):
+    """An AMI of a published image."""
     ec2 = direct.ec2
     zone = ec2.describe_subnets()["Subnets"][0]["AvailabilityZone"]
     volume = ec2.create_volume(Size=1, AvailabilityZone=zone)["VolumeId"]
     snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
     ec2.get_waiter("snapshot_completed").wait(SnapshotIds=[snapshot], WaiterConfig={"Delay": 1})
     values = {"ingot:recipe": "web", "ingot:digest": DIGEST}
-    ami = ec2.register_image(
+    return ec2.register_image(
         Name="ingot/web/1",
         RootDeviceName="/dev/xvda",
         Architecture="x86_64",
@@ -68,9 +68,32 @@ def stack(direct, proxy):
         BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}],
         TagSpecifications=[{"ResourceType": "image", "Tags": tag_list(values)}],
     )["ImageId"]
+
+
+@pytest.fixture
+def stack(direct, proxy, ami):
+    """A stack with the fleet's outputs, and a group of one instance behind a target group."""
     deploy_fleet(direct, proxy, ami, DIGEST)
     yield ami
     remove_fleet(direct)
+
+
+@pytest.fixture
+def unbalanced(direct, proxy, ami):
+    """The same without a load balancer."""
+    deploy_fleet(direct, proxy, ami, DIGEST, balanced=False)
+    yield ami
+    remove_fleet(direct)
+
+
+def test_a_fleet_without_a_load_balancer_goes_by_what_ec2_says_of_its_clones(unbalanced, clients, capsys):
+    status = fleet_status(clients, "IngotFleet")
+    assert status.url is None
+    assert [clone.health for clone in status.clones] == ["healthy"]
+    assert wait_steady(clients, "IngotFleet", progress=quiet, limit=5).steady
+    show(status)
+    assert "IngotFleet: no load balancer" in capsys.readouterr().out
+    assert json.loads(json.dumps(status.as_dict()))["url"] is None
 
 
 def test_the_clones_are_shown_with_what_they_were_launched_from(stack, clients):
