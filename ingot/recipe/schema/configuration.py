@@ -15,7 +15,9 @@ class SecretFile(Part):
     """A secret of a clone: the file /run/ingot/secrets/NAME."""
 
     owner: Name = "root"
+    """Owner of the file."""
     group: Name = "root"
+    """Group of the file."""
     mode: OctalMode = "0400"
     """Four octal digits in quotes."""
     example: str = ""

@@ -35,7 +35,9 @@ class Artifact(Part):
     strip: Annotated[int, Field(ge=0, le=20)] = 0
     """With `unpack`: how many directories at the beginning of each name are left out."""
     owner: Name = "root"
+    """Owner of the files."""
     group: Name = "root"
+    """Group of the files."""
     mode: OctalMode | None = None
     """Four octal digits in quotes, of a file that is not unpacked. Default: 0644."""
     sha256: Digest | None = None

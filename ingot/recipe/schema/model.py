@@ -81,43 +81,62 @@ class Recipe(Part):
     name: RecipeName
     """Name of the recipe: that of its directory."""
     base: Base
+    """What the image is made of: a Debian suite, an Ubuntu series, or an AMI."""
     architecture: Literal["x86_64", "arm64"] = "x86_64"
+    """The processor architecture of the image and its clones."""
     root_volume: RootVolume
+    """The root volume."""
     packages: tuple[PackageText, ...] = ()
     """Names of packages, each alone, with a version (`nginx=1.22.1-9`) or with the suite of backports
     (`nginx/bookworm-backports`)."""
     apt_sources: tuple[AptSource, ...] = ()
+    """Archives of packages beside the distribution's own."""
     debconf: tuple[Preseed, ...] = ()
     """Answers to questions that packages ask while they are installed."""
     artifacts: tuple[Artifact, ...] = ()
+    """Files from the web or S3, pinned by SHA-256 in the lock."""
     python: Python | None = None
+    """A virtual environment with the wheels of a requirements file or a uv.lock."""
     node: Node | None = None
+    """The packages of a package-lock.json, installed by npm."""
     stages: dict[StageName, Stage] = Field(default={})
     """Throwaway roots by name, in which what `app` and `files` take by `from` is built."""
     groups: tuple[Group, ...] = ()
+    """Groups that the image has."""
     users: tuple[User, ...] = ()
+    """Users that the image has."""
     app: App | None = None
+    """The app: a directory that is copied whole into the image."""
     files: tuple[FileEntry, ...] = ()
+    """Files, directories and links of the image."""
     services: Services = Services.model_construct()
+    """What systemd starts."""
     configuration: Configuration | None = None
+    """What clones are told when they boot: environment variables and secret files."""
     volumes: Annotated[tuple[Volume, ...], Field(max_length=len(DEVICES))] = ()
     """Data volumes that each clone has beside its root volume."""
     instance_store: InstanceStore | None = None
+    """What disks of the instance store are for, on types that have them."""
     swap: Size | None = None
     """A swap file of this size on the root volume, made at the first boot."""
     steps: tuple[StepOrText, ...] = ()
     """Shell commands that run in the image, after files and app are in place, without a network."""
     tests: tuple[Test, ...] = ()
+    """What a clone must pass before the AMI is registered."""
     kernel_command_line: KernelParameters = ""
     """Added to the kernel parameters that EC2 needs."""
     timezone: TimeZone = "Etc/UTC"
+    """The system's time zone, such as Europe/Berlin."""
     locale: Locale = "C.UTF-8"
+    """The system's locale."""
     hostname: HostName = "from-metadata"
     """A fixed host name, or from-metadata: the one that EC2 gives each clone."""
     volatile: tuple[State, ...] = ()
     """Paths that running clones change, with all below them: `ingot verify fleet` does not compare them."""
     drop: Drop = Drop.model_construct()
+    """What is left out of the image although packages bring it."""
     hygiene: Hygiene = Hygiene.model_construct()
+    """What the hygiene gate lets pass."""
     variables: dict[VariableName, Scalar | None] = Field(default={}, exclude=True)
     """Values that the recipe and its template files use as ${name}; without a value one must be set by the
     environment."""

@@ -108,9 +108,11 @@ class AptSource(Part):
     name: ArchiveName | None = None
     """What the lock calls it. Default: the host of `uri`."""
     uri: ArchiveUri
+    """Address of the archive: https:// or http://."""
     suite: SuiteName
     """With a slash at the end for an archive without components, such as ./"""
     components: tuple[ComponentName, ...] = ()
+    """Components of the suite, such as main."""
     key: Annotated[str, Field(min_length=1)]
     """File with the OpenPGP public key that signs the archive, relative to the recipe's directory."""
 
@@ -132,6 +134,7 @@ class Preseed(Part):
     type: Literal["boolean", "multiselect", "select", "string"] = "string"
     """As the package's template has it: debconf-devel(7)."""
     value: AnswerValue
+    """The answer: true or false for a boolean, text for the others."""
 
     @model_validator(mode="after")
     def _check_value(self) -> Preseed:
@@ -169,22 +172,28 @@ class Group(Part):
     """A group that the image has."""
 
     name: Name
+    """Its name."""
     gid: Id
+    """Its id, from 100 on: those below are the distribution's."""
 
 
 class User(Part):
     """A user that the image has. It has no password and no key."""
 
     name: Name
+    """Its name."""
     uid: Id
+    """Its id, from 100 on: those below are the distribution's."""
     group: Name
     """Primary group."""
     groups: tuple[Name, ...] = ()
     """Further groups."""
     shell: Target = "/usr/sbin/nologin"
+    """Its login shell."""
     home: Target = "/nonexistent"
     """Home directory; it is made, with mode 0700, unless it is /nonexistent or there already."""
     comment: Comment = ""
+    """The comment field of /etc/passwd: the full name."""
 
 
 class App(Part):
@@ -197,7 +206,9 @@ class App(Part):
     target: Target
     """Directory in the image."""
     owner: Name = "root"
+    """Owner of all its files."""
     group: Name = "root"
+    """Group of all its files."""
 
     @model_validator(mode="after")
     def _check_source(self) -> App:
@@ -225,7 +236,9 @@ class FileEntry(Part):
     target: Target
     """Absolute path in the image."""
     owner: Name = "root"
+    """Owner of the file, or of all files of a directory."""
     group: Name = "root"
+    """Group of the file, or of all files of a directory."""
     mode: OctalMode | None = None
     """Four octal digits in quotes. Default: 0644, or 0755 for a directory and a source that is executable."""
     capabilities: Capabilities | None = None
@@ -254,8 +267,11 @@ class Services(Part):
     """What systemd starts."""
 
     enable: tuple[UnitName, ...] = ()
+    """Units that are started at boot."""
     disable: tuple[UnitName, ...] = ()
+    """Units that are not started at boot although their package enables them."""
     mask: tuple[UnitName, ...] = ()
+    """Units that cannot be started at all."""
     may_fail: tuple[UnitName, ...] = ()
     """Units whose failure does not fail a test clone."""
 
@@ -264,6 +280,7 @@ class Step(Part):
     """A shell command that runs in the image, after files and app are in place."""
 
     run: ArgumentText
+    """The command, run by /bin/sh."""
     timeout: Annotated[int, Field(ge=1, le=86400)] = 600
     """Seconds."""
 
@@ -272,17 +289,22 @@ class HttpTest(Part):
     """An HTTP request to the clone, and the answer that is expected."""
 
     path: HttpPath
+    """Path of the request, with its query."""
     status: Annotated[int, Field(ge=100, le=599)] = 200
+    """Status of the answer."""
     contains: str | None = None
     """Text that the body holds."""
     port: Annotated[int, Field(ge=1, le=65535)] = 80
+    """TCP port on the clone."""
 
 
 class Test(Part):
     """A test that a clone must pass before the AMI is registered: exactly one of http, service, command."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
+    """What reports and messages call it."""
     http: HttpTest | None = None
+    """A request that the clone must answer."""
     service: UnitName | None = None
     """A unit that must be active."""
     command: ArgumentText | None = None
@@ -334,6 +356,7 @@ class Allowance(Part):
     """A finding of the hygiene gate that belongs in the image."""
 
     finding: FindingName
+    """The name of the finding, as the gate reports it."""
     path: Glob
     """Where: a path of the image; * stands for any text, slashes as well."""
     reason: Reason
@@ -344,3 +367,4 @@ class Hygiene(Part):
     """What the hygiene gate lets pass."""
 
     allow: tuple[Allowance, ...] = ()
+    """Findings that belong in the image, each with a reason."""

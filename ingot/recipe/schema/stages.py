@@ -20,9 +20,14 @@ class Stage(Part):
     packages: tuple[PackageText, ...] = ()
     """Packages of the distribution, such as a compiler. No kernel and no init are added to them."""
     artifacts: tuple[Artifact, ...] = ()
+    """Files from the web or S3, pinned by SHA-256 in the lock."""
     python: Python | None = None
+    """A virtual environment with the wheels of a requirements file or a uv.lock."""
     node: Node | None = None
+    """The packages of a package-lock.json, installed by npm."""
     app: App | None = None
+    """The stage's app: a directory that is copied whole."""
     files: tuple[FileEntry, ...] = ()
+    """Files, directories and links of the stage."""
     steps: tuple[StepOrText, ...] = ()
     """Shell commands that build, after files and app are in place, without a network."""

@@ -56,11 +56,13 @@ class Volume(Part):
     """A data volume of each clone: an EBS volume, formatted when it is blank, and mounted."""
 
     name: VolumeName
+    """Its name: what the constructs call it."""
     mount: MountPoint
     """Where it is mounted."""
     size: VolumeSize
     """Of test clones and `ingot boot`, and a fleet's unless it says more."""
     filesystem: FileSystem = "ext4"
+    """The file system that a blank volume gets."""
     owner: Name | None = None
     """Owner of the root of a new file system. Default: of the directory `mount` in the image."""
     group: Name | None = None
@@ -81,9 +83,13 @@ class InstanceStore(Part):
     mount: MountPoint | None = None
     """Where the first of them is mounted."""
     filesystem: FileSystem = "ext4"
+    """Its file system."""
     owner: Name | None = None
+    """Owner of its root directory."""
     group: Name | None = None
+    """Group of its root directory."""
     mode: OctalMode | None = None
+    """Mode of its root directory: four octal digits in quotes."""
     services: tuple[UnitName, ...] = ()
     """Services that start when it is mounted, or when it is known that there is none."""
 

@@ -84,3 +84,15 @@ def test_what_the_docs_show_of_recipes_keeps_the_schema():
         jsonschema.validate(YAML(typ="safe").load(block), schema)
     keys = set(re.findall(r"^\| `([a-z_]+)`", (ROOT / "docs" / "recipe.md").read_text(), re.MULTILINE))
     assert not schema["properties"].keys() - keys  # every key has its row
+
+
+def test_every_key_says_what_it_is_for():
+    schema = json.loads(schema_text())
+    parts = {"Recipe": schema, **schema["$defs"]}
+    undescribed = [
+        f"{name}.{key}"
+        for name, part in parts.items()
+        for key, value in part.get("properties", {}).items()
+        if not value.get("description")
+    ]
+    assert undescribed == []
