@@ -110,7 +110,7 @@ class Live:
         figures += [elapsed(took)] if took >= _NOTABLE else []
         tail = "  ".join(["", *figures])
         try:
-            columns = os.get_terminal_size(self._stream.fileno()).columns
+            columns = os.get_terminal_size(self._stream.fileno()).columns or 80
         except OSError:
             columns = 80
         room = max(0, columns - 1 - len(head) - len(tail))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SHOWN = 12  # hex digits of a digest
 _BAR = 40  # columns
+LISTED = 20  # clones
 
 
 def screen(views: list[FleetView], now: float) -> Group:
@@ -82,8 +83,12 @@ def _clones(status: FleetStatus) -> Table:
     table = Table()
     for heading in ("clone", "host", "version", "lifecycle", "health", "recipe digest"):
         table.add_column(heading, no_wrap=True)
-    for clone in status.clones:
+    # Of a large fleet those that need a look first, and as many as a screen has room for.
+    clones = sorted(status.clones, key=lambda clone: clone.serves)
+    for clone in clones[:LISTED]:
         table.add_row(*_clone(clone), style=None if clone.serves else "yellow")
+    if len(clones) > LISTED:
+        table.add_row(f"and {number(len(clones) - LISTED, 'clone')}", "", "", "", "", "")
     return table
 
 

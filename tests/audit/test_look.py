@@ -3,6 +3,7 @@
 import pytest
 
 from ingot.aws.verify.image import verify_image
+from ingot.fleet.alarms import alarms_of
 from ingot.fleet.status import fleet_status
 from ingot.fleet.verify import VerifyOptions, verify_fleet
 from tests.audit.account import actions, document
@@ -11,6 +12,16 @@ from tests.aws.support import inventory_line
 from tests.fleet.support import NO_REFRESH
 
 POLICY = document("look")
+ALARM = {
+    "AlarmName": "errors",
+    "Namespace": "AWS/ApplicationELB",
+    "MetricName": "HTTPCode_ELB_5XX_Count",
+    "Statistic": "Sum",
+    "Period": 60,
+    "EvaluationPeriods": 1,
+    "Threshold": 1,
+    "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +63,10 @@ def deploy_outputs(root, outputs):
     import json
 
     template = {
-        "Resources": {"P": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "x"}}},
+        "Resources": {
+            "P": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "x"}},
+            "Errors": {"Type": "AWS::CloudWatch::Alarm", "Properties": ALARM},
+        },
         "Outputs": {key: {"Value": value} for key, value in outputs.items()},
     }
     root.cloudformation.create_stack(StackName="IngotFleet", TemplateBody=json.dumps(template))
@@ -66,6 +80,10 @@ class Visitor:
 
     def asks_for_the_status(self, clients):
         assert len(fleet_status(clients, "IngotFleet").clones) == 1
+
+    def looks_at_the_alarms(self, clients):
+        [alarm] = alarms_of(clients, "IngotFleet")
+        assert (alarm.name, alarm.fires) == ("errors", False)
 
     def verifies_the_fleet(self, clients):
         options = VerifyOptions(limit=0.0)
@@ -82,7 +100,12 @@ class Visitor:
 
     @property
     def scenes(self):
-        return [self.asks_for_the_status, self.verifies_the_fleet, self.verifies_the_image]
+        return [
+            self.asks_for_the_status,
+            self.looks_at_the_alarms,
+            self.verifies_the_fleet,
+            self.verifies_the_image,
+        ]
 
 
 @pytest.fixture(scope="module")

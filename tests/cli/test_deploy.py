@@ -394,7 +394,7 @@ def test_bad_input_found_by_the_app_is_bad_input(project, capfd):
         "context key x must be 2, not 1\npython3 app.py: Subprocess exited with error 2"
     )
     assert deploy() == 2
-    assert capfd.readouterr().err.splitlines()[-1] == "context key x must be 2, not 1"
+    assert capfd.readouterr().err.splitlines()[-1] == "error: context key x must be 2, not 1"
 
 
 def test_an_app_that_breaks_is_shown_whole(project, capfd):

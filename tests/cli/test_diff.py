@@ -67,8 +67,11 @@ def test_json_markdown_and_html(images, capsys):
 
 
 def test_formats_exclude_each_other(images, capsys):
+    assert diff("aaaa", "bbbb", "--markdown", "--html") == 2
+    assert said(capsys)[-1] == "error: --markdown, --json and --html exclude each other"
     assert diff("aaaa", "bbbb", "--json", "--html") == 2
-    assert said(capsys)[-1] == "--markdown, --json and --html exclude each other"
+    message = json.loads(said(capsys)[-1])["error"]["message"]
+    assert message == "--markdown, --json and --html exclude each other"
 
 
 def test_a_recipe_and_its_revision(images, tmp_path, capsys):

@@ -113,9 +113,45 @@ def test_one_command_leads_to_clones_that_serve_the_page(project, up):
 def test_what_it_prints_fits_on_a_screen_or_two(up):
     lines = up.stderr.splitlines()
     # A line every quarter of a minute tells that a machine still boots: how many depends on this machine.
-    beats = [line for line in lines if ": running for " in line or line.startswith("waiting for the fleet")]
-    assert len(lines) - len(beats) < 70, up.stderr
-    assert "Web: 33 resources, created" in lines
+    beats = [line for line in lines if ": running for " in line or "  waiting for the fleet" in line]
+    assert len(lines) - len(beats) < 80, up.stderr
+    assert [line for line in lines if "  Web: 33 resources, created in " in line]
+
+
+def test_it_ends_with_where_the_time_went(up):
+    table = up.stderr.partition("Where the time went:\n")[2].partition("\n\n")[0].splitlines()
+    assert [line.split("%  ")[-1].strip() for line in table[:-1]] == [
+        "synthesize the stacks",
+        "deploy Builder",
+        "bake, publish and test web",
+        "deploy Builder, Web",
+        "wait until the fleets are steady",
+    ]
+    assert table[-1].endswith("in all")
+
+
+def test_one_can_look_at_clones_from_outside(project, up):
+    fleet = json.loads(project.in_cloud("ingot", "status", "--json").stdout)
+    clone, digest = fleet["clones"][0]["instance_id"], fleet["digest"]
+    assert digest in project.in_cloud("ingot", "console", clone).stdout
+    logs = project.in_cloud("ingot", "logs", clone, "--lines", "5")
+    assert logs.stderr == "the local cloud has no Session Manager: this is the clone's console\n"
+    assert 0 < len(logs.stdout.splitlines()) <= 5
+    refused = project.in_cloud("ingot", "shell", clone, check=False)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith(
+        "error: the local cloud has no Session Manager\n  hint: `ingot shell NAME`"
+    )
+
+
+def test_one_screen_shows_what_is_wanted_and_what_runs(project, up):
+    digest = project.run("ingot", "digest", "web").stdout.strip()[:12]
+    watch = project.in_cloud("timeout", "--signal=INT", "20", "ingot", "status", "--watch", check=False)
+    shown = watch.stdout.partition("Ctrl-C ends it")[0]
+    assert re.search(rf"wanted +{digest} *\n", shown), watch.stdout + watch.stderr
+    assert re.search(rf"deployed +{digest} *\n", shown)
+    assert re.search(rf"running +{digest}  on 2 clones *\n", shown)
+    assert re.search(r"\d+ alarms, none fires", shown)
 
 
 def test_the_recipe_was_locked_and_the_lock_is_kept(project, up):
