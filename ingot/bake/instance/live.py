@@ -16,7 +16,7 @@ import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ingot.bake.hygiene import Declared
 from ingot.bake.hygiene.live import enforce_tree
@@ -42,7 +42,7 @@ from ingot.bake.tree import inventory
 from ingot.bake.tree.manifest import contents_of, manifest_text
 from ingot.bake.tree.tree import Entry, hash_files, scan
 from ingot.bake.tree.volatile import BASELINE, Volatile, read_volatile
-from ingot.blocks import BLOCK_SIZE, DiskDigest, written
+from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, DiskDigest, block_count, root_digest, written
 from ingot.errors import BakeError
 from ingot.process import run
 from ingot.progress import Progress
@@ -167,8 +167,8 @@ def disk_of_root() -> Path:
     return Path("/dev") / place.name
 
 
-def read_disk(device: Path) -> "Tuple[int, List[Optional[str]], str]":
-    """Return size, digests of the blocks (None for zeros) and root digest of a disk."""
+def read_disk(device: Path) -> DiskDigest:
+    """Return the digests of a disk."""
     handle = os.open(device, os.O_RDONLY)
     try:
         if stat.S_ISBLK(os.fstat(handle).st_mode):
@@ -176,20 +176,17 @@ def read_disk(device: Path) -> "Tuple[int, List[Optional[str]], str]":
             # cache apart.
             fcntl.ioctl(handle, BLKFLSBUF)
         size = os.lseek(handle, 0, os.SEEK_END)
-        empty = bytes(BLOCK_SIZE)
-        zeros = hashlib.sha256(empty).digest()
 
-        def digest(index: int) -> bytes:
+        def digest(index: int) -> Optional[str]:
             data = os.pread(handle, BLOCK_SIZE, index * BLOCK_SIZE).ljust(BLOCK_SIZE, b"\0")
             # Most of a disk is zeros, and to see that costs a fraction of a digest.
-            return zeros if data == empty else hashlib.sha256(data).digest()
+            return None if data == ZERO_BLOCK else hashlib.sha256(data).hexdigest()
 
         with ThreadPoolExecutor(READERS) as pool:
-            digests = list(pool.map(digest, range(-(-size // BLOCK_SIZE))))
+            blocks = tuple(pool.map(digest, range(block_count(size))))
     finally:
         os.close(handle)
-    whole = hashlib.sha256(b"".join(digests)).hexdigest()
-    return size, [None if found == zeros else found.hex() for found in digests], whole
+    return DiskDigest(size, len(written(blocks)) * BLOCK_SIZE, blocks, root_digest(blocks))
 
 
 def power_off() -> None:
@@ -214,20 +211,19 @@ class LiveRoot(NamedTuple):
 def live_manifest(
     spec: BakeSpec,
     root: LiveRoot,
-    disk: "Tuple[int, List[Optional[str]], str]",
+    disk: DiskDigest,
     hygiene: Mapping[str, Any],
 ) -> Dict[str, Any]:
     """Return the manifest.
 
     Its key ``base`` says that the image cannot be made again bit for bit, and from which AMIs it was made.
     """
-    size, blocks, root_digest = disk
     was = {entry.path: inventory.file_line(entry) for entry in root.before}
     changed = {entry.path for entry in root.entries if was.get(entry.path) != inventory.file_line(entry)}
     contents = {path: _read(root.path, path) for path in inventory.READ}
     image = contents_of(root.entries, changed, contents, _volatile(root.path))
-    digest = DiskDigest(size, len(written(blocks)) * BLOCK_SIZE, tuple(blocks), root_digest)
-    manifest: Dict[str, Any] = json.loads(manifest_text(spec, image, root.kernel, digest, hygiene))
+    # It is made as a text, since its files are.
+    manifest: Dict[str, Any] = json.loads(manifest_text(spec, image, root.kernel, disk, hygiene))
     rpms = [
         {
             "name": name,

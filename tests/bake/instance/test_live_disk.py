@@ -16,7 +16,8 @@ def test_each_block_has_its_digest_and_zeros_have_none(tmp_path):
     ]
     disk.write_bytes(b"".join(blocks).rstrip(b"\0"))
     digests = [hashlib.sha256(block).digest() for block in blocks]
-    size, found, root = read_disk(disk)
-    assert size == 3 * BLOCK_SIZE + len("end")
-    assert found == [digests[0].hex(), None, digests[2].hex(), digests[3].hex()]
-    assert root == hashlib.sha256(b"".join(digests)).hexdigest()
+    digest = read_disk(disk)
+    assert digest.size == 3 * BLOCK_SIZE + len("end")
+    assert digest.used == 3 * BLOCK_SIZE
+    assert digest.blocks == (digests[0].hex(), None, digests[2].hex(), digests[3].hex())
+    assert digest.root_digest == hashlib.sha256(b"".join(digests)).hexdigest()

@@ -13,6 +13,7 @@ import pytest
 from ingot.bake.instance.live import LiveRoot, apply, finish, live_manifest
 from ingot.bake.instance.system_packages import install, installed_rpms
 from ingot.bake.tree.tree import hash_files, scan
+from ingot.blocks import DiskDigest
 from ingot.errors import BakeError, StepError
 from ingot.spec import BaseAmiSpec, CloneTestSpec, FileSpec, GroupSpec, ServicesSpec, UserSpec
 from tests.specs import bake_spec, step
@@ -158,7 +159,7 @@ def test_the_recipe_is_put_on_the_root_and_the_root_is_sealed(root, tmp_path):
     assert [(log.name, log.read_text()) for log in (root / "var/log").iterdir()] == [("messages", "")]
     assert not (root / "etc/fstab").exists()
     assert json.loads((root / "etc/ingot/image.json").read_text())["recipe"] == "shop"
-    disk = (3 * 524288, [None, "b" * 64, None], "c" * 64)
+    disk = DiskDigest(3 * 524288, 524288, (None, "b" * 64, None), "c" * 64)
     manifest = live_manifest(SPEC, LiveRoot(root, before, hash_files(scan(root)), "6.1.0"), disk, {})
     assert [(package["name"], package["version"]) for package in manifest["packages"]] == [
         ("shop", "0:1.2-1"), ("shop-data", "0:1.2-1"),
