@@ -184,8 +184,7 @@ def _without_wrong_parts(document: Document, error: ValidationError) -> Document
     name = document.path.parent.resolve().name
     needed = {"name": name, "base": {"debian": "bookworm"}, "root_volume": {"size": "2GiB"}}
     left = pruned(document, wrong - {()}, instead)
-    left.data = {**needed, **left.data} if isinstance(left.data, dict) else None
-    return left
+    return replace(left, data={**needed, **left.data} if isinstance(left.data, dict) else None)
 
 
 def _wrong_part(document: Document, details: ErrorDetails) -> At:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from ingot.errors import InputError, Problem
-from ingot.recipe.syntax.document import At, Document, read_document
+from ingot.recipe.syntax.document import At, Document, part_of, read_document
 from ingot.recipe.syntax.explain import close_to, problems_of
 from stacks.settings import readers
 from stacks.settings.keys import Settings
@@ -126,7 +126,7 @@ def _sections(document: Document, problems: list[Problem]) -> list[tuple[At, dic
 
 
 def _problems_of_section(document: Document, at: At) -> list[Problem]:
-    section = _below(document, at)
+    section = part_of(document, at, ())
     problems = []
     if len(at) == 2:
         try:
@@ -139,16 +139,3 @@ def _problems_of_section(document: Document, at: At) -> list[Problem]:
     except ValidationError as error:
         problems += problems_of(error, section, Settings, "docs/environments.md")
     return problems
-
-
-def _below(document: Document, at: At) -> Document:
-    """Return the part of a document at ``at`` as a document; its values keep their places."""
-    data: Any = document.data
-    for step in at:
-        data = data[step]
-    part = Document(document.path, data or {})
-    part.values = {
-        place[len(at) :]: value for place, value in document.values.items() if place[: len(at)] == at
-    }
-    part.keys = {place[len(at) :]: value for place, value in document.keys.items() if place[: len(at)] == at}
-    return part
