@@ -144,7 +144,7 @@ def test_a_given_vpc_without_public_subnets_serves_inside():
         ("environment", "; did you mean env?"),
         ("git_hub", "; did you mean github"),
         ("bogus", ""),
-        ("url_port", ""),
+        ("url_port", "; did you mean port"),
     ],
 )
 def test_a_key_that_there_is_none_of_is_a_mistake(key, suggestion):
