@@ -19,7 +19,7 @@ from ingot.recipe.sources.files import ImageFile, expand_files
 
 # Raised by every change of the engine or of a default that changes what the same recipe becomes: it makes all
 # digests new, so that no old image is taken for a new one.
-ENGINE_FORMAT = 13
+ENGINE_FORMAT = 14
 
 
 def recipe_digest(recipe: Recipe) -> str:

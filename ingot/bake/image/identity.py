@@ -39,6 +39,8 @@ IDENTITIES: Tuple[CloneIdentity, ...] = (
     ),
     CloneIdentity("nvme-cli", "the host's NVMe name", ("etc/nvme/hostnqn", "etc/nvme/hostid")),
     CloneIdentity("open-iscsi", "the iSCSI initiator's name", ("etc/iscsi/initiatorname.iscsi",)),
+    # It bears the time and the host's name (postalias(1)), which postfix itself never reads.
+    CloneIdentity("postfix", "the database of mail aliases", ("etc/aliases.db",)),
     CloneIdentity("postgresql", "the database cluster", ("var/lib/postgresql/*/*",)),
     CloneIdentity("rabbitmq-server", "the Erlang cookie", ("var/lib/rabbitmq/.erlang.cookie",)),
     CloneIdentity(

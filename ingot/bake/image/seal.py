@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import AbstractSet, Iterable, List, Tuple
 
-from ingot.bake.image import identity, keystore
+from ingot.bake.image import berkeley, identity, keystore
 from ingot.bake.runtime.chroot import in_root, inside
 from ingot.errors import BakeError
 
@@ -102,6 +102,10 @@ def seal(root: Path, *, epoch: int, declared: Iterable[str] = ()) -> None:
         _fix_shadow(in_root(root, inside(root, shadow), follow=True), day=epoch // 86400)
     for file in _found(root, keystore.CACERTS):
         _fix_keystore(file, epoch)
+    for pattern in berkeley.PLACES:
+        for file in _found(root, pattern):
+            if file not in kept:
+                _fix_database(file, inside(root, file))
     _fix_resolver(root, kept)
 
 
@@ -216,6 +220,14 @@ def _fix_keystore(file: Path, epoch: int) -> None:
     if file.is_file() and not file.is_symlink():
         content = file.read_bytes()
         fixed = keystore.dated(content, epoch)
+        if fixed is not None and fixed != content:
+            file.write_bytes(fixed)
+
+
+def _fix_database(file: Path, path: str) -> None:
+    if file.is_file() and not file.is_symlink() and file.stat().st_size <= berkeley.LARGEST:
+        content = file.read_bytes()
+        fixed = berkeley.repeatable(content, path)
         if fixed is not None and fixed != content:
             file.write_bytes(fixed)
 

@@ -110,6 +110,11 @@ class Chroot:
         (devices / "shm").mkdir(mode=0o1777)
         # Some maintainer scripts ask for the directory of locks.
         (self.root / "run" / "lock").mkdir(mode=0o1777)
+        # Where systemd-resolved's /etc/resolv.conf leads to. No name server is in it, but without the file
+        # postfix's script makes up a name for the machine that postfix refuses.
+        resolver = self.root / "run" / "systemd" / "resolve"
+        resolver.mkdir(parents=True)
+        (resolver / "stub-resolv.conf").touch()
         if self.kernel is not None:
             place_uname(self.root / "run", self.kernel)
 

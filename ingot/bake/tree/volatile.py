@@ -23,6 +23,7 @@ _STATE = (
     "/etc/.pwd.lock",
     "/etc/.updated",
     "/etc/adjtime",
+    "/etc/aliases.db",
     "/etc/hostname",
     "/etc/machine-id",
     "/etc/resolv.conf",
@@ -78,6 +79,8 @@ _CONFIGURED_BY_CLOUD_INIT = (
     "/etc/ssh",
     "/etc/sudoers.d",
     "/etc/sysconfig",
+    "/etc/systemd/network/10-cloud-init-eth0.network",
+    "/etc/udev/rules.d/90-cloud-init-hook-hotplug.rules",
     "/root/.ssh",
 )
 # Not state: which packages there are, and their scripts.

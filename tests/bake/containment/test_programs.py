@@ -299,13 +299,16 @@ def test_sockets_of_the_machine_are_not_there(attack):
 
 
 def test_what_scripts_of_packages_need_is_there(attack):
-    """Owners, modes, capabilities of files, accounts, roots of their own, ports below 1024 on loopback."""
+    """Owners, modes, capabilities of files, accounts, roots of their own, ports below 1024 on loopback, and
+    what /etc/resolv.conf leads to: a machine without it has no name for postfix's script.
+    """
     script = """
 set -e
 cd /root; touch file; chown 33:33 file; stat -c %u:%g file; chmod 4755 file; stat -c %a file
 setcap cap_net_bind_service=ep file; getcap file | sed 's/.*cap/cap/'
 mkfifo pipe; chgrp 33 pipe; mkdir -p below; chroot / true
 setpriv --reuid=33 --regid=33 --init-groups id -u
+test -f /run/systemd/resolve/stub-resolv.conf; test ! -e /run/systemd/system
 perl -MIO::Socket::INET -e '
     $s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1", LocalPort => 80) or die $!; print "port\\n"'
 nice -n 5 true; ls -l /proc/self/fd >/dev/null; cat /proc/cpuinfo /proc/mounts /proc/sys/kernel/osrelease >/dev/null

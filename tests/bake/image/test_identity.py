@@ -11,6 +11,7 @@ from ingot.bake.image.seal import seal_identities
 from ingot.bake.tree.volatile import STATE
 
 MADE = [
+    "etc/aliases.db",
     "etc/bind/rndc.key",
     "etc/fake-hwclock.data",
     "etc/iscsi/initiatorname.iscsi",
@@ -24,6 +25,7 @@ MADE = [
     "var/lib/rabbitmq/.erlang.cookie",
 ]
 KEPT = [
+    "etc/aliases",
     "etc/bind/named.conf",
     "etc/postgresql/15/main/postgresql.conf",
     "etc/ssl/certs/ca-certificates.crt",
@@ -91,3 +93,16 @@ BY_ITSELF = {"fake-hwclock", "rabbitmq-server"}
 def test_each_has_its_maker_on_a_clone(one):
     script = (SOURCES / "identity.sh").read_text()
     assert re.search(re.escape(f"/{one.removed[0]}".partition("/*")[0]), script)
+
+
+def test_services_of_their_own_names_wait_for_it():
+    """Debian's postfix.service does nothing; the server is the instance `-` (postfix-instance-generator)."""
+    unit = (SOURCES / "ingot-identity.service").read_text()
+    before = {name for line in re.findall(r"^Before=(.*)$", unit, re.MULTILINE) for name in line.split()}
+    assert before >= {
+        "ssh.service",
+        "named.service",
+        "mariadb.service",
+        "postfix.service",
+        "postfix@-.service",
+    }

@@ -71,6 +71,7 @@ has nvme && [ ! -s /etc/nvme/hostid ] && try "the NVMe host id" nvme_id
 has iscsi-iname && [ ! -s /etc/iscsi/initiatorname.iscsi ] && try "the iSCSI initiator's name" initiator_name
 [ -f /etc/popularity-contest.conf ] && ! grep -q '^MY_HOSTID=' /etc/popularity-contest.conf && try "the host id of popularity-contest" host_id
 has make-ssl-cert && [ ! -s /etc/ssl/private/ssl-cert-snakeoil.key ] && try "the self-signed certificate" certificate
+has newaliases && [ -f /etc/postfix/main.cf ] && [ -f /etc/aliases ] && [ ! -s /etc/aliases.db ] && try "the database of mail aliases" newaliases
 for conf in /etc/postgresql/*/*/postgresql.conf; do
     name=${conf#/etc/postgresql/}
     name=${name%/postgresql.conf}
