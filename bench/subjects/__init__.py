@@ -8,6 +8,7 @@ from __future__ import annotations
 # subject -> what it measures; the module is bench.subjects.<subject>
 SUBJECTS = {
     "bake": "Baking a disk image: Ingot beside mmdebstrap, mkosi and the floors.",
+    "dependencies": "Python packages: one that changes, an app above them, and what pip alone takes.",
     "boot": "Power-on to the first HTTP 200: Ingot's image beside mkosi's of the same packages.",
     "image_diff": "Comparing two images of 100,000 files, disks included.",
     "fleet": "Looking at and verifying a fleet of 1,000 stand-ins.",

@@ -107,7 +107,7 @@ def test_an_unknown_subject_is_named(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["--only", "nothing"])
     assert caught.value.code == 2
-    assert "no subject nothing; there are bake, boot" in capsys.readouterr().err
+    assert "no subject nothing; there are bake, dependencies" in capsys.readouterr().err
 
 
 def test_a_subject_that_is_measured_anew_leaves_the_others_as_they_are():
