@@ -77,7 +77,7 @@ def put(
     from ingot.aws.session.clients import connect
     from ingot.cli.reporting import Reporter
     from ingot.pipeline.archive import ArchiveOptions, StoreOptions, archive_image, store_image
-    from ingot.pipeline.images import baked_image
+    from ingot.pipeline.store import baked_image
 
     if kind is ArchiveKind.STORE_IMAGE:
         with Reporter() as reporter:

@@ -15,7 +15,7 @@ from ingot.interrupts import terminate_as_interrupt
 from ingot.machines.qemu import require_tools
 from ingot.paths import RECIPES
 from ingot.pipeline.boot import MEMORY_MIB, Boot, BootOptions, booted, run_tests
-from ingot.pipeline.images import baked_image
+from ingot.pipeline.store import baked_image
 
 app = typer.Typer(add_completion=False)
 

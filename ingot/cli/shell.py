@@ -15,11 +15,11 @@ from ingot.interrupts import terminate_as_interrupt
 from ingot.machines.qemu import require_tools
 from ingot.paths import RECIPES
 from ingot.pipeline.boot import MEMORY_MIB, BootOptions, booted
-from ingot.pipeline.images import baked_image
 from ingot.pipeline.inspection import machines
 from ingot.pipeline.inspection.channel import Channel
 from ingot.pipeline.inspection.clones import is_clone, session
 from ingot.pipeline.inspection.shell import ANSWER_LIMIT, open_shell, require_answer, run_script, script_of
+from ingot.pipeline.store import baked_image
 
 app = typer.Typer(add_completion=False)
 

@@ -12,7 +12,7 @@ from ingot.cli.options import Environment, Recipes, image_names, without_slash
 from ingot.cli.terminal import print_json, print_table
 from ingot.errors import InputError
 from ingot.paths import RECIPES
-from ingot.pipeline.images import known_image
+from ingot.pipeline.store import known_image
 from ingot.store import Image
 
 if TYPE_CHECKING:

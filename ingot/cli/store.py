@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import time
@@ -11,15 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
-from ingot import cloud_record
 from ingot.cli.options import AsJson
-from ingot.cli.reporting import printable
+from ingot.cli.reporting import Reporter, printable
 from ingot.cli.terminal import print_json
 from ingot.cli.usage import Group
 from ingot.errors import IngotError, InputError
 from ingot.quantities import number
 from ingot.store import Store
-from ingot.store.gc import Bounds, collect, usage
+from ingot.store.gc import Bounds, usage
 
 app = typer.Typer(
     cls=Group,
@@ -86,17 +84,18 @@ def gc(
 
     Examples: `ingot store gc`, `ingot store gc --max-size 20GiB`.
     """
+    from ingot.pipeline.store import collect_store
+
     size = None if max_size is None else _bytes(max_size)
-    store = Store()
-    bounds = Bounds(images, layers, days, size, wanted=_in_local_cloud())
-    removed = collect(store, bounds, lambda text: print(text, file=sys.stderr, flush=True))
+    with Reporter() as reporter:
+        found = collect_store(Bounds(images, layers, days, size), reporter)
+    removed = found.removed
     counts = [(len(removed.images), "image"), (removed.layers, "layer"), (removed.packages, "package")]
     removals = ", ".join(number(count, noun) for count, noun in counts)
     print(f"removed {removals}: {removed.size / 2**20:.0f} MiB are free")
-    left = sum(part.size for part in usage(store))
-    if size is not None and left > size:
+    if size is not None and found.left > size:
         print(
-            f"{left / 2**20:.0f} MiB remain, more than {max_size}: "
+            f"{found.left / 2**20:.0f} MiB remain, more than {max_size}: "
             "packages of images that stay, or what is in use",
             file=sys.stderr,
         )
@@ -112,7 +111,8 @@ def pack(archive: Annotated[Path, typer.Argument(help="The file to write; .tar.z
     """
     from ingot.store.pack import pack as write
 
-    size = write(Store(), archive, lambda text: print(text, file=sys.stderr, flush=True))
+    with Reporter() as reporter:
+        size = write(Store(), archive, reporter)
     print(f"{archive}: {size / 2**20:.0f} MiB")
 
 
@@ -124,7 +124,8 @@ def unpack(archive: Annotated[Path, typer.Argument(help="What `ingot store pack`
     """
     from ingot.store.pack import unpack as read
 
-    read(Store(), archive, lambda text: print(text, file=sys.stderr, flush=True))
+    with Reporter() as reporter:
+        read(Store(), archive, reporter)
 
 
 def _ago(seconds: float) -> str:
@@ -139,26 +140,3 @@ def _bytes(text: str) -> int:
     if found is None:
         raise InputError(f"--max-size {text!r} is not a size", hint="give one such as 20GiB or 500MiB")
     return int(float(found[1]) * UNITS[found[2].upper()])
-
-
-def _in_local_cloud() -> set[str]:
-    """Return the recipe digests of the AMIs in the local cloud, if it runs.
-
-    Its snapshots' manifests are in this store alone.
-    """
-    record = cloud_record.running()
-    if record is None or not record.ready():
-        return set()
-    os.environ.update(cloud_record.no_proxy(os.environ))
-    import boto3
-
-    from ingot.aws.session import tags
-    from ingot.aws.session.clients import Clients
-
-    session = boto3.Session(
-        aws_access_key_id=record.environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=record.environment["AWS_SECRET_ACCESS_KEY"],
-        region_name=record.environment["AWS_REGION"],
-    )
-    found = Clients(session, endpoint_url=record.endpoint).ec2.describe_images(Owners=["self"])["Images"]
-    return {image_tags[tags.DIGEST] for image in found if tags.DIGEST in (image_tags := tags.tags_of(image))}

@@ -148,7 +148,7 @@ def store_image(
     from ingot.aws.archive.stored import store
     from ingot.aws.registry.published import find
     from ingot.aws.session.failures import translated
-    from ingot.pipeline.images import known_image
+    from ingot.pipeline.store import known_image
 
     image = known_image(options.name, options.recipes, options.environment)
     manifest, known = image.manifest, Store().manifest

@@ -167,7 +167,7 @@ def boot_image(digest: str, progress: Progress, output: Progress) -> BootRecord:
     """
     from ingot.interrupts import terminate_as_interrupt
     from ingot.pipeline.boot import booted, run_tests
-    from ingot.pipeline.images import stored_image
+    from ingot.pipeline.store import stored_image
 
     progress(f"booting {digest:.12} for its tests")
     record: BootRecord | None = None

@@ -139,7 +139,7 @@ def test_only_aws_cdk_users_import_it():
         users = {name.split(".")[0] for name in imports_of(file)}
         if package != "constructs":
             assert "aws_cdk" not in users, file
-        if package not in ("aws", "cli"):
+        if package != "aws":
             assert "boto3" not in users, file
 
 

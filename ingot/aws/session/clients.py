@@ -17,6 +17,7 @@ from botocore.config import Config
 
 from ingot.aws.session.calls import Calls
 from ingot.aws.session.pace import Pace
+from ingot.cloud_record import CloudRecord
 from ingot.errors import InputError
 from ingot.retry import Recent
 
@@ -167,6 +168,16 @@ def connect(*, region: str | None = None, endpoint_url: str | None = None) -> Cl
             "no AWS region is named", hint='set AWS_REGION, or use the local cloud: eval "$(ingot cloud env)"'
         )
     return Clients(session, endpoint_url=endpoint_url)
+
+
+def connect_to_local_cloud(record: CloudRecord) -> Clients:
+    """Return the clients of the local cloud that ``record`` describes, whatever the environment names."""
+    session = boto3.Session(
+        aws_access_key_id=record.environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=record.environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=record.environment["AWS_REGION"],
+    )
+    return Clients(session, endpoint_url=record.endpoint)
 
 
 def require_account(clients: Clients, account: str, who: str) -> None:

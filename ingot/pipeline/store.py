@@ -1,18 +1,30 @@
-"""Which image of the store a word on the command line names."""
+"""The store of this machine: which image a word on the command line names, and what a collection leaves."""
 
 from __future__ import annotations
 
+import os
 import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ingot import cloud_record
 from ingot.errors import InputError
 from ingot.pipeline.bake import open_store
 from ingot.progress import Progress
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import find_recipe, find_recipes, load_recipe
 from ingot.store import Image, Store
+from ingot.store.gc import Bounds, Removed, collect, usage
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class StoreCollection:
+    """What a collection removed, and the bytes of the store that are left."""
+
+    removed: Removed
+    left: int
 
 
 def stored_image(digest: str) -> Image:
@@ -47,3 +59,27 @@ def known_image(name: str, recipes: Path, environment: str | None) -> Image:
         how = f"run `ingot {'bake' if recipe.base.ami is None else 'publish'} {name}`"
         raise InputError(f"{name} {digest[:12]} is not baked yet", hint=how)
     return image
+
+
+def collect_store(bounds: Bounds, progress: Progress) -> StoreCollection:
+    """Remove what is beyond ``bounds`` and not in use; the images of the local cloud that runs stay, too."""
+    store = Store()
+    wanted = {*bounds.wanted, *_in_local_cloud()}
+    removed = collect(store, replace(bounds, wanted=wanted), progress)
+    return StoreCollection(removed, sum(part.size for part in usage(store)))
+
+
+def _in_local_cloud() -> set[str]:
+    """Return the recipe digests of the AMIs in the local cloud, if it runs.
+
+    Its snapshots' manifests are in this store alone.
+    """
+    record = cloud_record.running()
+    if record is None or not record.ready():
+        return set()
+    os.environ.update(cloud_record.no_proxy(os.environ))
+    from ingot.aws.session import tags
+    from ingot.aws.session.clients import connect_to_local_cloud
+
+    found = connect_to_local_cloud(record).ec2.describe_images(Owners=["self"])["Images"]
+    return {image_tags[tags.DIGEST] for image in found if tags.DIGEST in (image_tags := tags.tags_of(image))}
