@@ -6,12 +6,14 @@ A sum for planning, not a bill: list prices, on-demand instances, a quiet site, 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from ingot.errors import InputError
+from ingot.plan.infrastructure.assembly import read_assembly
 
 Template = Mapping[str, Any]
 # A quiet site: 25 new connections a second are one load balancer capacity unit.
@@ -34,9 +36,62 @@ class Item:
     usd: float
 
 
+@dataclass(frozen=True)
+class Costs:
+    """What an app costs at the prices of ``region``, which ``known`` says the origin of.
+
+    ``monthly``: its stacks while they stand there; ``publishing``: a new image.
+    """
+
+    region: str
+    known: str
+    monthly: tuple[Item, ...]
+    publishing: tuple[Item, ...]
+
+    @property
+    def usd(self) -> float:
+        """The sum of a month, in USD."""
+        return round(sum(item.usd for item in self.monthly), 2)
+
+
+def costs_of(assembly: Path, own_prices: Sequence[str] = ()) -> Costs:
+    """Return what the stacks of a cloud assembly cost.
+
+    ``own_prices``: of instance types, each as TYPE=USD an hour. Raises InputError for one that is none, for a
+    type without a price, and for a directory without templates.
+    """
+    prices = known_prices()
+    for pair in own_prices:
+        kind, _, value = pair.partition("=")
+        if not value.replace(".", "", 1).isdigit():
+            raise InputError(
+                f"--price {pair} is not a type and its price",
+                hint="USD an hour, such as: --price m7i.large=0.1008",
+            )
+        prices["instance"][kind] = float(value)
+    items = monthly(_templates(assembly), prices)
+    return Costs(str(prices["region"]), str(prices["known"]), tuple(items), tuple(once(prices)))
+
+
+def _templates(assembly: Path) -> dict[str, Template]:
+    """Return all templates by file.
+
+    Not those of stacks alone: nested stacks have templates of their own, which no artifact names.
+    """
+    directories = (
+        read_assembly(assembly).directories if (assembly / "manifest.json").is_file() else (assembly,)
+    )
+    files = [file for directory in directories for file in sorted(directory.glob("*.template.json"))]
+    if not files:
+        raise InputError(f"there is no template in {assembly}", hint="run: cdk synth")
+    return {str(file): json.loads(file.read_text(encoding="utf-8")) for file in files}
+
+
 def known_prices() -> dict[str, Any]:
     """Return the prices that come with Ingot, in USD: per hour for what runs, per month for storage."""
-    found: dict[str, Any] = json.loads((files("ingot.plan") / "prices.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads(
+        (resources.files("ingot.plan") / "prices.json").read_text(encoding="utf-8")
+    )
     return found
 
 
