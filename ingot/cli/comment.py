@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Annotated
 import typer
 
 from ingot.errors import InputError
-from ingot.forge.github import API, GitHub, PullRequest
+from ingot.forge.github import GitHub, PullRequest
 from ingot.plan.result import Plan
 from ingot.report.plan.comment import MARKER, render_comment, render_failed
-from ingot.report.reading import plan_from_json
+from ingot.report.reading import read_plan
 
 app = typer.Typer(add_completion=False)
 
@@ -53,28 +52,14 @@ def comment(
         return
     if pull_request is None:
         raise InputError("--pull-request is missing; --dry-run prints the comment without it")
-    print(PullRequest(github(repository), pull_request, author).comment(body, MARKER))
-
-
-def github(repository: str | None) -> GitHub:
-    """Return the repository that is named, with the token of the environment; raise InputError for what is
-    missing.
-    """
-    token = os.environ.get("GITHUB_TOKEN")
-    for found, what in ((repository, "--repository"), (token, "GITHUB_TOKEN")):
-        if not found:
-            raise InputError(f"{what} is missing; --dry-run does without it")
-    return GitHub(str(repository), str(token), os.environ.get("GITHUB_API_URL") or API)
+    print(PullRequest(GitHub.of(repository, os.environ), pull_request, author).comment(body, MARKER))
 
 
 def _read(path: Path) -> Plan:
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-        content = json.loads(text)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no JSON: {error}", hint="make it with: ingot plan --json") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no JSON: {error}", hint="make it with: ingot plan --json") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} is no plan", hint="make it with: ingot plan --json")
-    return plan_from_json(content)
+    return read_plan(text, str(path))

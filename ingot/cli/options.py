@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ingot.paths import RECIPES
+
 Environment = Annotated[
     str | None,
     typer.Option("--env", metavar="NAME", help="The environment of the recipe whose variables count."),
@@ -26,7 +28,7 @@ Memory = Annotated[int, typer.Option(min=256, metavar="MIB", help="Memory of the
 
 def recipe_names(incomplete: str) -> list[str]:
     """Return the recipes of the working directory whose names begin so: for a shell's completion."""
-    found = Path("image_recipes").glob("*/recipe.yaml")
+    found = RECIPES.glob("*/recipe.yaml")
     return sorted(path.parent.name for path in found if path.parent.name.startswith(incomplete))
 
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+import os
 from typing import Annotated
 
 import typer
 
-from ingot.cli.comment import github
 from ingot.cli.options import Recipes, recipe_names, without_slash
-from ingot.forge.git import Repository
+from ingot.cli.reporting import Reporter
 from ingot.forge.github import GitHub
-from ingot.forge.upgrade import LockUpgrade, TakenOver, propose, push
 from ingot.paths import RECIPES
-from ingot.pipeline.lock import newest
-from ingot.recipe.load import find_recipe, find_recipes
-from ingot.recipe.lock.index_cache import IndexCache
+from ingot.pipeline.lock import upgrade_all
 
 app = typer.Typer(add_completion=False)
 
@@ -49,30 +44,10 @@ def upgrade(
 
     Examples: `ingot upgrade`, `ingot upgrade web --dry-run`.
     """
-    target = None if dry_run else github(repository)
-    commit = Repository.around(Path.cwd()).commit("HEAD")
-    paths = {name: find_recipe(recipes, name) for name in names} if names else find_recipes(recipes)
-    indexes = IndexCache()
-    for name, path in paths.items():
-        proposal = newest(name, path, _say, indexes)
-        if not proposal.moved:
-            _say(f"{name}: nothing moved")
-        elif target is None:
-            print("\n".join([f"{name}:", *proposal.moved]))
-        else:
-            _propose(proposal, commit, target, base)
-
-
-def _propose(proposal: LockUpgrade, commit: str, target: GitHub, base: str) -> None:
-    try:
-        if not push(proposal, commit):
-            _say(f"{proposal.name}: {proposal.branch} is as it should be")
-    except TakenOver as error:
-        # Its pull request says what the branch holds, which is not what moves now.
-        _say(f"{proposal.name}: {error}")
-    else:
-        print(f"{proposal.name}: {propose(proposal, target, base)}")
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+    target = None if dry_run else GitHub.of(repository, os.environ)
+    with Reporter() as reporter:
+        for found in upgrade_all(recipes, names or [], target, base, reporter):
+            if found.url is None:
+                reporter.print("\n".join([f"{found.name}:", *found.moved]))
+            else:
+                reporter.print(f"{found.name}: {found.url}")

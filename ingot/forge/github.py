@@ -9,7 +9,7 @@ import json
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,18 @@ class GitHub:
             raise InputError(
                 f"{self.repository!r} is not the name of a repository", hint="give it as OWNER/NAME"
             )
+
+    @classmethod
+    def of(cls, repository: str | None, environ: Mapping[str, str]) -> GitHub:
+        """Return the repository with the token and the server that ``environ`` names.
+
+        Raises InputError for what is missing.
+        """
+        token = environ.get("GITHUB_TOKEN")
+        for found, what in ((repository, "--repository"), (token, "GITHUB_TOKEN")):
+            if not found:
+                raise InputError(f"{what} is missing; --dry-run does without it")
+        return cls(str(repository), str(token), environ.get("GITHUB_API_URL") or API)
 
     def call(self, method: str, path: str, body: dict[str, str] | None = None) -> Any:  # noqa: ANN401 - JSON
         """Return what GitHub answers to a request below the repository.

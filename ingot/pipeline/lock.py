@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingot.errors import IngotError, InputError
-from ingot.forge.upgrade import LockUpgrade
+from ingot.forge.git import Repository
+from ingot.forge.github import GitHub
+from ingot.forge.upgrade import LockUpgrade, TakenOver, propose, push
 from ingot.pipeline.bake import open_store
 from ingot.progress import Progress
-from ingot.recipe.load import environments, load_recipe
+from ingot.recipe.load import environments, find_recipe, find_recipes, load_recipe
 from ingot.recipe.lock import ami as ami_lock
 from ingot.recipe.lock.ami import AmiLock, LockedAmi, source_of
 from ingot.recipe.lock.artifacts import MAX_ARTIFACT, FetchedArtifact, LockedArtifact
@@ -176,6 +178,44 @@ def newest(name: str, path: Path, progress: Progress, indexes: IndexCache | None
             locks[recipe.lock_path] = locking.text
             lines += [line for line in locking.moved if line not in lines]
     return LockUpgrade(name, locks, tuple(lines))
+
+
+@dataclass(frozen=True)
+class Upgraded:
+    """What moves in a recipe's locks, and the URL of its pull request, unless none was to be opened."""
+
+    name: str
+    moved: Sequence[str]
+    url: str | None
+
+
+def upgrade_all(
+    recipes: Path, names: Sequence[str], target: GitHub | None, base: str, progress: Progress
+) -> Iterator[Upgraded]:
+    """Resolve the newest packages of the recipes that are named, all without names, and propose what moves.
+
+    Each proposal is a branch on top of HEAD and a pull request to the branch ``base`` of ``target``; without
+    ``target`` nothing is pushed or opened.
+    """
+    commit = Repository.around(Path.cwd()).commit("HEAD")
+    paths = {name: find_recipe(recipes, name) for name in names} if names else find_recipes(recipes)
+    indexes = IndexCache()
+    for name, path in paths.items():
+        proposal = newest(name, path, progress, indexes)
+        if not proposal.moved:
+            progress(f"{name}: nothing moved")
+            continue
+        if target is None:
+            yield Upgraded(name, proposal.moved, None)
+            continue
+        try:
+            if not push(proposal, commit):
+                progress(f"{name}: {proposal.branch} is as it should be")
+        except TakenOver as error:
+            # Its pull request says what the branch holds, which is not what moves now.
+            progress(f"{name}: {error}")
+        else:
+            yield Upgraded(name, proposal.moved, propose(proposal, target, base))
 
 
 def _lock_ami(recipe: Recipe, progress: Progress, *, upgrade: bool) -> Locking:

@@ -7,6 +7,7 @@ have (docs/decisions/0017-layout.md).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -37,6 +38,17 @@ CHANGES = (
 Plain = Mapping[str, Any]
 Part = TypeVar("Part", Reason, Folded, RecipeChange, Rollout, StackPlan)
 _WRONG = (LookupError, ArithmeticError, TypeError, ValueError, AttributeError)
+
+
+def read_plan(text: str, name: str) -> Plan:
+    """Return the plan of the file ``name``, whose content is ``text``; raise InputError for what is none."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{name} is no JSON: {error}", hint="make it with: ingot plan --json") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{name} is no plan", hint="make it with: ingot plan --json")
+    return plan_from_json(content)
 
 
 def plan_from_json(plain: Plain) -> Plan:
