@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from typing import Iterable, List, Optional, Sequence, Tuple
 
@@ -19,6 +20,11 @@ Digests = Sequence[
 def block_count(size: int) -> int:
     """Return how many blocks a disk of ``size`` bytes has; the last one may be partly used."""
     return -(-size // BLOCK_SIZE)
+
+
+def read_block(descriptor: int, index: int) -> bytes:
+    """Return a block of the open disk, padded with zeros where the disk ends; the place in it stays."""
+    return os.pread(descriptor, BLOCK_SIZE, index * BLOCK_SIZE).ljust(BLOCK_SIZE, b"\0")
 
 
 def linear_digest(digests: Iterable[str]) -> bytes:

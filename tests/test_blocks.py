@@ -11,6 +11,7 @@ from ingot.blocks import (
     block_count,
     changed,
     linear_digest,
+    read_block,
     root_digest,
     to_send,
     written,
@@ -57,3 +58,12 @@ def test_an_encrypted_snapshot_without_a_parent_is_given_zeros_too():
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_a_child_is_given_what_differs_from_its_parent(encrypted):
     assert to_send([A, None, B], [A, B, B], encrypted=encrypted) == [1]
+
+
+def test_a_block_is_read_at_its_place_and_padded_at_the_end(tmp_path):
+    disk = tmp_path / "disk.raw"
+    disk.write_bytes(b"a" * BLOCK_SIZE + b"end")
+    with disk.open("rb") as file:
+        assert read_block(file.fileno(), 1) == b"end" + bytes(BLOCK_SIZE - 3)
+        assert read_block(file.fileno(), 0) == b"a" * BLOCK_SIZE
+        assert file.tell() == 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, ZERO_DIGEST, block_count, changed, root_digest
+from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, ZERO_DIGEST, block_count, changed, read_block, root_digest
 from ingot.errors import PublishError
 
 GIB = 1 << 30
@@ -96,7 +96,7 @@ class DiskReader:
         """
         if index >= len(self._blocks.digests):
             return ZERO_BLOCK, ZERO_DIGEST
-        data = os.pread(self._descriptor, BLOCK_SIZE, index * BLOCK_SIZE).ljust(BLOCK_SIZE, b"\0")
+        data = read_block(self._descriptor, index)
         digest, expected = hashlib.sha256(data).hexdigest(), self._blocks.digest(index)
         if digest != expected:
             raise PublishError(

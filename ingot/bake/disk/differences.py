@@ -12,7 +12,7 @@ from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 from ingot.bake.disk import gpt
 from ingot.bake.disk.ext4.geometry import BLOCK, INODE_SIZE
 from ingot.bake.disk.ext4.reader import Ext4Reader, read_ext4
-from ingot.blocks import BLOCK_SIZE as SNAPSHOT_BLOCK
+from ingot.blocks import BLOCK_SIZE, read_block
 from ingot.errors import BakeError
 
 TABLE, BOOT, METADATA, INODE = (
@@ -48,12 +48,9 @@ def differences(one: Path, other: Path, blocks: Sequence[int]) -> List[Differenc
         spans = sorted(_spans(reader))
         starts = [span.start for span in spans]
         for index in blocks:
-            pair = []
-            for file in (left, right):
-                file.seek(index * SNAPSHOT_BLOCK)
-                pair.append(file.read(SNAPSHOT_BLOCK).ljust(SNAPSHOT_BLOCK, b"\0"))
-            for at, first, count in _pieces(pair[0], pair[1]):
-                offset = index * SNAPSHOT_BLOCK + at
+            pair = (read_block(file.fileno(), index) for file in (left, right))
+            for at, first, count in _pieces(*pair):
+                offset = index * BLOCK_SIZE + at
                 what, inside = _owner(spans, starts, offset)
                 difference = found.get(what) or Difference(what, offset + first, inside + first, 0)
                 found[what] = difference._replace(differing=difference.differing + count)
@@ -74,7 +71,7 @@ def things_in(disk: Path, blocks: Sequence[int]) -> Dict[int, List[str]]:
         raise BakeError(f"{disk}: the root file system is damaged: {error!r}") from error
     found: Dict[int, List[str]] = {}
     for index in blocks:
-        begin, end = index * SNAPSHOT_BLOCK, (index + 1) * SNAPSHOT_BLOCK
+        begin, end = index * BLOCK_SIZE, (index + 1) * BLOCK_SIZE
         held = [span.what for span in spans if span.start < end and begin < span.start + span.length]
         files = [what for what in held if not what.startswith(INODE)]
         found[index] = list(dict.fromkeys(files or held or [METADATA]))

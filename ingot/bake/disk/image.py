@@ -14,8 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
-from ingot.blocks import BLOCK_SIZE as SNAPSHOT_BLOCK
-from ingot.blocks import ZERO_BLOCK, DiskDigest, root_digest
+from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, DiskDigest, root_digest
 from ingot.errors import BakeError
 
 # How many blocks a thread takes at once: a few, so that all cores end at the same time; not one, for a file
@@ -67,7 +66,7 @@ class DiskLayout:
 
         Removes what it wrote, and raises BakeError, when it cannot.
         """
-        return self._finish(output, [None] * (self.size // SNAPSHOT_BLOCK), None)
+        return self._finish(output, [None] * (self.size // BLOCK_SIZE), None)
 
     def update(self, output: Path, lower: WrittenDisk) -> DiskDigest:
         """Write the pieces over ``output``, a copy of the disk ``lower``; return the new digests.
@@ -88,7 +87,7 @@ class DiskLayout:
         except OSError as error:
             hint = "free some space" if error.errno == errno.ENOSPC else None
             raise BakeError(f"{output} cannot be written: {error.strerror}", hint=hint) from error
-        used = sum(block is not None for block in blocks) * SNAPSHOT_BLOCK
+        used = sum(block is not None for block in blocks) * BLOCK_SIZE
         return DiskDigest(self.size, used, tuple(blocks), root_digest(tuple(blocks)))
 
     def _write_to(
@@ -135,8 +134,8 @@ def _tasks(pieces: List[Piece]) -> Iterator[List[int]]:
     indexes: List[int] = []
     following = 0
     for piece in pieces:
-        last = (piece.offset + piece.length - 1) // SNAPSHOT_BLOCK
-        for index in range(max(following, piece.offset // SNAPSHOT_BLOCK), last + 1):
+        last = (piece.offset + piece.length - 1) // BLOCK_SIZE
+        for index in range(max(following, piece.offset // BLOCK_SIZE), last + 1):
             indexes.append(index)
             if len(indexes) == BLOCKS_PER_TASK:
                 yield indexes
@@ -183,8 +182,8 @@ class _Assembly(NamedTuple):
 
         ``lower``: the disk whose block it changes, None when that is zero.
         """
-        base = index * SNAPSHOT_BLOCK
-        block = bytearray(SNAPSHOT_BLOCK)
+        base = index * BLOCK_SIZE
+        block = bytearray(BLOCK_SIZE)
         view = memoryview(block)
         if lower is not None:
             os.preadv(lower, [view], base)
@@ -193,7 +192,7 @@ class _Assembly(NamedTuple):
         if is_zero and lower is None:
             return None
         written = 0
-        while written < SNAPSHOT_BLOCK:  # a disk that is nearly full takes a part, and says so the next time
+        while written < BLOCK_SIZE:  # a disk that is nearly full takes a part, and says so the next time
             done = os.pwrite(self.target, view[written:], base + written)
             if done == 0:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -204,7 +203,7 @@ class _Assembly(NamedTuple):
         """Put on the block that starts at ``base`` what the pieces have for it."""
         pieces = self.pieces
         number = bisect_right(self.ends, base)
-        while number < len(pieces) and pieces[number].offset < base + SNAPSHOT_BLOCK:
+        while number < len(pieces) and pieces[number].offset < base + BLOCK_SIZE:
             start, stop, piece_start = _overlap(pieces[number], base)
             piece = pieces[number]
             if piece.is_file:
@@ -219,5 +218,5 @@ class _Assembly(NamedTuple):
 def _overlap(piece: Piece, base: int) -> Tuple[int, int, int]:
     """Return where a piece starts and stops in the block at ``base``, and where in its content that is."""
     start = max(piece.offset, base)
-    stop = min(piece.offset + piece.length, base + SNAPSHOT_BLOCK)
+    stop = min(piece.offset + piece.length, base + BLOCK_SIZE)
     return start - base, stop - base, piece.start + start - piece.offset

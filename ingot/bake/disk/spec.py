@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingot.blocks import BLOCK_SIZE as SNAPSHOT_BLOCK  # the file system has blocks of its own
+from ingot.blocks import BLOCK_SIZE
 from ingot.errors import BakeError
 
 SECTOR = 512
@@ -43,8 +43,8 @@ class DiskSpec:
     def __post_init__(self) -> None:
         if self.architecture not in BOOT_FILES:
             raise BakeError(f"architecture {self.architecture!r}: expected one of {', '.join(BOOT_FILES)}")
-        if self.size % SNAPSHOT_BLOCK:
-            raise BakeError(f"size {self.size} bytes: expected a multiple of {SNAPSHOT_BLOCK} (512 KiB)")
+        if self.size % BLOCK_SIZE:
+            raise BakeError(f"size {self.size} bytes: expected a multiple of {BLOCK_SIZE} (512 KiB)")
 
     @property
     def kernel_version(self) -> str:

@@ -16,7 +16,7 @@ from ingot.bake.disk.index import LayerIndex, Patched
 from ingot.bake.hygiene import contents, identity, permissions, traces
 from ingot.bake.hygiene.view import Declared, View
 from ingot.bake.tree.tree import Entry, Kind, decode
-from ingot.blocks import BLOCK_SIZE as SNAPSHOT_BLOCK
+from ingot.blocks import BLOCK_SIZE
 
 # The checks that look at one file after the other.
 _CHECKS = {
@@ -157,11 +157,11 @@ def _changed_inodes(reader: Ext4Reader, before: Ext4Reader, known: Known) -> Set
     differing = {n for n, (a, b) in enumerate(zip(known.blocks, known.changed_blocks)) if a != b}  # noqa: B905 - Python 3.9
     found = set()
     for first, start, length in reader.inode_tables():
-        for block in range(start // SNAPSHOT_BLOCK, (start + length - 1) // SNAPSHOT_BLOCK + 1):
+        for block in range(start // BLOCK_SIZE, (start + length - 1) // BLOCK_SIZE + 1):
             if block not in differing:
                 continue
-            at = max(start, block * SNAPSHOT_BLOCK)
-            size = min(start + length, (block + 1) * SNAPSHOT_BLOCK) - at
+            at = max(start, block * BLOCK_SIZE)
+            size = min(start + length, (block + 1) * BLOCK_SIZE) - at
             for offset in _differences(before.at(at, size), reader.at(at, size)):
                 found.add(first + (at + offset - start) // _INODE)
     return found

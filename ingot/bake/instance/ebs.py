@@ -11,7 +11,7 @@ from typing import Optional, Sequence, Tuple
 
 from ingot.bake.instance.bootstrap import AwsService, RefusedError, UnreachableError
 from ingot.bake.instance.upload import Upload
-from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST, Digests
+from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST, Digests, read_block
 from ingot.progress import Progress
 from ingot.retry import BLOCKS, Budget, Failure, Retries, now
 
@@ -32,8 +32,7 @@ class PendingSnapshot:
         def read(index: int) -> Tuple[bytes, str]:
             # The digest is from when the block was baked: EBS refuses data that has another one.
             digest = digests[index] if index < len(digests) else None
-            data = os.pread(file, BLOCK_SIZE, index * BLOCK_SIZE).ljust(BLOCK_SIZE, b"\0")
-            return data, digest or ZERO_DIGEST
+            return read_block(file, index), digest or ZERO_DIGEST
 
         retries = Retries(
             BLOCKS,

@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from ingot.blocks import BLOCK_SIZE
+from ingot.blocks import BLOCK_SIZE, read_block
 from ingot.errors import CloudError
 from localcloud.services.ebs import records
 from localcloud.services.ebs.blocks import BlockFiles
@@ -223,7 +223,7 @@ class EbsService:
                 except OSError:  # only a hole is left
                     break
                 index = offset // BLOCK_SIZE
-                data = os.pread(file.fileno(), BLOCK_SIZE, index * BLOCK_SIZE).ljust(BLOCK_SIZE, b"\0")
+                data = read_block(file.fileno(), index)
                 if data.count(0) != BLOCK_SIZE:
                     blocks[index] = Block(self.files.put(data), hashlib.sha256(data).digest())
                 offset = (index + 1) * BLOCK_SIZE

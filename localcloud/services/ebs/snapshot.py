@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ingot.blocks import BLOCK_SIZE
+from ingot.blocks import BLOCK_SIZE, linear_digest
 from localcloud.services.ebs.errors import invalid
 
 # CompleteSnapshot is asynchronous: AWS answers "pending" and the snapshot completes a while later. A client
@@ -75,8 +74,8 @@ class DirectSnapshot:
 
     def linear_checksum(self) -> str:
         """Return the LINEAR checksum: SHA-256 over the written blocks' digests in ascending index, base64."""
-        joined = b"".join(self.blocks[index].digest for index in sorted(self.written))
-        return base64.b64encode(hashlib.sha256(joined).digest()).decode()
+        digests = (self.blocks[index].digest.hex() for index in sorted(self.written))
+        return base64.b64encode(linear_digest(digests)).decode()
 
 
 def utc_now() -> datetime:

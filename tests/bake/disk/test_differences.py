@@ -3,16 +3,14 @@ import random
 from ingot.bake.disk.differences import BOOT, INODE, METADATA, TABLE, differences
 from ingot.bake.disk.ext4.geometry import BLOCK
 from ingot.bake.disk.spec import MIB
-from ingot.blocks import BLOCK_SIZE as SNAPSHOT_BLOCK
+from ingot.blocks import BLOCK_SIZE
 from tests.bake.disk.helpers import data_file, make_disk, tree
 
 
 def places(one, other):
     a, b = one.read_bytes(), other.read_bytes()
-    blocks = [
-        n for n in range(0, len(a), SNAPSHOT_BLOCK) if a[n : n + SNAPSHOT_BLOCK] != b[n : n + SNAPSHOT_BLOCK]
-    ]
-    return differences(one, other, [n // SNAPSHOT_BLOCK for n in blocks])
+    blocks = [n for n in range(0, len(a), BLOCK_SIZE) if a[n : n + BLOCK_SIZE] != b[n : n + BLOCK_SIZE]]
+    return differences(one, other, [n // BLOCK_SIZE for n in blocks])
 
 
 def test_a_file_is_named_with_its_bytes(tmp_path):

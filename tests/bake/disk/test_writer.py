@@ -11,7 +11,7 @@ from ingot.bake.disk import DiskSpec, gpt, uki, write_disk
 from ingot.bake.disk.image import DiskLayout
 from ingot.bake.disk.spec import MIB, as_written
 from ingot.bake.tree.tree import Entry, Kind
-from ingot.blocks import BLOCK_SIZE as SNAPSHOT_BLOCK
+from ingot.blocks import BLOCK_SIZE
 from ingot.errors import BakeError, SizeError
 from ingot.process import run
 from ingot.recipe.schema.values import parse_size
@@ -53,7 +53,7 @@ def test_the_disk_has_two_partitions_and_no_fault(spec, tmp_path):
     assert "No errors detected" in verified.stdout
     boot, root = gpt.read_table(disk.read_bytes()[: 17 * 1024])
     assert (boot.start, boot.size, boot.name) == (MIB, 64 * MIB, "ingot-boot")
-    assert root.start % SNAPSHOT_BLOCK == 0
+    assert root.start % BLOCK_SIZE == 0
     assert round_trip(disk) == {entry.path: plain(entry) for entry in ENTRIES}
     run(["e2fsck", "-fn", f"{disk}?offset={root.start}"])
 
@@ -73,12 +73,12 @@ def test_the_digests_are_those_of_the_file(spec, tmp_path):
     disk = tmp_path / "disk.raw"
     digest, _ = write_disk(spec, ENTRIES, disk)
     data = disk.read_bytes()
-    blocks = [data[at : at + SNAPSHOT_BLOCK] for at in range(0, len(data), SNAPSHOT_BLOCK)]
-    zero = bytes(SNAPSHOT_BLOCK)
+    blocks = [data[at : at + BLOCK_SIZE] for at in range(0, len(data), BLOCK_SIZE)]
+    zero = bytes(BLOCK_SIZE)
     assert list(digest.blocks) == [None if b == zero else hashlib.sha256(b).hexdigest() for b in blocks]
     whole = hashlib.sha256(b"".join(hashlib.sha256(b).digest() for b in blocks)).hexdigest()
     assert digest.root_digest == whole
-    assert digest.used == sum(b != zero for b in blocks) * SNAPSHOT_BLOCK
+    assert digest.used == sum(b != zero for b in blocks) * BLOCK_SIZE
     # What is zero takes no room.
     assert disk.stat().st_blocks * 512 <= digest.used + MIB
 
@@ -120,7 +120,7 @@ def test_an_output_that_cannot_be_written(spec, tmp_path):
 
 def test_a_full_disk_is_told_and_nothing_is_left(spec, tmp_path, monkeypatch):
     real = os.pwrite
-    room = [SNAPSHOT_BLOCK * 3 // 2]
+    room = [BLOCK_SIZE * 3 // 2]
 
     lock = threading.Lock()
 
