@@ -201,7 +201,7 @@ def _fetch_from(base: str, package: PackageSpec, fetching: _Fetching, backoff: B
             return None if said is None else _Failure(f"{url}: {said}")
         except urllib.error.HTTPError as error:
             failure = _Failure(f"{url}: HTTP status {error.code} {error.reason}", _kind(error.code))
-            asked = _asked_for(error.headers.get("Retry-After", ""))
+            asked = asked_for(error.headers.get("Retry-After", ""))
             if failure.kind != BUSY:
                 return failure
             if asked > LONGEST_WAIT:
@@ -217,10 +217,15 @@ def _fetch_from(base: str, package: PackageSpec, fetching: _Fetching, backoff: B
 def _kind(status: int) -> str:
     if status in (404, 410):
         return GONE
-    return BUSY if status >= 500 or status == 429 else WRONG
+    return BUSY if is_busy(status) else WRONG
 
 
-def _asked_for(text: str) -> float:
+def is_busy(status: int) -> bool:
+    """Whether another try may help after an answer with this HTTP status."""
+    return status >= 500 or status == 429
+
+
+def asked_for(text: str) -> float:
     """Return the seconds of a Retry-After header, a number or a date (RFC 9110, 10.2.3); 0 without one."""
     if text.strip().isdigit():
         return float(text)

@@ -13,7 +13,6 @@ import http.client
 import os
 import ssl
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -24,15 +23,12 @@ from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
 
 from ingot.bake.packages.cache import PIECE, UNFINISHED, download_file, package_file
+from ingot.bake.packages.fetch import PATIENCE, SLOWEST, TIMEOUT, asked_for, is_busy
 from ingot.errors import IngotError, InputError
 from ingot.progress import Progress
 from ingot.quantities import size as shown_size
-from ingot.retry import MIRROR
+from ingot.retry import LONGEST_WAIT, MIRROR, now, pause
 
-TIMEOUT = 30.0  # seconds without a byte, as for packages
-# A server that sends a byte now and then would hold a lock for ever: it has this long, and the size at this
-# rate on top, as a mirror has (ingot.bake.packages.fetch).
-PATIENCE, SLOWEST = 60.0, 32 * 1024
 REDIRECTS = 5
 CREDENTIALS = "INGOT_CREDENTIALS"
 
@@ -73,9 +69,10 @@ def fetch(wanted: Wanted, directory: Path, open_s3: S3Opener | None, progress: P
 
     Raises IngotError that names it and its address, also when the content is not the one that is wanted.
     """
-    said = ""
+    said, asked = "", 0.0
     for failures in range(MIRROR.attempts):
-        time.sleep(MIRROR.limit(failures))
+        pause(max(MIRROR.limit(failures), asked))
+        asked = 0.0
         try:
             return _once(wanted, directory, open_s3, progress)
         except _GoneError as error:
@@ -83,7 +80,11 @@ def fetch(wanted: Wanted, directory: Path, open_s3: S3Opener | None, progress: P
             break
         except urllib.error.HTTPError as error:
             said = f"HTTP status {error.code} {error.reason}"
-            if error.code < 500 and error.code != 429:
+            if not is_busy(error.code):
+                break
+            asked = asked_for(error.headers.get("Retry-After", ""))
+            if asked > LONGEST_WAIT:
+                said += f": it asks to wait {asked:.0f} s"
                 break
         except urllib.error.URLError as error:
             said = str(error.reason)
@@ -119,7 +120,7 @@ def _receive(wanted: Wanted, directory: Path, announced: int | None, read: Calla
     # Beside packages that are being fetched: what a killed process leaves there is swept.
     unfinished = directory / (wanted.sha256 or "00")[:2]
     unfinished.mkdir(parents=True, exist_ok=True)
-    digest, size, start = hashlib.sha256(), 0, time.monotonic()
+    digest, size, start = hashlib.sha256(), 0, now()
     handle, name = tempfile.mkstemp(dir=unfinished, prefix=UNFINISHED)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -129,7 +130,7 @@ def _receive(wanted: Wanted, directory: Path, announced: int | None, read: Calla
                     raise _GoneError(f"it is larger than {wanted.limit} bytes")
                 digest.update(piece)
                 file.write(piece)
-                if time.monotonic() - start > PATIENCE + size / SLOWEST:
+                if now() - start > PATIENCE + size / SLOWEST:
                     raise TimeoutError(f"too slow: {shown_size(size)} in {PATIENCE + size / SLOWEST:.0f} s")
         if announced is not None and size < announced:
             raise ConnectionError(f"the answer ended after {size} of {announced} bytes")

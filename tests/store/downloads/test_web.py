@@ -11,7 +11,7 @@ import pytest
 
 from ingot.errors import IngotError, InputError
 from ingot.progress import silent
-from ingot.retry import Backoff
+from ingot.retry import Backoff, Clock, driven_by
 from ingot.store.downloads import web
 from ingot.store.downloads.web import Wanted, fetch
 
@@ -100,6 +100,29 @@ def test_a_body_without_an_end_is_cut_at_the_limit(serve, get):
     server.answers["/a"] = (200, {"Content-Length": "nobody knows"}, BODY)
     with pytest.raises(IngotError, match="it is larger than 100 bytes"):
         get(f"{server.url}/a", limit=100)
+
+
+@pytest.mark.parametrize(
+    ("after", "paused", "said"),
+    [
+        ("7", [0.0, 7.0], "HTTP status 503 Service Unavailable"),
+        ("", [0.0, 0.01], "HTTP status 503 Service Unavailable"),
+        ("301", [0.0], "HTTP status 503 Service Unavailable: it asks to wait 301 s"),
+    ],
+)
+def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(serve, get, after, paused, said):
+    server = serve()
+    server.answers["/a"] = (503, {"Retry-After": after}, b"")
+    pauses = []
+
+    class Noting(Clock):
+        def pause(self, seconds, stop=None):
+            pauses.append(seconds)
+
+    with driven_by(Noting()), pytest.raises(IngotError) as caught:
+        get(f"{server.url}/a")
+    assert pauses == paused
+    assert caught.value.message == f"the artifact cannot be had from {server.url}/a: {said}"
 
 
 def test_nothing_there_is_an_error(get):
