@@ -226,7 +226,7 @@ def serve(port: int, *, parent: int | None = None) -> int:
     try:
         context = server.start()
     except CloudError as error:
-        sys.stderr.write(f"error: {error.message} (choose another with --port or INGOT_CLOUD_PORT)\n")
+        sys.stderr.write(f"error: {error.message} ({error.hint})\n")
         return error.exit_code
     try:
         cloud_record.write(context.port, variables(context.port, context.access_key))

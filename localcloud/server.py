@@ -186,7 +186,7 @@ def port_taken(port: int) -> CloudError:
     """Return the error for a port that another program listens on."""
     return CloudError(
         f"port {port} of {ADDRESS} is taken by another program",
-        hint="choose another with: ingot cloud up --port PORT",
+        hint="choose another with --port or INGOT_CLOUD_PORT",
     )
 
 
