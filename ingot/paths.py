@@ -13,6 +13,7 @@ from ingot.errors import InputError
 
 # In the working directory, the top of a project.
 RECIPES = Path("image_recipes")
+ENVIRONMENTS = Path("environments.yaml")
 
 
 def home() -> Path:

@@ -34,6 +34,16 @@ def duration(seconds: float) -> str:
     return f"{hours} h {left} min" if left else f"{hours} h"
 
 
+def ago(seconds: float) -> str:
+    """Return how long ago something was, for people: `45 s ago`, `12 min ago`, `5 h ago`, `3 days ago`."""
+    minutes, hours, days = (int(seconds // unit) for unit in (60, 3600, 86400))
+    if minutes < 2:
+        return f"{int(seconds)} s ago"
+    if hours < 2:
+        return f"{minutes} min ago"
+    return f"{number(days, 'day')} ago" if days else f"{hours} h ago"
+
+
 def elapsed(seconds: float) -> str:
     """Return how long something took, for people: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
     whole = round(seconds)

@@ -15,7 +15,7 @@ from ingot.cli.reporting import Reporter, printable
 from ingot.cli.terminal import print_json
 from ingot.cli.usage import Group
 from ingot.errors import IngotError, InputError
-from ingot.quantities import number
+from ingot.quantities import ago, number
 from ingot.store import Store
 from ingot.store.gc import Bounds, usage
 
@@ -56,7 +56,7 @@ def ls(as_json: AsJson = False) -> None:
         images.append({"digest": image.digest, "name": summary.name, "used": used})
         if not as_json:
             size = f"{summary.used / 2**20:.0f} MiB"
-            print(f"{image.digest}  {printable(summary.name)}  {size}  used {_ago(time.time() - used)}")
+            print(f"{image.digest}  {printable(summary.name)}  {size}  used {ago(time.time() - used)}")
     if as_json:
         sizes = {part.part: {"count": part.count, "size": part.size} for part in parts}
         content = {"root": str(store.root), "images": images, "set_aside": set_aside, "usage": sizes}
@@ -126,12 +126,6 @@ def unpack(archive: Annotated[Path, typer.Argument(help="What `ingot store pack`
 
     with Reporter() as reporter:
         read(Store(), archive, reporter)
-
-
-def _ago(seconds: float) -> str:
-    """Return how many whole days ago that was."""
-    days = int(seconds // 86400)
-    return "today" if days < 1 else f"{number(days, 'day')} ago"
 
 
 def _bytes(text: str) -> int:

@@ -12,7 +12,7 @@ from ingot.cli.options import AsJson, Environment, FleetStack, Recipes, recipe_n
 from ingot.cli.terminal import json_text
 from ingot.cli.usage import Group
 from ingot.paths import RECIPES
-from ingot.quantities import number
+from ingot.quantities import ago, number
 
 if TYPE_CHECKING:
     from ingot.aws.verify.image import ImageVerdict
@@ -119,7 +119,7 @@ def _group_lines(clones: list[CloneVerdict]) -> str:
     line = f"{number(len(clones), 'clone')}  {first.ami_id}  {first.digest[:12]}"
     if first.ok:
         ages = [clone.age for clone in clones if clone.age is not None]
-        return f"{line}  equal their manifest, {_ago(max(ages, default=None))} or later"
+        return f"{line}  equal their manifest, {_reported(max(ages, default=None))} or later"
     left = len(clones) - NAMED_CLONES
     named = ", ".join(clone.instance_id for clone in clones[:NAMED_CLONES])
     more = f", and {number(left, 'other clone')}" if left > 0 else ""
@@ -143,7 +143,7 @@ def clone_line(clone: CloneVerdict) -> str:
     """Return a clone's verdict as text: one line when it is good, else what differs below it."""
     line = f"{clone.instance_id}  {clone.ami_id}  {clone.digest[:12]}"
     if clone.ok:
-        return f"{line}  equals its manifest, {_ago(clone.age)}"
+        return f"{line}  equals its manifest, {_reported(clone.age)}"
     lines = [f"{line}  {_word(clone)}"]
     if clone.problem:
         lines.append(f"  {clone.problem}")
@@ -156,11 +156,9 @@ def _word(clone: CloneVerdict) -> str:
     return "DIFFERS" if clone.sections else "NOT PROVED"
 
 
-def _ago(age: int | None) -> str:
+def _reported(age: int | None) -> str:
     """Return how long ago a clone said so."""
-    if age is None:
-        return "at no known time"
-    return f"{age} s ago" if age < 120 else f"{age // 60} min ago"
+    return "at no known time" if age is None else ago(age)
 
 
 def _image_lines(verdict: ImageVerdict) -> str:

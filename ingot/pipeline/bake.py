@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ingot.errors import IngotError, InputError, VerificationError
 from ingot.files import read_limited
-from ingot.paths import RECIPES
+from ingot.paths import ENVIRONMENTS, RECIPES
 from ingot.progress import Progress
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from ingot.store import Image, Store
     from ingot.store.shared import SharedStore
 
-# In the working directory; its bytes are bounded, as those of each file that a person writes.
-ENVIRONMENTS, MOST = Path("environments.yaml"), 1 << 20
+# Bytes of environments.yaml, which are bounded as those of each file that a person writes.
+MOST = 1 << 20
 # How many files, and how much else, an error names: a step that changes all would fill the screen.
 SHOWN = 20
 

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from ingot.errors import IngotError, InputError
 from ingot.forge.git import Repository
+from ingot.paths import ENVIRONMENTS
 from ingot.plan.images import ImagePlan, Images, unused
 from ingot.plan.infrastructure.assembly import Stack, read_assembly
 from ingot.plan.infrastructure.cdk import AT_ONCE, Cache, Cdk
@@ -28,7 +29,6 @@ from ingot.progress import Progress
 from ingot.recipe.syntax.document import read_document
 
 Part = TypeVar("Part", RecipeChange, ImagePlan, StackPlan)
-ENVIRONMENTS_FILE = "environments.yaml"
 # The stacks that are deployed, of those that the app has.
 Deployed = Callable[[Mapping[str, Stack]], dict[str, Stack]]
 
@@ -208,7 +208,7 @@ class _Syntheses:
 
 def environments(project: Path) -> list[str]:
     """Return the names in environments.yaml of a tree; the app itself checks that file."""
-    path = project / ENVIRONMENTS_FILE
+    path = project / ENVIRONMENTS
     data = read_document(path).data if path.is_file() else None
     named = data.get("environments") if isinstance(data, dict) else None
     return list(named) if isinstance(named, dict) else []

@@ -143,11 +143,11 @@ def test_the_store_counts_in_words(run):
         (directory / "disk.raw").write_bytes(b"x")
         manifest = {"name": "web", "size": {"used": 2**20}, "package_files": []}
         (directory / "manifest.json").write_text(json.dumps(manifest))
-        os.utime(directory, (time.time() - days * 86400 - 60,) * 2)
+        os.utime(directory, (time.time() - days * 86400 - 1800,) * 2)
     code, out, err = run("store", "ls")
     assert code == 0
     assert [line.split("  ")[-1] for line in out.splitlines()] == [
-        "used today",
+        "used 30 min ago",
         "used 1 day ago",
         "used 3 days ago",
     ]
