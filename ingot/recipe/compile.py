@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from ingot.recipe.digest import digest_of, stage_digest, used_files
 from ingot.recipe.lock.ami import AmiLock
@@ -51,6 +54,7 @@ KERNEL_COMMAND_LINE = "console=tty0 console=ttyS0,115200n8 net.ifnames=0 nvme_co
 # as they can be in a machine that is emulated on a busy host. Under KVM it skips this by itself:
 # kernel-parameters.txt and arch/x86/kernel/kvm.c.
 KERNEL_PARAMETERS_OF = {"x86_64": " no_timer_check"}
+Spec = TypeVar("Spec")
 # A version for people: enough of the digest to be unique among the images that one ever sees.
 VERSION_LENGTH = 12
 # Bytes that an archive may unpack to in a stage, which has no volume: compilers and their caches are large.
@@ -79,9 +83,9 @@ def compile_spec(recipe: Recipe) -> BakeSpec:
         stages=tuple(_stage(recipe, name) for name in recipe.stages),
         debconf=tuple(sorted(_answer(answer) for answer in recipe.debconf)),
         groups=tuple(GroupSpec(group.name, group.gid) for group in recipe.groups),
-        users=tuple(UserSpec(**user.model_dump()) for user in recipe.users),
+        users=tuple(spec_of(UserSpec, user) for user in recipe.users),
         files=tuple(_file(recipe, file) for file in files),
-        services=ServicesSpec(**recipe.services.model_dump()),
+        services=spec_of(ServicesSpec, recipe.services),
         configuration=_configuration(recipe.configuration),
         storage=_storage(recipe),
         steps=_steps(recipe),
@@ -91,10 +95,20 @@ def compile_spec(recipe: Recipe) -> BakeSpec:
         locale=recipe.locale,
         hostname=recipe.hostname,
         volatile=tuple(sorted(recipe.volatile)),
-        drop=DropSpec(**recipe.drop.model_dump()),
-        allowances=tuple(AllowanceSpec(**allowance.model_dump()) for allowance in recipe.hygiene.allow),
+        drop=spec_of(DropSpec, recipe.drop),
+        allowances=tuple(spec_of(AllowanceSpec, allowance) for allowance in recipe.hygiene.allow),
         **_origin(recipe, lock),
     )
+
+
+def spec_of(
+    kind: Callable[..., Spec], model: BaseModel, *, without: Collection[str] = (), **own: object
+) -> Spec:
+    """Return a part of the spec: fields of the model by their names, but those in ``without``, and ``own``.
+
+    What is in both is as in ``own``. A field that the spec does not have is an error.
+    """
+    return kind(**{**model.model_dump(exclude={*without}), **own})
 
 
 def _stage(whole: Recipe, name: str) -> BakeSpec:
@@ -116,7 +130,7 @@ def _stage(whole: Recipe, name: str) -> BakeSpec:
         node=_node(recipe, lock),
         files=tuple(_file(recipe, file) for file in used_files(recipe)),
         steps=_steps(recipe),
-        drop=DropSpec(**recipe.drop.model_dump()),
+        drop=spec_of(DropSpec, recipe.drop),
         **_origin(recipe, lock),
     )
 
@@ -124,12 +138,12 @@ def _stage(whole: Recipe, name: str) -> BakeSpec:
 def _origin(recipe: Recipe, lock: Lock | AmiLock) -> dict[str, Any]:
     """Return what the image is made from, as fields of the spec."""
     if isinstance(lock, AmiLock):
-        base = {region: BaseAmiSpec(**ami.model_dump()) for region, ami in lock.ami.items()}
+        base = {region: spec_of(BaseAmiSpec, ami) for region, ami in lock.ami.items()}
         return {"base": base, "install": tuple(sorted(recipe.packages))}
     return {
         "distribution": DistributionSpec(lock.distribution.id, lock.distribution.suite),
         "indexed": lock.index_date(),
-        "packages": tuple(PackageSpec(**package.model_dump()) for package in lock.packages),
+        "packages": tuple(spec_of(PackageSpec, package) for package in lock.packages),
         "system": tuple(sorted({*distribution_of(recipe).base_packages} & lock.versions().keys())),
     }
 
@@ -138,9 +152,11 @@ def _artifacts(recipe: Recipe, lock: Lock | AmiLock) -> tuple[ArtifactSpec, ...]
     """Return the artifacts in the recipe's order: what comes later may replace what came before."""
     locked = {artifact.url: artifact for artifact in lock.artifacts}
     return tuple(
-        ArtifactSpec(
+        spec_of(
+            ArtifactSpec,
+            artifact,
+            without={"install"},
             size=locked[artifact.url].size,
-            **artifact.model_dump(exclude={"install", "sha256"}),
             sha256=locked[artifact.url].sha256,
         )
         for artifact in recipe.artifacts
@@ -155,8 +171,8 @@ def _python(recipe: Recipe, lock: Lock | AmiLock) -> PythonSpec | None:
         target=recipe.python.target,
         interpreter=recipe.python.interpreter,
         python=locked.python,
-        installer=WheelSpec(**locked.installer.model_dump()),
-        wheels=tuple(WheelSpec(**wheel.model_dump()) for wheel in locked.wheels),
+        installer=spec_of(WheelSpec, locked.installer),
+        wheels=tuple(spec_of(WheelSpec, wheel) for wheel in locked.wheels),
     )
 
 
@@ -170,8 +186,8 @@ def _node(recipe: Recipe, lock: Lock | AmiLock) -> NodeSpec | None:
         scripts=recipe.node.scripts,
         manifest=files.manifest,
         lock=files.lock,
-        installer=NpmSpec(**lock.node.installer.model_dump()),
-        packages=tuple(NpmSpec(**package.model_dump()) for package in lock.node.packages),
+        installer=spec_of(NpmSpec, lock.node.installer),
+        packages=tuple(spec_of(NpmSpec, package) for package in lock.node.packages),
     )
 
 
@@ -196,10 +212,15 @@ def _file(recipe: Recipe, file: ImageFile) -> FileSpec:
 def _configuration(given: Configuration | None) -> ConfigurationSpec | None:
     if given is None:
         return None
-    secrets = (SecretSpec(name, **secret.model_dump()) for name, secret in sorted(given.secrets.items()))
-    alike = given.model_dump(include={"owner", "group", "mode", "refresh", "on_change"})
-    variables = tuple(sorted(given.environment.items()))
-    return ConfigurationSpec(variables, tuple(secrets), tuple(sorted(given.services)), **alike)
+    secrets = (spec_of(SecretSpec, secret, name=name) for name, secret in sorted(given.secrets.items()))
+    return spec_of(
+        ConfigurationSpec,
+        given,
+        without={"environment"},
+        variables=tuple(sorted(given.environment.items())),
+        secrets=tuple(secrets),
+        services=tuple(sorted(given.services)),
+    )
 
 
 def _storage(recipe: Recipe) -> StorageSpec | None:
@@ -207,13 +228,12 @@ def _storage(recipe: Recipe) -> StorageSpec | None:
     if not (recipe.volumes or store or recipe.swap):
         return None
     volumes = tuple(
-        VolumeSpec(**{**volume.model_dump(), "device": device, "services": tuple(sorted(volume.services))})
+        spec_of(VolumeSpec, volume, device=device, services=tuple(sorted(volume.services)))
         for volume, device in zip(recipe.volumes, devices_of(recipe.volumes), strict=True)
     )
     scratch = None
     if store is not None and store.mount is not None:
-        given = store.model_dump(exclude={"swap"})
-        scratch = ScratchSpec(**{**given, "services": tuple(sorted(store.services))})
+        scratch = spec_of(ScratchSpec, store, without={"swap"}, services=tuple(sorted(store.services)))
     return StorageSpec(volumes, scratch, bool(store and store.swap), recipe.swap)
 
 
@@ -228,5 +248,5 @@ def _steps(recipe: Recipe) -> tuple[StepSpec, ...]:
 
 
 def _test(test: Test) -> CloneTestSpec:
-    http = None if test.http is None else HttpSpec(**test.http.model_dump())
+    http = None if test.http is None else spec_of(HttpSpec, test.http)
     return CloneTestSpec(test.name, http, test.service, test.command)

@@ -12,6 +12,7 @@ from ingot.bake.hygiene.gate import allows
 from ingot.bake.hygiene.view import lines_of
 from ingot.errors import Problem
 from ingot.files import read_limited
+from ingot.recipe.compile import spec_of
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.sources.expander import ImageFile
 from ingot.recipe.sources.files import expand_files
@@ -20,7 +21,7 @@ from ingot.spec import AllowanceSpec
 
 def hygiene_problems(recipe: Recipe) -> list[Problem]:
     """Return a problem for each key or credential in a file of the recipe that no allowance lets pass."""
-    allowances = [AllowanceSpec(*one.model_dump().values()) for one in recipe.hygiene.allow]
+    allowances = [spec_of(AllowanceSpec, one) for one in recipe.hygiene.allow]
     return [
         problem
         for file in expand_files(recipe, [])

@@ -18,6 +18,7 @@ from ingot.bake.packages.deb import LockedDeb, read_control
 from ingot.bake.packages.drop import is_dropped, patterns
 from ingot.errors import BakeError, Problem
 from ingot.process import read_from
+from ingot.recipe.compile import spec_of
 from ingot.recipe.lock.file import Lock, LockedPackage
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.sources.expander import ImageFile
@@ -62,7 +63,7 @@ def _source_size(recipe: Recipe, file: ImageFile) -> int:
 
 def _packages_size(recipe: Recipe, lock: Lock, packages: Path, room: int) -> int:
     """Return the bytes of the packages' files, measured ever more exactly until they fit ``room``."""
-    drop = patterns(DropSpec(**recipe.drop.model_dump()))
+    drop = patterns(spec_of(DropSpec, recipe.drop))
     installed = [
         p for p in lock.packages if p.role == "install" and not (recipe.drop.docs and p.name.endswith("-doc"))
     ]
