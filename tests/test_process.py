@@ -1,6 +1,5 @@
 """Running other programs: their output, their failure, and what is not there."""
 
-import ast
 import os
 import signal
 import subprocess
@@ -12,10 +11,6 @@ import pytest
 
 from ingot.errors import MissingToolError
 from ingot.process import CommandError, read_from, run, run_attached, run_binary, start
-from tests.repository.test_imports import ROOT
-
-# It runs before the rest of Ingot is there.
-ALONE = "ingot/bake/instance/bootstrap.py"
 
 
 @pytest.mark.parametrize("way", [run, run_binary, start, run_attached])
@@ -77,14 +72,3 @@ def test_a_program_on_the_terminal_gets_sigterm_and_is_waited_for(tmp_path):
     thread.join()
     assert (tmp_path / "cleaned").exists()
     assert signal.getsignal(signal.SIGTERM) == before
-
-
-def test_nothing_else_in_ingot_runs_programs():
-    for file in (ROOT / "ingot").rglob("*.py"):
-        name = str(file.relative_to(ROOT))
-        if name in ("ingot/process.py", ALONE):
-            continue
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                of = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
-                assert of != "subprocess", f"{name}:{node.lineno}"

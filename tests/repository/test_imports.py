@@ -157,7 +157,7 @@ def test_only_process_runs_programs():
     bench's relay, which has to be small: its size counts as that of the program that it starts.
     """
     runners = set()
-    for tree in ("ingot", "localcloud", "stacks", "bench"):
+    for tree in ("ingot", "localcloud", "stacks", "bench", "tools"):
         for file in (ROOT / tree).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.Call) and re.fullmatch(

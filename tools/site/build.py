@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from ingot.process import run
 from tools.site.links import broken_links
 from tools.site.pages import INDEX, ROOT, Tree, collect, sections
 from tools.site.reference import fill
@@ -82,13 +82,7 @@ def build(site: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="ingot-site-") as name:
         stage = Path(name)
         _write(tree, stage)
-        done = subprocess.run(
-            [Path(sys.executable).parent / "zensical", "build", "--strict"],
-            cwd=stage,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run([Path(sys.executable).parent / "zensical", "build", "--strict"], cwd=stage, check=False)
         if done.returncode:
             sys.exit(done.stdout + done.stderr.partition("Traceback")[0])
         if problems := broken_links(stage / "site"):
