@@ -49,4 +49,5 @@ def test_what_is_not_survived_names_what_is_left_and_the_next_run_takes_it_away(
     proxy.heal()
     proxy.console = way.console
     assert_published_once(way.run(LONG), before, direct)
-    assert said or operation in HARMLESS
+    if operation not in HARMLESS:
+        assert said

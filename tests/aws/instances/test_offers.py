@@ -14,9 +14,19 @@ def offered_in(direct, kind):
 
 
 def test_types_that_run_everywhere_pass(direct):
+    asked = []
+    direct.ec2.meta.events.register(
+        "before-parameter-build.ec2.*", lambda params, model, **_: asked.append((model.name, params))
+    )
     require_types(
         direct, [Use("Fleet", ("t3.small", "m7i.large"), ("us-east-1a", 1)), Use("Test", ("t4g.small",))]
     )
+    of_types = [{"Name": "instance-type", "Values": ["m7i.large", "t3.small", "t4g.small"]}]
+    assert [(name, params.get("Filters")) for name, params in asked] == [
+        ("DescribeInstanceTypes", of_types),
+        ("DescribeInstanceTypeOfferings", of_types),
+        ("DescribeAvailabilityZones", None),
+    ]
 
 
 @pytest.mark.parametrize(

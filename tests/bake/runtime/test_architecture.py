@@ -5,8 +5,10 @@ from ingot.errors import MissingRightError
 
 
 def test_its_own_architecture_needs_nothing(tmp_path):
-    check_architecture("x86_64", machine="x86_64", binfmt=tmp_path / "none")
-    check_architecture("arm64", machine="aarch64", binfmt=tmp_path)
+    for own, other, machine in (("x86_64", "arm64", "x86_64"), ("arm64", "x86_64", "aarch64")):
+        check_architecture(own, machine=machine, binfmt=tmp_path / "none")
+        with pytest.raises(MissingRightError):
+            check_architecture(other, machine=machine, binfmt=tmp_path / "none")
 
 
 @pytest.mark.parametrize(
@@ -30,7 +32,9 @@ def test_another_one_is_refused_with_what_helps(tmp_path, entry):
 
 
 def test_the_kernel_may_run_it(tmp_path):
-    (tmp_path / "qemu-aarch64").write_text(
-        "enabled\ninterpreter /usr/bin/qemu-aarch64-static\nflags: POCF\noffset 0\n"
-    )
+    entry = tmp_path / "qemu-aarch64"
+    entry.write_text("enabled\ninterpreter /usr/bin/qemu-aarch64-static\nflags: POCF\noffset 0\n")
     check_architecture("arm64", machine="x86_64", binfmt=tmp_path)
+    entry.unlink()
+    with pytest.raises(MissingRightError):
+        check_architecture("arm64", machine="x86_64", binfmt=tmp_path)

@@ -28,6 +28,7 @@ def test_required(template):
 
 def test_machines_require_imdsv2_encrypt_and_leave_nothing(template):
     templates = template.find_resources("AWS::EC2::LaunchTemplate")
+    assert len(templates) == 2
     for resource in templates.values():
         data = resource["Properties"]["LaunchTemplateData"]
         assert data["MetadataOptions"] == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
