@@ -14,8 +14,10 @@ from ingot.recipe.lock.distribution import distribution_of
 MIB = 2**20
 PLACE = "image_recipes/big/recipe.yaml:3:21"
 TOO_SMALL = (
-    f"{PLACE}: size 4MiB, needs at least 6MiB for its packages, files and app, expected room for the"
-    " content\n  hint: raise root_volume.size in the recipe; clones need room to work, too\n"
+    f": {PLACE}: size 4MiB, needs at least 6MiB for its packages, files and app\n"
+    "  3 | root_volume: {size: 4MiB}\n"
+    "    |                     ^ expected room for the content\n"
+    "  hint: raise root_volume.size in the recipe; clones need room to work, too\n"
 )
 
 
@@ -86,7 +88,7 @@ def check(tmp_path, monkeypatch, capsys):
 
 def test_packages_that_do_not_fit_are_an_error_at_the_size(check):
     check.build({"opt/random": os.urandom(MIB), "opt/zeros": bytes(4 * MIB + 1)})
-    assert check() == (2, "", TOO_SMALL)
+    assert check() == (2, "", f"error{TOO_SMALL}")
 
 
 def test_of_a_package_that_is_not_here_its_own_size_counts(check):
@@ -96,25 +98,25 @@ def test_of_a_package_that_is_not_here_its_own_size_counts(check):
 
 def test_packages_that_alone_are_too_large_need_not_be_here(check):
     check.build({"opt/random": os.urandom(5 * MIB + 1)})
-    assert check(here=False) == (2, "", TOO_SMALL)
+    assert check(here=False) == (2, "", f"error{TOO_SMALL}")
 
 
 def test_what_the_recipe_drops_does_not_count(check):
     check.build({"opt/random": os.urandom(MIB), "usr/share/doc/big/zeros": bytes(4 * MIB + 1)})
     assert check() == (0, "big: ok\n", "")
-    assert check("drop: {docs: false}\n") == (2, "", TOO_SMALL)
+    assert check("drop: {docs: false}\n") == (2, "", f"error{TOO_SMALL}")
 
 
 def test_a_step_may_make_room_so_it_is_a_warning(check):
     check.build({"opt/random": os.urandom(5 * MIB + 1)})
-    assert check("steps: [rm /opt/random]\n") == (0, "big: ok\n", f"warning: {TOO_SMALL}")
+    assert check("steps: [rm /opt/random]\n") == (0, "big: ok\n", f"warning{TOO_SMALL}")
 
 
 def test_the_app_counts(check):
     check.build({"opt/little": b"x"})
     assert check("app: {source: app/, target: /srv/app}\n") == (0, "big: ok\n", "")
     (check.app / "data").write_bytes(bytes(5 * MIB + 1))
-    assert check("app: {source: app/, target: /srv/app}\n") == (2, "", TOO_SMALL)
+    assert check("app: {source: app/, target: /srv/app}\n") == (2, "", f"error{TOO_SMALL}")
 
 
 def test_of_a_sparse_file_its_blocks_count(check):
