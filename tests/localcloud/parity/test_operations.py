@@ -18,20 +18,33 @@ LACKING = [
     ("autoscaling", "describe_adjustment_types", {}, "InvalidAction"),
     ("elbv2", "describe_trust_stores", {}, "InvalidAction"),
     ("ssm", "list_compliance_items", {}, "UnknownOperationException"),
-    ("s3", "get_bucket_analytics_configuration", {"Bucket": "b", "Id": "i"}, None),
 ]
 
 
 @pytest.mark.parametrize(("service", "operation", "given", "code"), LACKING)
 def test_an_operation_that_is_lacking_is_named(
-    local_cloud: LocalCloud, service: str, operation: str, given: dict[str, Any], code: str | None
+    local_cloud: LocalCloud, service: str, operation: str, given: dict[str, Any], code: str
 ) -> None:
     with pytest.raises(ClientError) as caught:
         getattr(local_cloud.client(service), operation)(**given)
-    status = caught.value.response["ResponseMetadata"]["HTTPStatusCode"]
-    assert 400 <= status < 500 or status == 501
-    assert code in (None, code_of(caught))
+    assert (_status(caught), code_of(caught)) == (400, code)
     assert "html" not in str(caught.value).lower()
+
+
+@pytest.mark.xfail(
+    strict=True, reason="the local cloud answers with success, though it has no analytics configurations"
+)
+def test_an_operation_of_s3_that_is_lacking_is_not_implemented(local_cloud: LocalCloud) -> None:
+    s3 = local_cloud.client("s3")
+    s3.create_bucket(Bucket="lacking")
+    with pytest.raises(ClientError) as caught:
+        s3.get_bucket_analytics_configuration(Bucket="lacking", Id="i")
+    assert (_status(caught), code_of(caught)) == (501, "NotImplemented")
+    assert "html" not in str(caught.value).lower()
+
+
+def _status(caught: pytest.ExceptionInfo[ClientError]) -> int:
+    return int(caught.value.response["ResponseMetadata"]["HTTPStatusCode"])
 
 
 def test_a_fault_of_the_cloud_itself_is_one_of_the_service(
