@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import io
+import json
 import re
 import resource
 import signal
@@ -18,7 +19,7 @@ from ingot.cli.main import main
 LONGEST, MOST_MEMORY = 2.0, 300 << 20
 # Characters of all that is printed about one input, and of one line of it.
 MOST_OUTPUT, LONGEST_LINE = 200_000, 3_000
-PLACE = re.compile(r"(warning: )?[^\s:][^:]*:[1-9][0-9]*:[1-9][0-9]*: ")
+PLACE = re.compile(r"((error|warning): )?[^\s:][^:]*:[1-9][0-9]*:[1-9][0-9]*: ")
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ def examine(ended: Ended, *, good: tuple[int, ...] = (0,)) -> None:
 
 def require_places(text: str) -> None:
     """Fail unless each line says where: file:line:column. Hints belong to the line above."""
+    if text.startswith("{"):  # as `--json` has it
+        text = json.loads(text)["error"]["message"]
     lines = [line for line in text.splitlines() if line and not line.startswith(" ")]
     assert lines, "nothing is said"
     for line in lines:
