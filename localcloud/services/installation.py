@@ -16,7 +16,7 @@ from localcloud.services.cloudformation.api import actions as cloudformation
 from localcloud.services.ebs.service import EbsService
 from localcloud.services.ec2.hypervisors.stand_ins import Says
 from localcloud.services.s3 import bucket_policy
-from localcloud.services.ssm import parameters
+from localcloud.services.ssm import commands, parameters
 from localcloud.services.sts import session_tokens
 
 
@@ -55,6 +55,11 @@ CONTROL_PLANE = (
         "ssm: parameters",
         lambda i: parameters.install(i.patches),
         "AllowedPattern and sizes; depends on nothing",
+    ),
+    Step(
+        "ssm: commands",
+        lambda i: commands.install(i.patches),
+        "moto answers SendCommand with a command that ran nowhere; depends on nothing",
     ),
     Step(
         "sts: session tokens",

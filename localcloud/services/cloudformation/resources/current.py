@@ -81,10 +81,10 @@ def _security_group(
             for kind, rule in others
             if kind == f"AWS::EC2::SecurityGroup{direction}" and rule.get("GroupId") == group_id
         ]
-        there = _flat(group[key])
-        known = [rule for rule in given if _flat([permission(rule)])[0] in there]
+        rules = _flat(group[key])
+        known = [rule for rule in given if _flat([permission(rule)])[0] in rules]
         explained = [*_flat([permission(rule) for rule in given]), *_flat(elsewhere)]
-        current[f"SecurityGroup{direction}"] = [*known, *(rule for rule in there if rule not in explained)]
+        current[f"SecurityGroup{direction}"] = [*known, *(rule for rule in rules if rule not in explained)]
     return current
 
 

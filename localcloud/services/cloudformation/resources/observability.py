@@ -24,8 +24,8 @@ def _group_attributes(env: Env, name: str) -> Attributes:
 
 def _read_group(env: Env, name: str) -> Attributes | None:
     listed = env.call("logs", "describe_log_groups", logGroupNamePrefix=name)["logGroups"]
-    there = any(group["logGroupName"] == name for group in listed)
-    return _group_attributes(env, name) if there else None
+    exists = any(group["logGroupName"] == name for group in listed)
+    return _group_attributes(env, name) if exists else None
 
 
 def _create_group(env: Env, name: str, properties: Properties) -> None:
