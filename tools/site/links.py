@@ -38,11 +38,13 @@ def broken_links(site: Path) -> list[str]:
             url = urlsplit(target)
             if url.scheme or url.netloc:
                 continue
-            there = (file.parent / unquote(url.path)).resolve() if url.path else file
-            if there.is_dir():
-                there /= "index.html"
-            if not there.is_file():
+            destination = (file.parent / unquote(url.path)).resolve() if url.path else file
+            if destination.is_dir():
+                destination /= "index.html"
+            if not destination.is_file():
                 problems.append(f"{file.relative_to(site)}: {target} leads to no page")
-            elif url.fragment and there in pages and unquote(url.fragment) not in pages[there].ids:
+            elif (
+                url.fragment and destination in pages and unquote(url.fragment) not in pages[destination].ids
+            ):
                 problems.append(f"{file.relative_to(site)}: {target} leads to no place on its page")
     return problems

@@ -79,10 +79,10 @@ def _rewritten(text: str, page: PurePosixPath, root: Path) -> tuple[str, list[Pu
         before, target, after = link.groups()
         if re.match(r"https?:|mailto:", target):
             return link[0]
-        there = (root / page.parent / target).resolve()
-        if not there.is_file():
+        destination = (root / page.parent / target).resolve()
+        if not destination.is_file():
             raise BrokenLinkError(f"{page} links to {target}, which is not a file")
-        path = PurePosixPath(there.relative_to(root.resolve()))
+        path = PurePosixPath(destination.relative_to(root.resolve()))
         linked.append(path)
         return before + _relative(place_of(page), place_of(path)) + after
 

@@ -235,11 +235,11 @@ def _not_offered(recipe: Recipe, number: int, choice: PackageChoice, index: Inde
     if choice.version is not None:
         what = f"version {choice.version} of {choice.name!r}, which does not exist"
         versions = list(dict.fromkeys(version for version, _ in offers))
-        there = f"there are {' and '.join(versions)}" if len(versions) > 1 else f"there is {versions[0]}"
-        return recipe.problem(("packages", number), what, "a version that the archive has", there)
+        hint = f"there are {' and '.join(versions)}" if len(versions) > 1 else f"there is {versions[0]}"
+        return recipe.problem(("packages", number), what, "a version that the archive has", hint)
     what = f"{choice.name!r} of {choice.suite}, which does not exist"
-    there = "; ".join(f"{suite} has {version}" for version, suite in offers)
-    return recipe.problem(("packages", number), what, f"a package of {choice.suite}", there)
+    hint = "; ".join(f"{suite} has {version}" for version, suite in offers)
+    return recipe.problem(("packages", number), what, f"a package of {choice.suite}", hint)
 
 
 def _of_another_component(recipe: Recipe, distribution: Distribution) -> str:
