@@ -42,7 +42,7 @@ from ingot.bake.tree import inventory
 from ingot.bake.tree.manifest import contents_of, manifest_text
 from ingot.bake.tree.tree import Entry, hash_files, scan
 from ingot.bake.tree.volatile import BASELINE, Volatile, read_volatile
-from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, DiskDigest, block_count, root_digest, written
+from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, DiskDigest, block_count, read_block, root_digest, written
 from ingot.errors import BakeError
 from ingot.process import run
 from ingot.progress import Progress
@@ -178,7 +178,7 @@ def read_disk(device: Path) -> DiskDigest:
         size = os.lseek(handle, 0, os.SEEK_END)
 
         def digest(index: int) -> Optional[str]:
-            data = os.pread(handle, BLOCK_SIZE, index * BLOCK_SIZE).ljust(BLOCK_SIZE, b"\0")
+            data = read_block(handle, index)
             # Most of a disk is zeros, and to see that costs a fraction of a digest.
             return None if data == ZERO_BLOCK else hashlib.sha256(data).hexdigest()
 
