@@ -36,9 +36,11 @@ def init(
         started = add_recipe(directory, recipe, template=template)
         for path in started.files:
             print(started.directory / path)
-        print(
-            f"\nFor a fleet of it, add this line to FLEETS in app.py:\n\n    {started.fleet}", file=sys.stderr
-        )
+        lines = {"FLEETS": started.fleet, "WORKERS": started.worker}
+        for table, line in lines.items():
+            if line is not None:
+                what = "a fleet of it" if table == "FLEETS" else "one without a load balancer"
+                print(f"\nFor {what}, add this line to {table} in app.py:\n\n    {line}", file=sys.stderr)
         return
     started = start_project(directory, template=template)
     for path in started.files:

@@ -18,11 +18,14 @@ from ingot.paths import RECIPES
 TEMPLATES = {
     "web": "Apache and a page",
     "api": "a small HTTP API in Python, started by systemd",
+    "worker": "a worker in Python that fetches its jobs; its fleet has no load balancer",
 }
+# Those whose clones nobody connects to.
+WORKERS = frozenset({"worker"})
 EMPTY = "empty"
 SCHEMA = "recipe.schema.json"
-_FLEETS = "    # @FLEETS@\n"
-_NO_FLEET = '# "Web": "web",'
+_FLEETS, _WORKERS = "    # @FLEETS@\n", "    # @WORKERS@\n"
+_NO_FLEET, _NO_WORKER = '# "Web": "web",', '# "Jobs",'
 # A recipe's name is also the name of a user, a directory and a systemd unit in the image.
 _RECIPE_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _PROJECT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -30,13 +33,15 @@ _PROJECT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class Started:
-    """What was written: ``files`` are paths below ``directory``; ``fleet`` is the line of app.py that makes a
-    fleet of the recipe, None without a recipe.
+    """What was written: ``files`` are paths below ``directory``; ``fleet`` is the line of FLEETS in app.py
+    that makes a fleet of the recipe, ``worker`` that of WORKERS which leaves its load balancer out; None
+    where there is none.
     """
 
     directory: Path
     files: tuple[Path, ...]
     fleet: str | None
+    worker: str | None
 
 
 def start_project(directory: Path, *, template: str, recipe: str | None = None) -> Started:
@@ -59,20 +64,21 @@ def start_project(directory: Path, *, template: str, recipe: str | None = None) 
         )
     name = None if template == EMPTY else recipe or template
     fleet = None if name is None else _fleet(name)
+    worker = None if name is None else _worker(name, template)
     values = {
         "PROJECT": project.lower(),
         "VERSION": version("ingot"),
         "STACK": _stack(name or "web"),
     }
     content = dict(_filled(files("ingot") / "templates" / "project", values))
-    app = content[Path("app.py")]
-    content[Path("app.py")] = app.replace(_FLEETS, f"    {fleet or _NO_FLEET}\n")
+    app = content[Path("app.py")].replace(_FLEETS, f"    {fleet or _NO_FLEET}\n")
+    content[Path("app.py")] = app.replace(_WORKERS, f"    {worker or _NO_WORKER}\n")
     if name is None:
         content[RECIPES / ".gitkeep"] = ""
     else:
         content |= _recipe(name, template)
     content[RECIPES / SCHEMA] = (files("ingot") / "recipe" / SCHEMA).read_text(encoding="utf-8")
-    return Started(directory, _write(directory, content), fleet)
+    return Started(directory, _write(directory, content), fleet, worker)
 
 
 def add_recipe(directory: Path, name: str, *, template: str) -> Started:
@@ -86,7 +92,7 @@ def add_recipe(directory: Path, name: str, *, template: str) -> Started:
     content = _recipe(name, template)
     if not (directory / RECIPES / SCHEMA).exists():
         content[RECIPES / SCHEMA] = (files("ingot") / "recipe" / SCHEMA).read_text(encoding="utf-8")
-    return Started(directory, _write(directory, content), _fleet(name))
+    return Started(directory, _write(directory, content), _fleet(name), _worker(name, template))
 
 
 def _check_template(template: str, known: tuple[str, ...]) -> None:
@@ -107,6 +113,11 @@ def _recipe(name: str, template: str) -> dict[Path, str]:
 def _fleet(recipe: str) -> str:
     """Return the line of app.py for a fleet of a recipe: "WebShop": "web-shop",."""
     return f'"{_stack(recipe)}": "{recipe}",'
+
+
+def _worker(recipe: str, template: str) -> str | None:
+    """Return the line of app.py for a fleet that serves nobody; None for one that does."""
+    return f'"{_stack(recipe)}",' if template in WORKERS else None
 
 
 def _stack(recipe: str) -> str:

@@ -12,6 +12,10 @@ from stacks.images import ImagesStack
 FLEETS: dict[str, str] = {
     # @FLEETS@
 }
+# Those of them without a load balancer, since nobody connects to their clones.
+WORKERS: tuple[str, ...] = (
+    # @WORKERS@
+)
 
 
 def main() -> None:
@@ -20,7 +24,14 @@ def main() -> None:
     environment = read_environment(app.node.try_get_context("env"))
     images = ImagesStack(app, "Images", environment=environment)
     for name, recipe in FLEETS.items():
-        FleetStack(app, name, recipe=recipe, builder=images.builder, environment=environment)
+        FleetStack(
+            app,
+            name,
+            recipe=recipe,
+            builder=images.builder,
+            environment=environment,
+            balanced=name not in WORKERS,
+        )
     app.synth()
 
 

@@ -62,6 +62,18 @@ def test_a_recipe_is_added_under_its_own_name_in_every_file(tmp_path):
     assert "WebShop" not in (tmp_path / "x" / "app.py").read_text()
 
 
+def test_a_worker_is_left_without_a_load_balancer(tmp_path):
+    started = start_project(tmp_path / "x", template="worker")
+    assert (started.fleet, started.worker) == ('"Worker": "worker",', '"Worker",')
+    app = ast.parse((tmp_path / "x" / "app.py").read_text())
+    tables = {
+        node.target.id: ast.literal_eval(node.value) for node in app.body if isinstance(node, ast.AnnAssign)
+    }
+    assert tables == {"FLEETS": {"Worker": "worker"}, "WORKERS": ("Worker",)}
+    assert add_recipe(tmp_path / "x", "jobs", template="worker").worker == '"Jobs",'
+    assert add_recipe(tmp_path / "x", "shop", template="web").worker is None
+
+
 def test_nothing_is_overwritten_and_nothing_is_written_beside_it(tmp_path):
     (tmp_path / "cdk.json").write_text("mine")
     with pytest.raises(InputError, match=r"cdk.json already exists; nothing was written"):
@@ -94,5 +106,5 @@ def test_a_recipe_is_added_to_projects_alone(tmp_path):
 def test_a_template_that_is_none_is_refused(tmp_path):
     with pytest.raises(InputError, match="unknown template 'nix'") as caught:
         start_project(tmp_path / "x", template="nix")
-    assert caught.value.hint == "use one of: web, api, empty"
+    assert caught.value.hint == "use one of: web, api, worker, empty"
     assert not (tmp_path / "x").exists()

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import aws_cdk as cdk
 from constructs import Construct
-from ingot.constructs import Builder, CloneFleet, GoldenImage, add_fleet_outputs
+from ingot.constructs import Builder, CloneFleet, GoldenImage, Serving, add_fleet_outputs
 from stacks.environments import Environment
 
 
 class FleetStack(cdk.Stack):
-    """Clones of one recipe's image behind a load balancer."""
+    """Clones of one recipe's image, behind a load balancer if they are ``balanced``."""
 
     def __init__(
-        self, scope: Construct, name: str, *, recipe: str, builder: Builder, environment: Environment
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        recipe: str,
+        builder: Builder,
+        environment: Environment,
+        balanced: bool = True,
     ) -> None:
         super().__init__(
             scope,
@@ -28,5 +35,6 @@ class FleetStack(cdk.Stack):
             instance_type=environment.instance_type,
             min_clones=environment.min_clones,
             max_clones=environment.max_clones,
+            serving=Serving(balanced=balanced),
         )
         add_fleet_outputs(self.fleet)
