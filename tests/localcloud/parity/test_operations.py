@@ -31,9 +31,6 @@ def test_an_operation_that_is_lacking_is_named(
     assert "html" not in str(caught.value).lower()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the local cloud answers with success, though it has no analytics configurations"
-)
 def test_an_operation_of_s3_that_is_lacking_is_not_implemented(local_cloud: LocalCloud) -> None:
     s3 = local_cloud.client("s3")
     s3.create_bucket(Bucket="lacking")
@@ -41,6 +38,16 @@ def test_an_operation_of_s3_that_is_lacking_is_not_implemented(local_cloud: Loca
         s3.get_bucket_analytics_configuration(Bucket="lacking", Id="i")
     assert (_status(caught), code_of(caught)) == (501, "NotImplemented")
     assert "html" not in str(caught.value).lower()
+
+
+@pytest.mark.parametrize("kind", ["analytics", "metrics", "inventory"])
+def test_deleting_a_subresource_that_is_lacking_leaves_the_bucket(local_cloud: LocalCloud, kind: str) -> None:
+    s3 = local_cloud.client("s3")
+    s3.create_bucket(Bucket=f"lacking-{kind}")
+    with pytest.raises(ClientError) as caught:
+        getattr(s3, f"delete_bucket_{kind}_configuration")(Bucket=f"lacking-{kind}", Id="i")
+    assert code_of(caught) == "NotImplemented"
+    s3.head_bucket(Bucket=f"lacking-{kind}")
 
 
 def _status(caught: pytest.ExceptionInfo[ClientError]) -> int:
