@@ -12,14 +12,14 @@ CONTROL = "Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: x <x@exam
 EXTRACT = """
 import json
 from ingot.bake.packages import configure, database
-from ingot.bake.packages.deb import Package, extract, read_control
+from ingot.bake.packages.deb import LockedDeb, extract, read_control
 from ingot.bake.runtime.sandbox import spawner
 spawner()
 for name in ("run", "opt", "var"):
     (root / name).mkdir()
 (root / "var/run").symlink_to("/run")
 order, limit, work = sys.argv[2].split(","), int(sys.argv[3]), sys.argv[4]
-packages = [Package(name, "1", "all", place / f"{name}.deb", limit=limit) for name in order]
+packages = [LockedDeb(name, "1", "all", place / f"{name}.deb", limit=limit) for name in order]
 os.umask(0o022)
 try:
     if work == "extract":
