@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from ingot.errors import CloudError
-from ingot.pipeline import boot, images
+from ingot.pipeline import boot, store
 from ingot.pipeline.plan import boot_changed, boot_image, failures
 from ingot.plan.boots import BootRecord
 from ingot.progress import silent
@@ -102,7 +102,7 @@ def test_a_boot_that_broke_off_has_not_passed(monkeypatch, error):
         if error is not None:
             raise error
 
-    monkeypatch.setattr(images, "stored_image", lambda digest: digest)
+    monkeypatch.setattr(store, "stored_image", lambda digest: digest)
     monkeypatch.setattr(boot, "booted", machine)
     monkeypatch.setattr(boot, "run_tests", tests)
     lines = []
@@ -120,7 +120,7 @@ def test_a_boot_that_is_interrupted_interrupts_the_plan(monkeypatch):
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr(images, "stored_image", lambda digest: digest)
+    monkeypatch.setattr(store, "stored_image", lambda digest: digest)
     monkeypatch.setattr(boot, "booted", machine)
     with pytest.raises(KeyboardInterrupt):
         boot_image(DIGEST, silent, silent)

@@ -127,7 +127,7 @@ import json, os, shutil, sys
 from contextlib import closing
 from pathlib import Path
 from ingot.bake.layers.layer import LowerLayer
-from ingot.bake.disk.index import Index
+from ingot.bake.disk.index import LayerIndex
 from ingot.bake.layers.trees import GrownTree
 one, two = map(Path, sys.argv[1:])
 two.mkdir()
@@ -147,7 +147,7 @@ with closing(GrownTree(two, LowerLayer(one, 7), packages=True)) as tree:
     shutil.rmtree(root / "anew")
     (root / "anew").mkdir(mode=0o700)
     os.setxattr(root / "a", "user.mark", b"y")
-    Index.of(tree.entries(), two / "root", 7).save(two / "index")
+    LayerIndex.of(tree.entries(), two / "root", 7).save(two / "index")
     tree.finish()
 print(json.dumps(sorted(path.name for path in two.iterdir())))
 """
