@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 from ingot import paths
 from ingot.bake.engine import MACHINES, Worker, bake, check_architecture
 from ingot.bake.job import BakeDirectories, BakeJob
-from ingot.bake.layers.lower import layer_digests, stage_layer_digest
 from ingot.bake.packages.cache import (
     PACKAGES,
     download_file,
@@ -473,6 +472,9 @@ def _wanted_layers(spec: BakeSpec) -> list[list[str]]:
     """Return the digests of layers that a bake can begin with: of the image and of each stage, those that
     save most first.
     """
+    # A bake with nothing to do need not wait for the engine to be imported.
+    from ingot.bake.layers.lower import layer_digests, stage_layer_digest
+
     stages = [[stage_layer_digest(stage), *layer_digests(stage)] for stage in spec.stages]
     return [layer_digests(spec), *stages]
 
