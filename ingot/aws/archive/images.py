@@ -236,7 +236,7 @@ def read_disk(bucket: Bucket, manifest: Mapping[str, Any], target: Path, progres
 
 
 def _damaged(disk: Path, wrong: Mapping[int, VerificationError]) -> VerificationError:
-    """Return the error that names blocks, and what the rest of the disk says that lies in them."""
+    """Return the error that names the damaged blocks and what, by the rest of the disk, they hold."""
     try:
         held = things_in(disk, [*wrong])
     except BakeError:

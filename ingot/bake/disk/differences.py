@@ -58,8 +58,8 @@ def differences(one: Path, other: Path, blocks: Sequence[int]) -> List[Differenc
 
 
 def things_in(disk: Path, blocks: Sequence[int]) -> Dict[int, List[str]]:
-    """Return what lies in the blocks of 512 KiB with these indexes: paths of files in their order on the
-    disk, the inode of a file only where the file itself is elsewhere, and words for what is no file.
+    """Return what the blocks of 512 KiB with these indexes hold: paths of files in their order on the
+    disk, the inode of a file only where the file itself is elsewhere, and a description of anything else.
 
     The content of these blocks does not matter, except where the file system keeps its own records in them.
     Raises BakeError when the rest cannot be read without them.

@@ -2,7 +2,7 @@
 
 Scripts of packages and steps ask ``uname -r`` which kernel to build for (dkms, initramfs-tools). The running
 kernel would answer with its own version: the image does not run on it, and bakes on two machines would
-differ. So another ``uname`` comes first in the path while the image is baked. It lies in /run, which is no
+differ. So another ``uname`` comes first in the path while the image is baked. It is in /run, which is not
 part of the image. Programs that call uname(2) themselves still see the running kernel.
 
 Standard library only, Python 3.9.
