@@ -13,35 +13,15 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ingot import cloud_record
-from ingot.errors import CloudError, IngotError, InputError
+from ingot.errors import CloudError, IngotError
 from localcloud import daemon
-from localcloud.core.environment import UNSET
+from localcloud.core.environment import PARENT, PORT, UNSET, port_number, process_id
 
-PORT_VARIABLE = "INGOT_CLOUD_PORT"
-PARENT_VARIABLE = "INGOT_CLOUD_PARENT"
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
 
 def _say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
-
-
-def wanted_port() -> int | None:
-    """Return the port that INGOT_CLOUD_PORT names, None without one. Raises InputError if it is no port."""
-    return _wanted(PORT_VARIABLE, _port)
-
-
-def wanted_parent() -> int | None:
-    """Return the process that INGOT_CLOUD_PARENT names, or None. Raises InputError if it is no process id."""
-    return _wanted(PARENT_VARIABLE, _pid)
-
-
-def _wanted(variable: str, read: Callable[[str], int]) -> int | None:
-    text = os.environ.get(variable)
-    try:
-        return read(text) if text else None
-    except argparse.ArgumentTypeError as error:
-        raise InputError(f"{variable}: {error}") from error
 
 
 def up(port: int | None, *, parent: int | None = None, program: str) -> None:
@@ -87,16 +67,16 @@ def env(*, program: str) -> None:
         print(f"export {name}={shlex.quote(value)}")
 
 
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
-    return int(text)
+def _read(number: Callable[[str], int]) -> Callable[[str], int]:
+    """Return a reader as argparse wants it: it repeats what an error of its own kind says."""
 
+    def read(text: str) -> int:
+        try:
+            return number(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
 
-def _pid(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not the id of a process")
-    return int(text)
+    return read
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,17 +87,17 @@ def _parser() -> argparse.ArgumentParser:
     start = argparse.ArgumentParser(add_help=False)
     start.add_argument(
         "--port",
-        type=_port,
+        type=_read(port_number),
         # A default that is text goes through `type` too.
-        default=os.environ.get(PORT_VARIABLE) or None,
-        help=f"port on 127.0.0.1 [default: {daemon.DEFAULT_PORT}; environment: {PORT_VARIABLE}]",
+        default=os.environ.get(PORT) or None,
+        help=f"port on 127.0.0.1 [default: {daemon.DEFAULT_PORT}; environment: {PORT}]",
     )
     start.add_argument(
         "--with-parent",
         metavar="PID",
-        type=_pid,
-        default=os.environ.get(PARENT_VARIABLE) or None,
-        help=f"end the cloud when this process ends [environment: {PARENT_VARIABLE}]",
+        type=_read(process_id),
+        default=os.environ.get(PARENT) or None,
+        help=f"end the cloud when this process ends [environment: {PARENT}]",
     )
     commands.add_parser(
         "up", parents=[start], help="start it and wait until it answers; do nothing if it runs"

@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingot.cli.options import AsJson, Environment, Recipes, image_names, without_slash
-from ingot.cli.terminal import json_text, print_json
-from ingot.cli.usage import Group
+from ingot.cli.terminal.results import json_text, print_json
+from ingot.cli.usage.archives import ArchiveKind, Format, Owner, Url
+from ingot.cli.usage.mistakes import Group
+from ingot.cli.usage.options import AsJson, Environment, Recipes, image_names, without_slash
 from ingot.paths import RECIPES
 
 if TYPE_CHECKING:
     from ingot.aws.archive.images import Listed
-
-
-class ArchiveKind(StrEnum):
-    """Who writes the bytes of an archive, and in which form."""
-
-    BLOCKS = "blocks"
-    STORE_IMAGE = "store-image"
-
-
-Url = Annotated[str, typer.Argument(metavar="URL", help="The archive: s3://BUCKET or s3://BUCKET/PREFIX.")]
-Owner = Annotated[
-    str | None,
-    typer.Option("--bucket-owner", metavar="ACCOUNT", help="Who owns the bucket.", show_default="the caller"),
-]
-Format = Annotated[
-    ArchiveKind,
-    typer.Option(
-        "--format",
-        help="blocks: by SHA-256, as Ingot writes them. store-image: the AMI as one object that EC2 writes.",
-    ),
-]
 
 
 class ArchiveGroup(Group):
@@ -75,7 +54,7 @@ def put(
     Examples: `ingot archive web s3://my-images/golden`.
     """
     from ingot.aws.session.clients import connect
-    from ingot.cli.reporting import Reporter
+    from ingot.cli.terminal.reporting import Reporter
     from ingot.pipeline.archive import ArchiveOptions, StoreOptions, archive_image, store_image
     from ingot.pipeline.store import baked_image
 

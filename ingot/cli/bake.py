@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.options import AsJson, Environment, Recipes, recipe_names, without_slash
-from ingot.cli.reporting import Reporter
-from ingot.cli.terminal import print_json
+from ingot.cli.terminal.reporting import Reporter
+from ingot.cli.terminal.results import print_json
+from ingot.cli.usage.options import AsJson, Environment, Recipes, recipe_names, without_slash
 from ingot.errors import InputError
 from ingot.paths import RECIPES
 from ingot.pipeline.bake import BakeOptions

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.options import Environment, Memory, Recipes, image_names, without_slash
-from ingot.cli.reporting import Reporter, printable
+from ingot.cli.terminal.printable import printable
+from ingot.cli.terminal.reporting import Reporter
+from ingot.cli.usage.options import Environment, Memory, Recipes, image_names, without_slash
 from ingot.errors import VerificationError
 from ingot.interrupts import terminate_as_interrupt
 from ingot.machines.qemu import require_tools

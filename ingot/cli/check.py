@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.errors import problem_text
-from ingot.cli.options import AsJson, Environment, Recipes, recipe_names, without_slash
-from ingot.cli.terminal import print_json
+from ingot.cli.failures.text import problem_text
+from ingot.cli.terminal.results import print_json
+from ingot.cli.usage.options import AsJson, Environment, Recipes, recipe_names, without_slash
 from ingot.paths import RECIPES
 
 app = typer.Typer(add_completion=False)

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from typing import Annotated
 
 import typer
 
-from ingot.cli.options import AsJson
-from ingot.cli.usage import Group
-from ingot.errors import MissingPackageError
-from ingot.progress import Progress
+from ingot.cli.usage.mistakes import Group
+from ingot.cli.usage.options import AsJson
+from ingot.pipeline.project.cloud import PROGRAM, require_local_cloud
 
-PROGRAM = "ingot cloud"
 app = typer.Typer(cls=Group, add_completion=False, help="Start, stop and use the local cloud.")
 
 
 @app.callback()
 def _installed() -> None:
     require_local_cloud()
-
-
-def require_local_cloud() -> None:
-    """Raise MissingPackageError unless the local cloud is installed: it is a distribution of its own."""
-    if importlib.util.find_spec("localcloud") is None:
-        raise MissingPackageError("the local cloud", install="pip install 'ingot[cloud]'")
 
 
 @app.command()
@@ -58,7 +48,9 @@ def down() -> None:
 
     Examples: `ingot cloud down`.
     """
-    stop()
+    from localcloud import cli
+
+    cli.down()
 
 
 @app.command()
@@ -81,30 +73,3 @@ def env() -> None:
     from localcloud import cli
 
     cli.env(program=PROGRAM)
-
-
-def use(progress: Progress) -> None:
-    """Start the local cloud unless it runs, and let this process use it, whatever it used before.
-
-    Raises MissingPackageError, and what the local cloud says in the way of its start.
-    """
-    require_local_cloud()
-    from ingot.cloud_record import no_proxy
-    from localcloud import cli, daemon
-    from localcloud.core.environment import UNSET
-
-    record, started = daemon.up(
-        cli.wanted_port(), parent=cli.wanted_parent(), progress=progress, program=PROGRAM
-    )
-    progress(f"the local cloud {'is up' if started else 'already runs'}: {record.endpoint}")
-    for name in UNSET:
-        os.environ.pop(name, None)
-    os.environ.update(record.environment | no_proxy(os.environ))
-
-
-def stop() -> None:
-    """End the local cloud and all its machines, if it runs."""
-    require_local_cloud()
-    from localcloud import cli
-
-    cli.down()

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.options import image_names, without_slash
-from ingot.cli.reporting import printable
+from ingot.cli.terminal.printable import printable
+from ingot.cli.usage.options import image_names, without_slash
 from ingot.pipeline.inspection import machines
 
 app = typer.Typer(add_completion=False)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.options import AsJson
-from ingot.cli.terminal import print_json, print_rows
+from ingot.cli.terminal.results import print_json, print_rows
+from ingot.cli.usage.options import AsJson
 
 app = typer.Typer(add_completion=False)
 

@@ -4,18 +4,14 @@ steady.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ingot.cli.options import AsJson, Context
-from ingot.cli.reporting import Reporter, quiet
-from ingot.cli.terminal import print_json
-
-if TYPE_CHECKING:
-    from ingot.pipeline.deploy import Deployment
+from ingot.cli.terminal.deployments import print_deployment
+from ingot.cli.terminal.reporting import Reporter
+from ingot.cli.usage.options import AsJson, Context
 
 app = typer.Typer(add_completion=False)
 
@@ -43,7 +39,6 @@ def deploy(
     Examples: `ingot deploy`, `ingot deploy -c env=prod --require-approval never`,
     `ingot deploy --stack IngotFleet -- --rollback false`.
     """
-    from ingot.cli.status import show
     from ingot.pipeline.deploy import DeployOptions, bootstrap
     from ingot.pipeline.deploy import deploy as run
 
@@ -63,17 +58,4 @@ def deploy(
     # The CDK CLI asks on the terminal; without questions nothing but the report writes there.
     with Reporter(live=require_approval == "never") as report:
         deployment = run(Path.cwd(), options, report)
-    show_phases(deployment)
-    if as_json:
-        print_json([status.as_dict() for status in deployment.fleets])
-        return
-    for status in deployment.fleets:
-        show(status)
-
-
-def show_phases(deployment: Deployment) -> None:
-    """Print on stderr where the time of a deployment went."""
-    from ingot.pipeline.phases import breakdown
-
-    if not quiet():
-        print(f"\nWhere the time went:\n{breakdown(deployment.phases)}\n", file=sys.stderr, flush=True)
+    print_deployment(deployment, as_json=as_json)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingot.cli.options import AsJson, Recipes, image_names, without_slash
-from ingot.cli.reporting import Reporter
-from ingot.cli.terminal import json_text
+from ingot.cli.terminal.reporting import Reporter
+from ingot.cli.terminal.results import json_text
+from ingot.cli.usage.options import AsJson, Recipes, image_names, without_slash
 from ingot.errors import InputError
 from ingot.paths import RECIPES
 from ingot.pipeline.diff import DiffOptions, read_boots

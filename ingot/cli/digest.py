@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.options import AsJson, Environment, Recipes, recipe_names, without_slash
-from ingot.cli.terminal import json_text
+from ingot.cli.terminal.results import json_text
+from ingot.cli.usage.options import AsJson, Environment, Recipes, recipe_names, without_slash
 from ingot.paths import RECIPES
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import find_recipe, load_recipe

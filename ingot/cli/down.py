@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from ingot.cli.cloud import stop
+from ingot.pipeline.project.cloud import require_local_cloud
 
 app = typer.Typer(add_completion=False)
 
@@ -15,4 +15,7 @@ def down() -> None:
 
     Examples: `ingot down`.
     """
-    stop()
+    require_local_cloud()
+    from localcloud import cli
+
+    cli.down()

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.options import Environment, Recipes, recipe_names, without_slash
-from ingot.cli.reporting import Reporter
+from ingot.cli.terminal.reporting import Reporter
+from ingot.cli.usage.options import Environment, Recipes, recipe_names, without_slash
 from ingot.errors import InputError
 from ingot.paths import RECIPES
 from ingot.pipeline.lock import lock as resolve

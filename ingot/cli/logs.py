@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.reporting import printable
+from ingot.cli.terminal.printable import printable
 
 app = typer.Typer(add_completion=False)
 

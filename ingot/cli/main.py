@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import importlib
 import sys
-from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from ingot import paths
-from ingot.cli.usage import Group, usage_error
-from ingot.errors import MAKE_ROOM, IngotError
+from ingot.cli.usage.mistakes import Group
+from ingot.errors import IngotError
 
 # Each command is a module of ingot.cli with a Typer app of the name `app`. It is imported when it is called:
 # `ingot bake` with nothing to do must not wait for boto3.
@@ -46,20 +43,6 @@ COMMANDS = {
     "store": "Look after the store of packages, layers and images.",
     "man": "Print or install the manual pages.",
 }
-# What a machine says when it, and not Ingot, is at fault: a full or read-only file system, a missing right, a
-# broken disk.
-MACHINES_FAULT = frozenset(
-    {
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EROFS,
-        errno.EACCES,
-        errno.EPERM,
-        errno.EIO,
-        errno.EMFILE,
-        errno.ENFILE,
-    }
-)
 
 
 class LazyGroup(Group):
@@ -73,7 +56,7 @@ class LazyGroup(Group):
         """Import and return a command; None when there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
-        from ingot.cli.common import dress
+        from ingot.cli.usage.help import dress
 
         module = importlib.import_module(f"ingot.cli.{cmd_name}")
         command = typer.main.get_command(module.app)
@@ -126,54 +109,21 @@ def main(arguments: list[str] | None = None) -> None:
     words = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         ended = cli(args=words, prog_name="ingot", standalone_mode=False)
-    except IngotError as error:
-        _fail(error, words)
-    except typer.TyperException as error:
-        _fail(usage_error(error, words[0] if words[0] in COMMANDS else ""), words)
-    except typer.Abort:
-        _fail(IngotError("aborted"), words)
-    except OSError as error:
-        if _is_of_home(error):
-            _fail(paths.unusable(paths.home(), "it cannot be made there"), words)
-        if error.errno not in MACHINES_FAULT:
-            raise
-        _fail(_fault(error), words)
     except Exception as error:
-        # botocore is there only when a command has loaded it: what did not talk to AWS cannot fail with its
-        # errors.
-        if "botocore" not in sys.modules:
-            raise
-        from ingot.aws.session.failures import AwsError, explain, hint_for
+        from ingot.cli.failures.translation import translate
 
-        if not isinstance(error, AwsError):
+        failure = translate(error, words[0] if words[0] in COMMANDS else "")
+        if failure is None:
             raise
-        _fail(IngotError(explain(error), hint=hint_for(error)), words)
+        _fail(failure, words)
     # Typer makes a quiet exit code of KeyboardInterrupt.
     if ended == INTERRUPTED:
         print("error: interrupted", file=sys.stderr)
     sys.exit(ended if isinstance(ended, int) else 0)
 
 
-def _is_of_home(error: OSError) -> bool:
-    """Whether the directory of Ingot's data could not be made: some file systems, such as /proc, say ENOENT
-    to that.
-    """
-    if error.errno != errno.ENOENT or not isinstance(error.filename, str):
-        return False
-    home = paths.home()
-    return not home.exists() and Path(error.filename).is_relative_to(home)
-
-
-def _fault(error: OSError) -> IngotError:
-    """Return in words what this machine could not do."""
-    where = f"{error.filename}: " if error.filename else ""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    hint = f"{MAKE_ROOM}; the store and all else of Ingot is in {paths.home()}" if full else None
-    return IngotError(f"{where}{error.strerror}", hint=hint)
-
-
 def _fail(error: IngotError, words: list[str]) -> NoReturn:
-    from ingot.cli.errors import error_json, error_text
+    from ingot.cli.failures.text import error_json, error_text
 
     options = words[: words.index("--")] if "--" in words else words
     print((error_json if "--json" in options else error_text)(error), file=sys.stderr)

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.options import AsJson, Context, Recipes
-from ingot.cli.reporting import Reporter, printable
+from ingot.cli.terminal.printable import printable
+from ingot.cli.terminal.reporting import Reporter
+from ingot.cli.usage.options import AsJson, Context, Recipes
 from ingot.errors import InputError, VerificationError
 from ingot.paths import RECIPES
 from ingot.pipeline.plan import PlanOptions, failures

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingot.cli.options import AsJson, recipe_names, without_slash
-from ingot.cli.terminal import json_text, print_json
+from ingot.cli.terminal.results import json_text, print_json
+from ingot.cli.usage.options import AsJson, recipe_names, without_slash
 from ingot.errors import InputError
 from ingot.paths import RECIPES
 
@@ -61,7 +61,7 @@ def prune(
     from ingot.aws.prune.prune import prune as remove
     from ingot.aws.session.clients import connect
     from ingot.aws.session.failures import translated
-    from ingot.cli.reporting import Reporter
+    from ingot.cli.terminal.reporting import Reporter
     from ingot.pipeline.prune import plan as make_plan
 
     clients = connect()
@@ -87,7 +87,7 @@ def prune(
 
 
 def _prune_interrupted(clients: Clients, *, yes: bool, as_json: bool) -> None:
-    from ingot.cli.reporting import Reporter
+    from ingot.cli.terminal.reporting import Reporter
     from ingot.pipeline.prune import interrupted, remove_interrupted
 
     left = interrupted(clients)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingot.cli.options import AsJson, Environment, Recipes, recipe_names, without_slash
-from ingot.cli.terminal import json_text
+from ingot.cli.terminal.results import json_text
+from ingot.cli.usage.options import AsJson, Environment, Recipes, recipe_names, without_slash
 from ingot.errors import IngotError, InputError
 from ingot.paths import RECIPES
 from ingot.pipeline.publish import (
@@ -24,7 +24,7 @@ from ingot.pipeline.publish import (
 )
 
 if TYPE_CHECKING:
-    from ingot.cli.reporting import Reporter
+    from ingot.cli.terminal.reporting import Reporter
 
 app = typer.Typer(add_completion=False)
 
@@ -136,7 +136,7 @@ def _reporting(log: Path | None) -> Iterator[Reporter]:
     """Give the reporter. With a log, which the CDK CLI's users need, it has the failure too, and the failure
     names it.
     """
-    from ingot.cli.reporting import Reporter
+    from ingot.cli.terminal.reporting import Reporter
 
     with Reporter(log=log, terminal=log is not None) as reporter:
         try:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.archive import ArchiveKind, Format, Owner, Url
-from ingot.cli.options import AsJson
-from ingot.cli.terminal import json_text, print_json
+from ingot.cli.terminal.results import json_text, print_json
+from ingot.cli.usage.archives import ArchiveKind, Format, Owner, Url
+from ingot.cli.usage.options import AsJson
 from ingot.errors import InputError
 
 app = typer.Typer(add_completion=False)
@@ -46,7 +46,7 @@ def restore(
     Examples: `ingot restore s3://my-images/golden web`.
     """
     from ingot.aws.session.clients import connect
-    from ingot.cli.reporting import Reporter
+    from ingot.cli.terminal.reporting import Reporter
     from ingot.pipeline.archive import ArchiveOptions, RestoreOptions, restore_image
     from ingot.pipeline.archive import restore as run
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.options import Environment, Memory, Recipes, image_names, without_slash
-from ingot.cli.reporting import Reporter
+from ingot.cli.terminal.reporting import Reporter
+from ingot.cli.usage.options import Environment, Memory, Recipes, image_names, without_slash
 from ingot.errors import IngotError
 from ingot.interrupts import terminate_as_interrupt
 from ingot.machines.qemu import require_tools

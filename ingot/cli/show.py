@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from ingot.cli.options import Environment, Recipes, image_names, without_slash
-from ingot.cli.terminal import print_json, print_table
+from ingot.cli.terminal.results import print_json, print_table
+from ingot.cli.usage.options import Environment, Recipes, image_names, without_slash
 from ingot.errors import InputError
 from ingot.paths import RECIPES
 from ingot.pipeline.store import known_image

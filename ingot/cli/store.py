@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ingot.cli.options import AsJson
-from ingot.cli.reporting import Reporter, printable
-from ingot.cli.terminal import print_json
-from ingot.cli.usage import Group
+from ingot.cli.terminal.printable import printable
+from ingot.cli.terminal.reporting import Reporter
+from ingot.cli.terminal.results import print_json
+from ingot.cli.usage.mistakes import Group
+from ingot.cli.usage.options import AsJson
 from ingot.errors import IngotError, InputError
 from ingot.quantities import ago, number
 from ingot.store import Store

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import typer
 
-from ingot.cli.cloud import use
-from ingot.cli.options import AsJson, Context
-from ingot.cli.reporting import Reporter
-from ingot.cli.terminal import print_json
+from ingot.cli.terminal.deployments import print_deployment
+from ingot.cli.terminal.reporting import Reporter
+from ingot.cli.usage.options import AsJson, Context
 
 app = typer.Typer(add_completion=False)
 UNFINISHED = (
@@ -40,8 +40,7 @@ def up(
 
     Examples: `ingot up`, `ingot up -c env=prod`.
     """
-    from ingot.cli.deploy import show_phases
-    from ingot.cli.status import show
+    from ingot.pipeline.project.cloud import use_local_cloud
     from ingot.pipeline.project.up import check_machine, install_cdk
     from ingot.pipeline.project.up import up as run
 
@@ -50,17 +49,13 @@ def up(
     with Reporter(live=False) as report:  # npm has the terminal
         install_cdk(project, report)
     with Reporter() as report:
-        use(report)
+        use_local_cloud(os.environ, report)
         try:
             deployment = run(project, tuple(context or ()), report)
         except BaseException:
             report.settle()
             print(UNFINISHED, file=sys.stderr, flush=True)
             raise
-    show_phases(deployment)
-    if as_json:
-        print_json([status.as_dict() for status in deployment.fleets])
-        return
-    for status in deployment.fleets:
-        show(status)
-    print(NEXT, file=sys.stderr, flush=True)
+    print_deployment(deployment, as_json=as_json)
+    if not as_json:
+        print(NEXT, file=sys.stderr, flush=True)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.options import Recipes, recipe_names, without_slash
-from ingot.cli.reporting import Reporter
+from ingot.cli.terminal.reporting import Reporter
+from ingot.cli.usage.options import Recipes, recipe_names, without_slash
 from ingot.forge.github import GitHub
 from ingot.paths import RECIPES
 from ingot.pipeline.lock import upgrade_all

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingot.blocks import BLOCK_SIZE
-from ingot.cli.options import AsJson, Environment, FleetStack, Recipes, recipe_names, without_slash
-from ingot.cli.terminal import json_text
-from ingot.cli.usage import Group
+from ingot.cli.terminal.results import json_text
+from ingot.cli.usage.mistakes import Group
+from ingot.cli.usage.options import AsJson, Environment, FleetStack, Recipes, recipe_names, without_slash
 from ingot.paths import RECIPES
 from ingot.quantities import ago, number
 
@@ -58,7 +58,7 @@ def fleet(
     Examples: `ingot verify fleet`, `ingot verify fleet --sample 50 --json`.
     """
     from ingot.aws.session.clients import connect
-    from ingot.cli.reporting import Reporter
+    from ingot.cli.terminal.reporting import Reporter
     from ingot.pipeline.app import FLEET_STACK, require_stack
     from ingot.pipeline.verify import AskClones, verify_stack
 
@@ -87,7 +87,7 @@ def image(
     Examples: `ingot verify image web`, `ingot verify image ami-0123456789abcdef0`.
     """
     from ingot.aws.session.clients import connect
-    from ingot.cli.reporting import Reporter
+    from ingot.cli.terminal.reporting import Reporter
     from ingot.pipeline.verify import verify_published
 
     with Reporter() as reporter:

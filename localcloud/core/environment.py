@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ingot.errors import InputError
@@ -20,6 +20,8 @@ UNSET = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURIT
 _PREFIX, _RANDOM = "INGOT", 15
 _ALPHABET = string.ascii_uppercase + "234567"
 
+PORT = "INGOT_CLOUD_PORT"
+PARENT = "INGOT_CLOUD_PARENT"
 URL_PORT = "INGOT_URL_PORT"
 DEFAULT_URL_PORT = 8080
 
@@ -32,6 +34,38 @@ def url_port(environ: Mapping[str, str] = os.environ) -> int:
     text = environ.get(URL_PORT) or str(DEFAULT_URL_PORT)
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
         raise InputError(f"{URL_PORT} is {text!r}: not a port from 1 to 65535")
+    return int(text)
+
+
+def wanted_port(environ: Mapping[str, str] = os.environ) -> int | None:
+    """Return the port that INGOT_CLOUD_PORT names, None without one. Raises InputError if it is no port."""
+    return _wanted(environ, PORT, port_number)
+
+
+def wanted_parent(environ: Mapping[str, str] = os.environ) -> int | None:
+    """Return the process that INGOT_CLOUD_PARENT names, or None. Raises InputError if it is no process id."""
+    return _wanted(environ, PARENT, process_id)
+
+
+def _wanted(environ: Mapping[str, str], variable: str, read: Callable[[str], int]) -> int | None:
+    text = environ.get(variable)
+    try:
+        return read(text) if text else None
+    except ValueError as error:
+        raise InputError(f"{variable}: {error}") from error
+
+
+def port_number(text: str) -> int:
+    """Return a port that is written out; raise ValueError, which says so, for what is none."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise ValueError(f"{text!r} is not a port from 1 to 65535")
+    return int(text)
+
+
+def process_id(text: str) -> int:
+    """Return a process id that is written out; raise ValueError, which says so, for what is none."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{text!r} is not the id of a process")
     return int(text)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from ingot.aws.session.tags import tag_list
 from ingot.aws.session.waiting import wait_until
-from ingot.cli.status import show
+from ingot.cli.terminal.fleets import show
 from ingot.errors import IngotError
 from ingot.fleet.rollout import refresh_line, refreshes_reported, wait_steady
 from ingot.fleet.status import Clone, FleetStatus, InstanceRefresh, fleet_status

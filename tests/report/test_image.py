@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingot.cli.terminal import print_table
+from ingot.cli.terminal.results import print_table
 from ingot.report.image import package_table, tree_table
 from ingot.store.sizes import DirectorySize, PackageSize
 

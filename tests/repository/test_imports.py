@@ -152,6 +152,15 @@ def test_only_the_command_line_prints_or_exits():
                 assert node.func.id not in ("print", "exit", "quit"), f"{file}:{node.lineno}"
 
 
+def test_no_command_imports_another():
+    """What two of them need is a function below: in the pipeline, or in a package beside the commands."""
+    commands = {file.stem: file for file in (ROOT / "ingot" / "cli").glob("[a-z]*.py") if file.stem != "main"}
+    assert len(commands) > 20
+    for command, file in commands.items():
+        used = {name.split(".")[2] for name in imports_of(file) if name.startswith("ingot.cli.")}
+        assert not used & (commands.keys() - {command}), file
+
+
 def test_only_process_runs_programs():
     """All but the first program of a builder instance, which fetches what brings ``ingot.process``, and the
     bench's relay, which has to be small: its size counts as that of the program that it starts.
@@ -167,13 +176,13 @@ def test_only_process_runs_programs():
     assert runners == {"ingot/process.py", "ingot/bake/instance/bootstrap.py", "bench/relay.py"}
 
 
-def test_only_the_cloud_command_imports_the_local_cloud():
+def test_only_what_starts_and_stops_the_local_cloud_imports_it():
     importers = {
         str(file.relative_to(ROOT))
         for file in [*(ROOT / "ingot").rglob("*.py"), *(ROOT / "stacks").rglob("*.py"), ROOT / "app.py"]
         if any(name.split(".")[0] == "localcloud" for name in imports_of(file))
     }
-    assert importers == {"ingot/cli/cloud.py"}
+    assert importers == {"ingot/cli/cloud.py", "ingot/cli/down.py", "ingot/pipeline/project/cloud.py"}
 
 
 def test_the_local_cloud_imports_machines_and_foundations_only():
@@ -215,6 +224,7 @@ WITHIN = {
         "layers": {"dependencies", "disk", "hygiene", "image", "packages", "runtime", "tree"},
         "instance": {"disk", "hygiene", "image", "layers", "packages", "runtime", "tree"},
     },
+    "ingot/cli": {"terminal": set(), "usage": {"terminal"}, "failures": {"terminal", "usage"}},
     "localcloud": {"core": set(), "services": {"core"}},
 }
 # The program of a builder instance runs the engine.

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ingot.cli.main import COMMANDS
+
 ROOT = Path(__file__).parent.parent.parent
 TREES = ("ingot", "localcloud", "stacks", "bench", "tools", "tests")
 MODULES = 14
@@ -16,8 +18,8 @@ SAME_PREFIX = 3
 PARAMETERS = 5
 # Methods whose parameters a base class gives: urllib.request.HTTPRedirectHandler's.
 GIVEN = {"redirect_request"}
-# One module a command.
-FLAT = {ROOT / "ingot" / "cli"}
+# Exactly one module a command, and the one that finds them: as many as there are commands.
+COMMAND_LINE = ROOT / "ingot" / "cli"
 
 
 def folders() -> dict[Path, list[str]]:
@@ -33,11 +35,17 @@ def folders() -> dict[Path, list[str]]:
 # Constructs and keys of recipes have the names that users know; inside, a machine and a clone are others.
 SHARED_NAMES = {"Clone", "Configuration", "Group", "Machine", "Volume"}
 
-FOLDERS = {str(folder.relative_to(ROOT)): names for folder, names in folders().items() if folder not in FLAT}
+FOLDERS = {
+    str(folder.relative_to(ROOT)): names for folder, names in folders().items() if folder != COMMAND_LINE
+}
 
 
 def test_the_folders_are_found():
     assert {"ingot/bake/disk/ext4", "localcloud/core", "stacks", "tests"} <= set(FOLDERS)
+
+
+def test_the_command_line_has_one_module_a_command_and_the_one_that_finds_them():
+    assert set(folders()[COMMAND_LINE]) == {*COMMANDS, "main"}
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ingot.aws.registry.entries import lookup
-from ingot.cli.reporting import Reporter
+from ingot.cli.terminal.reporting import Reporter
 from ingot.errors import InputError
 from ingot.pipeline.publish import PublishOptions, Target, publish_recipe
 from ingot.recipe.digest import recipe_digest

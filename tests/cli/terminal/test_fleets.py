@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from ingot.cli.screen import LISTED, screen
+from ingot.cli.terminal.fleets import LISTED, screen
 from ingot.fleet.alarms import Alarm
 from ingot.fleet.status import Clone, FleetStatus, InstanceRefresh
 from ingot.pipeline.inspection.fleets import FleetView

@@ -1,10 +1,13 @@
-"""Fleets on a terminal: what is wanted, deployed and running, the refresh, the alarms and the clones."""
+"""Fleets on a terminal: the clones of one, or a live screen of several with what is wanted, deployed and
+running, the refresh and the alarms.
+"""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -17,7 +20,16 @@ if TYPE_CHECKING:
 
 SHOWN = 12  # hex digits of a digest
 _BAR = 40  # columns
-LISTED = 20  # clones
+LISTED = 20  # clones on a screen
+# In a table, up to so many clones have a row each; of more, those that are alike share one, unless they are
+# a few.
+ALONE, APART = 20, 3
+WIDTH = 160  # columns without a terminal: nothing says how wide a line may be, and a script wants whole ids
+
+
+def console_of_stdout() -> Console:
+    """Return stdout as a console: as wide as the terminal, and wide without one."""
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDTH, highlight=False)
 
 
 def screen(views: list[FleetView], now: float) -> Group:
@@ -95,3 +107,56 @@ def _clones(status: FleetStatus) -> Table:
 def _clone(clone: Clone) -> tuple[str, ...]:
     digest = clone.digest[:SHOWN]
     return (clone.instance_id, clone.host, clone.version, clone.lifecycle, clone.health, digest)
+
+
+def show(found: FleetStatus) -> None:
+    """Print a fleet's status on stdout."""
+    console = console_of_stdout()
+    console.print(found.url or f"{found.stack}: no load balancer", style="bold")
+    console.print(_table(found))
+    if found.refresh is not None and found.refresh.running:
+        console.print(f"refresh {found.refresh.id}: {found.refresh.status}, {found.refresh.percentage} %")
+    console.print("steady" if found.steady else "not steady: " + "; ".join(found.reasons()))
+
+
+def _table(found: FleetStatus) -> Table:
+    table = Table(
+        title=f"{found.recipe} {found.digest[:12]}: {_count(found)}",
+        title_justify="left",
+    )
+    for heading in ("clone", "host", "AMI", "version", "lifecycle", "health", "recipe digest"):
+        table.add_column(heading, no_wrap=True)
+    for clones in _alike(found):
+        clone = clones[0]
+        alone = len(clones) == 1
+        table.add_row(
+            clone.instance_id if alone else number(len(clones), "clone"),
+            clone.host if alone else "",
+            clone.ami_id,
+            clone.version,
+            clone.lifecycle,
+            clone.health,
+            clone.digest[:12],
+            style=None if clone.serves else "yellow",
+        )
+    return table
+
+
+def _alike(found: FleetStatus) -> list[list[Clone]]:
+    """Return the clones, each by itself; in a large fleet, more than a few that are alike together."""
+    if len(found.clones) <= ALONE:
+        return [[clone] for clone in found.clones]
+    groups: dict[tuple[str, ...], list[Clone]] = {}
+    for clone in found.clones:
+        key = (clone.ami_id, clone.version, clone.lifecycle, clone.health, clone.digest)
+        groups.setdefault(key, []).append(clone)
+    rows: list[list[Clone]] = []
+    for clones in sorted(groups.values(), key=len, reverse=True):
+        rows += [clones] if len(clones) > APART else [[clone] for clone in clones]
+    return rows
+
+
+def _count(found: FleetStatus) -> str:
+    """Return how many clones there are; during a refresh that is more than are desired."""
+    clones = number(len(found.clones), "clone")
+    return clones if len(found.clones) == found.desired else f"{clones} ({found.desired} desired)"

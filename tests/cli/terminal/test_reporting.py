@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingot.cli.reporting import Reporter, printable
+from ingot.cli.terminal.reporting import Reporter, printable
 from tests.baked import ROOT
 
 

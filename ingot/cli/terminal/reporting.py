@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TextIO
 
-from ingot.cli.live import Live, can_draw
+from ingot.cli.terminal.live import Live, can_draw
+from ingot.cli.terminal.printable import printable, without_runner_commands
 from ingot.progress import BYTES, Timed
 
 QUIET = "INGOT_QUIET"  # in the environment: it travels to the programs that Ingot runs
-_COLOR = re.compile(r"\x1b\[[0-9;]*m")
-# What GitHub's runner takes for a command to itself in a log: "::name::" at the start of a line, blanks
-# before it or not, and "##[name]" anywhere (docs.github.com, "Workflow commands"; actions/runner,
-# ActionCommand.cs).
-_RUNNER_COMMAND = re.compile(r"((?:^|[\r\n])\s*:)(?=:)|(##)(?=\[)")
-
-
-def printable(text: str) -> str:
-    """Return text that can neither move a terminal's cursor nor command a CI runner.
-
-    Names of files come from whoever wrote the recipe, and output from programs.
-    """
-    from ingot.escape import plain
-
-    return without_runner_commands("\n".join(plain(_COLOR.sub("", line)) for line in text.split("\n")))
-
-
-def without_runner_commands(text: str) -> str:
-    """Return text in which a CI runner finds no command to itself, such as
-    ``::add-mask::``: it gets a blank.
-    """
-    return _RUNNER_COMMAND.sub(lambda match: f"{match[0]} ", text)
 
 
 class Reporter:

@@ -3,7 +3,7 @@
 import io
 import re
 
-from ingot.cli.live import Live, can_draw
+from ingot.cli.terminal.live import Live, can_draw
 
 
 class Terminal(io.StringIO):

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from ingot.cli.reporting import printable
+from ingot.cli.terminal.printable import printable
 from ingot.errors import IngotError, InputError, Problem
 from ingot.files import read_limited
 

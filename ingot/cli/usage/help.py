@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ingot.cli.reporting import QUIET, printable
+from ingot.cli.terminal.printable import printable
+from ingot.cli.terminal.reporting import QUIET
 
 
 def dress(command: Any) -> None:

@@ -1,0 +1,1 @@
+"""How a command fails: which error it ends with, its text and its exit code."""

@@ -1,0 +1,1 @@
+"""How a command line is declared, documented and, where it is wrong, answered."""

@@ -1,0 +1,29 @@
+"""What `ingot archive` and `ingot restore` take to name an archive."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class ArchiveKind(StrEnum):
+    """Who writes the bytes of an archive, and in which form."""
+
+    BLOCKS = "blocks"
+    STORE_IMAGE = "store-image"
+
+
+Url = Annotated[str, typer.Argument(metavar="URL", help="The archive: s3://BUCKET or s3://BUCKET/PREFIX.")]
+Owner = Annotated[
+    str | None,
+    typer.Option("--bucket-owner", metavar="ACCOUNT", help="Who owns the bucket.", show_default="the caller"),
+]
+Format = Annotated[
+    ArchiveKind,
+    typer.Option(
+        "--format",
+        help="blocks: by SHA-256, as Ingot writes them. store-image: the AMI as one object that EC2 writes.",
+    ),
+]

@@ -1,0 +1,86 @@
+"""What all commands have in common: options, and help with examples."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from ingot.cli.main import COMMANDS, cli, main
+from tests.baked import ROOT
+
+
+def leaves(command, path=()):
+    below = getattr(command, "commands", {})
+    if not below:
+        yield path, command
+    for name, other in below.items():
+        yield from leaves(other, (*path, name))
+
+
+GROUP = typer.main.get_command(cli)
+ALL = [leaf for name in COMMANDS for leaf in leaves(GROUP.get_command(None, name), (name,))]
+
+
+def named(value):
+    return " ".join(value) if isinstance(value, tuple) else None
+
+
+@pytest.mark.parametrize(("path", "command"), ALL, ids=named)
+def test_every_command_has_the_common_options(path, command):
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert {"--quiet", "-q", "--verbose", "-v", "--no-color"} <= options
+
+
+@pytest.mark.parametrize(("path", "command"), ALL, ids=named)
+def test_every_help_has_an_example_that_parses(path, command):
+    *_, examples = command.help.split("Examples:\n\n")
+    lines = [line.strip() for line in examples.splitlines() if line.strip()]
+    assert lines
+    assert all(line.startswith(("ingot ", 'eval "$(ingot ')) for line in lines), lines
+    # `put` may be left out.
+    names = (
+        {f"ingot {' '.join(path)}", f"ingot {path[0]}"} if path[-1] == "put" else {f"ingot {' '.join(path)}"}
+    )
+    assert any(line.replace('eval "$(', "").startswith(tuple(names)) for line in lines)
+
+
+def test_an_option_means_the_same_everywhere():
+    """One name, one kind of value, one metavar."""
+    found = {}
+    for path, command in ALL:
+        for parameter in command.params:
+            for option in parameter.opts:
+                if option in ("--json", "--recipes", "--region", "--memory", "--context", "--quiet"):
+                    kind = (parameter.is_flag, parameter.metavar, parameter.multiple)
+                    found.setdefault(option, {}).setdefault(kind, []).append(" ".join(path))
+    assert {option: kinds for option, kinds in found.items() if len(kinds) > 1} == {}
+
+
+def test_quiet_prints_results_alone(tmp_path):
+    words = [sys.executable, "-m", "ingot.cli.main", "store", "gc"]
+    environ = {**os.environ, "INGOT_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [*words, "--quiet"], cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+
+
+def test_verbose_names_the_programs(tmp_path, capsys, monkeypatch):
+    from ingot import process
+
+    monkeypatch.setattr(process, "listener", None)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["check", "--verbose"])
+    process.run(["true", "a b"])
+    assert capsys.readouterr().err.endswith("  + true 'a b'\n")
+
+
+def test_the_page_lists_every_command_with_json_and_no_other():
+    page = (ROOT / "docs/json.md").read_text()
+    listed = re.findall(r"^\| `ingot ([a-z ]+)` \|", page, re.MULTILINE)
+    having = [" ".join(path) for path, command in ALL if any("--json" in p.opts for p in command.params)]
+    assert sorted(listed) == sorted(having)
