@@ -11,9 +11,8 @@ import typer
 
 from ingot.errors import InputError
 from ingot.forge.github import GitHub, PullRequest
-from ingot.plan.result import Plan
 from ingot.report.plan.comment import MARKER, render_comment, render_failed
-from ingot.report.reading import read_plan
+from ingot.report.reading import load_plan
 
 app = typer.Typer(add_completion=False)
 
@@ -46,20 +45,12 @@ def comment(
     """
     if (plan is None) is not failed:
         raise InputError("give either a plan or --failed", hint="make a plan with: ingot plan --json")
-    body = render_failed(report) if plan is None else render_comment(_read(plan), report=report)
+    body = (
+        render_failed(report) if plan is None else render_comment(load_plan(plan, sys.stdin), report=report)
+    )
     if dry_run:
         print(body, end="")
         return
     if pull_request is None:
         raise InputError("--pull-request is missing; --dry-run prints the comment without it")
     print(PullRequest(GitHub.of(repository, os.environ), pull_request, author).comment(body, MARKER))
-
-
-def _read(path: Path) -> Plan:
-    try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no JSON: {error}", hint="make it with: ingot plan --json") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    return read_plan(text, str(path))

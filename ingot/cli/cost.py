@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -33,13 +32,7 @@ def cost(
 
     found = costs_of(assembly, price or [])
     if as_json:
-        report = {
-            "region": found.region,
-            "usd_per_month": found.usd,
-            "items": [asdict(item) for item in found.monthly],
-            "publish": [asdict(item) for item in found.publishing],
-        }
-        print_json(report)
+        print_json(found.as_dict())
         return
     rows = [(f"{item.usd:.2f}", f"{item.what}: {item.how}") for item in found.monthly]
     rows.append((f"{found.usd:.2f}", f"USD a month, {found.region}, {found.known}"))

@@ -50,9 +50,8 @@ def deploy(
     )
     if bootstrap_only:
         from ingot.aws.session.clients import connect
-        from ingot.aws.session.failures import translated
 
-        with translated(), Reporter() as report:
+        with Reporter() as report:
             bootstrap(Path.cwd(), connect(), report)
         return
     # The CDK CLI asks on the terminal; without questions nothing but the report writes there.

@@ -27,29 +27,10 @@ def logs(
     Examples: `ingot logs i-0123456789abcdef0`, `ingot logs i-0123456789abcdef0 --unit nginx.service`,
     `ingot logs i-0123456789abcdef0 --errors`.
     """
-    from ingot.aws.instances.console import read_console
     from ingot.aws.session.clients import connect
-    from ingot.aws.session.failures import translated
-    from ingot.errors import IngotError
-    from ingot.pipeline.inspection.clones import (
-        console_part,
-        journal_words,
-        require_clone,
-        require_sessions,
-        session,
-    )
+    from ingot.pipeline.inspection.clones import JournalEnd, journal, require_clone
 
     require_clone(clone)
-    with translated():
-        clients = connect()
-        try:
-            require_sessions(clients)
-        except IngotError as error:
-            print(f"{error.message}: this is the clone's console", file=sys.stderr, flush=True)
-        else:
-            if session(clients, clone, journal_words(lines, unit, errors=errors)) == 0:
-                return
-            print("no session was possible: this is the clone's console", file=sys.stderr, flush=True)
-        text = read_console(clients, clone)
-    for line in console_part(text, lines, unit, errors=errors):
+    end = JournalEnd(lines, unit, errors)
+    for line in journal(connect(), clone, end, lambda note: print(note, file=sys.stderr, flush=True)):
         print(printable(line))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +17,7 @@ from ingot.pipeline.plan import PlanOptions, failures
 from ingot.pipeline.plan import plan as make
 from ingot.plan.result import Plan
 from ingot.report.plan.text import render_text
+from ingot.report.writing import plan_json, write_report
 
 app = typer.Typer(add_completion=False)
 
@@ -92,7 +92,12 @@ def plan(
     with Reporter() as report:
         # The plan's stdout is its own; what a boot prints is progress here.
         result = make(Path.cwd(), options, report, lambda line: print(printable(line), file=sys.stderr))
-    _write(result, save, html)
+    if save is not None:
+        write_report(save, plan_json(result) + "\n")
+    if html is not None:
+        from ingot.report.html.page import render_report
+
+        write_report(html, render_report(result.to_json()))
     _print(result, as_json=as_json, markdown=markdown)
     if failed := failures(result):
         raise VerificationError("\n".join(["images of this plan fail:", *(f"  {line}" for line in failed)]))
@@ -100,33 +105,12 @@ def plan(
         raise typer.Exit(EXIT_CODES[result.verdict])
 
 
-def _write(plan: Plan, save: Path | None, html: Path | None) -> None:
-    """Write the files that were asked for; raise InputError for one that cannot be written."""
-    texts: dict[Path, str] = {}
-    if save is not None:
-        texts[save] = _json(plan) + "\n"
-    if html is not None:
-        from ingot.report.html.page import render_report
-
-        texts[html] = render_report(plan.to_json())
-    for path, text in texts.items():
-        try:
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror}") from error
-
-
 def _print(plan: Plan, *, as_json: bool, markdown: bool) -> None:
     if as_json:
-        print(_json(plan))
+        print(plan_json(plan))
     elif markdown:
         from ingot.report.plan.comment import render_comment
 
         print(render_comment(plan, limit=UNLIMITED), end="")
     else:
         print(render_text(plan), end="")
-
-
-def _json(plan: Plan) -> str:
-    # ASCII: a file's name may be no UTF-8.
-    return json.dumps(plan.to_json(), indent=1, sort_keys=True)

@@ -58,11 +58,10 @@ def prune(
     Examples: `ingot prune`, `ingot prune web --keep 10 --yes`.
     """
     from ingot.aws.prune.plan import Rules
-    from ingot.aws.prune.prune import prune as remove
     from ingot.aws.session.clients import connect
-    from ingot.aws.session.failures import translated
     from ingot.cli.terminal.reporting import Reporter
     from ingot.pipeline.prune import plan as make_plan
+    from ingot.pipeline.prune import remove
 
     clients = connect()
     if interrupted:
@@ -78,7 +77,7 @@ def prune(
     if not yes:
         print(json_text(plan.as_dict()) if as_json else _shown(plan))
         return
-    with Reporter() as reporter, translated():
+    with Reporter() as reporter:
         done = remove(clients, plan, reporter)
     print(json_text(done.as_dict()) if as_json else _summary(done))
     for what, why in done.stayed:

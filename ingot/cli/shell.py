@@ -10,7 +10,6 @@ import typer
 
 from ingot.cli.terminal.reporting import Reporter
 from ingot.cli.usage.options import Environment, Memory, Recipes, image_names, without_slash
-from ingot.errors import IngotError
 from ingot.interrupts import terminate_as_interrupt
 from ingot.machines.qemu import require_tools
 from ingot.paths import RECIPES
@@ -82,16 +81,9 @@ def _elsewhere(target: str, words: tuple[str, ...]) -> int:
     machine = machines.find(target)
     if machine is None:
         from ingot.aws.session.clients import connect
-        from ingot.aws.session.failures import translated
 
-        with translated():
-            return session(connect(), target, words)
-    if machine.token is None:
-        raise IngotError(
-            f"the machine {target} boots the image itself, which cannot be asked",
-            hint="boot a copy: `ingot boot` without --as-is",
-        )
-    with Channel(machine.directory, machine.token) as channel:
+        return session(connect(), target, words)
+    with machine.channel() as channel:
         require_answer(channel, ANSWER_LIMIT)
         return _run(channel, words)
 

@@ -47,31 +47,26 @@ def status(
     `ingot status --watch --stack IngotFleet-dev --stack IngotFleet-prod`.
     """
     from ingot.aws.session.clients import connect
-    from ingot.aws.session.failures import translated
-    from ingot.fleet.status import fleet_status
-    from ingot.fleet.verify import require_right_images
     from ingot.pipeline.app import FLEET_STACK, require_stack
-    from ingot.store import Store
+    from ingot.pipeline.inspection.fleets import current, require_published_images
 
     if len(stack or ()) > 1 and not watch:
         raise InputError("several stacks go with --watch")
     if watch and as_json:
         raise InputError("--watch and --json exclude each other")
-    with translated():
-        clients = connect()
-        stacks = [require_stack(FLEET_STACK, name) for name in stack or ()] or [require_stack(FLEET_STACK)]
-        if watch:
-            _watch(clients, stacks, env)
-            return
-        found = fleet_status(clients, stacks[0])
+    clients = connect()
+    stacks = [require_stack(FLEET_STACK, name) for name in stack or ()] or [require_stack(FLEET_STACK)]
+    if watch:
+        _watch(clients, stacks, env)
+        return
+    found = current(clients, stacks[0])
     if as_json:
         print_json(found.as_dict())
     else:
         from ingot.cli.terminal.fleets import show
 
         show(found)
-    with translated():
-        require_right_images(clients, found, Store().manifest)
+    require_published_images(clients, found)
 
 
 def _watch(clients: Clients, stacks: list[str], environment: str | None) -> None:

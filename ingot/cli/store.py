@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,10 +16,11 @@ from ingot.cli.terminal.reporting import Reporter
 from ingot.cli.terminal.results import print_json
 from ingot.cli.usage.mistakes import Group
 from ingot.cli.usage.options import AsJson
-from ingot.errors import IngotError, InputError
+from ingot.errors import InputError
 from ingot.quantities import ago, number
 from ingot.store import Store
-from ingot.store.gc import Bounds, usage
+from ingot.store.content import KnownImage, StoreContent, UnreadableImage, content_of
+from ingot.store.gc import Bounds
 
 app = typer.Typer(
     cls=Group,
@@ -42,29 +44,33 @@ def ls(as_json: AsJson = False) -> None:
 
     Examples: `ingot store ls`.
     """
-    store = Store()
-    parts = usage(store)
-    images: list[dict[str, Any]] = []
-    set_aside: list[dict[str, str]] = []
-    for image in store.all_images():
-        try:
-            summary, used = image.summary, image.directory.stat().st_mtime
-        except IngotError as error:
-            set_aside.append({"digest": image.digest, "problem": error.message})
-            if not as_json:
-                print(f"{image.digest}: {printable(error.message)}", file=sys.stderr)
-            continue
-        images.append({"digest": image.digest, "name": summary.name, "used": used})
-        if not as_json:
-            size = f"{summary.used / 2**20:.0f} MiB"
-            print(f"{image.digest}  {printable(summary.name)}  {size}  used {ago(time.time() - used)}")
+    content = content_of(Store())
     if as_json:
-        sizes = {part.part: {"count": part.count, "size": part.size} for part in parts}
-        content = {"root": str(store.root), "images": images, "set_aside": set_aside, "usage": sizes}
-        print_json(content)
+        print_json(_as_dict(content))
         return
-    counts = ", ".join(f"{number(part.count, part.part[:-1])} {part.size / 2**20:.0f} MiB" for part in parts)
-    print(f"{store.root}: {counts}", file=sys.stderr)
+    for image in content.images:
+        if isinstance(image, UnreadableImage):
+            print(f"{image.digest}: {printable(image.problem)}", file=sys.stderr)
+        else:
+            size, used = f"{image.size / 2**20:.0f} MiB", ago(time.time() - image.used)
+            print(f"{image.digest}  {printable(image.name)}  {size}  used {used}")
+    counts = ", ".join(
+        f"{number(part.count, part.part[:-1])} {part.size / 2**20:.0f} MiB" for part in content.parts
+    )
+    print(f"{content.root}: {counts}", file=sys.stderr)
+
+
+def _as_dict(content: StoreContent) -> dict[str, Any]:
+    return {
+        "root": str(content.root),
+        "images": [
+            {"digest": image.digest, "name": image.name, "used": image.used}
+            for image in content.images
+            if isinstance(image, KnownImage)
+        ],
+        "set_aside": [asdict(image) for image in content.images if isinstance(image, UnreadableImage)],
+        "usage": {part.part: {"count": part.count, "size": part.size} for part in content.parts},
+    }
 
 
 @app.command()

@@ -93,9 +93,16 @@ def deploy(project: Path, options: DeployOptions, progress: Progress) -> Deploym
 
 
 def bootstrap(project: Path, clients: Clients, progress: Progress) -> None:
-    """Bootstrap the CDK in the account and region of ``clients``, unless that has been done."""
-    where = _environment(clients)
-    if has_parameter(clients, BOOTSTRAPPED):
+    """Bootstrap the CDK in the account and region of ``clients``, unless that has been done.
+
+    Raises IngotError for AWS's refusals, MissingToolError without the CDK CLI.
+    """
+    from ingot.aws.session.failures import translated
+
+    with translated():
+        where = _environment(clients)
+        is_done = has_parameter(clients, BOOTSTRAPPED)
+    if is_done:
         progress(f"{where} is bootstrapped")
         return
     # Elsewhere than beside cdk.json: there the CDK CLI would run the app first, for nothing.

@@ -13,6 +13,7 @@ from ingot.errors import InputError
 
 if TYPE_CHECKING:
     from ingot.aws.prune.plan import PrunePlan, Rules
+    from ingot.aws.prune.prune import Pruned
     from ingot.aws.publish.cleanup.journal import Resource
     from ingot.aws.session.clients import Clients
     from ingot.progress import Progress
@@ -41,6 +42,15 @@ def plan(clients: Clients, rules: Rules, recipes: Path) -> PrunePlan:
                 hint=close_to(name, known),
             )
     return result
+
+
+def remove(clients: Clients, planned: PrunePlan, progress: Progress) -> Pruned:
+    """Remove what a plan says goes; return what did, and what came into use since and stays."""
+    from ingot.aws.prune.prune import prune
+    from ingot.aws.session.failures import translated
+
+    with translated():
+        return prune(clients, planned, progress)
 
 
 def interrupted(clients: Clients) -> list[Resource]:

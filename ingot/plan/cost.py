@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,15 @@ class Costs:
     def usd(self) -> float:
         """The sum of a month, in USD."""
         return round(sum(item.usd for item in self.monthly), 2)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as JSON's types."""
+        return {
+            "region": self.region,
+            "usd_per_month": self.usd,
+            "items": [asdict(item) for item in self.monthly],
+            "publish": [asdict(item) for item in self.publishing],
+        }
 
 
 def costs_of(assembly: Path, own_prices: Sequence[str] = ()) -> Costs:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
 
 from ingot.diff.blocks import Blocks
 from ingot.diff.changes import Change
@@ -38,6 +39,19 @@ CHANGES = (
 Plain = Mapping[str, Any]
 Part = TypeVar("Part", Reason, Folded, RecipeChange, Rollout, StackPlan)
 _WRONG = (LookupError, ArithmeticError, TypeError, ValueError, AttributeError)
+
+
+def load_plan(path: Path, stdin: TextIO) -> Plan:
+    """Return the plan in a file, "-" being ``stdin``; raise InputError for one that cannot be read, or that
+    holds none.
+    """
+    try:
+        text = stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no JSON: {error}", hint="make it with: ingot plan --json") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    return read_plan(text, str(path))
 
 
 def read_plan(text: str, name: str) -> Plan:

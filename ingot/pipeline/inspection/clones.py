@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ingot.errors import IngotError, InputError, MissingToolError
 from ingot.pipeline.inspection.shell import script_of
 from ingot.process import require, run_attached
+from ingot.progress import Progress
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
@@ -67,20 +69,48 @@ def require_sessions(clients: Clients) -> None:
             raise
 
 
-def journal_words(lines: int, unit: str | None, *, errors: bool) -> list[str]:
-    """Return the command that prints the end of a clone's journal."""
-    words = ["journalctl", "--boot", "--no-pager", "--output=short-iso", f"--lines={lines}"]
-    words += [f"--unit={unit}"] if unit is not None else []
-    return [*words, "--priority=err"] if errors else words
+@dataclass(frozen=True)
+class JournalEnd:
+    """Which part of a clone's journal: so many of the last ``lines``, of a ``unit``, or ``errors`` alone."""
+
+    lines: int
+    unit: str | None = None
+    errors: bool = False
+
+    def command(self) -> list[str]:
+        """Return the command that prints it."""
+        words = ["journalctl", "--boot", "--no-pager", "--output=short-iso", f"--lines={self.lines}"]
+        words += [f"--unit={self.unit}"] if self.unit is not None else []
+        return [*words, "--priority=err"] if self.errors else words
+
+    def of_console(self, console: str) -> list[str]:
+        """Return the end of a console, as near to that of the journal as it comes: the lines that name the
+        unit, or that tell of failures.
+        """
+        found = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;?=]*[A-Za-z]", "", console).splitlines()]
+        if self.unit is not None:
+            found = [line for line in found if self.unit.removesuffix(".service") in line]
+        if self.errors:
+            found = [line for line in found if re.search(r"(?i)fail|error|panic|denied", line)]
+        return [line for line in found if line][-self.lines :]
 
 
-def console_part(console: str, lines: int, unit: str | None, *, errors: bool) -> list[str]:
-    """Return the end of a console, as near to that of the journal as it comes: the lines that name the unit,
-    or that tell of failures.
+def journal(clients: Clients, clone: str, end: JournalEnd, progress: Progress) -> list[str]:
+    """Print the end of a clone's journal in a session, on the caller's terminal; return what is left to say.
+
+    Where no session is possible, that is reported, and the end of the clone's console is returned instead.
+    Raises IngotError for AWS's refusals.
     """
-    found = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;?=]*[A-Za-z]", "", console).splitlines()]
-    if unit is not None:
-        found = [line for line in found if unit.removesuffix(".service") in line]
-    if errors:
-        found = [line for line in found if re.search(r"(?i)fail|error|panic|denied", line)]
-    return [line for line in found if line][-lines:]
+    from ingot.aws.instances.console import read_console
+    from ingot.aws.session.failures import translated
+
+    try:
+        require_sessions(clients)
+    except IngotError as error:
+        progress(f"{error.message}: this is the clone's console")
+    else:
+        if session(clients, clone, end.command()) == 0:
+            return []
+        progress("no session was possible: this is the clone's console")
+    with translated():
+        return end.of_console(read_console(clients, clone))

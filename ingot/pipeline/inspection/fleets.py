@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingot.aws.session.failures import translated
 from ingot.errors import IngotError
 from ingot.fleet.alarms import Alarm, alarms_of
 from ingot.fleet.status import FleetStatus, fleet_status
+from ingot.fleet.verify import require_right_images
 from ingot.paths import RECIPES
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import environments, find_recipe, load_recipe
+from ingot.store import Store
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
@@ -34,13 +37,27 @@ class FleetView:
         return dict(Counter(clone.digest for clone in self.status.clones).most_common())
 
 
+def current(clients: Clients, stack: str) -> FleetStatus:
+    """Return the fleet of a stack as it is. Raises IngotError when there is none, and for AWS's refusals."""
+    with translated():
+        return fleet_status(clients, stack)
+
+
+def require_published_images(clients: Clients, fleet: FleetStatus) -> None:
+    """Raise VerificationError when the registry names another AMI for the fleet, or a clone runs one."""
+    with translated():
+        require_right_images(clients, fleet, Store().manifest)
+
+
 def look(clients: Clients, stack: str, *, environment: str | None, recipes: Path = RECIPES) -> FleetView:
     """Look at the fleet of a stack and at the recipe for it, in the recipe's ``environment``.
 
-    Raises as :func:`ingot.fleet.status.fleet_status`.
+    Raises as :func:`current`.
     """
-    status = fleet_status(clients, stack)
-    return FleetView(status, _wanted(status.recipe, environment, recipes), alarms_of(clients, stack))
+    status = current(clients, stack)
+    with translated():
+        alarms = alarms_of(clients, stack)
+    return FleetView(status, _wanted(status.recipe, environment, recipes), alarms)
 
 
 def _wanted(name: str, environment: str | None, recipes: Path) -> str | None:

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ingot import paths
-from ingot.errors import InputError
+from ingot.errors import IngotError, InputError
 from ingot.files import write_atomically
 from ingot.machines.machine import PROCESS, start_time
 from ingot.machines.qemu import CONSOLE
+from ingot.pipeline.inspection.channel import Channel
 from ingot.pipeline.inspection.copy import InspectedDisk
 from ingot.store import Image
 
@@ -42,6 +43,15 @@ class LocalMachine:
             return self.console.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return ""
+
+    def channel(self) -> Channel:
+        """Return the connection to it; raise IngotError when it cannot be asked."""
+        if self.token is None:
+            raise IngotError(
+                f"the machine {self.directory.name} boots the image itself, which cannot be asked",
+                hint="boot a copy: `ingot boot` without --as-is",
+            )
+        return Channel(self.directory, self.token)
 
     @property
     def running(self) -> bool:

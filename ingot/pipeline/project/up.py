@@ -80,10 +80,8 @@ def up(project: Path, context: tuple[str, ...], progress: Progress) -> Deploymen
     :func:`ingot.pipeline.deploy.deploy` does.
     """
     from ingot.aws.session.clients import connect
-    from ingot.aws.session.failures import translated
 
-    with translated():
-        bootstrap(project, connect(), progress)
+    bootstrap(project, connect(), progress)
     for path in find_recipes(RECIPES).values():
         recipe = load_recipe_to_lock(path)
         if not recipe.lock_path.is_file():
