@@ -18,7 +18,6 @@ from ingot.pipeline.publish import (
     PublishOptions,
     known_manifest,
     load_target,
-    options_of_asset,
     publish_recipe,
 )
 from ingot.plan.infrastructure.assembly import Assembly, GoldenAsset, read_assembly
@@ -142,7 +141,7 @@ class _Run:
         stacks = self.assembly.stacks
         wanted, builders = list[PublishOptions](), list[str]()
         for image in missing:
-            options = options_of_asset(image.arguments)
+            options = PublishOptions.of_asset(image.command)
             builder = options.builder_stack or stack_name(BUILDER_STACK, self.project)
             keys = [] if builder is None else self._builders(image.stack, builder)
             builders += [key for key in keys if key not in builders]

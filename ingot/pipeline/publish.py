@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from ingot import paths
 from ingot.errors import InputError, PublishError
@@ -16,6 +15,7 @@ from ingot.paths import RECIPES
 from ingot.pipeline.app import BUILDER_STACK, require_stack
 from ingot.pipeline.bake import open_store
 from ingot.progress import Progress
+from ingot.recipe.asset import PublishCommand
 
 if TYPE_CHECKING:
     from ingot.aws.builder.settings import BuilderSettings
@@ -53,6 +53,18 @@ class PublishOptions:
     test: bool = True
     builder_stack: str | None = None
 
+    @classmethod
+    def of_asset(cls, command: PublishCommand) -> PublishOptions:
+        """Return the options in an asset's command; its region is that of the clients."""
+        return cls(
+            name=command.name,
+            digest=command.digest,
+            environment=command.environment,
+            recipes=RECIPES if command.recipes is None else Path(command.recipes),
+            account=command.account,
+            builder_stack=command.builder_stack,
+        )
+
     def require_builder_stack(self) -> str:
         """Return the builder's stack; raise InputError when neither the options nor the app name it."""
         return require_stack(BUILDER_STACK, self.builder_stack)
@@ -73,41 +85,6 @@ class Target:
                 f"no longer {self.digest[:12]}",
                 hint="run the command again",
             )
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reads an asset's command; what is wrong with it is bad input."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(
-            f"an asset's publish command cannot be read: {message}", hint="run `cdk synth` again"
-        )
-
-
-def options_of_asset(arguments: Sequence[str]) -> PublishOptions:
-    """Return the options in an asset's command, from the word after ``publish`` on; its region is that of the
-    clients.
-
-    ``ingot.constructs.image.golden_image`` writes that command.
-    """
-    parser = _Parser(add_help=False, allow_abbrev=False)
-    parser.add_argument("name")
-    parser.add_argument("--digest", required=True)
-    parser.add_argument("--env", dest="environment")
-    parser.add_argument("--recipes", type=Path, default=RECIPES)
-    parser.add_argument("--region")
-    parser.add_argument("--account")
-    parser.add_argument("--builder-stack")
-    parser.add_argument("--asset", action="store_true")
-    values = parser.parse_args(arguments)
-    return PublishOptions(
-        name=values.name,
-        digest=values.digest,
-        environment=values.environment,
-        recipes=values.recipes,
-        account=values.account,
-        builder_stack=values.builder_stack,
-    )
 
 
 def load_target(options: PublishOptions) -> Target:

@@ -6,7 +6,7 @@ from ingot.aws.archive.bucket import Bucket
 from ingot.aws.archive.location import ArchiveLocation
 from ingot.aws.archive.stored import find_stored, restore_stored, store
 from ingot.aws.publish.settings import PublishSettings
-from ingot.aws.registry.entries import parameter_name
+from ingot.recipe.asset import registry_parameter
 from tests.audit.account import actions, document
 from tests.audit.publisher import Publisher, fails_without, quiet
 from tests.aws.archive.test_images import make_bucket
@@ -42,7 +42,7 @@ class Keeper:
         published, manifest = self.published()
         store(self.account.root, self.bucket(self.account.root), published, manifest, quiet)
         self.account.root.ec2.deregister_image(ImageId=published.ami_id)
-        self.account.root.ssm.delete_parameter(Name=parameter_name(published.recipe, published.digest))
+        self.account.root.ssm.delete_parameter(Name=registry_parameter(published.recipe, published.digest))
         settings = PublishSettings(
             self.publisher.directory / "records", None, pace=0.01, check_snapshot=check(clients)
         )

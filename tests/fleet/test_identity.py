@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from ingot.aws.publish.publish import publish
-from ingot.aws.registry.entries import parameter_name
 from ingot.aws.session import tags
 from ingot.cli.main import main
 from ingot.errors import VerificationError
 from ingot.fleet.status import fleet_status
 from ingot.fleet.verify import VerifyOptions, verify_fleet
+from ingot.recipe.asset import registry_parameter
 from tests.aws.conftest import KEYS
 from tests.aws.support import inventory_line, make_image
 from tests.fleet.support import deploy_fleet, remove_fleet
@@ -85,7 +85,7 @@ def test_a_fleet_of_the_published_image_is_right(deployed, clients, known, comma
 def test_a_clone_of_an_ami_that_is_something_else_is_named(
     changes, said, deployed, published, direct, clients, known
 ):
-    direct.ssm.delete_parameter(Name=parameter_name("web", published.digest))
+    direct.ssm.delete_parameter(Name=registry_parameter("web", published.digest))
     direct.ec2.create_tags(Resources=[published.ami_id], Tags=tags.tag_list(changes))
     [clone] = verify(clients, known).clones
     assert not clone.ok
@@ -96,7 +96,7 @@ def test_a_clone_of_an_ami_that_is_something_else_is_named(
 def test_the_status_of_a_fleet_of_another_ami_is_shown_and_refused(
     deployed, published, direct, clients, command
 ):
-    direct.ssm.delete_parameter(Name=parameter_name("web", published.digest))
+    direct.ssm.delete_parameter(Name=registry_parameter("web", published.digest))
     direct.ec2.create_tags(Resources=[published.ami_id], Tags=tags.tag_list({tags.STATE: tags.UNTESTED}))
     code, out, err = command("status")
     assert (code, "InService" in out) == (1, True)
@@ -110,7 +110,7 @@ def renamed_entry(deployed, published, direct, tmp_path, clients, settings, pass
     """The registry names another image's AMI for the fleet's digest."""
     other = publish(passing(make_image(tmp_path, ["x"], name="other")), clients, settings, quiet)
     proxy.console = lambda _instance: inventory_line(image)
-    name = parameter_name("web", published.digest)
+    name = registry_parameter("web", published.digest)
     direct.ssm.put_parameter(Name=name, Value=other.ami_id, Overwrite=True)
     return f"the registry's entry {name} names {other.ami_id}, which is not the image of web"
 

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "machines": {"machines"},
     "bake": {"bake"},
     "store": {"store", "recipe", "bake"},
-    "aws": {"aws", "store", "bake"},
+    "aws": {"aws", "store", "recipe", "bake"},
     "fleet": {"fleet", "aws"},
     "forge": {"forge"},
     "diff": {"diff", "forge", "recipe", "store", "aws", "bake"},

@@ -13,6 +13,7 @@ from ingot.aws.session import tags
 from ingot.aws.session.failures import code_of
 from ingot.aws.session.waiting import wait_until
 from ingot.errors import PublishError
+from ingot.recipe.asset import registry_parameter
 from ingot.retry import SETTLING
 
 if TYPE_CHECKING:
@@ -29,11 +30,6 @@ SETTLE_LIMIT = 3 * SETTLING
 BATCH = 10  # names that GetParameters takes: its API reference
 
 
-def parameter_name(recipe: str, digest: str) -> str:
-    """Return the parameter's name; templates refer to it as `{{resolve:ssm:NAME}}`."""
-    return f"/ingot/{recipe}/{digest}"
-
-
 @dataclass(frozen=True)
 class RegistryEntry:
     """What the registry holds for a recipe digest. ``account``: whose registry it is."""
@@ -45,7 +41,7 @@ class RegistryEntry:
 
 def read(ssm: SSMClient, recipe: str, digest: str) -> RegistryEntry | None:
     """Return the registry's entry for a recipe digest; None when there is none."""
-    name = parameter_name(recipe, digest)
+    name = registry_parameter(recipe, digest)
     try:
         parameter = ssm.get_parameter(Name=name)["Parameter"]
     except ClientError as error:
@@ -64,7 +60,7 @@ def lookup(ssm: SSMClient, recipe: str, digest: str) -> str | None:
 
 def lookup_all(ssm: SSMClient, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """Return the AMI ids that the registry holds for recipes and digests, unchecked; some may have none."""
-    names = {parameter_name(*one): one for one in wanted}
+    names = {registry_parameter(*one): one for one in wanted}
     held = {}
     listed = list(names)
     for start in range(0, len(listed), BATCH):
@@ -119,7 +115,7 @@ class _NewEntry:
 
     @property
     def name(self) -> str:
-        return parameter_name(self.recipe, self.digest)
+        return registry_parameter(self.recipe, self.digest)
 
     def request(self, *, overwrite: bool) -> PutParameterRequestTypeDef:
         return {
@@ -156,7 +152,7 @@ def _wait_visible(clients: Clients, recipe: str, digest: str, *, but: str | None
 
     ``but``: the value that it showed before and shows until the new one is checked.
     """
-    name = parameter_name(recipe, digest)
+    name = registry_parameter(recipe, digest)
     shown = ""
 
     def visible() -> bool:
@@ -175,7 +171,7 @@ def _wait_visible(clients: Clients, recipe: str, digest: str, *, but: str | None
 
 def entry(recipe: str, digest: str, ami_id: str) -> str:
     """Return how a journal names an AMI's entry: the parameter and the AMI id that it will hold."""
-    return f"{parameter_name(recipe, digest)}={ami_id}"
+    return f"{registry_parameter(recipe, digest)}={ami_id}"
 
 
 def remove_entry(clients: Clients, named: str) -> None:
@@ -188,7 +184,7 @@ def remove_entry(clients: Clients, named: str) -> None:
 def remove(clients: Clients, recipe: str, digest: str, ami_id: str) -> None:
     """Take an AMI out of the registry, if it is what the registry names; an entry that is gone is fine."""
     if lookup(clients.ssm, recipe, digest) == ami_id:
-        _delete(clients, parameter_name(recipe, digest))
+        _delete(clients, registry_parameter(recipe, digest))
 
 
 def _delete(clients: Clients, name: str) -> None:

@@ -15,13 +15,12 @@ from ingot.constructs.builder.builder import Builder
 from ingot.constructs.machines import ROOT_DEVICE
 from ingot.errors import InputError
 from ingot.paths import RECIPES
+from ingot.recipe.asset import PublishCommand, registry_parameter
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import RECIPE_FILE, find_recipe, load_recipe
 from ingot.recipe.lock.ami import AmiLock
 from ingot.recipe.lock.file import load_lock
 from ingot.recipe.schema.model import Recipe
-
-# Where recipes are, from the working directory: that of cdk.json.
 
 
 @jsii.implements(ec2.IMachineImage)
@@ -65,7 +64,7 @@ class GoldenImage(Construct):
             builder_stack = builder_stack or Stack.of(builder).stack_name
         stack.synthesizer.add_file_asset(
             source_hash=self._digest,
-            executable=_publish_command(self._recipe, self._digest, stack, builder_stack),
+            executable=_publish_command(self._recipe, self._digest, stack, builder_stack).words(),
             display_name=f"AMI of {self._recipe.name} {self._digest[:12]}",
         )
 
@@ -117,11 +116,6 @@ class GoldenImage(Construct):
         )
 
 
-def registry_parameter(name: str, digest: str) -> str:
-    """Return the name of the SSM parameter that holds the AMI id of this recipe and digest."""
-    return f"/ingot/{name}/{digest}"
-
-
 def _directory(recipe: Path | str) -> Path:
     """Return the recipe's directory; raise InputError when there is no recipe of that name."""
     if isinstance(recipe, str):
@@ -139,27 +133,29 @@ def _deploy_first(stack: Stack, builder: Builder) -> None:
     stack.add_stack_dependency(other, "publishing an image needs the builder's launch templates")
 
 
-def _publish_command(recipe: Recipe, digest: str, stack: Stack, builder_stack: str | None) -> list[str]:
+def _publish_command(recipe: Recipe, digest: str, stack: Stack, builder_stack: str | None) -> PublishCommand:
     """Return the command that the CDK CLI runs in its working directory when the asset does not exist yet.
 
     It names the stack's region and account where the stack does: the caller's may be others, and an AMI is
     where it was published. It names the builder's stack, whose outputs it needs, since only the app knows
     what that is called.
     """
-    directory, environment = recipe.directory, recipe.environment
-    command = [_relative(Path(sys.executable)), "-m", "ingot.cli.main", "publish", directory.name]
-    if directory.parent.absolute() != RECIPES.absolute():
-        command += ["--recipes", _relative(directory.parent)]
-    if environment is not None:
-        command += ["--env", environment]
-    for option, value in (
-        ("--region", stack.region),
-        ("--account", stack.account),
-        ("--builder-stack", builder_stack),
-    ):
-        if value is not None and not Token.is_unresolved(value):
-            command += [option, value]
-    return [*command, "--digest", digest, "--asset"]
+    parent = recipe.directory.parent
+    return PublishCommand(
+        python=_relative(Path(sys.executable)),
+        name=recipe.directory.name,
+        digest=digest,
+        recipes=None if parent.absolute() == RECIPES.absolute() else _relative(parent),
+        environment=recipe.environment,
+        region=_known(stack.region),
+        account=_known(stack.account),
+        builder_stack=None if builder_stack is None else _known(builder_stack),
+    )
+
+
+def _known(value: str) -> str | None:
+    """Return a value; None for one that is known only when the stack is deployed."""
+    return None if Token.is_unresolved(value) else value
 
 
 def _relative(path: Path) -> str:

@@ -16,26 +16,28 @@ from pathlib import Path
 from typing import Any
 
 from ingot.errors import InputError
+from ingot.recipe.asset import PublishCommand, is_publish_command
 
-# How an asset's command begins, after the interpreter, when it publishes a golden image (constructs/image).
-_PUBLISH = ("-m", "ingot.cli.main", "publish")
 _UNKNOWN = ("", "unknown-account", "unknown-region")
 
 
 @dataclass(frozen=True)
 class GoldenAsset:
-    """The AMI of a recipe, as an asset of a stack. ``command`` publishes it; it ends in ``--asset``."""
+    """The AMI of a recipe, as an asset of a stack, and the command that publishes it."""
 
     stack: str
     """The stack's key in :attr:`Assembly.stacks`."""
-    recipe: str
-    digest: str
-    command: tuple[str, ...]
+    command: PublishCommand
 
     @property
-    def arguments(self) -> tuple[str, ...]:
-        """What follows ``ingot publish`` in the command."""
-        return self.command[1 + len(_PUBLISH) :]
+    def recipe(self) -> str:
+        """The recipe's name."""
+        return self.command.name
+
+    @property
+    def digest(self) -> str:
+        """The recipe digest."""
+        return self.command.digest
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Assembly:
     def images(self) -> tuple[GoldenAsset, ...]:
         """The golden images of all stacks."""
         return tuple(
-            GoldenAsset(key, command[4], command[command.index("--digest") + 1], command)
+            GoldenAsset(key, PublishCommand.of(command))
             for key, stack in self.stacks.items()
             for command in stack.images
         )
@@ -178,7 +180,7 @@ def _names(assets: Mapping[str, Any], template: str) -> dict[str, str]:
 def _golden(asset: Mapping[str, Any]) -> tuple[str, ...] | None:
     """Return the command that publishes an asset when it is a golden image."""
     command = tuple(asset["source"].get("executable", ()))
-    return command if command[1 : 1 + len(_PUBLISH)] == _PUBLISH else None
+    return command if is_publish_command(command) else None
 
 
 def _matches(selector: str, pattern: str) -> bool:

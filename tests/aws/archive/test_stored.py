@@ -11,9 +11,9 @@ from ingot.aws.archive.bucket import Bucket
 from ingot.aws.archive.location import ArchiveLocation
 from ingot.aws.archive.stored import find_stored, restore_stored, store, stored_images
 from ingot.aws.publish.publish import publish
-from ingot.aws.registry.entries import parameter_name
 from ingot.aws.registry.published import find
 from ingot.errors import IngotError, InputError, PublishError, VerificationError
+from ingot.recipe.asset import registry_parameter
 from tests.aws.archive.test_images import account, make_bucket, quiet
 from tests.aws.support import holdings, make_image
 
@@ -64,7 +64,7 @@ def forget(direct, clients, published):
     """Remove an AMI as somebody would who does not know that it is all that there is; some days go by."""
     direct.ec2.deregister_image(ImageId=published.ami_id)
     direct.ec2.delete_snapshot(SnapshotId=published.snapshot_id)
-    direct.ssm.delete_parameter(Name=parameter_name(published.recipe, published.digest))
+    direct.ssm.delete_parameter(Name=registry_parameter(published.recipe, published.digest))
     assert holdings(direct) == {}
     clients.recent.forget_everything()
 
@@ -164,7 +164,7 @@ def test_an_object_in_which_a_block_is_another_is_refused_and_nothing_is_left(
     direct.s3.put_object(Bucket="archive", Key=stored.lineage.key, Body=body)
     for one in (published, second):
         direct.ec2.deregister_image(ImageId=one.ami_id)
-        direct.ssm.delete_parameter(Name=parameter_name("web", one.digest))
+        direct.ssm.delete_parameter(Name=registry_parameter("web", one.digest))
     for snapshot in direct.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]:
         direct.ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
     clients.recent.forget_everything()

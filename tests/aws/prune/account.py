@@ -2,7 +2,7 @@
 
 import itertools
 
-from ingot.aws.registry.entries import parameter_name
+from ingot.recipe.asset import registry_parameter
 
 NUMBERS = itertools.count()
 
@@ -47,7 +47,9 @@ class Account:
         )["ImageId"]
         self.clients.ec2.get_waiter("image_available").wait(ImageIds=[ami_id], WaiterConfig={"Delay": 0.1})
         if entered:
-            self.clients.ssm.put_parameter(Name=parameter_name(recipe, digest), Value=ami_id, Type="String")
+            self.clients.ssm.put_parameter(
+                Name=registry_parameter(recipe, digest), Value=ami_id, Type="String"
+            )
         return ami_id
 
     def template(self, name, *amis, ours=True):

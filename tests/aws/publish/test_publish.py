@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from ingot.aws.publish.publish import publish
-from ingot.aws.registry.entries import lookup, parameter_name
+from ingot.aws.registry.entries import lookup
 from ingot.aws.registry.published import find
 from ingot.errors import PublishError, VerificationError
+from ingot.recipe.asset import registry_parameter
 from tests.aws.support import holdings, make_image
 
 pytestmark = pytest.mark.usefixtures("driven_clock")
@@ -43,7 +44,7 @@ def test_an_image_becomes_an_ami_that_the_registry_names(
     assert holdings(direct) == {
         "snapshots": [published.snapshot_id],
         "images": [published.ami_id],
-        "parameters": [parameter_name("web", image.digest)],
+        "parameters": [registry_parameter("web", image.digest)],
     }
     assert published.blocks_sent == 3
     assert published.root_digest == image.manifest["disk"]["root_digest"]
@@ -178,7 +179,7 @@ def test_an_entry_whose_ami_is_gone_is_repaired(tmp_path, clients, direct, setti
 def test_a_lost_entry_is_made_again_without_a_bake(tmp_path, clients, direct, proxy, settings, passing):
     image = passing(make_image(tmp_path, ["a"]))
     first = publish(image, clients, settings, quiet)
-    direct.ssm.delete_parameter(Name=parameter_name("web", image.digest))
+    direct.ssm.delete_parameter(Name=registry_parameter("web", image.digest))
     proxy.seen.clear()
     assert publish(image, clients, settings, quiet).ami_id == first.ami_id
     assert lookup(direct.ssm, "web", image.digest) == first.ami_id

@@ -11,10 +11,11 @@ import pytest
 from ingot.aws.publish.publish import publish
 from ingot.aws.registry import entries
 from ingot.aws.registry.amis import snapshot_of
-from ingot.aws.registry.entries import lookup, parameter_name
+from ingot.aws.registry.entries import lookup
 from ingot.aws.registry.published import find
 from ingot.aws.session import tags
 from ingot.errors import PublishError
+from ingot.recipe.asset import registry_parameter
 from tests.aws.support import holdings, make_image, result_line
 
 
@@ -57,7 +58,7 @@ def test_two_machines_publish_one_digest_and_the_first_to_finish_wins(
     assert holdings(direct) == {
         "snapshots": [second.snapshot_id],
         "images": [second.ami_id],
-        "parameters": [parameter_name("web", image.digest)],
+        "parameters": [registry_parameter("web", image.digest)],
     }
 
 
@@ -71,7 +72,7 @@ def test_a_name_begins_with_recipe_and_version_and_ends_with_the_publish(image, 
 def test_an_ami_that_is_disabled_is_in_nobodys_way(image, clients, direct, settings):
     first = publish(image, clients, settings, quiet)
     direct.ec2.disable_image(ImageId=first.ami_id)
-    direct.ssm.delete_parameter(Name=parameter_name("web", image.digest))
+    direct.ssm.delete_parameter(Name=registry_parameter("web", image.digest))
     assert publish(image, clients, settings, quiet).ami_id != first.ami_id
 
 
@@ -112,7 +113,7 @@ def twin(direct, ami_id):
 
 def test_an_adopted_ami_that_comes_second_stays_and_is_untested(image, clients, direct, proxy, settings):
     untested = publish(image, clients, replace(settings, clone=None), quiet)
-    name = parameter_name("web", image.digest)
+    name = registry_parameter("web", image.digest)
 
     def other_machine():
         ami_id = twin(direct, untested.ami_id)
@@ -138,7 +139,7 @@ def test_an_entry_that_is_not_ours_is_not_taken_back(
 ):
     other = publish(passing(make_image(tmp_path, ["x"], name="other")), clients, settings, quiet)
     passing(image)
-    name = parameter_name("web", image.digest)
+    name = registry_parameter("web", image.digest)
 
     def other_machine():
         direct.ssm.put_parameter(Name=name, Value=other.ami_id, Type="String")

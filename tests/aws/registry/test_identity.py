@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import pytest
 
 from ingot.aws.publish.publish import find_published, publish
-from ingot.aws.registry.entries import parameter_name
 from ingot.aws.registry.published import find
 from ingot.aws.session import tags
 from ingot.aws.verify.image import ami_of
 from ingot.errors import VerificationError
+from ingot.recipe.asset import registry_parameter
 from tests.aws.support import holdings, make_image
 
 # What is wrong with the AMI that the entry names: its tags that change (None: no such tag), and what the
@@ -74,7 +74,7 @@ def spoil(clients, ami_id, changes):
 def entry(request, tmp_path, clients, direct, settings, passing):
     image = passing(make_image(tmp_path, ["a", None, "b"]))
     published = publish(image, clients, settings, quiet)
-    name = parameter_name("web", image.digest)
+    name = registry_parameter("web", image.digest)
     if request.param == "the AMI of another image":
         other = passing(make_image(tmp_path, ["x"], name="other"))
         ami_id = publish(other, clients, settings, quiet).ami_id
@@ -133,7 +133,7 @@ def test_a_tested_ami_that_no_entry_names_is_checked_before_it_is_entered(
 ):
     image = passing(make_image(tmp_path, ["a"]))
     published = publish(image, clients, settings, quiet)
-    direct.ssm.delete_parameter(Name=parameter_name("web", image.digest))
+    direct.ssm.delete_parameter(Name=registry_parameter("web", image.digest))
     spoil(direct, published.ami_id, {tags.ROOT_DIGEST: "0" * 64})
     with pytest.raises(VerificationError, match=rf"the tags of {published.ami_id} say that it is web"):
         publish(image, clients, settings, quiet)
@@ -143,7 +143,7 @@ def test_the_winner_of_a_race_is_checked_too(tmp_path, clients, direct, proxy, s
     """Another machine's entry is taken for this digest only when its AMI is this digest's; ours goes."""
     other = publish(passing(make_image(tmp_path, ["x"], name="other")), clients, settings, quiet)
     image = passing(make_image(tmp_path, ["a"]))
-    name = parameter_name("web", image.digest)
+    name = registry_parameter("web", image.digest)
     says = proxy.console
 
     def console(instance_id):

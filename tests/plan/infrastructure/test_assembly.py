@@ -8,6 +8,7 @@ from aws_cdk import aws_s3 as s3
 
 from ingot.errors import InputError
 from ingot.plan.infrastructure.assembly import read_assembly
+from ingot.recipe.asset import PublishCommand
 
 DIGEST, OTHER = "4f" * 32, "5e" * 32
 
@@ -18,7 +19,7 @@ class _WithImage(cdk.Stack):
     def __init__(self, scope, id_, digest, **settings):
         super().__init__(scope, id_, **settings)
         s3.CfnBucket(self, "Bucket")
-        command = ["python", "-m", "ingot.cli.main", "publish", "web", "--digest", digest, "--asset"]
+        command = PublishCommand("python", "web", digest).words()
         self.synthesizer.add_file_asset(source_hash=digest, executable=command)
 
 
@@ -53,7 +54,7 @@ def test_golden_images_of_stages_are_found(assembly):
         ("named", "web", OTHER),
         ("Prod-Fleet", "web", DIGEST),
     ]
-    assert assembly.images[1].arguments == ("web", "--digest", DIGEST, "--asset")
+    assert assembly.images[1].command == PublishCommand("python", "web", DIGEST)
 
 
 def test_the_places_and_the_bootstrap_of_stages_count(assembly):
