@@ -4,10 +4,11 @@
 
     IngotError                 exit 1   something failed; the message says what and what to do
     ├── InputError             exit 2   bad input: one or more problems, each with its place
-    ├── MissingToolError       exit 3   a tool that this machine lacks, with the command that installs it
-    ├── MissingToolsError      exit 3   several of them, with one command
-    ├── MissingPackageError    exit 3   a part of Ingot that is not installed, with the command to install it
-    ├── MissingRightError      exit 3   what this machine does not let Ingot do, with the command to allow it
+    ├── MissingError           exit 3   this machine lacks something, with the command that helps
+    │   ├── MissingToolError            a tool
+    │   ├── MissingToolsError           several of them, with one command
+    │   ├── MissingPackageError         a part of Ingot that is not installed
+    │   └── MissingRightError           a right that this machine does not give
     ├── BakeError              exit 1   the bake failed
     │   ├── StepError          exit 1   a step of the recipe failed: its output, its line, its exit status
     │   └── SizeError          exit 1   the root volume is too small for its content
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Iterable, List, Mapping, Optional
+from typing import Iterable, List, Mapping, Optional, TypeVar
 
 # What to do when a file system is full.
 MAKE_ROOM = (
@@ -34,8 +35,14 @@ MAKE_ROOM = (
 _LITERAL = re.compile(r"(?:text |the number )?(?P<value>'[^']*'|\"[^\"]*\"|-?\d[\w.+-]*|true|false)")
 
 
+Same = TypeVar("Same", bound="IngotError")
+
+
 class IngotError(Exception):
-    """Base of all errors of Ingot: ``message`` says what failed, ``hint`` what to do about it."""
+    """Base of all errors of Ingot: ``message`` says what failed, ``hint`` what to do about it.
+
+    Whoever catches one and knows more raises another from it: an error that was raised stays as it is.
+    """
 
     exit_code = 1
 
@@ -43,6 +50,25 @@ class IngotError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def with_message(self: Same, message: str) -> Same:
+        """Return the same error with another message."""
+        return self._but(message, self.hint)
+
+    def with_hint(self: Same, hint: Optional[str]) -> Same:
+        """Return the same error with another hint."""
+        return self._but(self.message, hint)
+
+    def with_more_hint(self: Same, text: str) -> Same:
+        """Return the same error, whose hint goes on with ``text`` on the next line, or is ``text``."""
+        return self.with_hint(text if self.hint is None else f"{self.hint}\n  {text}")
+
+    def _but(self: Same, message: str, hint: Optional[str]) -> Same:
+        # Not by the class's own __init__: each takes what it makes its message of.
+        error = type(self).__new__(type(self), message)
+        error.__dict__.update(self.__dict__)
+        error.message, error.hint = message, hint
+        return error
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n  hint: {self.hint}"
@@ -89,24 +115,26 @@ class InputError(IngotError):
         return "\n".join(lines) if lines else super().__str__()
 
 
-class MissingToolError(IngotError):
-    """A program is missing on this machine."""
+class MissingError(IngotError):
+    """This machine lacks something; ``hint`` has the command that helps."""
 
     exit_code = 3
 
-    def __init__(self, tool: str, *, package: str, needed_for: str) -> None:
+
+class MissingToolError(MissingError):
+    """A program is missing on this machine. ``install``: the command that installs it; None: Debian's."""
+
+    def __init__(self, tool: str, *, package: str, needed_for: str, install: Optional[str] = None) -> None:
         super().__init__(
             f"{tool} is missing on this machine; it is needed to {needed_for}",
-            hint=f"install it with: sudo apt-get install {package}",
+            hint=f"install it with: {install or f'sudo apt-get install {package}'}",
         )
         self.tool = tool
         self.package = package
 
 
-class MissingToolsError(IngotError):
+class MissingToolsError(MissingError):
     """Several programs or files are missing on this machine: name → the Debian package that has it."""
-
-    exit_code = 3
 
     def __init__(self, missing: Mapping[str, str], *, needed_for: str) -> None:
         packages = " ".join(sorted(set(missing.values())))
@@ -116,19 +144,15 @@ class MissingToolsError(IngotError):
         )
 
 
-class MissingPackageError(IngotError):
+class MissingPackageError(MissingError):
     """A Python distribution is not installed; ``install`` is the command that installs it."""
-
-    exit_code = 3
 
     def __init__(self, what: str, *, install: str) -> None:
         super().__init__(f"{what} is not installed", hint=f"install it with: {install}")
 
 
-class MissingRightError(IngotError):
+class MissingRightError(MissingError):
     """This machine does not let Ingot do what a bake needs; ``hint`` has the command that allows it."""
-
-    exit_code = 3
 
 
 class BakeError(IngotError):

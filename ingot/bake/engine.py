@@ -14,7 +14,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Type
 
 import ingot
 from ingot import errors
@@ -189,10 +189,10 @@ def _environment() -> Dict[str, str]:
 
 
 def _error(type: str, message: str, hint: Optional[str]) -> IngotError:  # noqa: A002 - the worker's word
-    if type == "MissingToolError":
-        # Its parts do not travel; its message and hint say all that a user needs.
-        error: IngotError = IngotError(message, hint=hint)
-        error.exit_code = errors.MissingToolError.exit_code
-        return error
-    kinds = {"StepError": errors.StepError, "SizeError": errors.SizeError}
+    # Which tool is missing does not travel: message and hint say all that a user needs.
+    kinds: Dict[str, Type[IngotError]] = {
+        "StepError": errors.StepError,
+        "SizeError": errors.SizeError,
+        "MissingToolError": errors.MissingError,
+    }
     return kinds.get(type, BakeError)(message, hint=hint)

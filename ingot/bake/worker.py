@@ -69,9 +69,9 @@ def work(job: BakeJob) -> None:
             layer = layers.lower_layer(spec, use)
         except IngotError as error:
             if job.keep:
-                _add_hint(
-                    error, "nothing is kept: it failed before there was a root directory for the recipe"
-                )
+                raise error.with_more_hint(
+                    "nothing is kept: it failed before there was a root directory for the recipe"
+                ) from error
             raise
         disk = use.enter_context(closing(DiskCopy(spec, layer, output / "disk.raw", progress, use)))
         directory = output / "work"
@@ -84,15 +84,11 @@ def work(job: BakeJob) -> None:
                 _write(spec, layer, overlay, disk, output)
             except IngotError as error:
                 if job.keep:
-                    _add_hint(error, f"{KEPT} {keep_root(overlay, output)}")
+                    raise error.with_more_hint(f"{KEPT} {keep_root(overlay, output)}") from error
                 raise
         finally:
             overlay.unmount()
             shutil.rmtree(directory)
-
-
-def _add_hint(error: IngotError, text: str) -> None:
-    error.hint = text if error.hint is None else f"{error.hint}\n  {text}"
 
 
 def _write(spec: BakeSpec, layer: LowerLayer, overlay: Overlay, disk: DiskCopy, output: Path) -> None:

@@ -144,5 +144,5 @@ def _reporting(log: Path | None) -> Iterator[Reporter]:
         except IngotError as error:
             if log is not None:
                 reporter(f"failed: {error}")
-                error.message += f"\n  log: {log}"
+                raise error.with_message(f"{error.message}\n  log: {log}") from error
             raise

@@ -144,8 +144,8 @@ def _artifacts(
             fetched = store.obtain(wanted, progress)
         except IngotError as error:
             place = recipe.document.place(("artifacts", number, "url"))
-            error.message = f"{shown(place.file)}:{place.line}:{place.column}: {error.message}"
-            raise
+            where = f"{shown(place.file)}:{place.line}:{place.column}"
+            raise error.with_message(f"{where}: {error.message}") from error
         pinned = LockedArtifact(url=artifact.url, sha256=fetched.sha256, size=fetched.size)
         found.append(FetchedArtifact(pinned, fetched.file if is_package else None))
     return found

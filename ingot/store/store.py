@@ -331,7 +331,7 @@ class Store:
             if order.keep and (work / "root").is_dir():
                 said = (error.hint or "").partition(KEPT)[0].rstrip()
                 how = how_to_inspect(self._keep(work / "root", spec.name))
-                error.hint = f"{said}\n  {how}" if said else how
+                raise error.with_hint(f"{said}\n  {how}" if said else how) from error
             raise
 
     def _keep(self, root: Path, name: str) -> Path:

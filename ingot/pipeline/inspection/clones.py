@@ -65,8 +65,7 @@ def require_sessions(clients: Clients) -> None:
         try:
             require(tool, needed_for="open sessions of AWS Systems Manager")
         except MissingToolError as error:
-            error.hint = f"install the {guide} as the AWS documentation says"
-            raise
+            raise error.with_hint(f"install the {guide} as the AWS documentation says") from error
 
 
 @dataclass(frozen=True)

