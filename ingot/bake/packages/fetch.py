@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
-import os
 import ssl
-import tempfile
 import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -17,9 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import BinaryIO, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import BinaryIO, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
-from ingot.bake.packages.cache import PIECE, UNFINISHED, package_file, unsound_packages
+from ingot.bake.packages.cache import package_file, unsound_packages
+from ingot.bake.packages.receiving import Body, keep, unfinished
 from ingot.errors import BakeError
 from ingot.progress import Progress, advance
 from ingot.retry import LONGEST_WAIT, MIRROR, SNAPSHOT, Backoff, pause, wall
@@ -29,10 +26,6 @@ Archives = Mapping[str, Addresses]
 
 CONNECTIONS = 4  # a mirror gains nothing from more: apt itself uses one for each host
 TIMEOUT = 30.0  # seconds without a byte, as apt's Acquire::http::Timeout
-# A mirror that sends a byte now and then would hold the bake for ever: a package has this long, and its size
-# at this rate on top.
-PATIENCE = 60.0  # seconds
-SLOWEST = 32 * 1024  # bytes in a second: a quarter of a 1 Mbit/s line
 
 
 def fetch_packages(
@@ -89,6 +82,12 @@ class _Fetching:
     received: _Received
     given_up: threading.Event = field(default_factory=threading.Event)
     snapshot: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, size: int) -> None:
+        """Count bytes that have come; raise _GivenUpError when they are not wanted any more."""
+        if self.given_up.is_set():
+            raise _GivenUpError
+        self.received.add(size)
 
 
 def _fetch_all(packages: Sequence[PackageSpec], fetching: _Fetching) -> None:
@@ -237,48 +236,13 @@ def asked_for(text: str) -> float:
 
 def _download(url: str, package: PackageSpec, target: Path, fetching: _Fetching) -> Optional[str]:
     """Write the body of ``url`` to ``target`` if it is the package; return what is wrong with it, or None."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     request = urllib.request.Request(url, headers={"User-Agent": "ingot"})  # noqa: S310 - the mirrors are ours to choose
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - likewise
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=UNFINISHED)
-        try:
-            with os.fdopen(handle, "wb") as file, fetching.received.unless_failed(file):
-                size, sha256 = _receive(response, file, package.size, fetching)
-            if sha256 != package.sha256:
-                kind = response.headers.get("Content-Type", "data")
-                came = f"{size} bytes of {kind}" if size <= package.size else "more than that"
-                return f"not the locked package (SHA-256 {package.sha256}, {package.size} bytes): {came}"
-            Path(name).chmod(0o644)
-            Path(name).replace(target)
-        finally:
-            Path(name).unlink(missing_ok=True)
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as response, unfinished(target.parent) as unnamed:  # noqa: S310 - likewise
+        with unnamed.open("wb") as file, fetching.received.unless_failed(file):
+            came = Body.of(response).receive(file, package.size, fetching.count)
+        if came.sha256 != package.sha256:
+            kind = response.headers.get("Content-Type", "data")
+            what = f"{came.size} bytes of {kind}" if came.size <= package.size else "more than that"
+            return f"not the locked package (SHA-256 {package.sha256}, {package.size} bytes): {what}"
+        keep(unnamed, target)
     return None
-
-
-def _receive(
-    response: http.client.HTTPResponse, file: BinaryIO, expected: int, fetching: _Fetching
-) -> Tuple[int, str]:
-    """Write a body to ``file``, at most a little more than ``expected`` bytes; return its
-    size and its SHA-256.
-
-    Raises ConnectionError when it ends before the length that the mirror announced, TimeoutError when it
-    comes too slowly.
-    """
-    announced = response.headers.get("Content-Length", "")
-    digest, size, start = hashlib.sha256(), 0, time.monotonic()
-    # read1: whatever has come. read would wait for a whole piece, however slowly it comes.
-    for piece in iter(lambda: response.read1(PIECE), b""):
-        if fetching.given_up.is_set():
-            raise _GivenUpError
-        size += len(piece)
-        fetching.received.add(len(piece))
-        digest.update(piece)
-        file.write(piece)
-        seconds = time.monotonic() - start
-        if seconds > PATIENCE + size / SLOWEST:
-            raise TimeoutError(f"too slow: {size} of {expected} bytes in {seconds:.0f} s")
-        if size > expected:
-            return size, digest.hexdigest()
-    if announced.isdigit() and size < int(announced):
-        raise ConnectionError(f"the answer ended after {size} of {announced} bytes")
-    return size, digest.hexdigest()

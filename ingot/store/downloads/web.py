@@ -8,26 +8,24 @@ pages are made of them, but never from https to http; what protects the content 
 from __future__ import annotations
 
 import base64
-import hashlib
 import http.client
 import os
 import ssl
-import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
 
-from ingot.bake.packages.cache import PIECE, UNFINISHED, download_file, package_file
-from ingot.bake.packages.fetch import PATIENCE, SLOWEST, TIMEOUT, asked_for, is_busy
+from ingot.bake.packages.cache import download_file, package_file
+from ingot.bake.packages.fetch import TIMEOUT, asked_for, is_busy
+from ingot.bake.packages.receiving import Body, keep, unfinished
 from ingot.errors import IngotError, InputError
 from ingot.progress import Progress
-from ingot.quantities import size as shown_size
-from ingot.retry import LONGEST_WAIT, MIRROR, now, pause
+from ingot.retry import LONGEST_WAIT, MIRROR, pause
 
 REDIRECTS = 5
 CREDENTIALS = "INGOT_CREDENTIALS"
@@ -102,48 +100,31 @@ def _once(wanted: Wanted, directory: Path, open_s3: S3Opener | None, progress: P
         if open_s3 is None:
             raise _GoneError("nothing here can read from S3")
         with open_s3(parts.netloc, parts.path.lstrip("/")) as (size, body):
-            return _receive(wanted, directory, size, body.read)
+            return _receive(wanted, directory, Body(body.read, size))
     request = urllib.request.Request(wanted.url, headers={"User-Agent": "ingot"})  # noqa: S310 - http(s) alone: ArtifactUrl
     if authorization := _authorization(parts.hostname or ""):
         # "Unredirected": it is not sent on when the host is another one.
         request.add_unredirected_header("Authorization", authorization)
     opener = urllib.request.build_opener(_Redirects(progress))
     with opener.open(request, timeout=TIMEOUT) as answer:
-        announced = answer.headers.get("Content-Length", "")
-        return _receive(wanted, directory, int(announced) if announced.isdigit() else None, answer.read1)
+        return _receive(wanted, directory, Body.of(answer))
 
 
-def _receive(wanted: Wanted, directory: Path, announced: int | None, read: Callable[[int], bytes]) -> Fetched:
-    if announced is not None and announced > wanted.limit:
+def _receive(wanted: Wanted, directory: Path, body: Body) -> Fetched:
+    if body.announced is not None and body.announced > wanted.limit:
         expected = f"the lock says {wanted.limit}" if wanted.sha256 else f"at most {wanted.limit} are taken"
-        raise _GoneError(f"it has {announced} bytes; {expected}")
+        raise _GoneError(f"it has {body.announced} bytes; {expected}")
     # Beside packages that are being fetched: what a killed process leaves there is swept.
-    unfinished = directory / (wanted.sha256 or "00")[:2]
-    unfinished.mkdir(parents=True, exist_ok=True)
-    digest, size, start = hashlib.sha256(), 0, now()
-    handle, name = tempfile.mkstemp(dir=unfinished, prefix=UNFINISHED)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            while piece := read(PIECE):
-                size += len(piece)
-                if size > wanted.limit:
-                    raise _GoneError(f"it is larger than {wanted.limit} bytes")
-                digest.update(piece)
-                file.write(piece)
-                if now() - start > PATIENCE + size / SLOWEST:
-                    raise TimeoutError(f"too slow: {shown_size(size)} in {PATIENCE + size / SLOWEST:.0f} s")
-        if announced is not None and size < announced:
-            raise ConnectionError(f"the answer ended after {size} of {announced} bytes")
-        found = digest.hexdigest()
-        if wanted.sha256 not in (None, found):
-            raise _GoneError(f"its content has changed: SHA-256 {found}, expected {wanted.sha256}")
-        target = (package_file if wanted.is_package else download_file)(directory, found)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-        return Fetched(found, size, target)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with unfinished(directory / (wanted.sha256 or "00")[:2]) as unnamed:
+        with unnamed.open("wb") as file:
+            came = body.receive(file, wanted.limit, lambda _: None)
+        if came.size > wanted.limit:
+            raise _GoneError(f"it is larger than {wanted.limit} bytes")
+        if wanted.sha256 not in (None, came.sha256):
+            raise _GoneError(f"its content has changed: SHA-256 {came.sha256}, expected {wanted.sha256}")
+        target = (package_file if wanted.is_package else download_file)(directory, came.sha256)
+        keep(unnamed, target)
+        return Fetched(came.sha256, came.size, target)
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

@@ -177,7 +177,7 @@ def test_what_came_instead_is_said(mirror, tmp_path):
 
 def test_a_mirror_that_trickles_is_given_up(mirror, tmp_path, monkeypatch):
     """A byte now and then: it never falls silent, and would never end."""
-    monkeypatch.setattr("ingot.bake.packages.fetch.PATIENCE", 0.3)
+    monkeypatch.setattr("ingot.bake.packages.receiving.PATIENCE", 0.3)
     mirror.answers[PATH] = [(200, BODY, len(BODY), 0.05)]
     with pytest.raises(BakeError, match=r"too slow: \d+ of 9000 bytes in \d+ s \(3 tries\)"):
         fetch(mirror, tmp_path, entry())
