@@ -13,7 +13,13 @@ from collections.abc import Iterable, Sequence
 # Cc control, Cf format (direction, zero width), Cs lone surrogates, Zl and Zp line ends; a tab is harmless.
 _SUSPECT = re.compile(r"[^\t -~]")
 _CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_SEQUENCE = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]")
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>|~#&@:.]")
+
+
+def without_sequences(text: str) -> str:
+    """Return what a program wrote for a terminal without the sequences that color it or move the cursor."""
+    return _SEQUENCE.sub("", text)
 
 
 def plain(text: object) -> str:

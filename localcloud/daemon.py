@@ -21,6 +21,7 @@ from ingot.errors import CloudError, InputError
 from ingot.machines.machine import sweep
 from ingot.machines.qemu import require_tools
 from ingot.process import start
+from ingot.progress import Progress
 from localcloud.core.environment import URL_PORT, url_port, variables
 from localcloud.server import CloudServer, remove_data
 
@@ -39,7 +40,7 @@ def up(
     port: int | None,
     *,
     parent: int | None = None,
-    progress: Callable[[str], None],
+    progress: Progress,
     program: str = "localcloud",
 ) -> tuple[CloudRecord, bool]:
     """Make sure that the cloud runs; return its record and whether it was started now.
@@ -145,7 +146,7 @@ def _last_words() -> str:
     return lines[-1].removeprefix("error: ") if lines else "the local cloud ended without a word"
 
 
-def down(*, progress: Callable[[str], None]) -> bool:
+def down(*, progress: Progress) -> bool:
     """End the cloud and everything that it started; return whether it ran. Images stay in the store."""
     record = running()
     if record is None:
@@ -166,7 +167,7 @@ def down(*, progress: Callable[[str], None]) -> bool:
     return True
 
 
-def _clear_up(progress: Callable[[str], None]) -> None:
+def _clear_up(progress: Progress) -> None:
     """Remove the record, the blocks and the disks of a cloud that has ended.
 
     One that stopped in an orderly way has left nothing.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingot.errors import CloudError
+from ingot.progress import Progress
 from localcloud.core.context import ACCOUNT, REGION, CloudContext, Stoppable
 from localcloud.core.environment import access_key
 from localcloud.core.moto_types import Moto
@@ -47,7 +48,7 @@ class CloudServer:
         directory: Path,
         port: int,
         *,
-        log: Callable[[str], None],
+        log: Progress,
         machines: bool = True,
         says: Says | None = None,
         access_key: str | None = None,
@@ -156,7 +157,7 @@ class CloudServer:
         remove_data(self.directory, self.log)
 
 
-def remove_data(directory: Path, log: Callable[[str], None]) -> None:
+def remove_data(directory: Path, log: Progress) -> None:
     """Remove the blocks of snapshots and the disks made of them: they live as long as the cloud."""
     for path in (directory / "ebs", directory / "bases"):
         try:

@@ -36,12 +36,12 @@ class Flask(Bakery):
         """Return the cases in the order in which they have to run."""
         environment = {**self.environment, "PYTHONPATH": str(ROOT)}
         bake, moved = self.command("bake", "flask"), self.command("bake", "moved")
-        made = [sys.executable, "-m", "bench.environment", str(self.recipe), str(self.work / "made")]
+        fresh = [sys.executable, "-m", "bench.environment", str(self.recipe), str(self.work / "made")]
         return [
             Case(COLD, bake, self.forget, environment),
             Case(APP, bake, self.change_app, environment, self.changed_blocks),
             Case(MOVED, moved, self.forget_variant, environment),
-            Case(MADE, made, lambda: None, environment),
+            Case(MADE, fresh, lambda: None, environment),
             Case(PIP, ["sh", "-euc", self._pip()], lambda: None, environment),
         ]
 

@@ -51,13 +51,13 @@ def bake(
             else f"error: {name} and --all exclude each other",
             hint="`ingot bake web`, or `ingot bake --all`",
         )
-    made: list[dict[str, str]] = []
+    images: list[dict[str, str]] = []
     options = BakeOptions(name, env, recipes, force=force, check=check, keep=keep)
     with Reporter() as report:
         for recipe, image in run(options, report):
             if as_json:
-                made.append({"recipe": recipe.name, "digest": image.digest, "disk": str(image.disk)})
+                images.append({"recipe": recipe.name, "digest": image.digest, "disk": str(image.disk)})
             else:
                 report.print(image.digest if name else f"{recipe.name} {image.digest}")
     if as_json:
-        print_json(made)
+        print_json(images)

@@ -32,15 +32,15 @@ def man(
     from ingot.cli.main import COMMANDS, cli
     from ingot.cli.usage.manual import pages
 
-    made = pages(typer.main.get_command(cli), COMMANDS)
+    roff = pages(typer.main.get_command(cli), COMMANDS)
     if install is not None:
         directory = install / "man1"
         directory.mkdir(parents=True, exist_ok=True)
-        for name, text in made.items():
+        for name, text in roff.items():
             (directory / f"{name}.1").write_text(text, encoding="utf-8")
-        print(f"{len(made)} pages are in {directory}", file=sys.stderr)
+        print(f"{len(roff)} pages are in {directory}", file=sys.stderr)
         return
     page = "ingot" if command is None else f"ingot-{command}"
-    if page not in made:
+    if page not in roff:
         raise InputError(f"unknown command {command!r}", hint="`ingot --help` lists the commands")
-    print(made[page], end="")
+    print(roff[page], end="")

@@ -16,6 +16,7 @@ from ingot.machines.disk import BaseDisks, Blocks
 from ingot.machines.machine import Machine, sweep
 from ingot.machines.metadata import Metadata
 from ingot.machines.qemu import MachineSpec
+from ingot.progress import Progress
 
 
 class SpawningThread:
@@ -53,7 +54,7 @@ class SpawningThread:
 class MachinePool:
     """Machines below ``directory/machines`` on bases below ``directory/bases``."""
 
-    def __init__(self, directory: Path, blocks_of: Blocks, *, log: Callable[[str], None]) -> None:
+    def __init__(self, directory: Path, blocks_of: Blocks, *, log: Progress) -> None:
         self._machines = directory / "machines"
         self._log = log
         left = sweep(self._machines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from ingot.errors import InputError
 from ingot.forge.git import Repository
 from ingot.plan.reasons import Form, Reason, reasons
+from ingot.progress import Progress
 from ingot.quantities import number
 from ingot.recipe.digest import canonical_form, digest_of_form, used_files
 from ingot.recipe.load import environments, find_recipes, load_recipe
@@ -110,7 +111,7 @@ def read_tree(root: Path, recipes: Path, environment: str | None, *, tolerant: b
     return RecipeTree(found, broken, elsewhere)
 
 
-def lend_ignored(repository: Repository, recipes: Path, before: Path, note: Callable[[str], None]) -> None:
+def lend_ignored(repository: Repository, recipes: Path, before: Path, note: Progress) -> None:
     """Give the checkout ``before`` the files of the recipes that git ignores, as they are here.
 
     Vendored dependencies are such. They are in no revision, so that all of them would seem new, and the

@@ -17,6 +17,17 @@ def link_target(files: Mapping[str, Mapping[str, Any]], path: str) -> str | None
     return str(file["link"]) if file is not None and file["type"] == "symlink" else None
 
 
+def followed(files: Mapping[str, Mapping[str, Any]], path: str) -> str:
+    """Return where ``path`` of a manifest's files leads; ``path`` itself for a loop of links.
+
+    Symbolic links are followed, in its directories as well: with a merged /usr, /lib is one.
+    """
+    try:
+        return resolve_links(path, lambda link: link_target(files, link))
+    except TooManyLinksError:
+        return path
+
+
 def package_files(
     files: Mapping[str, Mapping[str, Any]], paths: Iterable[str], read: Callable[[str], bytes]
 ) -> Iterator[tuple[str, list[str]]]:
@@ -28,7 +39,7 @@ def package_files(
     link, a package's /bin/sh is /usr/bin/sh.
     """
     moved = {
-        f"{path}/": f"{_followed(files, path)}/"
+        f"{path}/": f"{followed(files, path)}/"
         for path, file in files.items()
         if file["type"] == "symlink" and path.count("/") == 1
     }
@@ -42,10 +53,3 @@ def package_files(
                     for line in lines
                 ],
             )
-
-
-def _followed(files: Mapping[str, Mapping[str, Any]], path: str) -> str:
-    try:
-        return resolve_links(path, lambda link: link_target(files, link))
-    except TooManyLinksError:
-        return path

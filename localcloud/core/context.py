@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from ingot.progress import Progress
 from localcloud.core.sessions import Sessions
 
 ACCOUNT = "123456789012"  # moto's default account
@@ -89,7 +90,7 @@ class CloudContext:
     account: str
     region: str
     access_key: str = field(repr=False)
-    log: Callable[[str], None]
+    log: Progress
     hooks: Hooks = field(default_factory=Hooks)
     sessions: Sessions = field(default_factory=Sessions)
 

@@ -14,6 +14,7 @@ from typing import Any
 from flask import request
 from moto.core.responses import BaseResponse
 
+from ingot.progress import Progress
 from localcloud.core.moto_types import Moto
 from localcloud.core.patching import Patches
 from localcloud.core.refusals import Refusal, answer
@@ -39,7 +40,7 @@ def install(patches: Patches) -> None:
 
 
 def worded(
-    application: WsgiApp, signed_for: Callable[[dict[str, Any]], tuple[str, str]], log: Callable[[str], None]
+    application: WsgiApp, signed_for: Callable[[dict[str, Any]], tuple[str, str]], log: Progress
 ) -> WsgiApp:
     """Return an application that answers in AWS's form where moto cannot answer."""
 

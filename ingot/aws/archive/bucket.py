@@ -168,7 +168,7 @@ class Bucket:
             )
 
     def get_file(self, key: str, digest: str, target: Path) -> bool:
-        """Write an object to a new file; return False when there is none of that key.
+        """Write an object to a file; return False when there is none of that key.
 
         Raises VerificationError when it does not have the SHA-256 ``digest``; then no file is left.
         """
@@ -182,7 +182,7 @@ class Bucket:
             raise
         found = hashlib.sha256()
         try:
-            with target.open("xb") as file:
+            with target.open("wb") as file:
                 while piece := answer["Body"].read(_PIECE):
                     found.update(piece)
                     file.write(piece)

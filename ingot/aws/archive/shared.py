@@ -18,6 +18,7 @@ from ingot.aws.archive.location import ArchiveLocation
 from ingot.aws.session.clients import connect
 from ingot.aws.session.failures import translated
 from ingot.bake.packages.cache import sha256_of
+from ingot.bake.packages.receiving import keep, unfinished
 from ingot.errors import IngotError, InputError, VerificationError
 from ingot.store.sbom import sbom
 
@@ -51,13 +52,10 @@ class BucketStore:
 
         def get(digest: str) -> bool:
             target = wanted[digest]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part = target.with_name(f".fetch-{digest}-{id(wanted)}")
-            part.unlink(missing_ok=True)
-            if not self._bucket.get_file(self._location.file(digest), digest, part):
-                return False
-            part.chmod(0o644)
-            part.replace(target)
+            with unfinished(target.parent) as part:
+                if not self._bucket.get_file(self._location.file(digest), digest, part):
+                    return False
+                keep(part, target)
             return True
 
         had = self._each(READ, get, list(wanted), progress)

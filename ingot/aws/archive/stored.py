@@ -99,15 +99,16 @@ def _start(clients: Clients, bucket: Bucket, published: Published) -> None:
     task = _task(clients, bucket, published.ami_id)
     if task is not None and task.get("StoreTaskState") == "InProgress":
         return
-    told = {tags.RECIPE: published.recipe, tags.DIGEST: published.digest}
+    object_tags = {
+        tags.RECIPE: published.recipe,
+        tags.DIGEST: published.digest,
+        tags.ROOT_DIGEST: published.root_digest,
+    }
     try:
         clients.ec2.create_store_image_task(
             ImageId=published.ami_id,
             Bucket=bucket.location.bucket,
-            S3ObjectTags=[
-                {"Key": key, "Value": value}
-                for key, value in {**told, tags.ROOT_DIGEST: published.root_digest}.items()
-            ],
+            S3ObjectTags=[{"Key": key, "Value": value} for key, value in object_tags.items()],
         )
     except ClientError:
         # The answer to an earlier try of this request may have been lost: EC2 then refuses the second one.

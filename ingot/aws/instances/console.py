@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from botocore.exceptions import ClientError
 
 from ingot.aws.session.failures import code_of
+from ingot.escape import without_sequences
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
@@ -26,7 +27,6 @@ TEST: Literal["ingot-test"] = "ingot-test"
 BUILDER: Literal["ingot-builder"] = "ingot-builder"
 # How Linux begins its last words; with EC2's parameters the machine then stays as it is.
 PANIC = "Kernel panic - not syncing"
-ANSI = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]")
 
 
 def read_console(clients: Clients, instance_id: str) -> str:
@@ -78,6 +78,6 @@ def _valid(lines: Iterable[str], kind: str) -> Iterator[dict[str, Any]]:
 
 def tail(console: str, lines: int = 25) -> str:
     """Return the end of a console for an error message, indented and without control sequences."""
-    clean = [ANSI.sub("", line).rstrip() for line in console.splitlines()]
+    clean = [without_sequences(line).rstrip() for line in console.splitlines()]
     end = [line for line in clean if line][-lines:]
     return "\n".join("    " + line for line in end) if end else "    (the console is empty)"

@@ -38,12 +38,12 @@ def repeatable(content: bytes, path: str) -> Optional[bytes]:
             break
     else:
         return None
-    made = bytearray(content)
-    made[_ID_AT : _ID_AT + _ID_SIZE] = hashlib.sha256(path.encode()).digest()[:_ID_SIZE]
-    for page in range(size, len(made), size):
-        if made[page + _KIND_AT] in _WITH_ENTRIES:
-            entries, last = struct.unpack_from(f"{order}HH", made, page + _ENTRIES_AT)
+    copy = bytearray(content)
+    copy[_ID_AT : _ID_AT + _ID_SIZE] = hashlib.sha256(path.encode()).digest()[:_ID_SIZE]
+    for page in range(size, len(copy), size):
+        if copy[page + _KIND_AT] in _WITH_ENTRIES:
+            entries, last = struct.unpack_from(f"{order}HH", copy, page + _ENTRIES_AT)
             free = _HEADER + 2 * entries
             if free < last <= size:
-                made[page + free : page + last] = bytes(last - free)
-    return bytes(made)
+                copy[page + free : page + last] = bytes(last - free)
+    return bytes(copy)

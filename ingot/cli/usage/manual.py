@@ -27,11 +27,11 @@ def pages(group: Any, summaries: Mapping[str, str]) -> dict[str, str]:
 
     ``group`` has the commands; ``summaries`` says in one sentence what each of them does.
     """
-    made = {"ingot": "\n".join(_overview(summaries)) + "\n"}
+    written = {"ingot": "\n".join(_overview(summaries)) + "\n"}
     for name, summary in summaries.items():
         lines = [*_head(f"ingot-{name}", summary), *_command(f"ingot {name}", group.get_command(None, name))]
-        made[f"ingot-{name}"] = "\n".join([*lines, *_tail(["ingot", *_related(name)])]) + "\n"
-    return made
+        written[f"ingot-{name}"] = "\n".join([*lines, *_tail(["ingot", *_related(name)])]) + "\n"
+    return written
 
 
 def _related(name: str) -> list[str]:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ingot.bake.disk import read_ext4
-from ingot.bake.tree.links import TooManyLinksError, resolve_links
 from ingot.errors import InputError
-from ingot.store.package_files import LISTS, link_target, package_files
+from ingot.store.package_files import LISTS, followed, package_files
 
 # Stands for an image that is not there: what has no before is all new.
 _NOTHING: dict[str, Any] = {
@@ -94,14 +93,8 @@ class Side:
         return self._reader.read(path)
 
     def follow(self, path: str) -> str:
-        """Return where ``path`` leads.
-
-        Symbolic links are followed, in its directories as well: with a merged /usr, /lib is one.
-        """
-        try:
-            return resolve_links(path, lambda link: link_target(self.files, link))
-        except TooManyLinksError:
-            return path
+        """Return where ``path`` leads when links are followed, in its directories as well."""
+        return followed(self.files, path)
 
     def below(self, directory: str) -> list[str]:
         """Return the paths of all that lies below ``directory``, sorted."""

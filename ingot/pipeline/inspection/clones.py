@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ingot.errors import IngotError, InputError, MissingToolError
+from ingot.escape import without_sequences
 from ingot.pipeline.inspection.shell import script_of
 from ingot.process import require, run_attached
 from ingot.progress import Progress
@@ -86,7 +87,7 @@ class JournalEnd:
         """Return the end of a console, as near to that of the journal as it comes: the lines that name the
         unit, or that tell of failures.
         """
-        found = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;?=]*[A-Za-z]", "", console).splitlines()]
+        found = [line.rstrip() for line in without_sequences(console).splitlines()]
         if self.unit is not None:
             found = [line for line in found if self.unit.removesuffix(".service") in line]
         if self.errors:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ingot.bake.packages.cache import download_file, sha256_of
+from ingot.bake.packages.receiving import keep, unfinished
 from ingot.errors import IngotError, InputError, Problem
 from ingot.process import CommandError, require, run
 from ingot.progress import Progress
@@ -111,10 +112,9 @@ def fetch_again(node: NodeSpec, architecture: str, directory: Path) -> None:
 def _keep(content: Path, directory: Path) -> tuple[str, int]:
     digest, size = sha256_of(content), content.stat().st_size
     target = download_file(directory, digest)
-    target.parent.mkdir(exist_ok=True)
-    unfinished = target.with_name(f".fetch-{digest}")
-    shutil.copyfile(content, unfinished)
-    unfinished.replace(target)
+    with unfinished(target.parent) as copy:
+        shutil.copyfile(content, copy)
+        keep(copy, target)
     return digest, size
 
 

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ingot.bake.packages.cache import download_file, sha256_of
+from ingot.bake.packages.receiving import keep
 from ingot.errors import IngotError
 from ingot.process import CommandError, require, run
 
@@ -82,9 +83,7 @@ def download(
         for file in sorted(Path(work).glob("*.whl")):
             digest, size = sha256_of(file), file.stat().st_size
             target = download_file(directory, digest)
-            target.parent.mkdir(exist_ok=True)
-            file.chmod(0o644)
-            file.replace(target)
+            keep(file, target)
             found[file.name] = (digest, size)
     return found
 

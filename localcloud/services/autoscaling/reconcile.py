@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from moto.core.exceptions import ServiceException
 
 from ingot.errors import CloudError
+from ingot.progress import Progress
 from localcloud.core.moto_types import AutoScalingGroup
 from localcloud.services.autoscaling.driver import Driver
 from localcloud.services.autoscaling.members import KEPT_ACTIVITIES, Activity, Member, members_of
@@ -36,7 +37,7 @@ class Reconciler:
         driver: Driver,
         *,
         clock: Callable[[], float],
-        log: Callable[[str], None],
+        log: Progress,
         on_failure: Callable[[AutoScalingGroup, Member | None, str], None],
     ) -> None:
         self._driver = driver

@@ -10,6 +10,7 @@ from typing import Any
 from moto.autoscaling.exceptions import AutoscalingClientError
 
 from ingot.errors import CloudError
+from ingot.progress import Progress
 from localcloud.core.moto_types import AutoScalingGroup
 from localcloud.services.autoscaling.driver import Driver
 from localcloud.services.autoscaling.members import Activity, Member, members_of
@@ -34,7 +35,7 @@ class AutoScaling:
         driver: Driver,
         groups: Callable[[], Iterable[AutoScalingGroup]],
         *,
-        log: Callable[[str], None],
+        log: Progress,
         forget: Callable[[AutoScalingGroup], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

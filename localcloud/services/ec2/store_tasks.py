@@ -128,9 +128,11 @@ class StoreTasks:
             data = b"".join(self._pieces(task, image))
             backend = s3_backends[self.context.account]["aws"]
             key = backend.put_object(task.bucket, task.key, data)
-            told = {"ami-name": image.name, "ami-id": image.id, "ami-owner": image.owner_id, **tags}
+            object_tags = {"ami-name": image.name, "ami-id": image.id, "ami-owner": image.owner_id, **tags}
             tagger: TaggingService = backend.tagger
-            tagger.tag_resource(key.arn, [{"Key": name, "Value": value} for name, value in told.items()])
+            tagger.tag_resource(
+                key.arn, [{"Key": name, "Value": value} for name, value in object_tags.items()]
+            )
             task.state, task.progress = "Completed", 100
         except Exception as error:  # noqa: BLE001 - a task has nobody to raise to; it says what happened
             self.context.log(f"store tasks: {task.image_id}: {error!r}")

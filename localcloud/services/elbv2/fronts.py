@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from ingot.progress import Progress
 from localcloud.core.environment import url_port
 from localcloud.services.elbv2.connections import Connections, accepts
 from localcloud.services.elbv2.proxy import check, client_session
@@ -37,7 +38,7 @@ class BalancerLoop:
     health changes.
     """
 
-    def __init__(self, resolve: Resolve, *, changed: Callable[[], None], log: Callable[[str], None]) -> None:
+    def __init__(self, resolve: Resolve, *, changed: Callable[[], None], log: Progress) -> None:
         self._resolve = resolve
         self._changed = changed
         self._log = log

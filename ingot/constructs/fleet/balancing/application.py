@@ -136,13 +136,13 @@ def _serve_from(
     if rule is None:
         listener.add_target_groups("Fleet", target_groups=[targets])
         return
-    made = {
+    condition_of = {
         "hosts": elb.ListenerCondition.host_headers,
         "paths": elb.ListenerCondition.path_patterns,
         "methods": elb.ListenerCondition.http_request_methods,
         "source_ips": elb.ListenerCondition.source_ips,
     }
-    conditions = [made[name]([*values]) for name, values in rule.conditions.items() if values]
+    conditions = [condition_of[name]([*values]) for name, values in rule.conditions.items() if values]
     conditions += [
         elb.ListenerCondition.http_header(name, [*values]) for name, values in rule.headers.items()
     ]
