@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import http.client
-import ssl
 import threading
-import urllib.error
 import urllib.parse
 import urllib.request
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import BinaryIO, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+from typing import BinaryIO, Iterable, Iterator, List, Mapping, Optional, Sequence
 
+from ingot.bake.packages.asking import BUSY, GONE, SILENT, TIMEOUT, WRONG, FetchFailure, ask
 from ingot.bake.packages.cache import package_file, unsound_packages
 from ingot.bake.packages.receiving import Body, keep, unfinished
 from ingot.errors import BakeError
 from ingot.progress import Progress, advance
-from ingot.retry import LONGEST_WAIT, MIRROR, SNAPSHOT, Backoff, pause, wall
+from ingot.retry import MIRROR, SNAPSHOT, Backoff
 from ingot.spec import Addresses, PackageSpec
 
 Archives = Mapping[str, Addresses]
 
 CONNECTIONS = 4  # a mirror gains nothing from more: apt itself uses one for each host
-TIMEOUT = 30.0  # seconds without a byte, as apt's Acquire::http::Timeout
 
 
 def fetch_packages(
@@ -108,9 +104,6 @@ def _fetch_all(packages: Sequence[PackageSpec], fetching: _Fetching) -> None:
             future.result()
 
 
-# Why a package cannot be had: the mirror has it no more, nothing answers there, it answers that it cannot
-# now, or what came is not the package.
-GONE, SILENT, BUSY, WRONG = "gone", "silent", "busy", "wrong"
 _HINTS = {
     GONE: (
         "a mirror keeps only current versions: `ingot lock NAME` moves the lock from those that are gone, "
@@ -124,11 +117,6 @@ _HINTS = {
 }
 
 
-class _Failure(NamedTuple):
-    said: str
-    kind: str = WRONG
-
-
 class _GivenUpError(Exception):
     """Another package could not be had: this one is not wanted any more."""
 
@@ -136,7 +124,7 @@ class _GivenUpError(Exception):
 def _fetch(package: PackageSpec, fetching: _Fetching) -> None:
     """Fetch one package from the first mirror that has it, else from a snapshot archive."""
     addresses = fetching.archives.get(package.archive, Addresses())
-    failures: List[_Failure] = []
+    failures: List[FetchFailure] = []
     for base in addresses.mirrors:
         failure = _fetch_from(base, package, fetching, MIRROR)
         if failure is None:
@@ -161,9 +149,9 @@ def _fetch(package: PackageSpec, fetching: _Fetching) -> None:
 
 def _fetch_from_snapshots(
     bases: Sequence[str], package: PackageSpec, fetching: _Fetching
-) -> Optional[List[_Failure]]:
+) -> Optional[List[FetchFailure]]:
     """Fetch a package from the first that has it; return what went wrong, or None."""
-    failures: List[_Failure] = []
+    failures: List[FetchFailure] = []
     with fetching.snapshot:
         if fetching.given_up.is_set():
             raise _GivenUpError
@@ -182,56 +170,26 @@ def _fetch_from_snapshots(
     return failures
 
 
-def _fetch_from(base: str, package: PackageSpec, fetching: _Fetching, backoff: Backoff) -> Optional[_Failure]:
+def _fetch_from(
+    base: str, package: PackageSpec, fetching: _Fetching, backoff: Backoff
+) -> Optional[FetchFailure]:
     """Fetch a package from below ``base``; return what went wrong, or None.
 
     Failures that may pass are tried again, not before the time that the server asks for.
     """
     url = f"{base.rstrip('/')}/{urllib.parse.quote(package.path)}"
     target = package_file(fetching.directory, package.sha256)
-    failure, asked = _Failure(""), 0.0
-    for failures in range(backoff.attempts):
-        pause(max(backoff.limit(failures), asked), fetching.given_up)
+
+    def once() -> Optional[str]:
         if fetching.given_up.is_set():
             raise _GivenUpError
-        asked = 0.0
-        try:
-            said = _download(url, package, target, fetching)
-            return None if said is None else _Failure(f"{url}: {said}")
-        except urllib.error.HTTPError as error:
-            failure = _Failure(f"{url}: HTTP status {error.code} {error.reason}", _kind(error.code))
-            asked = asked_for(error.headers.get("Retry-After", ""))
-            if failure.kind != BUSY:
-                return failure
-            if asked > LONGEST_WAIT:
-                return failure._replace(said=f"{failure.said}: it asks to wait {asked:.0f} s")
-        except urllib.error.URLError as error:
-            gone = isinstance(error.reason, FileNotFoundError)  # of file://
-            failure = _Failure(f"{url}: {error.reason}", GONE if gone else SILENT)
-        except (TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException) as error:
-            failure = _Failure(f"{url}: {str(error) or type(error).__name__}", BUSY)
-    return failure._replace(said=f"{failure.said} ({backoff.attempts} tries)")
+        return _download(url, package, target, fetching)
 
-
-def _kind(status: int) -> str:
-    if status in (404, 410):
-        return GONE
-    return BUSY if is_busy(status) else WRONG
-
-
-def is_busy(status: int) -> bool:
-    """Whether another try may help after an answer with this HTTP status."""
-    return status >= 500 or status == 429
-
-
-def asked_for(text: str) -> float:
-    """Return the seconds of a Retry-After header, a number or a date (RFC 9110, 10.2.3); 0 without one."""
-    if text.strip().isdigit():
-        return float(text)
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - wall())
-    except (TypeError, ValueError):
-        return 0.0
+    answer = ask(once, backoff, fetching.given_up)
+    if isinstance(answer, FetchFailure):
+        tries = f" ({backoff.attempts} tries)" if answer.exhausted else ""
+        return answer._replace(said=f"{url}: {answer.said}{tries}")
+    return None if answer is None else FetchFailure(f"{url}: {answer}")
 
 
 def _download(url: str, package: PackageSpec, target: Path, fetching: _Fetching) -> Optional[str]:

@@ -8,10 +8,7 @@ pages are made of them, but never from https to http; what protects the content 
 from __future__ import annotations
 
 import base64
-import http.client
 import os
-import ssl
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -20,12 +17,12 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
 
+from ingot.bake.packages.asking import TIMEOUT, FetchFailure, ask
 from ingot.bake.packages.cache import download_file, package_file
-from ingot.bake.packages.fetch import TIMEOUT, asked_for, is_busy
 from ingot.bake.packages.receiving import Body, keep, unfinished
 from ingot.errors import IngotError, InputError
 from ingot.progress import Progress
-from ingot.retry import LONGEST_WAIT, MIRROR, pause
+from ingot.retry import MIRROR
 
 REDIRECTS = 5
 CREDENTIALS = "INGOT_CREDENTIALS"
@@ -67,31 +64,16 @@ def fetch(wanted: Wanted, directory: Path, open_s3: S3Opener | None, progress: P
 
     Raises IngotError that names it and its address, also when the content is not the one that is wanted.
     """
-    said, asked = "", 0.0
-    for failures in range(MIRROR.attempts):
-        pause(max(MIRROR.limit(failures), asked))
-        asked = 0.0
-        try:
-            return _once(wanted, directory, open_s3, progress)
-        except _GoneError as error:
-            said = str(error)
-            break
-        except urllib.error.HTTPError as error:
-            said = f"HTTP status {error.code} {error.reason}"
-            if not is_busy(error.code):
-                break
-            asked = asked_for(error.headers.get("Retry-After", ""))
-            if asked > LONGEST_WAIT:
-                said += f": it asks to wait {asked:.0f} s"
-                break
-        except urllib.error.URLError as error:
-            said = str(error.reason)
-        except (TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException) as error:
-            said = str(error) or type(error).__name__
+    try:
+        answer = ask(lambda: _once(wanted, directory, open_s3, progress), MIRROR)
+    except _GoneError as error:
+        answer = FetchFailure(str(error))
+    if isinstance(answer, Fetched):
+        return answer
     hint = "is the address right, and reached from here?"
-    if said.startswith(("HTTP status 401", "HTTP status 403")):
+    if answer.said.startswith(("HTTP status 401", "HTTP status 403")):
         hint = f'{CREDENTIALS}="HOST=USER:PASSWORD" in the environment has what a private host wants'
-    raise IngotError(f"{wanted.name} cannot be had from {wanted.url}: {said}", hint=hint)
+    raise IngotError(f"{wanted.name} cannot be had from {wanted.url}: {answer.said}", hint=hint)
 
 
 def _once(wanted: Wanted, directory: Path, open_s3: S3Opener | None, progress: Progress) -> Fetched:

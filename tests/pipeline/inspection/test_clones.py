@@ -58,8 +58,8 @@ class OfLocalCloud:
     def ec2(self):
         return self
 
-    def get_console_output(self, *, InstanceId, Latest):
-        assert (InstanceId, Latest) == ("i-0123456789abcdef0", True)
+    def get_console_output(self, **words):
+        assert words == {"InstanceId": "i-0123456789abcdef0", "Latest": True}
         return {"Output": CONSOLE}
 
 
