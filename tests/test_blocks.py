@@ -9,7 +9,9 @@ from ingot.blocks import (
     ZERO_BLOCK,
     ZERO_DIGEST,
     block_count,
+    block_digest,
     changed,
+    digest_disk,
     linear_digest,
     read_block,
     root_digest,
@@ -31,6 +33,22 @@ def test_a_zero_block_is_one_block_of_zeros():
 )
 def test_the_last_block_may_be_partly_used(size, count):
     assert block_count(size) == count
+
+
+def test_a_disk_is_read_whole_and_its_zeros_have_no_digest(tmp_path):
+    disk = tmp_path / "disk.raw"
+    disk.write_bytes(b"a" * BLOCK_SIZE + ZERO_BLOCK + b"b")
+    with disk.open("rb") as file:
+        digest = digest_disk(file.fileno())
+    blocks = (
+        hashlib.sha256(b"a" * BLOCK_SIZE).hexdigest(),
+        None,
+        hashlib.sha256(b"b" + ZERO_BLOCK[1:]).hexdigest(),
+    )
+    assert digest.blocks == blocks
+    assert [block_digest(block) for block in (b"a" * BLOCK_SIZE, ZERO_BLOCK)] == [blocks[0], None]
+    assert (digest.size, digest.used) == (2 * BLOCK_SIZE + 1, 2 * BLOCK_SIZE)
+    assert digest.root_digest == root_digest(blocks)
 
 
 def test_the_linear_digest_depends_on_the_order():

@@ -7,14 +7,13 @@ output.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from bisect import bisect_right
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
-from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, DiskDigest, root_digest
+from ingot.blocks import BLOCK_SIZE, DiskDigest, block_digest, root_digest
 from ingot.errors import BakeError
 
 # How many blocks a thread takes at once: a few, so that all cores end at the same time; not one, for a file
@@ -188,8 +187,8 @@ class _Assembly(NamedTuple):
         if lower is not None:
             os.preadv(lower, [view], base)
         self._fill(view, base, reader)
-        is_zero = block == ZERO_BLOCK
-        if is_zero and lower is None:
+        digest = block_digest(block)
+        if digest is None and lower is None:
             return None
         written = 0
         while written < BLOCK_SIZE:  # a disk that is nearly full takes a part, and says so the next time
@@ -197,7 +196,7 @@ class _Assembly(NamedTuple):
             if done == 0:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             written += done
-        return None if is_zero else hashlib.sha256(block).hexdigest()
+        return digest
 
     def _fill(self, view: memoryview, base: int, reader: _Reader) -> None:
         """Put on the block that starts at ``base`` what the pieces have for it."""

@@ -9,14 +9,12 @@ is read as it is: those are the blocks of the image.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import stat
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Sequence, Tuple
 
 from ingot.bake.hygiene import Declared
 from ingot.bake.hygiene.live import enforce_tree
@@ -42,14 +40,13 @@ from ingot.bake.tree import inventory
 from ingot.bake.tree.manifest import contents_of, manifest_text
 from ingot.bake.tree.tree import Entry, hash_files, scan
 from ingot.bake.tree.volatile import BASELINE, Volatile, read_volatile
-from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, DiskDigest, block_count, read_block, root_digest, written
+from ingot.blocks import DiskDigest, digest_disk
 from ingot.errors import BakeError
 from ingot.process import run
 from ingot.progress import Progress
 from ingot.spec import BakeSpec
 
 READ_ONLY_LIMIT = 60.0  # seconds in which the kernel must have made the root read-only
-READERS = 4
 BLKFLSBUF = 0x1261  # ioctl(2): write and forget what is cached of a block device; linux/fs.h
 
 
@@ -175,18 +172,9 @@ def read_disk(device: Path) -> DiskDigest:
             # The file system wrote to the partition; what udev or growpart once read of the whole disk is a
             # cache apart.
             fcntl.ioctl(handle, BLKFLSBUF)
-        size = os.lseek(handle, 0, os.SEEK_END)
-
-        def digest(index: int) -> Optional[str]:
-            data = read_block(handle, index)
-            # Most of a disk is zeros, and to see that costs a fraction of a digest.
-            return None if data == ZERO_BLOCK else hashlib.sha256(data).hexdigest()
-
-        with ThreadPoolExecutor(READERS) as pool:
-            blocks = tuple(pool.map(digest, range(block_count(size))))
+        return digest_disk(handle)
     finally:
         os.close(handle)
-    return DiskDigest(size, len(written(blocks)) * BLOCK_SIZE, blocks, root_digest(blocks))
 
 
 def power_off() -> None:

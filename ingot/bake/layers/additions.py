@@ -7,13 +7,12 @@ Its digest is that of the layer below and of what it adds.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Tuple
 
+from ingot.bake.layers.keys import key_of
 from ingot.bake.layers.layer import LowerLayer
 from ingot.progress import Progress
 from ingot.spec import BakeSpec, plain
@@ -75,7 +74,7 @@ def kinds_of(spec: BakeSpec) -> Tuple[str, ...]:
 def addition_digest(below: str, spec: BakeSpec, kind: str) -> str:
     """Return the digest of the layer that adds ``kind`` to the layer with the digest ``below``."""
     inputs = {"below": below, "kind": kind, "adds": KINDS[kind].inputs(spec)}
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    return key_of(inputs)
 
 
 def put_additions(root: Path, spec: BakeSpec, packages: Path, progress: Progress) -> None:

@@ -10,8 +10,6 @@ is made: their trees share files.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from contextlib import ExitStack
 from dataclasses import replace
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, List, Mapping, Sequence
 
 from ingot.bake.layers.additions import Addition, addition_digest, kinds_of
+from ingot.bake.layers.keys import ENGINE, code_digest, key_of
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.packages.cache import DOWNLOADS, PACKAGES, check_downloads, check_packages
 from ingot.locks import obtain
@@ -61,13 +60,13 @@ def layer_digest(spec: BakeSpec) -> str:
         "engine": _engine_digest(),
         "machine": spec.machine,
     }
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    return key_of(inputs)
 
 
 def stage_layer_digest(stage: BakeSpec) -> str:
     """Return the digest of the layer in which a stage has done its work."""
     inputs = {"stage": stage.recipe_digest, "engine": _engine_digest()}
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    return key_of(inputs)
 
 
 def layer_digests(spec: BakeSpec) -> List[str]:
@@ -94,14 +93,9 @@ def answers(spec: BakeSpec) -> List[AnswerSpec]:
 
 
 def _engine_digest() -> str:
-    engine = Path(__file__).parent.parent
-    digest = hashlib.sha256()
-    files = [file for name in MAKERS for file in (engine / name, *(engine / name).rglob("*"))]
-    for file in sorted([*files, *(engine.parent / name for name in FOUNDATIONS)]):
-        if file.is_file() and file.suffix != ".pyc":
-            name = str(file.relative_to(engine.parent))
-            digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
+    files = [file for name in MAKERS for file in (ENGINE / name, *(ENGINE / name).rglob("*"))]
+    files += [ENGINE.parent / name for name in FOUNDATIONS]
+    return code_digest(file for file in files if file.is_file() and file.suffix != ".pyc")
 
 
 class LayerStore:

@@ -7,8 +7,6 @@ It is found by the digest of all that it is made of, made aside and renamed, und
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
 import os
 import pickle
 import shutil
@@ -20,6 +18,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ingot.bake.disk import DiskSpec, Layout, More, read_ext4, write_disk
 from ingot.bake.hygiene.lower import suspects
+from ingot.bake.layers.keys import ENGINE, code_digest, key_of
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.runtime.chroot import HOSTNAME
 from ingot.bake.tree.tree import Entry
@@ -67,18 +66,14 @@ def disk_key(
         "inodes": inodes,
         "engine": _code_digest(),
     }
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    return key_of(inputs)
 
 
 @lru_cache(maxsize=None)
 def _code_digest() -> str:
-    here = Path(__file__).parent.parent
-    digest = hashlib.sha256()
-    for file in sorted(
-        [*(here / "disk").rglob("*.[ps][yh]"), *(here / "hygiene").glob("*.py"), Path(__file__)]
-    ):
-        digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
+    return code_digest(
+        [*(ENGINE / "disk").rglob("*.[ps][yh]"), *(ENGINE / "hygiene").glob("*.py"), Path(__file__)]
+    )
 
 
 @dataclass(frozen=True)

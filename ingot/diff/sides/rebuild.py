@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -17,7 +16,7 @@ from ingot.bake.tree.links import resolve_links
 from ingot.bake.tree.manifest import contents_of, manifest_text
 from ingot.bake.tree.tree import Entry, encode
 from ingot.bake.tree.volatile import BASELINE, LIBRARY, STATE, read_volatile
-from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, DiskDigest, root_digest
+from ingot.blocks import DiskDigest, digest_disk
 from ingot.errors import InputError
 from ingot.spec import BakeSpec, CloneTestSpec, HttpSpec
 
@@ -100,13 +99,5 @@ def _changed(entries: Sequence[Entry], baseline: bytes) -> set[str]:
 
 
 def _digest(disk: Path) -> DiskDigest:
-    blocks: list[str | None] = []
     with disk.open("rb") as file:
-        while data := file.read(BLOCK_SIZE):
-            blocks.append(
-                None
-                if data == ZERO_BLOCK[: len(data)]
-                else hashlib.sha256(data.ljust(BLOCK_SIZE, b"\0")).hexdigest()
-            )
-    used = sum(block is not None for block in blocks) * BLOCK_SIZE
-    return DiskDigest(disk.stat().st_size, used, tuple(blocks), root_digest(tuple(blocks)))
+        return digest_disk(file.fileno())
