@@ -38,10 +38,11 @@ class BootFile(NamedTuple):
     content: bytes
 
 
-def write_esp(
-    image: DiskLayout, span: Tuple[int, int], file: BootFile, *, volume_id: int, epoch: int
-) -> None:
-    """Put the file system with ``file`` on the disk; ``span``: where it starts, and its size in bytes."""
+def write_esp(image: DiskLayout, span: Tuple[int, int], file: BootFile, *, volume_id: int, epoch: int) -> int:
+    """Put the file system with ``file`` on the disk; return where the file's content starts, in one piece.
+
+    ``span``: where the file system starts, and its size in bytes.
+    """
     start, size = span
     name, content = file
     sectors = size // SECTOR
@@ -68,6 +69,7 @@ def write_esp(
         data, root.ljust(SECTOR, b"\0") + efi.ljust(SECTOR, b"\0") + boot_directory.ljust(SECTOR, b"\0")
     )
     image.put(data + 3 * SECTOR, content)
+    return data + 3 * SECTOR
 
 
 def _boot_sector(sectors: int, fat_sectors: int, volume_id: int, start: int) -> bytes:

@@ -10,6 +10,7 @@ from typing import List, Sequence
 
 from ingot.bake.disk.image import DiskLayout
 from ingot.bake.disk.spec import SECTOR
+from ingot.errors import BakeError
 
 ESP_TYPE = uuid.UUID("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
 # Discoverable Partitions Specification: root partition by architecture.
@@ -21,6 +22,7 @@ ENTRIES = 128
 ENTRY_SIZE = 128
 _TABLE_SECTORS = ENTRIES * ENTRY_SIZE // SECTOR
 _HEADER_SIZE = 92
+_BOOT_CODE = 440  # bytes; a disk signature follows, which GPT leaves zero
 
 
 @dataclass(frozen=True)
@@ -41,25 +43,29 @@ class Partition:
         return self.type.bytes_le + self.id.bytes_le + struct.pack("<QQQ", first, last, 0) + name
 
 
-def write_table(image: DiskLayout, disk_id: uuid.UUID, partitions: Sequence[Partition]) -> None:
-    """Put the protective MBR and both tables on the disk."""
+def write_table(
+    image: DiskLayout, disk_id: uuid.UUID, partitions: Sequence[Partition], boot_code: bytes = b""
+) -> None:
+    """Put the protective MBR and both tables on the disk; ``boot_code`` is what a BIOS starts."""
     sectors = image.size // SECTOR
     table = b"".join(partition.entry() for partition in partitions).ljust(ENTRIES * ENTRY_SIZE, b"\0")
     primary = _header(disk_id, sectors, own=1, other=sectors - 1, table_at=2, table=table)
     backup = _header(
         disk_id, sectors, own=sectors - 1, other=1, table_at=sectors - 1 - _TABLE_SECTORS, table=table
     )
-    image.put(0, _protective_mbr(sectors) + primary.ljust(SECTOR, b"\0") + table)
+    image.put(0, _protective_mbr(sectors, boot_code) + primary.ljust(SECTOR, b"\0") + table)
     image.put((sectors - 1 - _TABLE_SECTORS) * SECTOR, table + backup)
 
 
-def _protective_mbr(sectors: int) -> bytes:
+def _protective_mbr(sectors: int, boot_code: bytes) -> bytes:
     # One partition of type 0xEE from sector 1 to the end, as far as 32 bits can say; CHS fields as the
     # specification wants them.
     entry = struct.pack(
         "<B3sB3sII", 0, b"\x00\x02\x00", 0xEE, b"\xff\xff\xff", 1, min(sectors - 1, 0xFFFFFFFF)
     )
-    return bytes(446) + entry + bytes(48) + b"\x55\xaa"
+    if len(boot_code) > _BOOT_CODE:
+        raise BakeError(f"boot code of {len(boot_code)} bytes: the first sector has room for {_BOOT_CODE}")
+    return boot_code.ljust(446, b"\0") + entry + bytes(48) + b"\x55\xaa"
 
 
 def _header(disk_id: uuid.UUID, sectors: int, *, own: int, other: int, table_at: int, table: bytes) -> bytes:

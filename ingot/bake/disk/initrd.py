@@ -21,6 +21,8 @@ from ingot.process import CommandError, require, run_binary
 # NVMe is EC2's disk (Nitro), virtio QEMU's; ext4 asks for the crc32c algorithm by name, which modules.dep
 # does not tell. By efivarfs the first program learns which disk was booted.
 REQUIRED = ("nvme", "ext4")
+# For EC2's types of before Nitro: the disks and networks of Xen.
+XEN = ("xen_blkfront", "xen_netfront")
 OPTIONAL = ("virtio_pci", "virtio_blk", "crc32c_generic", "crc32c_intel", "efivarfs")
 
 
@@ -46,10 +48,10 @@ class _Archive:
         return whole + bytes(-len(whole) % 512)
 
 
-def build_initrd(name: str, epoch: int, modules: Path, busybox: bytes) -> bytes:
+def build_initrd(name: str, epoch: int, modules: Path, busybox: bytes, *, xen: bool = False) -> bytes:
     """Return the archive for the recipe ``name``.
 
-    ``modules`` is ``lib/modules/<version>`` with its ``modules.dep``.
+    ``modules`` is ``lib/modules/<version>`` with its ``modules.dep``; ``xen``: with the drivers XEN.
     """
     archive = _Archive(epoch)
     for directory in ("bin", "dev", "modules", "proc", "root", "sys"):
@@ -58,7 +60,7 @@ def build_initrd(name: str, epoch: int, modules: Path, busybox: bytes) -> bytes:
     archive.add("bin/busybox", 0o100755, busybox)
     archive.add("init", 0o100755, _script(name).encode("utf-8"))
     order = []
-    for path in module_files(modules):
+    for path in module_files(modules, XEN if xen else ()):
         plain = path.name[: path.name.index(".ko") + 3]
         archive.add(f"modules/{plain}", 0o100644, _decompress(path))
         order.append(plain + "\n")
@@ -73,8 +75,9 @@ def _script(name: str) -> str:
     )
 
 
-def module_files(modules: Path) -> List[Path]:
-    """Return the files of the modules that the initrd loads, each after those that it needs.
+def module_files(modules: Path, more: Sequence[str] = ()) -> List[Path]:
+    """Return the files of the modules that the initrd loads, each after those that it needs; ``more`` are
+    required as well.
 
     Raises BakeError when a required module is neither there nor built into the kernel.
     """
@@ -90,10 +93,11 @@ def module_files(modules: Path) -> List[Path]:
         ) from error
     by_name = {_module_name(path): path for path in needs}
     order: List[str] = []
-    for name in (*REQUIRED, *OPTIONAL):
+    required = (*REQUIRED, *more)
+    for name in (*required, *OPTIONAL):
         if name in by_name:
             _visit(by_name[name], needs, order, set())
-        elif name in REQUIRED and name not in builtin:
+        elif name in required and name not in builtin:
             raise BakeError(f"the kernel {modules.name} has no module {name}, which a clone needs to boot")
     return [_inside(modules, path) for path in order]
 

@@ -27,6 +27,8 @@ class DiskSpec:
     ``name`` is the recipe's; all identifiers of the disk derive from it. ``size`` is the whole disk in bytes,
     a multiple of 512 KiB. ``epoch`` is Unix seconds: the only time on the disk. ``modules`` is
     ``lib/modules/<kernel version>`` of the tree; ``command_line`` is the kernel's, without ``root=``.
+
+    ``bios``: whether it boots by BIOS as well as by UEFI, with the drivers of Xen's disks and networks.
     """
 
     name: str
@@ -39,10 +41,13 @@ class DiskSpec:
     busybox: Path
     command_line: str
     os_release: str
+    bios: bool = False
 
     def __post_init__(self) -> None:
         if self.architecture not in BOOT_FILES:
             raise BakeError(f"architecture {self.architecture!r}: expected one of {', '.join(BOOT_FILES)}")
+        if self.bios and self.architecture != "x86_64":
+            raise BakeError(f"a disk for {self.architecture} boots by UEFI alone, not by BIOS")
         if self.size % BLOCK_SIZE:
             raise BakeError(f"size {self.size} bytes: expected a multiple of {BLOCK_SIZE} (512 KiB)")
 

@@ -68,6 +68,11 @@ def build_uki(stub: bytes, sections: Sequence[Tuple[str, bytes]]) -> bytes:
 
 def read_sections(image: bytes) -> List[Tuple[str, bytes]]:
     """Return name and content of each section of a PE file."""
+    return [(name, image[at : at + size]) for name, at, size in find_sections(image)]
+
+
+def find_sections(image: bytes) -> List[Tuple[str, int, int]]:
+    """Return name, place in the file and size of each section of a PE file."""
     header = struct.unpack_from("<I", image, 0x3C)[0]
     count, optional_size = (
         struct.unpack_from("<H", image, header + 6)[0],
@@ -77,5 +82,5 @@ def read_sections(image: bytes) -> List[Tuple[str, bytes]]:
     found = []
     for index in range(count):
         name, size, _, raw, at, *_ = _SECTION.unpack_from(image, table + index * _SECTION.size)
-        found.append((name.rstrip(b"\0").decode("ascii"), image[at : at + min(size, raw)]))
+        found.append((name.rstrip(b"\0").decode("ascii"), at, min(size, raw)))
     return found

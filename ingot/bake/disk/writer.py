@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Sequence, Tuple
 
-from ingot.bake.disk import gpt
+from ingot.bake.disk import bios, gpt
 from ingot.bake.disk.ext4.update import Lower, update_ext4
 from ingot.bake.disk.ext4.writer import NO_MORE, Layout, More, TooSmallError, write_ext4
 from ingot.bake.disk.fat import BootFile, partition_size, write_esp
@@ -45,26 +45,28 @@ def write_disk(
     root_size = spec.size - root_start - _TAIL
     if root_size < 64 * MIB:
         raise _too_small(spec, root_start + 64 * MIB + _TAIL)
+    partitions = [
+        gpt.Partition(
+            gpt.ESP_TYPE, identifier(spec.name, "boot partition"), _ESP_START, esp_size, "ingot-boot"
+        ),
+        gpt.Partition(
+            gpt.ROOT_TYPES[spec.architecture],
+            root_partition(spec.name),
+            root_start,
+            root_size,
+            root_partition_name(spec.name),
+        ),
+    ]
     image = DiskLayout(spec.size)
-    gpt.write_table(
-        image,
-        identifier(spec.name, "disk"),
-        [
-            gpt.Partition(
-                gpt.ESP_TYPE, identifier(spec.name, "boot partition"), _ESP_START, esp_size, "ingot-boot"
-            ),
-            gpt.Partition(
-                gpt.ROOT_TYPES[spec.architecture],
-                root_partition(spec.name),
-                root_start,
-                root_size,
-                root_partition_name(spec.name),
-            ),
-        ],
-    )
     volume_id = identifier(spec.name, "boot volume").int & 0xFFFFFFFF
     boot_file = BootFile(BOOT_FILES[spec.architecture], kernel_image)
-    write_esp(image, (_ESP_START, esp_size), boot_file, volume_id=volume_id, epoch=spec.epoch)
+    kernel_at = write_esp(image, (_ESP_START, esp_size), boot_file, volume_id=volume_id, epoch=spec.epoch)
+    first_sector = b""
+    if spec.bios:
+        first_sector, area = bios.boot_code(kernel_image, kernel_at)
+        image.put(bios.START, area)
+        partitions.append(bios.partition(spec.name))
+    gpt.write_table(image, identifier(spec.name, "disk"), partitions, first_sector)
     try:
         layout = write_ext4(
             image, root_start, root_size, name=spec.name, entries=sort_entries(entries), epoch=spec.epoch,
@@ -97,7 +99,7 @@ def boot_image(spec: DiskSpec) -> bytes:
     """Return the unified kernel image: what the firmware starts."""
     try:
         stub, kernel, busybox = (path.read_bytes() for path in (spec.stub, spec.kernel, spec.busybox))
-        initrd = build_initrd(spec.name, spec.epoch, spec.modules, busybox)
+        initrd = build_initrd(spec.name, spec.epoch, spec.modules, busybox, xen=spec.bios)
     except OSError as error:
         raise BakeError(f"{error.filename} cannot be read: {error.strerror}") from error
     command_line = f"root=PARTUUID={root_partition(spec.name)} {spec.command_line}".strip()

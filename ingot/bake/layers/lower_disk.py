@@ -62,6 +62,7 @@ def disk_key(
         "kernel": spec.kernel.name,
         "command_line": spec.command_line,
         "os_release": spec.os_release,
+        "bios": spec.bios,
         "boot": list(boot),
         "inodes": inodes,
         "engine": _code_digest(),
