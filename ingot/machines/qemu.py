@@ -125,7 +125,8 @@ class MachineSpec:
 
     ``private_ip`` is in 160.0.0.0/4. ``disk_size`` is in bytes and at least the base's. ``outbound``: whether
     the guest may open connections beyond its metadata service. ``volume_id`` becomes the NVMe serial number,
-    as on EC2. ``channel``: whether it has the port CHANNEL.
+    as on EC2. ``nvme`` False: the root is a paravirtual disk, as Xen's are on EC2's types of before Nitro.
+    ``channel``: whether it has the port CHANNEL.
     """
 
     instance_id: str
@@ -138,6 +139,7 @@ class MachineSpec:
     volume_id: str
     outbound: bool = False
     uefi: bool = True
+    nvme: bool = True
     architecture: str = "x86_64"
     data: tuple[DataDisk, ...] = ()
     channel: bool = False
@@ -219,7 +221,7 @@ def _channel(spec: MachineSpec) -> list[str]:
 
 
 def _disks(spec: MachineSpec) -> list[str]:
-    serial = _serial(spec.volume_id)
+    serial, root = _serial(spec.volume_id), "drive=root,bootindex=0"
     flash = []
     if spec.uefi:
         code = _escaped(str(firmware(spec.architecture)[0]))
@@ -231,7 +233,7 @@ def _disks(spec: MachineSpec) -> list[str]:
         *(word for disk in spec.data for word in _data_disk(disk, disk.file)),
         # The overlay dies with the instance: nothing in it has to survive a crash of the host.
         "-drive", f"if=none,id=root,format=qcow2,cache=unsafe,discard=unmap,file={DISK}",
-        "-device", f"nvme,serial={serial},drive=root,bootindex=0",
+        "-device", f"nvme,serial={serial},{root}" if spec.nvme else f"virtio-blk-pci,{root}",
     ]  # fmt: skip
 
 

@@ -102,6 +102,11 @@ class TestCommand:
         words = command(spec(tmp_path), accelerator="tcg", monitor=7)
         assert "nvme,serial=vol0123,drive=root,bootindex=0" in words
 
+    def test_a_root_of_xen_is_paravirtual(self, tmp_path):
+        words = command(spec(tmp_path, nvme=False, uefi=False), accelerator="tcg", monitor=7)
+        assert "virtio-blk-pci,drive=root,bootindex=0" in words
+        assert not any(word.startswith("nvme,") for word in words)
+
     def test_a_machine_of_one_processor_could_have_a_second_so_that_its_barriers_are_emulated(self, tmp_path):
         for cpus, wanted in ((1, "1,maxcpus=2"), (2, "2,maxcpus=2"), (4, "4,maxcpus=4")):
             words = command(spec(tmp_path, cpus=cpus), accelerator="tcg", monitor=7)
