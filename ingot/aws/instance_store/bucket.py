@@ -1,0 +1,115 @@
+"""Where a bundle's parts are: under a prefix of its own in a bucket, readable for EC2."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from botocore.exceptions import ClientError
+
+from ingot.aws.session.failures import code_of
+from ingot.errors import InputError, VerificationError
+
+if TYPE_CHECKING:
+    from ingot.aws.session.clients import Clients
+
+# Grants EC2 the right to read an object: S3 user guide, "Canned ACL". It is what ec2-upload-bundle sets.
+_FOR_EC2: Literal["aws-exec-read"] = "aws-exec-read"
+_ABSENT = ("NoSuchKey", "NoSuchBucket", "404")
+_PAGE = 1000  # keys in one DeleteObjects: its limit
+
+
+@dataclass(frozen=True)
+class BundlePlace:
+    """A bundle's objects: their bucket, and the start of their keys, which ends with a slash."""
+
+    bucket: str
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    @classmethod
+    def of(cls, location: str) -> BundlePlace:
+        """Return where the objects of ``s3://BUCKET/PREFIX`` are; raise InputError for another text."""
+        bucket, _, prefix = location.removeprefix("s3://").partition("/")
+        if not location.startswith("s3://") or not bucket:
+            raise InputError(f"bundles cannot be kept at {location!r}", hint="name it as s3://BUCKET/PREFIX")
+        return cls(bucket, f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else "")
+
+    @classmethod
+    def of_image(cls, image_location: str) -> BundlePlace:
+        """Return where the objects of an AMI are, by its ImageLocation: BUCKET/PREFIX/MANIFEST."""
+        bucket, _, key = image_location.partition("/")
+        return cls(bucket, f"{key.rpartition('/')[0]}/" if "/" in key else "")
+
+    def below(self, *names: str) -> BundlePlace:
+        """Return a place below this one."""
+        return BundlePlace(self.bucket, self.prefix + "".join(f"{name}/" for name in names))
+
+    def location(self, name: str) -> str:
+        """Return an object as RegisterImage's ImageLocation names it."""
+        return f"{self.bucket}/{self.prefix}{name}"
+
+
+def put(clients: Clients, place: BundlePlace, name: str, data: bytes) -> None:
+    """Write an object that EC2 may read. S3 refuses bytes that were damaged on the way.
+
+    Raises InputError for a bucket that takes no access control lists.
+    """
+    try:
+        clients.s3.put_object(
+            Bucket=place.bucket,
+            Key=place.prefix + name,
+            Body=data,
+            ACL=_FOR_EC2,
+            ChecksumAlgorithm="SHA256",
+            ChecksumSHA256=base64.b64encode(hashlib.sha256(data).digest()).decode(),
+        )
+    except ClientError as error:
+        if code_of(error) != "AccessControlListNotSupported":
+            raise
+        raise InputError(
+            f"the bucket {place.bucket} takes no access control lists, by which EC2 may read the parts",
+            hint=f"aws s3api put-bucket-ownership-controls --bucket {place.bucket} "
+            "--ownership-controls 'Rules=[{ObjectOwnership=BucketOwnerPreferred}]'",
+        ) from error
+
+
+def get(clients: Clients, place: BundlePlace, name: str) -> bytes:
+    """Return an object's bytes. Raises VerificationError when there is none."""
+    try:
+        answer = clients.s3.get_object(Bucket=place.bucket, Key=place.prefix + name)
+    except ClientError as error:
+        if code_of(error) in _ABSENT:
+            raise VerificationError(f"{place}{name} is not there: the bundle is not whole") from error
+        raise
+    return answer["Body"].read()
+
+
+def remove(clients: Clients, place: BundlePlace) -> int:
+    """Remove all objects of a bundle; return how many there were. One that is gone already is fine.
+
+    Raises InputError for a place that is a whole bucket, and for objects that S3 keeps.
+    """
+    if not place.prefix:
+        raise InputError(f"{place} is a whole bucket: its objects are not removed")
+    try:
+        pages = clients.s3.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.prefix)
+        keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+    except ClientError as error:
+        if code_of(error) in _ABSENT:
+            return 0
+        raise
+    for start in range(0, len(keys), _PAGE):
+        answer = clients.s3.delete_objects(
+            Bucket=place.bucket,
+            Delete={"Objects": [{"Key": key} for key in keys[start : start + _PAGE]], "Quiet": True},
+        )
+        if errors := answer.get("Errors"):
+            raise InputError(
+                f"{len(errors)} objects of {place} could not be removed: {errors[0].get('Message')}"
+            )
+    return len(keys)
