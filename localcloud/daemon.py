@@ -22,7 +22,7 @@ from ingot.machines.machine import sweep
 from ingot.machines.qemu import require_tools
 from ingot.process import start
 from ingot.progress import Progress
-from localcloud.core.environment import URL_PORT, url_port, variables
+from localcloud.core.environment import CERTIFICATE, EC2_CERTIFICATE, URL_PORT, url_port, variables
 from localcloud.server import CloudServer, remove_data
 
 DEFAULT_PORT = 5566
@@ -230,7 +230,13 @@ def serve(port: int, *, parent: int | None = None) -> int:
         sys.stderr.write(f"error: {error.message} ({error.hint})\n")
         return error.exit_code
     try:
-        cloud_record.write(context.port, variables(context.port, context.access_key))
+        cloud_record.write(
+            context.port,
+            {
+                **variables(context.port, context.access_key),
+                EC2_CERTIFICATE: str(context.directory / CERTIFICATE),
+            },
+        )
         _log(f"ready at {context.endpoint}")
         stop.wait()
         _log("stopping")

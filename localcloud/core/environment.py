@@ -20,6 +20,11 @@ UNSET = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURIT
 _PREFIX, _RANDOM = "INGOT", 15
 _ALPHABET = string.ascii_uppercase + "234567"
 
+# Below the cloud's directory: EC2's certificate, for which bundles are encrypted. AWS ships its own with its
+# AMI tools, under this name. The variable names the file.
+CERTIFICATE = "ec2/cert-ec2.pem"
+EC2_CERTIFICATE = "INGOT_EC2_CERTIFICATE"
+
 PORT = "INGOT_CLOUD_PORT"
 PARENT = "INGOT_CLOUD_PARENT"
 URL_PORT = "INGOT_URL_PORT"

@@ -104,6 +104,7 @@ class Image(Named, Protocol):
     virtualization_type: str
     boot_mode: str | None
     root_device_name: str
+    root_device_type: str
 
     @property
     def state(self) -> str:
@@ -138,6 +139,7 @@ class Instance(Named, Protocol):
     region_name: str
     architecture: str
     root_device_name: str
+    root_device_type: str
     lifecycle: str | None
     ami_launch_index: int
     launch_time: datetime

@@ -18,6 +18,7 @@ from localcloud.services.ec2 import (
     filters,
     image_lifecycle,
     images,
+    instance_store,
     launch,
     launch_templates,
     security_groups,
@@ -37,6 +38,7 @@ def install(patches: Patches, context: CloudContext, ebs: EbsService) -> None:
     launch_templates.install(patches)
     images.install(patches, ebs)
     image_lifecycle.install(patches)
+    instance_store.install(patches, instance_store.Bundles(context))
     client_tokens.install(patches)
     dependencies.install(patches)
     StoreTasks(ebs, context).install(patches)
@@ -59,7 +61,7 @@ def install_stand_ins(patches: Patches, context: CloudContext, ebs: EbsService, 
 def install_machines(patches: Patches, context: CloudContext, ebs: EbsService) -> MachinePool:
     """Put a machine behind each instance; return the pool, whose ``stop`` ends them all."""
     pool = MachinePool(context.directory, ebs.files_of, log=context.log)
-    machines = InstanceMachines(pool, context)
+    machines = InstanceMachines(pool, context, instance_store.Bundles(context))
     machines.install(patches)
     launch.install(patches, machines)
     Copies(ebs, machines).install(patches)

@@ -165,6 +165,11 @@ class Copies:
         source = ec2_backends[handler.current_account][region].amis.get(source_id)
         if source is None:
             raise InvalidAMIIdError([source_id])
+        if source.root_device_type != "ebs":
+            raise EC2ClientError(
+                "UnsupportedOperation",
+                f"The local cloud copies AMIs backed by Amazon EBS; {source_id} is not.",
+            )
         if source.state != "available":
             raise EC2ClientError(
                 "InvalidAMIID.Unavailable",
@@ -206,6 +211,11 @@ class Copies:
         """CreateImage: of an instance that is stopped, or that may be rebooted."""
         backend, name = handler.ec2_backend, handler._get_param("Name")
         instance = backend.get_instance(handler._get_param("InstanceId"))
+        if instance.root_device_type != "ebs":
+            raise EC2ClientError(
+                "UnsupportedOperation",
+                f"The instance '{instance.id}' does not have an 'ebs' root device type: it cannot be imaged.",
+            )
         if instance.state not in ("running", "stopped"):
             raise EC2ClientError(
                 "IncorrectInstanceState",

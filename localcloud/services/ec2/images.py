@@ -121,7 +121,7 @@ def register(backend: Moto, parameters: Mapping[str, Any]) -> RegisteredImage:
     check_tags(tag for specification in specifications for tag in specification.get("Tags") or [])
     mappings = [_mapping(backend, given) for given in parameters.get("BlockDeviceMappings") or []]
     _check_root(parameters, mappings)
-    _check_boot(parameters)
+    check_boot(parameters)
     image = RegisteredImage(backend, parameters, mappings)
     backend.amis[image.id] = image
     for specification in specifications:
@@ -188,7 +188,8 @@ def _check_root(parameters: Mapping[str, Any], mappings: list[dict[str, Any]]) -
         )
 
 
-def _check_boot(parameters: Mapping[str, Any]) -> None:
+def check_boot(parameters: Mapping[str, Any]) -> None:
+    """Raise EC2ClientError for what EC2 does not know of architectures and boot modes."""
     allowed = {
         "Architecture": ("i386", "x86_64", "arm64", "x86_64_mac", "arm64_mac"),
         "BootMode": ("legacy-bios", "uefi", "uefi-preferred"),

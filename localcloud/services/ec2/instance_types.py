@@ -32,6 +32,7 @@ class InstanceType:
     burstable: bool = False
     stores: tuple[int, ...] = ()
     """The NVMe disks of its instance store, in bytes."""
+    root_devices: tuple[str, ...] = ("ebs",)
 
 
 def instance_type(name: str) -> InstanceType | None:
@@ -47,6 +48,7 @@ def instance_type(name: str) -> InstanceType | None:
         tuple(known.get("SupportedBootModes", ("legacy-bios",))),
         bool(known.get("BurstablePerformanceSupported")),
         _stores(known.get("InstanceStorageInfo") or {}),
+        tuple(known.get("SupportedRootDeviceTypes", ("ebs",))),
     )
 
 

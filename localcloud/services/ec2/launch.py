@@ -26,6 +26,7 @@ from localcloud.core.patching import Patches
 from localcloud.services.ec2 import block_devices
 from localcloud.services.ec2.instance_types import InstanceType, instance_type
 
+INSTANCE_STORE = "instance-store"
 # Of a request with DryRun: raises what says that the launch would succeed.
 _DRY_RUN: ContextVar[Callable[[], None] | None] = ContextVar("dry_run", default=None)
 
@@ -84,6 +85,7 @@ def install(patches: Patches, hypervisor: Hypervisor | None) -> None:
                 _own_interfaces(instance, launch.arguments.get("nics") or [])
                 _attach_profile(backend, instance, launch)
                 block_devices.note_performance(instance, launch.devices)
+                instance.root_device_type = launch.image.root_device_type
                 if hypervisor is not None:
                     hypervisor.boot(instance, launch)
             return reservation
@@ -148,12 +150,16 @@ def resolve(backend: Moto, image_id: str | None, arguments: Mapping[str, Any]) -
     kind = fitting_type(image, given.get("instance_type", "m1.small"))
     given["metadata_options"] = metadata_options(image, data, given.get("metadata_options"))
     devices = mappings(image, data, given.get("block_device_mappings"))
+    if image.root_device_type == INSTANCE_STORE:
+        devices = _without_volumes(devices)
     given["block_device_mappings"] = devices
     if not given.get("nics") and not given.get("subnet_id") and data.get("NetworkInterfaces"):
         given["nics"] = data["NetworkInterfaces"]
     given["instance_initiated_shutdown_behavior"] = given.get(
         "instance_initiated_shutdown_behavior"
     ) or data.get("InstanceInitiatedShutdownBehavior")
+    if image.root_device_type == INSTANCE_STORE:
+        _refuse_shutdown(given)
     if str((data.get("Monitoring") or {}).get("Enabled")).lower() == "true":
         given["monitoring_state"] = "enabled"
     _refuse_small(backend, devices)
@@ -161,6 +167,25 @@ def resolve(backend: Moto, image_id: str | None, arguments: Mapping[str, Any]) -
     subnet = _place(backend, given)
     _refuse_two_networks(backend, data, given)
     return ResolvedLaunch(image, kind, subnet, devices, data.get("IamInstanceProfile") or {}, given)
+
+
+def _without_volumes(devices: Sequence[Device]) -> list[Device]:
+    """Return no device; raise EC2ClientError where a volume would be beside a root on an instance store."""
+    if any(mapping.get("NoDevice") != "" and not mapping.get("VirtualName") for mapping in devices):
+        raise EC2ClientError(
+            "InvalidBlockDeviceMapping", "EBS block device mappings not supported for instance-store AMIs."
+        )
+    return []
+
+
+def _refuse_shutdown(given: dict[str, Any]) -> None:
+    """Let a shutdown end the instance, which has no other end; raise EC2ClientError where the launch says."""
+    if given["instance_initiated_shutdown_behavior"]:
+        raise EC2ClientError(
+            "InvalidParameterCombination",
+            "The attribute instanceInitiatedShutdownBehavior can only be used for elastic images.",
+        )
+    given["instance_initiated_shutdown_behavior"] = "terminate"
 
 
 def _attach_profile(backend: Moto, instance: Instance, launch: ResolvedLaunch) -> None:
@@ -253,6 +278,12 @@ def fitting_type(image: Image, type_name: str) -> InstanceType:
             "architectures, and try again. You can use 'describe-instance-types' or 'describe-images' to "
             "discover the "
             "architecture of the instance type or AMI.",
+        )
+    if image.root_device_type == INSTANCE_STORE and INSTANCE_STORE not in kind.root_devices:
+        raise EC2ClientError(
+            "UnsupportedOperation",
+            f"AMI '{image.id}' with an instance-store root device is not supported for the instance type "
+            f"'{type_name}'.",
         )
     if image.virtualization_type != "hvm":
         raise EC2ClientError(

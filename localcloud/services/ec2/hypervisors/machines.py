@@ -27,6 +27,7 @@ from localcloud.core.context import CloudContext, ProcessorTime
 from localcloud.core.moto_types import Instance, Moto
 from localcloud.core.patching import Patches
 from localcloud.services.ec2.block_devices import data_disks, instance_stores
+from localcloud.services.ec2.instance_store import BundledImage, Bundles
 from localcloud.services.ec2.instance_types import local_size
 from localcloud.services.ec2.launch import ResolvedLaunch
 from localcloud.services.ec2.metadata import metadata_of
@@ -38,6 +39,7 @@ NO_SNAPSHOT = (
     "Client.InvalidSnapshot.NotFound",
     "The AMI's root snapshot holds no blocks, so there is nothing to boot",
 )
+NO_BUNDLE = ("Client.InternalError", "Client.InternalError: Client error on launch")
 ON_LAUNCH = ("Server.InternalError", "Server.InternalError: Internal error on launch")
 DIED = ("Server.InternalError", "Server.InternalError: The machine's process ended unexpectedly")
 BY_GUEST = (
@@ -49,8 +51,9 @@ BY_GUEST = (
 class InstanceMachines:
     """The machine of each instance: the hypervisor. moto's records hold the states; this class moves them."""
 
-    def __init__(self, pool: MachinePool, context: CloudContext) -> None:
+    def __init__(self, pool: MachinePool, context: CloudContext, bundles: Bundles) -> None:
         self._pool = pool
+        self._bundles = bundles
         self._port = context.port
         self._log = context.log
         self._changed = context.hooks.changed
@@ -97,31 +100,41 @@ class InstanceMachines:
 
     def _create(self, instance: Instance, launch: ResolvedLaunch) -> None:
         try:
-            base = self._pool.bases.base(launch.root_snapshot)
+            base = self._root(launch)
             data = data_disks(instance, launch.devices, self._pool.bases.base)
         except CloudError as error:
-            self._fail(instance, NO_SNAPSHOT[0], f"{NO_SNAPSHOT[1]}: {error.message}")
+            code, message = NO_BUNDLE if isinstance(launch.image, BundledImage) else NO_SNAPSHOT
+            self._fail(instance, code, f"{message}: {error.message}")
             return
         except OSError as error:  # a full disk, a block that cannot be read
             self._fail(instance, ON_LAUNCH[0], f"{ON_LAUNCH[1]}: {error}")
             return
         with self._lock:  # it may have been terminated meanwhile
             volume = instance.block_device_mapping.get(launch.image.root_device_name)
-            if volume is None or instance.state != "pending":
+            bundled = isinstance(launch.image, BundledImage)
+            if (volume is None and not bundled) or instance.state != "pending":
                 return
         memory, cpus = local_size(launch.type, self._pool.accelerator)
         nic = instance.nics[0]
         spec = MachineSpec(
             instance.id, memory, cpus, instance.private_ip, nic.mac_address, base,
-            int(volume.size) * GIB, volume.volume_id,
+            base.stat().st_size if volume is None else int(volume.size) * GIB,
+            f"{instance.id}-root" if volume is None else volume.volume_id,
             outbound=_may_go_out(instance),
             uefi=launch.boots_uefi,
+            nvme=not bundled,
             architecture=_platform_of(launch),
             data=(*data, *instance_stores(instance, launch.type.stores)),
         )  # fmt: skip
         machine = self._pool.create(spec, metadata_of(instance, self._port), self._exited)
         self._machines[instance.id] = (instance, machine)
         self._boot(instance, machine)
+
+    def _root(self, launch: ResolvedLaunch) -> Path:
+        """Return what is on the root at first. Raises CloudError, and OSError when there is no room."""
+        if isinstance(launch.image, BundledImage):
+            return self._bundles.disk(launch.image, self._pool.bases.directory)
+        return self._pool.bases.base(launch.root_snapshot)
 
     def _boot(self, instance: Instance, machine: Machine) -> None:
         try:

@@ -24,6 +24,7 @@ def image(**changed):
     given = {
         "id": "ami-1", "architecture": "x86_64", "virtualization_type": "hvm", "boot_mode": "uefi",
         "ena_support": True, "imds_support": "v2.0", "root_device_name": "/dev/xvda",
+        "root_device_type": "ebs",
         "block_device_mappings": [
             {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": "snap-1", "VolumeSize": 2}}
         ],
