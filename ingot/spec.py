@@ -360,6 +360,8 @@ class BakeSpec:
     ``install`` names the packages that its own package manager installs. ``unit_places``: where the recipe
     names a unit, ``enable apache2`` → ``recipe.yaml:19:21``.
 
+    ``bios``: the disk boots by BIOS, too, and has Xen's drivers: its root will be on an instance store.
+
     ``stages`` are bake specs, too, of which no disk is made: each with its own name, the digest of what it is
     made of, and nothing of a ``machine``, such as Ingot's own programs.
     """
@@ -380,6 +382,7 @@ class BakeSpec:
     node: Optional[NodeSpec] = None
     stages: Tuple["BakeSpec", ...] = ()
     machine: bool = True
+    bios: bool = False
     base: Optional[Mapping[str, BaseAmiSpec]] = None
     install: Tuple[str, ...] = ()
     debconf: Tuple[AnswerSpec, ...] = ()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingot import paths
+from ingot.aws.instance_store.settings import INSTANCE_STORE, bundle_settings
 from ingot.errors import InputError, PublishError
 from ingot.files import write_atomically
 from ingot.paths import RECIPES
@@ -128,9 +129,15 @@ def publish_recipe(
         # Asked before the bake: a missing stack must not cost a bake.
         clone = clone_settings(clients, options.require_builder_stack()) if options.test else None
         on_instance = _on_instance(recipe, clients, options)
+        # Likewise: which keys, and where to.
+        bundles = bundle_settings() if recipe.root_volume.device == INSTANCE_STORE else None
     store = open_store()
     settings = PublishSettings(
-        paths.store() / "records", clone, manifest_of=store.manifest, keep_manifest=store.keep_manifest
+        paths.store() / "records",
+        clone,
+        manifest_of=store.manifest,
+        keep_manifest=store.keep_manifest,
+        bundles=bundles,
     )
     if on_instance:
         return _publish_from_instance(target, clients, options, settings, progress)
@@ -190,6 +197,15 @@ def _on_instance(recipe: Recipe, clients: Clients, options: PublishOptions) -> b
     from ingot.aws.builder.settings import stack_defaults
 
     mode = options.mode
+    if recipe.root_volume.device == INSTANCE_STORE:
+        if mode == "instance":
+            problem = recipe.problem(
+                ("root_volume", "device"),
+                "a root on an instance store with --builder instance",
+                "--builder host: a builder instance fills a snapshot, which such an AMI does not stand on",
+            )
+            raise InputError("a bundle is made on this machine", problems=[problem])
+        return False
     if recipe.base.ami is not None:
         if mode == "host":
             problem = recipe.problem(

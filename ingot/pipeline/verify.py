@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingot import paths
+from ingot.aws.instance_store.settings import PRIVATE_KEY, bundle_files
 from ingot.progress import Progress
 
 if TYPE_CHECKING:
@@ -60,4 +61,6 @@ def verify_published(
     with translated():
         manifest_of = Store().manifest
         ami_id = name if digest is None else ami_of(clients, name, digest, manifest_of)
-        return verify_image(clients, ami_id, manifest_of=manifest_of, progress=progress)
+        return verify_image(
+            clients, ami_id, manifest_of=manifest_of, progress=progress, key=bundle_files().get(PRIVATE_KEY)
+        )

@@ -207,7 +207,8 @@ class _Build:
         complete(baked, started, [subject.blocks.digest(index) for index in sent])
         root = {tags.ROOT_DIGEST: subject.blocks.root_digest}
         self._clients.ec2.create_tags(Resources=[started.snapshot_id], Tags=tags.tag_list(root))
-        ami_id = ami.register_image(baked, started.snapshot_id, self.attempt)
+        volume = ami.root_volume(subject, started.snapshot_id)
+        ami_id = ami.register_image(baked, volume, self.attempt)
         return Published(
             ami_id,
             started.snapshot_id,

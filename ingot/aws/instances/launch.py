@@ -56,6 +56,7 @@ class LaunchRequest:
 
     ``tag_values`` are on the instance and its volumes from the moment they exist. ``token`` (55 characters at
     most): the same one never launches two instances in a subnet, so a lost answer costs nothing.
+    ``instance_type``: in place of the template's, for an AMI with its root on an instance store.
     """
 
     template_id: str
@@ -65,6 +66,16 @@ class LaunchRequest:
     tag_values: Mapping[str, str]
     token: str
     mappings: Sequence[BlockDeviceMappingTypeDef] = ()
+    instance_type: str | None = None
+
+    @property
+    def machine(self) -> Mapping[str, Any]:
+        """What of the machine the template does not say. Only a root on a volume outlives a shutdown, so that
+        EC2 takes no word about it for another.
+        """
+        if self.instance_type is None:
+            return {"InstanceInitiatedShutdownBehavior": "terminate"}
+        return {"InstanceType": self.instance_type}
 
 
 def launch(clients: Clients, request: LaunchRequest) -> str:
@@ -83,13 +94,13 @@ def launch(clients: Clients, request: LaunchRequest) -> str:
                 MinCount=1,
                 MaxCount=1,
                 UserData=request.user_data,
-                InstanceInitiatedShutdownBehavior="terminate",
                 ClientToken=f"{request.token}-{number}",
                 TagSpecifications=[
                     {"ResourceType": "instance", "Tags": tags.tag_list(request.tag_values)},
                     {"ResourceType": "volume", "Tags": tags.tag_list(request.tag_values)},
                 ],
                 BlockDeviceMappings=list(request.mappings),
+                **request.machine,
             )
         except ClientError as error:
             if code_of(error) not in NO_ROOM_HERE:

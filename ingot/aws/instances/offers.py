@@ -28,6 +28,8 @@ class Use:
     where: str
     types: tuple[str, ...]
     zones: tuple[str | int, ...] = ()
+    on_instance_store: bool = False
+    """Whether the images' root is on an instance store."""
 
 
 def require_types(clients: Clients, uses: Sequence[Use]) -> None:
@@ -44,7 +46,8 @@ def require_types(clients: Clients, uses: Sequence[Use]) -> None:
     problems = []
     for use in uses:
         for name in use.types:
-            lacks = _lacks(known.get(name), clients.region)
+            info = known.get(name)
+            lacks = (_lacks_store if use.on_instance_store else _lacks)(info, clients.region)
             if lacks:
                 problems.append(f"{use.where}: the instance type {name} {lacks}")
         architectures = {known[name]["architectures"] for name in use.types if name in known}
@@ -65,6 +68,7 @@ def _described(clients: Clients, names: list[str]) -> dict[str, dict[str, Any]]:
         str(info["InstanceType"]): {
             "architectures": tuple(info["ProcessorInfo"].get("SupportedArchitectures", ())),
             "modes": info.get("SupportedBootModes", []),
+            "roots": info.get("SupportedRootDeviceTypes", ["ebs"]),
             "nvme": info.get("EbsInfo", {}).get("NvmeSupport", "unsupported") != "unsupported",
         }
         for page in pages
@@ -98,6 +102,16 @@ def _lacks(info: dict[str, Any] | None, region: str) -> str:
     if "uefi" not in info["modes"]:
         return f"boots by {' and '.join(info['modes']) or 'legacy-bios'} only; images boot by UEFI"
     return "" if info["nvme"] else "has no NVMe volumes, which images boot from"
+
+
+def _lacks_store(info: dict[str, Any] | None, region: str) -> str:
+    if info is None:
+        return f"does not exist in {region}"
+    return (
+        ""
+        if "instance-store" in info["roots"]
+        else "does not start an AMI with its root on an instance store"
+    )
 
 
 def _zone_problems(use: Use, zones: list[str], offered: dict[str, set[str]]) -> list[str]:

@@ -41,7 +41,10 @@ class Rules:
 
 @dataclass(frozen=True)
 class Judged:
-    """An AMI of Ingot, its snapshots, and why it stays: empty for one that goes."""
+    """An AMI of Ingot, its snapshots, and why it stays: empty for one that goes.
+
+    ``bundle``: the place of its manifest, of one with its root on an instance store.
+    """
 
     ami_id: str
     recipe: str
@@ -49,6 +52,7 @@ class Judged:
     created: dt.datetime
     snapshots: tuple[str, ...]
     reasons: tuple[str, ...]
+    bundle: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON's types."""
@@ -58,6 +62,7 @@ class Judged:
             "digest": self.digest,
             "made": self.created.isoformat(),
             "snapshots": list(self.snapshots),
+            **({} if self.bundle is None else {"bundle": self.bundle}),
             "reasons": list(self.reasons),
         }
 
@@ -202,6 +207,7 @@ class _Judge:
             made_at(image),
             tuple(_snapshots_of(image)),
             tuple(self._reasons(image, values)),
+            image.get("ImageLocation") if image.get("RootDeviceType") == "instance-store" else None,
         )
 
     def _reasons(self, image: ImageTypeDef, values: Mapping[str, str]) -> list[str]:

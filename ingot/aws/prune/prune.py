@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from ingot.aws.instance_store import bucket
+from ingot.aws.instance_store.bucket import BundlePlace
 from ingot.aws.prune.plan import Judged, PrunePlan, own_images, reasons_of
 from ingot.aws.prune.uses import TemplateVersion, find_uses
 from ingot.aws.registry import entries
@@ -149,7 +151,18 @@ def _restore(clients: Clients, image: Judged) -> None:
 
 
 def _deregister(clients: Clients, image: Judged, done: Pruned, progress: Progress) -> None:
-    """Deregister an AMI together with its snapshots; EC2 skips a snapshot that another AMI uses."""
+    """Deregister an AMI together with its snapshots; EC2 skips a snapshot that another AMI uses.
+
+    A bundle's parts go before their AMI, which EC2 would leave: a prune that fails between them finds the AMI
+    again.
+    """
+    if image.bundle is not None:
+        place = BundlePlace.of_image(image.bundle)
+        progress(f"removed {bucket.remove(clients, place)} objects of {place}")
+        clients.ec2.deregister_image(ImageId=image.ami_id)
+        done.images.append(image.ami_id)
+        progress(f"deregistered {image.ami_id}")
+        return
     answer = clients.ec2.deregister_image(ImageId=image.ami_id, DeleteAssociatedSnapshots=True)
     done.images.append(image.ami_id)
     progress(f"deregistered {image.ami_id}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
@@ -22,25 +23,41 @@ if TYPE_CHECKING:
 
     from ingot.aws.session.clients import Clients
 
+# What an AMI's root is: those parameters of RegisterImage.
+Root = Mapping[str, Any]
 # Seconds. An AMI of a completed snapshot is available within seconds.
 AVAILABLE_LIMIT = 900.0
 
 
-def register_image(publication: Publication, snapshot_id: str, attempt: Attempt) -> str:
-    """Register the snapshot as an AMI, wait until it can be launched, and return its id.
+def register_image(publication: Publication, root: Root, attempt: Attempt) -> str:
+    """Register an AMI with that root, wait until it can be launched, and return its id.
 
-    ENA, gp3, the subject's boot mode and root device (it equals the mapping's name), and clones that require
-    IMDSv2. RegisterImage takes no ClientToken, but a name is unique: when the answer to the first try was
-    lost, the retry is refused, and the AMI of this publish's name is ours.
+    The subject's boot mode, and clones that require IMDSv2. RegisterImage takes no ClientToken, but a name is
+    unique: when the answer to the first try was lost, the retry is refused, and the AMI of this publish's
+    name is ours.
     """
-    ami_id = _register(publication.clients, publication.subject, snapshot_id, attempt.publish_id)
+    ami_id = _register(publication.clients, publication.subject, root, attempt.publish_id)
     attempt.record("image", ami_id)
     publication.progress(f"AMI {ami_id} registered")
     wait_available(publication.clients, ami_id)
     return ami_id
 
 
-def _register(clients: Clients, subject: Subject, snapshot_id: str, publish_id: str) -> str:
+def root_volume(subject: Subject, snapshot_id: str) -> Root:
+    """Return the root that is made of a snapshot: gp3; the mapping's name is the root device."""
+    return {
+        "RootDeviceName": subject.root_device,
+        "BlockDeviceMappings": [
+            {
+                "DeviceName": subject.root_device,
+                "Ebs": {"SnapshotId": snapshot_id, "VolumeType": "gp3", "DeleteOnTermination": True},
+            }
+        ],
+        "EnaSupport": True,
+    }
+
+
+def _register(clients: Clients, subject: Subject, root: Root, publish_id: str) -> str:
     values = subject.tags(publish_id) | tags.inventory_tags(subject.manifest.get("inventory", {}))
     architecture: ArchitectureValuesType = "arm64" if subject.architecture == "arm64" else "x86_64"
     try:
@@ -48,18 +65,11 @@ def _register(clients: Clients, subject: Subject, snapshot_id: str, publish_id: 
             Name=subject.ami_name(publish_id),
             Description=f"Ingot image {subject.recipe}, recipe digest {subject.digest}",
             Architecture=architecture,
-            RootDeviceName=subject.root_device,
-            BlockDeviceMappings=[
-                {
-                    "DeviceName": subject.root_device,
-                    "Ebs": {"SnapshotId": snapshot_id, "VolumeType": "gp3", "DeleteOnTermination": True},
-                }
-            ],
             VirtualizationType="hvm",
-            EnaSupport=True,
             BootMode=cast("BootModeValuesType", subject.boot_mode),
             ImdsSupport="v2.0",
             TagSpecifications=[{"ResourceType": "image", "Tags": tags.tag_list(values)}],
+            **root,
         )
     except ClientError as error:
         if code_of(error) != "InvalidAMIName.Duplicate":
@@ -106,6 +116,6 @@ def wait_available(clients: Clients, ami_id: str, *, limit: float = AVAILABLE_LI
 
 
 def mark(clients: Clients, published: Published, state: str) -> None:
-    """Set the state of publishing on the tags of an AMI and its snapshot, in one call."""
-    resources = [published.ami_id, published.snapshot_id]
+    """Set the state of publishing on the tags of an AMI and its snapshot, if it has one, in one call."""
+    resources = [resource for resource in (published.ami_id, published.snapshot_id) if resource]
     clients.ec2.create_tags(Resources=resources, Tags=tags.tag_list({tags.STATE: state}))

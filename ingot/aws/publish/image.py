@@ -42,6 +42,8 @@ class Subject:
     # Those of our own disks; an image on a base AMI has the base's.
     root_device: str = "/dev/xvda"
     boot_mode: str = "uefi"
+    # Whether the root is on an instance store: the AMI stands on a bundle in S3, not on a snapshot.
+    on_instance_store: bool = False
     # Where it was restored from.
     archive: str | None = None
 
@@ -57,6 +59,8 @@ class Subject:
                 architecture={"amd64": "x86_64"}.get(manifest["architecture"], str(manifest["architecture"])),
                 blocks=BlockMap.of(manifest),
                 manifest=manifest,
+                boot_mode=str(manifest.get("boot", {}).get("mode", "uefi")),
+                on_instance_store=manifest.get("root_device") == "instance-store",
             )
         except (LookupError, TypeError, ValueError) as error:
             raise PublishError(

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # As in the launch template: ingot/constructs/machines.py.
 ROOT_VOLUME: EbsBlockDeviceTypeDef = {"VolumeType": "gp3", "DeleteOnTermination": True, "Encrypted": True}
+# The smallest type by hvm that starts an AMI with its root on an instance store.
+BIOS_TYPE = "m3.medium"
 # Seconds that a clone lives beyond its limit. Then it powers off, which terminates it: whoever launched it
 # may be gone.
 GRACE = 900
@@ -66,6 +68,9 @@ def _launch(clients: Clients, subject: Subject, ami_id: str, settings: CloneSett
     # registered here.
     image = amis.describe(clients, ami_id)
     device = TEMPLATE_ROOT if image is None else image.get("RootDeviceName", TEMPLATE_ROOT)
+    root = () if device == TEMPLATE_ROOT else root_mappings(device, ROOT_VOLUME)
+    if subject.on_instance_store:
+        root = ({"DeviceName": TEMPLATE_ROOT, "NoDevice": ""},)
     request = LaunchRequest(
         template_id=settings.launch_template_id,
         ami_id=ami_id,
@@ -73,10 +78,8 @@ def _launch(clients: Clients, subject: Subject, ami_id: str, settings: CloneSett
         user_data=json.dumps({"ingot": {"test": True, "end": int(settings.limit) + GRACE}}),
         tag_values=subject.tags(publish_id) | {"Name": f"ingot test of {subject.recipe} {subject.version}"},
         token=publish_id,
-        mappings=(
-            *(() if device == TEMPLATE_ROOT else root_mappings(device, ROOT_VOLUME)),
-            *data_mappings(subject.manifest),
-        ),
+        mappings=(*root, *data_mappings(subject.manifest)),
+        instance_type=BIOS_TYPE if subject.on_instance_store else None,
     )
     return launch(clients, request)
 

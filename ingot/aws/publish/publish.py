@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ingot.aws.publish import ami
+from ingot.aws.publish.blocks import DiskReader
 from ingot.aws.publish.cleanup.attempt import Attempt
 from ingot.aws.publish.cleanup.journal import PublishTarget, open_journal
 from ingot.aws.publish.cleanup.leftovers import sweep
@@ -43,7 +44,7 @@ def publish(image: DiskImage, clients: Clients, settings: PublishSettings, progr
         with publication.attempt() as attempt:
             # An untested AMI is not this attempt's: another machine may be testing it now, so a failure
             # leaves it alone.
-            if untested is not None:
+            if untested is not None and untested.snapshot_id:
                 settings.check_snapshot(untested.snapshot_id, subject.blocks)
             published = untested or _register(image, publication, attempt)
             return enter_tested(publication, attempt, published)
@@ -88,8 +89,10 @@ def find_published(
 
 
 def _register(image: DiskImage, publication: Publication, attempt: Attempt) -> Published:
-    """Send the image's blocks and register the snapshot."""
+    """Send the image's blocks and register the snapshot; or a bundle, for a root on an instance store."""
     subject = publication.subject
+    if subject.on_instance_store:
+        return _register_bundle(image, publication, attempt)
     parent = find_parent(publication.clients, subject, publication.settings.manifest_of)
     started = start_snapshot(publication, attempt.publish_id, parent)
     attempt.record("snapshot", started.snapshot_id)
@@ -97,10 +100,40 @@ def _register(image: DiskImage, publication: Publication, attempt: Attempt) -> P
     publication.progress(f"snapshot {started.snapshot_id} started ({origin})")
     sent = send_blocks(publication, started, image.disk)
     publication.settings.check_snapshot(started.snapshot_id, subject.blocks)
-    ami_id = ami.register_image(publication, started.snapshot_id, attempt)
+    ami_id = ami.register_image(publication, ami.root_volume(subject, started.snapshot_id), attempt)
     return Published(
         ami_id, started.snapshot_id, subject.recipe, subject.digest, subject.blocks.root_digest, sent
     )
+
+
+def _register_bundle(image: DiskImage, publication: Publication, attempt: Attempt) -> Published:
+    """Bundle the image's disk, read it back from S3, and register its manifest."""
+    # Here, for it takes a package that nothing else does.
+    from ingot.aws.instance_store.bundle import Source
+    from ingot.aws.instance_store.images import root_of_bundle, send_bundle
+
+    subject, bundles = publication.subject, publication.settings.bundles
+    if bundles is None:
+        raise PublishError(
+            f"the image of {subject.recipe} has its root on an instance store: nothing says where its bundle "
+            "goes, and by which keys",
+            hint="docs/instance-store.md says which variables do",
+        )
+    clients, progress = publication.clients, publication.progress
+    place = bundles.place.below(subject.recipe, subject.version, attempt.publish_id)
+    attempt.record("bundle", str(place))
+    account = clients.sts.get_caller_identity()["Account"]
+    with DiskReader(image.disk, subject.blocks) as reader:
+        source = Source(
+            subject.blocks.size,
+            account,
+            subject.architecture,
+            int(subject.manifest["epoch"]),
+            lambda index: reader.read(index)[0],
+        )
+        send_bundle(clients, source, subject.blocks.root_digest, replace(bundles, place=place), progress)
+    ami_id = ami.register_image(publication, root_of_bundle(place), attempt)
+    return Published(ami_id, "", subject.recipe, subject.digest, subject.blocks.root_digest)
 
 
 def enter_tested(publication: Publication, attempt: Attempt, published: Published) -> Published:

@@ -13,6 +13,7 @@ from ingot.aws.session.stacks import stack_outputs
 from ingot.errors import PublishError
 
 if TYPE_CHECKING:
+    from ingot.aws.instance_store.images import BundleSettings
     from ingot.aws.session.clients import Clients
 
 
@@ -47,6 +48,8 @@ class PublishSettings:
     ``archive``: where the image was restored from, for the tags. ``check_snapshot`` is called with a
     completed snapshot and the blocks that it must have, before an AMI of it is registered or, if there is an
     untested one, tested; what it raises ends the publish.
+
+    ``bundles``: for images with their root on an instance store.
     """
 
     records: Path
@@ -56,6 +59,7 @@ class PublishSettings:
     pace: float = 1.0
     archive: str | None = None
     check_snapshot: Callable[[str, BlockMap], None] = field(default=_believe)
+    bundles: BundleSettings | None = None
 
 
 def clone_settings(clients: Clients, stack: str) -> CloneSettings:

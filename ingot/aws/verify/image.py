@@ -6,8 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ingot.aws.instance_store.bucket import BundlePlace
 from ingot.aws.publish.blocks import BlockMap, disk_size
 from ingot.aws.registry import amis
 from ingot.aws.registry.published import ManifestOf, find, no_manifest
@@ -15,13 +17,14 @@ from ingot.aws.session import tags
 from ingot.aws.session.clients import BLOCK_STREAMS
 from ingot.aws.session.retry import block_retries
 from ingot.aws.verify.reading import pages, read_block
-from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST, block_count, root_digest
+from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST, block_count, changed, root_digest, written
 from ingot.errors import InputError, PublishError, VerificationError
 from ingot.progress import Progress
 from ingot.retry import Retries
 
 if TYPE_CHECKING:
     from mypy_boto3_ebs.type_defs import BlockTypeDef
+    from mypy_boto3_ec2.type_defs import ImageTypeDef
 
     from ingot.aws.session.clients import Clients
 
@@ -141,9 +144,11 @@ class ImageVerdict:
 
 
 def verify_image(
-    clients: Clients, ami_id: str, *, manifest_of: ManifestOf, progress: Progress
+    clients: Clients, ami_id: str, *, manifest_of: ManifestOf, progress: Progress, key: Path | None = None
 ) -> ImageVerdict:
     """Read all blocks of an AMI's snapshot and compare them with the manifest of its recipe digest.
+
+    ``key``: the private key by which the bundle is read of an AMI with its root on an instance store.
 
     Where ``manifest_of`` has none, the root digest must be that of the AMI's tag; which blocks differ is not
     known then. Raises InputError when there is no such AMI, VerificationError when neither says what it
@@ -153,6 +158,8 @@ def verify_image(
     if image is None:
         raise InputError(f"there is no AMI {ami_id} in {clients.region}")
     values = tags.tags_of(image)
+    if image.get("RootDeviceType") == "instance-store" and tags.DIGEST in values:
+        return _verify_bundle(clients, image, manifest_of(values[tags.DIGEST]), key)
     snapshot_id = amis.snapshot_of(image)
     if tags.DIGEST not in values or not snapshot_id:
         raise VerificationError(f"{ami_id} has no tag {tags.DIGEST}, or no snapshot: not an image of Ingot")
@@ -175,6 +182,27 @@ def verify_image(
     blocks = BlockMap.of(manifest)
     read = read_back(clients, snapshot_id, blocks, encrypted=encrypted, progress=progress)
     return ImageVerdict(ami_id, values[tags.DIGEST], blocks.root_digest, read, read.equals(blocks))
+
+
+def _verify_bundle(
+    clients: Clients, image: ImageTypeDef, manifest: Mapping[str, Any] | None, key: Path | None
+) -> ImageVerdict:
+    from ingot.aws.instance_store.images import read_bundle
+    from ingot.aws.instance_store.keys import load_private_key
+
+    values, place = tags.tags_of(image), BundlePlace.of_image(image.get("ImageLocation", ""))
+    if key is None:
+        raise InputError(
+            f"{image['ImageId']} stands on the bundle {place}, which takes its maker's key to read",
+            hint="name the key's file in EC2_PRIVATE_KEY",
+        )
+    expected = values.get(tags.ROOT_DIGEST, "") if manifest is None else str(manifest["disk"]["root_digest"])
+    found = read_bundle(clients, place, load_private_key(key))
+    blocks = [None] * len(found.blocks) if manifest is None else manifest["disk"]["blocks"]
+    differing = [] if manifest is None else changed(found.blocks, blocks)
+    read = ReadBack(str(place), found.root_digest, len(written(found.blocks)), tuple(differing))
+    ok = not differing and found.root_digest == expected
+    return ImageVerdict(image["ImageId"], values[tags.DIGEST], expected, read, ok, manifest is not None)
 
 
 def ami_of(clients: Clients, recipe: str, digest: str, manifest_of: ManifestOf = no_manifest) -> str:

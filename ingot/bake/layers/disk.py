@@ -120,6 +120,7 @@ def disk_spec(spec: BakeSpec, layer: LowerLayer, root: Path) -> DiskSpec:
         busybox=_tool(layer, "bin/busybox", "busybox-static"),
         command_line=spec.kernel_command_line,
         os_release=in_root(root, "/etc/os-release", follow=True).read_text(encoding="utf-8"),
+        bios=spec.bios,
     )
 
 

@@ -50,7 +50,11 @@ def manifest_text(
         "tests": [test.plain() for test in spec.tests],
         # What the gate found, and what of it the recipe allows.
         "hygiene": dict(hygiene),
-        "boot": {"mode": "uefi", "kernel_command_line": spec.kernel_command_line},
+        "boot": {
+            "mode": "legacy-bios" if spec.bios else "uefi",
+            "kernel_command_line": spec.kernel_command_line,
+        },
+        **({"root_device": "instance-store"} if spec.bios else {}),
         "size": {"disk": disk.size, "used": disk.used},
         "disk": {
             "size": disk.size,

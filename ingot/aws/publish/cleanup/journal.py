@@ -22,7 +22,7 @@ from ingot.locks import try_locked
 
 @dataclass(frozen=True)
 class Resource:
-    """Something that a publish created: ``kind`` is snapshot, image, instance or parameter."""
+    """Something that a publish created: ``kind`` is snapshot, bundle, image, instance or parameter."""
 
     kind: str
     id: str

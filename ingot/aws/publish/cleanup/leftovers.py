@@ -1,6 +1,6 @@
 """Removing what publishes made: by their journals, by the tags on the resources, and after a crash by age.
 
-The order is the reverse of creation: an instance uses the AMI, the AMI uses the snapshot.
+The order is the reverse of creation: an instance uses the AMI, the AMI uses the snapshot, or the bundle.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingot.aws.instance_store import bucket
+from ingot.aws.instance_store.bucket import BundlePlace
 from ingot.aws.publish.cleanup.journal import (
     Journal,
     PublishTarget,
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from ingot.aws.session.clients import Clients
 
-ORDER = ("parameter", "instance", "image", "snapshot")
+ORDER = ("parameter", "instance", "image", "snapshot", "bundle")
 # No publish takes so long: its snapshot cancels itself after an hour without a block, its test clone has a
 # time limit. What is still in progress then was left by a machine whose journal is not here.
 OLD = dt.timedelta(hours=6)
@@ -42,7 +44,9 @@ TERMINATION_LIMIT = 600.0
 
 
 def find_tagged(clients: Clients, wanted: dict[str, str]) -> list[tuple[Resource, dt.datetime]]:
-    """Return the instances, images and snapshots with all of these tags, and their creation times."""
+    """Return the instances, images and snapshots with all of these tags, and the images' bundles; with their
+    creation times.
+    """
     filters = tags.tag_filters(wanted)
     resources: list[tuple[Resource, dt.datetime]] = []
     for answer in clients.ec2.get_paginator("describe_instances").paginate(Filters=filters):
@@ -53,6 +57,9 @@ def find_tagged(clients: Clients, wanted: dict[str, str]) -> list[tuple[Resource
     for image in clients.ec2.describe_images(Owners=["self"], Filters=filters)["Images"]:
         created = dt.datetime.fromisoformat(image["CreationDate"].replace("Z", "+00:00"))
         resources.append((Resource("image", image["ImageId"]), created))
+        if image.get("RootDeviceType") == "instance-store":
+            place = BundlePlace.of_image(image["ImageLocation"])
+            resources.append((Resource("bundle", str(place)), created))
     for page in clients.ec2.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=filters):
         resources.extend((Resource("snapshot", s["SnapshotId"]), s["StartTime"]) for s in page["Snapshots"])
     return resources
@@ -90,6 +97,8 @@ def _remove(clients: Clients, resource: Resource) -> None:
             clients.ec2.deregister_image(ImageId=resource.id)
         elif resource.kind == "snapshot":
             clients.ec2.delete_snapshot(SnapshotId=resource.id)
+        elif resource.kind == "bundle":
+            bucket.remove(clients, BundlePlace.of(resource.id))
         elif resource.kind == "parameter":
             entries.remove_entry(clients, resource.id)
         else:
@@ -120,7 +129,9 @@ def remove_all(
     until = now() + PATIENCE
     stayed: list[tuple[Resource, str]] = []
     for resource in sorted(dict.fromkeys(resources), key=lambda r: ORDER.index(r.kind)):
-        if resource.kind in ("image", "snapshot") and any(left.kind == "parameter" for left, _ in stayed):
+        if resource.kind in ("image", "snapshot", "bundle") and any(
+            left.kind == "parameter" for left, _ in stayed
+        ):
             stayed.append((resource, "the registry may name it"))
             continue
         try:
@@ -192,6 +203,12 @@ def _settled(clients: Clients, resource: Resource) -> bool:
         return (
             snapshot is None or tags.tags_of(snapshot).get(tags.STATE, tags.IN_PROGRESS) != tags.IN_PROGRESS
         )
+    if resource.kind == "bundle":
+        # Below a prefix that ends with the publish's id.
+        publish_id = resource.id.rstrip("/").rpartition("/")[2]
+        wanted = tags.tag_filters({tags.PUBLISH_ID: publish_id})
+        images = clients.ec2.describe_images(Owners=["self"], Filters=wanted)["Images"]
+        return any(tags.tags_of(image).get(tags.STATE) != tags.IN_PROGRESS for image in images)
     # A registry entry is the last thing that a publish makes: it stands on its own, and is judged whenever it
     # is read.
     return resource.kind == "parameter"
