@@ -17,7 +17,7 @@ from ingot.pipeline.diff import DiffOptions, read_boots
 from ingot.pipeline.diff import diff as compare
 from ingot.report.diff.markdown import render_markdown
 from ingot.report.diff.text import render_text
-from ingot.report.html.page import render_report
+from ingot.report.html.page import render_diff
 
 if TYPE_CHECKING:
     from ingot.diff.compare import ImageDiff
@@ -88,7 +88,7 @@ def diff(
     with Reporter() as report:
         result = compare(options, report)
     if as_html:
-        print(render_report({**result.to_json(), "boots": [boot.to_json() for boot in boots]}))
+        print(render_diff(result, boots))
     else:
         print(_rendered(result, as_markdown=as_markdown, as_json=as_json, everything=everything))
     raise typer.Exit(0 if result.empty else 1)

@@ -95,9 +95,9 @@ def plan(
     if save is not None:
         write_report(save, plan_json(result) + "\n")
     if html is not None:
-        from ingot.report.html.page import render_report
+        from ingot.report.html.page import render_plan
 
-        write_report(html, render_report(result.to_json()))
+        write_report(html, render_plan(result))
     _print(result, as_json=as_json, markdown=markdown)
     if failed := failures(result):
         raise VerificationError("\n".join(["images of this plan fail:", *(f"  {line}" for line in failed)]))

@@ -11,15 +11,28 @@ import html
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ingot.diff.files.changes import BOOKKEEPING, PACKAGE, RECIPE
 from ingot.escape import plain
+
+if TYPE_CHECKING:
+    from ingot.diff.compare import ImageDiff
+    from ingot.plan.boots import BootRecord
+    from ingot.plan.infrastructure.stacks import StackPlan
+    from ingot.plan.recipes import RecipeChange
+    from ingot.plan.result import Plan
+    from ingot.plan.rollout import Rollout
 
 # Files of one image that the report lists; a browser, too, has its limits. What is left out is said.
 FILES = 20_000
 # Lines of the console that the report shows, the last ones; a boot has some 600.
 LINES = 5000
+# What of an image diff and of its files no part of the page draws.
+_NOT_SHOWN = frozenset({"before", "after", "dangerous", "format"})
+_OF_A_FILE = ("path", "change", "origin", "package", "description", "text")
 _CONTROL = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]|\x1b[()][A-Za-z0-9]|\x1b[=>78c]|\r|\x07")
 # The first line of each phase, in the order of a boot: kernel, init's first words, the target of a machine
 # that is up.
@@ -31,154 +44,190 @@ _PHASES = (
 )
 
 
-def render_report(document: Mapping[str, Any]) -> str:
-    """Return the page of ``Plan.to_json()`` or ``ImageDiff.to_json()``.
-
-    A key ``boots`` may hold records of `ingot boot --record`. Text of the document becomes text of the page,
-    never markup or script: control characters and those that turn the direction of a line are written as
-    escapes.
-    """
-    page = _inert(_page(document))
-    data = json.dumps(page, ensure_ascii=True, separators=(",", ":"))
-    # The only way out of a script element is its end tag, or a comment that hides it (HTML standard,
-    # 4.12.1.3).
-    data = data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    style, script = _asset("report.css"), _script()
-    policy = "; ".join(
-        [
-            "default-src 'none'",
-            f"style-src '{_hash(style)}'",
-            f"script-src '{_hash(script)}'",
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
-    )
-    values = {
-        "policy": policy,
-        "title": html.escape(f"{page['title']} · Ingot"),
-        "style": style,
-        "script": script,
-        "data": data,
-    }
-    # In one pass: a value that looks like a mark is not taken for one.
-    return re.sub(r"@(policy|title|style|script|data)@", lambda mark: values[mark[1]], _asset("report.html"))
-
-
-def _page(document: Mapping[str, Any]) -> dict[str, Any]:
-    plan = document if "stacks" in document else _plan_of(document)
+def render_plan(plan: Plan) -> str:
+    """Return the page of a plan, with the boots that it has."""
+    against = "; stacks are compared with what is deployed" if plan.deployed else ""
+    facts = [f"{plan.head[:12]} against {plan.base.commit[:12]} ({plan.base.how}){against}"]
+    if plan.dirty:
+        more = " …" if len(plan.dirty) > 20 else ""
+        facts.append(f"uncommitted, and included: {', '.join(plan.dirty[:20])}{more}")
     images = [
-        {**image, "diff": None if image["diff"] is None else _compact(image["diff"])}
-        for image in plan["images"]
-        if image["diff"] is not None or image["no_diff"] is not None
-    ]
-    keys = ("verdict", "dangerous", "notes", "recipes", "stacks", "rollouts")
-    return {
-        **{key: plan[key] for key in keys},
-        "title": _title(document),
-        "facts": _facts(plan),
-        "images": images,
-        "boots": [_boot(boot) for boot in document.get("boots", ())],
-    }
-
-
-def _plan_of(diff: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an image diff alone in the form of a plan."""
-    sides = {side: diff[side] or {} for side in ("before", "after")}
-    image = {
-        "recipe": sides["after"].get("name") or sides["before"].get("name"),
-        "environment": None,
-        **{side: found.get("recipe_digest") for side, found in sides.items()},
-        "state": None,
-        "ami": None,
-        "no_diff": None,
-        "diff": diff,
-    }
-    verdict = "dangerous" if diff["dangerous"] else "nothing" if diff["empty"] else "something"
-    return {
-        "verdict": verdict,
-        "dangerous": diff["dangerous"],
-        "notes": [],
-        "recipes": [],
-        "stacks": [],
-        "rollouts": [],
-        "images": [image],
-    }
-
-
-def _title(document: Mapping[str, Any]) -> str:
-    if "stacks" in document:
-        return "What a merge would do"
-    names = [f"{side['name']} {side['version']}" for side in (document["before"], document["after"]) if side]
-    return " → ".join(names)
-
-
-def _facts(plan: Mapping[str, Any]) -> list[str]:
-    if "base" not in plan:
-        return []
-    against = "; stacks are compared with what is deployed" if plan.get("against") == "deployed" else ""
-    dirty = plan["head"]["dirty"]
-    head, base = (plan[side]["commit"][:12] for side in ("head", "base"))
-    facts = [f"{head} against {base} ({plan['base']['how']}){against}"]
-    if dirty:
-        facts.append(f"uncommitted, and included: {', '.join(dirty[:20])}{' …' if len(dirty) > 20 else ''}")
-    return facts
-
-
-def _compact(diff: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an image diff without what the page does not show."""
-    keys = ("path", "change", "origin", "package", "description", "text")
-    # The recipe's own files come first when there are too many.
-    order = {"recipe": 0, "package": 1, "bookkeeping": 2}
-    listed = sorted(diff["files"], key=lambda file: order[file["origin"]])[:FILES]
-    listed.sort(key=lambda file: file["path"])
-    notes = list(diff["notes"])
-    if len(diff["files"]) > FILES:
-        notes.append(
-            f"{len(diff['files']) - FILES:,} more files differ; `ingot diff --json` lists all of them"
+        _Image(
+            recipe=image.recipe,
+            environment=image.environment,
+            before=image.before,
+            after=image.after,
+            state=image.state,
+            ami=image.ami,
+            diff=image.diff,
+            no_diff=image.no_diff,
         )
-    shown = {
-        key: value for key, value in diff.items() if key not in ("before", "after", "dangerous", "format")
-    }
-    return {**shown, "notes": notes, "files": [{key: file[key] for key in keys} for file in listed]}
+        for image in plan.images
+        if image.diff is not None or image.no_diff is not None
+    ]
+    return _Page(
+        verdict=plan.verdict,
+        dangerous=plan.dangerous,
+        notes=plan.notes,
+        recipes=plan.recipes,
+        stacks=plan.stacks,
+        rollouts=plan.rollouts,
+        title="What a merge would do",
+        facts=facts,
+        images=images,
+        boots=plan.boots,
+    ).to_html()
 
 
-def _boot(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record of `ingot boot --record` as the page draws it."""
-    lines = [[time, _CONTROL.sub("", text)] for time, text in record["lines"]]
+def render_diff(diff: ImageDiff, boots: Sequence[BootRecord] = ()) -> str:
+    """Return the page of one image diff, and of boots of its images."""
+    sides = [side for side in (diff.before, diff.after) if side is not None]
+    image = _Image(
+        recipe=sides[-1].name if sides else None,
+        before=diff.before.recipe_digest if diff.before else None,
+        after=diff.after.recipe_digest if diff.after else None,
+        diff=diff,
+    )
+    return _Page(
+        verdict="dangerous" if diff.dangerous else "nothing" if diff.empty else "something",
+        dangerous=diff.dangerous,
+        title=" → ".join(f"{side.name} {side.version}" for side in sides),
+        images=[image],
+        boots=boots,
+    ).to_html()
+
+
+@dataclass(frozen=True)
+class _Image:
+    """One image of a page. ``state`` and ``ami`` are those of a plan."""
+
+    recipe: str | None
+    before: str | None
+    after: str | None
+    environment: str | None = None
+    state: str | None = None
+    ami: str | None = None
+    diff: ImageDiff | None = None
+    no_diff: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "diff": None if self.diff is None else _image_diff(self.diff)}
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What the page shows."""
+
+    verdict: str
+    dangerous: Sequence[str]
+    title: str
+    images: Sequence[_Image]
+    boots: Sequence[BootRecord]
+    facts: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    recipes: Sequence[RecipeChange] = ()
+    stacks: Sequence[StackPlan] = ()
+    rollouts: Sequence[Rollout] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the script reads."""
+        return {
+            "verdict": self.verdict,
+            "dangerous": list(self.dangerous),
+            "notes": list(self.notes),
+            "recipes": [recipe.to_json() for recipe in self.recipes],
+            "stacks": [stack.to_json() for stack in self.stacks],
+            "rollouts": [rollout.to_json() for rollout in self.rollouts],
+            "title": self.title,
+            "facts": list(self.facts),
+            "images": [image.to_json() for image in self.images],
+            "boots": [_boot(boot) for boot in self.boots],
+        }
+
+    def to_html(self) -> str:
+        """Return the page.
+
+        What it shows becomes text, never markup or script: control characters and those that turn the
+        direction of a line are written as escapes.
+        """
+        data = json.dumps(_inert(self.to_json()), ensure_ascii=True, separators=(",", ":"))
+        # The only way out of a script element is its end tag, or a comment that hides it (HTML standard,
+        # 4.12.1.3).
+        data = data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+        style, script = _asset("report.css"), _script()
+        policy = "; ".join(
+            [
+                "default-src 'none'",
+                f"style-src '{_hash(style)}'",
+                f"script-src '{_hash(script)}'",
+                "base-uri 'none'",
+                "form-action 'none'",
+            ]
+        )
+        values = {
+            "policy": policy,
+            "title": html.escape(f"{_inert(self.title)} · Ingot"),
+            "style": style,
+            "script": script,
+            "data": data,
+        }
+        # In one pass: a value that looks like a mark is not taken for one.
+        marks = re.compile(rf"@({'|'.join(values)})@")
+        return marks.sub(lambda mark: values[mark[1]], _asset("report.html"))
+
+
+def _image_diff(diff: ImageDiff) -> dict[str, Any]:
+    """Return an image diff without what the page does not show."""
+    # The recipe's own files come first when there are too many.
+    order = {RECIPE: 0, PACKAGE: 1, BOOKKEEPING: 2}
+    listed = sorted(diff.files, key=lambda file: order[file.origin])[:FILES]
+    listed.sort(key=lambda file: file.path)
+    notes = list(diff.notes)
+    if len(diff.files) > FILES:
+        notes.append(f"{len(diff.files) - FILES:,} more files differ; `ingot diff --json` lists all of them")
+    plain = replace(diff, files=listed, notes=notes).to_json()
+    shown = {key: value for key, value in plain.items() if key not in _NOT_SHOWN}
+    return {**shown, "files": [{key: file[key] for key in _OF_A_FILE} for file in plain["files"]]}
+
+
+def _boot(record: BootRecord) -> dict[str, Any]:
+    """Return a boot as the page draws it."""
+    lines: list[tuple[float | None, str]] = [(at, _CONTROL.sub("", text)) for at, text in record.lines]
     cut = len(lines) - LINES
     if cut > 0:
-        lines = [[None, f"… {cut:,} lines before are left out"], *lines[cut:]]
-    seconds = float(record["seconds"])
+        lines = [(None, f"… {cut:,} lines before are left out"), *lines[cut:]]
     return {
-        "recipe": record["recipe"],
-        "digest": record["digest"],
-        "machine": record.get("machine"),
-        "ok": bool(record["tests"]) and all(test["ok"] for test in record["tests"]),
-        "seconds": seconds,
-        "phases": _phases(lines, seconds),
-        "tests": list(record["tests"]),
+        "recipe": record.recipe,
+        "digest": record.digest,
+        "machine": record.machine,
+        "ok": record.ok,
+        "seconds": record.seconds,
+        "phases": [phase._asdict() for phase in _phases(lines, record.seconds)],
+        "tests": [test.to_json() for test in record.tests],
         "lines": lines,
     }
 
 
-def _phases(lines: Sequence[Sequence[Any]], end: float) -> list[dict[str, Any]]:
-    """Return the phases of a boot by the times of its console's lines, in seconds from power-on.
+class _Phase(NamedTuple):
+    """A phase of a boot; times are seconds from power-on."""
 
-    The first one is the firmware's.
-    """
+    name: str
+    start: float
+    end: float
+
+
+def _phases(lines: Iterable[tuple[float | None, str]], end: float) -> list[_Phase]:
+    """Return the phases of a boot by the times of its console's lines. The first one is the firmware's."""
     found: list[tuple[str, float]] = [("firmware", 0.0)]
     wanted = list(_PHASES)
-    for time, text in lines:
+    for at, text in lines:
         for index, (name, pattern) in enumerate(wanted):
-            if time is not None and pattern.search(text):
-                found.append((name, float(time)))
+            if at is not None and pattern.search(text):
+                found.append((name, at))
                 del wanted[: index + 1]
                 break
     ends = [start for _, start in found[1:]] + [end]
-    return [
-        {"name": name, "start": start, "end": max(start, stop)}
-        for (name, start), stop in zip(found, ends, strict=True)
-    ]
+    return [_Phase(name, start, max(start, stop)) for (name, start), stop in zip(found, ends, strict=True)]
 
 
 def _inert(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -2,12 +2,17 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
 from ingot.diff.compare import image_diff
+from ingot.diff.files.changes import TextDiff
+from ingot.plan.boots import BootRecord, Outcome
 from ingot.plan.forecast import Course, Times, forecasts
-from ingot.report.html.page import render_report
+from ingot.plan.images import ImagePlan
+from ingot.report.html.page import render_diff, render_plan
+from ingot.report.reading import plan_from_json
 from tests.accessibility import barriers
 from tests.diff.manifests import file, manifest, package
 from tests.report.html.browser import DESK, PHONE, chromium, opened
@@ -42,7 +47,7 @@ def diff():
         disk={"block_size": 524288, "root_digest": "", "blocks": blocks},
         size={"disk": 2000 << 20, "used": 500 << 20},
     )
-    return image_diff(before, after, before_disk=None, after_disk=None).to_json()
+    return image_diff(before, after, before_disk=None, after_disk=None)
 
 
 def hostile():
@@ -52,21 +57,12 @@ def hostile():
         "tests": [{"name": HOSTILE, "command": HOSTILE}],
         "users": [{"name": HOSTILE, "uid": 1, "gid": 1, "home": HOSTILE, "shell": HOSTILE}],
     }
-    found = image_diff(
-        manifest(), manifest(name=HOSTILE, **plain), before_disk=None, after_disk=None
-    ).to_json()
-    found["files"][0]["text"] = {
-        "lines": [f"+{HOSTILE}"],
-        "added": 1,
-        "removed": 0,
-        "masked": 0,
-        "note": HOSTILE,
-    }
-    return found
+    found = image_diff(manifest(), manifest(name=HOSTILE, **plain), before_disk=None, after_disk=None)
+    text = TextDiff((f"+{HOSTILE}",), added=1, note=HOSTILE)
+    return replace(found, files=[replace(found.files[0], text=text), *found.files[1:]])
 
 
-def plan(images=()):
-    """A plan as ``Plan.to_json()`` gives it."""
+def plan(images=(), **changes):
     resource = {
         "logical_id": "A",
         "path": "Fleet/Group/ASG",
@@ -95,7 +91,7 @@ def plan(images=()):
             "rules": [],
         },
     }
-    return {
+    plain = {
         "format": 1,
         "verdict": "dangerous",
         "dangerous": ["Fleet: replaces Group/ASG"],
@@ -114,7 +110,7 @@ def plan(images=()):
                 "reasons": [{"place": "recipe.yaml:3", "what": "+ packages: jq"}],
             }
         ],
-        "images": list(images),
+        "images": [],
         "stacks": [stack],
         "rollouts": [
             {
@@ -134,31 +130,23 @@ def plan(images=()):
             }
         ],
     }
+    return replace(plan_from_json(plain), images=tuple(images), **changes)
 
 
 def image(found):
-    return {
-        "recipe": "web",
-        "environment": "prod",
-        "before": "a" * 64,
-        "after": "b" * 64,
-        "state": "stored",
-        "ami": None,
-        "registry_asked": False,
-        "no_diff": None,
-        "diff": found,
-    }
+    return ImagePlan("web", "prod", "a" * 64, "b" * 64, "stored", None, False, found)
 
 
 def boot():
-    lines = [
-        [0.5, "BdsDxe: starting"],
-        [2.0, "[    0.000000] Linux version 6.1"],
-        [9.0, "\x1b[0;32mWelcome to Debian\x1b[0m"],
-        [30.0, "Reached target multi-user.target"],
-    ]
-    tests = [{"name": "the app answers", "where": "outside", "ok": True, "detail": "", "at": 28.0}]
-    return {"recipe": "web", "digest": "b" * 64, "seconds": 33.0, "tests": tests, "lines": lines}
+    lines = (
+        (0.5, "BdsDxe: starting"),
+        (2.0, "[    0.000000] Linux version 6.1"),
+        (9.0, "\x1b[0;32mWelcome to Debian\x1b[0m"),
+        (30.0, "Reached target multi-user.target"),
+    )
+    return BootRecord(
+        "web", "b" * 64, None, 33.0, (Outcome("the app answers", None, "outside", 28.0),), lines
+    )
 
 
 def errors(browser):
@@ -175,7 +163,7 @@ def requests(browser):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 def test_the_layout_fits_and_nothing_complains(chromium, tmp_path, size, scheme):
-    page = render_report({**plan([image(diff())]), "boots": [boot()]})
+    page = render_plan(plan([image(diff())], boots=(boot(),)))
     with opened(chromium, page, tmp_path, size=size, scheme=scheme) as browser:
         assert browser.execute_script("return document.documentElement.scrollWidth") <= size[0]
         assert browser.execute_script("return document.querySelectorAll('canvas, .treemap div').length") > 3
@@ -190,7 +178,7 @@ def test_the_layout_fits_and_nothing_complains(chromium, tmp_path, size, scheme)
 def test_the_forecasts_of_a_rollout_are_drawn_and_are_a_table_too(chromium, tmp_path, size):
     from selenium.webdriver.support.ui import WebDriverWait
 
-    with opened(chromium, render_report(plan([])), tmp_path, size=size) as browser:
+    with opened(chromium, render_plan(plan([])), tmp_path, size=size) as browser:
         [summary] = [
             found
             for found in browser.find_elements("css selector", "summary")
@@ -216,7 +204,7 @@ def test_the_forecasts_of_a_rollout_are_drawn_and_are_a_table_too(chromium, tmp_
 
 
 def test_every_part_of_a_plan_is_there(chromium, tmp_path):
-    with opened(chromium, render_report({**plan([image(diff())]), "boots": [boot()]}), tmp_path) as browser:
+    with opened(chromium, render_plan(plan([image(diff())], boots=(boot(),))), tmp_path) as browser:
         text = browser.find_element("tag name", "body").text
         for part in (
             "Fleet: replaces Group/ASG",
@@ -248,9 +236,7 @@ def test_every_part_of_a_plan_is_there(chromium, tmp_path):
 @pytest.mark.parametrize("size", [DESK, (1200, 4200)])
 def test_the_contents_mark_where_one_is(chromium, tmp_path, size):
     marked = "return [...document.querySelectorAll('#nav [aria-current]')].map((link) => link.textContent)"
-    with opened(
-        chromium, render_report({**plan([image(diff())]), "boots": [boot()]}), tmp_path, size=size
-    ) as page:
+    with opened(chromium, render_plan(plan([image(diff())], boots=(boot(),))), tmp_path, size=size) as page:
         first = page.execute_script("return document.querySelector('#nav a').textContent")
         assert page.execute_script(marked) == [first]
         page.execute_script("scrollTo(0, document.body.scrollHeight)")
@@ -267,7 +253,7 @@ def test_search_finds_filters_and_clears(chromium, tmp_path):
     def said(browser):
         return browser.find_element("css selector", ".search .count").text
 
-    with opened(chromium, render_report(diff()), tmp_path) as browser:
+    with opened(chromium, render_diff(diff()), tmp_path) as browser:
         search = browser.find_element("css selector", ".search input")
         search.send_keys("APACHE2")
         WebDriverWait(browser, 10).until(lambda b: said(b) == "1 difference found")
@@ -292,9 +278,7 @@ def test_search_finds_filters_and_clears(chromium, tmp_path):
 
 
 def test_hostile_names_are_inert(chromium, tmp_path):
-    with opened(
-        chromium, render_report({**plan([image(hostile())]), "notes": [HOSTILE]}), tmp_path
-    ) as browser:
+    with opened(chromium, render_plan(plan([image(hostile())], notes=(HOSTILE,))), tmp_path) as browser:
         assert browser.execute_script("return typeof pwned") == "undefined"
         assert browser.execute_script("return document.scripts.length") == 2
         assert (
@@ -311,7 +295,7 @@ def test_hostile_names_are_inert(chromium, tmp_path):
 
 
 def test_hostile_names_are_inert_in_the_file_itself():
-    page = render_report(hostile())
+    page = render_diff(hostile())
     assert page.count("</script>") == 2
     assert page.count("<script") == 2
     assert "\u202e" not in page
@@ -322,7 +306,7 @@ def test_the_keyboard_reaches_everything(chromium, tmp_path):
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
 
-    with opened(chromium, render_report(diff()), tmp_path) as browser:
+    with opened(chromium, render_diff(diff()), tmp_path) as browser:
         press = lambda *keys: ActionChains(browser).send_keys(*keys).perform()  # noqa: E731
         focus = lambda script: browser.execute_script(f"return document.activeElement.{script}")  # noqa: E731
         press(Keys.TAB)
@@ -349,7 +333,7 @@ def test_the_keyboard_reaches_everything(chromium, tmp_path):
 
 
 def test_the_page_names_nothing_outside_of_itself():
-    page = render_report(plan([image(diff())]))
+    page = render_plan(plan([image(diff())]))
     assert re.findall(r"""(?:src|href|action)=["'](?!#)[^"']*""", page) == []
     assert "url(" not in page
     assert "@import" not in page
@@ -361,12 +345,12 @@ def test_the_page_names_nothing_outside_of_itself():
 
 def test_what_is_too_much_for_a_page_is_counted(monkeypatch):
     monkeypatch.setattr("ingot.report.html.page.FILES", 100)
-    page = render_report(diff())
+    page = render_diff(diff())
     assert "312 more files differ; `ingot diff --json` lists all of them" in page
 
 
 def test_a_long_console_is_cut_at_its_beginning_and_says_so(monkeypatch):
     monkeypatch.setattr("ingot.report.html.page.LINES", 2)
-    page = render_report({**plan(), "boots": [boot()]})
+    page = render_plan(plan(boots=(boot(),)))
     assert "\\u2026 2 lines before are left out" in page
     assert "BdsDxe" not in page
