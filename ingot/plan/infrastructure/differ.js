@@ -1,5 +1,6 @@
-// Compares CloudFormation templates with the CDK's own differ, the one in `cdk diff`, and writes what it found as JSON.
-// stdin: [{before, after}]; stdout: one object for each. The package is looked up from the working directory, the project.
+// Compares CloudFormation templates with the CDK's own differ, the one in `cdk diff`, and writes what it
+// found as JSON. stdin: [{before, after}]; stdout: one object for each. The package is looked up from the
+// working directory, the project.
 "use strict";
 const { readFileSync } = require("node:fs");
 const { createRequire } = require("node:module");
@@ -16,14 +17,25 @@ function pathOf(change, logicalId) {
 
 function resource(logicalId, change) {
   const properties = Object.entries(change.propertyUpdates).map(([name, property]) => ({
-    name, before: property.oldValue ?? null, after: property.newValue ?? null, impact: property.changeImpact ?? null,
+    name,
+    before: property.oldValue ?? null,
+    after: property.newValue ?? null,
+    impact: property.changeImpact ?? null,
   }));
   const other = Object.entries(change.otherChanges)
     .filter(([name, difference]) => difference.isDifferent && name !== "Metadata")
-    .map(([name, difference]) => ({ name, before: difference.oldValue ?? null, after: difference.newValue ?? null }));
+    .map(([name, difference]) => ({
+      name,
+      before: difference.oldValue ?? null,
+      after: difference.newValue ?? null,
+    }));
   return {
-    logical_id: logicalId, path: pathOf(change, logicalId), type: change.newResourceType ?? change.oldResourceType,
-    impact: change.changeImpact, properties, other,
+    logical_id: logicalId,
+    path: pathOf(change, logicalId),
+    type: change.newResourceType ?? change.oldResourceType,
+    impact: change.changeImpact,
+    properties,
+    other,
   };
 }
 
@@ -37,7 +49,12 @@ function sections(diff) {
   for (const section of ["awsTemplateFormatVersion", "description", "transform"]) {
     const difference = diff[section];
     if (difference?.isDifferent) {
-      found.push({ section, name: section, before: difference.oldValue ?? null, after: difference.newValue ?? null });
+      found.push({
+        section,
+        name: section,
+        before: difference.oldValue ?? null,
+        after: difference.newValue ?? null,
+      });
     }
   }
   return found;
@@ -51,8 +68,10 @@ function compare({ before, after }) {
   const resources = [];
   diff.resources.forEachDifference((logicalId, change) => {
     const found = resource(logicalId, change);
-    if (change.resourceType !== "AWS::CDK::Metadata" && (change.isAddition || change.isRemoval
-        || found.properties.length + found.other.length > 0)) {
+    if (
+      change.resourceType !== "AWS::CDK::Metadata" &&
+      (change.isAddition || change.isRemoval || found.properties.length + found.other.length > 0)
+    ) {
       resources.push(found);
     }
   });

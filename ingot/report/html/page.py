@@ -30,6 +30,19 @@ if TYPE_CHECKING:
 FILES = 20_000
 # Lines of the console that the report shows, the last ones; a boot has some 600.
 LINES = 5000
+# The page's one script, in parts: what draws, each part by those before it, and what puts the page together.
+SCRIPTS = (
+    "dom",
+    "infrastructure",
+    "rollout",
+    "packages",
+    "files",
+    "treemap",
+    "blocks",
+    "image",
+    "boot",
+    "main",
+)
 # What of an image diff and of its files no part of the page draws.
 _NOT_SHOWN = frozenset({"before", "after", "dangerous", "format"})
 _OF_A_FILE = ("path", "change", "origin", "package", "description", "text")
@@ -238,12 +251,8 @@ def _inert(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return [_inert(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _assets() -> Iterable[str]:
-    return sorted(file.name for file in files("ingot.report.html").iterdir() if file.name.endswith(".js"))
-
-
 def _script() -> str:
-    parts = "\n".join(_asset(name) for name in _assets())
+    parts = "\n".join(_asset(f"scripts/{name}.js") for name in SCRIPTS)
     return f'"use strict";\n(() => {{\n{parts}\n}})();\n'
 
 
