@@ -5,11 +5,12 @@
 # make fidelity  compare baked package sets with what mmdebstrap makes of the same packages
 # make check  linters, types and the quick tests
 # make fuzz   10,000 mutated recipes, locks, environments and manifests; EXAMPLES=100000 tries more
-# make ansible  Ansible's amazon.aws modules against the local cloud; they take 320 MB, so `make test` has them not
+# make ansible  Ansible's amazon.aws modules against the local cloud; 320 MB, and so no part of `make test`
 # make lock   compile requirements.txt from the three pyproject.toml files, and that of the foreign clients
 # make wheel  build the wheels of ingot, ingot-machines and ingot-localcloud into dist/
 # make runner set up a hosted CI runner: user namespaces, KVM
-# make bench  side-by-side measurements against peers, into bench/RESULTS.md; ONLY=bake,boot selects some, RUNS=3
+# make bench  side-by-side measurements against peers, into bench/RESULTS.md; ONLY=bake,boot selects some,
+#             RUNS=3 says how often
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -40,8 +41,8 @@ lint:
 test: setup-tests
 	@$(MAKE) --no-print-directory --jobs 2 lint tests
 
-# Six files at a time: long tests keep the processors busy, the others wait for servers and subprocesses most of the time.
-# The tests of a file share what they set up, so a file stays on one worker.
+# Six files at a time: long tests keep the processors busy, the others wait for servers and subprocesses most
+# of the time. The tests of a file share what they set up, so a file stays on one worker.
 tests:
 	@pytest -n 6 --dist loadfile --no-loadscope-reorder --durations 25
 
@@ -61,18 +62,21 @@ ansible: setup-tests
 fuzz: setup-tests
 	@INGOT_FUZZ=$(or $(EXAMPLES),10000) pytest -n 2 tests/fuzz
 
-# uv knows the two other distributions as members of the workspace; their requirements are compiled, they themselves are not.
+# uv knows the two other distributions as members of the workspace; their requirements are compiled, they
+# themselves are not.
+compile := uv pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 \
+  --output-file requirements.txt
 lock:
-	@uv pip compile --quiet --generate-hashes --extra cloud --group dev --no-emit-package ingot-machines \
-	  --no-emit-package ingot-localcloud --no-header --no-annotate --python-version 3.11 --output-file requirements.txt pyproject.toml
-	@cd tests/localcloud/clients && uv pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 \
-	  --output-file requirements.txt requirements.in
+	@$(compile) --extra cloud --group dev --no-emit-package ingot-machines --no-emit-package ingot-localcloud \
+	  pyproject.toml
+	@cd tests/localcloud/clients && $(compile) requirements.in
 
 runner:
 	@tools/runner
 
 wheel: setup
-	@uv build --quiet --wheel --all-packages --no-build-isolation --no-create-gitignore --out-dir dist && ls dist/*.whl
+	@uv build --quiet --wheel --all-packages --no-build-isolation --no-create-gitignore --out-dir dist
+	@ls dist/*.whl
 
 .PHONY: docs
 docs: setup

@@ -119,7 +119,8 @@ class Row:
             return False
         if self.broken:
             return failure.broken
-        # A namespace may stand before a code, or an address behind it: "aws.ebs#ThrottlingException:http://…".
+        # A namespace may stand before a code, or an address behind it:
+        # "aws.ebs#ThrottlingException:http://…".
         code = failure.code.partition(":")[0].rpartition("#")[2]
         return (
             code in self.codes
@@ -312,7 +313,8 @@ class Retries:
                 if verdict is Verdict.TRANSIENT and self.budget is not None and not self.budget.spend():
                     self._give_up(what, error, 0)
             limit = self.backoff.limit(count.of(verdict))
-            pause(self.pace * random.uniform(limit / 10, limit), self.stop)  # noqa: S311 - jitter, not a secret
+            # Jitter, not a secret.
+            pause(self.pace * random.uniform(limit / 10, limit), self.stop)  # noqa: S311
 
     def _give_up(self, what: str, error: Exception, attempt: int) -> NoReturn:
         final = self.failure(what, error, attempt)

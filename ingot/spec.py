@@ -442,7 +442,8 @@ def plain(value: object) -> Any:  # noqa: ANN401 - any JSON
         fields = getattr(value, "_fields", None)
         if fields is None:
             return [plain(item) for item in value]
-        return {name: plain(item) if isinstance(item, tuple) else item for name, item in zip(fields, value)}  # noqa: B905
+        named = zip(fields, value)  # noqa: B905 - not in Python 3.9
+        return {name: plain(item) if isinstance(item, tuple) else item for name, item in named}
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     return plain(vars(value)) if isinstance(value, BakeSpec) else value

@@ -43,13 +43,16 @@ except IngotError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)
 path = lambda name: {"aws:cdk:path": "Fleet/" + name + "/Resource"}
+of_environment = settings.get(context.get("env") or "instance_type", "t3.small")
 resources = {
-    "Clone": {"Type": "AWS::EC2::LaunchTemplate", "Metadata": path("Clone"), "Properties": {"LaunchTemplateData": {
-        "ImageId": "{{resolve:ssm:/ingot/" + settings["recipe"] + "/" + digest + "}}",
-        "InstanceType": context.get("instance_type", settings.get(context.get("env") or "instance_type", "t3.small"))}}},
+    "Clone": {"Type": "AWS::EC2::LaunchTemplate", "Metadata": path("Clone"),
+        "Properties": {"LaunchTemplateData": {
+            "ImageId": "{{resolve:ssm:/ingot/" + settings["recipe"] + "/" + digest + "}}",
+            "InstanceType": context.get("instance_type", of_environment)}}},
     "Group": {"Type": "AWS::AutoScaling::AutoScalingGroup", "Metadata": path("Group"),
         "Properties": {"MinSize": "2", "MaxSize": "4", "LaunchTemplate": {
-            "LaunchTemplateId": {"Ref": "Clone"}, "Version": {"Fn::GetAtt": ["Clone", "LatestVersionNumber"]}}},
+            "LaunchTemplateId": {"Ref": "Clone"},
+            "Version": {"Fn::GetAtt": ["Clone", "LatestVersionNumber"]}}},
         "UpdatePolicy": {"AutoScalingInstanceRefresh": {"Strategy": "Rolling", "Preferences": {
             "MinHealthyPercentage": 100, "MaxHealthyPercentage": 150, "InstanceWarmup": 30,
             "AlarmSpecification": {"Alarms": [{"Ref": "Errors"}]}}}}},

@@ -117,7 +117,8 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        self._trouble = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - __exit__
+        # Closed in __exit__.
+        self._trouble = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._channel, theirs = socket.socketpair()
         self._busy = False
         with theirs:

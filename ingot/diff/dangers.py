@@ -15,9 +15,11 @@ from ingot.recipe.schema.capabilities import capability_names
 # Who may do what is decided there. A change that an upgraded package brings is the package's; one of the
 # recipe's is called out.
 _SENSITIVE = re.compile(
-    r"/etc/sudoers(\.d/.*)?|/(etc|usr/lib)/pam\.d/.*|/etc/pam\.conf|/etc/ssh/sshd_config(\.d/.*)?|/etc/ld\.so\.preload|.*/\.ssh/authorized_keys2?"
-    r"|/etc/polkit-1/.*|/usr/share/polkit-1/rules\.d/.*|/usr/local/share/ca-certificates/.*|/etc/apt/trusted\.gpg.*|(/etc/apt|/usr/share)/keyrings/.*"
-    r"|/etc/apt/sources\.list.*|/etc/(ana)?cron[^/]*(/.*)?|/var/spool/cron/.*|/etc/security/.*|/etc/doas\.conf|/etc/hosts\.equiv"
+    r"/etc/sudoers(\.d/.*)?|/(etc|usr/lib)/pam\.d/.*|/etc/pam\.conf|/etc/ssh/sshd_config(\.d/.*)?"
+    r"|/etc/ld\.so\.preload|.*/\.ssh/authorized_keys2?|/etc/polkit-1/.*|/usr/share/polkit-1/rules\.d/.*"
+    r"|/usr/local/share/ca-certificates/.*|/etc/apt/trusted\.gpg.*|(/etc/apt|/usr/share)/keyrings/.*"
+    r"|/etc/apt/sources\.list.*|/etc/(ana)?cron[^/]*(/.*)?|/var/spool/cron/.*|/etc/security/.*"
+    r"|/etc/doas\.conf|/etc/hosts\.equiv"
 )
 # Members of these can become root, or read what only root should: base-passwd's users-and-groups, and
 # docker's documentation.
@@ -27,20 +29,26 @@ _STRONG_GROUPS = frozenset(
 _NO_LOGIN = re.compile(r".*/(nologin|false|sync)")
 # The kernel's own names (admin-guide/kernel-parameters), and systemd's, of what turns a protection off.
 _FLAWS = (
-    "mitigations|pti|kpti|mds|tsx_async_abort|retbleed|spectre_v2|spectre_v2_user|spectre_bhi|l1tf|mmio_stale_data|srbds|tsa|vmscape"
-    "|reg_file_data_sampling|gather_data_sampling|spec_rstack_overflow|spec_store_bypass_disable|indirect_target_selection"
+    "mitigations|pti|kpti|mds|tsx_async_abort|retbleed|spectre_v2|spectre_v2_user|spectre_bhi|l1tf"
+    "|mmio_stale_data|srbds|tsa|vmscape|reg_file_data_sampling|gather_data_sampling|spec_rstack_overflow"
+    "|spec_store_bypass_disable|indirect_target_selection"
     r"|hardened_usercopy|ima_appraise|randomize_kstack_offset|kvm\.nx_huge_pages"
 )
 _WEAK = re.compile(
-    rf"({_FLAWS}|iommu|intel_iommu|amd_iommu)=(off|0|n)|no(smep|smap|kaslr|pti|kpti|pku|bti|spectre_v1|spectre_v2|spectre_bhi|spec_store_bypass_disable|exec=off)"
-    r"|(selinux|apparmor|enforcing|audit|ima_appraise|init_on_alloc|module\.sig_enforce)=(0|off|n)|lockdown=none|security=(none)?|lsm=.*"
-    r"|ssbd=force[-_]off|vsyscall=(native|emulate|xonly)|(rd)?init=.*|rd\.(break|shell|systemd\.debug[-_]shell).*|systemd\.debug[-_]shell.*"
+    rf"({_FLAWS}|iommu|intel_iommu|amd_iommu)=(off|0|n)"
+    r"|no(smep|smap|kaslr|pti|kpti|pku|bti|spectre_v1|spectre_v2|spectre_bhi|spec_store_bypass_disable"
+    r"|exec=off)"
+    r"|(selinux|apparmor|enforcing|audit|ima_appraise|init_on_alloc|module\.sig_enforce)=(0|off|n)"
+    r"|lockdown=none|security=(none)?|lsm=.*|ssbd=force[-_]off|vsyscall=(native|emulate|xonly)"
+    r"|(rd)?init=.*|rd\.(break|shell|systemd\.debug[-_]shell).*|systemd\.debug[-_]shell.*"
     r"|systemd\.unit=(rescue|emergency|debug).*|single|emergency|rescue"
 )
 # Words that turn one on: it is called out when they are gone.
 _GUARD = re.compile(
-    rf"({_FLAWS})=(?!(off|0|n)$).*|nosmt(=force)?|(selinux|apparmor|enforcing|audit|init_on_alloc|init_on_free|module\.sig_enforce)=(1|on|y)"
-    r"|lockdown=(?!none$).+|security=(?!none$).+|lsm=.*|slab_nomerge|page_alloc\.shuffle=(1|y)|vsyscall=none|ssbd=force[-_]on|debugfs=off"
+    rf"({_FLAWS})=(?!(off|0|n)$).*|nosmt(=force)?"
+    r"|(selinux|apparmor|enforcing|audit|init_on_alloc|init_on_free|module\.sig_enforce)=(1|on|y)"
+    r"|lockdown=(?!none$).+|security=(?!none$).+|lsm=.*|slab_nomerge|page_alloc\.shuffle=(1|y)"
+    r"|vsyscall=none|ssbd=force[-_]on|debugfs=off"
 )
 
 

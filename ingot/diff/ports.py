@@ -71,7 +71,8 @@ def _port(protocol: str, text: str) -> Port | None:
     address, _, number = text.rpartition(":")
     if not number.isdecimal() or not 0 < int(number) < 65536 or address.startswith("vsock"):
         return None
-    return Port(protocol, "" if address in ("*", "0.0.0.0", "[::]") else address, int(number))  # noqa: S104 - read, not bound
+    # It is read, not bound.
+    return Port(protocol, "" if address in ("*", "0.0.0.0", "[::]") else address, int(number))  # noqa: S104
 
 
 def _sockets(side: Side) -> Iterator[tuple[Port, str]]:

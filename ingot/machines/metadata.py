@@ -196,7 +196,8 @@ def _handler(metadata: Metadata) -> Callable[..., BaseHTTPRequestHandler]:
             if self.command != "HEAD":
                 self.wfile.write(answer.body)
 
-        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = respond  # noqa: N815 - the names that the base class calls
+        # The names that the base class calls.
+        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = respond  # noqa: N815
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             """Write nothing: guests ask every second while they boot."""

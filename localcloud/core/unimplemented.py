@@ -47,7 +47,7 @@ def worded(
     def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         begun: list[Any] = []
 
-        def begin(status: str, headers: list[tuple[str, str]], *rest: Any) -> Callable[[bytes], object]:  # noqa: ANN401
+        def begin(status: str, headers: list[tuple[str, str]], *rest: object) -> Callable[[bytes], object]:
             begun[:] = [status, headers, rest]
             return lambda _data: None
 

@@ -41,7 +41,8 @@ packages: [ingot-example]
 apt_sources:
   - {name: example, uri: "URI", suite: stable, components: [main], key: files/example.asc}
 groups: [{name: app, gid: 60001}]
-users: [{name: app, uid: 60001, group: app, groups: [www-data], home: /home/app, shell: /bin/sh, comment: The app}]
+users:
+  - {name: app, uid: 60001, group: app, groups: [www-data], home: /home/app, shell: /bin/sh, comment: The app}
 app: {source: app/, target: /srv/app, owner: app, group: app}
 files:
   - {source: files/tool, target: /usr/local/bin/suid, mode: "4755"}
@@ -61,7 +62,10 @@ files:
   - {source: files/script, target: /etc/init.d/of-yore, mode: "0755"}
   - {link: ../init.d/of-yore, target: /etc/rc3.d/S01of-yore}
   - {source: files/script, target: /etc/init.d/ssh-less, mode: "0755"}
-services: {enable: [ssh-less.service, apache2, of-old], disable: [apache-htcacheclean, of-yore], mask: [fstrim.timer]}
+services:
+  enable: [ssh-less.service, apache2, of-old]
+  disable: [apache-htcacheclean, of-yore]
+  mask: [fstrim.timer]
 steps:
   - echo "${who} $(locale charmap) $${HOME}" > /etc/from-step
   - {run: "test \\"$(stat -c %a /usr/local/bin/suid)\\" = 4755", timeout: 20}

@@ -46,7 +46,8 @@ remove_tree(here)
 HOSTILE = """
 mount -t tmpfs -o mode=777 home "$1/home"
 mount -t tmpfs -o mode=755 recipe "$1/recipe"
-(cd "$3" && find . -mindepth 1 | sort -r | tar --create --no-recursion --files-from=-) | tar --extract --directory="$1/recipe"
+(cd "$3" && find . -mindepth 1 | sort -r | tar --create --no-recursion --files-from=-) |
+    tar --extract --directory="$1/recipe"
 mount --bind "$1/ids" /etc/subuid
 mount --bind "$1/ids" /etc/subgid
 mount --bind "$2" "$1/code"

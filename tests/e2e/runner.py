@@ -13,6 +13,14 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+# Conditions of the workflows for users, which more than one line of them has.
+UNPLANNED = (
+    "${{ !cancelled() && (failure() || needs.plan.outputs.report == '')"
+    " && hashFiles('ingot/cli/comment.py') != '' }}"
+)
+OF_THIS_REPOSITORY = (
+    "vars.INGOT_PULL_REQUEST_ROLE != '' && github.event.pull_request.head.repo.full_name == github.repository"
+)
 # GitHub's default for a step on Linux.
 SHELL = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.runner import Runner
+from tests.e2e.runner import OF_THIS_REPOSITORY, UNPLANNED, Runner
 from tests.e2e.site import ROOT, Site, fetch
 from tests.forge.server import GitHub, Pulls
 from tests.served import serving
@@ -146,13 +146,9 @@ def runner(site: Site, environment: dict[str, str], **more: str) -> Runner:
             "hashFiles('ingot/cli/comment.py') != ''": (directory / "ingot/cli/comment.py").is_file,
             "needs.plan.outputs.report != ''": lambda: True,
             "needs.plan.outputs.report != '' && hashFiles('ingot/cli/comment.py') != ''": lambda: True,
-            "${{ !cancelled() && (failure() || needs.plan.outputs.report == '') && hashFiles('ingot/cli/comment.py') != '' }}": lambda: (
-                False
-            ),
+            UNPLANNED: lambda: False,
             # The role is the local cloud's environment, which a job has from its beginning or not at all.
-            "vars.INGOT_PULL_REQUEST_ROLE != '' && github.event.pull_request.head.repo.full_name == github.repository": lambda: (
-                False
-            ),
+            OF_THIS_REPOSITORY: lambda: False,
         },
         actions={
             "actions/checkout": lambda _: None,

@@ -42,8 +42,9 @@ def project(tmp_path_factory):
 @pytest.fixture(scope="module")
 def assembly(project):
     """What `cdk synth` writes."""
-    tools = f"{project / '.venv' / 'bin'}:{Path(sys.executable).parent}:{ROOT / 'node_modules' / '.bin'}:{os.environ['PATH']}"
-    run("cdk", "synth", "--quiet", cwd=project, PATH=tools, CDK_DISABLE_CLI_TELEMETRY="1")
+    programs = (project / ".venv" / "bin", Path(sys.executable).parent, ROOT / "node_modules" / ".bin")
+    path = ":".join([*map(str, programs), os.environ["PATH"]])
+    run("cdk", "synth", "--quiet", cwd=project, PATH=path, CDK_DISABLE_CLI_TELEMETRY="1")
     return project / "cdk.out"
 
 

@@ -6,8 +6,10 @@ import json
 NO_REFRESH = """<DescribeInstanceRefreshesResponse xmlns="http://autoscaling.amazonaws.com/doc/2011-01-01/">
 <DescribeInstanceRefreshesResult><InstanceRefreshes>%s</InstanceRefreshes></DescribeInstanceRefreshesResult>
 <ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></DescribeInstanceRefreshesResponse>"""
-REFRESH = """<member><InstanceRefreshId>08b91cf7</InstanceRefreshId><AutoScalingGroupName>fleet</AutoScalingGroupName>
-<Status>InProgress</Status><PercentageComplete>50</PercentageComplete><StatusReason>Waiting</StatusReason></member>"""
+REFRESH = """<member>
+<InstanceRefreshId>08b91cf7</InstanceRefreshId><AutoScalingGroupName>fleet</AutoScalingGroupName>
+<Status>InProgress</Status><PercentageComplete>50</PercentageComplete><StatusReason>Waiting</StatusReason>
+</member>"""
 
 
 def deploy_fleet(direct, proxy, ami_id, digest, *, recipe="web", size=1, balanced=True):

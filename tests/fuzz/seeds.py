@@ -29,9 +29,11 @@ architecture: x86_64
 root_volume: {size: 2GiB, device: ebs}
 packages: [base-files]
 apt_sources:
-  - {name: example, uri: "https://example.com/debian", suite: stable, components: [main], key: files/example.asc}
+  - {name: example, uri: "https://example.com/debian", suite: stable, components: [main],
+     key: files/example.asc}
 groups: [{name: app, gid: 60001}]
-users: [{name: app, uid: 60001, group: app, groups: [www-data], home: /home/app, shell: /bin/sh, comment: The app}]
+users:
+  - {name: app, uid: 60001, group: app, groups: [www-data], home: /home/app, shell: /bin/sh, comment: The app}
 app: {source: app/, target: /srv/app, owner: app, group: app}
 files:
   - {source: files/tool, target: /usr/local/bin/suid, mode: "4755"}

@@ -130,9 +130,8 @@ def test_the_relay_hands_the_guests_connection_over(tmp_path, service, depth):
             headers = dict(line.decode().strip().split(": ", 1) for line in iter(answer.readline, b"\r\n"))
             made = answer.read(int(headers["Content-Length"])).decode()
             # The connection stays open for the next request.
-            guest.sendall(
-                f"GET /latest/meta-data/instance-id HTTP/1.1\r\nHost: x\r\n{TOKEN_HEADER}: {made}\r\n\r\n".encode()
-            )
+            head = f"Host: x\r\n{TOKEN_HEADER}: {made}\r\n\r\n"
+            guest.sendall(f"GET /latest/meta-data/instance-id HTTP/1.1\r\n{head}".encode())
             assert answer.readline() == b"HTTP/1.1 200 OK\r\n"
         assert headers["Server"].strip() == "EC2ws"
     finally:

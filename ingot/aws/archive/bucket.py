@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _ABSENT = ("404", "NoSuchKey", "NotFound")
 _NO_ENCRYPTION = "ServerSideEncryptionConfigurationNotFoundError"
 _NO_BLOCK = "NoSuchPublicAccessBlockConfiguration"
+_BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 _PIECE = 1 << 20
 PAGE = 1000  # keys in one DeleteObjects: its limit
 
@@ -83,14 +84,12 @@ class Bucket:
             blocked = False
         else:
             settings = answer["PublicAccessBlockConfiguration"]
-            names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
-            blocked = all(settings.get(name) for name in names)
+            blocked = all(settings.get(name) for name in _BLOCKS)
         if not blocked:
             raise InputError(
                 f"public access to the bucket {bucket} is not blocked",
                 hint=f"aws s3api put-public-access-block --bucket {bucket} "
-                "--public-access-block-configuration "
-                "BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true",
+                "--public-access-block-configuration " + ",".join(f"{name}=true" for name in _BLOCKS),
             )
 
     def has(self, key: str, digest: str, size: int) -> bool:

@@ -99,7 +99,9 @@ def _template(clients: Clients, template_id: str) -> Mapping[str, Any]:
 def check_type(clients: Clients, name: str, image: Mapping[str, Any]) -> None:
     """Raise PublishError unless a type can boot the image: architecture, boot mode, NVMe volumes."""
     try:
-        [info] = clients.ec2.describe_instance_types(InstanceTypes=[name])["InstanceTypes"]  # type: ignore[list-item]
+        # The types of boto3-stubs are a list of those that AWS had on the day of a release.
+        answer = clients.ec2.describe_instance_types(InstanceTypes=[name])  # type: ignore[list-item]
+        [info] = answer["InstanceTypes"]
     except ClientError as error:
         if code_of(error) != "InvalidInstanceType":
             raise

@@ -114,7 +114,8 @@ class _Place:
 
     def parents_of_target(self) -> None:
         """Make the directories that lead to the target: root's, mode 0755."""
-        os.makedirs(os.path.dirname(self._target), 0o755, exist_ok=True)  # noqa: PTH103, PTH120 - no imports in the root
+        # os, since nothing can be imported in the root.
+        os.makedirs(os.path.dirname(self._target), 0o755, exist_ok=True)  # noqa: PTH103, PTH120
 
     def write(self, path: str, content: IO[bytes], mode: int) -> None:
         """Write a file in place of one of its name."""

@@ -154,7 +154,8 @@ def _is_directory(reader: Ext4Reader, number: int) -> bool:
 
 def _changed_inodes(reader: Ext4Reader, before: Ext4Reader, known: Known) -> Set[int]:
     """Return the numbers of the inodes whose bytes differ on the two disks."""
-    differing = {n for n, (a, b) in enumerate(zip(known.blocks, known.changed_blocks)) if a != b}  # noqa: B905 - Python 3.9
+    pairs = zip(known.blocks, known.changed_blocks)  # noqa: B905 - Python 3.9
+    differing = {number for number, (before, after) in enumerate(pairs) if before != after}
     found = set()
     for first, start, length in reader.inode_tables():
         for block in range(start // BLOCK_SIZE, (start + length - 1) // BLOCK_SIZE + 1):

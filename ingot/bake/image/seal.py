@@ -123,7 +123,8 @@ def seal_identities(root: Path) -> None:
                     _remove(path)
     for directory in _found(root, identity.CERTIFICATES):
         for path in sorted(directory.iterdir()):
-            if path.is_symlink() and os.readlink(path) == identity.SNAKEOIL:  # noqa: PTH115 - a name, as it stands
+            # A name, as it stands.
+            if path.is_symlink() and os.readlink(path) == identity.SNAKEOIL:  # noqa: PTH115
                 path.unlink()
     for name, expression, instead in (
         (identity.POPULARITY_CONTEST, identity.HOST_ID, b""),
@@ -152,7 +153,8 @@ def _found(root: Path, pattern: str) -> List[Path]:
             if not directory.is_dir():
                 continue
             if _WILD.search(part):
-                names = sorted(name for name in os.listdir(directory) if fnmatchcase(name, part))  # noqa: PTH208 - names alone
+                there = os.listdir(directory)  # noqa: PTH208 - names alone
+                names = sorted(name for name in there if fnmatchcase(name, part))
             else:
                 names = [part] if os.path.lexists(directory / part) else []
             below += [directory / name for name in names]

@@ -200,7 +200,7 @@ def main() -> int:
     """Do the job that the command line names."""
     try:
         builder = BuilderProgram(json.loads(sys.argv[1]), Path(sys.argv[2]))
-    except Exception as error:  # noqa: BLE001 - as below; without a builder there is no log yet, only the console
+    except Exception as error:  # noqa: BLE001 - as below; there is no log yet, only the console
         console(log_line(1, "failed", f"the builder cannot begin: {type(error).__name__}: {error}"))
         return 1
     try:

@@ -29,7 +29,8 @@ def read_controls(spec: BakeSpec, packages: Path) -> Dict[str, Control]:
     """Return the control part of each package of ``spec`` that is installed, by name. Raises BakeError."""
     chosen = _packages(spec, packages, "install")
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return dict(zip((p.name for p in chosen), pool.map(read_control, chosen)))  # noqa: B905 - not in Python 3.9
+        read = zip(chosen, pool.map(read_control, chosen))  # noqa: B905 - not in Python 3.9
+        return {package.name: control for package, control in read}
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,8 @@ def _tree(place: Path, file: FileSpec) -> Iterator[FileSpec]:
     one = file._replace(stage=None, path=None)
     status = place.lstat()
     if stat.S_ISLNK(status.st_mode):
-        yield one._replace(kind="symlink", mode="0777", link=os.readlink(place))  # noqa: PTH115 - as it stands
+        # The link as it stands.
+        yield one._replace(kind="symlink", mode="0777", link=os.readlink(place))  # noqa: PTH115
     elif stat.S_ISDIR(status.st_mode):
         yield one._replace(kind="directory", mode="0755")
         for name in sorted(os.listdir(place)):  # noqa: PTH208 - names alone

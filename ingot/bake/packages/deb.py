@@ -157,10 +157,15 @@ def _read_at_most(file: BinaryIO) -> bytes:
     return data
 
 
+def _from_xz(data: bytes) -> bytes:
+    with lzma.LZMAFile(io.BytesIO(data)) as file:
+        return _read_at_most(cast(BinaryIO, file))
+
+
 _UNPACK: Mapping[str, Callable[[bytes], bytes]] = {
     "control.tar": bytes,
     "control.tar.gz": lambda data: _read_at_most(cast(BinaryIO, gzip.GzipFile(fileobj=io.BytesIO(data)))),
-    "control.tar.xz": lambda data: _read_at_most(cast(BinaryIO, lzma.LZMAFile(io.BytesIO(data)))),  # noqa: SIM115 - in memory
+    "control.tar.xz": _from_xz,
 }
 
 

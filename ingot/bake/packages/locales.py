@@ -36,7 +36,8 @@ def make_locale(chroot: Chroot, tools: Path, locale: str) -> None:
     # The image's own compiler, so that the format is its C library's; /tmp is no part of the image.
     shutil.copytree(in_root(tools, f"/{I18N}", follow=True), chroot.root / "tmp" / "i18n", symlinks=True)
     command = ["localedef", "--no-archive", "--inputfile", source, "--charmap", supported[locale], locale]
-    chroot.run(command, env={"I18NPATH": "/tmp/i18n"}, what=f"making the locale {locale}")  # noqa: S108 - the image's
+    # That is the image's /tmp.
+    chroot.run(command, env={"I18NPATH": "/tmp/i18n"}, what=f"making the locale {locale}")  # noqa: S108
 
 
 def _supported(file: Path) -> Dict[str, str]:

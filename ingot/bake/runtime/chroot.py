@@ -213,7 +213,8 @@ def in_root(root: Path, path: str, *, follow: bool = False) -> Path:
 
     def target_of(path: str) -> Optional[str]:
         try:
-            return os.readlink(f"{root}{path}")  # noqa: PTH115 - the text as it is, not as pathlib normalizes it
+            # The text as it is, not as pathlib normalizes it.
+            return os.readlink(f"{root}{path}")  # noqa: PTH115
         except OSError:  # no link, or nothing there
             return None
 

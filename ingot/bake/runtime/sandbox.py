@@ -236,7 +236,7 @@ def _answer(control: socket.socket, work: Callable[[], Dict[str, Any]]) -> None:
         answer = {"error": error.message, "hint": error.hint}
     except (OSError, SpawnError) as error:
         answer = {"error": str(error)}
-    except Exception as error:  # noqa: BLE001 - nobody sees this process: the other side has to name what went wrong
+    except Exception as error:  # noqa: BLE001 - nobody sees this process: the other side names it
         answer = {"error": f"{type(error).__name__}: {error}"}
     with suppress(BrokenPipeError, ConnectionResetError):  # the bake has given it up
         control.sendall(json.dumps(answer).encode() + b"\n")
@@ -350,7 +350,7 @@ def _become(channel: socket.socket, trouble: int, space: "_UserNamespace") -> No
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         os.write(trouble, f"{place}{error.strerror}".encode())
-    except Exception as error:  # noqa: BLE001 - nobody sees this process: the other side has to name what went wrong
+    except Exception as error:  # noqa: BLE001 - nobody sees this process: the other side names it
         os.write(trouble, f"{type(error).__name__}: {error}".encode())
 
 

@@ -307,7 +307,8 @@ def hash_files(entries: Sequence[Entry], *, live: bool = False) -> List[Entry]:
     batches = [waiting[at : at + BATCH] for at in range(0, len(waiting), BATCH)]
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         results = pool.map(lambda batch: [read(entry) for entry in batch], batches)
-        digests = dict(zip(wanted, (digest for result in results for digest in result)))  # noqa: B905 - not in Python 3.9
+        # No strict=: Python 3.9.
+        digests = dict(zip(wanted, (digest for result in results for digest in result)))  # noqa: B905
     found = []
     for entry in entries:
         if entry.kind is not Kind.FILE or entry.sha256 is not None:

@@ -42,7 +42,7 @@ class Reporter:
         if terminal and not sys.stderr.isatty():
             # Without a terminal (continuous integration) it cannot be opened; then the log has everything.
             with suppress(OSError):
-                device = Path("/dev/tty").open("w", encoding="utf-8")  # noqa: SIM115 - closed with the reporter
+                device = Path("/dev/tty").open("w", encoding="utf-8")  # noqa: SIM115 - closed with it
                 self._outputs.append(self._open.enter_context(device))
 
     def __enter__(self) -> Reporter:

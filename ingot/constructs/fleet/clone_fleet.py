@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import jsii
 from aws_cdk import Duration, Tags
@@ -388,7 +389,9 @@ class CloneFleet(Construct):
         """Return the load balancer that goes with what the clones speak."""
         if options.serving.transport is None:
             return application_front(self, options, given=given, clones=self.connections)
-        return network_front(self, options, given=given.load_balancer, clones=self.connections)  # type: ignore[arg-type] # given.check
+        # given.check() let pass a network load balancer alone.
+        balancer = cast("elb.INetworkLoadBalancer | None", given.load_balancer)
+        return network_front(self, options, given=balancer, clones=self.connections)
 
     @property
     def _served(self) -> str | None:

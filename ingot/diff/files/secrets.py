@@ -16,9 +16,11 @@ from ingot.bake.hygiene.contents import KEY_FILES, NAMED_FILES, RULES
 # Apache's own form with a blank. "pass" is also what nginx and Apache do with a request, and a part of other
 # words.
 _WORDS = (
-    r"(?:passw(?:or)?d|passphrase|passcode|secret|token(?!s|i)|api[_.-]?key|access[_-]?key|private[_-]?key|encryption[_-]?key"
-    r"|credentials?|signing[_-]?key|pre[_-]?shared[_-]?key|masterauth|(?<![a-z])(?:pwd|psk)(?![a-z])|(?<![a-z])auth(?![a-z])"
-    r"|(?<!by)(?<!com)(?<!proxy)(?<!proxy_)(?<!cgi_)(?<!grpc_)(?<!memcached_)pass(?![a-z]|_(?:max|min|warn)_))"
+    r"(?:passw(?:or)?d|passphrase|passcode|secret|token(?!s|i)|api[_.-]?key|access[_-]?key|private[_-]?key"
+    r"|encryption[_-]?key|credentials?|signing[_-]?key|pre[_-]?shared[_-]?key|masterauth"
+    r"|(?<![a-z])(?:pwd|psk)(?![a-z])|(?<![a-z])auth(?![a-z])"
+    r"|(?<!by)(?<!com)(?<!proxy)(?<!proxy_)(?<!cgi_)(?<!grpc_)(?<!memcached_)"
+    r"pass(?![a-z]|_(?:max|min|warn)_))"
 )
 # Names have an end: without the bounds a long text of such words alone would take hours.
 _KEY = rf"(?<![\w.-])[\w.-]{{0,60}}{_WORDS}[\w.-]{{0,60}}"
@@ -29,7 +31,8 @@ _PREFIX = r"(?:[$@]|[bfru]{1,2})?"
 # "a"b. Going back into repetitions could take for ever, so those of one character are possessive and those of
 # groups are atomic: Python before 3.11.5 takes too much in a possessive group that gives up halfway.
 _QUOTED = (
-    rf"{_PREFIX}(?:\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|\"(?:[^\"\\]|\\[\s\S])*\"|'(?:[^'\\]|\\[\s\S])*'|`[^`]*`)"
+    rf"{_PREFIX}(?:\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''"
+    r"|\"(?:[^\"\\]|\\[\s\S])*\"|'(?:[^'\\]|\\[\s\S])*'|`[^`]*`)"
     r"(?>(?:[ \t]*+(?:[+.\\]\s*+)?(?:\"(?>(?:[^\"\\\n]|\\.)*)\"|'(?>(?:[^'\\\n]|\\.)*)')"
     r"|(?!/>)[^\s,;:.()\[\]{}<>\"'&|\\]++)*)"
 )
@@ -51,7 +54,8 @@ _OPTION = re.compile(
     rf"(?i)(?P<head>(?<![\w-])--?[\w-]{{0,60}}{_WORDS}[\w-]{{0,60}}[ \t]+)(?P<value>{_QUOTED}|[^\s\"'-]\S*)"
 )
 _ELEMENT = re.compile(
-    rf"(?i)(?P<head><[\w:.-]{{0,60}}{_WORDS}[\w:.-]{{0,60}}(?:\s[^<>]{{0,200}})?>)(?P<value><!\[CDATA\[[^<>]*\]\]>|[^<>]+)(?=</)"
+    rf"(?i)(?P<head><[\w:.-]{{0,60}}{_WORDS}[\w:.-]{{0,60}}(?:\s[^<>]{{0,200}})?>)"
+    r"(?P<value><!\[CDATA\[[^<>]*\]\]>|[^<>]+)(?=</)"
 )
 _COMMA = re.compile(rf"(?i)(?P<head>[\"']{_KEY}[\"']\s*,\s*)(?P<value>{_QUOTED})(?!\s*:)")
 # A name and its value beside it: environments of containers, settings in XML.
@@ -81,7 +85,8 @@ _HEADER = re.compile(r"(?i)(?P<head>\b(?:bearer|basic)\s+)(?P<value>[A-Za-z0-9+/
 _URL = re.compile(r"(?P<head>://[^/\s:@]*:)(?P<value>[^/\s]+|(?!\d{1,5}/)[^\s\"'<>]{1,500})(?=@)")
 # crypt(5): $id$…; the yescrypt of shadow(5) has the same form. LDAP's: {SSHA}….
 _HASH = re.compile(
-    r"(?P<head>^|[\s:\"'=])(?P<value>\$[0-9a-z]{1,8}\$[^\s:\"']{8,}|\{(?:S?SHA|CRYPT|PLAIN|MD5)[0-9]*\}[^\s\"']+)",
+    r"(?P<head>^|[\s:\"'=])"
+    r"(?P<value>\$[0-9a-z]{1,8}\$[^\s:\"']{8,}|\{(?:S?SHA|CRYPT|PLAIN|MD5)[0-9]*\}[^\s\"']+)",
     re.MULTILINE,
 )
 _PEM = re.compile(

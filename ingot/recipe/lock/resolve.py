@@ -303,9 +303,11 @@ def _resolve(
             ) from error
     entries = [_entry(index.find(key), "install") for key in solution]
     entries += [_entry(index.find(key), "tool") for key in tools]
+    # A recipe names no other than those that a lock can have.
+    locked = LockedDistribution(id=distribution.id, suite=distribution.suite)  # type: ignore[arg-type]
     return Lock(
         format=1,
-        distribution=LockedDistribution(id=distribution.id, suite=distribution.suite),  # type: ignore[arg-type]
+        distribution=locked,
         architecture=apt.architecture,  # type: ignore[arg-type]
         epoch=apt.epoch(),
         packages=tuple(sorted(entries, key=lambda entry: (entry.name, entry.role))),

@@ -37,7 +37,8 @@ def _has(base: str, package: PackageSpec, silent: set[str]) -> bool:
     if base in silent:
         return False
     url = f"{base.rstrip('/')}/{urllib.parse.quote(package.path)}"
-    request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "ingot"})  # noqa: S310 - as in fetch
+    # As in fetch.
+    request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "ingot"})  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310 - likewise
             return str(answer.headers.get("Content-Length")) == str(package.size)

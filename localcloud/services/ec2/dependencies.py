@@ -76,7 +76,7 @@ def _unknown(snapshot_id: str) -> EC2ClientError:
 
 
 def _naming_snapshots(original: Callable[..., Any]) -> Callable[..., Any]:
-    def describe(backend: Moto, snapshot_ids: list[str] | None = None, filters: Any = None) -> Any:  # noqa: ANN401
+    def describe(backend: Moto, snapshot_ids: list[str] | None = None, filters: Moto = None) -> Moto:
         """DescribeSnapshots: moto says nothing about a snapshot that is not there."""
         for snapshot_id in snapshot_ids or []:
             if snapshot_id not in backend.snapshots:

@@ -7,7 +7,6 @@ moto takes a request for a subresource that it does not know as one for the buck
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from flask import request
@@ -44,7 +43,7 @@ def install(patches: Patches) -> None:
     """Refuse what is asked of a subresource that is not there."""
 
     def refusing(original: Callable[..., Moto]) -> Callable[..., Moto]:
-        def response(handler: Moto, asked: Any, full_url: str) -> Moto:  # noqa: ANN401 - a request of werkzeug
+        def response(handler: Moto, asked: Moto, full_url: str) -> Moto:
             names = parse_qs(urlsplit(full_url).query, keep_blank_values=True)
             lacking = [name for name in names if name in LACKING or (asked.method, name) in LACKING_METHODS]
             if not lacking:

@@ -117,7 +117,8 @@ mkdir -p /mnt/a /mnt/b /mnt/c /mnt/d
 for type in sysfs cgroup cgroup2 debugfs tracefs proc tmpfs devtmpfs devpts mqueue bpf securityfs; do
     mount -t $type none /mnt/a 2>/dev/null && echo "PWNED $type"
 done
-mount -t overlay none -o lowerdir=/mnt/b,upperdir=/mnt/c,workdir=/mnt/d /mnt/a 2>/dev/null && echo "PWNED overlay"
+directories=lowerdir=/mnt/b,upperdir=/mnt/c,workdir=/mnt/d
+mount -t overlay none -o $directories /mnt/a 2>/dev/null && echo "PWNED overlay"
 mount --bind / /mnt/a 2>/dev/null && echo "PWNED bind"
 mount -o remount,rw /proc/sys 2>/dev/null && echo "PWNED remount"
 mount -o remount,dev / 2>/dev/null && echo "PWNED remount"
@@ -310,7 +311,9 @@ mkfifo pipe; chgrp 33 pipe; mkdir -p below; chroot / true
 setpriv --reuid=33 --regid=33 --init-groups id -u
 test -f /run/systemd/resolve/stub-resolv.conf; test ! -e /run/systemd/system
 perl -MIO::Socket::INET -e '
-    $s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1", LocalPort => 80) or die $!; print "port\\n"'
-nice -n 5 true; ls -l /proc/self/fd >/dev/null; cat /proc/cpuinfo /proc/mounts /proc/sys/kernel/osrelease >/dev/null
+    $s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1", LocalPort => 80) or die $!;
+    print "port\\n"'
+nice -n 5 true; ls -l /proc/self/fd >/dev/null
+cat /proc/cpuinfo /proc/mounts /proc/sys/kernel/osrelease >/dev/null
 """
     assert attack(script).split() == ["33:33", "4755", "cap_net_bind_service=ep", "33", "port"]

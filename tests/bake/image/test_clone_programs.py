@@ -29,9 +29,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 user_data, root, *command = sys.argv[1:]
 class Metadata(BaseHTTPRequestHandler):
     def do_PUT(self):
-        self.answer(b"token" if self.path == "/latest/api/token" and self.headers["X-aws-ec2-metadata-token-ttl-seconds"] else None)
+        right = self.path == "/latest/api/token" and self.headers["X-aws-ec2-metadata-token-ttl-seconds"]
+        self.answer(b"token" if right else None)
     def do_GET(self):
-        known = {"/latest/user-data": user_data.encode(), "/latest/meta-data/local-hostname": b"ip-172-20-0-9.ec2.internal"}
+        name = b"ip-172-20-0-9.ec2.internal"
+        known = {"/latest/user-data": user_data.encode(), "/latest/meta-data/local-hostname": name}
         self.answer(known.get(self.path) if self.headers["X-aws-ec2-metadata-token"] == "token" else None)
     def answer(self, body):
         self.send_response(404 if body is None else 200)

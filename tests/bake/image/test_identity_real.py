@@ -39,7 +39,9 @@ RECIPE = """\
 name: own
 base: {debian: bookworm}
 root_volume: {size: 4GiB}
-packages: [openssh-server, bind9, open-iscsi, popularity-contest, fake-hwclock, postgresql, mariadb-server, ssl-cert, nvme-cli]
+packages: [
+  openssh-server, bind9, open-iscsi, popularity-contest, fake-hwclock, postgresql, mariadb-server, ssl-cert,
+  nvme-cli]
 files:
   - target: /usr/local/sbin/facts
     mode: "0755"

@@ -116,19 +116,24 @@ def test_a_small_range_is_found_out(public):
 
 @needs_root
 def test_files_of_subordinate_ids_are_removed(public):
-    code = """
+    code = '''
 import shutil
 from pathlib import Path
 from ingot.bake.runtime.rights import own_mounts, remove_tree
 from ingot.process import run
-make = "mkdir -p layer/root/own layer/root/shut; echo x > layer/root/own/file; chown -R 33:33 layer/root/own; chmod 0 layer/root/shut"
+make = """
+mkdir -p layer/root/own layer/root/shut
+echo x > layer/root/own/file
+chown -R 33:33 layer/root/own
+chmod 0 layer/root/shut
+"""
 run([*own_mounts(), "sh", "-euc", make])
 try:
     shutil.rmtree("layer")
 except PermissionError:
     print("not by the user alone")
 remove_tree(Path("layer"))
-"""
+'''
     done = as_user(public, code)
     assert done.stdout == "not by the user alone\n", done.stderr
     assert list((public / "home").iterdir()) == []

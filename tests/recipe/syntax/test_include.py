@@ -251,12 +251,14 @@ def test_each_file_that_ships_is_read_with_nothing_wrong_and_documented(web, nam
         (
             "ssm-agent",
             "ssm_agent_version: 3.3.1611.0, ssm_agent_build: debian_arm64",
-            "https://s3.us-east-1.amazonaws.com/amazon-ssm-us-east-1/3.3.1611.0/debian_arm64/amazon-ssm-agent.deb",
+            "https://s3.us-east-1.amazonaws.com/amazon-ssm-us-east-1"
+            "/3.3.1611.0/debian_arm64/amazon-ssm-agent.deb",
         ),
         (
             "cloudwatch-agent",
             "cloudwatch_agent_version: 1.300062.0b1304",
-            "https://amazoncloudwatch-agent.s3.amazonaws.com/debian/amd64/1.300062.0b1304/amazon-cloudwatch-agent.deb",
+            "https://amazoncloudwatch-agent.s3.amazonaws.com/debian/amd64"
+            "/1.300062.0b1304/amazon-cloudwatch-agent.deb",
         ),
     ],
 )

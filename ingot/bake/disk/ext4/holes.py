@@ -83,7 +83,8 @@ def _join(offsets: Iterator[int], total: int) -> List[Tuple[int, int]]:
     # A file that is torn in more pieces than its tree can name gets its smallest holes filled; placement may
     # tear it a bit more.
     while len(spans) > MOST_EXTENTS // 2:
-        smallest = min(right[0] - left[1] for left, right in zip(spans, spans[1:]))  # noqa: B905, RUF007 - Python 3.9
+        pairs = zip(spans, spans[1:])  # noqa: B905, RUF007 - Python 3.9
+        smallest = min(right[0] - left[1] for left, right in pairs)
         joined = [spans[0]]
         for span in spans[1:]:
             if span[0] - joined[-1][1] <= smallest:
