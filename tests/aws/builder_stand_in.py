@@ -23,6 +23,7 @@ from pathlib import Path
 from ingot import retry
 from ingot.bake.instance import __main__ as program
 from ingot.bake.instance import bootstrap, log
+from ingot.bake.instance.live import BakedDisk
 from ingot.spec import BakeSpec, CloneTestSpec
 from tests.aws.support import block
 from tests.specs import bake_spec
@@ -133,21 +134,20 @@ class StandIn:
         """Put the stand-in where the program looks for an instance; ``patch``: a MonkeyPatch."""
         patch.setenv("INGOT_CONSOLE", "")  # put back at the end; each instance sets its own
         patch.setattr(bootstrap, "METADATA", self.service.url)
-        patch.setattr(bootstrap.AwsService, "_once", self._powered(bootstrap.AwsService._once))
+        patch.setattr(bootstrap.AwsService, "sign", self._powered(bootstrap.AwsService.sign))
         patch.setattr(bootstrap, "NOW", retry.now)
         patch.setattr(bootstrap, "PAUSE", retry.pause)
         patch.setattr(log, "DELAY", 0.01)
         patch.setattr(program, "bake", self.bake)
         patch.setattr(program, "bake_live", self.bake_live)
-        patch.setattr(program, "disk_of_root", self.disk_of_root)
 
-    def _powered(self, once):
-        """Return ``Service._once`` for a machine that may be off: then nothing leaves it."""
+    def _powered(self, sign):
+        """Return ``AwsService.sign`` for a machine that may be off: then no request leaves it."""
 
         def guarded(service, *args):
             if self._off.is_set():
                 raise bootstrap.UnreachableError("the power is off")
-            return once(service, *args)
+            return sign(service, *args)
 
         return guarded
 
@@ -193,11 +193,10 @@ class StandIn:
     def bake_live(self, spec, sources, scratch, progress):
         """Stand in for ``ingot.bake.instance.live.bake_live``, on a disk of whole GiB."""
         self.seeds = [*self.seeds, *[None] * (-len(self.seeds) % 2048)]
-        self.disk = scratch / "output" / "disk.raw"
-        return self._bake(spec, self.disk.parent, progress)
-
-    def disk_of_root(self):
-        return self.disk
+        output = scratch / "output"
+        manifest = self._bake(spec, output, progress)
+        disk = manifest["disk"]
+        return BakedDisk(output / "disk.raw", disk["blocks"], disk["root_digest"], json.dumps(manifest))
 
     def bake(self, job, *, progress):
         """Stand in for ``ingot.bake.engine.bake``."""

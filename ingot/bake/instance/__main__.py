@@ -29,7 +29,7 @@ from ingot.bake.instance.bootstrap import (
     metadata,
 )
 from ingot.bake.instance.ebs import PendingSnapshot
-from ingot.bake.instance.live import bake_live, disk_of_root
+from ingot.bake.instance.live import BakedDisk, bake_live
 from ingot.bake.instance.log import BuilderLog
 from ingot.bake.job import BakeDirectories, BakeJob
 from ingot.bake.packages.cache import check_downloads, download_file, package_file, unsound_downloads
@@ -72,15 +72,13 @@ class BuilderProgram:
             bucket.get_packages(one.packages, packages, archives, fetched)
         times["fetched"] = time.time()
         if spec.base is not None:
-            manifest = bake_live(spec, self.directory / "sources", self.directory, partial(self.log, "bake"))
-            disk = disk_of_root()
+            disk = bake_live(spec, self.directory / "sources", self.directory, partial(self.log, "bake"))
         else:
-            manifest = self._bake(spec, packages)
-            disk = self.output / "disk.raw"
+            disk = self._bake(spec, packages)
         times["baked"] = time.time()
-        sent = self._send(manifest["disk"]["blocks"], disk)
+        sent = self._send(disk)
         times["sent"] = time.time()
-        text = json.dumps(manifest, sort_keys=True).encode()
+        text = disk.manifest.encode()
         packed = gzip.compress(text, 6)
         s3.call(
             "PUT",
@@ -90,27 +88,29 @@ class BuilderProgram:
         )
         self.log(
             "done",
-            f"root digest {manifest['disk']['root_digest']}",
+            f"root digest {disk.root_digest}",
             manifest_sha256=hashlib.sha256(text).hexdigest(),
             sent=sent,
             seconds=_spans(times),
         )
 
-    def _bake(self, spec: BakeSpec, packages: Path) -> Dict[str, Any]:
+    def _bake(self, spec: BakeSpec, packages: Path) -> BakedDisk:
         directories = BakeDirectories(
             self.directory / "sources", packages, self.directory / "layers", self.output
         )
         bake(BakeJob(spec, directories), progress=partial(self.log, "bake"))
-        return read_manifest(self.output)
+        text = (self.output / "manifest.json").read_text(encoding="utf-8")
+        made = read_manifest(self.output)["disk"]
+        return BakedDisk(self.output / "disk.raw", made["blocks"], made["root_digest"], text)
 
-    def _send(self, blocks: List[Optional[str]], disk: Path) -> int:
+    def _send(self, disk: BakedDisk) -> int:
         parent: Optional[List[Optional[str]]] = None
         if (self.directory / "parent.json").exists():
             parent = json.loads((self.directory / "parent.json").read_text(encoding="utf-8"))
-        indexes = to_send(blocks, parent, encrypted=bool(self.job["encrypted"]))
-        self.log("upload", f"{len(indexes)} of {len(blocks)} blocks travel")
+        indexes = to_send(disk.blocks, parent, encrypted=bool(self.job["encrypted"]))
+        self.log("upload", f"{len(indexes)} of {len(disk.blocks)} blocks travel")
         snapshot = PendingSnapshot(self._service("ebs"), self.job["snapshot"])
-        return snapshot.fill(disk, blocks, indexes, partial(self.log, "upload"))
+        return snapshot.fill(disk.path, disk.blocks, indexes, partial(self.log, "upload"))
 
     def _machine(self) -> str:
         kind = metadata("meta-data/instance-type") or "unknown type"

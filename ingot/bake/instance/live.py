@@ -9,12 +9,11 @@ is read as it is: those are the blocks of the image.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import stat
 import time
 from pathlib import Path
-from typing import Any, Dict, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 from ingot.bake.hygiene import Declared
 from ingot.bake.hygiene.live import enforce_tree
@@ -40,7 +39,7 @@ from ingot.bake.tree import inventory
 from ingot.bake.tree.manifest import contents_of, manifest_text
 from ingot.bake.tree.tree import Entry, hash_files, scan
 from ingot.bake.tree.volatile import BASELINE, Volatile, read_volatile
-from ingot.blocks import DiskDigest, digest_disk
+from ingot.blocks import Digests, DiskDigest, digest_disk
 from ingot.errors import BakeError
 from ingot.process import run
 from ingot.progress import Progress
@@ -50,9 +49,17 @@ READ_ONLY_LIMIT = 60.0  # seconds in which the kernel must have made the root re
 BLKFLSBUF = 0x1261  # ioctl(2): write and forget what is cached of a block device; linux/fs.h
 
 
-def bake_live(spec: BakeSpec, sources: Path, scratch: Path, progress: Progress) -> Dict[str, Any]:
-    """Put the recipe on this machine's root, seal it, make it read-only; return the
-    manifest, whose blocks are those of the disk.
+class BakedDisk(NamedTuple):
+    """A disk that is an image: its device or file, its digests, and the text of its manifest."""
+
+    path: Path
+    blocks: Digests
+    root_digest: str
+    manifest: str
+
+
+def bake_live(spec: BakeSpec, sources: Path, scratch: Path, progress: Progress) -> BakedDisk:
+    """Put the recipe on this machine's root, seal it, make it read-only.
 
     ``scratch`` must not lie on the root file system; ``scratch/packages`` has the files that the lock names.
     Nothing can be written to the root any more after this. Raises BakeError.
@@ -74,9 +81,9 @@ def bake_live(spec: BakeSpec, sources: Path, scratch: Path, progress: Progress) 
     hygiene = enforce_tree(root, entries, Declared.of(spec), before, progress)
     device = disk_of_root()
     progress(f"reading {device}")
-    return live_manifest(
-        spec, LiveRoot(root, before, entries, os.uname().release), read_disk(device), hygiene
-    )
+    disk = read_disk(device)
+    manifest = live_manifest(spec, LiveRoot(root, before, entries, os.uname().release), disk, hygiene)
+    return BakedDisk(device, disk.blocks, disk.root_digest, manifest)
 
 
 def apply(spec: BakeSpec, root: Path, sources: Path, packages: Path, progress: Progress) -> None:
@@ -196,23 +203,19 @@ class LiveRoot(NamedTuple):
     kernel: str
 
 
-def live_manifest(
-    spec: BakeSpec,
-    root: LiveRoot,
-    disk: DiskDigest,
-    hygiene: Mapping[str, Any],
-) -> Dict[str, Any]:
-    """Return the manifest.
-
-    Its key ``base`` says that the image cannot be made again bit for bit, and from which AMIs it was made.
-    """
+def live_manifest(spec: BakeSpec, root: LiveRoot, disk: DiskDigest, hygiene: Mapping[str, Any]) -> str:
+    """Return the text of the manifest."""
     was = {entry.path: inventory.file_line(entry) for entry in root.before}
     changed = {entry.path for entry in root.entries if was.get(entry.path) != inventory.file_line(entry)}
     contents = {path: _read(root.path, path) for path in inventory.READ}
     image = contents_of(root.entries, changed, contents, _volatile(root.path))
-    # It is made as a text, since its files are.
-    manifest: Dict[str, Any] = json.loads(manifest_text(spec, image, root.kernel, disk, hygiene))
-    rpms = [
+    if not contents[inventory.STATUS]:
+        image = image._replace(rpms=_rpms(root.path))
+    return manifest_text(spec, image, root.kernel, disk, hygiene)
+
+
+def _rpms(root: Path) -> List[Dict[str, Any]]:
+    return [
         {
             "name": name,
             "version": version,
@@ -220,15 +223,8 @@ def live_manifest(
             "installed_kib": int(kib),
             "source": name,
         }
-        for name, version, architecture, kib in (
-            installed_rpms(root.path) if not contents[inventory.STATUS] else []
-        )
+        for name, version, architecture, kib in installed_rpms(root)
     ]
-    return {
-        **manifest,
-        "packages": manifest["packages"] or rpms,
-        "base": {region: ami._asdict() for region, ami in (spec.base or {}).items()},
-    }
 
 
 def _read(root: Path, path: str) -> bytes:

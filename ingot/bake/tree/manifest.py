@@ -30,7 +30,7 @@ def manifest_text(
         "architecture": spec.architecture,
         "epoch": spec.epoch,
         "os": _os(contents["/etc/os-release"].decode(), kernel),
-        "packages": _packages(contents[inventory.STATUS], spec.packages),
+        "packages": _packages(contents[inventory.STATUS], spec.packages) or list(image.rpms),
         # Which files of the store it was made of.
         "package_files": sorted(
             {
@@ -43,6 +43,7 @@ def manifest_text(
         **_dependencies(spec),
         **_volumes(spec),
         **_stages(spec),
+        **_base(spec),
         "users": _users(contents["/etc/passwd"].decode()),
         "groups": _groups(contents["/etc/group"].decode()),
         "services": _services(image.links),
@@ -74,13 +75,14 @@ class Contents(NamedTuple):
 
     ``contents`` holds the files of :data:`ingot.bake.tree.inventory.READ`; ``file_lines`` are the files in
     JSON (:func:`file_line`), ``files_text`` is the inventory's text of them, ``links`` are the symbolic links
-    below systemd's own directory.
+    below systemd's own directory. ``rpms`` are the packages where rpm keeps the books, not dpkg.
     """
 
     contents: Mapping[str, bytes]
     file_lines: Sequence[str]
     files_text: bytes
     links: Sequence[Entry]
+    rpms: Sequence[Mapping[str, Any]] = ()
 
 
 def contents_of(
@@ -98,6 +100,16 @@ def _stages(spec: BakeSpec) -> Dict[str, List[Dict[str, str]]]:
     """Return the stages in which something of the image was built; nothing when there is none."""
     found = [{"name": stage.name, "digest": stage.recipe_digest} for stage in spec.stages]
     return {"stages": found} if found else {}
+
+
+def _base(spec: BakeSpec) -> Dict[str, Dict[str, Dict[str, Any]]]:
+    """Return the AMIs of which the image was made, by region; nothing of one that was baked from scratch.
+
+    They say that the image cannot be made again bit for bit.
+    """
+    if spec.base is None:
+        return {}
+    return {"base": {region: ami._asdict() for region, ami in spec.base.items()}}
 
 
 def _dependencies(spec: BakeSpec) -> Dict[str, List[Dict[str, Any]]]:

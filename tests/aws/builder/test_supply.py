@@ -5,6 +5,8 @@ reaches.
 import functools
 import hashlib
 import http.server
+import os
+import urllib.request
 
 import pytest
 
@@ -14,6 +16,23 @@ from ingot.recipe.lock.mirrors import addresses
 from ingot.spec import Addresses, AptSourceSpec, ArtifactSpec, DistributionSpec
 from ingot.store import Store
 from tests.specs import bake_spec, package
+
+# Writes the sources.list that mmdebstrap would, and runs the setup hook: mmdebstrap(1), --setup-hook.
+MMDEBSTRAP = """\
+#!/bin/sh
+for argument; do case $argument in --setup-hook=*) hook=${{argument#--setup-hook=}};; esac; done
+mkdir -p "$argument/etc/apt"
+cat > "$argument/etc/apt/sources.list" <<end
+{sources}end
+exec sh -c "$hook" hook "$argument"
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_proxies():
+    """urllib makes its opener once, with the proxies of then: no other test gets that of one of these."""
+    yield
+    urllib.request.install_opener(None)
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -96,7 +115,7 @@ def test_a_mirror_that_the_builder_reaches_keeps_what_it_has(mirror, tmp_path, m
     (mirror.top / "debian" / "other.deb").unlink()
     monkeypatch.setenv("http_proxy", mirror.url)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr("urllib.request._opener", None)  # made once, with the proxies of then
+    urllib.request.install_opener(None)
     monkeypatch.setenv("INGOT_MIRROR", "http://mirror.example/debian")
     monkeypatch.setattr(Handler, "translate_path", _by_proxy)
     found = work(spec_of(one, other), tmp_path, by_mirror=True)
@@ -127,13 +146,15 @@ def test_a_builder_is_told_of_none_of_this_machines_apt_sources(mirror, tmp_path
     spec = spec_of(add(mirror, "one"))
     work(spec, tmp_path)
     monkeypatch.delenv("INGOT_MIRROR")
-    monkeypatch.setattr(
-        "ingot.recipe.lock.mirrors._host_sources", lambda etc: iter(["http://10.0.0.9/debian"])
-    )
     public = ["http://public.example/debian", "http://public.example/debian-security"]
-    monkeypatch.setattr("ingot.recipe.lock.mirrors._sources_of_mmdebstrap", lambda suite: iter(public))
+    sources = "".join(f"deb {url} bookworm main\n" for url in public)
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "mmdebstrap"
+    program.write_text(MMDEBSTRAP.format(sources=sources))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    monkeypatch.setattr("urllib.request._opener", None)
+    urllib.request.install_opener(None)
     found = work(spec, tmp_path, by_mirror=True)
     assert [a.mirrors for a in found.archives.values()] == [(url,) for url in public]
     assert list(found.packages) == [spec.packages[0].sha256]

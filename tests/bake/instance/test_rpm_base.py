@@ -160,7 +160,9 @@ def test_the_recipe_is_put_on_the_root_and_the_root_is_sealed(root, tmp_path):
     assert not (root / "etc/fstab").exists()
     assert json.loads((root / "etc/ingot/image.json").read_text())["recipe"] == "shop"
     disk = DiskDigest(3 * 524288, 524288, (None, "b" * 64, None), "c" * 64)
-    manifest = live_manifest(SPEC, LiveRoot(root, before, hash_files(scan(root)), "6.1.0"), disk, {})
+    manifest = json.loads(
+        live_manifest(SPEC, LiveRoot(root, before, hash_files(scan(root)), "6.1.0"), disk, {})
+    )
     assert [(package["name"], package["version"]) for package in manifest["packages"]] == [
         ("shop", "0:1.2-1"), ("shop-data", "0:1.2-1"),
     ]  # fmt: skip
