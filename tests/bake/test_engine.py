@@ -265,7 +265,9 @@ def test_a_step_sees_nothing_of_the_builder(web_spec, again, monkeypatch):
         'test "$TZ $LC_ALL" = "UTC C.UTF-8"',
         "test ! -e /dev/nvme0 && test ! -e /dev/vda && test -c /dev/null",
     ]
-    again(replace(web_spec, steps=(step("\n".join(checks)),)))
+    messages = []
+    again(replace(web_spec, steps=(step("\n".join(checks)),)), progress=messages.append)
+    assert [text for text in messages if text.startswith("step 1 of 1: test -z")]
 
 
 def test_a_missing_package_is_named(web_spec, baked_store, web_image, tmp_path):

@@ -26,8 +26,11 @@ def test_there_are_apaches_to_look_at():
     ]
 
 
-@pytest.mark.parametrize(("name", "text"), apache_configurations())
-def test_apache_keeps_idle_connections_longer_than_the_load_balancer(name, text):
+APACHES = dict(apache_configurations())
+
+
+@pytest.mark.parametrize("text", APACHES.values(), ids=APACHES)
+def test_apache_keeps_idle_connections_longer_than_the_load_balancer(text):
     """ELB user guide, "Connection idle timeout": a target that closes first costs a request in flight."""
     [seconds] = re.findall(r"^ *KeepAliveTimeout ([0-9]+)$", text, re.MULTILINE)
     assert int(seconds) > Settings().idle_timeout_seconds

@@ -121,6 +121,10 @@ def test_parameters_that_name_what_is_there_are_taken(local_cloud: LocalCloud) -
     body = template({"A": TOPIC}, Parameters={name: {"Type": kind} for name, (kind, _) in kinds.items()})
     given = [{"ParameterKey": name, "ParameterValue": value} for name, (_, value) in kinds.items()]
     client.create_stack(StackName="named", TemplateBody=body, Parameters=given)
+    client.get_waiter("stack_create_complete").wait(StackName="named", WaiterConfig={"Delay": 1})
+    [stack] = client.describe_stacks(StackName="named")["Stacks"]
+    found = {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
+    assert found == {name: value for name, (_, value) in kinds.items()}
 
 
 def test_language_extensions_need_their_transform_and_capability(local_cloud: LocalCloud) -> None:

@@ -31,14 +31,21 @@ def test_a_filter_has_a_name_that_ec2_knows(client: Any, what: str) -> None:
 @pytest.mark.parametrize("what", DESCRIBE)
 def test_filters_by_tag_are_known_everywhere(client: Any, what: str) -> None:
     filters = [{"Name": "tag:Name", "Values": ["x"]}, {"Name": "tag-key", "Values": ["Name"]}]
-    getattr(client("ec2"), f"describe_{what}")(Filters=filters)
+    answer = getattr(client("ec2"), f"describe_{what}")(Filters=filters)
+    assert [found for found in answer.values() if isinstance(found, list)] == [[]]
 
 
 def test_older_spellings_of_filters_are_known(client: Any) -> None:
-    client("ec2").describe_vpcs(Filters=[{"Name": "isDefault", "Values": ["true"]}])
-    client("ec2").describe_subnets(Filters=[{"Name": "defaultForAz", "Values": ["true"]}])
-    client("ec2").describe_subnets(Filters=[{"Name": "cidr", "Values": ["10.0.0.0/24"]}])
-    client("ec2").describe_addresses(Filters=[{"Name": "domain", "Values": ["vpc"]}])
+    def found(what: str, name: str, value: str) -> Any:
+        answer = getattr(client("ec2"), f"describe_{what}")(Filters=[{"Name": name, "Values": [value]}])
+        return answer[what.title()]
+
+    [vpc] = found("vpcs", "isDefault", "true")
+    subnets = found("subnets", "defaultForAz", "true")
+    assert {subnet["VpcId"] for subnet in subnets} == {vpc["VpcId"]}
+    block = subnets[0]["CidrBlock"]
+    assert [subnet["SubnetId"] for subnet in found("subnets", "cidr", block)] == [subnets[0]["SubnetId"]]
+    assert found("addresses", "domain", "vpc") == []
 
 
 @pytest.mark.parametrize(

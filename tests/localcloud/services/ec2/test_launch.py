@@ -33,7 +33,7 @@ def image(**changed):
 
 
 def test_what_fits_is_launched():
-    fitting_type(image(), "t3.small")
+    assert fitting_type(image(), "t3.small").name == "t3.small"
 
 
 @pytest.mark.parametrize(

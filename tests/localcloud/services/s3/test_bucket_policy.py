@@ -37,3 +37,4 @@ def test_a_bucket_that_enforces_tls_can_be_used(local_cloud: LocalCloud) -> None
         Bucket="tls-only", Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     )
     s3.put_object(Bucket="tls-only", Key="k", Body=b"x")
+    assert s3.get_object(Bucket="tls-only", Key="k")["Body"].read() == b"x"

@@ -30,7 +30,9 @@ def said(type_name: str, **properties: Any) -> str:
 
 
 def fits(type_name: str, **properties: Any) -> None:
+    """Nothing is said of it, and something is with a property that is none."""
     check("X", type_name, "eu-central-1", properties)
+    assert "extraneous key [NoSuch]" in said(type_name, **properties, NoSuch="x")
 
 
 GROUP = "AWS::AutoScaling::AutoScalingGroup"
@@ -90,7 +92,7 @@ def test_numbers_and_booleans_may_be_text() -> None:
     fits("AWS::EC2::VPC", CidrBlock="10.0.0.0/16", EnableDnsSupport="False", Tags=[{"Key": "n", "Value": 1}])
     fits(GROUP, MinSize=1, MaxSize="2", **TEMPLATE)
     fits("AWS::EC2::EIP", Domain="VPC")
-    fits("AWS::CDK::Metadata", Analytics="v2:deflate64:…")
+    check("X", "AWS::CDK::Metadata", "eu-central-1", {"Analytics": "v2:deflate64:…"})
 
 
 def test_devices_of_a_launch_template_are_as_ec2_takes_them() -> None:
