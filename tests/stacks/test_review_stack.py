@@ -120,6 +120,7 @@ def test_a_pull_request_only_reads_and_is_denied_the_rest(project):
     allowed = [
         a for s in policy(template(project), "may not deploy") if s["Effect"] == "Allow" for a in actions(s)
     ]
+    assert allowed
     assert all(re.match(r"[a-z0-9]+:(Describe|Get|List)", action) for action in allowed)
     [denied] = [s for s in policy(template(project), "may not deploy") if s["Effect"] == "Deny"]
     assert {"sts:AssumeRole", "cloudformation:ExecuteChangeSet", "ssm:PutParameter"} <= set(actions(denied))

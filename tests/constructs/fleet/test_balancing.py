@@ -111,6 +111,7 @@ def test_two_fleets_share_a_listener_by_rules(stack, image, vpc, balancer):
     assert one_fleet.url.startswith("https://")
     # Clones that start before requests can reach them would count as unhealthy.
     groups = template.find_resources("AWS::AutoScaling::AutoScalingGroup").values()
+    assert len(groups) == 2
     assert all(any("Rule" in name for name in group["DependsOn"]) for group in groups)
 
 

@@ -40,6 +40,7 @@ def test_it_is_as_closed_as_the_clones_of_a_fleet(stack, image, vpc):
     template.resource_count_is("AWS::ElasticLoadBalancingV2::LoadBalancer", 0)
     group = one(template, "AWS::EC2::SecurityGroup")["Properties"]
     assert "SecurityGroupIngress" not in group
+    assert group["SecurityGroupEgress"]
     assert all(rule["CidrIp"] != "0.0.0.0/0" for rule in group["SecurityGroupEgress"])
 
 

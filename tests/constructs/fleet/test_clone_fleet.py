@@ -123,7 +123,9 @@ def test_clones_are_in_subnets_without_a_way_out(stack, image):
     assert len(subnets) == 2
     assert all("Clones" in name for name in subnets)
     # The only routes are those of the public subnets.
-    assert all("Public" in name for name in template.find_resources("AWS::EC2::Route"))
+    routes = template.find_resources("AWS::EC2::Route")
+    assert routes
+    assert all("Public" in name for name in routes)
 
 
 def test_the_group_rolls_by_instance_refresh_to_a_numbered_version(stack, image):
