@@ -82,7 +82,7 @@ class Contents(NamedTuple):
     file_lines: Sequence[str]
     files_text: bytes
     links: Sequence[Entry]
-    rpms: Sequence[Mapping[str, Any]] = ()
+    rpms: Sequence[Dict[str, Any]] = ()
 
 
 def contents_of(
