@@ -29,7 +29,7 @@ def functions(tree: ast.AST) -> Iterator[Function]:
     return (node for node in ast.walk(tree) if isinstance(node, Function))
 
 
-def tests_of(tree: ast.AST) -> Iterator[Function]:
+def cases(tree: ast.AST) -> Iterator[Function]:
     return (function for function in functions(tree) if function.name.startswith("test_"))
 
 
@@ -100,7 +100,7 @@ def privates(tree: ast.AST) -> Iterator[str]:
 
 
 def test_they_are_found():
-    assert sum(len([*tests_of(tree)]) for tree in TREES.values()) > 2000
+    assert sum(len([*cases(tree)]) for tree in TREES.values()) > 2000
 
 
 def test_every_test_asserts_something():
@@ -108,7 +108,7 @@ def test_every_test_asserts_something():
     found = {
         f"{name}:{function.lineno} {function.name}"
         for name, tree in TREES.items()
-        for function in tests_of(tree)
+        for function in cases(tree)
         if not asserts(function) and not uses(function, checking)
     }
     assert found == set()
@@ -129,7 +129,7 @@ def test_no_assertion_is_content_with_one_of_two():
 def test_every_parameter_of_a_test_matters():
     found = {}
     for name, tree in TREES.items():
-        for function in tests_of(tree):
+        for function in cases(tree):
             used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
             if unused := parameters(function) - used:
                 found[f"{name}:{function.lineno} {function.name}"] = unused
@@ -179,7 +179,7 @@ def test_each_test_of_a_module_has_a_name_of_its_own():
     ],
 )
 def test_what_counts_as_an_assertion(text, expected):
-    [function] = tests_of(ast.parse(text))
+    [function] = cases(ast.parse(text))
     assert asserts(function) is expected
 
 
