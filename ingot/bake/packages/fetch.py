@@ -194,8 +194,10 @@ def _fetch_from(
 
 def _download(url: str, package: PackageSpec, target: Path, fetching: _Fetching) -> Optional[str]:
     """Write the body of ``url`` to ``target`` if it is the package; return what is wrong with it, or None."""
-    request = urllib.request.Request(url, headers={"User-Agent": "ingot"})  # noqa: S310 - the mirrors are ours to choose
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as response, unfinished(target.parent) as unnamed:  # noqa: S310 - likewise
+    # The mirrors are ours to choose.
+    request = urllib.request.Request(url, headers={"User-Agent": "ingot"})  # noqa: S310
+    answer = urllib.request.urlopen(request, timeout=TIMEOUT)  # noqa: S310
+    with answer as response, unfinished(target.parent) as unnamed:
         with unnamed.open("wb") as file, fetching.received.unless_failed(file):
             came = Body.of(response).receive(file, package.size, fetching.count)
         if came.sha256 != package.sha256:

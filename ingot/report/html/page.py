@@ -33,8 +33,8 @@ LINES = 5000
 # The page's one script, in parts: what draws, each part by those before it, and what puts the page together.
 SCRIPTS = (
     "dom",
-    "infrastructure",
     "rollout",
+    "infrastructure",
     "packages",
     "files",
     "treemap",

@@ -83,7 +83,8 @@ def _once(wanted: Wanted, directory: Path, open_s3: S3Opener | None, progress: P
             raise _GoneError("nothing here can read from S3")
         with open_s3(parts.netloc, parts.path.lstrip("/")) as (size, body):
             return _receive(wanted, directory, Body(body.read, size))
-    request = urllib.request.Request(wanted.url, headers={"User-Agent": "ingot"})  # noqa: S310 - http(s) alone: ArtifactUrl
+    # http and https alone: see ArtifactUrl.
+    request = urllib.request.Request(wanted.url, headers={"User-Agent": "ingot"})  # noqa: S310
     if authorization := _authorization(parts.hostname or ""):
         # "Unredirected": it is not sent on when the host is another one.
         request.add_unredirected_header("Authorization", authorization)
