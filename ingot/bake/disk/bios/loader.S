@@ -1,10 +1,12 @@
-# What the BIOS starts: it loads Linux, and nothing else. loader.py has its bytes; a test assembles this and compares.
+# What the BIOS starts: it loads Linux, and nothing else. loader.py has its bytes; a test assembles this and
+# compares.
 #
-# The BIOS puts the disk's first sector at 0x7c00 and jumps there, with the number of the disk in dl. After the
-# code comes a table of three runs of sectors; the writer of the disk fills it in. Each is read, at most 32 KiB
-# at a time, into a buffer below 1 MiB, which is all that the BIOS reaches (Enhanced Disk Drive Specification,
-# int 13h function 42h), and copied from there to its place in protected mode. Then Linux's own real-mode code
-# runs: Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header" and "Running the Kernel".
+# The BIOS puts the disk's first sector at 0x7c00 and jumps there, with the number of the disk in dl. After
+# the code comes a table of three runs of sectors; the writer of the disk fills it in. Each is read, at most
+# 32 KiB at a time, into a buffer below 1 MiB, which is all that the BIOS reaches (Enhanced Disk Drive
+# Specification, int 13h function 42h), and copied from there to its place in protected mode. Then Linux's own
+# real-mode code runs: Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header" and "Running the
+# Kernel".
         .code16
         .intel_syntax noprefix
         .set    BUFFER, 0x20000         # up to 0x28000
