@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import struct
 import uuid
 import zlib
@@ -23,6 +24,8 @@ ENTRY_SIZE = 128
 _TABLE_SECTORS = ENTRIES * ENTRY_SIZE // SECTOR
 _HEADER_SIZE = 92
 _BOOT_CODE = 440  # bytes; a disk signature follows, which GPT leaves zero
+# Of the partitions' names. Looked up now: later, a process in the image's root may import nothing.
+_NAMES = codecs.lookup("utf-16-le").name
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Partition:
         """Return the table entry."""
         first = self.start // SECTOR
         last = first + self.size // SECTOR - 1
-        name = self.name.encode("utf-16-le").ljust(72, b"\0")
+        name = self.name.encode(_NAMES).ljust(72, b"\0")
         return self.type.bytes_le + self.id.bytes_le + struct.pack("<QQQ", first, last, 0) + name
 
 
@@ -88,7 +91,7 @@ def read_table(head: bytes) -> List[Partition]:
         entry = head[2 * SECTOR + index * ENTRY_SIZE :][:ENTRY_SIZE]
         if entry[:16].strip(b"\0"):
             first, last = struct.unpack_from("<QQ", entry, 32)
-            name = entry[56:].decode("utf-16-le").rstrip("\0")
+            name = entry[56:].decode(_NAMES).rstrip("\0")
             kind, own = uuid.UUID(bytes_le=entry[:16]), uuid.UUID(bytes_le=entry[16:32])
             found.append(Partition(kind, own, first * SECTOR, (last + 1 - first) * SECTOR, name))
     return found

@@ -10,8 +10,10 @@ import errno
 import os
 from bisect import bisect_right
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type, Union
 
 from ingot.blocks import BLOCK_SIZE, DiskDigest, block_digest, root_digest
 from ingot.errors import BakeError
@@ -60,21 +62,24 @@ class DiskLayout:
         """Place ``length`` zeros at ``offset``: what an update erases."""
         self._pieces.append(Piece(offset, length, b"", 0, False))
 
-    def write(self, output: Path) -> DiskDigest:
-        """Write the disk to ``output`` and return its digests.
+    def write(self, output: Path, copy: Optional[Path] = None) -> DiskDigest:
+        """Write the disk to ``output``, and the same to ``copy``; return its digests.
 
         Removes what it wrote, and raises BakeError, when it cannot.
         """
-        return self._finish(output, [None] * (self.size // BLOCK_SIZE), None)
+        outputs = [output] if copy is None else [output, copy]
+        return self._finish(outputs, [None] * (self.size // BLOCK_SIZE), None)
 
     def update(self, output: Path, lower: WrittenDisk) -> DiskDigest:
         """Write the pieces over ``output``, a copy of the disk ``lower``; return the new digests.
 
         Removes ``output``, and raises BakeError, when it cannot.
         """
-        return self._finish(output, list(lower.blocks), lower.file)
+        return self._finish([output], list(lower.blocks), lower.file)
 
-    def _finish(self, output: Path, blocks: List[Optional[str]], lower: Optional[Path]) -> DiskDigest:
+    def _finish(
+        self, outputs: Sequence[Path], blocks: List[Optional[str]], lower: Optional[Path]
+    ) -> DiskDigest:
         pieces = sorted(self._pieces, key=lambda piece: piece.offset)
         for left, right in zip(pieces, pieces[1:]):  # noqa: B905, RUF007 - Python 3.9 has no pairwise
             if left.offset + left.length > right.offset:
@@ -82,37 +87,47 @@ class DiskLayout:
                     f"two parts of the disk overlap at byte {right.offset}: this is a defect of Ingot"
                 )
         try:
-            self._write_to(output, pieces, blocks, lower)
+            self._write_to(outputs, pieces, blocks, lower)
         except OSError as error:
             hint = "free some space" if error.errno == errno.ENOSPC else None
-            raise BakeError(f"{output} cannot be written: {error.strerror}", hint=hint) from error
+            raise BakeError(f"{outputs[0]} cannot be written: {error.strerror}", hint=hint) from error
         used = sum(block is not None for block in blocks) * BLOCK_SIZE
         return DiskDigest(self.size, used, tuple(blocks), root_digest(tuple(blocks)))
 
     def _write_to(
-        self, output: Path, pieces: List[Piece], blocks: List[Optional[str]], lower: Optional[Path]
+        self,
+        outputs: Sequence[Path],
+        pieces: List[Piece],
+        blocks: List[Optional[str]],
+        lower: Optional[Path],
     ) -> None:
         new = os.O_CREAT | os.O_TRUNC if lower is None else 0
-        target = os.open(output, os.O_RDWR | os.O_CLOEXEC | new, 0o600)  # it holds files of mode 0600
-        try:
-            os.ftruncate(target, self.size)
+        with ExitStack() as use:
+            targets = []
+            for output in outputs:
+                # It holds files of mode 0600.
+                targets.append(os.open(output, os.O_RDWR | os.O_CLOEXEC | new, 0o600))
+                use.callback(os.close, targets[-1])
+                use.push(partial(_remove_failed, output))
+                os.ftruncate(targets[-1], self.size)
             if lower is None:
-                _write_blocks(target, pieces, blocks, None)
+                _write_blocks(targets, pieces, blocks, None)
             else:
                 with lower.open("rb") as file:
-                    _write_blocks(target, pieces, blocks, file.fileno())
-        except BaseException:
-            os.unlink(output)  # noqa: PTH108 - the same call as above, on the same name
-            raise
-        finally:
-            os.close(target)
+                    _write_blocks(targets, pieces, blocks, file.fileno())
+
+
+def _remove_failed(output: Path, kind: Optional[Type[BaseException]], *_: object) -> None:
+    """Remove ``output`` where it was left by an exception: what :meth:`ExitStack.push` calls."""
+    if kind is not None:
+        output.unlink()
 
 
 def _write_blocks(
-    target: int, pieces: List[Piece], blocks: List[Optional[str]], lower: Optional[int]
+    targets: Sequence[int], pieces: List[Piece], blocks: List[Optional[str]], lower: Optional[int]
 ) -> None:
     """Write all blocks that the pieces touch, and enter their digests in ``blocks``."""
-    assembly = _Assembly(target, pieces, [piece.offset + piece.length for piece in pieces])
+    assembly = _Assembly(targets, pieces, [piece.offset + piece.length for piece in pieces])
 
     def task(indexes: List[int]) -> None:
         reader = _Reader()
@@ -170,9 +185,11 @@ class _Reader:
 
 
 class _Assembly(NamedTuple):
-    """The disk ``target``, and the pieces that it is put together from, sorted, with their ends."""
+    """The disks ``targets``, all alike, and the pieces that they are put together from, sorted, with their
+    ends.
+    """
 
-    target: int
+    targets: Sequence[int]
     pieces: List[Piece]
     ends: List[int]
 
@@ -190,12 +207,13 @@ class _Assembly(NamedTuple):
         digest = block_digest(block)
         if digest is None and lower is None:
             return None
-        written = 0
-        while written < BLOCK_SIZE:  # a disk that is nearly full takes a part, and says so the next time
-            done = os.pwrite(self.target, view[written:], base + written)
-            if done == 0:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            written += done
+        for target in self.targets:
+            written = 0
+            while written < BLOCK_SIZE:  # a disk that is nearly full takes a part, and says so the next time
+                done = os.pwrite(target, view[written:], base + written)
+                if done == 0:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                written += done
         return digest
 
     def _fill(self, view: memoryview, base: int, reader: _Reader) -> None:

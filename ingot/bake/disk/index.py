@@ -42,16 +42,25 @@ class LayerIndex(Tree):
 
     @classmethod
     def of(
-        cls, entries: Iterable[Entry], root: Path, epoch: int, added: AbstractSet[str] = frozenset()
+        cls,
+        entries: Iterable[Entry],
+        root: Path,
+        epoch: int,
+        added: AbstractSet[str] = frozenset(),
+        below: "Optional[LayerIndex]" = None,
     ) -> "LayerIndex":
-        """Return the index of ``entries``, which have their digests; ``added``: what no package brought."""
+        """Return the index of ``entries``, which have their digests; ``added``: what no package brought.
+
+        ``below`` is the index of another tree: the lines of what is the same there are taken from it.
+        """
         ordered = sort_entries(entries)
         numbers, _ = number_inodes(whole_tree(ordered, epoch))
         volatile = volatile_of(has_cloud_init=any(entry.path == CLOUD_INIT for entry in ordered))
+        known = {} if below is None or below.volatile != volatile else below._rows
         rows = {}
         for entry in ordered:
-            text = None if volatile.covers(entry.path) else inventory.file_line(entry)
-            rows[entry.path] = (
+            path, is_added = entry.path, entry.path in added
+            content = (
                 entry.kind.value,
                 entry.mode,
                 entry.uid,
@@ -62,11 +71,14 @@ class LayerIndex(Tree):
                 entry.device,
                 entry.xattrs,
                 entry.sha256,
-                numbers[entry.path],
-                manifest.file_line(entry, layer=ADDED * (entry.path in added)),
-                text,
-                entry.path in added,
             )
+            same = known.get(path)
+            if same is not None and same[:_NUMBER] == content and same[_ADDED] == is_added:
+                line, text = same[_LINE], same[_TEXT]
+            else:
+                line = manifest.file_line(entry, layer=ADDED * is_added)
+                text = None if volatile.covers(path) else inventory.file_line(entry)
+            rows[path] = (*content, numbers[path], line, text, is_added)
         return cls(rows, root, epoch)
 
     def save(self, file: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 from ingot.bake.disk import bios, gpt
 from ingot.bake.disk.ext4.update import Lower, update_ext4
@@ -17,7 +17,6 @@ from ingot.bake.disk.uki import build_uki
 from ingot.bake.tree.tree import Changes, Entry, sort_entries
 from ingot.blocks import DiskDigest
 from ingot.errors import BakeError, SizeError
-from ingot.progress import Progress, silent
 
 _ESP_START = MIB  # the usual alignment
 _TAIL = MIB  # the backup partition table lies there
@@ -27,18 +26,17 @@ def write_disk(
     spec: DiskSpec,
     entries: Sequence[Entry],
     output: Path,
-    progress: Progress = silent,
     *,
     more: More = NO_MORE,
+    copy: Optional[Path] = None,
 ) -> Tuple[DiskDigest, Layout]:
     """Write the raw disk that ``spec`` describes, with ``entries`` as its root, to
-    ``output``; return its digests and its layout.
+    ``output``, and the same to ``copy``; return its digests and its layout.
 
     The bytes depend on ``spec`` and ``entries`` alone, not on the entries' order. Raises BakeError, and
     leaves nothing, when the disk is too small, the tree cannot be stored, or a file cannot be read or
     written.
     """
-    progress("writing the disk of the packages")
     kernel_image = boot_image(spec)
     esp_size = partition_size(len(kernel_image))
     root_start = _ESP_START + esp_size
@@ -74,7 +72,7 @@ def write_disk(
         )  # fmt: skip
     except TooSmallError as error:
         raise _too_small(spec, root_start + error.needed + _TAIL) from error
-    return image.write(output), layout
+    return image.write(output, copy), layout
 
 
 def update_disk(

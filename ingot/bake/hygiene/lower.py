@@ -15,7 +15,7 @@ from ingot.bake.disk import Ext4Reader, read_ext4
 from ingot.bake.disk.index import LayerIndex, Patched
 from ingot.bake.hygiene import contents, identity, permissions, traces
 from ingot.bake.hygiene.view import Declared, View
-from ingot.bake.tree.tree import Entry, Kind, decode
+from ingot.bake.tree.tree import Entry, Kind, Tree, decode
 from ingot.blocks import BLOCK_SIZE
 
 # The checks that look at one file after the other.
@@ -44,15 +44,18 @@ class Known(NamedTuple):
     suspects: Mapping[str, Sequence[str]]
 
 
-def suspects(disk: Path, index: LayerIndex, words: Sequence[str]) -> Dict[str, List[str]]:
+def suspects(
+    disk: Path, index: LayerIndex, entries: Sequence[Entry], words: Sequence[str]
+) -> Dict[str, List[str]]:
     """Return for each check the paths on a disk with the lower layer ``index`` alone that
     are not clean whatever a recipe adds.
 
-    All else is: a package's unchanged file, or one in which the check finds nothing. ``words`` are those that
-    no file may hold.
+    All else is: a package's unchanged file, or one in which the check finds nothing. ``entries`` are those of
+    the index. ``words`` are those that no file may hold.
     """
     with read_ext4(disk) as reader:
-        view = View(reader, Declared(), words, index, is_lower=True)
+        reader.use_paths(index.numbers)
+        view = View(reader, Declared(), words, index, entries=Tree(entries), is_lower=True)
         found = {name: {finding.path for finding in check(view)} for name, check in _CHECKS.items()}
         caches = tuple(f"{cache}/" for cache in traces.CACHES)
         for path, entry in view.entries.items():

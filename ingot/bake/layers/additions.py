@@ -101,14 +101,11 @@ class Addition:
     def run(self) -> None:
         """Make tree, tools and index. Raises BakeError."""
         from ingot.bake.image.seal import seal
-        from ingot.bake.layers.trees import GrownTree, record_tree
-        from ingot.process import run
+        from ingot.bake.layers.trees import GrownTree, link_tree, record_tree
 
         kind = KINDS[self.kind]
         self.directory.mkdir(parents=True)
-        run(
-            ["cp", "--archive", "--link", "--no-target-directory", self.below.tools, self.directory / "tools"]
-        )
+        link_tree(self.below.tools, self.directory / "tools")
         self.progress(kind.said)
         with closing(GrownTree(self.directory, self.below, packages=False)) as tree:
             tree.mount()

@@ -11,7 +11,7 @@ from typing import List, Mapping, Optional, Tuple
 
 from ingot.bake.disk import DiskSpec, Lower, More, WrittenDisk, read_ext4, update_disk
 from ingot.bake.layers.layer import LowerLayer
-from ingot.bake.layers.lower_disk import LowerDisk, WantedDisk, copy_disk, disk_key, lower_disk
+from ingot.bake.layers.lower_disk import LowerDisk, WantedDisk, copied_lower_disk, disk_key
 from ingot.bake.runtime.chroot import in_root
 from ingot.bake.tree.tree import Changes, Entry, Kind
 from ingot.blocks import DiskDigest
@@ -73,9 +73,7 @@ class DiskCopy:
         return key, disk
 
     def _prepare(self, wanted: WantedDisk) -> LowerDisk:
-        disk = lower_disk(self._layer, wanted, self._progress, self._use)
-        copy_disk(disk.disk, self._target)
-        return disk
+        return copied_lower_disk(self._layer, wanted, self._target, self._progress, self._use)
 
 
 def _entry(index: Mapping[str, Entry], path: str) -> Entry:

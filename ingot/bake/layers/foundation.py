@@ -22,7 +22,7 @@ def foundation(
     packages: Sequence[PackageSpec], system: Collection[str], controls: Mapping[str, Control]
 ) -> Optional[List[PackageSpec]]:
     """Return those of a lock's ``packages`` that the layer below has; None when there is
-    none: then all are installed at once.
+    none: then all are installed at once. Those that are not installed are all among them.
 
     ``system`` names the packages of every image; ``controls`` has all that are installed.
     """
@@ -37,7 +37,7 @@ def foundation(
         return None
     classes = _classes(added, needs, sizes)
     last = max(classes.values())
-    return [p for p in packages if p.name not in added or classes[p.name] < last]
+    return [p for p in packages if p.role != "install" or p.name not in added or classes[p.name] < last]
 
 
 def _classes(

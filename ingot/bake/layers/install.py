@@ -13,7 +13,7 @@ from ingot.bake.image.machine import install_machine
 from ingot.bake.image.seal import seal, seal_identities
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.layers.rounds import ContestedError, Rounds, installed
-from ingot.bake.layers.trees import AnyTree, FirstTree, GrownTree, record_tree
+from ingot.bake.layers.trees import AnyTree, FirstTree, GrownTree, link_tree, record_tree
 from ingot.bake.packages import configure, drop
 from ingot.bake.packages.ahead import Ahead
 from ingot.bake.packages.cache import package_file
@@ -54,7 +54,10 @@ class Installation:
         """Make tree, tools and index. Raises BakeError."""
         spec, below, directory = self.spec, self.below, self.directory
         directory.mkdir(parents=True)
-        _unpack_tools(_packages(spec, self.packages, "tool"), directory / "tools")
+        if below is None:
+            _unpack_tools(_packages(spec, self.packages, "tool"), directory / "tools")
+        else:  # of the same lock
+            link_tree(below.tools, directory / "tools")
         present = set() if below is None else installed(below)
         new = [p for p in _packages(spec, self.packages, "install") if p.name not in present]
         self.progress(f"unpacking {len(new)} packages" if len(new) != 1 else "unpacking 1 package")

@@ -10,17 +10,19 @@ import fcntl
 import os
 import pickle
 import shutil
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from tempfile import TemporaryFile
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ingot.bake.disk import DiskSpec, Layout, More, read_ext4, write_disk
 from ingot.bake.hygiene.lower import suspects
 from ingot.bake.layers.keys import ENGINE, code_digest, key_of
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.runtime.chroot import HOSTNAME
+from ingot.bake.runtime.sandbox import SpawnError, spawner
 from ingot.bake.tree.tree import Entry
 from ingot.errors import BakeError
 from ingot.locks import obtain, try_locked
@@ -31,6 +33,7 @@ from ingot.progress import Progress
 MOST = 4
 _FICLONE = 0x40049409  # ioctl_ficlone(2): file systems that share blocks copy in no time
 _PIECE = 64 << 20
+PROVE = "ingot.bake.layers.lower_disk:prove"
 
 
 @dataclass(frozen=True)
@@ -86,24 +89,32 @@ class WantedDisk:
     more: More
 
 
-def lower_disk(layer: LowerLayer, wanted: WantedDisk, progress: Progress, use: ExitStack) -> LowerDisk:
-    """Return the disk of ``layer``, written if it is not kept yet; it stays until ``use`` ends.
+def copied_lower_disk(
+    layer: LowerLayer, wanted: WantedDisk, target: Path, progress: Progress, use: ExitStack
+) -> LowerDisk:
+    """Return the disk of ``layer``, written if it is not kept yet; it stays until ``use`` ends. ``target``
+    becomes a copy of it.
 
     Raises BakeError.
     """
     place = layer.disks / wanted.key
 
     def make() -> None:
-        _make(layer, wanted, place, progress)
+        _make(layer, wanted, place, target, progress)
         remove_oldest(layer.disks, wanted.key)
 
     obtain(place, make, use=use, waiting=lambda: progress("waiting: another bake writes the same disk"))
+    if not target.exists():
+        copy_disk(place / "disk.raw", target)
     state: Dict[str, Any] = pickle.loads((place / "state").read_bytes())  # noqa: S301 - the store is trusted
     layout = Layout(**state["layout"])
     return LowerDisk(place / "disk.raw", tuple(state["blocks"]), layout, state["suspects"])
 
 
-def _make(layer: LowerLayer, wanted: WantedDisk, place: Path, progress: Progress) -> None:
+def _make(layer: LowerLayer, wanted: WantedDisk, place: Path, target: Path, progress: Progress) -> None:
+    """Make the disk in the directory ``place``; write the ``target`` at the same time where its copy would
+    share no blocks: that spares reading it again.
+    """
     unfinished = place.with_name(f"{place.name}.tmp")
     if unfinished.exists():  # of a bake that was killed: the lock is ours now
         shutil.rmtree(unfinished)
@@ -111,30 +122,46 @@ def _make(layer: LowerLayer, wanted: WantedDisk, place: Path, progress: Progress
     try:
         disk = unfinished / "disk.raw"
         entries = list(layer.index.values())
-        digest, layout = write_disk(wanted.spec, entries, disk, progress, more=wanted.more)
+        progress("writing the disk of the packages")
+        copy = None if _can_share(unfinished) else target
+        digest, layout = write_disk(wanted.spec, entries, disk, more=wanted.more, copy=copy)
         progress("examining the disk of the packages")
-        _prove(layer, disk, wanted.spec.epoch)
-        state = {
-            "blocks": digest.blocks,
-            "layout": asdict(layout),
-            "suspects": suspects(disk, layer.index, [HOSTNAME]),
-        }
+        with proof(layer, disk):
+            found = suspects(disk, layer.index, entries, [HOSTNAME])
+        state = {"blocks": digest.blocks, "layout": asdict(layout), "suspects": found}
         (unfinished / "state").write_bytes(pickle.dumps(state, protocol=4))
         unfinished.rename(place)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _prove(layer: LowerLayer, disk: Path, epoch: int) -> None:
-    """Read the disk back: what bakes take from the layer's index must be what is on it."""
-    with read_ext4(disk) as reader:
+@contextmanager
+def proof(layer: LowerLayer, disk: Path) -> Iterator[None]:
+    """Read the disk back meanwhile, on another processor: :func:`prove`. Raises BakeError at the end."""
+    argument = {"layer": str(layer.directory), "epoch": layer.epoch}
+    with disk.open("rb") as file, spawner().call(PROVE, Path("/"), argument, file.fileno()) as child:
+        yield
+        try:
+            child.result()
+        except SpawnError as error:
+            raise BakeError(str(error)) from error
+
+
+def prove(descriptor: int, *, layer: str, epoch: int) -> Dict[str, Any]:
+    """Read a disk back: what bakes take from the index of ``layer`` must be what is on it.
+
+    For :meth:`~ingot.bake.runtime.sandbox.Spawner.call`. Raises BakeError.
+    """
+    index = LowerLayer(Path(layer), epoch).index
+    with read_ext4(Path(f"/dev/fd/{descriptor}")) as reader:
         found = {entry.path: entry for entry in reader.entries()}
     for path, entry in found.items():
-        known = layer.index.get(path)
+        known = index.get(path)
         if path != "/lost+found" and (known is None or _plain(known) != _plain(entry)):
             raise BakeError(f"{path} is not on the disk as it is in the layer: this is a defect of Ingot")
-    if len(found) - ("/lost+found" in found) != len(layer.index) - ("/lost+found" in layer.index):
+    if len(found) - ("/lost+found" in found) != len(index) - ("/lost+found" in index):
         raise BakeError("the disk does not hold all of the layer: this is a defect of Ingot")
+    return {}
 
 
 def _plain(entry: Entry) -> Entry:
@@ -173,6 +200,16 @@ def copy_disk(source: Path, target: Path) -> None:
             os.lseek(new.fileno(), start, os.SEEK_SET)
             while start < end:
                 start += os.sendfile(new.fileno(), old.fileno(), start, min(end - start, _PIECE))
+
+
+def _can_share(directory: Path) -> bool:
+    """Tell whether files in ``directory`` can share blocks."""
+    with TemporaryFile(dir=directory) as old, TemporaryFile(dir=directory) as new:
+        try:
+            fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
+        except OSError:
+            return False
+    return True
 
 
 def _data(file: int) -> List[Tuple[int, int]]:

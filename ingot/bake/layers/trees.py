@@ -13,7 +13,7 @@ from ingot.bake.disk.index import LayerIndex
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.layers.overlay import Overlay, make_bare
 from ingot.bake.packages import database
-from ingot.bake.runtime.chroot import in_root
+from ingot.bake.runtime.chroot import in_root, inside
 from ingot.bake.tree.inventory import files_text
 from ingot.bake.tree.tree import (
     Changes,
@@ -22,6 +22,7 @@ from ingot.bake.tree.tree import (
     changes,
     decode,
     encode,
+    entry_at,
     hash_files,
     is_kept,
     scan,
@@ -44,7 +45,8 @@ class FirstTree:
 
     def __init__(self, layer: Path, architecture: str) -> None:
         self.root = layer / "root"
-        self._known: Mapping[str, Entry] = {}
+        self.below: Optional[LayerIndex] = None
+        self._found: List[Entry] = []
         self._architecture = architecture
 
     def mount(self) -> None:
@@ -54,13 +56,15 @@ class FirstTree:
         _make_skeleton(self.root, self._architecture)
 
     def entries(self) -> List[Entry]:
-        """Return what is in the tree; files have digests.
+        """Return what is in the tree; files have digests."""
+        self._found = hash_files(scan(self.root))
+        return self._found
 
-        Each file is read once, its content must not change later.
+    def entries_with(self, path: str) -> List[Entry]:
+        """Return what :meth:`entries` has found, with the file at ``path`` as it is now: nothing else is read
+        again.
         """
-        found = hash_files([self._known.get(entry.path, entry) for entry in scan(self.root)])
-        self._known = {entry.path: entry for entry in found}
-        return found
+        return _with(self._found, self.root, path)
 
     def added(self) -> FrozenSet[str]:
         """Return the paths that no package brought: none."""
@@ -86,10 +90,12 @@ class GrownTree:
         self._target = layer / "root"
         self._work = layer / "work"
         self._overlay = Overlay(below.root, self._work)
+        self._upper: List[Entry] = []
         self._changes: Optional[Changes] = None
-        self._pool = ThreadPoolExecutor(1)
+        self._pool = ThreadPoolExecutor(2)
         # While packages are unpacked, there is time for it.
-        self._linked: "Future[None]" = self._pool.submit(_link, below.root, self._target)
+        self._linked: "Future[None]" = self._pool.submit(link_tree, below.root, self._target)
+        self._pool.submit(lambda: below.index)  # which keeps its value
 
     def mount(self) -> None:
         """Begin, or begin again: as if nothing had been installed on what is below."""
@@ -104,26 +110,41 @@ class GrownTree:
         """Where programs run."""
         return self._overlay.root
 
+    @property
+    def below(self) -> Optional[LayerIndex]:
+        """What is in the layer below."""
+        return self._below.index
+
     def entries(self) -> List[Entry]:
         """Return what is in the tree; files have digests."""
+        self._upper = hash_files(scan(self._overlay.upper))
+        return self._laid_over()
+
+    def entries_with(self, path: str) -> List[Entry]:
+        """Return what :meth:`entries` has found, with the file at ``path`` as it is now: nothing else is read
+        again.
+        """
+        self._upper = _with(self._upper, self._overlay.upper, path)
+        return self._laid_over()
+
+    def _laid_over(self) -> List[Entry]:
+        """Return what is below with what is above on it."""
         index = self._below.index
-        upper = [entry._replace(mtime=self._below.epoch) for entry in scan(self._overlay.upper)]
-        self._changes = found = changes(index, hash_files(upper))
-        new = {entry.path for entry in found.entries}
-        kept = [entry for path, entry in index.items() if path not in new and path not in found.gone]
+        upper = [entry._replace(mtime=self._below.epoch) for entry in self._upper]
+        self._changes = found = changes(index, upper)
+        other = {entry.path for entry in found.entries}.union(found.gone)
+        kept = [index[path] for path in index if path not in other]
         return sort_entries([*_regrouped(kept), *found.entries])
 
     def added(self) -> FrozenSet[str]:
-        """Return the paths that no package brought, as :meth:`entries` found them last."""
+        """Return the paths that no package brought, as they were found last."""
         if self._packages or self._changes is None:
             return frozenset()
         here = {entry.path for entry in self._changes.entries}
         return (self._below.index.added | here).difference(self._changes.gone)
 
     def finish(self) -> None:
-        """Make the layer's ``root`` of what is below and of what was changed, as
-        :meth:`entries` found it last.
-        """
+        """Make the layer's ``root`` of what is below and of what was changed, as it was found last."""
         self._overlay.unmount_root()
         self._linked.result()
         found = self._changes or Changes([], [])
@@ -154,7 +175,19 @@ class GrownTree:
         shutil.rmtree(self._work, ignore_errors=True)
 
 
-def _link(source: Path, target: Path) -> None:
+def _with(entries: List[Entry], root: Path, path: str) -> List[Entry]:
+    """Return ``entries`` of the tree below ``root`` with what is at ``path`` now, and the directories to it
+    that are not among them.
+    """
+    known = {entry.path: entry for entry in entries if entry.path != path}
+    while path not in known:
+        known[path] = entry_at(root, path)
+        path = path.rpartition("/")[0] or "/"
+    return hash_files(sort_entries(known.values()))
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """Make ``target`` a tree of its own that shares the files of ``source``."""
     run(["cp", "--archive", "--link", "--no-target-directory", source, target])
 
 
@@ -205,9 +238,9 @@ def record_tree(tree: AnyTree, layer: Path, epoch: int) -> None:
     baseline.unlink(missing_ok=True)
     baseline.write_bytes(text)
     baseline.chmod(0o644)
-    LayerIndex.of(tree.entries(), layer / "root", epoch, tree.added() - {f"{BASELINE}/base"}).save(
-        layer / "index"
-    )
+    entries = tree.entries_with(inside(tree.root, baseline))
+    added = tree.added() - {f"{BASELINE}/base"}
+    LayerIndex.of(entries, layer / "root", epoch, added, tree.below).save(layer / "index")
     tree.finish()
 
 

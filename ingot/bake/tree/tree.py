@@ -146,6 +146,14 @@ def scan(root: Path, *, live: bool = False) -> List[Entry]:
     return sort_entries(found)
 
 
+def entry_at(root: Path, path: str) -> Entry:
+    """Return the entry of what is at ``path`` in the tree below ``root``, as :func:`scan` does, without its
+    hard-link group. Raises OSError.
+    """
+    source = os.fsencode(root) + encode(path)
+    return _entry(source, encode(path), os.lstat(source))
+
+
 _KINDS = {
     stat.S_IFREG: Kind.FILE,
     stat.S_IFDIR: Kind.DIRECTORY,

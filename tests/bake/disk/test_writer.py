@@ -139,6 +139,23 @@ def test_a_full_disk_is_told_and_nothing_is_left(spec, tmp_path, monkeypatch):
     assert not (tmp_path / "disk.raw").exists()
 
 
+def test_a_copy_is_written_beside_it_and_goes_with_it(spec, tmp_path, monkeypatch):
+    disk, copy = tmp_path / "disk.raw", tmp_path / "copy.raw"
+    write_disk(spec, ENTRIES, disk, copy=copy)
+    assert copy.read_bytes() == disk.read_bytes()
+    assert copy.stat().st_blocks == disk.stat().st_blocks, "its holes are kept"
+    assert f"{copy.stat().st_mode & 0o777:o}" == "600"
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(BakeError, match="No space left on device"):
+        write_disk(spec, ENTRIES, disk, copy=copy)
+    assert not disk.exists()
+    assert not copy.exists()
+
+
 def test_missing_input_is_named(spec, tmp_path):
     spec.stub.unlink()
     with pytest.raises(BakeError, match="stub cannot be read"):

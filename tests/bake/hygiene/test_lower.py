@@ -80,7 +80,8 @@ def lower(tmp_path_factory):
     entries = tree(*BASE)
     _, digest = make_disk(directory, entries, upper=entries)
     index = LayerIndex.of(hash_files(entries), directory, EPOCH)
-    return directory / "test.lower", digest, index, suspects(directory / "test.lower", index, ["builder-7"])
+    found = suspects(directory / "test.lower", index, list(index.values()), ["builder-7"])
+    return directory / "test.lower", digest, index, found
 
 
 @pytest.mark.parametrize("case", CASES)
