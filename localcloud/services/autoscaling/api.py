@@ -5,9 +5,11 @@ Names and errors: botocore's service model autoscaling/2011-01-01.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
+from botocore.utils import parse_timestamp
 from moto.autoscaling.exceptions import AutoscalingClientError
 from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup
 from moto.autoscaling.responses import AutoScalingResponse
@@ -15,7 +17,8 @@ from moto.core.responses import ActionResult, EmptyResult
 
 from localcloud.core.moto_types import AutoScalingGroup, Moto
 from localcloud.core.patching import Patches
-from localcloud.services.autoscaling.members import members_of
+from localcloud.services.autoscaling.members import ABANDON, CONTINUE, members_of
+from localcloud.services.autoscaling.schedules import MOST_OF_A_BATCH
 from localcloud.services.autoscaling.service import AutoScaling
 
 PAGE = 50  # records of a page unless the caller says otherwise (MaxRecords)
@@ -90,9 +93,22 @@ def _replace_responses(patches: Patches, service: AutoScaling) -> None:
         "describe_instance_refreshes": lambda handler: _describe(handler, service),
         "cancel_instance_refresh": lambda handler: _cancel(handler, service),
         "rollback_instance_refresh": lambda handler: _rollback(handler, service),
+        "put_scheduled_update_group_action": lambda handler: _put_action(handler, service),
+        "batch_put_scheduled_update_group_action": lambda handler: _put_actions(handler, service),
+        "describe_scheduled_actions": lambda handler: _scheduled(handler, service),
+        "delete_scheduled_action": lambda handler: _delete_action(handler, service),
+        "batch_delete_scheduled_action": lambda handler: _delete_actions(handler, service),
+        "put_lifecycle_hook": lambda handler: _put_hook(handler, service),
+        "describe_lifecycle_hooks": lambda handler: _hooks(handler, service),
+        "delete_lifecycle_hook": lambda handler: _delete_hook(handler, service),
+        "complete_lifecycle_action": lambda handler: _complete(handler, service),
+        "record_lifecycle_action_heartbeat": lambda handler: _beat(handler, service),
     }
     for name, operation in operations.items():
         patches.replace(AutoScalingResponse, name, _returning(operation))
+    patches.replace(
+        AutoScalingResponse, "create_auto_scaling_group", lambda original: _with_hooks(original, service)
+    )
     patches.replace(AutoScalingResponse, "put_scaling_policy", _naming_the_policy)
 
 
@@ -197,6 +213,184 @@ def _cancel(handler: Moto, service: AutoScaling) -> Moto:
 
 def _rollback(handler: Moto, service: AutoScaling) -> Moto:
     return ActionResult({"InstanceRefreshId": service.rollback_refresh(find_group(handler)).id})
+
+
+# -- scheduled actions
+
+# The API's name of a field, and ours.
+ACTION_FIELDS = {
+    "StartTime": "start", "EndTime": "end", "Recurrence": "recurrence", "TimeZone": "zone",
+    "MinSize": "minimum", "MaxSize": "maximum", "DesiredCapacity": "desired",
+}  # fmt: skip
+
+
+def _action_fields(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a scheduled action's fields, times in UTC and sizes as numbers."""
+    fields: dict[str, Any] = {}
+    for name, field in ACTION_FIELDS.items():
+        value = given.get(name)
+        if value is not None and name.endswith("Time"):
+            moment = value if isinstance(value, datetime) else parse_timestamp(value)
+            value = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        elif value is not None and name.endswith(("Size", "Capacity")):
+            value = int(value)
+        fields[field] = value
+    return fields
+
+
+def _put_action(handler: Moto, service: AutoScaling) -> Moto:
+    group, given = find_group(handler), handler._get_params()
+    with service.lock:
+        service.schedules.put(group, given["ScheduledActionName"], _action_fields(given))
+    service.wake()
+    return EmptyResult()
+
+
+def _put_actions(handler: Moto, service: AutoScaling) -> Moto:
+    group = find_group(handler)
+
+    def put(action: Mapping[str, Any]) -> None:
+        service.schedules.put(group, action["ScheduledActionName"], _action_fields(action))
+
+    asked = handler._get_params().get("ScheduledUpdateGroupActions") or []
+    return ActionResult({"FailedScheduledUpdateGroupActions": _each(service, asked, put)})
+
+
+def _delete_action(handler: Moto, service: AutoScaling) -> Moto:
+    group = find_group(handler)
+    with service.lock:
+        service.schedules.delete(group.name, handler._get_param("ScheduledActionName"))
+    return EmptyResult()
+
+
+def _delete_actions(handler: Moto, service: AutoScaling) -> Moto:
+    group = find_group(handler)
+    asked = [{"ScheduledActionName": name} for name in handler._get_param("ScheduledActionNames", [])]
+    failed = _each(service, asked, lambda a: service.schedules.delete(group.name, a["ScheduledActionName"]))
+    return ActionResult({"FailedScheduledActions": failed})
+
+
+def _each(
+    service: AutoScaling, actions: list[dict[str, Any]], do: Callable[[Mapping[str, Any]], None]
+) -> list[dict[str, str]]:
+    """Do something for each action of a batch; return those that were refused."""
+    if len(actions) > MOST_OF_A_BATCH:
+        raise AutoscalingClientError("ValidationError", f"At most {MOST_OF_A_BATCH} actions in a batch")
+    failed = []
+    with service.lock:
+        for action in actions:
+            try:
+                do(action)
+            except AutoscalingClientError as error:
+                name = action["ScheduledActionName"]
+                failed.append(
+                    {"ScheduledActionName": name, "ErrorCode": error.code, "ErrorMessage": error.message}
+                )
+    service.wake()
+    return failed
+
+
+def _scheduled(handler: Moto, service: AutoScaling) -> Moto:
+    name, params = handler._get_param("AutoScalingGroupName"), handler._get_params()
+    named = set(params.get("ScheduledActionNames") or [])
+    times = _action_fields({key: params.get(key) for key in ("StartTime", "EndTime")})
+    with service.lock:
+        known = service.schedules.of(name) if name else service.schedules.all()
+    shown = []
+    for action in known:
+        # "If scheduled action names are provided, this property is ignored" (both times).
+        early = times["start"] is not None and action.start is not None and action.start < times["start"]
+        late = times["end"] is not None and action.start is not None and action.start > times["end"]
+        if action.name in named if named else not (early or late):
+            shown.append(action.shown(_action_arn(handler, action.group, action.name)))
+    return ActionResult(_page(handler, "ScheduledUpdateGroupActions", shown, "ScheduledActionARN"))
+
+
+def _action_arn(handler: Moto, group: str, name: str) -> str:
+    """Return an action's ARN; on AWS an id of its own stands in it."""
+    account, region = handler.current_account, handler.region
+    return (
+        f"arn:aws:autoscaling:{region}:{account}:scheduledUpdateGroupAction:{group}:"
+        f"autoScalingGroupName/{group}:scheduledActionName/{name}"
+    )
+
+
+# -- lifecycle hooks
+
+HOOK_FIELDS = {
+    "LifecycleTransition": "transition", "HeartbeatTimeout": "heartbeat", "DefaultResult": "result",
+    "NotificationTargetARN": "target", "RoleARN": "role", "NotificationMetadata": "metadata",
+}  # fmt: skip
+
+
+def _hook_fields(given: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {field: given.get(name) for name, field in HOOK_FIELDS.items()}
+    if fields["heartbeat"] is not None:
+        fields["heartbeat"] = int(fields["heartbeat"])
+    return fields
+
+
+def _put_hook(handler: Moto, service: AutoScaling) -> Moto:
+    group, given = find_group(handler), handler._get_params()
+    with service.lock:
+        service.hooks.put(group.name, given["LifecycleHookName"], _hook_fields(given))
+    return EmptyResult()
+
+
+def _with_hooks(original: Callable[[Moto], Moto], service: AutoScaling) -> Callable[[Moto], Moto]:
+    def create(handler: Moto) -> Moto:
+        """CreateAutoScalingGroup with hooks, which hold the first instances, too."""
+        hooks = handler._get_params().get("LifecycleHookSpecificationList") or []
+        name = handler._get_param("AutoScalingGroupName")
+        with service.lock:
+            answer = original(handler)
+            try:
+                for hook in hooks:
+                    service.hooks.put(name, hook["LifecycleHookName"], _hook_fields(hook))
+            except AutoscalingClientError:
+                del handler.autoscaling_backend.autoscaling_groups[name]
+                service.hooks.forget(name)
+                raise
+        return answer
+
+    return create
+
+
+def _hooks(handler: Moto, service: AutoScaling) -> Moto:
+    group, named = find_group(handler), set(handler._get_param("LifecycleHookNames", []))
+    with service.lock:
+        hooks = service.hooks.of(group.name)
+    return ActionResult(
+        {"LifecycleHooks": [hook.shown() for hook in hooks if not named or hook.name in named]}
+    )
+
+
+def _delete_hook(handler: Moto, service: AutoScaling) -> Moto:
+    group = find_group(handler)
+    with service.lock:
+        service.hooks.delete(group.name, handler._get_param("LifecycleHookName"), members_of(group))
+    service.wake()
+    return EmptyResult()
+
+
+def _complete(handler: Moto, service: AutoScaling) -> Moto:
+    result = handler._get_param("LifecycleActionResult")
+    if result not in (CONTINUE, ABANDON):
+        raise AutoscalingClientError(
+            "ValidationError", f"LifecycleActionResult must be {CONTINUE} or {ABANDON}, not {result}"
+        )
+    group, hook = find_group(handler), handler._get_param("LifecycleHookName")
+    service.complete(group, hook, result, _who(handler))
+    return EmptyResult()
+
+
+def _beat(handler: Moto, service: AutoScaling) -> Moto:
+    service.beat(find_group(handler), handler._get_param("LifecycleHookName"), _who(handler))
+    return EmptyResult()
+
+
+def _who(handler: Moto) -> tuple[str | None, str | None]:
+    return handler._get_param("LifecycleActionToken"), handler._get_param("InstanceId")
 
 
 def _page(handler: Moto, name: str, records: list[dict[str, Any]], key: str) -> dict[str, Any]:

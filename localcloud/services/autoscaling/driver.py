@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.exceptions import ServiceException
 from moto.ec2 import ec2_backends
 from moto.elbv2 import elbv2_backends
+from moto.iam.models import iam_backends
+from moto.sns.models import sns_backends
+from moto.sqs.models import sqs_backends
 
 from ingot.errors import CloudError
 from localcloud.core.moto_types import AutoScalingGroup, Instance, LoadBalancingRecords
@@ -41,6 +46,9 @@ class Driver(Protocol):
 
         "missing" if there is no such alarm.
         """
+
+    def notify(self, target: str, role: str, message: Mapping[str, Any]) -> None:
+        """Send a message to a queue or a topic with a role's rights; raises CloudError."""
 
 
 class MotoDriver:
@@ -96,6 +104,23 @@ class MotoDriver:
         """Return the state that CloudWatch has for the alarm."""
         found = cloudwatch_backends[self._account][self._region].alarms.get(name)
         return "missing" if found is None else str(found.state_value)
+
+    def notify(self, target: str, role: str, message: Mapping[str, Any]) -> None:
+        """Send a message as JSON to a standard queue or topic; the role has to be there.
+
+        What the role allows is not looked at.
+        """
+        text = json.dumps({"AccountId": self._account, **message})
+        try:
+            iam_backends[self._account]["aws"].get_role_by_arn(role)
+            if target.startswith("arn:aws:sqs:") and not target.endswith(".fifo"):
+                sqs_backends[self._account][self._region].send_message(target.rpartition(":")[2], text)
+            elif target.startswith("arn:aws:sns:") and not target.endswith(".fifo"):
+                sns_backends[self._account][self._region].publish(text, target)
+            else:
+                raise CloudError(f"{target} is neither a standard queue nor a standard topic")
+        except ServiceException as error:
+            raise CloudError(f"{target}: {error.message}") from error
 
     @property
     def _elb(self) -> LoadBalancingRecords:

@@ -11,6 +11,10 @@ from localcloud.core.moto_types import AutoScalingGroup, Instance
 
 KEPT_ACTIVITIES = 100  # DescribeScalingActivities: newest first; AWS keeps six weeks
 ALIVE = ("Pending", "InService")
+LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
+TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
+CONTINUE, ABANDON = "CONTINUE", "ABANDON"
+GLOBAL_TIMEOUT = 172_800  # seconds; or 100 times the heartbeat, whichever is less (PutLifecycleHook)
 
 
 @dataclass(eq=False)
@@ -47,6 +51,45 @@ class Activity:
         return record
 
 
+@dataclass(frozen=True)
+class LifecycleHook:
+    """A hook for which instances of a group wait. Times are seconds."""
+
+    name: str
+    group: str
+    transition: str = ""
+    heartbeat: int = 3600
+    result: str = ABANDON
+    target: str = ""
+    role: str = ""
+    metadata: str = ""
+
+    @property
+    def longest(self) -> int:
+        """How long an instance waits at most, however many heartbeats are recorded."""
+        return min(GLOBAL_TIMEOUT, 100 * self.heartbeat)
+
+    def shown(self) -> dict[str, Any]:
+        """Return it as DescribeLifecycleHooks shows it."""
+        record = {
+            "LifecycleHookName": self.name, "AutoScalingGroupName": self.group,
+            "LifecycleTransition": self.transition, "NotificationTargetARN": self.target,
+            "RoleARN": self.role, "NotificationMetadata": self.metadata, "HeartbeatTimeout": self.heartbeat,
+            "GlobalTimeout": self.longest, "DefaultResult": self.result,
+        }  # fmt: skip
+        return {key: value for key, value in record.items() if value != ""}
+
+
+@dataclass(eq=False)
+class LifecycleAction:
+    """An instance's wait for a hook. Times are seconds of the service's clock."""
+
+    hook: LifecycleHook
+    until: float
+    at_most: float
+    token: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
 @dataclass(eq=False)
 class Member:
     """One instance of a group. Times are seconds of the service's clock."""
@@ -62,6 +105,8 @@ class Member:
     in_service: float | None = None
     registered: set[str] = field(default_factory=set)  # ARNs of target groups
     terminating: bool = False  # EC2 has been told
+    actions: list[LifecycleAction] | None = None  # what it waits for; None: its hooks were not asked yet
+    abandoned: bool = False  # a hook ended its wait with ABANDON
     launch_configuration_name: None = None
 
     @property
@@ -85,9 +130,14 @@ class Member:
         return str(self.auto_scaling_group.name)
 
     @property
+    def phase(self) -> str:
+        """The lifecycle state without what a hook adds: ``Pending`` of ``Pending:Wait``."""
+        return self.lifecycle_state.partition(":")[0]
+
+    @property
     def alive(self) -> bool:
         """Whether it counts towards the group's size."""
-        return self.lifecycle_state in ALIVE
+        return self.phase in ALIVE
 
 
 def members_of(group: AutoScalingGroup) -> list[Member]:

@@ -18,7 +18,15 @@ from ingot.errors import CloudError
 from ingot.progress import Progress
 from localcloud.core.moto_types import AutoScalingGroup
 from localcloud.services.autoscaling.driver import Driver
-from localcloud.services.autoscaling.members import KEPT_ACTIVITIES, Activity, Member, members_of
+from localcloud.services.autoscaling.hooks import LifecycleHooks
+from localcloud.services.autoscaling.members import (
+    KEPT_ACTIVITIES,
+    LAUNCHING,
+    TERMINATING,
+    Activity,
+    Member,
+    members_of,
+)
 
 # Launches in one step. Each takes some milliseconds; requests that ask for the group wait meanwhile.
 LAUNCHES = 25
@@ -35,12 +43,14 @@ class Reconciler:
     def __init__(
         self,
         driver: Driver,
+        hooks: LifecycleHooks,
         *,
         clock: Callable[[], float],
         log: Progress,
         on_failure: Callable[[AutoScalingGroup, Member | None, str], None],
     ) -> None:
         self._driver = driver
+        self._hooks = hooks
         self._clock = clock
         self._log = log
         self._on_failure = on_failure
@@ -52,16 +62,21 @@ class Reconciler:
         """Take in what has become of the group's instances since the last step."""
         for member in members_of(group):
             state, reason = self._driver.state(member.instance)
-            if member.lifecycle_state == "Pending":
+            if member.phase == "Pending":
                 self._take_in(group, member, state, reason)
-            elif member.lifecycle_state == "InService":
+            elif member.phase == "InService":
                 self._register(group, member)
                 self._judge(group, member, state)
-            elif member.lifecycle_state == "Terminating":
+            elif member.phase == "Terminating":
                 self._see_off(group, member, state)
 
     def _take_in(self, group: AutoScalingGroup, member: Member, state: str, reason: str) -> None:
         if state == "running":
+            if self._waits(member, LAUNCHING):
+                return
+            if member.abandoned:
+                self._give_up(group, member)
+                return
             member.lifecycle_state, member.in_service = "InService", self._clock()
             member.activity.close("Successful")
             self._register(group, member)
@@ -69,6 +84,27 @@ class Reconciler:
             member.activity.close("Failed", reason)
             self._on_failure(group, member, reason)
             self.end(group, member, f"an instance was lost while it was launched: {reason}", drain=False)
+
+    def _waits(self, member: Member, transition: str) -> bool:
+        """Say whether a lifecycle hook holds an instance; its state says so, too.
+
+        Who was held goes on a step later, so that ``Pending:Proceed`` is seen.
+        """
+        phase = member.phase
+        if self._hooks.hold(member, transition):
+            member.lifecycle_state, member.activity.status = f"{phase}:Wait", "MidLifecycleAction"
+            return True
+        held = member.lifecycle_state == f"{phase}:Wait"
+        if held:
+            member.lifecycle_state, member.activity.status = f"{phase}:Proceed", "InProgress"
+        return held
+
+    def _give_up(self, group: AutoScalingGroup, member: Member) -> None:
+        """End an instance whose launch a hook abandoned; the group launches another."""
+        why = "the lifecycle action of its launch was abandoned"
+        member.activity.close("Failed", f"Instance failed to complete user's Lifecycle Action: {why}")
+        self._on_failure(group, member, why)
+        self.end(group, member, f"an instance was taken out of service because {why}", drain=False)
 
     def _register(self, group: AutoScalingGroup, member: Member) -> None:
         if _suspended(group, "AddToLoadBalancer"):
@@ -118,10 +154,11 @@ class Reconciler:
 
         Out of the load balancer, then, when its requests are done, out of EC2.
         """
-        if member.lifecycle_state == "Terminating":
+        if member.phase == "Terminating":
             return member.activity
         member.activity.close("Cancelled", "The instance was terminated")
         member.lifecycle_state = "Terminating"
+        member.actions, member.abandoned = None, False
         member.activity = self._note(group, f"Terminating EC2 instance: {member.instance_id}", cause)
         for arn in member.registered:
             self._driver.deregister(arn, member.instance)
@@ -138,6 +175,9 @@ class Reconciler:
             return
         drained = all(self._driver.health(arn, member.instance) != "draining" for arn in member.registered)
         if not member.terminating and (drained or state != "running"):
+            # Requests end first, then hooks are asked. What EC2 ends by itself waits for none.
+            if state != "shutting-down" and self._waits(member, TERMINATING):
+                return
             member.terminating = True
             member.activity.status = "InProgress"
             self._driver.terminate(member.instance)
@@ -241,7 +281,7 @@ def surplus(
     def rank(member: Member) -> tuple[bool, bool, bool, float]:
         return (
             member.health_status == "Healthy",
-            member.lifecycle_state != "Pending",
+            member.phase != "Pending",
             member.launch_template == template,
             member.launched,
         )

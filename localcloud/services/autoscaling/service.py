@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from moto.autoscaling.exceptions import AutoscalingClientError
@@ -13,6 +15,7 @@ from ingot.errors import CloudError
 from ingot.progress import Progress
 from localcloud.core.moto_types import AutoScalingGroup
 from localcloud.services.autoscaling.driver import Driver
+from localcloud.services.autoscaling.hooks import LifecycleHooks, complete, waiting
 from localcloud.services.autoscaling.members import Activity, Member, members_of
 from localcloud.services.autoscaling.preferences import (
     DEFAULTS,
@@ -23,8 +26,17 @@ from localcloud.services.autoscaling.preferences import (
 )
 from localcloud.services.autoscaling.reconcile import Reconciler, bounded_capacity, current_template
 from localcloud.services.autoscaling.refresh import GroupView, InstanceRefresh, Moves
+from localcloud.services.autoscaling.schedules import Schedules, run
 
 TICK = 1.0  # seconds: grace periods, warm-up and bake times end without an event
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What time it is: ``seconds`` for what takes a while, ``now`` in UTC for what is due at a time."""
+
+    seconds: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 class AutoScaling:
@@ -37,20 +49,22 @@ class AutoScaling:
         *,
         log: Progress,
         forget: Callable[[AutoScalingGroup], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = Clock(),
     ) -> None:
         self._driver = driver
         self._groups = groups
         self._log = log
         self._forget = forget
-        self.clock = clock
+        self.clock = clock.seconds
         self.lock = threading.RLock()
         self._moved = threading.Condition(self.lock)  # after each step
         self._wake = threading.Event()
         self._closed = False
         self.refreshes: dict[str, list[InstanceRefresh]] = {}
         self.deleting: set[str] = set()
-        self.reconciler = Reconciler(driver, clock=clock, log=log, on_failure=self._lost)
+        self.schedules = Schedules(clock.now)
+        self.hooks = LifecycleHooks(driver, clock=clock.seconds, log=log)
+        self.reconciler = Reconciler(driver, self.hooks, clock=clock.seconds, log=log, on_failure=self._lost)
         self._thread = threading.Thread(target=self._loop, name="autoscaling", daemon=True)
 
     def start(self) -> None:
@@ -95,6 +109,7 @@ class AutoScaling:
         if group.name in self.deleting:
             self._empty(group)
             return
+        self._run_due(group)
         desired = bounded_capacity(group)
         moves = self._refresh_step(group, desired)
         for member in moves.end:
@@ -104,11 +119,26 @@ class AutoScaling:
         if self.reconciler.fit(group, desired + moves.beyond):
             self.wake()
 
+    def _run_due(self, group: AutoScalingGroup) -> None:
+        """Run the scheduled actions whose time has come; a suspended process lets them pass."""
+        suspended = any(entry["ProcessName"] == "ScheduledActions" for entry in group.suspended_processes)
+        for action in self.schedules.due(group.name):
+            self._log(
+                f"autoscaling: {group.name}: "
+                + (f"{action.name} is passed over: suspended" if suspended else run(action, group))
+            )
+
     def _empty(self, group: AutoScalingGroup) -> None:
+        """End all; nobody's word is waited for: "This action also deletes any outstanding lifecycle actions"
+        (DeleteAutoScalingGroup, ForceDelete).
+        """
         for member in members_of(group):
             self.reconciler.end(group, member, "the Auto Scaling group is deleted", drain=False)
+            member.actions = []
         if not members_of(group):
             self.deleting.discard(group.name)
+            self.schedules.forget(group.name)
+            self.hooks.forget(group.name)
             self._forget(group)
 
     # -- instance refresh
@@ -201,9 +231,7 @@ class AutoScaling:
         members = members_of(group)
         view = GroupView(
             alive=[member for member in members if member.alive],
-            leaving=sum(
-                1 for member in members if not member.alive and member.lifecycle_state == "Terminating"
-            ),
+            leaving=sum(1 for member in members if not member.alive and member.phase == "Terminating"),
             desired=desired,
             ready=lambda member: self._ready(group, member, refresh),
             now=self.clock(),
@@ -277,6 +305,22 @@ class AutoScaling:
                 f"Instance refresh of {group.name} ended as {refresh.status}: "
                 f"{refresh.reason or 'the cloud stops'}"
             )
+
+    # -- lifecycle hooks
+
+    def complete(
+        self, group: AutoScalingGroup, hook: str, result: str, who: tuple[str | None, str | None]
+    ) -> None:
+        """CompleteLifecycleAction; ``who``: the action's token, or None, and the instance's id, or None."""
+        with self.lock:
+            member, action = waiting(members_of(group), hook, *who)
+            complete(member, action, result)
+        self.wake()
+
+    def beat(self, group: AutoScalingGroup, hook: str, who: tuple[str | None, str | None]) -> None:
+        """RecordLifecycleActionHeartbeat."""
+        with self.lock:
+            self.hooks.beat(waiting(members_of(group), hook, *who)[1])
 
     def take_out(self, instance_id: str, *, decrement: bool) -> Activity:
         """TerminateInstanceInAutoScalingGroup."""

@@ -118,7 +118,8 @@ class Sources:
         data = []
         backend = autoscaling_backends[self.context.account][self.context.region]
         for group in list(backend.autoscaling_groups.values()):
-            states = [state.lifecycle_state for state in list(group.instance_states)]
+            # Who waits for a lifecycle hook is "Pending:Wait" or "Terminating:Wait".
+            states = [state.lifecycle_state.partition(":")[0] for state in list(group.instance_states)]
             sizes = {
                 "GroupMinSize": group.min_size,
                 "GroupMaxSize": group.max_size,

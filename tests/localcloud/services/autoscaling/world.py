@@ -1,15 +1,17 @@
 """Auto Scaling with EC2 and the load balancer played by a driver of our own and a clock that we turn."""
 
 import itertools
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 from moto.ec2.exceptions import InvalidLaunchTemplateVersionNotFound
 
 from ingot.errors import CloudError
 from localcloud.services.autoscaling.members import members_of
-from localcloud.services.autoscaling.service import AutoScaling
+from localcloud.services.autoscaling.service import AutoScaling, Clock
 
 TARGETS = "arn:tg"
+START = datetime(2026, 11, 30, 7, 0, tzinfo=UTC)  # a Monday
 
 
 class Template:
@@ -58,6 +60,7 @@ class FakeCloud:
         self.refusal = None
         self.alarms = {}  # name -> state; OK where there is none
         self.terminated = []
+        self.messages = []  # (target, role, message)
 
     def launch(self, group, template, subnet_id):
         if self.refusal:
@@ -89,6 +92,11 @@ class FakeCloud:
     def alarm(self, name):
         return self.alarms.get(name, "OK")
 
+    def notify(self, target, role, message):
+        if "lost" in target:
+            raise CloudError("there is no such queue")
+        self.messages.append((target, role, message))
+
     def all(self, before, after):
         for instance_id, state in self.states.items():
             if state == before:
@@ -108,7 +116,7 @@ class World:
             lambda: self.groups,
             log=lambda line: None,
             forget=self.groups.remove,
-            clock=lambda: self.now,
+            clock=Clock(lambda: self.now, lambda: START + timedelta(seconds=self.now)),
         )
 
     def step(self, seconds=1.0):
