@@ -100,10 +100,12 @@ def put_block(ebs: Any, snapshot_id: str, index: int, data: bytes, **changed: An
 
 
 @contextmanager
-def running_cloud(directory: Path, *, machines: bool = True) -> Iterator[LocalCloud]:
-    """Run a local cloud with its state in ``directory``, until the block ends."""
+def running_cloud(
+    directory: Path, *, machines: bool = True, says: Callable[[str, str], str] | None = None
+) -> Iterator[LocalCloud]:
+    """Run a local cloud with its state in ``directory``, until the block ends; ``says``: with stand-ins."""
     log = Log()
-    server = CloudServer(directory, 0, log=log, machines=machines)
+    server = CloudServer(directory, 0, log=log, machines=machines, says=says)
     context = server.start()
     try:
         yield LocalCloud(context, log)
@@ -130,6 +132,13 @@ def machine_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalClo
 
 
 @pytest.fixture(scope="module")
+def stand_in_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A local cloud whose instances run at once and boot nothing; Auto Scaling keeps them."""
+    with running_cloud(tmp_path_factory.mktemp("cloud"), says=lambda instance, image: "") as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Any]]:
     """Clients of a control plane without machines, for what never has to boot."""
     with running_cloud(tmp_path_factory.mktemp("cloud"), machines=False) as cloud:
@@ -142,7 +151,7 @@ def image_id(client: Any) -> str:
     return register_empty(client)
 
 
-def register_empty(client: Any) -> str:
+def register_empty(client: Any, name: str = "small") -> str:
     """Register an AMI on a snapshot without blocks, and return its id."""
     ebs, ec2 = client("ebs"), client("ec2")
     snapshot_id = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
@@ -150,7 +159,7 @@ def register_empty(client: Any) -> str:
     ec2.get_waiter("snapshot_completed").wait(SnapshotIds=[snapshot_id], WaiterConfig={"Delay": 1})
     mapping = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot_id}}
     image_id: str = ec2.register_image(
-        Name="small",
+        Name=name,
         Architecture="x86_64",
         VirtualizationType="hvm",
         EnaSupport=True,

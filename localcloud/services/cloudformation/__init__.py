@@ -6,7 +6,7 @@ It has AWS's order, states, events and roll-backs.
 
     template/   parsing      text → mapping; what it must have
                 functions    intrinsic functions and conditions
-                references   which resources need which; dynamic references to the Parameter Store
+                references   which resources need which; dynamic references to parameters and secrets
                 parameters   the values of a template's parameters
                 properties   each resource's properties against AWS's schema of its type
     engine/     model        stack, resource, event, change set

@@ -8,17 +8,20 @@ reference, RunInstances and "Error codes"; messages as EC2 words them.
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from moto.core.responses import EmptyResult
 from moto.ec2.exceptions import EC2ClientError, InvalidAMIIdError
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.models.instances import Instance as MotoInstance
 from moto.ec2.models.instances import InstanceBackend
 from moto.ec2.responses.instances import InstanceResponse
+from moto.ec2.utils import parse_user_data
 from moto.iam.models import iam_backends
 
 from localcloud.core.moto_types import Device, Image, Instance, Moto, Reservation, Subnet
@@ -101,7 +104,9 @@ def install(patches: Patches, hypervisor: Hypervisor | None) -> None:
 
     patches.replace(InstanceBackend, "run_instances", resolving)
     patches.replace(MotoInstance, "terminate", terminating)
+    patches.replace(InstanceResponse, "run_instances", _protecting)
     patches.replace(InstanceResponse, "run_instances", _dry_running)
+    patches.replace(InstanceResponse, "modify_instance_attribute", _at_rest)
     # moto asks each mapping of a request for a size or a snapshot, and fills in what is left to the AMI.
     patches.add(
         InstanceResponse,
@@ -109,6 +114,39 @@ def install(patches: Patches, hypervisor: Hypervisor | None) -> None:
             handler._get_param("BlockDeviceMappings", [])
         ),
     )
+
+
+def _protecting(original: Callable[[Moto], Moto]) -> Callable[[Moto], Moto]:
+    def run_instances(handler: Moto) -> Moto:
+        """RunInstances with DisableApiTermination, which moto leaves out."""
+        answer = original(handler)
+        if handler._get_bool_param("DisableApiTermination", False):
+            for instance in answer.result.instances:
+                instance.disable_api_termination = True
+        return answer
+
+    return run_instances
+
+
+def _at_rest(original: Callable[[Moto], Moto]) -> Callable[[Moto], Moto]:
+    def modify_instance_attribute(handler: Moto) -> Moto:
+        """ModifyInstanceAttribute: the type and user data change while the instance is stopped.
+
+        moto takes user data for Base64 a second time.
+        """
+        given = handler._get_params()
+        instance = handler.ec2_backend.get_instance(handler._get_param("InstanceId"))
+        if (given.get("InstanceType") or given.get("UserData")) and instance.state != "stopped":
+            raise EC2ClientError(
+                "IncorrectInstanceState", f"The instance '{instance.id}' is not in the 'stopped' state."
+            )
+        data = (given.get("UserData") or {}).get("Value")
+        if data is None:
+            return original(handler)
+        instance.user_data = parse_user_data(base64.b64encode(data).decode())
+        return EmptyResult()
+
+    return modify_instance_attribute
 
 
 def _dry_running(original: Callable[[Moto], Moto]) -> Callable[[Moto], Moto]:
@@ -155,6 +193,8 @@ def resolve(backend: Moto, image_id: str | None, arguments: Mapping[str, Any]) -
     given["block_device_mappings"] = devices
     if not given.get("nics") and not given.get("subnet_id") and data.get("NetworkInterfaces"):
         given["nics"] = data["NetworkInterfaces"]
+    if str(data.get("DisableApiTermination")).lower() == "true":
+        given["disable_api_termination"] = True
     given["instance_initiated_shutdown_behavior"] = given.get(
         "instance_initiated_shutdown_behavior"
     ) or data.get("InstanceInitiatedShutdownBehavior")

@@ -148,7 +148,7 @@ class Deployment:
         assert kind.lookup is not None  # noqa: S101 - the change set was refused otherwise
         self.stack.event(name, identifier, node["Type"], "IMPORT_IN_PROGRESS", "Resource import started.")
         properties = scope.value(node.get("Properties") or {})
-        resolved = resolve_dynamic(properties, self.world.parameter)
+        resolved = resolve_dynamic(properties, self.world.lookups)
         attributes = kind.lookup.read(self.world.env(self.stack), identifier)
         if attributes is None:
             why = f"Resource of type '{node['Type']}' with identifier '{identifier}' was not found."
@@ -187,14 +187,16 @@ class Deployment:
         self._event(resource, "UPDATE_COMPLETE")
 
     def _check_dynamic(self, nodes: Mapping[str, Any]) -> None:
-        """Look up every literal dynamic reference before anything is created.
+        """Look up every literal reference to a parameter before anything is created.
 
-        A missing one must leave no trace.
+        A missing one must leave no trace. Secrets are looked up when their turn comes: the stack may make
+        them.
         """
+        lookups = {**self.world.lookups, "secretsmanager": lambda reference: reference}
         for name, node in nodes.items():
             known = self.stack.resources.get(name)
             if known is None or known.node != node:
-                resolve_dynamic(_dynamic_texts(node.get("Properties")), self.world.parameter)
+                resolve_dynamic(_dynamic_texts(node.get("Properties")), lookups)
 
     def _apply_one(self, desired: Desired, scope: Scope, name: str, node: Mapping[str, Any]) -> None:
         properties = scope.value(node.get("Properties") or {})
@@ -272,7 +274,7 @@ class Deployment:
             check,  # a cloud is up sooner than its schemas are read
         )
 
-        resolved: Mapping[str, Any] = resolve_dynamic(properties, self.world.parameter)
+        resolved: Mapping[str, Any] = resolve_dynamic(properties, self.world.lookups)
         check(env.logical_id, type_name, env.region, resolved)
         return resolved
 
@@ -396,7 +398,8 @@ class Deployment:
         outputs = []
         for key, node in (desired.template.get("Outputs") or {}).items():
             if scope.present(node):
-                value = resolve_dynamic(scope.value(node["Value"]), self.world.parameter)
+                # No secret: outputs are shown to whoever may describe the stack.
+                value = resolve_dynamic(scope.value(node["Value"]), {"ssm": self.world.parameter})
                 export = scope.value(node["Export"]["Name"]) if "Export" in node else None
                 outputs.append(Output(key, str(value), node.get("Description"), export))
         return outputs

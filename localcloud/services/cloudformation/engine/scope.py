@@ -5,6 +5,7 @@ The stack itself, and of its region the parameters, exports and other stacks.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from localcloud.services.cloudformation.engine.model import Desired, Resource, S
 from localcloud.services.cloudformation.errors import CfnError, ResourceFailure
 from localcloud.services.cloudformation.resources.base import ApiFailure, Env
 from localcloud.services.cloudformation.template.functions import NO_VALUE, Scope
+from localcloud.services.cloudformation.template.references import Lookups
 
 # Parameter type -> the call that finds what it names, and the filter or parameter that takes the name.
 NAMED_BY = {
@@ -65,6 +67,41 @@ class World:
         if value is None:
             raise ResourceFailure(f"Parameters: [ssm:{reference}] cannot be found.")
         return value
+
+    def secret(self, reference: str) -> str:
+        """Return the value of ``SECRET-ID:secret-string:JSON-KEY:VERSION-STAGE:VERSION-ID``.
+
+        All but the first may be left out. Raises ResourceFailure in AWS's words.
+        """
+        parts = reference.split(":")
+        # An ARN has seven parts of its own.
+        count = 7 if reference.startswith("arn:") else 1
+        secret_id, rest = ":".join(parts[:count]), [*parts[count:], "", "", "", ""]
+        kind, key, stage, version = rest[:4]
+        if kind not in ("", "SecretString"):
+            raise ResourceFailure(f"Incorrect format is used in the following Secret reference: {reference}")
+        answer = self.env().call(
+            "secretsmanager",
+            "get_secret_value",
+            SecretId=secret_id,
+            VersionStage=stage or None,
+            VersionId=version or None,
+        )
+        value = str(answer.get("SecretString", ""))
+        if not key:
+            return value
+        try:
+            found = json.loads(value)
+        except ValueError as error:
+            raise ResourceFailure("Could not parse SecretString JSON") from error
+        if not isinstance(found, dict) or key not in found:
+            raise ResourceFailure("Could not find a value associated with JSONKey in SecretString")
+        return found[key] if isinstance(found[key], str) else json.dumps(found[key])
+
+    @property
+    def lookups(self) -> Lookups:
+        """What looks the dynamic references of resources up."""
+        return {"ssm": self.parameter, "secretsmanager": self.secret}
 
     def has(self, kind: str, name: str) -> bool:
         """Say whether there is a thing of a parameter type such as ``AWS::EC2::VPC::Id``."""

@@ -8,6 +8,7 @@ from localcloud.services.cloudformation.resources import (
     iam,
     load_balancing,
     observability,
+    secrets_manager,
     storage,
 )
 from localcloud.services.cloudformation.resources.base import (
@@ -19,6 +20,7 @@ from localcloud.services.cloudformation.resources.base import (
 )
 from localcloud.services.cloudformation.resources.ec2 import (
     endpoints,
+    instances,
     launch_templates,
     network,
     security_groups,
@@ -56,10 +58,12 @@ TYPES: dict[str, ResourceType] = {
         security_groups,
         endpoints,
         launch_templates,
+        instances,
         autoscaling,
         iam,
         load_balancing,
         observability,
+        secrets_manager,
         storage,
     )
     for name, kind in module.TYPES.items()

@@ -1,9 +1,7 @@
-"""Auto Scaling groups, with the instance refresh that an UpdatePolicy asks for.
+"""Auto Scaling groups, with the instance refresh that an UpdatePolicy asks for, and what belongs to them.
 
-Scaling policies and warm pools.
-
-Scaling policies and warm pools are stored and described: nothing measures for a policy, no clone waits in a
-pool.
+Scheduled actions and lifecycle hooks act. Scaling policies and warm pools are stored and described: nothing
+measures for a policy, no clone waits in a pool.
 
 Source: "UpdatePolicy attribute" and "AWS::AutoScaling::AutoScalingGroup", CloudFormation user guide.
 """
@@ -90,6 +88,7 @@ def _create(env: Env, properties: Properties) -> Created:
         AutoScalingGroupName=name,
         TargetGroupARNs=properties.get("TargetGroupARNs"),
         Tags=_tags(env, name, properties),
+        LifecycleHookSpecificationList=properties.get("LifecycleHookSpecificationList"),
         **_settings(properties),
     )
     env.exists(name)
@@ -118,11 +117,24 @@ def _update(env: Env, name: str, old: Properties, new: Properties) -> Attributes
             AutoScalingGroupName=name,
             TargetGroupARNs=sorted(before - after),
         )
+    _update_hooks(env, name, old, new)
     env.call("autoscaling", "create_or_update_tags", Tags=_tags(env, name, new))
     _metrics(env, name, new)
     if any(old.get(key) != new.get(key) for key in REFRESHED_BY):
         _refresh(env, name)
     return _attributes(env, name)
+
+
+def _update_hooks(env: Env, name: str, old: Properties, new: Properties) -> None:
+    before, after = (
+        {hook["LifecycleHookName"]: hook for hook in properties.get("LifecycleHookSpecificationList") or []}
+        for properties in (old, new)
+    )
+    for gone in before.keys() - after.keys():
+        env.call("autoscaling", "delete_lifecycle_hook", AutoScalingGroupName=name, LifecycleHookName=gone)
+    for hook in after.values():
+        if before.get(hook["LifecycleHookName"]) != hook:
+            env.call("autoscaling", "put_lifecycle_hook", AutoScalingGroupName=name, **hook)
 
 
 def _refresh(env: Env, name: str) -> None:
@@ -231,6 +243,46 @@ def _delete_policy(env: Env, arn: str, properties: Properties) -> None:
     env.call("autoscaling", "delete_policy", AutoScalingGroupName=group, PolicyName=_policy_name(arn))
 
 
+# -- scheduled action
+
+
+def _put_action(env: Env, name: str, properties: Properties) -> Attributes:
+    env.call("autoscaling", "put_scheduled_update_group_action", ScheduledActionName=name, **properties)
+    return {"ScheduledActionName": name}
+
+
+def _create_action(env: Env, properties: Properties) -> Created:
+    name = env.name()
+    return Created(name, _put_action(env, name, properties))
+
+
+def _update_action(env: Env, name: str, old: Properties, new: Properties) -> Attributes:
+    return _put_action(env, name, new)
+
+
+def _delete_action(env: Env, name: str, properties: Properties) -> None:
+    group = properties["AutoScalingGroupName"]
+    env.call("autoscaling", "delete_scheduled_action", AutoScalingGroupName=group, ScheduledActionName=name)
+
+
+# -- lifecycle hook
+
+
+def _create_hook(env: Env, properties: Properties) -> Created:
+    name = properties.get("LifecycleHookName") or env.name()
+    return Created(name, _update_hook(env, name, {}, properties))
+
+
+def _update_hook(env: Env, name: str, old: Properties, new: Properties) -> Attributes:
+    env.call("autoscaling", "put_lifecycle_hook", **{**new, "LifecycleHookName": name})
+    return {}
+
+
+def _delete_hook(env: Env, name: str, properties: Properties) -> None:
+    group = properties["AutoScalingGroupName"]
+    env.call("autoscaling", "delete_lifecycle_hook", AutoScalingGroupName=group, LifecycleHookName=name)
+
+
 # -- warm pool
 
 
@@ -284,6 +336,15 @@ TYPES = {
         _delete_policy,
         frozenset({"AutoScalingGroupName", "PolicyName"}),
         Lookup(_policy_arn, _read_policy),
+    ),
+    "AWS::AutoScaling::ScheduledAction": ResourceType(
+        _create_action, _update_action, _delete_action, frozenset({"AutoScalingGroupName"})
+    ),
+    "AWS::AutoScaling::LifecycleHook": ResourceType(
+        _create_hook,
+        _update_hook,
+        _delete_hook,
+        frozenset({"AutoScalingGroupName", "LifecycleHookName"}),
     ),
     "AWS::AutoScaling::WarmPool": ResourceType(
         _create_pool,

@@ -70,26 +70,28 @@ def in_order(resources: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return order
 
 
-def resolve_dynamic(node: Value, parameter: Callable[[str], str]) -> Value:
-    """Return ``node`` with each ``{{resolve:ssm:NAME[:VERSION]}}`` replaced.
+# What looks a reference up, by service: ``ssm`` and ``secretsmanager``. It raises ResourceFailure.
+Lookups = Mapping[str, Callable[[str], str]]
 
-    ``parameter`` looks NAME[:VERSION] up.
+
+def resolve_dynamic(node: Value, lookups: Lookups) -> Value:
+    """Return ``node`` with each ``{{resolve:SERVICE:REFERENCE}}`` replaced.
 
     Source: "Get values stored in other services using dynamic references", CloudFormation user guide.
-    ssm-secure and secretsmanager are not emulated: they raise ResourceFailure that says so.
+    A service without a lookup, such as ssm-secure, raises ResourceFailure that says so.
     """
     if isinstance(node, str):
-        return DYNAMIC.sub(lambda match: _resolve(match, parameter), node) if "{{resolve:" in node else node
+        return DYNAMIC.sub(lambda match: _resolve(match, lookups), node) if "{{resolve:" in node else node
     if isinstance(node, Mapping):
-        return {key: resolve_dynamic(value, parameter) for key, value in node.items()}
+        return {key: resolve_dynamic(value, lookups) for key, value in node.items()}
     if isinstance(node, list):
-        return [resolve_dynamic(value, parameter) for value in node]
+        return [resolve_dynamic(value, lookups) for value in node]
     return node
 
 
-def _resolve(match: re.Match[str], parameter: Callable[[str], str]) -> str:
-    if match[1] != "ssm":
+def _resolve(match: re.Match[str], lookups: Lookups) -> str:
+    if match[1] not in lookups:
         raise ResourceFailure(
             f"The local cloud does not support dynamic references to {match[1]}: {match[0]}"
         )
-    return parameter(match[2])
+    return lookups[match[1]](match[2])
