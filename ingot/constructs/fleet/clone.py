@@ -92,6 +92,17 @@ class Clone(Construct):
             if role is not None
             else clone_role(self, "Role", "what it was granted, nothing else")
         )
+        volumes = volumes or {}
+        devices = [
+            root_volume(
+                size=recipe.root_volume.size,
+                initialization_rate=volume_initialization_rate,
+                device=image.root_device,
+            ),
+            *data_volumes(path, recipe, volumes),
+        ]
+        # Instances of CloudFormation have no throughput and no initialization rate: launch templates do.
+        apart = volume_initialization_rate is not None or any(v.throughput for v in volumes.values())
         self.instance = ec2.Instance(
             self,
             "Instance",
@@ -103,20 +114,18 @@ class Clone(Construct):
             role=self.role,
             user_data=None if launch_data is None else ec2.UserData.custom(launch_data),
             user_data_causes_replacement=launch_data is not None or None,
-            block_devices=[
-                root_volume(
-                    size=recipe.root_volume.size,
-                    initialization_rate=volume_initialization_rate,
-                    device=image.root_device,
-                ),
-                *data_volumes(path, recipe, volumes or {}),
-            ],
+            block_devices=None if apart else devices,
             http_tokens=ec2.HttpTokens.REQUIRED,
             http_put_response_hop_limit=1,
             detailed_monitoring=detailed_monitoring or None,
             disable_api_termination=termination_protection or None,
             propagate_tags_to_volume_on_creation=True,
         )
+        if apart:
+            template = ec2.LaunchTemplate(self, "Volumes", block_devices=devices)
+            self.instance.instance.launch_template = ec2.CfnInstance.LaunchTemplateSpecificationProperty(
+                launch_template_id=template.launch_template_id, version=template.latest_version_number
+            )
         for group in others:
             self.instance.add_security_group(group)
         if launch_data is None:

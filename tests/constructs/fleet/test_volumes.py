@@ -80,6 +80,35 @@ def test_a_single_clone_has_them_as_well(stack, image):
 
 
 @pytest.mark.parametrize(
+    ("options", "device", "wanted"),
+    [
+        ({"volumes": {"data": Volume(throughput=500)}}, "/dev/sdf", {"VolumeSize": 20, "Throughput": 500}),
+        (
+            {"volume_initialization_rate": 200},
+            "/dev/xvda",
+            {"VolumeSize": 2, "VolumeInitializationRate": 200},
+        ),
+    ],
+)
+def test_a_single_clone_has_what_only_launch_templates_know(stack, image, options, device, wanted):
+    subnets = ec2.SubnetConfiguration(name="Clones", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
+    vpc = ec2.Vpc(stack, "Vpc", max_azs=2, subnet_configuration=[subnets], nat_gateways=0)
+    Clone(stack, "Clone", image=image, vpc=vpc, **options)
+    template = Template.from_stack(stack)
+    instance = one(template, "AWS::EC2::Instance")["Properties"]
+    assert "BlockDeviceMappings" not in instance
+    [version] = instance["LaunchTemplate"]["Version"].values()
+    assert version[1] == "LatestVersionNumber"
+    assert mappings(template)[device] == {**GP3, **wanted}
+    assert set(mappings(template)) == {"/dev/xvda", "/dev/sdf", "/dev/sdg"}
+    assert (
+        Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp(".*not supported.*")) == []
+    )
+    text = json.dumps(template.to_json())
+    assert lint(text, config=ManualArgs(regions=["eu-central-1"], ignore_checks=["W"])) == []
+
+
+@pytest.mark.parametrize(
     ("volume", "message"),
     [
         (Volume(size=Size.gibibytes(19)), "19 GiB, expected 20, as the recipe says, to 65536"),
