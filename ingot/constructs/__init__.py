@@ -18,7 +18,7 @@ from ingot.constructs.fleet.options import (
 )
 from ingot.constructs.fleet.volumes import Volume
 from ingot.constructs.image.golden_image import GoldenImage
-from ingot.constructs.outputs import add_builder_outputs, add_fleet_outputs
+from ingot.constructs.outputs import add_builder_outputs, add_clone_outputs, add_fleet_outputs
 from ingot.constructs.review.roles import ReviewRoles
 
 __all__ = [
@@ -40,5 +40,6 @@ __all__ = [
     "Volume",
     "WarmPool",
     "add_builder_outputs",
+    "add_clone_outputs",
     "add_fleet_outputs",
 ]

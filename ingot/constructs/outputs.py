@@ -2,7 +2,7 @@
 
 `ingot publish` reads those of the builder's stack, ``--builder-stack NAME`` (a :class:`GoldenImage` with a
 builder says the name in the command of its asset); `ingot status` and `ingot verify` those of a fleet's,
-``--stack NAME``. One builder, or one fleet, in a stack.
+``--stack NAME``. One builder, one fleet, or one single clone, in a stack.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from aws_cdk import CfnOutput, Stack
 
 from ingot.constructs.builder.builder import Builder
+from ingot.constructs.fleet.clone import Clone
 from ingot.constructs.fleet.clone_fleet import CloneFleet
 from ingot.constructs.instance_types import Architecture
 
@@ -57,6 +58,16 @@ def add_fleet_outputs(fleet: CloneFleet) -> None:
         LaunchTemplateId=fleet.launch_template.launch_template_id,
         RecipeName=fleet.image.recipe.name,
         RecipeDigest=fleet.image.recipe_digest,
+    )
+
+
+def add_clone_outputs(clone: Clone) -> None:
+    """Add what status and verification need to the outputs of a single clone's stack."""
+    _add(
+        Stack.of(clone),
+        InstanceId=clone.instance.instance_id,
+        RecipeName=clone.image.recipe.name,
+        RecipeDigest=clone.image.recipe_digest,
     )
 
 

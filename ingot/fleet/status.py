@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
 
 OUTPUTS = ("AutoScalingGroupName", "RecipeDigest", "RecipeName")
+# Instead of the group's name: the stack has a single clone.
+SINGLE = "InstanceId"
 # Refreshes in these states change clones:
 # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstanceRefresh.html
 RUNNING = frozenset({"Pending", "InProgress", "Cancelling", "RollbackInProgress", "Baking"})
@@ -87,7 +89,7 @@ class InstanceRefresh:
 
 @dataclass(frozen=True)
 class FleetStatus:
-    """The fleet of one stack.
+    """The fleet of one stack, or its single clone, which has no ``group`` and no ``version``.
 
     ``url``: where its load balancer serves, None without one; ``version`` is the launch template version that
     clones should have; ``account`` owns the group.
@@ -116,12 +118,13 @@ class FleetStatus:
         if self.refresh is not None and self.refresh.running:
             reasons.append(f"refresh {self.refresh.status}, {self.refresh.percentage} %")
         if len(serving) < self.desired:
-            reasons.append(f"{len(serving)} of {self.desired} clones of version {self.version} serve")
+            which = f" of version {self.version}" if self.version else ""
+            reasons.append(f"{len(serving)} of {self.desired} clones{which} serve")
         new = {clone.instance_id for clone in serving}
         others = [clone for clone in self.clones if clone.instance_id not in new]
-        reasons.extend(
-            f"{c.instance_id} version {c.version} {c.lifecycle} {c.health}" for c in others[:NAMED]
-        )
+        for c in others[:NAMED]:
+            which = f" version {c.version}" if c.version else ""
+            reasons.append(f"{c.instance_id}{which} {c.lifecycle} {c.health}")
         if len(others) > NAMED:
             reasons.append(f"{number(len(others) - NAMED, 'other clone')} like these")
         return reasons
@@ -132,11 +135,13 @@ class FleetStatus:
 
 
 def fleet_status(clients: Clients, stack: str) -> FleetStatus:
-    """Look at the fleet of a stack.
+    """Look at the fleet of a stack, or at its single clone.
 
     Raises InputError when there is no such stack, IngotError when it lacks its outputs or its group.
     """
     outputs = stack_outputs(clients, stack)
+    if outputs is not None and SINGLE in outputs and {*OUTPUTS[1:]} <= outputs.keys():
+        return _single(clients, stack, outputs)
     missing = [key for key in OUTPUTS if key not in (outputs or {})]
     if outputs is None or missing:
         what = "is not deployed" if outputs is None else f"lacks the outputs {', '.join(missing)}"
@@ -169,6 +174,39 @@ def fleet_status(clients: Clients, stack: str) -> FleetStatus:
     )
 
 
+def _single(clients: Clients, stack: str, outputs: Mapping[str, str]) -> FleetStatus:
+    """Look at the single clone of a stack, of which EC2 alone knows whether it is well."""
+    pages = clients.ec2.get_paginator("describe_instances").paginate(
+        Filters=[{"Name": "instance-id", "Values": [outputs[SINGLE]]}]
+    )
+    reservations = [reservation for page in pages for reservation in page["Reservations"]]
+    if not reservations:
+        raise IngotError(
+            f"the clone {outputs[SINGLE]} of the stack {stack} is gone",
+            hint=f"ingot deploy --stack {stack}",
+        )
+    [instance] = reservations[0]["Instances"]
+    state = instance["State"]["Name"]
+    image = _images(clients, {instance["ImageId"]}).get(instance["ImageId"])
+    lifecycle, health = ("InService", "healthy") if state == "running" else (state, "unhealthy")
+    return FleetStatus(
+        stack=stack,
+        url=None,
+        group="",
+        recipe=outputs["RecipeName"],
+        digest=outputs["RecipeDigest"],
+        desired=1,
+        version="",
+        clones=(
+            _clone(
+                outputs[SINGLE], _described(instance), image, version="", lifecycle=lifecycle, health=health
+            ),
+        ),
+        refresh=None,
+        account=reservations[0]["OwnerId"],
+    )
+
+
 def _wanted_version(clients: Clients, group: AutoScalingGroupTypeDef) -> str:
     """Return the number of the launch template version that new clones get."""
     template = group.get("LaunchTemplate")
@@ -193,27 +231,38 @@ def _clones(clients: Clients, group: AutoScalingGroupTypeDef) -> tuple[Clone, ..
     for member in members:
         identifier = member["InstanceId"]
         instance = instances.get(identifier)
-        ami_id = UNKNOWN if instance is None else instance.ami_id
-        image = images.get(ami_id)
-        values = {} if image is None else tags.tags_of(image)
+        image = None if instance is None else images.get(instance.ami_id)
         # A group without a load balancer has EC2's word only.
         fallback = member["HealthStatus"].lower() if not group.get("TargetGroupARNs") else "unregistered"
         clones.append(
-            Clone(
-                instance_id=identifier,
-                ami_id=ami_id,
+            _clone(
+                identifier,
+                instance,
+                image,
                 version=member.get("LaunchTemplate", {}).get("Version", UNKNOWN),
                 lifecycle=member["LifecycleState"],
                 health=health.get(identifier, fallback),
-                recipe=values.get(tags.RECIPE, UNKNOWN),
-                digest=values.get(tags.DIGEST, UNKNOWN),
-                launched=None if instance is None else instance.launched,
-                inventory=tags.inventory_of(values),
-                host=UNKNOWN if instance is None else instance.host,
-                identity=None if image is None else AmiIdentity.of(image),
             )
         )
     return tuple(sorted(clones, key=lambda clone: (clone.version, clone.instance_id)))
+
+
+def _clone(
+    identifier: str, instance: DescribedInstance | None, image: ImageTypeDef | None, **said: str
+) -> Clone:
+    """Return a clone; ``said``: what its group and the load balancer say of it, by its fields' names."""
+    values = {} if image is None else tags.tags_of(image)
+    return Clone(
+        instance_id=identifier,
+        ami_id=UNKNOWN if instance is None else instance.ami_id,
+        recipe=values.get(tags.RECIPE, UNKNOWN),
+        digest=values.get(tags.DIGEST, UNKNOWN),
+        launched=None if instance is None else instance.launched,
+        inventory=tags.inventory_of(values),
+        host=UNKNOWN if instance is None else instance.host,
+        identity=None if image is None else AmiIdentity.of(image),
+        **said,
+    )
 
 
 def _target_health(clients: Clients, target_groups: Iterable[str]) -> dict[str, str]:

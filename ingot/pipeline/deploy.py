@@ -292,6 +292,8 @@ def _steady(clients: Clients, stacks: tuple[str, ...], progress: Progress) -> tu
     """Wait until the fleets of these stacks are steady; return their status."""
     from ingot.aws.session.stacks import stack_outputs
     from ingot.fleet.rollout import wait_steady
+    from ingot.fleet.status import SINGLE
 
-    fleets = [name for name in stacks if "AutoScalingGroupName" in (stack_outputs(clients, name) or {})]
+    has = {"AutoScalingGroupName", SINGLE}
+    fleets = [name for name in stacks if has & (stack_outputs(clients, name) or {}).keys()]
     return tuple(wait_steady(clients, name, progress=progress) for name in fleets)

@@ -112,7 +112,8 @@ def _clone(clone: Clone) -> tuple[str, ...]:
 def show(found: FleetStatus) -> None:
     """Print a fleet's status on stdout."""
     console = console_of_stdout()
-    console.print(found.url or f"{found.stack}: no load balancer", style="bold")
+    what = "no load balancer" if found.group else "a single clone"
+    console.print(found.url or f"{found.stack}: {what}", style="bold")
     console.print(_table(found))
     if found.refresh is not None and found.refresh.running:
         console.print(f"refresh {found.refresh.id}: {found.refresh.status}, {found.refresh.percentage} %")
