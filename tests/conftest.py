@@ -2,9 +2,13 @@
 
 import os
 import signal
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from ingot.errors import MissingToolError
+from ingot.machines.accelerator import VARIABLE, choose_accelerator
 from tests.project import Project
 from tests.served import serving
 
@@ -31,8 +35,15 @@ LONG = (
 def pytest_configure(config: pytest.Config) -> None:
     """Let an interrupt be one: a shell lets its background jobs ignore it, and what they
     start inherits that.
+
+    Where KVM hangs, each of the suite's local clouds would find that out anew, in ten seconds: with several
+    workers it is tried once, before them.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if config.getoption("numprocesses", None) and VARIABLE not in os.environ:
+        memory = Path(config.cache.mkdir("ingot")) / "accelerator.json"
+        with suppress(MissingToolError):  # the tests that need it say so
+            os.environ[VARIABLE] = choose_accelerator(memory)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from ingot.errors import InputError
 from ingot.process import CommandError, require, run
 
 # A boot sector (16-bit): fwait; fninit; mov al, 0x10; out 0xf4, al; hlt; and the signature in its last two
@@ -17,19 +18,29 @@ BOOT_SECTOR = bytes([0x9B, 0xDB, 0xE3, 0xB0, 0x10, 0xE6, 0xF4, 0xF4]).ljust(510,
 DISK_SIZE = 1 << 20  # bytes; firmware takes no disk that is smaller than a cylinder
 REACHED = (0x10 << 1) | 1
 PROBE_SECONDS = 10.0  # KVM takes a fraction of a second
+VARIABLE = "INGOT_ACCELERATOR"
+ACCELERATORS = ("kvm", "tcg")
 
 
 def choose_accelerator(memory: Path, architecture: str = "x86_64") -> str:
-    """Return ``kvm`` or ``tcg``; the verdict is kept in the file ``memory`` until the machine boots again.
+    """Return ``kvm`` or ``tcg``: the one that INGOT_ACCELERATOR names; without it, KVM is tried. The verdict
+    of that is kept in the file ``memory`` until the machine boots again.
 
-    The guest that is tried is of x86_64: machines of another architecture are emulated.
+    The guest that is tried is of x86_64: machines of another architecture are emulated. Raises InputError
+    when INGOT_ACCELERATOR names neither.
     """
     if architecture != "x86_64":
         return "tcg"
+    if named := os.environ.get(VARIABLE):
+        if named not in ACCELERATORS:
+            raise InputError(
+                f"{VARIABLE} is {named!r}", hint="set it to kvm or tcg, or unset it: then KVM is tried"
+            )
+        return named
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     try:
         known = json.loads(memory.read_text())
-        if known["boot_id"] == boot_id and known["accelerator"] in ("kvm", "tcg"):
+        if known["boot_id"] == boot_id and known["accelerator"] in ACCELERATORS:
             return str(known["accelerator"])
     except (OSError, ValueError, KeyError):
         known = None  # none yet, or not readable: ask the machine

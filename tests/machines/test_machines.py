@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from ingot.blocks import BLOCK_SIZE
-from ingot.machines.accelerator import choose_accelerator, runs_guests
+from ingot.errors import InputError
+from ingot.machines.accelerator import ACCELERATORS, VARIABLE, choose_accelerator, runs_guests
 from ingot.machines.disk import BaseDisks
 from ingot.machines.machine import PROCESS, start_time, sweep
 from ingot.machines.qemu import MachineSpec, command, system_uuid
@@ -150,6 +151,22 @@ class TestSweep:
 class TestAccelerator:
     def test_the_probe_runs_a_guest(self):
         assert runs_guests("tcg")
+
+    @pytest.fixture(autouse=True)
+    def unnamed(self, monkeypatch):
+        monkeypatch.delenv(VARIABLE, raising=False)
+
+    @pytest.mark.parametrize("name", ACCELERATORS)
+    def test_one_that_is_named_is_not_tried(self, name, tmp_path, monkeypatch):
+        monkeypatch.setenv(VARIABLE, name)
+        assert choose_accelerator(tmp_path / "accelerator.json") == name
+        assert not list(tmp_path.iterdir())
+
+    def test_another_name_is_refused(self, tmp_path, monkeypatch):
+        monkeypatch.setenv(VARIABLE, "hvf")
+        with pytest.raises(InputError, match="INGOT_ACCELERATOR is 'hvf'") as caught:
+            choose_accelerator(tmp_path / "accelerator.json")
+        assert "kvm or tcg" in caught.value.hint
 
     def test_the_verdict_is_kept_for_this_boot(self, tmp_path):
         memory = tmp_path / "accelerator.json"
