@@ -4,6 +4,7 @@
 # make docs   build the documentation's site into dist/site
 # make fidelity  compare baked package sets with what mmdebstrap makes of the same packages
 # make check  linters, types and the quick tests
+# make costs  as `make test`, with what each test takes of the processors: as root, ONLY=tests/aws for some
 # make fuzz   10,000 mutated recipes, locks, environments and manifests; EXAMPLES=100000 tries more
 # make ansible  Ansible's amazon.aws modules against the local cloud; 320 MB, and so no part of `make test`
 # make lock   compile requirements.txt from the three pyproject.toml files, and that of the foreign clients
@@ -18,7 +19,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export CDK_DISABLE_CLI_TELEMETRY := 1
 
-.PHONY: up down test tests check fidelity ansible lint setup setup-tests lock bench fuzz runner wheel
+.PHONY: up down test tests check costs fidelity ansible lint setup setup-tests lock bench fuzz runner wheel
 
 setup:
 	@tools/setup
@@ -45,6 +46,10 @@ test: setup-tests
 # of the time. The tests of a file share what they set up, so a file stays on one worker.
 tests:
 	@pytest -n 6 --dist loadfile --no-loadscope-reorder --durations 25
+
+# The wall says little of a test that shares two processors with five others.
+costs: setup-tests
+	@pytest -n 6 --dist loadfile --no-loadscope-reorder -p tests.costs $(ONLY)
 
 fidelity: setup-tests
 	@INGOT_FIDELITY=all pytest -n 2 tests/fidelity

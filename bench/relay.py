@@ -19,10 +19,10 @@ from pathlib import Path
 PLACES = (Path("/sys/fs/cgroup/cpuacct"), Path("/sys/fs/cgroup"))
 
 
-def own_group() -> Path | None:
-    """Move this process into a new control group; None where that cannot be."""
+def own_group(name: str = "ingot-bench") -> Path | None:
+    """Move this process into a new control group named so and by its pid; None where that cannot be."""
     for place in PLACES:
-        group = place / f"ingot-bench-{os.getpid()}"
+        group = place / f"{name}-{os.getpid()}"
         with suppress(OSError):
             if place.name == "cpuacct" or (place / "cgroup.controllers").is_file():
                 group.mkdir()
