@@ -17,16 +17,19 @@ from ingot.aws.publish.settings import PublishSettings, clone_settings
 from ingot.aws.session.failures import DENIED, code_of
 from ingot.aws.session.stacks import stack_outputs
 from ingot.errors import IngotError, PublishError
+from ingot.retry import driven_by
 from localcloud.core.permissions.policy import allowed
 from tests.audit.account import actions, document, narrowed, widened, without
 from tests.audit.publisher import fails_without, sweep
 from tests.aws.builder_stand_in import MetadataService, StandIn, make_spec
+from tests.aws.driven_clock import DrivenClock
 from tests.aws.support import line
 
 pytestmark = pytest.mark.slow
 
 IMAGE = "/aws/service/debian/release/12/latest/amd64"
 NUMBERS = itertools.count()
+LONG = 1e5  # seconds of a driven clock, of which a builder that really works may need many
 
 
 class Builders:
@@ -74,6 +77,7 @@ class Builders:
         for the first minutes.
         """
         builder, settings = self.settings(clients)
+        builder = replace(builder, boot_limit=LONG, silence_limit=LONG, limit=LONG)
         seeds = ["a", None, str(next(NUMBERS))]
         spec = make_spec(seeds)
         self.stand_in.seeds, self.stand_in.digest = seeds, spec.recipe_digest
@@ -209,7 +213,7 @@ def test_without_one_action_a_builder_does_not_get_done(action, account, builder
     clients = account.clients_with(builders.policy, document("publish"))
     builders.give_role(without(builders.role_policy, number, action))
     account.denied()
-    with pytest.raises(IngotError):
+    with driven_by(DrivenClock()), pytest.raises(IngotError):
         builders.builds(clients)
     assert action in {access.action for access in account.denied()}
     builders.give_role(builders.role_policy)

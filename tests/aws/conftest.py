@@ -99,8 +99,8 @@ def direct(cloud, session_clients):
 @pytest.fixture
 def driven_clock():
     """Nothing waits for real: what AWS may not know yet is asked for again for three minutes."""
-    with driven_by(DrivenClock()):
-        yield
+    with driven_by(clock := DrivenClock()):
+        yield clock
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from ingot.bake.instance import __main__ as program
 from ingot.errors import BakeError, PublishError
 from tests.aws.support import holdings
 
+# Seconds of a driven clock, of which a builder that really works may need many.
+LONG = 1e5
 STEPS = [
     "DescribeInstanceTypes",
     "DescribeSubnets",
@@ -70,7 +72,9 @@ def test_a_bake_that_fails_is_told_with_its_hint(publish, stand_in, nothing_rema
     ("at", "said"),
     [("start", "before it said a word"), ("bake", "it ended in bake"), ("done", "it ended in bake")],
 )
-def test_a_builder_that_is_killed_leaves_nothing(at, said, publish, stand_in, direct, nothing_remains):
+def test_a_builder_that_is_killed_leaves_nothing(
+    at, said, publish, stand_in, direct, driven_clock, nothing_remains
+):
     def kill(stage):
         if stage == at:
             direct.ec2.terminate_instances(InstanceIds=[stand_in.instance_id])
@@ -78,7 +82,7 @@ def test_a_builder_that_is_killed_leaves_nothing(at, said, publish, stand_in, di
 
     stand_in.before = kill
     with pytest.raises(PublishError, match=rf"the builder i-\w+ is terminated.*{said}"):
-        publish()
+        publish(boot_limit=LONG, silence_limit=LONG, limit=LONG)
     nothing_remains()
 
 
@@ -114,7 +118,7 @@ def test_after_a_kill_of_the_publish_the_next_one_ends_its_builder(at, publish, 
     assert sorted(found["images"]) == sorted([*base["images"], published.ami_id])
 
 
-def test_a_builder_that_never_reports_is_ended(publish, stand_in, nothing_remains):
+def test_a_builder_that_never_reports_is_ended(publish, stand_in, driven_clock, nothing_remains):
     stand_in.runs = False
     with pytest.raises(PublishError, match=r"never reported within 1 s") as caught:
         publish(boot_limit=1)

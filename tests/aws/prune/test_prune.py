@@ -13,6 +13,7 @@ from ingot.aws.registry.entries import lookup
 from tests.aws.prune.account import Account, tag_list
 from tests.aws.support import holdings
 
+pytestmark = pytest.mark.usefixtures("driven_clock")
 LATER = dt.timedelta(days=30)
 
 

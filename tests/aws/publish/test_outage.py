@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from ingot.aws.publish.cleanup import leftovers
@@ -14,12 +12,7 @@ from ingot.errors import PublishError
 from tests.aws.fault_proxy import ANY
 from tests.aws.support import holdings, make_image, result_line
 
-
-@pytest.fixture(autouse=True)
-def clock(request):
-    """Nothing waits for real, but for tests that are about time."""
-    if not request.node.get_closest_marker("real_time"):
-        request.getfixturevalue("driven_clock")
+pytestmark = pytest.mark.usefixtures("driven_clock")
 
 
 @pytest.fixture
@@ -135,12 +128,14 @@ def test_a_clone_that_passed_and_ends_slowly_costs_no_ami(
     assert not list((tmp_path / "records" / "publishing").glob("*.json"))
 
 
-@pytest.mark.real_time
-def test_the_console_of_a_silent_builder_is_not_read_at_every_look(publish, stand_in, proxy, nothing_remains):
+def test_the_console_of_a_silent_builder_is_not_read_at_every_look(
+    publish, stand_in, proxy, driven_clock, nothing_remains
+):
     stand_in.runs = False
-    begin = time.monotonic()
+    # Its log may be unknown for three minutes; in the two after them it is looked for every two seconds.
     with pytest.raises(PublishError, match="never reported"):
-        publish(boot_limit=6)
-    assert time.monotonic() - begin > 6
-    assert proxy.seen["GetConsoleOutput"] <= 2 < proxy.seen["GetLogEvents"]
+        publish(boot_limit=300)
+    assert driven_clock.waited > 180
+    assert 1 < proxy.seen["GetConsoleOutput"] <= 15
+    assert proxy.seen["GetLogEvents"] > 2 * proxy.seen["GetConsoleOutput"]
     nothing_remains()

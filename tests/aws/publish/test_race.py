@@ -18,6 +18,8 @@ from ingot.errors import PublishError
 from ingot.recipe.asset import registry_parameter
 from tests.aws.support import holdings, make_image, result_line
 
+pytestmark = pytest.mark.usefixtures("driven_clock")
+
 
 def quiet(_message):
     """Progress that nobody reads."""

@@ -14,6 +14,7 @@ from ingot.errors import VerificationError
 from ingot.recipe.asset import registry_parameter
 from tests.aws.support import holdings, make_image
 
+pytestmark = pytest.mark.usefixtures("driven_clock")
 # What is wrong with the AMI that the entry names: its tags that change (None: no such tag), and what the
 # error says of it.
 WRONG = {
