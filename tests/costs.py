@@ -19,6 +19,8 @@ from bench.relay import own_group, processor_seconds
 
 SHOWN = 60
 KEY = "processor seconds"
+# Before a conftest.py is imported: the CDK's Node.js starts with the import of aws_cdk.
+GROUP = own_group("ingot-tests")
 
 
 class Worker:
@@ -42,11 +44,6 @@ class Worker:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         output = getattr(session.config, "workeroutput", {})
         output[KEY] = processor_seconds(self.group)
-
-    def pytest_unconfigure(self) -> None:
-        with contextlib.suppress(OSError):  # what the tests left running keeps it
-            (self.group.parent / "cgroup.procs").write_text("0")
-            self.group.rmdir()
 
 
 class Summary:
@@ -85,10 +82,18 @@ class Summary:
 def pytest_configure(config: pytest.Config) -> None:
     """Account for this process, unless workers run the tests; sum up, unless this is a worker."""
     is_worker = hasattr(config, "workerinput")
+    if GROUP is None:
+        raise pytest.UsageError("no control group can be made here: costs are counted as root")
     if is_worker or not config.getoption("numprocesses", None):
-        group = own_group("ingot-tests")
-        if group is None:
-            raise pytest.UsageError("no control group can be made here: costs are counted as root")
-        config.pluginmanager.register(Worker(group))
+        config.pluginmanager.register(Worker(GROUP))
     if not is_worker:
         config.pluginmanager.register(Summary())
+
+
+def pytest_unconfigure() -> None:
+    """Leave the control group, and remove it with those of workers that have ended."""
+    if GROUP is not None:
+        (GROUP.parent / "cgroup.procs").write_text("0")
+        for group in GROUP.parent.glob("ingot-tests-*"):
+            with contextlib.suppress(OSError):  # it has processes
+                group.rmdir()
