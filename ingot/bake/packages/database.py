@@ -97,8 +97,10 @@ def _status(root: Path, package: LockedDeb, control: Control) -> str:
     first, _, rest = control.text.partition("\n")
     if not first.startswith("Package:"):
         raise BakeError(f"package {package}: its control file does not begin with its name")
-    lines = [f"{path} {_md5(in_root(root, path, follow=True))}" for path in control.conffiles]
-    lines += [f"{path} newconffile {flag}" for flag, path in control.obsolete_conffiles]
+    lines = [
+        f"{path} newconffile {flag}" if flag else f"{path} {_md5(in_root(root, path, follow=True))}"
+        for path, flag in control.conffiles
+    ]
     conffiles = "Conffiles:\n" + "".join(f" {line}\n" for line in lines) if lines else ""
     return f"{first}\nStatus: install ok unpacked\n{rest}{conffiles}"
 

@@ -64,16 +64,17 @@ class Control:
         ]
 
     @property
-    def conffiles(self) -> List[str]:
-        """Return the absolute paths of the configuration files."""
-        return [line for line in self.lines("conffiles") if line.startswith("/")]
+    def conffiles(self) -> List[Tuple[str, str]]:
+        """Return (path, flag) of the configuration files, in the package's order.
 
-    @property
-    def obsolete_conffiles(self) -> List[List[str]]:
-        """Return (flag, path) of files that are not there any more: "remove-on-upgrade", deb-conffiles(5)."""
-        return [
-            line.split(" ", 1) for line in self.lines("conffiles") if not line.startswith("/") and " " in line
-        ]
+        A flag, "remove-on-upgrade", says that the package has the file no more: deb-conffiles(5).
+        """
+        found = []
+        for line in self.lines("conffiles"):
+            flag, _, path = ("", "", line) if line.startswith("/") else line.partition(" ")
+            if path:
+                found.append((path, flag))
+        return found
 
 
 def read_control(package: LockedDeb) -> Control:
