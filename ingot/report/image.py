@@ -187,7 +187,10 @@ def _test(test: Mapping[str, Any]) -> str:
 
 
 def _label(name: str, values: Iterable[str]) -> list[str]:
-    """Return values below each other beside their name, wrapped; a digest or a path is not broken."""
+    """Return values below each other beside their name, wrapped.
+
+    A digest or a path is not broken, as a cell of rich's tables would break it: people copy it from here.
+    """
     lines: list[str] = []
     for value in values:
         lines += textwrap.wrap(
