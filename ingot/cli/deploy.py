@@ -27,7 +27,13 @@ def deploy(
         str, typer.Option(help="When cdk asks before it deploys: never, any-change or broadening.")
     ] = "broadening",
     bootstrap_only: Annotated[
-        bool, typer.Option("--bootstrap-only", help="Run `cdk bootstrap` where it never ran, and stop.")
+        bool, typer.Option("--bootstrap-only", help="Run `cdk bootstrap` if it never ran there, and stop.")
+    ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Then compare every clone with its manifest, as `ingot verify fleet` does."
+        ),
     ] = False,
     as_json: AsJson = False,
     cdk_arguments: Annotated[
@@ -35,6 +41,8 @@ def deploy(
     ] = None,
 ) -> None:
     """Publish what is missing, then run `cdk deploy`; print where the time went, the URL and the clones.
+
+    With --verify the exit code is 1 when a clone differs from its manifest.
 
     Examples: `ingot deploy`, `ingot deploy -c env=prod --require-approval never`,
     `ingot deploy --stack IngotFleet -- --rollback false`.
@@ -47,6 +55,7 @@ def deploy(
         context=tuple(context or ()),
         approval=require_approval,
         cdk_arguments=tuple(cdk_arguments or ()),
+        verify=verify,
     )
     if bootstrap_only:
         from ingot.aws.session.clients import connect
@@ -58,3 +67,5 @@ def deploy(
     with Reporter(live=require_approval == "never") as report:
         deployment = run(Path.cwd(), options, report)
     print_deployment(deployment, as_json=as_json)
+    if not all(verdict.ok for verdict in deployment.verdicts):
+        raise typer.Exit(1)

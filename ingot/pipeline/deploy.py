@@ -23,10 +23,12 @@ from ingot.pipeline.publish import (
 from ingot.plan.infrastructure.assembly import Assembly, GoldenAsset, read_assembly
 from ingot.plan.infrastructure.cdk import Cdk, check_context
 from ingot.progress import Progress
+from ingot.quantities import number
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
     from ingot.fleet.status import FleetStatus
+    from ingot.fleet.verify import FleetVerdict
 
 ASSEMBLY = Path("cdk.out")
 APPROVALS = ("never", "any-change", "broadening")
@@ -39,13 +41,15 @@ class DeployOptions:
 
     ``stacks``: their names, or ``cdk deploy``'s patterns such as ``Stage/Stack``; None: all. ``context``:
     KEY=VALUE pairs for the CDK app. ``approval``: when the CDK CLI asks before it deploys, one of APPROVALS.
-    ``cdk_arguments`` are passed on to ``cdk deploy``.
+    ``cdk_arguments`` are passed on to ``cdk deploy``. ``verify``: at the end every clone is compared with the
+    manifest of its image.
     """
 
     stacks: tuple[str, ...] | None = None
     context: tuple[str, ...] = ()
     approval: str = "broadening"
     cdk_arguments: tuple[str, ...] = ()
+    verify: bool = False
 
     def __post_init__(self) -> None:
         if self.approval not in APPROVALS:
@@ -56,13 +60,14 @@ class DeployOptions:
 
 @dataclass(frozen=True)
 class Deployment:
-    """What a deployment did: the stacks whose templates changed, the fleets, all of them steady, and where
-    the time went.
+    """What a deployment did: the stacks whose templates changed, the fleets, all of them steady, where the
+    time went, and the verdicts on the fleets that have clones, if they were verified.
     """
 
     changed: tuple[str, ...]
     fleets: tuple[FleetStatus, ...] = field(default=())
     phases: tuple[Phase, ...] = field(default=())
+    verdicts: tuple[FleetVerdict, ...] = field(default=())
 
 
 def deploy(project: Path, options: DeployOptions, progress: Progress) -> Deployment:
@@ -88,7 +93,11 @@ def deploy(project: Path, options: DeployOptions, progress: Progress) -> Deploym
         progress(f"deployed: {', '.join(changed)}" if changed else "no changes: all stacks are up to date")
         with phases.measure("wait until the fleets are steady"):
             fleets = _steady(clients, assembly.names(stacks), progress)
-        return Deployment(tuple(changed), fleets, phases.found)
+        verdicts: tuple[FleetVerdict, ...] = ()
+        if options.verify:
+            with phases.measure("verify the fleets"):
+                verdicts = _verify(clients, fleets, progress)
+        return Deployment(tuple(changed), fleets, phases.found, verdicts)
 
 
 def bootstrap(project: Path, clients: Clients, progress: Progress) -> None:
@@ -147,8 +156,10 @@ class _Run:
             builders += [key for key in keys if key not in builders]
             wanted.append(replace(options, builder_stack=stacks[keys[0]].name) if keys else options)
         if builders:
-            which = f"the stack {builders[0]}" if len(builders) == 1 else f"the stacks {', '.join(builders)}"
-            self.progress(f"{len(missing)} image(s) to publish; first {which}, which that needs")
+            self.progress(
+                f"{number(len(missing), 'image')} to publish; deploying {', '.join(builders)} first, "
+                "which builds and tests images"
+            )
             self.deploy(tuple(builders), ["--exclusively", *self.approval])
         for image, options in zip(missing, wanted, strict=True):
             self.progress(f"publishing {image.recipe} {image.digest[:12]}")
@@ -297,3 +308,14 @@ def _steady(clients: Clients, stacks: tuple[str, ...], progress: Progress) -> tu
     has = {"AutoScalingGroupName", SINGLE}
     fleets = [name for name in stacks if has & (stack_outputs(clients, name) or {}).keys()]
     return tuple(wait_steady(clients, name, progress=progress) for name in fleets)
+
+
+def _verify(
+    clients: Clients, fleets: tuple[FleetStatus, ...], progress: Progress
+) -> tuple[FleetVerdict, ...]:
+    """Compare all clones with their manifests, as `ingot verify fleet` does without options."""
+    from ingot.fleet.inventory import FRESH
+    from ingot.pipeline.verify import AskClones, verify_stack
+
+    ask = AskClones(limit=None, max_age=FRESH)
+    return tuple(verify_stack(clients, status.stack, progress, ask) for status in fleets if status.clones)

@@ -10,8 +10,12 @@ import boto3
 import pytest
 
 from ingot.cli.main import main
+from ingot.cli.terminal.deployments import print_deployment
 from ingot.errors import InputError, MissingToolError, PublishError
+from ingot.fleet.status import FleetStatus
+from ingot.fleet.verify import CloneVerdict, FleetVerdict
 from ingot.pipeline import deploy as pipeline
+from tests.outputs import told
 
 DIGEST = "4f" * 32
 # A cdk that records its arguments; with MAKE_STACKS it makes a stack of each name when it deploys.
@@ -200,7 +204,7 @@ def test_a_missing_image_is_published_after_the_builder_and_before_the_rest(proj
     ]
     out, err = capfd.readouterr()
     assert out == ""
-    assert "1 image(s) to publish" in err
+    assert "1 image to publish; deploying IngotBuilder first" in err
     assert " s  published\n" in err
 
 
@@ -313,10 +317,7 @@ def test_images_go_to_the_region_of_the_stacks(project, capfd):
     [
         (
             "aws://111122223333/us-east-1",
-            (
-                "the credentials in use are of the account 123456789012, expected 111122223333, which the app"
-                " names"
-            ),
+            "the credentials in use belong to the account 123456789012, but the app names 111122223333",
         ),
         (
             "aws://unknown-account/eu-west-1",
@@ -440,3 +441,25 @@ def test_a_type_that_cannot_boot_the_image_stops_before_anything_is_published(pr
     assert deploy() == 2
     assert "Clones: the instance type p4d.24xlarge boots by legacy-bios only" in capfd.readouterr().err
     assert [call[1] for call in calls(project)] == ["synth"]
+
+
+def verified(stack, problem):
+    """A deployment of two fleets, of which one has no clones and hence no verdict."""
+    clones = (CloneVerdict("i-1", "ami-1", DIGEST, problem=problem, age=None if problem else 60),)
+    fleet = FleetStatus(stack, None, "group", "web", DIGEST, 1, "1", (), None)
+    empty = FleetStatus("Empty", None, "group", "web", DIGEST, 0, "1", (), None)
+    return pipeline.Deployment((), (fleet, empty), (), (FleetVerdict(stack, DIGEST, clones, 1),))
+
+
+def test_with_verify_each_clone_is_told_below_its_fleet(capsys):
+    print_deployment(verified("Fleet", "it is silent"), as_json=False)
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-2:] == [f"i-1  ami-1  {DIGEST[:12]}  NOT PROVED", "  it is silent"]
+    assert err == "Fleet: 0 of 1 clones equal their manifest\n"
+
+
+def test_with_json_a_verdict_is_part_of_its_fleet(capsys):
+    print_deployment(verified("Fleet", ""), as_json=True)
+    fleet, empty = told("deploy", capsys.readouterr().out)
+    assert (fleet["stack"], fleet["verdict"]["ok"]) == ("Fleet", True)
+    assert "verdict" not in empty

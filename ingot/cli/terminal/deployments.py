@@ -13,14 +13,22 @@ if TYPE_CHECKING:
 
 
 def print_deployment(deployment: Deployment, *, as_json: bool) -> None:
-    """Print where the time went on stderr, and the fleets on stdout."""
+    """Print where the time went on stderr, and the fleets on stdout, with the verdicts on their clones if
+    there are any.
+    """
     from ingot.cli.terminal.fleets import show
+    from ingot.cli.verify import fleet_lines, fleet_summary
     from ingot.pipeline.phases import breakdown
 
     if not quiet():
         print(f"\nWhere the time went:\n{breakdown(deployment.phases)}\n", file=sys.stderr, flush=True)
     if as_json:
-        print_json([status.as_dict() for status in deployment.fleets])
-        return
-    for status in deployment.fleets:
-        show(status)
+        verdicts = {verdict.stack: {"verdict": verdict.as_dict()} for verdict in deployment.verdicts}
+        print_json([{**status.as_dict(), **verdicts.get(status.stack, {})} for status in deployment.fleets])
+    else:
+        for status in deployment.fleets:
+            show(status)
+        for verdict in deployment.verdicts:
+            print("\n".join(fleet_lines(verdict)))
+    for verdict in deployment.verdicts:
+        print(f"{verdict.stack}: {fleet_summary(verdict)}", file=sys.stderr)
