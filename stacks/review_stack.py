@@ -53,3 +53,4 @@ class ReviewStack(IngotStack):
             ) from error
         CfnOutput(self, "PullRequestRoleArn", value=roles.pull_request.role_arn)
         CfnOutput(self, "DeployRoleArn", value=roles.deploy.role_arn)
+        CfnOutput(self, "PruneRoleArn", value=roles.prune.role_arn)

@@ -18,6 +18,7 @@ from tests.stacks.everything import add_review
 from tests.stacks.readable import readable
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "IngotReview.yaml"
+PROJECT = ROOT / "ingot" / "templates" / "project"
 ISSUER = "token.actions.githubusercontent.com"
 PROVIDER = f"arn:aws:iam::111122223333:oidc-provider/{ISSUER}"
 
@@ -56,7 +57,7 @@ def test_the_credentials_of_a_deployment_last_as_long_as_its_job_may(project):
     """A bake on a builder instance may take two hours, and what fails at its end has to
     be cleaned up with the same credentials.
     """
-    [job] = YAML(typ="safe").load(ROOT / "examples" / "workflows" / "deploy.yml")["jobs"].values()
+    [job] = YAML(typ="safe").load(PROJECT / "dot-github" / "workflows" / "deploy.yml")["jobs"].values()
     [asked] = [step["with"] for step in job["steps"] if "role-to-assume" in step.get("with", {})]
     made = template(project)
     assert role(made, "publishes and deploys")["MaxSessionDuration"] == asked["role-duration-seconds"]
@@ -81,6 +82,7 @@ def test_the_template_is_the_reviewed_one(project):
     [
         ("may not deploy", "repo:acme/site:pull_request"),
         ("publishes and deploys", "repo:acme/site:ref:refs/heads/main"),
+        ("removes old images", "repo:acme/site:ref:refs/heads/main"),
     ],
 )
 def test_each_role_trusts_one_subject_of_one_repository(project, word, subject):
@@ -96,7 +98,11 @@ IDS = {"github_owner_id": "1234", "github_repository_id": "5678"}
 
 @pytest.mark.parametrize(
     ("word", "event"),
-    [("may not deploy", "pull_request"), ("publishes and deploys", "ref:refs/heads/main")],
+    [
+        ("may not deploy", "pull_request"),
+        ("publishes and deploys", "ref:refs/heads/main"),
+        ("removes old images", "ref:refs/heads/main"),
+    ],
 )
 def test_with_ids_each_role_trusts_both_forms_of_the_subject_of_this_very_repository(project, word, event):
     """GitHub's subjects have ids for repositories created, renamed or transferred since 15 July 2026."""
@@ -128,7 +134,7 @@ def test_a_pull_request_only_reads_and_is_denied_the_rest(project):
 
 
 def test_no_statement_allows_all_actions(project):
-    for word in ("may not deploy", "publishes and deploys"):
+    for word in ("may not deploy", "publishes and deploys", "removes old images"):
         allowed = [one for one in policy(template(project), word) if one["Effect"] == "Allow"]
         assert allowed
         for statement in allowed:
@@ -152,6 +158,7 @@ def test_the_roles_have_the_policies_of_the_docs(project):
     assert allowed("may not deploy") == documented("look") | plan
     deploys = documented("look", "publish", "build") | plan | {"sts:AssumeRole"}
     assert allowed("publishes and deploys") == deploys
+    assert allowed("removes old images") == documented("prune")
     text = json.dumps(template(project)).replace("AWS::AccountId", "")
     assert not [
         word

@@ -1,6 +1,7 @@
 """The roles that GitHub Actions takes without any stored secret.
 
-One is for pull requests, which may not deploy, the other for the branch that deploys.
+One is for pull requests, which may not deploy; two are for the branch that deploys: one deploys, the other
+removes old images.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}\*?")
 
 
 class ReviewRoles(Construct):
-    """GitHub's identity provider, and the two roles of one repository.
+    """GitHub's identity provider, and the three roles of one repository.
 
     The subject of GitHub's token tells them apart (GitHub Docs, "OpenID Connect reference"):
-    ``repo:OWNER/NAME:pull_request`` reads, ``repo:OWNER/NAME:ref:refs/heads/BRANCH`` deploys. The subjects of
+    ``repo:OWNER/NAME:pull_request`` reads, ``repo:OWNER/NAME:ref:refs/heads/BRANCH`` deploys or prunes, each
+    with a role of its own: a job gets the rights that it needs and no others. The subjects of
     repositories that were created, renamed or transferred since 15 July 2026 carry ids,
     ``repo:OWNER@ID/NAME@ID:…``: with both ids the roles trust either form, of this very repository. A pull
     request from a fork gets no token at all.
@@ -94,6 +96,13 @@ class ReviewRoles(Construct):
             # credentials.
             # As long as a job on a hosted runner may take.
             hours=6,
+        )
+        self.prune = self._role(
+            "Prune",
+            f"ref:refs/heads/{branch}",
+            f"The branch {branch} of {repository}: removes old images",
+            {"Prune": policy(self, "prune", stacks)},
+            hours=1,
         )
 
     def _provider(self) -> str:
