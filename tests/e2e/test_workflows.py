@@ -1,7 +1,9 @@
-"""The workflows' commands in order, on real commits, against the local cloud and a GitHub on loopback.
+"""The commands of the workflows that `ingot init` writes, in order, in a project that has nothing but Ingot's
+wheels, on real commits, against the local cloud and a GitHub on loopback.
 
-A pull request is planned, baked, booted and commented; it is merged and deployed; packages are upgraded at
-night. What one test needs of another's story is a fixture, so that each runs alone and in any order.
+A pull request is checked, planned, baked, booted and commented; it is merged and deployed; at night packages
+are upgraded and old images removed. What one test needs of another's story is a fixture, so that each runs
+alone and in any order.
 """
 
 from __future__ import annotations
@@ -10,40 +12,40 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.runner import OF_THIS_REPOSITORY, UNPLANNED, Runner
-from tests.e2e.site import ROOT, Site, fetch
+from tests.e2e.runner import Runner
+from tests.e2e.site import Site, fetch
 from tests.forge.server import GitHub, Pulls
+from tests.repository.distributions import build, environment, outside
 from tests.served import serving
 
 pytestmark = pytest.mark.slow
 
-WSGI = "image_recipes/web/app/wsgi.py"
+PAGE = "image_recipes/web/app/index.html"
 LOCK = "image_recipes/web/recipe.lock"
-WORKFLOWS = ROOT / "examples" / "workflows"
-# What tools/setup hashes, in its order, to see whether .venv is up to date.
-SETUP_READS = [
-    "requirements.txt",
-    "pyproject.toml",
-    "localcloud/pyproject.toml",
-    "ingot/machines/pyproject.toml",
-]
 
 
 class Checkout(Site):
-    """A clone of the project on a runner: tools installed, `origin` beside it."""
+    """A clone of a project of one's own on a runner, `origin` beside it."""
 
     begin = ""
     """The first commit: what each story is made from."""
 
-    def prepare(self, origin: Path) -> None:
-        self.copy_project()
-        self._own_tools()
+    def environment(self) -> dict[str, str]:
+        """That of a shell that knows nothing of this repository; npm and Node.js come last, from here."""
+        env = outside(**super().environment())
+        return env | {"PATH": f"{env['PATH']}:{Path(sys.executable).parent}"}
+
+    def prepare(self, origin: Path, wheels: list[Path]) -> None:
+        environment(self.directory / ".venv", *wheels)
+        self.run("ingot", "init")
+        self.run("ingot", "lock", "web")
+        self.run("npm", "install", "--loglevel=error")  # as `ingot up` does: it writes package-lock.json
         self.git("init", "--quiet", "--initial-branch", "main")
-        (self.directory / ".git" / "info" / "exclude").write_text(".venv\nnode_modules\n")
         self.git("config", "user.name", "Someone")
         self.git("config", "user.email", "someone@example.com")
         self.commit("Begin")
@@ -51,20 +53,8 @@ class Checkout(Site):
         self.git("remote", "add", "origin", str(origin))
         self.git("push", "--quiet", "origin", "main")
 
-    def _own_tools(self) -> None:
-        """Make `make setup` find nothing to do: it must not install into the tools that all tests share."""
-        for name, mark, files in (
-            (".venv", ".ingot-requirements", SETUP_READS),
-            ("node_modules", ".ingot-lock", ["package-lock.json"]),
-        ):
-            (self.directory / name).unlink()
-            (self.directory / name).mkdir()
-            for entry in (ROOT / name).iterdir():
-                if entry.name != mark:
-                    (self.directory / name / entry.name).symlink_to(entry)
-            content = b"".join((self.directory / file).read_bytes() for file in files)
-            digest = subprocess.run(["sha256sum"], input=content, capture_output=True, check=True)
-            (self.directory / name / mark).write_bytes(digest.stdout)
+    def workflow(self, name: str) -> Path:
+        return self.directory / ".github" / "workflows" / f"{name}.yml"
 
     def git(self, *words: str) -> str:
         return self.run("git", *words).stdout.strip()
@@ -98,7 +88,7 @@ def site(tmp_path_factory):
     if packages:
         (place.home / "store").mkdir()
         (place.home / "store" / "packages").symlink_to(packages)
-    place.prepare(directory / "origin.git")
+    place.prepare(directory / "origin.git", [*build(directory / "wheels").values()])
     place.begin = place.git("rev-parse", "HEAD")
     yield place
     place.run("ingot", "cloud", "down", check=False)
@@ -132,7 +122,7 @@ def runner(site: Site, environment: dict[str, str], **more: str) -> Runner:
         directory,
         {**environment, **github, "GITHUB_STEP_SUMMARY": str(site.home / "summary.md"), **more},
         values={
-            "vars.INGOT_ENVIRONMENT": "dev",
+            "vars.INGOT_ENVIRONMENT": "",
             "github.token": "token",
             "secrets.INGOT_UPGRADE_TOKEN || github.token": "token",
             "github.event.pull_request.number": "7",
@@ -143,10 +133,12 @@ def runner(site: Site, environment: dict[str, str], **more: str) -> Runner:
             "steps.cache.outputs.cache-hit != 'true'": lambda: True,
             "(failure() || cancelled()) && steps.credentials.outcome == 'success'": lambda: False,
             "always() && hashFiles('plan.json') != ''": (directory / "plan.json").is_file,
-            "hashFiles('ingot/cli/comment.py') != ''": (directory / "ingot/cli/comment.py").is_file,
+            "hashFiles('tools/runner') != ''": (directory / "tools/runner").is_file,
             "needs.plan.outputs.report != ''": lambda: True,
-            "needs.plan.outputs.report != '' && hashFiles('ingot/cli/comment.py') != ''": lambda: True,
-            UNPLANNED: lambda: False,
+            "needs.plan.outputs.report != '' && hashFiles('tools/runner') != ''": lambda: True,
+            "${{ !cancelled() && (failure() || needs.plan.outputs.report == '') && hashFiles('tools/runner') != '' }}": lambda: (
+                False
+            ),
             # The role is the local cloud's environment, which a job has from its beginning or not at all.
             OF_THIS_REPOSITORY: lambda: False,
         },
@@ -160,8 +152,6 @@ def runner(site: Site, environment: dict[str, str], **more: str) -> Runner:
             "actions/download-artifact": download,
             "aws-actions/configure-aws-credentials": lambda _: None,
         },
-        # This test is part of what it runs.
-        skipped=("make check",),
     )
 
 
@@ -169,11 +159,11 @@ def runner(site: Site, environment: dict[str, str], **more: str) -> Runner:
 def planned(site):
     """A pull request from the branch `topic`, planned: the plan, its report and the job's summary."""
     site.git("checkout", "--quiet", "-b", "topic", site.begin)
-    site.edit(WSGI, "<h1>Ingot", "<h1>Hello from a pull request, Ingot")
+    site.edit(PAGE, "<h1>", "<h1>Hello from a pull request: ")
     site.commit("Greet")
     jobs = runner(site, site.environment())
-    jobs.job(WORKFLOWS / "pull-request.yml", "check")
-    jobs.job(WORKFLOWS / "pull-request.yml", "plan")
+    jobs.job(site.workflow("pull-request"), "check")
+    jobs.job(site.workflow("pull-request"), "plan")
     plan = (site.directory / "plan.json").read_text()
     summary = (site.home / "summary.md").read_text()
     return json.loads(plan), (site.directory / "plan.html").read_text(), summary
@@ -188,7 +178,7 @@ def deployed(site, planned):
     site.run("ingot", "cloud", "up")
     site.in_cloud("ingot", "deploy", "--bootstrap-only")
     jobs = runner(site, site.cloud())
-    jobs.job(WORKFLOWS / "deploy.yml", "deploy")
+    jobs.job(site.workflow("deploy"), "deploy")
     return jobs.ran
 
 
@@ -196,20 +186,18 @@ def test_a_pull_request_is_planned_baked_and_booted(planned):
     plan, report, summary = planned
     assert plan["verdict"] == "something"
     assert plan["head"]["dirty"] == []
-    # Another recipe of the project is as it was, and not baked.
-    [recipe] = [recipe for recipe in plan["recipes"] if recipe["change"] != "same"]
-    [image] = [image for image in plan["images"] if image["state"] == "stored"]
-    assert (recipe["name"], image["recipe"]) == ("web", "web")
+    [recipe], [image] = plan["recipes"], plan["images"]
+    assert (recipe["name"], image["recipe"], image["state"]) == ("web", "web", "stored")
     [reason] = recipe["reasons"]
-    assert reason == {"place": WSGI, "what": "/srv/web/wsgi.py: another content"}
+    assert reason == {"place": PAGE, "what": "/srv/web/index.html: another content"}
     diff = image["diff"]
-    assert [file["path"] for file in diff["files"] if file["origin"] == "recipe"] == ["/srv/web/wsgi.py"]
+    assert [file["path"] for file in diff["files"] if file["origin"] == "recipe"] == ["/srv/web/index.html"]
     assert diff["packages"] == []
     [boot] = plan["boots"]
     assert boot["tests"]
     assert all(test["ok"] for test in boot["tests"])
     assert any("Linux version" in line for _, line in boot["lines"])
-    assert {rollout["environment"] for rollout in plan["rollouts"]} == {None, "dev", "prod"}
+    assert {rollout["environment"] for rollout in plan["rollouts"]} == {None, "prod"}
     assert "something changes" in summary
     assert "Hello from a pull request" in report
 
@@ -217,17 +205,17 @@ def test_a_pull_request_is_planned_baked_and_booted(planned):
 def test_the_plan_is_one_comment(site, planned, served):
     github = served()
     jobs = runner(site, site.environment(), GITHUB_API_URL=github.url)
-    jobs.job(WORKFLOWS / "pull-request.yml", "comment")
+    jobs.job(site.workflow("pull-request"), "comment")
     [comment] = github.comments
     assert "booted, " in comment["body"]
     assert "(https://github.example/artifacts/1)" in comment["body"]
-    assert "+<h1>Hello from a pull request, Ingot" in comment["body"]
+    assert "+<h1>Hello from a pull request: " in comment["body"]
     shutil.rmtree(site.directory / "artifact")
 
 
 def test_a_merge_is_deployed(site, deployed):
-    assert any("verify fleet" in command for command in deployed)
-    status = json.loads(site.in_cloud("ingot", "status", "--json", "--stack", "IngotFleet-dev").stdout)
+    assert any("ingot deploy --verify" in command for command in deployed)
+    status = site.status()
     code, body = fetch(status["url"])
     assert code == 200
     assert b"Hello from a pull request" in body
@@ -235,14 +223,23 @@ def test_a_merge_is_deployed(site, deployed):
     (site.directory / "store.tar.zst").unlink()
 
 
+def test_at_night_nothing_is_removed_that_is_in_use_or_young(site, deployed):
+    jobs = runner(site, site.cloud())
+    jobs.job(site.workflow("nightly"), "prune")
+    assert jobs.ran[-1].startswith(".venv/bin/ingot prune ")
+    assert len(site.status()["clones"]) == 2
+    [kept] = json.loads(site.in_cloud("ingot", "prune", "--json").stdout)["keep"]
+    assert kept["recipe"] == "web"
+
+
 def test_what_is_deployed_is_what_a_plan_compares_with(site, deployed):
     site.git("checkout", "--quiet", "main")
-    plan = json.loads(site.in_cloud("ingot", "plan", "--deployed", "--env", "dev", "--json").stdout)
+    plan = json.loads(site.in_cloud("ingot", "plan", "--deployed", "--json").stdout)
     assert plan["against"] == "deployed"
     assert plan["verdict"] == "nothing"
     assert {image["recipe"]: image["state"] for image in plan["images"]}["web"] == "published"
-    site.edit("environments.yaml", "max_clones: 2", "max_clones: 3")
-    plan = json.loads(site.in_cloud("ingot", "plan", "--deployed", "--env", "dev", "--json").stdout)
+    site.edit("environments.yaml", "max_clones: 4", "max_clones: 3")
+    plan = json.loads(site.in_cloud("ingot", "plan", "--deployed", "--json").stdout)
     [stack] = [stack for stack in plan["stacks"] if stack["change"] == "changed"]
     assert [part["name"] for resource in stack["resources"] for part in resource["properties"]] == ["MaxSize"]
     site.git("checkout", "--quiet", "--", "environments.yaml")
@@ -267,12 +264,9 @@ def test_newer_packages_are_one_pull_request(site, old_lock, served):
     github = served(Pulls)
     jobs = runner(site, site.environment(), GITHUB_API_URL=github.url)
     for _ in range(2):  # the second night refreshes what the first one opened
-        jobs.job(WORKFLOWS / "lock.yml", "lock")
-    # Another recipe's packages may have moved since its lock was committed: it gets its own pull
-    # request.
-    assert len({pull["head"] for pull in github.comments}) == len(github.comments)
-    [pull] = [pull for pull in github.comments if pull["head"] == "ingot/lock-web"]
-    assert pull["base"] == "main"
+        jobs.job(site.workflow("nightly"), "upgrade")
+    [pull] = github.comments
+    assert (pull["head"], pull["base"]) == ("ingot/lock-web", "main")
     assert "1.0-0old -> " in pull["body"]
     changed = site.git("diff", "--name-only", "main", "origin/main").splitlines()
     assert changed == [LOCK]

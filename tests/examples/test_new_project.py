@@ -14,6 +14,7 @@ import pytest
 
 from tests import ROOT
 from tests.e2e.site import fetch
+from tests.outputs import told
 from tests.repository.distributions import build, environment, outside
 from tests.served import free_port
 
@@ -134,7 +135,7 @@ def test_it_ends_with_where_the_time_went(up):
 
 
 def test_one_can_look_at_clones_from_outside(project, up):
-    fleet = json.loads(project.in_cloud("ingot", "status", "--json").stdout)
+    fleet = told("status", project.in_cloud("ingot", "status", "--json").stdout)
     clone, digest = fleet["clones"][0]["instance_id"], fleet["digest"]
     assert digest in project.in_cloud("ingot", "console", clone).stdout
     logs = project.in_cloud("ingot", "logs", clone, "--lines", "5")
@@ -170,7 +171,7 @@ def test_a_second_time_it_has_nothing_to_do(project, up):
 
 
 def test_the_projects_own_tests_pass(project, up):
-    assert "2 passed" in project.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider").stdout
+    assert "3 passed" in project.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider").stdout
 
 
 def test_nothing_of_this_repository_was_needed(project, up):
@@ -185,7 +186,7 @@ def test_an_image_comes_back_from_an_archive_as_another_ami(project, up):
     bucket = "cdk-hnb659fds-assets-123456789012-us-east-1"  # encrypted, and closed to the public
     url = f"s3://{bucket}/golden"
     digest = project.in_cloud("ingot", "archive", "web", url).stdout.strip()
-    again = json.loads(project.in_cloud("ingot", "archive", "web", url, "--json").stdout)
+    again = told("archive put", project.in_cloud("ingot", "archive", "web", url, "--json").stdout)
     assert (again["sent"], again["digest"]) == (0, digest)
     assert project.in_cloud("ingot", "archive", "ls", url).stdout.startswith(f"{digest}  web  ")
 
@@ -200,7 +201,7 @@ def test_an_image_comes_back_from_an_archive_as_another_ami(project, up):
     ssm.delete_parameter(Name=f"/ingot/web/{digest}")
     ec2.deregister_image(ImageId=lost)
 
-    restored = json.loads(project.in_cloud("ingot", "restore", url, "web", "--json").stdout)
+    restored = told("restore", project.in_cloud("ingot", "restore", url, "web", "--json").stdout)
     assert restored["digest"] == digest
     assert restored["ami"] != lost
     assert ssm.get_parameter(Name=f"/ingot/web/{digest}")["Parameter"]["Value"] == restored["ami"]

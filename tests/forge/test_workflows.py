@@ -1,4 +1,5 @@
-"""The workflows: what actionlint says, and what must hold for their rights.
+"""The workflows of this repository and those that `ingot init` writes: what actionlint says, and what must
+hold for their rights.
 
 Their commands are run by tests/e2e/test_workflows.py.
 """
@@ -18,7 +19,7 @@ from tests import ROOT
 from tests.e2e.runner import UNPLANNED, Runner
 from tests.forge.server import GitHub
 
-FOR_USERS = ROOT / "examples" / "workflows"
+FOR_USERS = ROOT / "ingot" / "templates" / "project" / "dot-github" / "workflows"
 CI = ROOT / ".github" / "workflows" / "ci.yml"
 DOCS = CI.with_name("docs.yml")
 WORKFLOWS = [*sorted(FOR_USERS.glob("*.yml")), CI, DOCS]
@@ -42,10 +43,10 @@ def actionlint(*files):
     return subprocess.run([found, "-no-color", *files], capture_output=True, text=True, check=False)
 
 
-def test_three_are_for_users_and_two_are_for_this_repository():
-    assert sorted(path.name for path in FOR_USERS.glob("*.yml")) == [
+def test_three_are_for_projects_and_two_are_for_this_repository():
+    assert sorted(path.name for path in FOR_USERS.iterdir()) == [
         "deploy.yml",
-        "lock.yml",
+        "nightly.yml",
         "pull-request.yml",
     ]
     assert set(CI.parent.iterdir()) == {CI, DOCS}
@@ -111,7 +112,8 @@ def test_what_writes_and_what_takes_a_role():
         ("pull-request.yml", "plan"): {"id-token"},
         ("pull-request.yml", "comment"): {"pull-requests"},
         ("deploy.yml", "deploy"): {"id-token"},
-        ("lock.yml", "lock"): {"contents", "pull-requests"},
+        ("nightly.yml", "upgrade"): {"contents", "pull-requests"},
+        ("nightly.yml", "prune"): {"id-token"},
         ("docs.yml", "publish"): {"pages", "id-token"},
     }
 
@@ -139,12 +141,15 @@ def test_a_push_that_cannot_be_planned_replaces_the_comment(serve):
         },
         conditions={
             "needs.plan.outputs.report != ''": lambda: False,
-            "hashFiles('ingot/cli/comment.py') != ''": lambda: True,
-            "needs.plan.outputs.report != '' && hashFiles('ingot/cli/comment.py') != ''": lambda: False,
-            UNPLANNED: lambda: True,
+            "hashFiles('tools/runner') != ''": lambda: True,
+            "needs.plan.outputs.report != '' && hashFiles('tools/runner') != ''": lambda: False,
+            "${{ !cancelled() && (failure() || needs.plan.outputs.report == '') && hashFiles('tools/runner') != '' }}": lambda: (
+                True
+            ),
         },
         actions={"actions/checkout": lambda _: None},
-        skipped=("make setup",),
+        # What runs is this repository's environment.
+        skipped=("tools/runner python",),
     )
     runner.job(FOR_USERS / "pull-request.yml", "comment")
     [comment] = github.comments
@@ -180,7 +185,11 @@ def test_each_deployment_has_a_cache_of_its_own_and_the_newest_is_taken():
 def test_what_resolves_or_bakes_has_what_a_hosted_runner_lacks():
     for path, name, job in jobs():
         commands = [step["run"] for step in job["steps"] if "run" in step]
-        assert ("make runner" in commands) is (path != DOCS.name and name != "comment"), path
+        if path in (CI.name, DOCS.name):
+            assert ("make runner" in commands) is (path == CI.name), path
+            continue
+        light = name in ("comment", "prune")
+        assert ("tools/runner python" if light else "tools/runner") in commands, f"{path}: {name}"
 
 
 def test_credentials_are_left_out_for_forks():
@@ -212,16 +221,24 @@ def test_every_pin_says_its_version_and_one_action_has_one_pin():
 @pytest.mark.parametrize(("where", "step"), [(where, step) for where, step in steps() if "run" in step])
 def test_every_command_is_one_that_other_systems_can_copy(where, step):
     for command in step["run"].split(" && "):
-        assert re.match(r"(make [a-z]+|\.venv/bin/ingot [a-z]+|rm store\.tar\.zst)\b", command), (
-            f"{where}: {command}"
+        of_project = (
+            r'\.venv/bin/ingot [a-z]+|tools/runner|rm store\.tar\.zst|PATH="\$PWD/\.venv/bin:\$PATH" python'
         )
+        assert re.match(rf"(make [a-z]+|{of_project})\b", command), f"{where}: {command}"
     # What GitHub would put in before the shell reads it could be a command of a stranger's.
     assert "${{" not in step["run"], where
 
 
-def test_the_reports_of_a_run_are_no_uncommitted_files():
-    ignored = (ROOT / ".gitignore").read_text().splitlines()
+@pytest.mark.parametrize("file", [ROOT / ".gitignore", FOR_USERS.parent.parent / "dot-gitignore"], ids=str)
+def test_the_reports_of_a_run_are_no_uncommitted_files(file):
+    ignored = file.read_text().splitlines()
     assert {"plan.json", "plan.html", "store.tar.zst"} <= set(ignored)
+
+
+def test_what_is_pinned_moves_by_pull_request():
+    for file in (ROOT / ".github" / "dependabot.yml", FOR_USERS.parent / "dependabot.yml"):
+        kinds = {update["package-ecosystem"] for update in load(file)["updates"]}
+        assert kinds == {"pip", "npm", "github-actions"}, file
 
 
 def test_what_is_made_here_is_no_uncommitted_file_behind_a_link_either():

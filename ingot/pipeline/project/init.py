@@ -159,6 +159,5 @@ def _write(directory: Path, content: Mapping[Path, str]) -> tuple[Path, ...]:
             hint="choose another directory or another name",
         )
     for path, text in content.items():
-        (directory / path).parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(directory / path, text)
+        write_atomically(directory / path, text, mode=0o755 if text.startswith("#!") else 0o644)
     return tuple(sorted(content))

@@ -1,4 +1,4 @@
-"""The CDK app: one stack in which images are baked and proved, and one stack for each fleet of clones."""
+"""The CDK app: a stack in which images are baked and proved, and a stack for each fleet of clones."""
 
 import sys
 
@@ -7,6 +7,7 @@ from ingot.errors import IngotError
 from stacks.environments import read_environment
 from stacks.fleet import FleetStack
 from stacks.images import ImagesStack
+from stacks.review import ReviewStack
 
 # The fleets: the name of a stack, and the recipe in image_recipes/ that its clones are made from.
 FLEETS: dict[str, str] = {
@@ -31,6 +32,16 @@ def main() -> None:
             builder=images.builder,
             environment=environment,
             balanced=name not in WORKERS,
+        )
+    # In cdk.json, under context: "github": "OWNER/NAME". Then the workflows of .github/ can deploy.
+    if repository := app.node.try_get_context("github"):
+        ReviewStack(
+            app,
+            "Review",
+            repository=repository,
+            fleets=list(FLEETS),
+            builder=images.builder,
+            environment=environment,
         )
     app.synth()
 

@@ -2,7 +2,9 @@
 
 import ast
 import json
+import os
 import re
+import subprocess
 
 import pytest
 
@@ -29,6 +31,7 @@ def test_a_project_is_written_whole_and_nothing_is_left_to_fill_in(template, tmp
             ast.parse(text)
         if file.suffix == ".json":
             json.loads(text)
+        assert os.access(tmp_path / "my-images" / file, os.X_OK) is text.startswith("#!"), file
 
 
 def test_its_app_names_its_stacks_to_the_commands(tmp_path):
@@ -50,6 +53,24 @@ def test_the_cdk_cli_is_the_one_that_this_repository_is_tested_with(tmp_path):
     ours = json.loads((ROOT / "package.json").read_text())["dependencies"]
     assert json.loads((tmp_path / "x" / "package.json").read_text())["dependencies"] == ours
     assert (tmp_path / "x" / ".npmrc").read_text() == (ROOT / ".npmrc").read_text()
+
+
+def test_its_runner_installs_what_this_repository_installs(tmp_path):
+    start_project(tmp_path / "x", template="web")
+    [listed] = re.findall(
+        r"^packages=\((.*?)^\)", (tmp_path / "x" / "tools" / "runner").read_text(), re.M | re.S
+    )
+    setup = [ROOT / "tools" / "setup", "--packages"]
+    ours = subprocess.run(setup, capture_output=True, text=True, check=True).stdout
+    assert listed.split() == ours.split()
+
+
+def test_its_runner_refuses_what_it_does_not_know(tmp_path):
+    start_project(tmp_path / "x", template="web")
+    runner = [tmp_path / "x" / "tools" / "runner", "pyhton"]
+    done = subprocess.run(runner, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: unknown argument 'pyhton'\n  hint: use 'python', or no argument\n"
 
 
 def test_a_recipe_is_added_under_its_own_name_in_every_file(tmp_path):

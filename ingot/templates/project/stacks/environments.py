@@ -10,14 +10,17 @@ from ingot.errors import InputError
 from ruamel.yaml import YAML
 
 FILE = Path("environments.yaml")
-DEFAULT = "default"
+# `store` and `store_owner` are for ingot itself: the store that machines share.
+KEYS = {"defaults", "environments", "store", "store_owner"}
 
 
 @dataclass(frozen=True)
 class Environment:
-    """One environment. Without account and region, the stacks go where the caller's credentials lead."""
+    """One environment, or the defaults alone (``name`` None). Without account and region, the stacks go where
+    the caller's credentials lead.
+    """
 
-    name: str
+    name: str | None
     min_clones: int = 1
     max_clones: int = 2
     instance_type: str = "t3.small"
@@ -27,7 +30,7 @@ class Environment:
     @property
     def suffix(self) -> str:
         """What the names of this environment's stacks end with."""
-        return "" if self.name == DEFAULT else f"-{self.name}"
+        return "" if self.name is None else f"-{self.name}"
 
     @property
     def place(self) -> cdk.Environment:
@@ -36,13 +39,19 @@ class Environment:
 
 
 def read_environment(name: str | None) -> Environment:
-    """Return the environment of that name. Raises InputError if there is none, or if it has unknown keys."""
-    environments = YAML(typ="safe").load(FILE) or {}
-    name = name or DEFAULT
-    if name not in environments:
-        known = ", ".join(environments)
+    """Return the environment of that name, or the defaults. Raises InputError if there is none, or if it has
+    unknown keys.
+    """
+    content = YAML(typ="safe").load(FILE) or {}
+    unknown = ", ".join(sorted(content.keys() - KEYS))
+    if unknown:
+        raise InputError(f"{FILE}: unknown keys: {unknown}", hint=f"the file has: {', '.join(sorted(KEYS))}")
+    environments = content.get("environments") or {}
+    if name is not None and name not in environments:
+        known = ", ".join(environments) or "none"
         raise InputError(f"{FILE}: there is no environment {name!r}", hint=f"the file has: {known}")
+    own = {} if name is None else environments[name] or {}
     try:
-        return Environment(name, **(environments[name] or {}))
+        return Environment(name, **{**(content.get("defaults") or {}), **own})
     except TypeError as error:
-        raise InputError(f"{FILE}: {name}: {error}") from error
+        raise InputError(f"{FILE}: {name or 'defaults'}: {error}") from error
