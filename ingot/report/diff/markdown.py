@@ -182,7 +182,8 @@ def _files(diff: ImageDiff) -> Iterator[str]:
             yield _folded(_html(change.path), fenced(change.text.lines, "diff") + note)
     packaged = [change for change in diff.files if change.origin == PACKAGE and change.text is None]
     if packaged:
-        lines = [f"- of {code(name)}: {counts(changes)}" for name, changes in by_package(packaged)]
+        groups = by_package(packaged, diff.packages)
+        lines = [f"- of {code(name)}: {counts(changes)}" for name, changes in groups]
         yield from _folded_list(f"Files of packages: {counts(packaged)}", lines)
     if books := bookkeeping(diff.files):
         yield f"_{books}_"

@@ -82,9 +82,21 @@ def title(diff: ImageDiff) -> str:
     return f"{before} → {after}"
 
 
-def by_package(files: Sequence[FileChange]) -> list[tuple[str, list[FileChange]]]:
-    """Return the files of packages, by package, the one with most changes first."""
+def by_package(
+    files: Sequence[FileChange], packages: Sequence[PackageChange]
+) -> list[tuple[str, list[FileChange]]]:
+    """Return the files of packages, by package, the one with most changes first.
+
+    ``packages`` are those that moved: the files of one that has another name now, such as a kernel, are those
+    of both names together.
+    """
+    labels: dict[str, str] = {}
+    for package in packages:
+        if package.former_name is not None:
+            label = f"{package.former_name} → {package.present.name}"
+            labels |= {package.former_name: label, package.present.name: label}
     found: dict[str, list[FileChange]] = {}
     for change in files:
-        found.setdefault(change.package or "scripts of packages", []).append(change)
+        name = change.package or "scripts of packages"
+        found.setdefault(labels.get(name, name), []).append(change)
     return sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))

@@ -144,7 +144,7 @@ def _files(diff: ImageDiff, paint: _Painter, everything: bool) -> Iterator[str]:
         yield from _bookkeeping(diff, paint, everything)
         return
     packaged = [change for change in diff.files if change.origin == PACKAGE and change.text is None]
-    groups = by_package(packaged)
+    groups = by_package(packaged, diff.packages)
     for name, changes in groups[:PACKAGES]:
         yield from paint.item("·", f"of {name}: {counts(changes)}")
     if rest := groups[PACKAGES:]:

@@ -1,7 +1,7 @@
 from ingot.report.diff.markdown import render_markdown
 from ingot.report.diff.text import render_text
 from tests.diff.manifests import file, manifest, package
-from tests.report.diff.diffs import HOSTILE, big, diff
+from tests.report.diff.diffs import HOSTILE, big, diff, kernel
 
 
 def test_the_text_of_no_difference():
@@ -17,6 +17,14 @@ def test_the_text_has_a_line_for_each_change():
     text = render_text(diff(before, after))
     assert "Packages: 1 upgraded\n  ↑ a 1 → 2 (+2.0 KiB)" in text
     assert "Files: 1 changed\n  ~ /x: mode 0644 → 0600; content, 1 byte → 2 bytes" in text
+
+
+def test_the_files_of_both_kernels_are_one_line():
+    for text in (render_text(kernel()), render_markdown(kernel())):
+        words = " ".join(text.replace("`", "").split())
+        name = "linux-image-6.1.0-50-cloud-amd64 → linux-image-6.1.0-56-cloud-amd64"
+        assert f"of {name}: 1,353 added, 1,353 removed" in words
+        assert words.count("of linux-image") == 1
 
 
 def test_bookkeeping_is_counted_apart_in_text_and_markdown_alike():

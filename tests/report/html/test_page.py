@@ -15,6 +15,7 @@ from ingot.report.html.page import render_diff, render_plan
 from ingot.report.reading import plan_from_json
 from tests.accessibility import barriers
 from tests.diff.manifests import file, manifest, package
+from tests.report.diff.diffs import kernel
 from tests.report.html.browser import DESK, PHONE, chromium, opened
 
 __all__ = ["chromium"]
@@ -231,6 +232,16 @@ def test_every_part_of_a_plan_is_there(chromium, tmp_path):
             "Disk",
             "Boot",
         ]
+
+
+def test_the_files_of_both_kernels_are_one_line(chromium, tmp_path):
+    with opened(chromium, render_report(plan([image(kernel().to_json())])), tmp_path) as browser:
+        summaries = [fold.text for fold in browser.find_elements("css selector", "main summary")]
+        [line] = [text for text in summaries if "linux-image" in text]
+        assert line.endswith(
+            "linux-image-6.1.0-50-cloud-amd64 → linux-image-6.1.0-56-cloud-amd64 1,353 added, 1,353 removed"
+        )
+        assert errors(browser) == []
 
 
 @pytest.mark.parametrize("size", [DESK, (1200, 4200)])
