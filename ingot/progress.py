@@ -27,6 +27,35 @@ def advance(progress: Progress, done: int, total: int, unit: str = BYTES) -> boo
     return draw is not None and bool(draw(done, total, unit))
 
 
+class Lane:
+    """A Progress of one of several works that go on side by side: each of its lines begins with its ``name``.
+
+    A context manager: when it exits, its work has ended. Whoever draws has a line for each, and a method
+    ``lane`` that returns a Progress with the methods ``advance`` and ``settle``.
+    """
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        make = getattr(progress, "lane", None)
+        self._drawn = None if make is None else make(name)
+        self._progress: Progress = progress if self._drawn is None else self._drawn
+        self._head = f"{name}: "
+
+    def __enter__(self) -> "Lane":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._drawn is not None:
+            self._drawn.settle()
+
+    def __call__(self, line: str) -> None:
+        """Pass a line on."""
+        self._progress(self._head + line)
+
+    def advance(self, done: int, total: int, unit: str = BYTES) -> bool:
+        """Pass on how far the work is."""
+        return self._drawn is not None and advance(self._drawn, done, total, unit)
+
+
 class Timed:
     """A Progress that puts the seconds since it was made before each line."""
 

@@ -162,6 +162,11 @@ class Worker:
             end = self._trouble.read().strip()[-2000:]
             raise BakeError(f"the bake ended with status {status}" + (f"\n{end}" if end else ""))
 
+    def give_up(self) -> None:
+        """End the process before its job is done; :meth:`run`, in whichever thread it is, raises then."""
+        with suppress(OSError):  # it has ended by itself
+            self._channel.shutdown(socket.SHUT_WR)
+
     def _hear(self, progress: Progress, fetch: Fetch) -> Optional[IngotError]:
         """Hear the worker to its end.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from ingot.errors import IngotError, InputError, VerificationError
 from ingot.files import read_limited
 from ingot.paths import ENVIRONMENTS, RECIPES
-from ingot.progress import Progress
+from ingot.progress import Lane, Progress
 
 if TYPE_CHECKING:
     from ingot.bake.disk.differences import Difference
@@ -30,36 +31,84 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class BakeOptions:
-    """What to bake. ``name`` None: every recipe in ``recipes`` but those on base AMIs, which builder
-    instances bake.
+    """What to bake. No ``names``: every recipe in ``recipes`` but those on base AMIs, which builder instances
+    bake.
 
     ``force`` bakes although the store has the image; ``check`` bakes again from the packages alone and
-    compares every byte; ``keep`` leaves the root directory of a bake that fails.
+    compares every byte; ``keep`` leaves the root directory of a bake that fails. ``jobs``: how many images
+    are baked at once.
     """
 
-    name: str | None
+    names: tuple[str, ...]
     environment: str | None = None
     recipes: Path = RECIPES
     force: bool = False
     check: bool = False
     keep: bool = False
+    jobs: int = 1
 
 
 def bake(options: BakeOptions, progress: Progress) -> Iterator[tuple[Recipe, Image]]:
-    """Bake each recipe, unless the store has its image, and yield it with its image.
+    """Bake each recipe, unless the store has its image, and yield it with its image, in the recipes' order.
 
-    Raises InputError for a recipe, BakeError for a bake, VerificationError when two bakes differ.
+    After a failure no other bake begins, and those that run come to their end. Raises InputError for a
+    recipe, BakeError for a bake, VerificationError when two bakes differ.
     """
     # First of all: what is imported and read below takes as long as the process that bakes takes to start.
     with _started_worker() as worker:
         store = open_store()
-        for recipe in _recipes(options, progress):
-            image = store.bake(recipe, progress, force=options.force, keep=options.keep, worker=worker)
+        recipes = _recipes(options, progress)
+        if options.jobs > 1 and len(recipes) > 1:
+            yield from _bake_side_by_side(store, recipes, options, progress)
+            return
+        for recipe in recipes:
+            yield recipe, _bake_one(store, recipe, options, progress, worker)
             worker = None  # it does one job
-            progress(f"{recipe.name} {image.digest[:12]} is in {image.directory}")
-            if options.check:
-                _check(store, recipe, progress)
-            yield recipe, image
+
+
+def _bake_one(
+    store: Store, recipe: Recipe, options: BakeOptions, progress: Progress, worker: Worker | None
+) -> Image:
+    image = store.bake(recipe, progress, force=options.force, keep=options.keep, worker=worker)
+    progress(f"{recipe.name} {image.digest[:12]} is in {image.directory}")
+    if options.check:
+        _check(store, recipe, progress)
+    return image
+
+
+def _bake_side_by_side(
+    store: Store, recipes: list[Recipe], options: BakeOptions, progress: Progress
+) -> Iterator[tuple[Recipe, Image]]:
+    """Bake several recipes at once: a thread each, which waits for the process that bakes."""
+    from ingot.bake.engine import Worker
+    from ingot.bake.runtime.rights import check_rights
+    from ingot.recipe.digest import recipe_digest
+
+    running: list[Worker] = []
+
+    def work(recipe: Recipe) -> Image:
+        with Lane(progress, recipe.name) as lane, ExitStack() as own:
+            worker = None
+            if options.force or store.image(recipe_digest(recipe)) is None:
+                if os.geteuid() != 0:
+                    check_rights()  # as the engine does before it starts one
+                worker = own.enter_context(Worker())
+                running.append(worker)
+            return _bake_one(store, recipe, options, lane, worker)
+
+    with ThreadPoolExecutor(options.jobs) as threads:
+        baked = [threads.submit(work, recipe) for recipe in recipes]
+        try:
+            for recipe, future in zip(recipes, baked, strict=True):
+                yield recipe, future.result()
+        except IngotError:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+        except BaseException:  # Ctrl-C, or a caller that wants no more: nobody waits for what they do
+            threads.shutdown(wait=False, cancel_futures=True)
+            for worker in running:
+                worker.give_up()
+            raise
 
 
 @contextmanager
@@ -84,15 +133,15 @@ def _started_worker() -> Iterator[Worker | None]:
 
 
 def _recipes(options: BakeOptions, progress: Progress) -> list[Recipe]:
-    """Return the recipe that is named, else all that this machine can bake.
+    """Return the recipes that are named, else all that this machine can bake.
 
     A recipe that does not know the environment is the same in each.
     """
     from ingot.recipe.load import environments, find_recipe, find_recipes, load_recipe
 
     env = options.environment
-    if options.name is not None:
-        return [load_recipe(find_recipe(options.recipes, options.name), env)]
+    if options.names:
+        return [load_recipe(find_recipe(options.recipes, name), env) for name in dict.fromkeys(options.names)]
     recipes = []
     for name, path in find_recipes(options.recipes).items():
         known = environments(path)

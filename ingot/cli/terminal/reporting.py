@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TextIO
 
-from ingot.cli.terminal.live import Live, can_draw
+from ingot.cli.terminal.live import ONLY, Live, can_draw
 from ingot.cli.terminal.printable import printable, without_runner_commands
 from ingot.progress import BYTES, Timed
 
@@ -28,6 +29,7 @@ class Reporter:
         is seen all the same. ``live``: nothing else writes to the terminal meanwhile, but by :meth:`print`.
         """
         self._open = ExitStack()
+        self._lock = threading.Lock()
         self._live: Live | None = None
         self._outputs: list[TextIO] = []
         if not quiet():
@@ -58,16 +60,24 @@ class Reporter:
 
     def __call__(self, message: str) -> None:
         """Write one line, with the seconds since the start."""
+        self.report(message, ONLY)
+
+    def report(self, message: str, lane: str) -> None:
+        """Write one line of one of several works that go on side by side."""
         if self._live is not None:
             try:
-                self._live.step(printable(message))
+                self._live.step(printable(message), lane)
             except OSError:  # the terminal has gone: the work goes on
                 self._live = None
         self._timed(message)
 
-    def advance(self, done: int, total: int, unit: str = BYTES) -> bool:
+    def advance(self, done: int, total: int, unit: str = BYTES, lane: str = ONLY) -> bool:
         """Show how much of the last step is done; say whether there is a place for it."""
-        return self._live is not None and self._live.advance(done, total, unit)
+        return self._live is not None and self._live.advance(done, total, unit, lane)
+
+    def lane(self, name: str) -> ReportedLane:
+        """Return the progress of one of several works that go on side by side."""
+        return ReportedLane(self, name)
 
     def print(self, text: str) -> None:
         """Print a result on stdout, which may be the same terminal."""
@@ -77,19 +87,39 @@ class Reporter:
         with self._live.hidden():
             print(text, flush=True)
 
-    def settle(self) -> None:
-        """Leave the terminal to others until the next line."""
+    def settle(self, lane: str | None = None) -> None:
+        """Leave the terminal to others until the next line; with ``lane`` only its line stays as it is."""
         if self._live is not None:
-            self._live.settle()
+            self._live.settle(lane)
 
     def _write(self, line: str) -> None:
         """Write a line. What cannot be written ends neither the work nor a clean-up."""
         line = without_runner_commands(line)
-        for output in tuple(self._outputs):
-            try:
-                print(line, file=output, flush=True)
-            except OSError:  # a full disk, or a reader that has gone: that output gets no more
-                self._outputs.remove(output)
+        with self._lock:  # lines of works that go on side by side do not mix
+            for output in tuple(self._outputs):
+                try:
+                    print(line, file=output, flush=True)
+                except OSError:  # a full disk, or a reader that has gone: that output gets no more
+                    self._outputs.remove(output)
+
+
+class ReportedLane:
+    """One of several works that go on side by side: on a terminal each has a live line."""
+
+    def __init__(self, reporter: Reporter, name: str) -> None:
+        self._reporter, self._name = reporter, name
+
+    def __call__(self, message: str) -> None:
+        """Write one line, with the seconds since the reporter's start."""
+        self._reporter.report(message, self._name)
+
+    def advance(self, done: int, total: int, unit: str = BYTES) -> bool:
+        """Show how much of its last step is done; say whether there is a place for it."""
+        return self._reporter.advance(done, total, unit, self._name)
+
+    def settle(self) -> None:
+        """End its step: its line stays, and its place is free."""
+        self._reporter.settle(self._name)
 
 
 def quiet() -> bool:

@@ -21,6 +21,24 @@ class Terminal(io.StringIO):
         """What stays on the screen: a line that is drawn over is gone."""
         return [re.split(r"\r\x1b\[K", line)[-1] for line in self.getvalue().split("\n")]
 
+    def screen(self):
+        """What is on the screen, by a terminal that knows the sequences that are used."""
+        rows, row = [""], 0
+        for part in re.split(r"(\r\x1b\[K|\x1b\[A\x1b\[K|\n)", self.getvalue()):
+            if part == "\n":
+                row += 1
+                rows += [""] if row == len(rows) else []
+            elif part.startswith("\x1b[A"):
+                row -= 1
+                rows[row] = ""
+            elif part.startswith("\r"):
+                rows[row] = ""
+            else:
+                rows[row] += part
+        # Lines below the cursor were taken away.
+        assert all(line == "" for line in rows[row + 1 :])
+        return rows[: row + 1]
+
 
 def at(value):
     """A live line, its terminal, and the time that its clock says."""
@@ -86,3 +104,35 @@ def test_nothing_is_drawn_where_it_cannot_be(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("CI", "true")
     assert not can_draw(Terminal())
+
+
+def test_works_side_by_side_have_a_line_each_and_leave_their_steps_above():
+    drawn, terminal, now = at(0.0)
+    drawn.step("web: unpacking", "web")
+    drawn.step("api: fetching", "api")
+    drawn.advance(1, 4, "files", lane="api")
+    now[0] = 3.0
+    drawn.step("web: writing the disk", "web")
+    assert terminal.screen()[0] == "    0.0 s  web: unpacking  (3.0 s)"
+    live = [re.sub(r"^ *[\d.]+ \S  ", "", line) for line in terminal.screen()[1:]]
+    assert live == ["web: writing the disk", "api: fetching  ███░░░░░░░░░ 1 of 4 files  3.0 s"]
+    now[0] = 4.0
+    drawn.settle("api")
+    drawn.close()
+    assert terminal.screen() == [
+        "    0.0 s  web: unpacking  (3.0 s)",
+        "    0.0 s  api: fetching  (4.0 s)",
+        "    3.0 s  web: writing the disk  (1.0 s)",
+        "",
+    ]
+
+
+def test_a_result_is_printed_above_all_live_lines():
+    drawn, terminal, _ = at(0.0)
+    drawn.step("web: baking", "web")
+    drawn.step("api: baking", "api")
+    with drawn.hidden():
+        terminal.write("web 1234\n")
+    assert terminal.screen()[0] == "web 1234"
+    assert len(terminal.screen()) == 3
+    drawn.close()
