@@ -10,7 +10,8 @@ import typer
 
 from ingot.cli.terminal.printable import printable
 from ingot.cli.terminal.reporting import Reporter
-from ingot.cli.usage.options import Environment, Memory, Recipes, image_names, without_slash
+from ingot.cli.terminal.results import print_json
+from ingot.cli.usage.options import AsJson, Environment, Memory, Recipes, image_names, without_slash
 from ingot.errors import VerificationError
 from ingot.interrupts import terminate_as_interrupt
 from ingot.machines.qemu import require_tools
@@ -36,7 +37,7 @@ def boot(
         bool,
         typer.Option(
             "--keep",
-            help="Print how the boot went, keep the disk and the console, and say how to boot that again.",
+            help="Print how the boot went, keep the disk and the console, and print how to boot it again.",
         ),
     ] = False,
     memory: Memory = MEMORY_MIB,
@@ -47,7 +48,7 @@ def boot(
     as_is: Annotated[
         bool,
         typer.Option(
-            "--as-is", help="Boot the image itself, not a copy of it that can be asked how the boot went."
+            "--as-is", help="Boot the image itself, not a copy of it that can report how the boot went."
         ),
     ] = False,
     record: Annotated[
@@ -55,12 +56,15 @@ def boot(
     ] = None,
     env: Environment = None,
     recipes: Recipes = RECIPES,
+    as_json: AsJson = False,
 ) -> None:
     """Boot an image alone in QEMU and run the recipe's tests against it. Prints its URL and each test's
     result.
 
     If a test fails, and with --keep, it also prints which units failed, where the boot's time went, and the
     errors in the journal. While the machine runs, `ingot shell MACHINE` opens a root shell in it.
+
+    With --json it ends when the tests are done, and prints console and tests, as --record writes them.
 
     Examples: `ingot boot web`, `ingot boot web --memory 4096`, `ingot boot web --once --keep`.
     """
@@ -69,19 +73,23 @@ def boot(
     with Reporter() as report, terminate_as_interrupt():
         image = baked_image(name, recipes, env, report)
         with booted(image, report, options) as machine:
-            report.print(machine.url)
+            tell = report if as_json else report.print
+            tell(machine.url)
             try:
                 if not no_tests:
-                    run_tests(machine, lambda result: report.print(str(result)), report)
+                    run_tests(machine, lambda result: tell(str(result)), report)
             except VerificationError:
                 _show_findings(machine, report)
                 raise
             finally:
                 if record is not None:
                     machine.watch.write(record)
+                if as_json:
+                    report.settle()
+                    print_json(machine.watch.record().to_json())
             if keep:
                 _show_findings(machine, report)
-            if once or not sys.stdin.isatty():
+            if once or as_json or not sys.stdin.isatty():
                 return
             if not as_is:
                 report(f"a root shell in it: ingot shell {machine.machine.spec.instance_id}")

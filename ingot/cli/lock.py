@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from ingot.cli.terminal.reporting import Reporter
-from ingot.cli.usage.options import Environment, Recipes, recipe_names, without_slash
+from ingot.cli.terminal.results import print_json
+from ingot.cli.usage.options import AsJson, Environment, Recipes, recipe_names, without_slash
 from ingot.errors import InputError
 from ingot.paths import RECIPES
 from ingot.pipeline.lock import lock as resolve
@@ -31,6 +32,7 @@ def lock(
     ] = False,
     env: Environment = None,
     recipes: Recipes = RECIPES,
+    as_json: AsJson = False,
 ) -> None:
     """Resolve a recipe's packages from the distribution's signed index and write recipe.lock.
 
@@ -50,10 +52,15 @@ def lock(
     recipe = load_recipe_to_lock(find_recipe(recipes, name), env)
     with Reporter() as report:
         locking = resolve(recipe, report, upgrade=upgrade, packages=packages or [])
+    if locking.changes:
+        locking.write()
+    if as_json:
+        result = {"recipe": recipe.name, "lock": str(recipe.lock_path), "moved": list(locking.moved)}
+        print_json({**result, "packages": locking.packages, "written": locking.changes})
+        return
     if not locking.changes:
         print(f"{shown(recipe.lock_path)}: nothing moved", file=sys.stderr)
         return
-    locking.write()
     for line in locking.moved:
         print(line)
     if locking.packages is not None:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from ingot.cli.terminal.reporting import Reporter
-from ingot.cli.usage.options import Recipes, recipe_names, without_slash
+from ingot.cli.terminal.results import print_json
+from ingot.cli.usage.options import AsJson, Recipes, recipe_names, without_slash
 from ingot.forge.github import GitHub
 from ingot.paths import RECIPES
 from ingot.pipeline.lock import upgrade_all
@@ -21,7 +22,7 @@ def upgrade(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            callback=without_slash, autocompletion=recipe_names, help="The recipes; all when none is named."
+            callback=without_slash, autocompletion=recipe_names, help="The recipes; default: all."
         ),
     ] = None,
     repository: Annotated[
@@ -32,6 +33,7 @@ def upgrade(
         bool, typer.Option("--dry-run", help="Resolve, and print what would move; push and open nothing.")
     ] = False,
     recipes: Recipes = RECIPES,
+    as_json: AsJson = False,
 ) -> None:
     """Resolve each recipe's newest packages, push what moved to a branch, and open or refresh its pull
     request.
@@ -45,9 +47,14 @@ def upgrade(
     Examples: `ingot upgrade`, `ingot upgrade web --dry-run`.
     """
     target = None if dry_run else GitHub.of(repository, os.environ)
+    upgrades = []
     with Reporter() as reporter:
         for found in upgrade_all(recipes, names or [], target, base, reporter):
-            if found.url is None:
+            if as_json:
+                upgrades.append({"recipe": found.name, "moved": list(found.moved), "pull_request": found.url})
+            elif found.url is None:
                 reporter.print("\n".join([f"{found.name}:", *found.moved]))
             else:
                 reporter.print(f"{found.name}: {found.url}")
+    if as_json:
+        print_json(upgrades)

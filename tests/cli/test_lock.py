@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from tests.outputs import told
 from tests.recipe.archive import LATER, stanza
 from tests.recipe.conftest import archive, signer, web
 
@@ -40,6 +41,16 @@ def test_what_moved_is_printed_and_nothing_else(web, archive, ingot):
     assert "image_recipes/web/recipe.lock: nothing moved" in again.stderr
 
 
+def test_with_json_it_says_what_moved_and_whether_the_lock_was_written(web, archive, ingot):
+    archive(OLD)
+    first = told("lock", ingot("lock", "web", "--json").stdout)
+    assert "+ apache2 1.0" in first["moved"]
+    assert first["written"] is True
+    assert first["packages"] >= 2
+    again = told("lock", ingot("lock", "web", "--json").stdout)
+    assert again == {**first, "moved": [], "written": False}
+
+
 def test_an_upgrade_moves_what_it_names(web, archive, ingot):
     archive(OLD)
     ingot("lock", "web")
@@ -65,7 +76,7 @@ def test_a_bad_signature_leaves_the_lock_as_it_was(web, archive, ingot):
     index.write_text(index.read_text().replace("Size: 100", "Size: 101"))
     done = ingot("lock", "web", "--upgrade")
     assert done.returncode == 1
-    assert "cannot be had" in done.stderr
+    assert "cannot be fetched" in done.stderr
     assert web.lock.read_bytes() == before
 
 

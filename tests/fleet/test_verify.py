@@ -15,6 +15,7 @@ from ingot.fleet.sample import most_bad
 from ingot.fleet.status import Clone, FleetStatus
 from ingot.fleet.verify import VerifyOptions, hear, judge, verify_fleet
 from tests.aws.support import BOOT, inventory_line, line, make_image
+from tests.outputs import told
 
 
 @pytest.fixture
@@ -262,7 +263,7 @@ def test_a_sample_says_what_it_proves_of_all(image, fleet, tmp_path):
     assert verdict.ok
     assert verdict.is_sample
     assert (len(verdict.clones), verdict.fleet) == (20, 100)
-    assert verdict.as_dict()["most_bad"] == verdict.most_bad == most_bad(100, 20, 0)
+    assert told("verify fleet", verdict.as_dict())["most_bad"] == verdict.most_bad == most_bad(100, 20, 0)
     whole = run(image, sample=100)
     assert not whole.is_sample
-    assert "most_bad" not in whole.as_dict()
+    assert "most_bad" not in told("verify fleet", whole.as_dict())

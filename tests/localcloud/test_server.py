@@ -18,6 +18,7 @@ from ingot import cloud_record
 from ingot.errors import MissingToolError
 from localcloud import daemon
 from tests.localcloud.conftest import LocalCloud, launch, processes, register_empty
+from tests.outputs import told
 from tests.served import free_port
 
 
@@ -45,7 +46,7 @@ def test_up_status_env_down(home: Path) -> None:
     assert "already runs" in again.stderr
     status = ingot("cloud", "status", "--json")
     assert status.returncode == 0
-    found = json.loads(status.stdout)
+    found = told("cloud status", status.stdout)
     assert (found["running"], found["port"]) == (True, int(port))
     env = ingot("cloud", "env").stdout
     assert f"export AWS_ENDPOINT_URL_S3=http://localhost:{port}\n" in env

@@ -11,6 +11,7 @@ from ingot.cli.cost import app
 from ingot.errors import InputError
 from ingot.plan.cost import Item, known_prices, monthly, once
 from tests import ROOT
+from tests.outputs import told
 from tests.stacks.conftest import make_app, project  # noqa: F401 - fixtures
 from tests.stacks.everything import EVERYTHING
 
@@ -130,8 +131,8 @@ def test_the_command(tmp_path):
     (tmp_path / "A.template.json").write_text(json.dumps(template(G=GROUP)["a"]))
     lines = CliRunner().invoke(app, [str(tmp_path)]).stdout.splitlines()
     assert lines[0] == "    45.55  clones, t3.small: 3 × 730 h × 0.0208"
-    told = json.loads(CliRunner().invoke(app, [str(tmp_path), "--json", "--price", "t3.small=1"]).stdout)
-    assert told["items"][0]["usd"] == 2190.0
+    done = CliRunner().invoke(app, [str(tmp_path), "--json", "--price", "t3.small=1"])
+    assert told("cost", done.stdout)["items"][0]["usd"] == 2190.0
 
 
 def test_where_nothing_was_synthesized(tmp_path):

@@ -21,6 +21,7 @@ from ingot.recipe.load import load_recipe
 from tests import ROOT
 from tests.aws.conftest import KEYS
 from tests.aws.support import holdings, make_image, result_line
+from tests.outputs import told
 
 WEB = ROOT / "image_recipes" / "web"
 
@@ -102,7 +103,7 @@ def test_the_command_prints_the_ami_and_as_an_asset_one_path(store, builder, ing
     assert path.is_relative_to(tmp_path / "home" / "store" / "records")
     assert not proxy.seen.keys() & {"StartSnapshot", "RunInstances", "DescribeStacks"}
     assert (
-        json.loads(ingot("publish", "web", "--json").stdout)["root_digest"]
+        told("publish", ingot("publish", "web", "--json").stdout)["root_digest"]
         == store.manifest["disk"]["root_digest"]
     )
     verified = ingot("verify", "image", "web")
@@ -132,10 +133,7 @@ def test_the_builders_stack_may_have_another_name(store, ingot, direct, clone_se
 def test_another_account_or_region_than_the_stacks_is_not_published_to(store, builder, ingot, direct):
     failed = ingot("publish", "web", "--account", "111122223333")
     assert (failed.returncode, failed.stdout) == (2, "")
-    assert (
-        "are of the account 123456789012, expected 111122223333, which --account names\n  hint: "
-        in failed.stderr
-    )
+    assert "belong to the account 123456789012, but --account names 111122223333\n  hint: " in failed.stderr
     elsewhere = ingot("publish", "web", "--region", "eu-west-1", "--account", "123456789012")
     assert "IngotBuilder, which is not deployed in eu-west-1" in elsewhere.stderr
     assert holdings(direct) == {}

@@ -13,6 +13,7 @@ from ingot.aws.verify.image import ami_of, verify_image
 from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST
 from ingot.errors import InputError, PublishError, VerificationError
 from tests.aws.support import make_image
+from tests.outputs import told
 
 
 def quiet(_message):
@@ -42,7 +43,7 @@ def test_one_flipped_bit_is_found_and_its_block_named(index, image, clients, set
     paths[index].write_bytes(data)
     verdict = verify_image(clients, published.ami_id, manifest_of=known.get, progress=quiet)
     assert (verdict.ok, verdict.read.differing) == (False, (index,))
-    assert verdict.as_dict()["differing_blocks"] == [index]
+    assert told("verify image", verdict.as_dict())["differing_blocks"] == [index]
 
 
 def test_a_child_reads_back_whole(tmp_path, image, clients, settings, known, passing):

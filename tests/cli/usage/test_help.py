@@ -5,11 +5,13 @@ import re
 import subprocess
 import sys
 
+import jsonschema
 import pytest
 import typer
 
 from ingot.cli.main import COMMANDS, cli, main
 from tests.baked import ROOT
+from tests.outputs import SCHEMA, told
 
 
 def leaves(command, path=()):
@@ -84,3 +86,31 @@ def test_the_page_lists_every_command_with_json_and_no_other():
     listed = re.findall(r"^\| `ingot ([a-z ]+)` \|", page, re.MULTILINE)
     having = [" ".join(path) for path, command in ALL if any("--json" in p.opts for p in command.params)]
     assert sorted(listed) == sorted(having)
+    assert {name.removeprefix("ingot ") for name in SCHEMA["$defs"] if name.startswith("ingot ")} == set(having)
+
+
+def test_each_document_of_the_schema_is_a_schema():
+    for name, schema in SCHEMA["$defs"].items():
+        jsonschema.Draft202012Validator.check_schema(schema)
+        # None takes anything: a text is no document of any command.
+        whole = {"$ref": f"#/$defs/{name}", "$defs": SCHEMA["$defs"]}
+        assert not jsonschema.Draft202012Validator(whole).is_valid("text"), name
+
+
+def test_quick_commands_print_what_the_schema_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INGOT_HOME", str(tmp_path / "home"))
+
+    def run(*words):
+        with pytest.raises(SystemExit) as ended:
+            main([*words, "--json"])
+        assert ended.value.code == (1 if words[0] == "cloud" else 0), words
+        return told(
+            " ".join(words[:2]) if words[0] in ("cloud", "store") else words[0], capsys.readouterr().out
+        )
+
+    made = run("init", "my-images")
+    assert (made["fleet"], made["worker"]) == ('"Web": "web",', None)
+    assert (tmp_path / "my-images" / "app.py").is_file()
+    assert run("cloud", "status") == {"running": False}
+    assert run("store", "ls")["images"] == []
