@@ -50,7 +50,8 @@ def shell(
 
     `exit` or Ctrl-] ends the shell and the machine. Without a terminal, or with a command, it runs that and
     exits with its status; what the command prints, on both streams, is on stdout. A clone's shell is one of
-    AWS Systems Manager, which `session_manager` switches on for a fleet.
+    AWS Systems Manager, which `session_manager` switches on for a fleet; a command's status does not come
+    back from there.
 
     Examples: `ingot shell web`, `ingot shell web -- systemctl --failed`, `ingot shell web < script.sh`,
     `ingot shell web --no-boot`, `ingot shell i-0123456789abcdef0`.

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import pty
+import signal
 import subprocess
 import sys
 
@@ -10,6 +12,7 @@ import pytest
 from ingot.recipe.load import load_recipe
 from ingot.store.sbom import sbom
 from tests import ROOT
+from tests.outputs import told
 
 pytestmark = [
     pytest.mark.slow,
@@ -32,16 +35,42 @@ def test_the_packages_run_and_are_the_same_from_nothing(baked_store):
         assert again.manifest["disk"]["root_digest"] == image.root_digest
 
 
-def test_the_app_answers_over_http(baked_store, tmp_path):
+@pytest.fixture
+def running(baked_store, tmp_path):
+    """The image, booted by `ingot boot` on a terminal, which keeps it until Ctrl-C: what it printed when its
+    tests had ended, and a function that runs another command meanwhile.
+    """
     baked_store.bake(load_recipe(EXPRESS), logging.getLogger("bake").info)
     (tmp_path / "store").symlink_to(baked_store.root)
-    command = [sys.executable, "-m", "ingot.cli.main", "boot", "express", "--once"]
-    done = subprocess.run(
-        [*command, "--recipes", str(EXPRESS.parent)],
-        env={**os.environ, "INGOT_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "the app answers (from outside)" in done.stdout
+    ingot = [sys.executable, "-m", "ingot.cli.main"]
+    environment = {**os.environ, "INGOT_HOME": str(tmp_path)}
+    words = [*ingot, "boot", "express", "--recipes", EXPRESS.parent, "--record", tmp_path / "record.json"]
+    keyboard, terminal = pty.openpty()
+    with (tmp_path / "progress").open("w") as progress:
+        boot = subprocess.Popen(
+            words, stdin=terminal, stdout=subprocess.PIPE, stderr=progress, env=environment, text=True
+        )
+    os.close(terminal)
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*ingot, *words], env=environment, capture_output=True, text=True, check=False)
+
+    try:
+        printed = [boot.stdout.readline() for _ in range(1 + len(load_recipe(EXPRESS).tests))]
+        yield "".join(printed), run
+    finally:
+        boot.send_signal(signal.SIGINT)
+        rest, _ = boot.communicate(timeout=120)
+        os.close(keyboard)
+    assert (boot.returncode, rest) == (0, ""), (tmp_path / "progress").read_text()
+
+
+def test_the_app_answers_over_http_and_its_machine_to_a_shell(running, tmp_path):
+    printed, run = running
+    assert "ok      the app answers (from outside)" in printed
+    [machine] = (tmp_path / "boot").glob("i-*")
+    shell = run("shell", machine.name, "--", "id -u; systemctl is-active nginx; exit 7")
+    assert (shell.returncode, shell.stdout.split()) == (7, ["0", "active"]), shell.stderr
+    assert "Linux version" in run("console", "express").stdout
+    record = told("boot", (tmp_path / "record.json").read_text())
+    assert [test["ok"] for test in record["tests"]] == [True] * len(record["tests"])
