@@ -294,7 +294,7 @@ class Retries:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def call(self, request: Callable[[], T], what: str) -> T:
-        """Return the answer of ``request``; raise what ``failure`` gives when it cannot be had."""
+        """Return the answer of ``request``; raise what ``failure`` gives when it cannot be fetched."""
         count = _Count()
         while True:
             if self.stop.is_set():

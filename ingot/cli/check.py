@@ -21,7 +21,7 @@ def check(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            callback=without_slash, autocompletion=recipe_names, help="The recipes; all when none is named."
+            callback=without_slash, autocompletion=recipe_names, help="The recipes; default: all."
         ),
     ] = None,
     env: Environment = None,

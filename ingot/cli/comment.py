@@ -30,7 +30,7 @@ def comment(
         str | None, typer.Option(help="The URL of the whole report, or of the run, to link to.")
     ] = None,
     author: Annotated[
-        str, typer.Option(help="Who the token writes as; only this author's comment is replaced.")
+        str, typer.Option(help="The user that the token is of; only this author's comment is replaced.")
     ] = "github-actions[bot]",
     failed: Annotated[
         bool, typer.Option("--failed", help="There is no plan: say that this push could not be planned.")

@@ -25,7 +25,7 @@ def console(
         ),
     ],
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on printing what comes; Ctrl-C ends it.")
+        bool, typer.Option("--follow", "-f", help="Keep printing new output until Ctrl-C.")
     ] = False,
 ) -> None:
     """Print the serial console of a clone, or of a machine that `ingot boot` runs or kept.

@@ -15,11 +15,11 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def cost(
-    assembly: Annotated[Path, typer.Argument(help="A cloud assembly: `cdk synth` wrote it.")] = Path(
+    assembly: Annotated[Path, typer.Argument(help="A cloud assembly, as `cdk synth` writes it.")] = Path(
         "cdk.out"
     ),
     price: Annotated[
-        list[str] | None, typer.Option(help="TYPE=USD an hour of an instance type; repeatable.")
+        list[str] | None, typer.Option(help="The price of an instance type, TYPE=USD an hour; repeatable.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -60,7 +60,7 @@ def diff(
         str | None, typer.Option("--env", metavar="NAME", help="The recipe's environment.")
     ] = None,
     bake: Annotated[bool, typer.Option("--bake", help="Bake what is not in the store.")] = False,
-    everything: Annotated[bool, typer.Option("--all", help="Shorten nothing.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Print everything, shorten nothing.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     as_json: AsJson = False,
     as_html: Annotated[bool, typer.Option("--html", help="Print one self-contained HTML page.")] = False,

@@ -45,7 +45,10 @@ def plan(
         typer.Option(metavar="NAME", help="An environment; repeatable.", show_default="none is named"),
     ] = None,
     all_environments: Annotated[
-        bool, typer.Option("--all-environments", help="None, and each of environments.yaml.")
+        bool,
+        typer.Option(
+            "--all-environments", help="Plan without an environment, and for each one in environments.yaml."
+        ),
     ] = False,
     context: Context = None,
     as_json: AsJson = False,
@@ -55,7 +58,8 @@ def plan(
     boot: Annotated[
         bool,
         typer.Option(
-            "--boot", help="Boot each image that changed and run its tests; 1 if one fails or is not baked."
+            "--boot",
+            help="Boot each image that changed and run its tests; exit 1 if one fails or is not baked.",
         ),
     ] = False,
     html: Annotated[

@@ -46,7 +46,7 @@ def prune(
         bool,
         typer.Option(
             "--interrupted",
-            help="Instead of old images: what publishes from this machine left that were broken off.",
+            help="Instead of old images, remove what interrupted publishes from this machine left behind.",
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do it.")] = False,

@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 
-Expected = Annotated[
-    str | None, typer.Option(help="The recipe digest that is expected; another one is an error.")
-]
+Expected = Annotated[str | None, typer.Option(help="Fail unless the recipe has this digest.")]
 Untested = Annotated[
     bool, typer.Option("--no-test", help="No test clone. The registry then does not name the AMI.")
 ]

@@ -17,9 +17,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def restore(
     url: Url,
-    name: Annotated[
-        str, typer.Argument(help="The recipe, whose image that was archived last is meant, or a digest.")
-    ],
+    name: Annotated[str, typer.Argument(help="A recipe, for its image that was archived last, or a digest.")],
     bucket_owner: Owner = None,
     store_only: Annotated[
         bool, typer.Option("--store-only", help="Restore into this machine's store, and publish nothing.")

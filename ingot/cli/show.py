@@ -46,7 +46,8 @@ def show(
         bool, typer.Option("--sbom", help="Print the software bill of materials: CycloneDX 1.6, JSON.")
     ] = False,
     author: Annotated[
-        str | None, typer.Option(help="Who states the bill of materials, with --sbom.", show_default="ingot")
+        str | None,
+        typer.Option(help="The author of the bill of materials, with --sbom.", show_default="ingot"),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the manifest; with --packages or --tree their figures.")

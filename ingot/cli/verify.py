@@ -44,10 +44,10 @@ def fleet(
     ] = 20,
     sample: Annotated[
         int | None,
-        typer.Option(min=1, help="Ask so many clones, chosen at random.", show_default="all"),
+        typer.Option(min=1, help="Ask only this many clones, chosen at random.", show_default="all"),
     ] = None,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Do not go on from a run that was broken off.")
+        bool, typer.Option("--restart", help="Start over instead of resuming an interrupted run.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -71,14 +71,14 @@ def read_boots(files: Sequence[Path]) -> list[BootRecord]:
         try:
             plain = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise InputError(f"{file} is no record of a boot: {error}") from error
+            raise InputError(f"{file} is not the record of a boot: {error}") from error
         hint = "make one with: ingot boot --record FILE"
         if not isinstance(plain, dict) or plain.get("format") != FORMAT:
-            raise InputError(f"{file} is no record of a boot", hint=hint)
+            raise InputError(f"{file} is not the record of a boot", hint=hint)
         try:
             records.append(BootRecord.from_json(plain))
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"{file} is no record of a boot: {error!r}", hint=hint) from error
+            raise InputError(f"{file} is not the record of a boot: {error!r}", hint=hint) from error
     return records
 
 

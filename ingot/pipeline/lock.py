@@ -121,7 +121,7 @@ def _artifacts(
     """Return the recipe's artifacts as they are to be locked.
 
     One that is locked stays, unless all may move; one with a digest in the recipe is what that says. Raises
-    IngotError, with the artifact's place, for one that cannot be had.
+    IngotError, with the artifact's place, for one that cannot be fetched.
     """
     if not recipe.artifacts:
         return []
@@ -210,7 +210,7 @@ def upgrade_all(
             continue
         try:
             if not push(proposal, commit):
-                progress(f"{name}: {proposal.branch} is as it should be")
+                progress(f"{name}: {proposal.branch} is up to date")
         except TakenOver as error:
             # Its pull request says what the branch holds, which is not what moves now.
             progress(f"{name}: {error}")

@@ -32,7 +32,7 @@ class InterruptedDeploymentError(IngotError):
     def __init__(self) -> None:
         super().__init__(
             "interrupted",
-            hint="a deployment that has begun goes on in AWS; `ingot status` shows the fleet, "
+            hint="AWS continues a deployment that has begun; `ingot status` shows the fleet, "
             "and the next `ingot deploy` waits for it",
         )
 
@@ -73,7 +73,7 @@ def wait_settled(
                 return True
             if status != reported:
                 reported = status
-                progress(f"the stack {name} is in {status}: an earlier deployment goes on; waiting for it")
+                progress(f"the stack {name} is in {status}: an earlier deployment still runs; waiting for it")
             return False
 
         try:

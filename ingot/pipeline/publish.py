@@ -242,7 +242,7 @@ def _image_id(clients: Clients, image: str, recipes: Path) -> str:
         return image
     if not image:
         raise InputError(
-            "what a builder instance boots is not known: the builder's stack does not say it",
+            "the builder's stack does not say what a builder instance boots",
             hint="name a published recipe or an AMI with --builder-image",
         )
     from ingot.aws.registry.published import find
@@ -253,7 +253,7 @@ def _image_id(clients: Clients, image: str, recipes: Path) -> str:
     published = find(clients, recipe.name, recipe_digest(recipe), known_manifest)
     if published is None:
         raise InputError(
-            f"the builder instance is to boot the recipe {image}, which is not published in {clients.region}",
+            f"the builder instance boots the recipe {image}, which is not published in {clients.region}",
             hint=f"publish it, baked on this machine: ingot publish {image} --builder host",
         )
     return published.ami_id

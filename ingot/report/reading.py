@@ -48,7 +48,7 @@ def load_plan(path: Path, stdin: TextIO) -> Plan:
     try:
         text = stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no JSON: {error}", hint="make it with: ingot plan --json") from error
+        raise InputError(f"{path} is not JSON: {error}", hint="make it with: ingot plan --json") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     return read_plan(text, str(path))
@@ -59,7 +59,7 @@ def read_plan(text: str, name: str) -> Plan:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{name} is no JSON: {error}", hint="make it with: ingot plan --json") from error
+        raise InputError(f"{name} is not JSON: {error}", hint="make it with: ingot plan --json") from error
     if not isinstance(content, dict):
         raise InputError(f"{name} is no plan", hint="make it with: ingot plan --json")
     return plan_from_json(content)

@@ -36,7 +36,7 @@ def unpack_layer(archive: Path, directory: Path) -> None:
             names = tar(["--list", *file]).splitlines()
             foreign = [name for name in names if not name.startswith("./") or ".." in name.split("/")]
             if foreign or not {"./index", "./root/", "./tools/"} <= {*names}:
-                raise IngotError(f"it is no layer: it holds {foreign[0] if foreign else 'no index'}")
+                raise IngotError(f"it is not a layer: it holds {foreign[0] if foreign else 'no index'}")
             tar(["--extract", *file, "--directory", str(aside)])
             os.utime(aside)  # used just now, for the collection of garbage
             aside.rename(directory)

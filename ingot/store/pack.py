@@ -71,7 +71,7 @@ def unpack(store: Store, archive: Path, progress: Progress) -> None:
                 for unpacked in sorted((aside / place.name).glob("*")):
                     _admit(store, unpacked, place)
         except CommandError as error:
-            raise InputError(f"{archive} is no packed store: {error}") from error
+            raise InputError(f"{archive} is not a packed store: {error}") from error
         finally:
             remove_tree(aside)
             store.close_to_others()  # the archive brings modes of its own
@@ -86,7 +86,7 @@ def _extract(store: Store, archive: Path, aside: Path) -> None:
     names = tar(["--list", *file]).splitlines()
     foreign = [name for name in names if name.split("/", 1)[0] not in PARTS or ".." in name.split("/")]
     if foreign:
-        raise InputError(f"{archive} is no packed store: it holds {foreign[0]}")
+        raise InputError(f"{archive} is not a packed store: it holds {foreign[0]}")
     words = ["--extract", *file, "--anchored"]
     tar([*words, "--exclude=packages", "--directory", str(aside)])
     others = ("--exclude=layers", "--exclude=images")

@@ -72,7 +72,7 @@ def test_an_interrupted_deployment_says_that_it_goes_on_in_aws(project, monkeypa
         _, err = child.communicate(timeout=60)
     assert child.returncode == 130
     assert (
-        err.count("error: interrupted\n  hint: a deployment that has begun goes on in AWS; `ingot status`")
+        err.count("error: interrupted\n  hint: AWS continues a deployment that has begun; `ingot status`")
         == 1
     )
     assert "Traceback" not in err

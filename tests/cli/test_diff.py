@@ -11,6 +11,7 @@ from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
 from ingot.store import Store
 from tests.diff.disks import make_image, text
+from tests.outputs import told
 
 
 def diff(*arguments):
@@ -59,7 +60,7 @@ def test_a_difference_is_exit_code_1(images, capsys):
 
 def test_json_markdown_and_html(images, capsys):
     assert diff("aaaa", "bbbb", "--json") == 1
-    assert json.loads(capsys.readouterr().out)["files"][1]["path"] == "/etc/motd"
+    assert told("diff", capsys.readouterr().out)["files"][1]["path"] == "/etc/motd"
     assert diff("aaaa", "bbbb", "--markdown") == 1
     assert "- added `/etc/motd`" in capsys.readouterr().out
     assert diff("aaaa", "bbbb", "--html") == 1
@@ -95,10 +96,7 @@ def test_a_recipe_and_its_revision(images, tmp_path, capsys):
     [
         (
             "nothing-like-it",
-            (
-                "no image 'nothing-like-it': it is no recipe in image_recipes, no digest, no AMI and no"
-                " REVISION:RECIPE"
-            ),
+            "no image 'nothing-like-it': not a recipe in image_recipes, a digest, an AMI or REVISION:RECIPE",
         ),
         ("nowhere:web", "there is no revision 'nowhere' in this repository"),
         ("HEAD:wob", "no recipe 'wob' at HEAD; there is: web"),
@@ -148,7 +146,7 @@ def test_a_record_of_a_boot_that_is_none(images, tmp_path, capsys, content):
     file = tmp_path / "boot.json"
     file.write_text(content)
     assert diff("aaaa", "bbbb", "--html", "--boot", str(file)) == 2
-    assert f"{file} is no record of a boot" in "\n".join(said(capsys))
+    assert f"{file} is not the record of a boot" in "\n".join(said(capsys))
 
 
 def test_no_git_repository(images, tmp_path, monkeypatch, capsys):

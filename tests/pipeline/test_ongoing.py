@@ -33,7 +33,7 @@ def test_an_earlier_deployment_that_goes_on_is_waited_for(project):
 
     wait_settled(clients, ("IngotBuilder", "IngotFleet"), progress=progress)
     assert said == [
-        "the stack IngotFleet is in UPDATE_IN_PROGRESS: an earlier deployment goes on; waiting for it"
+        "the stack IngotFleet is in UPDATE_IN_PROGRESS: an earlier deployment still runs; waiting for it"
     ]
 
 

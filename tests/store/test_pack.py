@@ -113,12 +113,12 @@ def test_an_archive_of_something_else_is_refused(store, tmp_path, name):
     (tmp_path / "evil").write_text("x")
     archive = tmp_path / "evil.tar"
     subprocess.run(["tar", "-C", tmp_path / "in", "-P", "-cf", archive, name], check=True)
-    with pytest.raises(InputError, match="is no packed store: it holds"):
+    with pytest.raises(InputError, match="is not a packed store: it holds"):
         unpack(store, archive, quiet)
     with pytest.raises(InputError, match="there is no file"):
         unpack(store, tmp_path / "none.tar", quiet)
     (tmp_path / "text.tar").write_text("no archive")
-    with pytest.raises(InputError, match="is no packed store"):
+    with pytest.raises(InputError, match="is not a packed store"):
         unpack(store, tmp_path / "text.tar", quiet)
 
 
@@ -129,7 +129,7 @@ def test_an_archive_that_breaks_off_leaves_nothing_half_unpacked(store, tmp_path
     whole = (tmp_path / "store.tar").read_bytes()
     (tmp_path / "store.tar").write_bytes(whole[: len(whole) // 2])
     other = Store(tmp_path / "other")
-    with pytest.raises(InputError, match="is no packed store"):
+    with pytest.raises(InputError, match="is not a packed store"):
         unpack(other, tmp_path / "store.tar", quiet)
     assert list(other.layers.iterdir()) == []
     assert list(other.images.iterdir()) == []

@@ -138,7 +138,7 @@ def test_what_is_not_the_locked_package_is_not_taken(archive, tmp_path):
     body, entry = locked()
     for date in (BEFORE, AFTER):
         archive.files[f"/archive/debian/{date}/pool/p/p0_1%2B2_all.deb"] = body[::-1]
-    with pytest.raises(BakeError, match=r"(?s)p0 1 cannot be had.*not the locked package"):
+    with pytest.raises(BakeError, match=r"(?s)p0 1 cannot be fetched.*not the locked package"):
         fetch(spec_of(entry), tmp_path)
     assert not list(tmp_path.rglob("*.deb"))
 
@@ -181,14 +181,14 @@ def test_one_connection_at_a_time_goes_to_the_archive(archive, tmp_path):
 
 def test_it_does_not_stand_in_for_a_mirror_that_is_down(archive, tmp_path, monkeypatch):
     monkeypatch.setenv("INGOT_MIRROR", "http://127.0.0.1:1/debian")
-    with driven_by(Patient()), pytest.raises(BakeError, match="cannot be had"):
+    with driven_by(Patient()), pytest.raises(BakeError, match="cannot be fetched"):
         fetch(spec_of(locked()[1]), tmp_path)
     assert archive.asked == []
 
 
 def test_it_can_be_switched_off(archive, tmp_path, monkeypatch):
     monkeypatch.setenv("INGOT_SNAPSHOT", "off")
-    with pytest.raises(BakeError, match=r"p0 1 cannot be had") as caught:
+    with pytest.raises(BakeError, match=r"p0 1 cannot be fetched") as caught:
         fetch(spec_of(locked()[1]), tmp_path)
     assert "INGOT_SNAPSHOT names an archive that keeps them" in str(caught.value)
     assert len(archive.asked) == 1

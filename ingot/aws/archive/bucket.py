@@ -71,7 +71,7 @@ class Bucket:
             if code_of(error) != _NO_ENCRYPTION:
                 raise
             raise InputError(
-                f"the bucket {bucket} has no default encryption: the image would lie there in clear",
+                f"the bucket {bucket} has no default encryption: the image would be stored unencrypted",
                 hint=f"aws s3api put-bucket-encryption --bucket {bucket} "
                 "--server-side-encryption-configuration "
                 '\'{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}\'',
@@ -151,7 +151,7 @@ class Bucket:
                 break
         raise VerificationError(
             f"s3://{self.location.bucket}/{key} is damaged: it has SHA-256 {found}, expected {digest}",
-            hint="archive the image again from where it still is; that replaces the block",
+            hint="archive the image again from a machine that still has it; that replaces the block",
         )
 
     def put_file(self, key: str, file: Path, digest: str) -> None:
@@ -188,7 +188,7 @@ class Bucket:
             if found.hexdigest() != digest:
                 raise VerificationError(
                     f"s3://{self.location.bucket}/{key} is damaged: it has SHA-256 {found.hexdigest()}",
-                    hint="remove the object; what has it writes it again",
+                    hint="delete the object; a machine that has the content writes it again",
                 )
         except BaseException:
             target.unlink(missing_ok=True)

@@ -218,7 +218,7 @@ def read_disk(bucket: Bucket, manifest: Mapping[str, Any], target: Path, progres
                 if data is None:
                     raise VerificationError(
                         f"s3://{bucket.location.bucket}/{key} is missing",
-                        hint="archive the image again from where it still is",
+                        hint="archive the image again from a machine that still has it",
                     )
             except VerificationError as error:
                 wrong.update(dict.fromkeys(where[digest], error))

@@ -35,7 +35,7 @@ def work_of(spec: BakeSpec, sources: Path, supply: Supply, progress: Progress) -
     """Return what a builder instance is to bake; a base AMI brings its packages itself.
 
     When this returns, everything that the lock names is in the builder's bucket, on this machine, or on a
-    mirror that the builder is told of. Raises BakeError or IngotError that names what cannot be had.
+    mirror that the builder is told of. Raises BakeError or IngotError that names what cannot be fetched.
     """
     kept, store = dict(supply.kept), supply.store
     if spec.base is not None:

@@ -101,7 +101,7 @@ def put(clients: Clients, recipe: str, digest: str, version: str, ami_id: str) -
     except TimeoutError as error:
         raise PublishError(
             f"the registry's entry {entry.name} keeps changing: {error}",
-            hint="look who else publishes this recipe",
+            hint="find out who else publishes this recipe",
         ) from error
     return held
 

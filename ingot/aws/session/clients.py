@@ -185,7 +185,7 @@ def require_account(clients: Clients, account: str, who: str) -> None:
     found = clients.sts.get_caller_identity()["Account"]
     if found != account:
         raise InputError(
-            f"the credentials in use are of the account {found}, expected {account}, which {who} names",
-            hint="choose other credentials, say by AWS_PROFILE: "
-            "images are published with them, not with the roles of the CDK",
+            f"the credentials in use belong to the account {found}, but {who} names {account}",
+            hint="choose other credentials, for example with AWS_PROFILE: "
+            "images are published with them, not with the CDK's roles",
         )

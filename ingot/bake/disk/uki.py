@@ -27,10 +27,10 @@ def build_uki(stub: bytes, sections: Sequence[Tuple[str, bytes]]) -> bytes:
     Raises BakeError when the stub is no PE32+ file or has no room for the section headers.
     """
     if stub[:2] != b"MZ" or len(stub) < 0x40:
-        raise BakeError("the EFI stub is no PE file")
+        raise BakeError("the EFI stub is not a PE file")
     header = struct.unpack_from("<I", stub, 0x3C)[0]
     if stub[header : header + 4] != b"PE\0\0" or struct.unpack_from("<H", stub, header + 24)[0] != 0x20B:
-        raise BakeError("the EFI stub is no PE32+ file")
+        raise BakeError("the EFI stub is not a PE32+ file")
     count, optional_size = (
         struct.unpack_from("<H", stub, header + 6)[0],
         struct.unpack_from("<H", stub, header + 20)[0],

@@ -86,7 +86,7 @@ def _link(root: Path, place: Path, file: FileSpec) -> None:
     other = in_root(root, file.link or "")
     if other.is_symlink() or not other.is_file():
         raise BakeError(
-            f"{file.target}: a hard link to {file.link}, which is no file of the image",
+            f"{file.target}: a hard link to {file.link}, which is not a file of the image",
             hint="name a file of the recipe or of a package; steps run later",
         )
     if place.is_dir() and not place.is_symlink():

@@ -157,7 +157,7 @@ class _Bucket:
         """Bring every package into ``directory`` and check each against its SHA-256; the ``archives`` have
         what the bucket lacks.
 
-        Raises BakeError for one that cannot be had.
+        Raises BakeError for one that cannot be fetched.
         """
         wanted = list(entries)
         if not wanted:

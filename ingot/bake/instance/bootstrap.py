@@ -252,7 +252,7 @@ def main() -> int:
         with tarfile.open(fileobj=io.BytesIO(data)) as bundle:
             bundle.extractall(directory)  # noqa: S202 - its SHA-256 is the one that we were told
     except Exception as error:  # noqa: BLE001 - whatever it is, it must be reported: nobody sees this machine
-        console(log_line(1, "failed", "the bundle cannot be had: %s" % error))
+        console(log_line(1, "failed", "the bundle cannot be fetched: %s" % error))
         return 1
     environ = dict(os.environ, PYTHONPATH=directory, PYTHONDONTWRITEBYTECODE="1")
     return subprocess.call(

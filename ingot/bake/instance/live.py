@@ -164,7 +164,7 @@ def disk_of_root() -> Path:
     number = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
     link = Path("/sys/dev/block") / number
     if not link.exists():
-        raise BakeError(f"the root file system ({root_mount()[0]}) lies on no block device")
+        raise BakeError(f"the root file system ({root_mount()[0]}) is on no block device")
     place = link.resolve()
     if (place / "partition").exists():
         place = place.parent

@@ -66,7 +66,7 @@ class Stages:
         if file.mode is not None and place.is_dir():
             raise BakeError(f"{file.place}: mode for {path}, a directory of the stage {name}")
         if file.xattrs and not place.is_file():
-            raise BakeError(f"{file.place}: attributes for {path}, which is no file of the stage {name}")
+            raise BakeError(f"{file.place}: attributes for {path}, which is not a file of the stage {name}")
         yield from _tree(place, file)
 
     def _root(self, name: str) -> Path:

@@ -71,7 +71,7 @@ class Ahead:
         return list(begun.values())
 
     def take(self, name: str) -> Optional[IO[bytes]]:
-        """Return the tar of a package, None if it was not begun, or cannot be had; the caller closes it."""
+        """Return the tar of a package, or None if it was not begun or cannot be had; the caller closes it."""
         self._expected.pop(name, None)
         future = self._files.pop(name, None)
         return None if future is None or future.cancel() else future.result()

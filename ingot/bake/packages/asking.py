@@ -20,7 +20,7 @@ GONE, SILENT, BUSY, WRONG = "gone", "silent", "busy", "wrong"
 
 
 class FetchFailure(NamedTuple):
-    """A file that cannot be had: what is to be said of it, and which kind of failure it is.
+    """A file that cannot be fetched: what is to be said of it, and which kind of failure it is.
 
     ``exhausted``: the server was asked as often as is worth it.
     """

@@ -111,7 +111,7 @@ def _require_identity(package: LockedDeb, fields: Fields) -> None:
 def _files_in(archive: bytes) -> Dict[str, Tuple[int, bytes]]:
     """Return the modes and contents of the files in a tar, by name.
 
-    Raises ValueError for what is no plain file at its top.
+    Raises ValueError for what is not a plain file at its top.
 
     As with dpkg, a name with a dot and the file "list", which dpkg writes itself, are left out.
     """
@@ -123,7 +123,7 @@ def _files_in(archive: bytes) -> Dict[str, Tuple[int, bytes]]:
                 continue
             content = files.extractfile(member) if member.isfile() and not member.issparse() else None
             if content is None or "/" in name:
-                raise ValueError(f"{name!r} in its control part is no plain file")
+                raise ValueError(f"{name!r} in its control part is not a plain file")
             if _MEMBER.fullmatch(name) and name != "list":
                 members[name] = (member.mode, content.read())
     return members
@@ -138,7 +138,7 @@ def _control_archive(file: Path) -> Optional[bytes]:
     """
     with file.open("rb") as package:
         if package.read(8) != b"!<arch>\n":
-            raise ValueError("it is no archive of ar(1)")
+            raise ValueError("it is not an ar(1) archive")
         while header := package.read(60):
             name, size = header[:16].decode("ascii", "replace").rstrip(" /"), int(header[48:58])
             if size < 0:

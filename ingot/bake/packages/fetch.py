@@ -144,7 +144,7 @@ def _fetch(package: PackageSpec, fetching: _Fetching) -> None:
     # one mirror said so.
     kinds = {failure.kind for failure in failures}
     hint = next((_HINTS[kind] for kind in (GONE, SILENT) if kind in kinds), _HINTS[WRONG])
-    raise BakeError(f"package {package.name} {package.version} cannot be had\n    {reason}", hint=hint)
+    raise BakeError(f"package {package.name} {package.version} cannot be fetched\n    {reason}", hint=hint)
 
 
 def _fetch_from_snapshots(

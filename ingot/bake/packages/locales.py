@@ -45,7 +45,7 @@ def _supported(file: Path) -> Dict[str, str]:
     if not file.is_file():
         raise BakeError(
             "the package locales is not among the bake's own tools",
-            hint="make the lock again with `ingot lock`",
+            hint="write the lock again with `ingot lock`",
         )
     rows = (line.split() for line in file.read_text().splitlines() if not line.startswith("#"))
     return {row[0]: row[1] for row in rows if len(row) == 2}

@@ -94,17 +94,17 @@ def explain(
         if _read(proc / name).strip() == off:
             setting = name.replace("/", ".")
             return MissingRightError(
-                f"this machine lets no ordinary user make user namespaces ({setting} = {off}): {said}",
-                hint=f"run: sudo sysctl -w {setting}={on}   (or do all as root: sudo -E make up)",
+                f"this machine lets only root create user namespaces ({setting} = {off}): {said}",
+                hint=f"run: sudo sysctl -w {setting}={on}   (or run the same command as root, with sudo -E)",
             )
     if said.startswith(("newuidmap: write", "newgidmap: write")):
         return MissingRightError(
             f"newuidmap and newgidmap may not give {user} its subordinate ids: {said}",
-            hint="they have lost their rights; run: sudo apt-get install --reinstall uidmap",
+            hint="they have lost their privileges; run: sudo apt-get install --reinstall uidmap",
         )
     return MissingRightError(
-        f"{user} cannot make a user namespace with mounts of its own: {said}",
-        hint="do all as root: sudo -E make up",
+        f"{user} cannot create a user namespace with mounts of its own: {said}",
+        hint="run the same command as root, with sudo -E",
     )
 
 

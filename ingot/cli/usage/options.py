@@ -12,7 +12,7 @@ from ingot.paths import RECIPES
 
 Environment = Annotated[
     str | None,
-    typer.Option("--env", metavar="NAME", help="The environment of the recipe whose variables count."),
+    typer.Option("--env", metavar="NAME", help="The recipe's environment, which sets its variables."),
 ]
 FleetStack = Annotated[
     str | None,

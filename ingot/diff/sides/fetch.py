@@ -58,7 +58,7 @@ class Registry:
     def digests(self, ami_id: str) -> tuple[str, str]:
         """Return an AMI's recipe digest and root digest, from its tags.
 
-        Raises InputError for what is no image of Ingot.
+        Raises InputError for what is not an image of Ingot.
         """
         with _asked(self.region):
             image = amis.describe(self._clients, ami_id)

@@ -75,7 +75,7 @@ class Finder:
         if _DIGEST.fullmatch(word):
             return self._of_digest(word)
         raise InputError(
-            f"no image {word!r}: it is no recipe in {self.recipes}, no digest, no AMI and no REVISION:RECIPE",
+            f"no image {word!r}: not a recipe in {self.recipes}, a digest, an AMI or REVISION:RECIPE",
             hint=_SHORT
             if re.fullmatch(r"[0-9a-f]{1,3}", word)
             else close_to(word, known) or f"there is: {', '.join(known) or 'no recipe'}",

@@ -30,8 +30,8 @@ def rebuild_manifest(disk: Path, what: str, architecture: str) -> dict[str, Any]
     """Return the manifest of the image on ``disk``, without the keys of
     :data:`NOT_REBUILT`; the file is cut to the image's size.
 
-    ``what`` names the image in messages. Raises InputError for a disk that is no image of Ingot, BakeError
-    for a damaged one.
+    ``what`` names the image in messages. Raises InputError for a disk that is not an image of Ingot,
+    BakeError for a damaged one.
     """
     os.truncate(disk, _true_size(disk, what))
     with read_ext4(disk) as reader:
@@ -39,7 +39,7 @@ def rebuild_manifest(disk: Path, what: str, architecture: str) -> dict[str, Any]
         links = {entry.path: entry.link for entry in entries}
         missing = [path for path in (*READ, "/etc/ingot/image.json") if path not in links]
         if missing:
-            raise InputError(f"{what} is no image of Ingot: it has no {missing[0]}")
+            raise InputError(f"{what} is not an image of Ingot: it has no {missing[0]}")
         spec = _spec(reader, architecture)
         contents = {path: reader.read(resolve_links(path, links.get)) for path in READ}
         changed = _changed(entries, reader.read(f"{BASELINE}/image"))
@@ -58,7 +58,7 @@ def _true_size(disk: Path, what: str) -> int:
     with disk.open("rb") as file:
         size = disk_size(file.read(1024))
     if size is None:
-        raise InputError(f"{what} is no image of Ingot: its disk has no partition table")
+        raise InputError(f"{what} is not an image of Ingot: its disk has no partition table")
     return size
 
 

@@ -111,6 +111,6 @@ def journal(clients: Clients, clone: str, end: JournalEnd, progress: Progress) -
     else:
         if session(clients, clone, end.command()) == 0:
             return []
-        progress("no session was possible: this is the clone's console")
+        progress("no session could be opened: this is the clone's console")
     with translated():
         return end.of_console(read_console(clients, clone))

@@ -21,7 +21,7 @@ def require_answer(channel: Channel, limit: float) -> None:
     if not channel.wait(limit):
         raise CloudError(
             f"the machine did not answer within {limit:.0f} s",
-            hint="its console says how far it came: ingot console NAME",
+            hint="its console shows how far the boot got: ingot console NAME",
         )
 
 

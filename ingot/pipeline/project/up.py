@@ -69,7 +69,7 @@ def install_cdk(project: Path, progress: Progress) -> None:
         progress("installing the CDK CLI: npm install")
         status = run_attached([npm, "install", "--loglevel=error"], env=environ, cwd=project, stdout=STDERR)
         if status != 0:
-            raise IngotError(f"npm install failed with exit status {status}; what it said stands above")
+            raise IngotError(f"npm install failed with exit status {status}; see its output above")
     Cdk.of(project)
 
 

@@ -80,7 +80,7 @@ def check_context(context: Sequence[str]) -> None:
         if "=" not in pair:
             raise InputError(
                 f"--context {pair} has no value",
-                hint=f"give one behind an equals sign: --context {pair}=VALUE",
+                hint=f"add one after an equals sign: --context {pair}=VALUE",
             )
 
 
@@ -126,9 +126,7 @@ class Cdk:
             words, env=self.environ, cwd=directory or self.project, stdout=STDERR, line=line
         )
         if status != 0:
-            raise IngotError(
-                f"cdk {arguments[0]} failed with exit status {status}; what it said stands above"
-            )
+            raise IngotError(f"cdk {arguments[0]} failed with exit status {status}; see its output above")
 
     def synthesize(self, tree: Path, output: Path, context: Sequence[str]) -> None:
         """Run the app of ``tree`` and write its cloud assembly to ``output``.

@@ -134,7 +134,7 @@ class AptRoot:
         """Get and verify the indexes, those of a recipe's own ``archives`` with their own keys.
 
         What the cache has is fetched again only when the mirror has something newer, or when it is not what
-        was signed. Raises IngotError when an index cannot be had or its signature is not good.
+        was signed. Raises IngotError when an index cannot be fetched or its signature is not good.
         """
         self._write_sources(mirrors, keyring, archives)
         name = f"{self.distribution.id} {self.distribution.suite}"
@@ -192,7 +192,7 @@ class AptRoot:
         return None
 
     def _fetch_anew(self, entries: Entries, keys: Sequence[str], progress: Progress) -> str | None:
-        progress("the indexes that were kept are not what was signed: fetching them again")
+        progress("the cached indexes do not match their signatures: fetching them again")
         entries.drop(keys)
         for file in self.lists.iterdir():
             if not file.is_dir():
@@ -203,7 +203,7 @@ class AptRoot:
         errors = [line for line in output.splitlines() if line.startswith(("E:", "W:"))]
         own = "".join(f" or {archive.name}" for archive in archives)
         return IngotError(
-            f"the index of {self.distribution.id} {self.distribution.suite}{own} cannot be had:\n    "
+            f"the index of {self.distribution.id} {self.distribution.suite}{own} cannot be fetched:\n    "
             + "\n    ".join(errors or [output.strip()]),
             hint=_hint(output, keyring),
         )
@@ -285,7 +285,7 @@ class AptRoot:
                 raise IngotError(f"the index {file.name} has no date")
             dates.append(int(parsedate_to_datetime(found[1]).timestamp()))
         if not dates:
-            raise IngotError("the archives have no Release file: Ingot takes signed indexes alone")
+            raise IngotError("the archives have no Release file: Ingot accepts signed indexes only")
         return max(dates)
 
     def packages(self) -> Sequence[PackageList]:

@@ -51,7 +51,7 @@ class IndexCache:
                     stack.enter_context(
                         locked(
                             directory / f"{key}.lock",
-                            waiting=lambda: progress("waiting: another lock fetches the same indexes"),
+                            waiting=lambda: progress("waiting: another process fetches the same indexes"),
                         )
                     )
             except OSError as error:

@@ -76,8 +76,8 @@ def resolve_lock(
     the keyring is the distribution's, or the one that ``INGOT_KEYRING`` names for a mirror that signs by
     itself.
     ``indexes``: those that this machine has; one object for several recipes asks for each index once. Raises
-    InputError for packages that do not exist, with their places, and IngotError when the index cannot be had
-    or the packages do not go together.
+    InputError for packages that do not exist, with their places, and IngotError when the index cannot be
+    fetched or the packages conflict.
     """
     distribution = distribution_of(recipe)
     old = read_lock(recipe)
@@ -298,7 +298,7 @@ def _resolve(
         except CommandError as error:
             kept = f"the versions of the lock are kept where they can be: try {recipe.lock_command} --upgrade"
             raise IngotError(
-                f"the packages of {recipe.name} do not go together; apt says:\n{error.output.strip()}",
+                f"the packages of {recipe.name} conflict; apt says:\n{error.output.strip()}",
                 hint=kept if wanted.pins else None,
             ) from error
     entries = [_entry(index.find(key), "install") for key in solution]

@@ -94,9 +94,7 @@ def _goes_round(document: Document, at: At, target: Path, chain: tuple[Path, ...
         return False
     circle = " → ".join(shown(file) for file in (*chain[chain.index(target) :], target))
     document.problems.append(
-        document.problem(
-            at, f"an include that goes round in a circle: {circle}", "files that do not include themselves"
-        )
+        document.problem(at, f"a circular include: {circle}", "files that do not include themselves")
     )
     return True
 

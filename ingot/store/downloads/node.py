@@ -106,7 +106,7 @@ def fetch_again(node: NodeSpec, architecture: str, directory: Path) -> None:
         _installer(directory, f"npm@{installer.version}")
     for package in node.packages:
         if package.sha512 not in kept:
-            raise IngotError(f"{package.name} {package.version} cannot be had from the npm registry")
+            raise IngotError(f"{package.name} {package.version} cannot be fetched from the npm registry")
 
 
 def _keep(content: Path, directory: Path) -> tuple[str, int]:

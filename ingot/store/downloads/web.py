@@ -73,7 +73,7 @@ def fetch(wanted: Wanted, directory: Path, open_s3: S3Opener | None, progress: P
     hint = "is the address right, and reached from here?"
     if answer.said.startswith(("HTTP status 401", "HTTP status 403")):
         hint = f'{CREDENTIALS}="HOST=USER:PASSWORD" in the environment has what a private host wants'
-    raise IngotError(f"{wanted.name} cannot be had from {wanted.url}: {answer.said}", hint=hint)
+    raise IngotError(f"{wanted.name} cannot be fetched from {wanted.url}: {answer.said}", hint=hint)
 
 
 def _once(wanted: Wanted, directory: Path, open_s3: S3Opener | None, progress: Progress) -> Fetched:

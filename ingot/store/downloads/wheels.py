@@ -95,8 +95,8 @@ def fetch_wheel(url: str, sha256: str, platform: WheelTarget, directory: Path) -
         found = download([name], platform, directory)
     except CommandError as error:
         raise IngotError(
-            f"{name} cannot be had from the Python index:\n{error.output.strip()}",
-            hint="is the index reached from here? PIP_INDEX_URL names another one",
+            f"{name} cannot be fetched from the Python index:\n{error.output.strip()}",
+            hint="check that this machine reaches the index; PIP_INDEX_URL names another one",
         ) from error
     if sha256 not in {digest for digest, _ in found.values()}:
         raise IngotError(

@@ -94,7 +94,7 @@ def test_an_artifact_that_the_bucket_keeps_is_not_fetched(mirror, tmp_path):
     artifact = ArtifactSpec(f"{mirror.url}/gone.tar", "ab" * 32, 7, target="/opt/x")
     spec = spec_of(add(mirror, "new"), artifacts=(artifact,))
     assert "ab" * 32 not in work(spec, tmp_path, kept={"ab" * 32: 7}).packages
-    with pytest.raises(IngotError, match=r"gone.tar cannot be had"):
+    with pytest.raises(IngotError, match=r"gone.tar cannot be fetched"):
         work(spec, tmp_path)
 
 
@@ -104,7 +104,7 @@ def test_another_size_in_the_bucket_does_not_count(mirror, tmp_path):
 
 
 def test_what_cannot_be_had_is_said_at_once(mirror, tmp_path):
-    with pytest.raises(BakeError, match="package old 1 cannot be had"):
+    with pytest.raises(BakeError, match="package old 1 cannot be fetched"):
         work(spec_of(add(mirror, "new"), add(mirror, "old", served=False)), tmp_path)
 
 

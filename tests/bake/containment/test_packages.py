@@ -216,7 +216,7 @@ def test_a_size_that_is_a_lie_is_damage(unpack):
 )
 def test_the_control_part_holds_plain_files_alone(unpack, entry):
     deb(unpack.home, "a", [], control=[entry])
-    assert "in its control part is no plain file" in unpack("a", work="record")
+    assert "in its control part is not a plain file" in unpack("a", work="record")
 
 
 def test_the_control_part_has_a_limit(unpack):

@@ -98,7 +98,7 @@ def test_a_hard_link_is_another_name_of_the_file(root, sources):
 
 
 def test_a_hard_link_to_nothing(root, sources):
-    with pytest.raises(BakeError, match="/a: a hard link to /b, which is no file of the image"):
+    with pytest.raises(BakeError, match="/a: a hard link to /b, which is not a file of the image"):
         place_files(root, [FileSpec("hardlink", "/a", link="/b")], sources)
 
 

@@ -211,4 +211,4 @@ def test_a_bundle_that_was_changed_is_not_run(answers, tmp_path, monkeypatch):
     job = {"region": "us-east-1", "bucket": "b", "bundle": "k", "bundle_sha256": "0" * 64}
     monkeypatch.setattr(bootstrap.sys, "argv", ["bootstrap", json.dumps(job), str(tmp_path)])
     assert bootstrap.main() == 1
-    assert "the bundle cannot be had: /b/k has SHA-256" in console.read_text()
+    assert "the bundle cannot be fetched: /b/k has SHA-256" in console.read_text()

@@ -122,7 +122,7 @@ def test_the_next_mirror_is_tried(mirror, tmp_path):
 )
 def test_what_cannot_be_had_is_named_and_nothing_stays(mirror, tmp_path, answer, reason):
     mirror.answers[PATH] = [answer]
-    with pytest.raises(BakeError, match=f"(?s)package hello 1~2 cannot be had.*{reason}"):
+    with pytest.raises(BakeError, match=f"(?s)package hello 1~2 cannot be fetched.*{reason}"):
         fetch(mirror, tmp_path, entry())
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
@@ -130,7 +130,7 @@ def test_what_cannot_be_had_is_named_and_nothing_stays(mirror, tmp_path, answer,
 def test_a_mirror_that_does_not_listen_is_named(mirror, tmp_path):
     mirror.shutdown()
     mirror.server_close()
-    with pytest.raises(BakeError, match=r"(?s)hello 1~2 cannot be had.*refused.*3 tries"):
+    with pytest.raises(BakeError, match=r"(?s)hello 1~2 cannot be fetched.*refused.*3 tries"):
         fetch(mirror, tmp_path, entry())
 
 
@@ -163,7 +163,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(mirror, tmp_path):
 def test_an_answer_that_always_breaks_off_is_named(mirror, tmp_path):
     mirror.answers[PATH] = [(200, BODY[:100], len(BODY))]
     with pytest.raises(
-        BakeError, match=rf"hello 1~2 cannot be had\n.*ended after 100 of {len(BODY)} bytes \(3 tries\)"
+        BakeError, match=rf"hello 1~2 cannot be fetched\n.*ended after 100 of {len(BODY)} bytes \(3 tries\)"
     ):
         fetch(mirror, tmp_path, entry())
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
@@ -190,7 +190,7 @@ def test_one_package_that_cannot_be_had_ends_the_wait_for_the_others(mirror, tmp
     for number in range(3):
         mirror.answers[f"/debian/pool/{number}.deb"] = [(200, f"{number}".encode() * 9000, 9000, 0.05)]
     begun = time.monotonic()
-    with pytest.raises(BakeError, match="hello 1~2 cannot be had"):
+    with pytest.raises(BakeError, match="hello 1~2 cannot be fetched"):
         fetch(mirror, tmp_path, *slow, entry())
     assert time.monotonic() - begun < 60
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -175,5 +175,5 @@ exec setpriv --reuid={USER} --regid=nogroup --clear-groups {PYTHON} -m ingot.bak
         Path(f"/proc/{process.pid}/{name}").write_text("0 0 400000\n")
     _, said = process.communicate("go\n", timeout=120)
     assert process.returncode == 3, said
-    assert "lets no ordinary user make user namespaces (user.max_user_namespaces = 0)" in said
+    assert "lets only root create user namespaces (user.max_user_namespaces = 0)" in said
     assert "sudo sysctl -w user.max_user_namespaces=63000" in said

@@ -70,7 +70,7 @@ def test_everything_that_is_missing_is_named_at_once(project, tmp_path):
 @pytest.mark.parametrize(
     ("script", "status", "said"),
     [
-        ("exit 7", 1, "error: cdk bootstrap failed with exit status 7; what it said stands above"),
+        ("exit 7", 1, "error: cdk bootstrap failed with exit status 7; see its output above"),
         ("kill -INT $PPID; exit 1", 128 + signal.SIGINT, "error: interrupted"),
     ],
 )

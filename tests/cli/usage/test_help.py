@@ -86,7 +86,9 @@ def test_the_page_lists_every_command_with_json_and_no_other():
     listed = re.findall(r"^\| `ingot ([a-z ]+)` \|", page, re.MULTILINE)
     having = [" ".join(path) for path, command in ALL if any("--json" in p.opts for p in command.params)]
     assert sorted(listed) == sorted(having)
-    assert {name.removeprefix("ingot ") for name in SCHEMA["$defs"] if name.startswith("ingot ")} == set(having)
+    assert {name.removeprefix("ingot ") for name in SCHEMA["$defs"] if name.startswith("ingot ")} == set(
+        having
+    )
 
 
 def test_each_document_of_the_schema_is_a_schema():

@@ -129,7 +129,7 @@ def test_a_disk_that_is_no_image(direct, finder, image, tmp_path):
         "recipe_digest": "e" * 64,
         "disk": {"root_digest": written.root_digest, "blocks": written.blocks},
     }
-    with pytest.raises(InputError, match="is no image of Ingot: it has no /etc/os-release"):
+    with pytest.raises(InputError, match="is not an image of Ingot: it has no /etc/os-release"):
         finder.find(publish(direct, DiskImage(disk, manifest)))
 
 

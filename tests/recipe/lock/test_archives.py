@@ -106,13 +106,13 @@ def test_a_key_in_text_form(web, archive, extra, other):
 def test_the_distributions_key_does_not_sign_for_it(web, archive, extra, signer):
     shutil.copyfile(signer.keyring, web.path / "files" / "extra.gpg")
     archive([stanza("apache2")])
-    with pytest.raises(IngotError, match="debian bookworm or extra cannot be had"):
+    with pytest.raises(IngotError, match="debian bookworm or extra cannot be fetched"):
         lock(web)
 
 
 def test_its_key_does_not_sign_for_the_distribution(web, archive, extra, other):
     archive([stanza("apache2")], key=other)
-    with pytest.raises(IngotError, match="cannot be had"):
+    with pytest.raises(IngotError, match="cannot be fetched"):
         lock(web)
 
 
@@ -120,7 +120,7 @@ def test_an_index_of_it_that_was_changed_is_refused(web, archive, extra):
     archive([stanza("apache2")])
     index = extra / "dists/stable/main/binary-amd64/Packages"
     index.write_text(index.read_text().replace("Size: 100", "Size: 101"))
-    with pytest.raises(IngotError, match="cannot be had"):
+    with pytest.raises(IngotError, match="cannot be fetched"):
         lock(web)
 
 

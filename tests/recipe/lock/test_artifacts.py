@@ -168,7 +168,7 @@ def test_an_artifact_that_is_gone_or_another_is_named_with_its_place(web, archiv
     archive([stanza("apache2")])
     write(web, f"url: '{site.url}/gone', target: /x")
     with pytest.raises(
-        IngotError, match=r"recipe.yaml:11:11: the artifact cannot be had from .*: HTTP status 404"
+        IngotError, match=r"recipe.yaml:11:11: the artifact cannot be fetched from .*: HTTP status 404"
     ):
         lock(load_recipe(web.file), silent)
     (site.directory / "gone").write_bytes(b"other")

@@ -121,7 +121,7 @@ def test_a_list_that_was_changed_on_this_machine_is_noticed(requests, lock, arch
     forge(kept(tmp_path, "Packages")[0], digest, "0" * 64)
     made, said = lock(indexes=indexes if same_command else IndexCache())
     assert made == first
-    assert said[1] == "the indexes that were kept are not what was signed: fetching them again"
+    assert said[1] == "the cached indexes do not match their signatures: fetching them again"
     assert "0" * 64 not in kept(tmp_path, "Packages")[0].read_text()
     assert len(lock()[1]) == 2
 
@@ -146,7 +146,7 @@ def test_a_list_and_its_signed_file_that_were_changed_are_noticed(requests, lock
     forge(release, before, hashlib.sha256(index.read_bytes()).hexdigest())
     made, said = lock()
     assert made == first
-    assert said[1] == "the indexes that were kept are not what was signed: fetching them again"
+    assert said[1] == "the cached indexes do not match their signatures: fetching them again"
 
 
 def test_what_is_kept_is_of_one_key(requests, lock, archive, monkeypatch):
@@ -155,7 +155,7 @@ def test_what_is_kept_is_of_one_key(requests, lock, archive, monkeypatch):
     other = Signer()
     try:
         monkeypatch.setenv("INGOT_KEYRING", str(other.keyring))
-        with pytest.raises(IngotError, match="cannot be had"):
+        with pytest.raises(IngotError, match="cannot be fetched"):
             lock()
     finally:
         other.close()
@@ -165,7 +165,7 @@ def test_known_indexes_do_not_hide_that_the_mirror_is_gone(requests, lock, archi
     root = archive([stanza("apache2")])
     lock()
     shutil.rmtree(root)
-    with pytest.raises(IngotError, match="cannot be had"):
+    with pytest.raises(IngotError, match="cannot be fetched"):
         lock()
 
 

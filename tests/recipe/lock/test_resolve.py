@@ -208,7 +208,7 @@ def test_an_archive_that_nobody_signed_is_refused(web, archive):
     release = root / "debian" / "dists" / "bookworm" / "InRelease"
     text = release.read_text()
     release.write_text(text[text.index("Origin:") : text.index("-----BEGIN PGP SIGNATURE")])
-    with pytest.raises(IngotError, match="cannot be had"):
+    with pytest.raises(IngotError, match="cannot be fetched"):
         lock(web)
 
 
@@ -216,7 +216,7 @@ def test_another_key_is_refused(web, archive):
     other = Signer()
     try:
         archive([stanza("apache2")], key=other)
-        with pytest.raises(IngotError, match="cannot be had") as caught:
+        with pytest.raises(IngotError, match="cannot be fetched") as caught:
             lock(web)
         assert "INGOT_KEYRING names another file" in str(caught.value)
     finally:
@@ -227,7 +227,7 @@ def test_an_index_that_was_changed_is_refused(web, archive):
     root = archive([stanza("apache2")])
     index = root / "debian" / "dists" / "bookworm" / "main" / "binary-amd64" / "Packages"
     index.write_text(index.read_text().replace("Size: 100", "Size: 101"))
-    with pytest.raises(IngotError, match="cannot be had"):
+    with pytest.raises(IngotError, match="cannot be fetched"):
         lock(web)
 
 

@@ -188,7 +188,7 @@ INCLUDES = [
     ("/etc/recipe.yaml", f"{FILE}:1:10: the absolute path /etc/recipe.yaml"),
     ("3", f"{FILE}:1:10: no path"),
     ("[../common, {}]", f"{FILE}:1:22: no path"),
-    ("recipe.yaml", f"{FILE}:1:10: an include that goes round in a circle: {FILE} → {FILE}"),
+    ("recipe.yaml", f"{FILE}:1:10: a circular include: {FILE} → {FILE}"),
 ]
 
 
@@ -203,9 +203,7 @@ def test_a_wrong_include(web, common, text, said):
 def test_a_circle_over_two_files_is_named_where_it_closes(web, common):
     common.write_text(COMMON + "include: ../web\n")
     [problem] = problems(web)
-    assert problem.startswith(
-        "image_recipes/common/recipe.yaml:12:10: an include that goes round in a circle: "
-    )
+    assert problem.startswith("image_recipes/common/recipe.yaml:12:10: a circular include: ")
     assert f"{FILE} → image_recipes/common/recipe.yaml → {FILE}" in problem
 
 

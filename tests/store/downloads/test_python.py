@@ -74,5 +74,5 @@ def test_what_the_index_has_otherwise_is_named_with_its_line(lock):
 
 
 def test_a_wheel_for_another_platform_does_not_count(tmp_path):
-    with pytest.raises(IngotError, match=r"markupsafe==3.0.2 cannot be had from the Python index"):
+    with pytest.raises(IngotError, match=r"markupsafe==3.0.2 cannot be fetched from the Python index"):
         fetch_wheel("pkg:pypi/markupsafe@3.0.2", "ab" * 32, PYPY_ONLY, tmp_path)

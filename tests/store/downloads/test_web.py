@@ -91,7 +91,7 @@ def test_what_is_not_the_artifact_is_named_with_its_address(serve, get, tmp_path
     server.answers["/a"] = answer
     with pytest.raises(IngotError, match=message) as caught:
         get(f"{server.url}/a", limit=len(BODY), sha256=DIGEST)
-    assert f"the artifact cannot be had from {server.url}/a: " in str(caught.value)
+    assert f"the artifact cannot be fetched from {server.url}/a: " in str(caught.value)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
@@ -122,7 +122,7 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(serve, get, after, p
     with driven_by(Noting()), pytest.raises(IngotError) as caught:
         get(f"{server.url}/a")
     assert pauses == paused
-    assert caught.value.message == f"the artifact cannot be had from {server.url}/a: {said}"
+    assert caught.value.message == f"the artifact cannot be fetched from {server.url}/a: {said}"
 
 
 def test_nothing_there_is_an_error(get):

@@ -60,7 +60,7 @@ def test_the_reference_has_all_that_there_is(page, names, site):
 
 
 def test_the_reference_says_what_an_option_a_key_and_a_parameter_mean(site):
-    assert "Bake although the store has the image." in text_of(site / "reference" / "commands" / "index.html")
+    assert "Bake even if the store has the image." in text_of(site / "reference" / "commands" / "index.html")
     assert "Mode" in text_of(site / "reference" / "recipe" / "index.html")
     constructs = text_of(site / "reference" / "constructs" / "index.html")
     assert "how long a new clone may take until it is well" in constructs

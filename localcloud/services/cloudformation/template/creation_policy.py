@@ -50,6 +50,8 @@ def seconds_of(duration: str) -> float:
     """Return the seconds of an ISO 8601 duration such as PT1H30M; raises CfnError for any other text."""
     match = DURATION.fullmatch(duration)
     if match is None or not any(match.groups()):
-        raise CfnError(f"Invalid CreationPolicy: Timeout {duration} is no ISO 8601 duration such as PT15M")
+        raise CfnError(
+            f"Invalid CreationPolicy: Timeout {duration} is not an ISO 8601 duration such as PT15M"
+        )
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
