@@ -41,6 +41,8 @@ def usage_error(error: typer.TyperException, command: str) -> InputError:
     elif hasattr(error, "param_type") and isinstance(parameter, TyperArgument):  # MissingParameter
         message = f"missing argument {str(parameter.metavar or parameter.name).upper()!r}"
         hint = f"{parameter.help} {hint}" if parameter.help else hint
+    elif message.startswith("Got unexpected extra argument"):  # UsageError, with the words in brackets
+        message = f"unexpected argument: {message.partition('(')[2].partition('(')[2][:-1]}"
     return InputError(f"error: {message[:1].lower()}{message[1:].rstrip('.')}", hint=hint)
 
 

@@ -50,8 +50,8 @@ def said(capsys, monkeypatch, tmp_path):
             ),
         ),
         (
-            ["bake", "web", "more"],
-            "error: got unexpected extra argument(s) (more)\n  hint: `ingot bake --help` says more\n",
+            ["digest", "web", "more"],
+            "error: unexpected argument: more\n  hint: `ingot digest --help` says more\n",
         ),
         (
             ["show", "web", "--dept", "3"],
