@@ -455,7 +455,7 @@ def test_with_verify_each_clone_is_told_below_its_fleet(capsys):
     print_deployment(verified("Fleet", "it is silent"), as_json=False)
     out, err = capsys.readouterr()
     assert out.splitlines()[-2:] == [f"i-1  ami-1  {DIGEST[:12]}  NOT PROVED", "  it is silent"]
-    assert err == "Fleet: 0 of 1 clones equal their manifest\n"
+    assert err.splitlines()[-1] == "Fleet: 0 of 1 clones equal their manifest"
 
 
 def test_with_json_a_verdict_is_part_of_its_fleet(capsys):

@@ -15,8 +15,7 @@ from ruamel.yaml import YAML
 
 # Conditions of the workflows for users, which more than one line of them has.
 UNPLANNED = (
-    "${{ !cancelled() && (failure() || needs.plan.outputs.report == '')"
-    " && hashFiles('ingot/cli/comment.py') != '' }}"
+    "${{ !cancelled() && (failure() || needs.plan.outputs.report == '') && hashFiles('tools/runner') != '' }}"
 )
 OF_THIS_REPOSITORY = (
     "vars.INGOT_PULL_REQUEST_ROLE != '' && github.event.pull_request.head.repo.full_name == github.repository"

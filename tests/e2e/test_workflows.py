@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.runner import Runner
+from tests.e2e.runner import OF_THIS_REPOSITORY, UNPLANNED, Runner
 from tests.e2e.site import Site, fetch
 from tests.forge.server import GitHub, Pulls
 from tests.repository.distributions import build, environment, outside
@@ -136,9 +136,7 @@ def runner(site: Site, environment: dict[str, str], **more: str) -> Runner:
             "hashFiles('tools/runner') != ''": (directory / "tools/runner").is_file,
             "needs.plan.outputs.report != ''": lambda: True,
             "needs.plan.outputs.report != '' && hashFiles('tools/runner') != ''": lambda: True,
-            "${{ !cancelled() && (failure() || needs.plan.outputs.report == '') && hashFiles('tools/runner') != '' }}": lambda: (
-                False
-            ),
+            UNPLANNED: lambda: False,
             # The role is the local cloud's environment, which a job has from its beginning or not at all.
             OF_THIS_REPOSITORY: lambda: False,
         },

@@ -143,9 +143,7 @@ def test_a_push_that_cannot_be_planned_replaces_the_comment(serve):
             "needs.plan.outputs.report != ''": lambda: False,
             "hashFiles('tools/runner') != ''": lambda: True,
             "needs.plan.outputs.report != '' && hashFiles('tools/runner') != ''": lambda: False,
-            "${{ !cancelled() && (failure() || needs.plan.outputs.report == '') && hashFiles('tools/runner') != '' }}": lambda: (
-                True
-            ),
+            UNPLANNED: lambda: True,
         },
         actions={"actions/checkout": lambda _: None},
         # What runs is this repository's environment.

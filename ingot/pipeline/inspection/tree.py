@@ -12,13 +12,14 @@ import os
 import pty
 import secrets
 import select
+import socket
 import sys
 import termios
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ingot.bake.disk.ext4.reader import Ext4Reader
-from ingot.bake.runtime.chroot import Chroot
+from ingot.bake.runtime.chroot import HOSTNAME, Chroot
 from ingot.bake.runtime.rights import check_rights, own_mounts, remove_tree
 from ingot.bake.runtime.sandbox import Program, SpawnError, spawner
 from ingot.bake.tree.tree import Kind
@@ -60,7 +61,7 @@ def enter(image: Image, words: Sequence[str], progress: Progress, begins: Callab
         with Store().using(image):
             progress(f"copying the files of {image.name} {image.digest[:12]}")
             begins()
-            return run_attached([*own_mounts(), sys.executable, "-m", MODULE, order])
+            return run_attached([*own_mounts(), "--uts", sys.executable, "-m", MODULE, order])
     finally:
         remove_tree(directory)
 
@@ -68,6 +69,7 @@ def enter(image: Image, words: Sequence[str], progress: Progress, begins: Callab
 def _inner(disk: Path, root: Path, script: str | None) -> int:
     """Do the same with mounts of its own, as root of a namespace or of the machine."""
     spawner()  # while there is one thread
+    socket.sethostname(HOSTNAME)
     with Ext4Reader(disk) as reader:
         start, entries = reader.start, reader.entries(hashes=False)
     root.mkdir(mode=0o755)

@@ -54,9 +54,7 @@ def test_a_command_sees_the_image_as_root_and_its_status_is_passed_on(shell):
 
 
 def test_a_script_on_standard_input_runs_and_owners_and_modes_are_the_images(shell):
-    done = shell(
-        script="stat -c '%U %a' /srv/web/wsgi.py /etc/shadow /usr/bin/passwd\ndpkg --verify apache2\n"
-    )
+    done = shell(script="stat -c '%U %a' /srv/web/wsgi.py /etc/shadow /usr/bin/passwd\n")
     assert (done.returncode, done.stdout.splitlines()) == (0, ["app 644", "root 640", "root 4755"]), (
         done.stderr
     )

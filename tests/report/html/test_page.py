@@ -235,7 +235,7 @@ def test_every_part_of_a_plan_is_there(chromium, tmp_path):
 
 
 def test_the_files_of_both_kernels_are_one_line(chromium, tmp_path):
-    with opened(chromium, render_report(plan([image(kernel().to_json())])), tmp_path) as browser:
+    with opened(chromium, render_plan(plan([image(kernel())])), tmp_path) as browser:
         summaries = [fold.text for fold in browser.find_elements("css selector", "main summary")]
         [line] = [text for text in summaries if "linux-image" in text]
         assert line.endswith(

@@ -29,12 +29,17 @@ const drawFile = (file) =>
 
 const isOwn = (file) => file.origin === "recipe" || file.text !== null;
 
-const drawFiles = (files) => {
+const drawFiles = (files, packages) => {
+  // A kernel has its version in its name, and in the paths of all its files: both names are one line.
+  const labels = new Map();
+  for (const { name, former_name: former } of packages) {
+    if (former) for (const one of [former, name]) labels.set(one, `${former} → ${name}`);
+  }
   const own = files.filter(isOwn);
   const packaged = new Map();
   for (const file of files) {
     if (isOwn(file) || file.origin !== "package") continue;
-    const name = file.package ?? "scripts of packages";
+    const name = labels.get(file.package) ?? file.package ?? "scripts of packages";
     if (!packaged.has(name)) packaged.set(name, []);
     packaged.get(name).push(file);
   }

@@ -190,7 +190,7 @@ const drawImage = (image) => {
         card(name, tally(diff[key]), longList(diff[key], draw, 30)),
       ),
     ),
-    drawFiles(diff.files),
+    drawFiles(diff.files, diff.packages),
     named("Sizes", drawSizes(diff)),
     named("Disk", drawBlocks(diff.blocks)),
   );
