@@ -12,14 +12,17 @@ import pytest
 from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
 from tests import ROOT
+from tests.localcloud.conftest import register_empty, stand_in_cloud
+from tests.localcloud.services.cloudformation.support import create, events
 
+__all__ = ["stand_in_cloud"]
 pytestmark = pytest.mark.slow
 BALANCER, TARGETS = (f"AWS::ElasticLoadBalancingV2::{kind}" for kind in ("LoadBalancer", "TargetGroup"))
 
 
-def synthesized(example: str, out: Path) -> dict[str, Any]:
-    """Return the templates of an example's stacks by name."""
-    context = json.loads((ROOT / "examples" / example / "cdk.json").read_text())["context"]
+def synthesized(example: str, out: Path, **more: str) -> dict[str, Any]:
+    """Return the templates of an example's stacks by name; ``more``: context."""
+    context = json.loads((ROOT / "examples" / example / "cdk.json").read_text())["context"] | more
     environment = {
         **os.environ, "PYTHONPATH": str(ROOT), "CDK_OUTDIR": str(out),
         "CDK_CONTEXT_JSON": json.dumps(context),
@@ -49,6 +52,43 @@ def test_a_web_app_has_its_image_and_its_port(name, port, tmp_path):
     assert web["Outputs"]["RecipeDigest"]["Value"] == digest
     assert only(web, TARGETS)["Port"] == port
     assert only(web, BALANCER)["Scheme"] == "internet-facing"
+
+
+def test_the_flask_app_and_its_database_know_one_password(tmp_path):
+    web = synthesized("flask", tmp_path)["Web"]
+    [login] = [name for name, one in web["Resources"].items() if one["Type"] == "AWS::SecretsManager::Secret"]
+    server = only(web, "AWS::RDS::DBInstance")
+    assert {"Ref": login} in server["MasterUserPassword"]["Fn::Join"][1]
+    assert server["StorageEncrypted"]
+    assert server["DBName"] == "web"
+    data = json.dumps(only(web, "AWS::EC2::LaunchTemplate")["LaunchTemplateData"]["UserData"])
+    assert "Endpoint.Address" in data
+    assert "password" in data
+    [rule] = [
+        one["Properties"]
+        for one in web["Resources"].values()
+        if one["Type"] == "AWS::EC2::SecurityGroupIngress"
+        and "Server" in json.dumps(one["Properties"]["GroupId"])
+    ]
+    assert "Fleet" in json.dumps(rule["SourceSecurityGroupId"])
+
+
+def test_the_flask_example_is_deployed_to_the_local_cloud_with_its_secret(stand_in_cloud, tmp_path):
+    web = synthesized("flask", tmp_path, database="sqlite")["Web"]
+    digest = web["Outputs"]["RecipeDigest"]["Value"]
+    ssm = stand_in_cloud.client("ssm")
+    for name, value in (
+        (f"/ingot/flask/{digest}", register_empty(stand_in_cloud.client)),
+        ("/cdk-bootstrap/hnb659fds/version", "30"),
+    ):
+        ssm.put_parameter(Name=name, Value=value, Type="String")
+    stack = create(stand_in_cloud, "Web", json.dumps(web), Capabilities=["CAPABILITY_IAM"])
+    assert stack["StackStatus"] == "CREATE_COMPLETE", events(stand_in_cloud, "Web")
+    manager = stand_in_cloud.client("secretsmanager")
+    [secret] = manager.list_secrets()["SecretList"]
+    login = json.loads(manager.get_secret_value(SecretId=secret["ARN"])["SecretString"])
+    assert login["username"] == "web"
+    assert len(login["password"]) == 32
 
 
 def test_the_database_is_reached_inside_its_network_and_keeps_its_volume(tmp_path):

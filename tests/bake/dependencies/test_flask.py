@@ -34,7 +34,10 @@ def test_the_environment_runs_and_is_the_same_from_nothing(baked_store, tmp_path
     shutil.copyfile(WEB / "recipe.lock", recipe / "recipe.lock")
     text = (recipe / "recipe.yaml").read_text()
     check = '"import app; assert b\\"Ingot\\" in app.app.test_client().get(\\"/\\").data"'
-    run = f"cd /srv/web/app && /srv/web/venv/bin/python -c {check} && /srv/web/venv/bin/gunicorn --version"
+    run = (
+        f"cd /srv/web/app && STATE_DIRECTORY=/tmp /srv/web/venv/bin/python -c {check} && "
+        "/srv/web/venv/bin/gunicorn --version"
+    )
     (recipe / "recipe.yaml").write_text(f"{text}steps:\n  - {json.dumps(run)}\n")
     monkeypatch.setenv("INGOT_HOME", str(tmp_path / "home"))
     (tmp_path / "home" / "store").mkdir(parents=True)
