@@ -13,7 +13,7 @@ import pytest
 from ingot import retry
 from ingot.aws.publish.publish import publish
 from ingot.cli.terminal.fleets import show
-from ingot.cli.verify import fleet_lines, fleet_summary
+from ingot.cli.terminal.verdicts import fleet_lines, fleet_summary
 from ingot.fleet.status import fleet_status
 from ingot.fleet.verify import VerifyOptions, verify_fleet
 from ingot.retry import driven_by

@@ -17,7 +17,7 @@ def print_deployment(deployment: Deployment, *, as_json: bool) -> None:
     there are any.
     """
     from ingot.cli.terminal.fleets import show
-    from ingot.cli.verify import fleet_lines, fleet_summary
+    from ingot.cli.terminal.verdicts import fleet_lines, fleet_summary
     from ingot.pipeline.phases import breakdown
 
     if not quiet():

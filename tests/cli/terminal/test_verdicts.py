@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ingot.cli.verify import clone_line, fleet_lines, fleet_summary
+from ingot.cli.terminal.verdicts import clone_line, fleet_lines, fleet_summary
 from ingot.fleet.verify import CloneVerdict, FleetVerdict
 
 GOOD = CloneVerdict("i-1", "ami-1", "ab" * 32)
