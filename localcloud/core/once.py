@@ -1,17 +1,21 @@
 """What moto works out anew for each request, worked out once; and keys that nobody asks for, never.
 
-Measured on moto 5: a request costs 1 ms less of its 3 to 5, the first volume of an account 60 ms less.
+Measured on moto 5, in seconds of a processor: a request takes 0.001 less of its 0.003 to 0.005, the first
+volume of an account 0.06 less, a cloud that starts and stops 1.5 to 1.8 less.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from functools import cache, cached_property
 from typing import Any
 
 from moto import backends
 from moto.core import responses
+from moto.iam import models as iam
 from moto.kms import models as kms
+from moto.utilities.utils import get_partition
 
 from localcloud.core.moto_types import Moto
 from localcloud.core.patching import Patches
@@ -23,11 +27,39 @@ def install(patches: Patches) -> None:
     # The dispatcher looks for an operation among the methods of its service: EC2 has 700.
     patches.replace(responses, "method_names_from_class", cache)
     patches.replace(kms, "generate_private_key", _put_off)
+    patches.replace(iam.IAMBackend, "_init_aws_policies", _read_once)
 
 
 def _listed_once(original: Callable[[], Iterable[str]]) -> Callable[[], Iterable[str]]:
     names = frozenset(original())
     return lambda: names
+
+
+# AWS's managed policies, by "policies". moto reads their 1,500 documents for each partition of an account and
+# again at each reset: 0.15 s each, twelve times for a cloud that starts and stops.
+_KNOWN: dict[str, tuple[Moto, ...]] = {}
+
+
+def _read_once(original: Callable[[Moto], list[Moto]]) -> Callable[[Moto], list[Moto]]:
+    def policies(backend: Moto) -> list[Moto]:
+        if not iam.load_iam_aws_managed_policies():
+            return []
+        if not _KNOWN:
+            _KNOWN["policies"] = tuple(original(backend))
+        partition = get_partition(backend.region_name)
+        return [_own(policy, backend.account_id, partition) for policy in _KNOWN["policies"]]
+
+    return policies
+
+
+def _own(policy: Moto, account_id: str, partition: str) -> Moto:
+    """Return a policy for one account and partition. Only its text is that of all."""
+    own = copy(policy)
+    own.account_id, own.partition, own.tags = account_id, partition, {}
+    own.versions = [copy(version) for version in policy.versions]
+    for version in own.versions:
+        version.policy_arn = own.arn
+    return own
 
 
 def _put_off(original: Callable[[str], Moto]) -> Callable[[str], Moto]:

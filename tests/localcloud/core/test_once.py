@@ -7,6 +7,7 @@ import pytest
 from moto import backends
 from moto.core import responses
 from moto.ec2.responses import EC2Response
+from moto.iam import models as iam
 from moto.kms import models as kms
 
 from localcloud.core import once
@@ -39,6 +40,42 @@ def test_a_private_key_is_made_when_it_is_used(patches: Patches) -> None:
     signature = key.sign(b"message", "ECDSA_SHA_256")
     assert key.verify(b"message", signature, "ECDSA_SHA_256")
     assert made == ["ECC_NIST_P256"]
+
+
+def test_the_managed_policies_are_those_of_moto_and_each_backends_own(
+    patches: Patches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
+    regions = ("aws", "aws-cn")
+    expected = [facts(iam.IAMBackend(region, "1" * 12)) for region in regions]
+    once.install(patches)
+    found = [iam.IAMBackend(region, "1" * 12) for region in regions]
+    assert [facts(backend) for backend in found] == expected
+    assert len(expected[0]) > 1000
+    first, second = found[0], iam.IAMBackend("aws", "1" * 12)
+    name = next(iter(first.managed_policies))
+    first.managed_policies[name].attachment_count += 1
+    first.managed_policies[name].versions.clear()
+    assert second.managed_policies[name].attachment_count == 0
+    assert len(second.managed_policies[name].versions) == 1
+    monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "false")
+    assert iam.IAMBackend("aws", "1" * 12).managed_policies == {}
+
+
+def facts(backend: Any) -> list[tuple[Any, ...]]:
+    return [
+        (
+            arn,
+            policy.arn,
+            policy.account_id,
+            policy.path,
+            policy.create_date,
+            version.policy_arn,
+            version.document,
+        )
+        for arn, policy in backend.managed_policies.items()
+        for version in policy.versions
+    ]
 
 
 def test_clients_sign_with_it(client: Callable[[str], Any]) -> None:
