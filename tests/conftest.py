@@ -29,6 +29,7 @@ LONG = (
     "/builder_real/test_from_scratch",
     "/e2e/test_pipeline",
     "/e2e/test_workflows",
+    "/store/test_killed",
 )
 
 
