@@ -106,7 +106,7 @@ def run(settings: Settings, report: Report) -> list[Table]:
         )
     ratio = median(wall[MADE]) / median(wall[PIP])
     table.notes = [
-        "examples/flask: nine packages from PyPI; the changed one is packaging, 26.4 to 25.0.",
+        "examples/flask: twelve packages from PyPI; the changed one is packaging, 26.4 to 25.0.",
         f"The environment alone takes {ratio:.2f} times what pip takes on the host. The figures are at most "
         "1.5 times, 0.20 of a cold bake for the changed package, 0.03 and 4 blocks for the app.",
     ]
