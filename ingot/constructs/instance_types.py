@@ -50,6 +50,9 @@ _XEN_FAMILIES = frozenset(
         "p3",
     ]
 )
+# What starts an AMI with its root on an instance store: EC2 user guide, "Root volume type".
+INSTANCE_STORE_FAMILIES = ("c1", "c3", "d2", "i2", "m1", "m2", "m3", "r3", "x1")
+_INSTANCE_STORE_DEFAULT = "m3.medium"
 # Nitro families whose x86 firmware is legacy BIOS only: DescribeInstanceTypes' SupportedBootModes, and
 # "Requirements to launch an EC2 instance in UEFI boot mode" in the EC2 user guide. So are bare-metal types of
 # x86, and u-*tb1.
@@ -64,6 +67,23 @@ def boots_image(instance_type: str) -> bool:
     if architecture_of(instance_type) == "arm64":
         return True
     return not (family in _BIOS_FAMILIES or re.fullmatch(r"u-[0-9]+tb1", family) or size.startswith("metal"))
+
+
+def types_with_store_root(where: str, first: str | None, more: tuple[str, ...] = ()) -> list[str]:
+    """Return the instance types of an image whose root is on an instance store: ``first``, by default
+    m3.medium, and ``more``.
+
+    Raises InputError that names ``where`` for a type that does not start from one.
+    """
+    types = [first or _INSTANCE_STORE_DEFAULT, *more]
+    for name in types:
+        if name.partition(".")[0] not in INSTANCE_STORE_FAMILIES:
+            raise InputError(
+                f"{where}: {name} does not start an AMI with its root on an instance store; only "
+                f"{', '.join(family.upper() for family in INSTANCE_STORE_FAMILIES)} do",
+                hint="take root_volume: {device: ebs} in the recipe for a current instance type",
+            )
+    return types
 
 
 def architecture_of(instance_type: str) -> Architecture:

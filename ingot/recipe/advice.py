@@ -57,6 +57,23 @@ def unbounded_logs(recipe: Recipe, lock: Lock) -> list[Problem]:
     return problems
 
 
+def end_of_life_root(recipe: Recipe) -> list[Problem]:
+    """Return what AWS says of AMIs with their root on an instance store, for a recipe of one.
+
+    EC2 user guide, "Root volume type".
+    """
+    if recipe.root_volume.device != "instance-store":
+        return []
+    return [
+        recipe.problem(
+            ("root_volume", "device"),
+            "a root on an instance store, which AWS calls end of life and does not recommend",
+            "ebs, with the strategy REPLACE_ROOT_VOLUME, or instance_store for scratch on local NVMe",
+            "no Nitro type starts from one: C1, C3, D2, I2, M1, M2, M3, R3 and X1 alone do",
+        )
+    ]
+
+
 def _speaks_of_logs(recipe: Recipe, file: ImageFile) -> bool:
     if file.content is not None:
         return "log" in file.content.lower()

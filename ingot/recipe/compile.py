@@ -76,6 +76,7 @@ def compile_spec(recipe: Recipe) -> BakeSpec:
         architecture=recipe.architecture,
         epoch=lock.epoch,
         root_volume_size=recipe.root_volume.size,
+        bios=recipe.root_volume.device == "instance-store",
         apt_sources=tuple(AptSourceSpec(archive.name, archive.uri) for archive in archives_of(recipe)),
         artifacts=_artifacts(recipe, lock),
         python=_python(recipe, lock),

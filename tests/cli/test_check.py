@@ -284,3 +284,15 @@ def test_logs_that_nothing_rotates_are_a_warning(ingot):
     assert with_packages(ingot, "nginx", "nginx-common", more=site, site=off) == ""
     assert "PHP-FPM logs" in with_packages(ingot, "php-fpm", "php8.2-fpm")
     assert with_packages(ingot, "less") == ""
+
+
+def test_a_root_on_an_instance_store_is_end_of_life(ingot):
+    top = ingot.recipes / "one"
+    (top / "recipe.yaml").write_text(SCRATCH.replace("size: 2GiB", "size: 2GiB, device: instance-store"))
+    (top / "recipe.lock").write_text(json.dumps(LOCK))
+    done = ingot("check", "one")
+    assert (done.returncode, done.stdout) == (0, "one: ok\n")
+    [first] = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    assert "recipe.yaml:3:35: a root on an instance store, which AWS calls end of life" in first
+    assert "REPLACE_ROOT_VOLUME" in done.stderr
+    assert "scratch on local NVMe" in done.stderr

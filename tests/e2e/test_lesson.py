@@ -1,5 +1,6 @@
 """The lesson, by the commands of docs/lesson.md: a root volume is baked, published, read back, archived in
-S3, deleted, restored, and launched; the clones have the same packages, users, groups and configuration.
+S3, deleted, restored, and launched, from EBS and from an instance store; the clones have the same packages,
+users, groups and configuration.
 """
 
 import os
@@ -11,8 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from ingot.aws.instances import console
+from ingot.store import Store
+from localcloud.core import environment
 from tests.localcloud.conftest import baked_store, machine_cloud, web_image
 
 __all__ = ["baked_store", "machine_cloud", "web_image"]
@@ -48,7 +52,7 @@ print(getattr(client, method)(**given))
 def commands():
     """The page's shell blocks, as one script."""
     blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs/lesson.md").read_text(), re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     return "".join(blocks)
 
 
@@ -64,7 +68,11 @@ def shell(machine_cloud, baked_store, tmp_path):
     shim.chmod(shim.stat().st_mode | stat.S_IXUSR)
     search = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    env = {**clean, **machine_cloud.variables, "INGOT_HOME": str(home), "PATH": search}
+    cloud = {
+        **machine_cloud.variables,
+        environment.EC2_CERTIFICATE: str(machine_cloud.context.directory / environment.CERTIFICATE),
+    }
+    env = {**clean, **cloud, "INGOT_HOME": str(home), "PATH": search}
 
     def run(script):
         return subprocess.run(
@@ -95,9 +103,11 @@ def inventories(cloud, instance_ids, limit=900):
 
 
 def test_from_one_image_all_clones_come_out_exactly_the_same(shell, machine_cloud, web_image):
-    done = shell(commands() + "\necho AMIS $AMI $RESTORED\n")
+    done = shell(commands() + "\necho AMIS $AMI $RESTORED $BUNDLED $INGOT_HOME\n")
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
-    [first, restored] = re.findall(r"^AMIS (\S+) (\S+)$", done.stdout, re.MULTILINE)[0]
+    [(first, restored, bundled, home)] = re.findall(
+        r"^AMIS (\S+) (\S+) (\S+) (\S+)$", done.stdout, re.MULTILINE
+    )
     assert first != restored
 
     # The copy is bit for bit the disk that was baked: before it was deleted, and after it came back.
@@ -105,18 +115,31 @@ def test_from_one_image_all_clones_come_out_exactly_the_same(shell, machine_clou
     proofs = re.findall(
         r"^(ami-\w+) .* root digest (\w+): bit for bit the baked disk", done.stdout, re.MULTILINE
     )
-    assert proofs == [(first, root), (restored, root)]
+    assert proofs[:2] == [(first, root), (restored, root)]
+    [(proved, other_root)] = proofs[2:]
+    assert (proved, other_root != root) == (bundled, True)
     images = machine_cloud.client("ec2").describe_images(Owners=["self"])["Images"]
-    assert [image["ImageId"] for image in images] == [restored]
+    kinds = {image["ImageId"]: image["RootDeviceType"] for image in images}
+    assert kinds == {restored: "ebs", bundled: "instance-store"}
 
-    # One image, two clones, and both are what the recipe says.
+    # One image, two clones, and both are what the recipe says; the third has the other root.
     reservations = machine_cloud.client("ec2").describe_instances()["Reservations"]
-    clones = [instance["InstanceId"] for found in reservations for instance in found["Instances"]]
+    instances = [instance for found in reservations for instance in found["Instances"]]
+    clones = [one["InstanceId"] for one in instances if one["RootDeviceType"] == "ebs"]
+    [third] = [one["InstanceId"] for one in instances if one["RootDeviceType"] == "instance-store"]
     assert len(clones) == 2
-    said = inventories(machine_cloud, clones)
+    said = inventories(machine_cloud, [*clones, third])
     expected = web_image.manifest["inventory"]
     assert set(expected) == {"os", "packages", "users", "groups", "files", "services"}
     for section in expected:
         assert {said[clone]["sections"][section] for clone in clones} == {expected[section]}, section
     assert {said[clone]["digest"] for clone in clones} == {web_image.digest}
-    assert len({said[clone]["boot"] for clone in clones}) == 2, "two machines, not one seen twice"
+    assert len({said[clone]["boot"] for clone in (*clones, third)}) == 3, "no machine seen twice"
+
+    # It is its own image, whose files say so; all else is what the others have.
+    bundle = Store(Path(home) / "store").manifest(said[third]["digest"])
+    assert (bundle["root_device"], bundle["disk"]["root_digest"]) == ("instance-store", other_root)
+    assert said[third]["sections"] == bundle["inventory"]
+    assert {name for name in expected if bundle["inventory"][name] != expected[name]} <= {"files"}
+    with pytest.raises(ClientError, match="cannot be stopped"):
+        machine_cloud.client("ec2").stop_instances(InstanceIds=[third])

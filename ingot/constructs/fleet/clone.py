@@ -15,10 +15,9 @@ from ingot.constructs.fleet.configuration import Configuration, Parameter, Secre
 from ingot.constructs.fleet.network import service_endpoints, subnets_for_clones
 from ingot.constructs.fleet.role import clone_role, fitting_role
 from ingot.constructs.fleet.session_manager import SERVICES, allow_sessions
-from ingot.constructs.fleet.volumes import Volume, data_volumes
+from ingot.constructs.fleet.volumes import Volume, data_volumes, problem_of_store_root, root_volumes
 from ingot.constructs.image.golden_image import GoldenImage
-from ingot.constructs.instance_types import chosen_types
-from ingot.constructs.machines import closed_group, root_volume
+from ingot.constructs.machines import closed_group
 from ingot.errors import InputError
 
 
@@ -71,7 +70,9 @@ class Clone(Construct):
         super().__init__(scope, id_)
         self.image = image
         path, recipe = self.node.path, image.recipe
-        [kind] = chosen_types(path, instance_type, recipe.architecture, ())
+        if (problem := problem_of_store_root(image, volume_initialization_rate)) is not None:
+            raise InputError(f"{path}: {problem}")
+        [kind] = image.chosen_types(path, instance_type)
         if volume_initialization_rate is not None and not 100 <= volume_initialization_rate <= 300:
             raise InputError(
                 f"{path}: volume_initialization_rate {volume_initialization_rate}, expected 100 to 300 MiB/s"
@@ -94,11 +95,7 @@ class Clone(Construct):
         )
         volumes = volumes or {}
         devices = [
-            root_volume(
-                size=recipe.root_volume.size,
-                initialization_rate=volume_initialization_rate,
-                device=image.root_device,
-            ),
+            *root_volumes(image, initialization_rate=volume_initialization_rate),
             *data_volumes(path, recipe, volumes),
         ]
         # Instances of CloudFormation have no throughput and no initialization rate: launch templates do.
@@ -114,7 +111,7 @@ class Clone(Construct):
             role=self.role,
             user_data=None if launch_data is None else ec2.UserData.custom(launch_data),
             user_data_causes_replacement=launch_data is not None or None,
-            block_devices=None if apart else devices,
+            block_devices=None if apart else devices or None,
             http_tokens=ec2.HttpTokens.REQUIRED,
             http_put_response_hop_limit=1,
             detailed_monitoring=detailed_monitoring or None,

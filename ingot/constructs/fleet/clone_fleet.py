@@ -62,9 +62,8 @@ from ingot.constructs.fleet.options import (
 )
 from ingot.constructs.fleet.role import clone_role, fitting_role, with_role
 from ingot.constructs.fleet.session_manager import SERVICES, allow_sessions
-from ingot.constructs.fleet.volumes import Volume, data_volumes, let_groups_use_keys
+from ingot.constructs.fleet.volumes import Volume, data_volumes, let_groups_use_keys, problem_of_store_root
 from ingot.constructs.image.golden_image import GoldenImage
-from ingot.constructs.instance_types import chosen_types
 from ingot.constructs.machines import closed_group
 from ingot.errors import InputError
 
@@ -202,9 +201,10 @@ class CloneFleet(Construct):
         super().__init__(scope, id_)
         self.image = image
         size = Size(min_clones, desired_clones, max_clones)
-        types = chosen_types(self.node.path, instance_type, image.recipe.architecture, more_instance_types)
+        types = image.chosen_types(self.node.path, instance_type, more_instance_types)
         size.check(self.node.path)
         self._check(spot, warm_pool, volume_initialization_rate, refresh := refresh or Refresh())
+        self._require(problem_of_store_root(image, volume_initialization_rate, refresh, warm_pool))
         self._require(problem_of_schedules(schedules or {}) or problem_of_hooks(hooks or {}))
         serving = serving or Serving()
         if serving.balanced:

@@ -15,8 +15,8 @@ from constructs import Construct
 
 from ingot.constructs.audit import departs
 from ingot.constructs.fleet.options import Hook, Refresh, Scaling, Schedule, Spot, WarmPool
+from ingot.constructs.fleet.volumes import root_volumes
 from ingot.constructs.image.golden_image import GoldenImage
-from ingot.constructs.machines import root_volume
 from ingot.errors import InputError
 
 MOST_ALARMS = 10  # of an instance refresh (AlarmSpecification)
@@ -92,13 +92,10 @@ def launch_template(
         instance_type=ec2.InstanceType(machine.instance_type),
         security_group=groups[0],
         block_devices=[
-            root_volume(
-                size=image.recipe.root_volume.size,
-                initialization_rate=machine.volume_initialization_rate,
-                device=image.root_device,
-            ),
+            *root_volumes(image, initialization_rate=machine.volume_initialization_rate),
             *machine.volumes,
-        ],
+        ]
+        or None,
         detailed_monitoring=machine.detailed_monitoring or None,
         require_imdsv2=True,
         http_put_response_hop_limit=1,

@@ -11,7 +11,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from ingot.constructs.machines import GIB
+from ingot.constructs.fleet.options import Refresh, WarmPool
+from ingot.constructs.image.golden_image import GoldenImage
+from ingot.constructs.machines import GIB, root_volume
 from ingot.errors import InputError
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.schema.storage import devices_of
@@ -54,6 +56,37 @@ class Volume:
                 f"with {iops} iops"
             )
         return None
+
+
+def root_volumes(image: GoldenImage, *, initialization_rate: int | None) -> tuple[ec2.BlockDevice, ...]:
+    """Return the clones' root volume; none where the root is on an instance store.
+
+    ``initialization_rate``: MiB/s, 100 to 300.
+    """
+    if image.on_instance_store:
+        return ()
+    size, device = image.recipe.root_volume.size, image.root_device
+    return (root_volume(size=size, initialization_rate=initialization_rate, device=device),)
+
+
+def problem_of_store_root(
+    image: GoldenImage,
+    initialization_rate: int | None,
+    refresh: Refresh | None = None,
+    warm_pool: WarmPool | None = None,
+) -> str | None:
+    """Return which option takes a root volume, where the image's root is on an instance store."""
+    if not image.on_instance_store:
+        return None
+    options = {
+        "the strategy REPLACE_ROOT_VOLUME, which puts another volume in its place": refresh is not None
+        and refresh.strategy == "REPLACE_ROOT_VOLUME",
+        "volume_initialization_rate, which is of EBS volumes": initialization_rate is not None,
+        "a warm pool of stopped clones: none of its instances can be stopped": warm_pool is not None
+        and not warm_pool.running,
+    }
+    named = [name for name, asked in options.items() if asked]
+    return f"the root of {image.recipe.name} is on an instance store: {named[0]}" if named else None
 
 
 def data_volumes(where: str, recipe: Recipe, given: Mapping[str, Volume]) -> list[ec2.BlockDevice]:

@@ -12,6 +12,7 @@ from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from ingot.constructs.builder.builder import Builder
+from ingot.constructs.instance_types import chosen_types, types_with_store_root
 from ingot.constructs.machines import ROOT_DEVICE
 from ingot.errors import InputError
 from ingot.paths import RECIPES
@@ -77,6 +78,19 @@ class GoldenImage(Construct):
     def recipe_digest(self) -> str:
         """The recipe digest: 64 hex digits."""
         return self._digest
+
+    @property
+    def on_instance_store(self) -> bool:
+        """Whether the AMI's root is on an instance store: it has no root volume."""
+        return self._recipe.root_volume.device == "instance-store"
+
+    def chosen_types(self, where: str, first: str | None, more: tuple[str, ...] = ()) -> list[str]:
+        """Return the instance types that the image starts on: ``first``, by default one that suits it, and
+        ``more``. Raises InputError that names ``where`` for one on which it does not.
+        """
+        if self.on_instance_store:
+            return types_with_store_root(where, first, more)
+        return chosen_types(where, first, self._recipe.architecture, more)
 
     @property
     def root_device(self) -> str:

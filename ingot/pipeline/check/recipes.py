@@ -10,7 +10,7 @@ from ingot import paths
 from ingot.errors import InputError, Problem
 from ingot.pipeline.check.hygiene import hygiene_problems
 from ingot.pipeline.check.size import size_problem
-from ingot.recipe.advice import unbounded_logs
+from ingot.recipe.advice import end_of_life_root, unbounded_logs
 from ingot.recipe.load import environments, find_recipe, find_recipes, read_recipe
 from ingot.recipe.lock.file import Lock, load_lock, problems_beside
 
@@ -74,4 +74,5 @@ def _check(path: Path, environment: str | None, packages: Path) -> list[Problem]
     # A step may remove files: then only the bake can tell.
     if found and not recipe.steps:
         raise InputError(found[0].found, problems=found)
-    return [*found, *(unbounded_logs(recipe, lock) if isinstance(lock, Lock) else ())]
+    logs = unbounded_logs(recipe, lock) if isinstance(lock, Lock) else ()
+    return [*found, *end_of_life_root(recipe), *logs]

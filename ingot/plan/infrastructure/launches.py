@@ -23,6 +23,8 @@ class PlannedLaunch:
     path: str
     types: tuple[str, ...]
     zones: tuple[str | int, ...] = ()
+    on_instance_store: bool = False
+    """Whether the root is on an instance store: the template maps no root volume, as Ingot's others do."""
 
 
 def launches_of(template: Mapping[str, Any]) -> list[PlannedLaunch]:
@@ -44,10 +46,19 @@ def launches_of(template: Mapping[str, Any]) -> list[PlannedLaunch]:
             in_groups.add(launch_template)
             types = [golden[launch_template].get("InstanceType"), *_overrides(properties)]
             found.append(
-                PlannedLaunch(_path(resource, name), _plain(types), tuple(_zones(properties, resources)))
+                PlannedLaunch(
+                    _path(resource, name),
+                    _plain(types),
+                    tuple(_zones(properties, resources)),
+                    "BlockDeviceMappings" not in golden[launch_template],
+                )
             )
     found += [
-        PlannedLaunch(_path(resources[name], name), _plain([data.get("InstanceType")]))
+        PlannedLaunch(
+            _path(resources[name], name),
+            _plain([data.get("InstanceType")]),
+            on_instance_store="BlockDeviceMappings" not in data,
+        )
         for name, data in golden.items()
         if name not in in_groups
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ingot.recipe.schema.packages import ALWAYS, COMPONENTS
 from ingot.recipe.schema.values import (
@@ -150,20 +150,17 @@ class RootVolume(Part):
 
     size: Size
     """Size of the disk image and smallest size of the volume, such as 2GiB."""
-    device: Literal["ebs"] = "ebs"
-    """Kind of volume."""
+    device: Literal["ebs", "instance-store"] = "ebs"
+    """Kind of volume. AWS calls AMIs for an instance store end of life."""
 
-    @field_validator("device", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _explain_instance_store(cls, value: object) -> object:
-        # EC2 user guide, "Root device type" and "Create an Amazon S3-backed Linux AMI".
-        if value == "instance-store":
+    def _explain_encryption(cls, value: object) -> object:
+        if isinstance(value, dict) and "encrypted" in value and value.get("device") == "instance-store":
             raise wrong(
-                "a root on an instance store",
-                "ebs",
-                "AWS calls such AMIs end of life, and none of its Nitro types starts from one; the strategy "
-                "REPLACE_ROOT_VOLUME renews roots in place, instance_store has scratch on local NVMe: "
-                "docs/volumes.md",
+                "an encrypted root on an instance store",
+                "ebs, whose root volumes are always encrypted",
+                "the disks of types that start from an instance store are not encrypted",
             )
         return value
 

@@ -33,6 +33,9 @@ ENGINE_GROUPS = _words("""
     """)
 ENGINE_USERS = _words("messagebus systemd-network systemd-resolve systemd-timesync")
 
+# Bytes: EC2 user guide, "Root volume type".
+INSTANCE_STORE_LARGEST = 10 << 30
+
 SYSTEM_GROUPS = BASE_GROUPS | ENGINE_GROUPS
 SYSTEM_USERS = BASE_USERS | ENGINE_USERS
 
@@ -49,6 +52,7 @@ def check_references(recipe: Recipe) -> list[Problem]:
         *_check_packages(recipe),
         *_check_artifacts(recipe),
         *_check_configuration(recipe),
+        *_check_root(recipe),
         *_check_storage(recipe),
         *_check_languages(recipe),
         *_check_debconf(recipe),
@@ -291,6 +295,38 @@ def _check_configuration(recipe: Recipe) -> Iterable[Problem]:
     for number, name in enumerate(recipe.configuration.services):
         if name.endswith((".socket", ".timer", ".target", ".path", ".mount")):
             yield recipe.problem(("configuration", "services", number), repr(name), "the name of a service")
+
+
+def _check_root(recipe: Recipe) -> Iterable[Problem]:
+    """What a root on an instance store cannot be: EC2 user guide, "Root volume type"."""
+    if recipe.root_volume.device != "instance-store":
+        return
+    if recipe.base.ami is not None:
+        hint = "a builder instance bakes on its own EBS volume, and makes a snapshot of that"
+        yield recipe.problem(
+            ("base", "ami"), "a base AMI with a root on an instance store", "debian or ubuntu", hint
+        )
+    if recipe.architecture != "x86_64":
+        hint = "the instance types that start from an instance store are all older than AWS's Arm processors"
+        yield recipe.problem(
+            ("architecture",), f"{recipe.architecture} with a root on an instance store", "x86_64", hint
+        )
+    if recipe.root_volume.size > INSTANCE_STORE_LARGEST:
+        hint = "that is the most that EC2 takes for a root on an instance store"
+        yield recipe.problem(
+            ("root_volume", "size"),
+            f"{recipe.root_volume.size >> 20} MiB on an instance store",
+            "at most 10GiB",
+            hint,
+        )
+    if recipe.volumes:
+        hint = "EC2 attaches no EBS volumes when it launches an AMI with its root on an instance store"
+        yield recipe.problem(("volumes",), "volumes beside a root on an instance store", "no volumes", hint)
+    if recipe.instance_store is not None:
+        hint = "the types that start from an instance store have no NVMe disks"
+        yield recipe.problem(
+            ("instance_store",), "scratch on NVMe with a root on an instance store", "no instance_store", hint
+        )
 
 
 def _check_storage(recipe: Recipe) -> Iterable[Problem]:

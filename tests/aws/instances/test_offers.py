@@ -70,3 +70,10 @@ def test_zones_without_uefi(direct, zone):
 def test_more_zones_than_the_region_has(direct):
     with pytest.raises(InputError, match=r"it spreads over 41 zones; the region has 6"):
         require_types(direct, [Use("Fleet", ("t3.small",), (40,))])
+
+
+def test_types_that_start_from_an_instance_store(direct):
+    require_types(direct, [Use("Fleet", ("m3.medium", "r3.large"), on_instance_store=True)])
+    with pytest.raises(InputError) as caught:
+        require_types(direct, [Use("Fleet", ("m3.medium", "t3.small"), on_instance_store=True)])
+    assert "t3.small does not start an AMI with its root on an instance store" in str(caught.value)

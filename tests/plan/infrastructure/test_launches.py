@@ -9,8 +9,11 @@ def subnet(zone):
     return {"Type": "AWS::EC2::Subnet", "Properties": {"AvailabilityZone": zone}}
 
 
+ROOT = [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 2}}]
+
+
 def launch_template(image=IMAGE, kind="t3.small"):
-    data = {"ImageId": image, "InstanceType": kind}
+    data = {"ImageId": image, "InstanceType": kind, "BlockDeviceMappings": ROOT}
     return {"Type": "AWS::EC2::LaunchTemplate", "Properties": {"LaunchTemplateData": data}}
 
 
@@ -52,3 +55,13 @@ def test_what_launches_no_golden_image_is_left_out():
         "P": launch_template(kind={"Ref": "Type"}),
     }
     assert launches_of({"Resources": resources}) == []
+
+
+def test_without_a_root_volume_the_root_is_on_an_instance_store():
+    template = launch_template(kind="m3.medium")
+    del template["Properties"]["LaunchTemplateData"]["BlockDeviceMappings"]
+    in_group = group(LaunchTemplate={"LaunchTemplateId": {"Ref": "T"}})
+    for resources, path in (({"T": template, "G": in_group}, "IngotFleet/Web/Group"), ({"T": template}, "T")):
+        assert launches_of({"Resources": resources}) == [
+            PlannedLaunch(path, ("m3.medium",), on_instance_store=True)
+        ]
