@@ -3,6 +3,7 @@
 # make test   all tests, booted machines and deployments included
 # make docs   build the documentation's site into dist/site
 # make fidelity  compare baked package sets with what mmdebstrap makes of the same packages
+# make identity  two clones with RabbitMQ and Docker compared, every file of their disks
 # make check  linters, types and the quick tests
 # make costs  as `make test`, with what each test takes of the processors: as root, ONLY=tests/aws for some
 # make fuzz   10,000 mutated recipes, locks, environments and manifests; EXAMPLES=100000 tries more
@@ -19,7 +20,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export CDK_DISABLE_CLI_TELEMETRY := 1
 
-.PHONY: up down test tests check costs fidelity ansible lint setup setup-tests lock bench fuzz runner wheel
+.PHONY: up down test tests check costs fidelity identity ansible lint setup setup-tests lock bench fuzz runner wheel
 
 setup:
 	@tools/setup
@@ -53,6 +54,9 @@ costs: setup-tests
 
 fidelity: setup-tests
 	@INGOT_FIDELITY=all pytest -n 2 tests/fidelity
+
+identity: setup-tests
+	@INGOT_IDENTITY=more pytest tests/bake/image/test_identity_real.py
 
 check: setup-tests lint
 	@pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not slow"
