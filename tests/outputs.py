@@ -10,9 +10,12 @@ from tests import ROOT
 SCHEMA = json.loads((ROOT / "docs" / "output.schema.json").read_text())
 
 
-def told(command: str, text: str) -> Any:
-    """Return the one document of ``text``, which must be as the schema says of ``ingot COMMAND``."""
-    found = json.loads(text)
+def told(command: str, output: str | dict[str, Any]) -> Any:
+    """Return the one document of an output, which must be as the schema says of ``ingot COMMAND``.
+
+    A dictionary is printed first: JSON has no tuples.
+    """
+    found = json.loads(output if isinstance(output, str) else json.dumps(output))
     wanted = {"$ref": f"#/$defs/ingot {command}", "$defs": SCHEMA["$defs"]}
     jsonschema.Draft202012Validator(wanted).validate(found)
     return found

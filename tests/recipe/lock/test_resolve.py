@@ -75,7 +75,7 @@ def test_a_package_of_the_recipe_takes_the_place_of_a_default(web, archive, stan
 def test_what_every_image_needs_is_never_replaced(web, archive):
     web.replace("[apache2]", "[chrony]")
     archive([stanza("chrony", Conflicts="dbus")])
-    with pytest.raises(IngotError, match="do not go together"):
+    with pytest.raises(IngotError, match="the packages of web conflict"):
         lock(web)
 
 
