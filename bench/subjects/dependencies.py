@@ -41,9 +41,13 @@ class Flask(Bakery):
             Case(COLD, bake, self.forget, environment),
             Case(APP, bake, self.change_app, environment, self.changed_blocks),
             Case(MOVED, moved, self.forget_variant, environment),
-            Case(MADE, fresh, lambda: None, environment),
-            Case(PIP, ["sh", "-euc", self._pip()], lambda: None, environment),
+            Case(MADE, fresh, lambda: self._remove("made"), environment),
+            Case(PIP, ["sh", "-euc", self._pip()], lambda: self._remove("venv"), environment),
         ]
+
+    def _remove(self, name: str) -> None:
+        """Remove what the run before made, which takes longer than making it where disks are busy."""
+        shutil.rmtree(self.work / name, ignore_errors=True)
 
     def _pip(self) -> str:
         """Return what a person would run on the host: a new environment, and pip from the same wheel."""
@@ -64,7 +68,7 @@ class Flask(Bakery):
         )
         pip = f"{target}/bin/python {wheels}/pip.whl/pip --isolated"
         return (
-            f"rm -rf {target}; /usr/bin/python3 -m venv --without-pip {target}; "
+            f"/usr/bin/python3 -m venv --without-pip {target}; "
             f"{pip} install {options} --find-links {wheels} --requirement {wheels}/requirements.txt; "
             f"{pip} check --disable-pip-version-check"
         )
