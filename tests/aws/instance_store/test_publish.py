@@ -19,6 +19,7 @@ from ingot.aws.verify.image import verify_image
 from ingot.errors import InputError, PublishError, VerificationError
 from localcloud.core.environment import CERTIFICATE
 from tests.aws.support import SmallImage, holdings, make_image
+from tests.outputs import told
 
 pytestmark = pytest.mark.usefixtures("driven_clock")
 BUCKET = "my-bundles"
@@ -104,7 +105,8 @@ def test_a_prune_removes_the_parts_with_their_ami(clients, direct, settings, bun
     later = dt.datetime.now(dt.UTC) + dt.timedelta(days=30)
     plan = plan_prune(clients, Rules(keep=0), later)
     [going] = plan.going
-    assert going.as_dict()["bundle"].startswith(f"{BUCKET}/golden/web/")
+    [shown] = told("prune", plan.as_dict())["remove"]
+    assert shown["bundle"].startswith(f"{BUCKET}/golden/web/")
     done = prune(clients, plan, quiet)
     assert (done.images, done.stayed) == ([going.ami_id], [])
     assert (objects(direct), holdings(direct)) == ([], {})
