@@ -58,7 +58,8 @@ files:
       ExecStart=/usr/local/bin/app
       [Install]
       WantedBy=multi-user.target
-services: {enable: [app]}
+# The inventory would keep the processor busy, and is other tests' matter.
+services: {enable: [app], disable: [ingot-inventory.timer], mask: [ingot-inventory.service]}
 configuration:
   environment: {LEVEL: debug, HOST: localhost}
   secrets:

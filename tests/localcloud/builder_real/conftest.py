@@ -24,9 +24,49 @@ from ingot.machines.qemu import GATEWAY
 from ingot.process import run
 from ingot.recipe.compile import compile_spec
 from ingot.recipe.load import load_recipe
+from ingot.recipe.lock.file import write_lock
+from ingot.recipe.lock.resolve import resolve_lock
 from stacks.builder_stack import BuilderStack
 from stacks.settings.config import Config
-from tests.baked import ROOT, WEB
+from tests.baked import ROOT
+
+# What the builders bake: small, since every instruction is emulated; and with something of each kind, since
+# what they make is held against a bake on this machine.
+RECIPE = """\
+name: site
+base: {BASE}
+root_volume: {size: 1GiB}
+packages: [nginx]
+groups: [{name: app, gid: 990}]
+users: [{name: app, uid: 990, group: app, groups: [www-data], home: /srv/site, shell: /usr/sbin/nologin}]
+app: {source: app/, target: /srv/site, owner: app, group: app}
+files:
+  - target: /etc/nginx/sites-available/default
+    content: server { listen 80 default_server; root /srv/site; }
+services: {enable: [nginx], disable: [DISABLED]}
+steps: [nginx -t]
+tests:
+  - {name: the page is there, http: {path: /, status: 200, contains: on every clone}}
+  - {name: nginx runs, service: nginx}
+  - {name: the page is the app's, command: test $(stat -c %U /srv/site/index.html) = app}
+"""
+
+
+def write_site(directory, base, disabled=""):
+    """Write the recipe of a site on a base, without a lock, and return it."""
+    (directory / "app").mkdir(parents=True)
+    (directory / "app" / "index.html").write_text("<p>The same on every clone.\n")
+    text = RECIPE.replace("BASE", base).replace("DISABLED", disabled)
+    (directory / "recipe.yaml").write_text(text)
+    return load_recipe(directory)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The recipe of a site, locked."""
+    recipe = write_site(tmp_path_factory.mktemp("recipes") / "site", "debian: bookworm")
+    write_lock(recipe, resolve_lock(recipe))
+    return recipe
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +107,11 @@ def publish_settings(stack, clients, baked_store, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def mirror(baked_store, tmp_path_factory):
-    """The address of an apt repository, as guests reach it, with the packages that the web recipe locks."""
+def mirror(baked_store, site, tmp_path_factory):
+    """The address of an apt repository, as guests reach it, with the site's packages."""
     directory = tmp_path_factory.mktemp("mirror")
     index = []
-    files = baked_store.fetch(compile_spec(load_recipe(WEB)), lambda text: None)
+    files = baked_store.fetch(compile_spec(site), lambda text: None)
     for sha256, file in files.items():
         (directory / f"{sha256}.deb").symlink_to(file)
         control = run(["dpkg-deb", "--field", str(file)]).stdout.strip()

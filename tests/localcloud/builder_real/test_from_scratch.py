@@ -1,4 +1,4 @@
-"""A builder instance in QEMU bakes the web recipe from scratch and publishes it.
+"""A builder instance in QEMU bakes a recipe from scratch and publishes it.
 
 A clone of the result passes the recipe's tests.
 """
@@ -12,9 +12,7 @@ import pytest
 from ingot.aws.builder.publish import Work, publish_by_builder
 from ingot.errors import PublishError
 from ingot.recipe.compile import compile_spec
-from ingot.recipe.load import load_recipe
 from tests.aws.support import holdings
-from tests.baked import WEB
 from tests.localcloud.builder_real.conftest import Said
 from tests.localcloud.conftest import processes
 
@@ -25,10 +23,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def work(baked_store):
-    recipe = load_recipe(WEB)
-    spec = compile_spec(recipe)
-    return Work(spec, recipe.source_root, baked_store.fetch(spec, lambda text: None), {})
+def work(baked_store, site):
+    spec = compile_spec(site)
+    return Work(spec, site.source_root, baked_store.fetch(spec, lambda text: None), {})
 
 
 def test_a_builder_whose_machine_dies_leaves_nothing(world, clients, builder, publish_settings, work):
@@ -50,11 +47,11 @@ def test_a_builder_whose_machine_dies_leaves_nothing(world, clients, builder, pu
 
 
 def test_a_builder_bakes_the_same_disk_and_its_clone_serves(
-    world, clients, builder, publish_settings, work, baked_store
+    world, clients, builder, publish_settings, work, site, baked_store
 ):
     progress = Said()
     published = publish_by_builder(work, clients, builder, publish_settings, progress)
-    assert published.root_digest == baked_store.bake(load_recipe(WEB), lambda text: None).root_digest
+    assert published.root_digest == baked_store.bake(site, lambda text: None).root_digest
     tests = len(work.spec.tests)
     assert any(re.fullmatch(rf"test clone i-\w+ passed {tests} tests.*", text) for text in progress)
     assert [text for text in progress if text.startswith("launch to AMI")]

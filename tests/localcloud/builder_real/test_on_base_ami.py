@@ -6,7 +6,6 @@ A clone of the result passes the recipe's tests.
 import json
 import os
 import re
-import shutil
 from dataclasses import replace
 
 import pytest
@@ -16,12 +15,10 @@ from ingot.aws.builder.publish import Work, publish_by_builder
 from ingot.aws.publish.blocks import BlockMap
 from ingot.aws.verify.image import read_back
 from ingot.recipe.compile import compile_spec
-from ingot.recipe.load import load_recipe
 from ingot.recipe.lock.ami import AmiLock, LockedAmi, source_of
 from ingot.recipe.lock.file import write_lock
 from tests.aws.support import holdings
-from tests.baked import WEB
-from tests.localcloud.builder_real.conftest import Said
+from tests.localcloud.builder_real.conftest import Said, write_site
 from tests.localcloud.conftest import processes
 
 pytestmark = [
@@ -32,16 +29,12 @@ pytestmark = [
 
 @pytest.fixture
 def on_base(clients, builder, tmp_path):
-    """The web recipe on the AMI that builders boot here.
+    """The site on the AMI that builders boot here.
 
     It is Debian with apt, Python and a service that runs user data.
     """
-    recipe = tmp_path / "web" / "recipe.yaml"
-    shutil.copytree(WEB, recipe.parent, ignore=shutil.ignore_patterns("recipe.lock"))
-    text = recipe.read_text().replace("{debian: bookworm}", f"{{ami: {{id: {builder.image}, owner: self}}}}")
-    ours = "disable: [ingot-user-data, ingot-builder-limit.timer, "
-    recipe.write_text(text.replace("disable: [", ours))
-    loaded = load_recipe(recipe)
+    base = f"ami: {{id: {builder.image}, owner: self}}"
+    loaded = write_site(tmp_path / "site", base, "ingot-user-data, ingot-builder-limit.timer")
     ami = LockedAmi.model_validate(look_up(clients, json.loads(source_of(loaded)), "x86_64"))
     lock = AmiLock(
         format=1,
@@ -62,13 +55,13 @@ def test_a_builder_bakes_on_a_base_ami_and_its_clone_serves(
     work = Work(compile_spec(on_base), on_base.source_root, {}, {})
     progress = Said()
     published = publish_by_builder(work, clients, builder, settings, progress)
-    apt = "builder: bake: apt installs apache2 libapache2-mod-wsgi-py3"
+    apt = "builder: bake: apt installs nginx"
     assert apt in progress
     tests = len(work.spec.tests)
     assert any(re.fullmatch(rf"test clone i-\w+ passed {tests} tests.*", text) for text in progress)
     assert kept["base"]["us-east-1"]["id"] == builder.image
     assert kept["os"]["id"] == "debian"
-    assert "apache2" in [package["name"] for package in kept["packages"]]
+    assert "nginx" in [package["name"] for package in kept["packages"]]
     blocks = BlockMap.of(kept)
     read = read_back(clients, published.snapshot_id, blocks, encrypted=False, progress=lambda text: None)
     assert read.equals(blocks)
