@@ -126,7 +126,7 @@ def test_an_archive_that_leads_out_of_the_layer_is_refused(tmp_path, name):
     words = ["tar", "--create", "--zstd", "--absolute-names", f"--transform=s,.*file,{name},"]
     archive = tmp_path / "hostile.tar.zst"
     subprocess.run([*words, "--file", archive, "--directory", tmp_path / "in", "file"], check=True)
-    with pytest.raises(IngotError, match="it is no layer"):
+    with pytest.raises(IngotError, match="it is not a layer"):
         unpack_layer(archive, tmp_path / "layers" / DIGEST)
     assert sorted(path.name for path in (tmp_path / "layers").iterdir()) == [f"{DIGEST}.lock"]
 

@@ -109,7 +109,7 @@ def test_objdump_agrees(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("stub", "message"), [(b"", "no PE file"), (b"MZ" + bytes(200), "no PE32"), (None, "no room")]
+    ("stub", "message"), [(b"", "not a PE file"), (b"MZ" + bytes(200), "not a PE32"), (None, "no room")]
 )
 def test_a_stub_that_is_none(stub, message):
     sections = [(f".s{number}", b"x") for number in range(30)]

@@ -54,7 +54,7 @@ def test_the_control_part_is_what_dpkg_deb_reads(build, compression):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda data: b"<html>no such file</html>", "it is no archive of ar"),
+        (lambda data: b"<html>no such file</html>", r"it is not an ar\(1\) archive"),
         (lambda data: data[:68], "it has no control part"),
         (lambda data: data[:100], "small 1.0 cannot be read"),
         (lambda data: data[:200], "small 1.0 cannot be read"),

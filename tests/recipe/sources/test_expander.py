@@ -1,4 +1,4 @@
-"""Sources that are no plain files: links in a circle, submodules that are not checked out."""
+"""Sources that are not regular files: links in a circle, submodules that are not checked out."""
 
 import os
 import subprocess
