@@ -36,7 +36,7 @@ class BundleKeys:
 
     private: rsa.RSAPrivateKey
     user: rsa.RSAPublicKey
-    ec2: rsa.RSAPublicKey
+    amazon: rsa.RSAPublicKey
 
     @classmethod
     def load(cls, private_key: Path, certificate: Path, ec2_certificate: Path) -> BundleKeys:
@@ -52,7 +52,7 @@ class BundleKeys:
 
     def for_ec2(self, secret: bytes) -> bytes:
         """Return what only EC2 can read."""
-        return self.ec2.encrypt(secret, _WRAPPING)
+        return self.amazon.encrypt(secret, _WRAPPING)
 
     def sign(self, text: bytes) -> bytes:
         """Return the user's signature of a text."""

@@ -215,8 +215,14 @@ def _logs(request: ApiRequest) -> list[Access]:
 
 
 def _s3(request: ApiRequest) -> list[Access]:
-    bucket, key = request.parameters["Bucket"], request.parameters["Key"]
-    return [Access(f"s3:{request.action}", f"arn:aws:s3:::{bucket}{'/' if key else ''}{key}")]
+    bucket, keys = request.parameters["Bucket"], request.parameters["Keys"]
+    # An access control list that comes with an object takes a right of its own: S3 API reference, PutObject.
+    actions = [request.action, *(["PutObjectAcl"] if request.parameters["Grants"] else [])]
+    return [
+        Access(f"s3:{action}", f"arn:aws:s3:::{bucket}{'/' if key else ''}{key}")
+        for key in keys
+        for action in actions
+    ]
 
 
 def _sts(request: ApiRequest) -> list[Access]:

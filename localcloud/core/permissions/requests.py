@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+from xml.etree import ElementTree
 
 from localcloud.core.permissions.policy import Access, Values
 
@@ -35,13 +36,17 @@ class Cloud:
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """What of an HTTP request names the operation. ``host`` is without the port."""
+    """What of an HTTP request names the operation. ``host`` is without the port.
+
+    ``grants``: it brings an access control list for the object that it writes.
+    """
 
     method: str
     path: str
     query: Mapping[str, str]
     host: str
     body: bytes
+    grants: bool
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ def parse(cloud: Cloud, environ: Mapping[str, Any], service: str, region: str, b
         query=dict(parse_qsl(str(environ.get("QUERY_STRING", "")), keep_blank_values=True)),
         host=urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname or "",
         body=body,
+        grants=any(name.startswith(S3_GRANTS) for name in environ),
     )
     if service == "ebs":
         return _direct(cloud, region, http)
@@ -122,6 +128,9 @@ def _direct(cloud: Cloud, region: str, http: HttpRequest) -> ApiRequest:
     return ApiRequest(cloud, "ebs", "", region, {})
 
 
+# Headers of an access control list, as WSGI names them: S3 API reference, PutObject.
+S3_GRANTS = ("HTTP_X_AMZ_ACL", "HTTP_X_AMZ_GRANT_")
+
 # Method, and whether it is of an object or of a bucket -> the action that S3 asks IAM for.
 S3_ACTIONS = {
     ("GET", True): "GetObject",
@@ -153,7 +162,20 @@ def _object_store(cloud: Cloud, region: str, http: HttpRequest) -> ApiRequest:
         bucket, _, key = path.partition("/")
     named = [action for part, action in S3_PARTS.get(http.method, {}).items() if part in http.query]
     action = named[0] if named else S3_ACTIONS.get((http.method, bool(key)), "")
-    return ApiRequest(cloud, "s3", action, region, {"Bucket": bucket, "Key": key})
+    keys = [key]
+    if (http.method, bool(key)) == ("POST", False) and "delete" in http.query:
+        action, keys = "DeleteObject", _keys_to_delete(http.body)
+    grants = http.grants and action == "PutObject"
+    return ApiRequest(cloud, "s3", action, region, {"Bucket": bucket, "Keys": keys, "Grants": grants})
+
+
+def _keys_to_delete(body: bytes) -> list[str]:
+    """Return the keys that DeleteObjects names; one that names all for a body that is no XML."""
+    try:
+        document = ElementTree.fromstring(body)
+    except ElementTree.ParseError:
+        return ["*"]
+    return [element.text or "" for element in document.iter() if element.tag.rpartition("}")[2] == "Key"]
 
 
 def request_tags(tags: Tags) -> dict[str, Values]:
