@@ -85,8 +85,15 @@ def _all_of(kind: type, values: list[Any]) -> bool:
     return set(map(type, values)) == {kind}
 
 
+_LONGEST_NAME = 255
 _OCTAL = re.compile("[0-7]{4}")
 TEXT = _Scalar("text", lambda value: type(value) is str, lambda values: _all_of(str, values))
+# Of an image: that of its recipe, and a part of a line in every list.
+NAME = _Scalar(
+    f"a name of at most {_LONGEST_NAME} characters",
+    lambda value: type(value) is str and len(value) <= _LONGEST_NAME,
+    lambda values: _all_of(str, values) and max(map(len, values)) <= _LONGEST_NAME,
+)
 WHOLE = _Scalar("a whole number", **_between(0, _LARGEST))
 DATE = _Scalar("Unix seconds", **_between(0, _LAST_SECOND))
 BLOCK = _Scalar(
@@ -111,7 +118,7 @@ _AMI = _Record({"id": TEXT, "name": TEXT, "owner": TEXT})
 _HTTP = _Record({"path": TEXT, "status": WHOLE}, {"contains": TEXT, "port": WHOLE})
 MANIFEST = _Record(
     {
-        "name": TEXT,
+        "name": NAME,
         "recipe_digest": TEXT,
         "version": TEXT,
         "architecture": TEXT,
@@ -151,7 +158,7 @@ MANIFEST = _Record(
 
 
 _SUMMARY = _Record(
-    {"name": TEXT, "size": _Record({"used": WHOLE}), "package_files": _List(TEXT)},
+    {"name": NAME, "size": _Record({"used": WHOLE}), "package_files": _List(TEXT)},
 )
 
 

@@ -77,6 +77,7 @@ RECIPES["all"] += [
 )
 @example(("all", b"null"))
 @example(("common", b"~"))
+@example(("common", b'{"name": "common", "packages": ["apache2"], "environments": {"a\\nb": {"who": "x"}}}'))
 def test_recipes(top, recipe):
     name, content = recipe
     path = top / "project" / "image_recipes" / name / "recipe.yaml"
@@ -135,6 +136,7 @@ READ_BY += [
 
 @share(0.25)
 @given(mutated_json(json.dumps(seeds.MANIFEST)), st.sampled_from(READ_BY))
+@example(json.dumps(seeds.MANIFEST | {"name": "x" * 4000}).encode(), ("show", ONE))
 @example(json.dumps(seeds.MANIFEST | {"files": []}).encode(), ("show", ONE, "--tree"))
 @example(json.dumps(seeds.MANIFEST | {"boot": {}, "hygiene": {}}).encode(), ("show", ONE))
 @example(json.dumps(seeds.MANIFEST | {"os": {}}).encode(), ("show", ONE, "--sbom"))

@@ -174,7 +174,9 @@ def _complain(document: Document, at: At, found: str, expected: str, hint: str |
 
 def _no_environment(document: Document, name: str, known: list[str]) -> InputError:
     expected = f"one of {', '.join(known)}" if known else "none: the recipe has no environments"
-    hint = close_to(name, known) if known else f"declare it: {ENVIRONMENTS}: {{{name}: {{}}}}"
+    hint = close_to(name, known)
+    if not known and re.fullmatch(ENVIRONMENT_NAME, name):
+        hint = f"declare it: {ENVIRONMENTS}: {{{name}: {{}}}}"
     problem: Problem = document.problem((ENVIRONMENTS,), f"no environment {name!r}", expected, hint, key=True)
     return InputError(f"there is no environment {name!r}", problems=[problem])
 
