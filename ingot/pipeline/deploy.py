@@ -271,7 +271,7 @@ def _require_types(clients: Clients, assembly: Assembly, stacks: tuple[str, ...]
     from ingot.plan.infrastructure.launches import launches_of
 
     uses = [
-        Use(launch.path, launch.types, launch.zones, launch.on_instance_store)
+        Use(launch.path, launch.types, launch.zones, launch.maps_volumes)
         for key in stacks
         for launch in launches_of(assembly.stacks[key].template)
     ]

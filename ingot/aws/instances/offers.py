@@ -6,7 +6,7 @@ otherwise when the first clone does not start: in the middle of a roll-out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +28,8 @@ class Use:
     where: str
     types: tuple[str, ...]
     zones: tuple[str | int, ...] = ()
-    on_instance_store: bool = False
-    """Whether the images' root is on an instance store."""
+    maps_volumes: bool = True
+    """Whether volumes are mapped. Without, the image's root may be on an instance store."""
 
 
 def require_types(clients: Clients, uses: Sequence[Use]) -> None:
@@ -45,11 +45,7 @@ def require_types(clients: Clients, uses: Sequence[Use]) -> None:
     zones = _region_zones(clients) if any(use.zones for use in uses) else []
     problems = []
     for use in uses:
-        for name in use.types:
-            info = known.get(name)
-            lacks = (_lacks_store if use.on_instance_store else _lacks)(info, clients.region)
-            if lacks:
-                problems.append(f"{use.where}: the instance type {name} {lacks}")
+        problems += _type_problems(use, known, clients.region)
         architectures = {known[name]["architectures"] for name in use.types if name in known}
         if len(architectures) > 1:
             problems.append(f"{use.where}: {', '.join(use.types)} are of several architectures")
@@ -94,6 +90,18 @@ def _region_zones(clients: Clients) -> list[str]:
     return sorted(
         zone["ZoneName"] for zone in zones if zone.get("ZoneType", "availability-zone") == "availability-zone"
     )
+
+
+def _type_problems(use: Use, known: dict[str, dict[str, Any]], region: str) -> list[str]:
+    """Return what the types lack. Where the root may be on either, it is enough that all are fit for one."""
+
+    def problems(lacks: Callable[[dict[str, Any] | None, str], str]) -> list[str]:
+        found = {name: lacks(known.get(name), region) for name in use.types}
+        return [f"{use.where}: the instance type {name} {what}" for name, what in found.items() if what]
+
+    if not use.maps_volumes and not problems(_lacks_store):
+        return []
+    return problems(_lacks)
 
 
 def _lacks(info: dict[str, Any] | None, region: str) -> str:

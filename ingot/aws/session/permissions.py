@@ -11,6 +11,7 @@ import ingot
 POLICIES = Path(ingot.__file__).parent / "policies"
 # Operations whose action has another name.
 ACTION_OF = {
+    "DeleteObjects": "DeleteObject",
     "ListObjectsV2": "ListBucket",
     "HeadBucket": "ListBucket",
     "HeadObject": "GetObject",

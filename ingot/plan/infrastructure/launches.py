@@ -23,8 +23,8 @@ class PlannedLaunch:
     path: str
     types: tuple[str, ...]
     zones: tuple[str | int, ...] = ()
-    on_instance_store: bool = False
-    """Whether the root is on an instance store: the template maps no root volume, as Ingot's others do."""
+    maps_volumes: bool = True
+    """Whether the template maps volumes. One that maps none may be of an image on an instance store."""
 
 
 def launches_of(template: Mapping[str, Any]) -> list[PlannedLaunch]:
@@ -50,14 +50,14 @@ def launches_of(template: Mapping[str, Any]) -> list[PlannedLaunch]:
                     _path(resource, name),
                     _plain(types),
                     tuple(_zones(properties, resources)),
-                    "BlockDeviceMappings" not in golden[launch_template],
+                    "BlockDeviceMappings" in golden[launch_template],
                 )
             )
     found += [
         PlannedLaunch(
             _path(resources[name], name),
             _plain([data.get("InstanceType")]),
-            on_instance_store="BlockDeviceMappings" not in data,
+            maps_volumes="BlockDeviceMappings" in data,
         )
         for name, data in golden.items()
         if name not in in_groups

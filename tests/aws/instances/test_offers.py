@@ -72,8 +72,10 @@ def test_more_zones_than_the_region_has(direct):
         require_types(direct, [Use("Fleet", ("t3.small",), (40,))])
 
 
-def test_types_that_start_from_an_instance_store(direct):
-    require_types(direct, [Use("Fleet", ("m3.medium", "r3.large"), on_instance_store=True)])
+def test_types_where_the_root_may_be_on_an_instance_store(direct):
+    for types in (("m3.medium", "r3.large"), ("t3.small", "m7i.large")):
+        require_types(direct, [Use("Fleet", types, maps_volumes=False)])
     with pytest.raises(InputError) as caught:
-        require_types(direct, [Use("Fleet", ("m3.medium", "t3.small"), on_instance_store=True)])
-    assert "t3.small does not start an AMI with its root on an instance store" in str(caught.value)
+        require_types(direct, [Use("Fleet", ("m3.medium", "t3.small"), maps_volumes=False)])
+    assert "Fleet: the instance type m3.medium boots by legacy-bios only" in str(caught.value)
+    assert "t3.small" not in str(caught.value)

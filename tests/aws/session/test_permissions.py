@@ -11,9 +11,13 @@ from ingot.aws.session.permissions import statement_for
 
 
 def test_a_denied_call_gets_its_statement():
-    # Of the builder's bucket, and of an archive's: a denied call does not say which policy its caller has.
+    # Of three kinds of buckets: a denied call does not say which policy its caller has.
     statements = json.loads(f"[{statement_for('ListObjectsV2')}]")
-    assert [statement["Sid"] for statement in statements] == ["FindBundles", "LookAtTheBucket"]
+    assert [statement["Sid"] for statement in statements] == [
+        "FindBundles",
+        "LookAtBundles",
+        "LookAtTheBucket",
+    ]
     assert {statement["Action"] for statement in statements} == {"s3:ListBucket"}
     error = ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": "no"}}, "RegisterImage")
     hint = hint_for(error)

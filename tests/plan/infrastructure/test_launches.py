@@ -57,11 +57,11 @@ def test_what_launches_no_golden_image_is_left_out():
     assert launches_of({"Resources": resources}) == []
 
 
-def test_without_a_root_volume_the_root_is_on_an_instance_store():
+def test_a_template_that_maps_no_volumes():
     template = launch_template(kind="m3.medium")
     del template["Properties"]["LaunchTemplateData"]["BlockDeviceMappings"]
     in_group = group(LaunchTemplate={"LaunchTemplateId": {"Ref": "T"}})
     for resources, path in (({"T": template, "G": in_group}, "IngotFleet/Web/Group"), ({"T": template}, "T")):
         assert launches_of({"Resources": resources}) == [
-            PlannedLaunch(path, ("m3.medium",), on_instance_store=True)
+            PlannedLaunch(path, ("m3.medium",), maps_volumes=False)
         ]
