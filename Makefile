@@ -20,7 +20,8 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export CDK_DISABLE_CLI_TELEMETRY := 1
 
-.PHONY: up down test tests check costs fidelity identity ansible lint setup setup-tests lock bench fuzz runner wheel
+.PHONY: up down test tests check costs fidelity identity ansible lint setup setup-tests
+.PHONY: lock bench fuzz runner wheel
 
 setup:
 	@tools/setup

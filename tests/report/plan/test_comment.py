@@ -338,7 +338,7 @@ def test_what_is_no_plan_of_this_version_is_bad_input(change, message):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "cannot be read"), ("{", "is no JSON"), ("[]", "is no plan"), ("[" * 200_000, "is no JSON")],
+    [(None, "cannot be read"), ("{", "is not JSON"), ("[]", "is no plan"), ("[" * 200_000, "is not JSON")],
 )
 def test_a_file_that_is_no_plan(tmp_path, capfd, content, message):
     path = tmp_path / "plan.json"

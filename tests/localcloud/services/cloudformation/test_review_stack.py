@@ -65,6 +65,7 @@ def test_the_roles_are_deployed_changed_and_removed(local_cloud, tmp_path):
     assert subjects() == {
         "PullRequestRoleArn": "repo:acme/site:pull_request",
         "DeployRoleArn": "repo:acme/site:ref:refs/heads/main",
+        "PruneRoleArn": "repo:acme/site:ref:refs/heads/main",
     }
     [builder] = cloudformation.describe_stacks(StackName="IngotBuilder")["Stacks"]
     outputs = {out["OutputKey"]: out["OutputValue"] for out in builder["Outputs"]}
