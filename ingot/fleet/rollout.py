@@ -54,14 +54,13 @@ def refreshes_reported(
 
 def _line(clients: Clients, stack: str) -> str | None:
     """Return what a fleet's refresh does; None when there is none, or it cannot be seen now."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
+    from ingot.aws.session.failures import AwsError
     from ingot.errors import IngotError
     from ingot.fleet.status import fleet_status
 
     try:
         status = fleet_status(clients, stack)
-    except (IngotError, ClientError, BotoCoreError):
+    except (IngotError, *AwsError):
         # No fleet yet, or not to be seen: the deployment goes on, and the CDK CLI reports its failures.
         return None
     return refresh_line(status)

@@ -264,10 +264,8 @@ def _require_bootstrap(clients: Clients, assembly: Assembly) -> None:
 
 def _require_types(clients: Clients, assembly: Assembly, stacks: tuple[str, ...], progress: Progress) -> None:
     """Raise InputError for instance types that cannot run the images where the stacks launch them."""
-    from botocore.exceptions import ClientError
-
     from ingot.aws.instances.offers import Use, require_types
-    from ingot.aws.session.failures import DENIED, code_of
+    from ingot.aws.session.failures import DENIED, AwsError, code_of, explain
     from ingot.plan.infrastructure.launches import launches_of
 
     uses = [
@@ -277,11 +275,11 @@ def _require_types(clients: Clients, assembly: Assembly, stacks: tuple[str, ...]
     ]
     try:
         require_types(clients, uses)
-    except ClientError as error:
+    except AwsError as error:
         # It saves a roll-out that would fail; who may deploy need not have the right to ask.
         if code_of(error) not in DENIED:
             raise
-        progress(f"the instance types were not checked: {error.response['Error'].get('Message', error)}")
+        progress(f"the instance types were not checked: {explain(error)}")
 
 
 def has_parameter(clients: Clients, name: str) -> bool:

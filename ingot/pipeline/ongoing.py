@@ -60,6 +60,7 @@ def wait_settled(
     """Wait until CloudFormation changes none of these stacks; raise IngotError when it still does after
     ``limit`` s.
     """
+    from ingot.aws.session.stacks import stack_status
     from ingot.aws.session.waiting import wait_until
 
     for name in stacks:
@@ -67,7 +68,7 @@ def wait_settled(
 
         def settled(name: str = name) -> bool:
             nonlocal reported
-            status = _status(clients, name)
+            status = stack_status(clients, name) or ""
             # A stack in review has a change set and nothing else: it waits for a deployment.
             if not status.endswith("_IN_PROGRESS") or status == "REVIEW_IN_PROGRESS":
                 return True
@@ -80,18 +81,3 @@ def wait_settled(
             wait_until(settled, f"the stack {name}", limit=limit, longest=LONGEST_PAUSE)
         except TimeoutError as error:
             raise IngotError(f"the stack {name} is still in {reported} after {limit:.0f} s") from error
-
-
-def _status(clients: Clients, stack: str) -> str:
-    """Return the stack's status; an empty one when there is no such stack."""
-    from botocore.exceptions import ClientError
-
-    from ingot.aws.session.stacks import is_no_stack
-
-    try:
-        stacks = clients.cloudformation.describe_stacks(StackName=stack)["Stacks"]
-    except ClientError as error:
-        if is_no_stack(error):
-            return ""
-        raise
-    return str(stacks[0]["StackStatus"]) if stacks else ""

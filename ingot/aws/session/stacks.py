@@ -29,6 +29,17 @@ def stack_outputs(clients: Clients, stack: str) -> dict[str, str] | None:
     return {out["OutputKey"]: out["OutputValue"] for out in stacks[0].get("Outputs", [])} if stacks else None
 
 
+def stack_status(clients: Clients, stack: str) -> str | None:
+    """Return the status of a stack; None when there is no such stack."""
+    try:
+        stacks = clients.cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    except ClientError as error:
+        if is_no_stack(error):
+            return None
+        raise
+    return str(stacks[0]["StackStatus"]) if stacks else None
+
+
 def stack_template(clients: Clients, stack: str) -> dict[str, Any] | None:
     """Return the template of a deployed stack as it was submitted, before macros; None when there is none.
 

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
-from ingot.aws.session.failures import code_of
+from ingot.aws.session.failures import AwsError, code_of
 from ingot.aws.session.stacks import stack_template
 from ingot.plan.infrastructure.assembly import Stack
 
@@ -32,7 +30,7 @@ def group_size(clients: Clients, stack: str, logical_id: str) -> int | None:
         resource = clients.cloudformation.describe_stack_resource(
             StackName=stack, LogicalResourceId=logical_id
         )
-    except ClientError as error:
+    except AwsError as error:
         if code_of(error) == "ValidationError":
             return None
         raise
