@@ -1,4 +1,4 @@
-"""What moto works out anew for each request, worked out once; and keys that nobody asks for, never.
+"""Works out once what moto works out for each request; and keys that nobody asks for, never.
 
 Measured on moto 5, in seconds of a processor: a request takes 0.001 less of its 0.003 to 0.005, the first
 volume of an account 0.06 less, a cloud that starts and stops 1.5 to 1.8 less.

@@ -33,7 +33,7 @@ def send_bundle(
 ) -> None:
     """Bundle a disk into ``settings.place``, then read the parts back from there.
 
-    Raises InputError for a disk that no such AMI can be of, VerificationError when what lies in S3 does not
+    Raises InputError for a disk that no such AMI can be of, VerificationError when the parts in S3 do not
     have the root digest, and what ``source.read`` raises.
     """
     if source.architecture != "x86_64":
