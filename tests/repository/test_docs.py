@@ -167,15 +167,12 @@ def test_the_ways_through_the_code_lead_along_functions_that_are_there():
 
 
 def test_lines_are_no_wider_than_those_of_the_code():
-    """Excepted are rows of tables, which have no other form, code blocks, which show what programs print,
-    lines that one address makes long, and the changelog of what is not released yet.
+    """Excepted are rows of tables, which have no other form, code blocks, which show what programs print, and
+    lines that one address makes long.
     """
     for page in PAGES:
-        lines = list(enumerate(page.read_text().splitlines(), 1))
-        if page.name == "CHANGELOG.md":
-            lines = lines[[line for _, line in lines].index("## 0.1.0 - 2026-11-30") :]
         is_code = False
-        for number, line in lines:
+        for number, line in enumerate(page.read_text().splitlines(), 1):
             if line.lstrip().startswith("```"):
                 is_code = not is_code
             elif not is_code and not line.lstrip().startswith("|"):
