@@ -108,10 +108,7 @@ def read_document(path: Path, what: str = "a recipe") -> Document:
     document = Document(path)
     try:
         text = read_limited(path, MAX_DOCUMENT).decode("utf-8")
-        yaml = YAML(typ="safe", pure=True)
-        yaml.max_depth = MAX_DEPTH
-        yaml.Composer = _Composer
-        root = yaml.compose(text)
+        root = _composed(text)
     except UnicodeDecodeError as error:
         document.problems.append(document.problem((), f"byte {error.start} is not UTF-8", "UTF-8 text"))
     except OSError as error:
@@ -160,6 +157,7 @@ def _composed(text: str) -> Node | None:
     """
     yaml = YAML(typ="safe", pure=True)
     yaml.max_depth = MAX_DEPTH
+    yaml.Composer = _Composer
     root: Node | None = yaml.compose(text)
     return root
 
