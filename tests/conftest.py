@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,9 +43,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("numprocesses", None) and VARIABLE not in os.environ:
-        memory = Path(config.cache.mkdir("ingot")) / "accelerator.json"
-        with suppress(MissingToolError):  # the tests that need it say so
-            os.environ[VARIABLE] = choose_accelerator(memory)
+        cache = getattr(config, "cache", None)  # None with `-p no:cacheprovider`: nothing is kept then
+        with tempfile.TemporaryDirectory() as nowhere, suppress(MissingToolError):  # the tests say so
+            directory = Path(nowhere if cache is None else cache.mkdir("ingot"))
+            os.environ[VARIABLE] = choose_accelerator(directory / "accelerator.json")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ingot.machines.accelerator import VARIABLE
 from tests import ROOT
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -165,6 +169,19 @@ def test_each_test_of_a_module_has_a_name_of_its_own():
             if twice := {one for one in names if one.startswith("test_") and names.count(one) > 1}:
                 found[name] = twice
     assert found == {}
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_they_run_where_pytest_may_keep_nothing(workers):
+    """In a working tree that cannot be written, say."""
+    words = ["-q", "-p", "no:cacheprovider", "-n", workers, "tests/test_escape.py"]
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    mine.pop(VARIABLE, None)  # this run's workers have it from the run
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words], cwd=ROOT, env=mine, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
 
 
 @pytest.mark.parametrize(
