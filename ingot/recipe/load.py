@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +13,10 @@ from ingot.recipe.lock.archives import read_archives
 from ingot.recipe.schema.model import Recipe, RecipeSource
 from ingot.recipe.schema.references import check_references
 from ingot.recipe.sources.files import expand_files
-from ingot.recipe.syntax.document import At, Document, pruned
+from ingot.recipe.syntax.document import At, Document, Plain, pruned
 from ingot.recipe.syntax.explain import close_to, problems_of
 from ingot.recipe.syntax.include import RECIPE_FILE, read_with_includes
-from ingot.recipe.syntax.variables import environments_of, put_in, read_variables, spell
+from ingot.recipe.syntax.variables import environments_of, put_in, read_variables, spelt
 
 __all__ = [
     "RECIPE_FILE",
@@ -94,9 +93,8 @@ def _read(
     if path.is_dir():
         path = path / RECIPE_FILE
     # Absolute, so that the recipe stays readable when the working directory changes.
-    document = read_with_includes(path.absolute())
-    variables = read_variables(document, environment)
-    typed = put_in(document, variables)
+    document, variables = read_variables(read_with_includes(path.absolute()), environment)
+    document, typed = put_in(document, variables)
     problems = list(document.problems)
     if document.data is None:
         return None, problems
@@ -134,12 +132,18 @@ def environments(path: Path) -> list[str | None]:
 def _spelt_where_text(document: Document, typed: set[At]) -> Document:
     """Return the document with numbers that came from variables as text where the model wants text."""
     try:
-        Recipe.model_validate_json(json.dumps(document.data))
+        Recipe.model_validate(_as_tuples(document.data))
     except ValidationError as error:
-        for details in error.errors(include_url=False):
-            if details["type"] == "string_type" and details["loc"] in typed:
-                spell(document, tuple(details["loc"]))
+        errors = error.errors(include_url=False)
+        return spelt(document, typed & {at["loc"] for at in errors if at["type"] == "string_type"})
     return document
+
+
+def _as_tuples(value: Plain) -> Plain:
+    """Return data of YAML with tuples in place of its lists: a strict model takes no list for a tuple."""
+    if isinstance(value, dict):
+        return {key: _as_tuples(item) for key, item in value.items()}
+    return tuple(_as_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def _validate(source: RecipeSource, problems: list[Problem]) -> Recipe | None:
@@ -152,9 +156,8 @@ def _validate(source: RecipeSource, problems: list[Problem]) -> Recipe | None:
     known = {(problem.file, problem.line, problem.column) for problem in problems}
     while True:
         try:
-            # JSON is the form that strict models take lists as tuples from.
-            return Recipe.model_validate_json(
-                json.dumps(document.data), context=replace(source, document=document)
+            return Recipe.model_validate(
+                _as_tuples(document.data), context=replace(source, document=document)
             )
         except ValidationError as error:
             if document is source.document:

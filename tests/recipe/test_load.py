@@ -60,6 +60,7 @@ WRONG = [
     ("timeout: 30", "timout: 30", f"{FILE}:12:28: unknown key 'timout'", "did you mean timeout?"),
     ("size: 2GiB", "size: 2GB", f"{FILE}:3:21: size '2GB'", "did you mean 2GiB?"),
     ("size: 2GiB", "size: 2", f"{FILE}:3:21: size 2", "a whole number of MiB"),
+    ("size: 2GiB", "size: [2GiB]", f"{FILE}:3:21: a list", "a whole number of MiB"),
     ("size: 2GiB", "size: 20TiB", f"{FILE}:3:21: size '20TiB'", "at most 8TiB"),
     (
         "source: files/site.conf",

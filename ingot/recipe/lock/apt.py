@@ -13,7 +13,7 @@ import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import unquote
@@ -41,15 +41,15 @@ _FETCHED = re.compile(r"^'[^']+' (?P<name>[^\s_]+)_(?P<version>[^\s_]+)_(?P<arch
 _FORGED = re.compile(r"GPG error|[Ss]ignature|is not signed|[Cc]learsigned|NO_PUBKEY|NODATA")
 
 
-@dataclass
-class _Source:
+@dataclass(frozen=True)
+class _AptSource:
     """One suite of an archive at one address. ``release``: the name of its signed file among apt's lists, but
     for "InRelease" or "Release" at its end.
     """
 
     suite: Suite
     release: str
-    contents: list[str]
+    contents: tuple[str, ...] = ()
     """What of it is asked for, and the digests of the keys that may sign it."""
 
     def key(self, architecture: str) -> str:
@@ -62,7 +62,7 @@ class _Source:
 class _Target:
     """A Packages file: its source, the name that the signed file has for it, and the file."""
 
-    source: _Source
+    source: _AptSource
     name: str
     file: Path
 
@@ -78,7 +78,7 @@ class AptRoot:
         self.architecture = architecture
         self.cache = cache
         self.lists = directory / "lists"
-        self._sources: dict[tuple[str, str], _Source] = {}
+        self._sources: dict[tuple[str, str], _AptSource] = {}
         self._lists: list[PackageList] = []
         for tool in ("apt-get", "gpgv"):
             require(tool, needed_for="resolve packages from the distribution's signed index")
@@ -166,7 +166,7 @@ class AptRoot:
         for suite in self.distribution.suites:
             uri = mirrors[suite.archive]
             lines.append(f"deb [signed-by={keyring}] {uri} {suite.name} {component}")
-            self._add(uri, suite, [component, digest_of(keyring)])
+            self._add(uri, suite, component, digest_of(keyring))
         for archive in archives:
             # By its content: of one suite at one address apt takes one file with keys alone.
             name = f"archive-{archive.key_sha256}.{'asc' if archive.armoured else 'gpg'}"
@@ -175,13 +175,13 @@ class AptRoot:
             uri, components = mirrors[archive.name], " ".join(archive.components)
             lines.append(f"deb [signed-by={key}] {uri} {archive.suite} {components}".rstrip())
             # At the same place as the distribution's, its own packages count as the distribution's.
-            self._add(uri, Suite(archive.name, archive.suite), [components, archive.key_sha256])
+            self._add(uri, Suite(archive.name, archive.suite), components, archive.key_sha256)
         (self.directory / "etc" / "sources.list").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    def _add(self, uri: str, suite: Suite, contents: list[str]) -> None:
+    def _add(self, uri: str, suite: Suite, *contents: str) -> None:
         place = _place(uri, suite.name)
-        source = self._sources.setdefault(place, _Source(suite, _release(*place, suite.name), []))
-        source.contents += contents
+        source = self._sources.get(place) or _AptSource(suite, _release(*place, suite.name))
+        self._sources[place] = replace(source, contents=(*source.contents, *contents))
 
     def _fetch(self) -> str | None:
         """Let apt update its lists; return what it says when it cannot."""
@@ -237,7 +237,7 @@ class AptRoot:
         # An archive on this machine may have compressed files alone, which apt takes as they are.
         return run_binary(["/usr/lib/apt/apt-helper", "cat-file", file]).stdout
 
-    def _signed(self, source: _Source) -> Path | None:
+    def _signed(self, source: _AptSource) -> Path | None:
         """Return the signed file of a source; an archive without InRelease has the older pair of Release and
         Release.gpg.
         """

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from ingot.recipe.schema.capabilities import check_capabilities
-from ingot.recipe.syntax.explain import wrong
+from ingot.recipe.syntax.explain import described, wrong
 from ingot.recipe.syntax.variables import ENVIRONMENT_NAME, VARIABLE_NAME
 
 T = TypeVar("T")
@@ -74,7 +74,8 @@ def parse_size(value: object) -> int:
     hint = None
     if isinstance(value, str) and (match := re.fullmatch(r"([1-9][0-9]*)\s?([MGT])B?", value)):
         hint = f"did you mean {match[1]}{match[2]}iB?"
-    raise wrong(f"size {value!r}", "a whole number of MiB, GiB or TiB, at most 8TiB, such as 2GiB", hint)
+    found = described(value) if isinstance(value, dict | tuple) else f"size {value!r}"
+    raise wrong(found, "a whole number of MiB, GiB or TiB, at most 8TiB, such as 2GiB", hint)
 
 
 def target_in_root(value: str) -> str:

@@ -88,7 +88,7 @@ def _problem(details: ErrorDetails, document: Document, model: type[BaseModel], 
         return _unknown_key(at, document, model, page)
     if kind == "missing":
         return document.problem(at[:-1], f"missing key {at[-1]!r}", f"{at[-1]!r} here: it has no default")
-    found = _described(details["input"])
+    found = described(details["input"])
     expected = _EXPECTED.get(kind) or details["msg"].removeprefix("Input should be ")
     if kind == "literal_error" and isinstance(details["input"], str):
         choices = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
@@ -101,7 +101,7 @@ def _spelling(at: At, kind: str, value: object) -> str | None:
     if kind == "string_type" and at[-1:] == ("mode",):
         return 'put it in quotes: "0644"'
     if kind == "string_type" and isinstance(value, bool | int | float):
-        return f'put it in quotes: "{_described(value).rpartition(" ")[2]}"'
+        return f'put it in quotes: "{described(value).rpartition(" ")[2]}"'
     if kind == "int_type" and isinstance(value, str) and value.isdecimal():
         return f"leave out the quotes: {value}"
     if kind in ("tuple_type", "list_type") and isinstance(value, str):
@@ -120,14 +120,15 @@ def _unknown_key(at: At, document: Document, model: type[BaseModel], page: str) 
     return document.problem(at, f"unknown key {at[-1]!r}", expected, hint, key=True)
 
 
-def _described(value: object) -> str:
+def described(value: object) -> str:
+    """Return a value of a recipe in words, such as "text 'x'" or "a list"."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
         return "a mapping"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return "a list"
     text = repr(value)
     kind = "text" if isinstance(value, str) else "the number"

@@ -7,9 +7,10 @@ including file counts. ``base`` is one choice and counts as a single value; a na
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from ingot.recipe.syntax.document import At, Document, Plain, read_document, shortened, shown, unusable
+from ingot.recipe.syntax.document import At, Document, Place, Plain, read_document, shortened, shown, unusable
 
 INCLUDE = "include"
 # Those that ship with Ingot, by their names: ingot:comfort.
@@ -37,22 +38,33 @@ def _read(path: Path, above: tuple[Path, ...], seen: set[Path]) -> Document:
         if target is None or _goes_round(document, at, target, chain) or target in seen:
             continue  # a file that is reached twice counts once
         seen.add(target)
-        included = _read(target, chain, seen)
-        if isinstance(included.data, dict):
-            included.data.pop("name", None)
-        elif included.data is not None:
-            included.problems.append(included.problem((), "no mapping", "the keys of a recipe"))
-            included.data = None
+        included = _part(_read(target, chain, seen))
         low = included if low is None else merged(low, included)
-    return document if low is None else merged(low, document)
+    own = _without(document, INCLUDE)
+    return own if low is None else merged(low, own)
+
+
+def _part(included: Document) -> Document:
+    """Return what an included document brings: all but its name."""
+    if included.data is not None and not isinstance(included.data, dict):
+        included.problems.append(included.problem((), "no mapping", "the keys of a recipe"))
+        return replace(included, data=None)
+    return _without(included, "name")
+
+
+def _without(document: Document, key: str) -> Document:
+    """Return the document without a key at its top."""
+    if not isinstance(document.data, dict) or key not in document.data:
+        return document
+    return replace(document, data={name: value for name, value in document.data.items() if name != key})
 
 
 def _included(document: Document) -> Iterator[tuple[At, str]]:
-    """Yield what the document includes, each with its place, and take the key away."""
+    """Yield what the document includes, each with its place."""
     data = document.data
     if not isinstance(data, dict) or INCLUDE not in data:
         return
-    named = data.pop(INCLUDE)
+    named = data[INCLUDE]
     entries = list(enumerate(named)) if isinstance(named, list) else [(None, named)]
     for number, text in entries:
         at: At = (INCLUDE,) if number is None else (INCLUDE, number)
@@ -101,12 +113,16 @@ def _goes_round(document: Document, at: At, target: Path, chain: tuple[Path, ...
 
 def merged(low: Document, high: Document) -> Document:
     """Return ``high`` laid over ``low``; every value and key keeps the place where it was written."""
-    result = Document(high.path, problems=[*low.problems, *high.problems])
+    problems = [*low.problems, *high.problems]
+    if low.data is None:
+        return replace(high, problems=problems)
+    values: dict[At, Place] = {}
+    keys: dict[At, Place] = {}
 
     def taken(document: Document, old: At, new: At, value: Plain) -> Plain:
-        result.values[new] = document.place(old)
+        values[new] = document.place(old)
         if old in document.keys:
-            result.keys[new] = document.keys[old]
+            keys[new] = document.keys[old]
         if isinstance(value, dict):
             return {key: taken(document, (*old, key), (*new, key), item) for key, item in value.items()}
         if isinstance(value, list):
@@ -121,9 +137,9 @@ def merged(low: Document, high: Document) -> Document:
         return items
 
     def joined(at: At, below: Plain, above: Plain) -> Plain:
-        result.values[at] = high.place(at)
+        values[at] = high.place(at)
         if at in high.keys:
-            result.keys[at] = high.keys[at]
+            keys[at] = high.keys[at]
         if isinstance(below, list) and isinstance(above, list):
             return appended(at, below, above)
         if not (isinstance(below, dict) and isinstance(above, dict)) or (at and at[-1] in WHOLE):
@@ -135,7 +151,5 @@ def merged(low: Document, high: Document) -> Document:
             for key in {**below, **above}
         }
 
-    result.data = high.data if low.data is None else joined((), low.data, high.data)
-    if low.data is None:
-        result.values, result.keys = high.values, high.keys
-    return result
+    data = joined((), low.data, high.data)
+    return Document(high.path, data, values, keys, problems)

@@ -8,9 +8,8 @@ What they change is in the recipe digest; what they do not change is the same im
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from ingot.errors import InputError, Problem
 from ingot.recipe.syntax.document import At, Document, Plain
@@ -93,23 +92,22 @@ def _spelt(value: Scalar | None) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def read_variables(document: Document, environment: str | None) -> Variables:
-    """Return the variables of a recipe as the environment sets them.
+def read_variables(document: Document, environment: str | None) -> tuple[Document, Variables]:
+    """Return the variables of a recipe as the environment sets them, and the document without what is wrong
+    with their declaration, which is added to its problems.
 
-    What is wrong with their declaration is added to the document's problems and taken away from its data.
     Raises InputError when the recipe has no such environment.
     """
     data = document.data if isinstance(document.data, dict) else {}
     declared = _values(document, (VARIABLES,), data.get(VARIABLES))
     environments = _environments(document, declared, data.get(ENVIRONMENTS))
-    for key, value in ((VARIABLES, declared), (ENVIRONMENTS, environments)):
-        if key in data:
-            data[key] = value
-    if environment is None:
-        return Variables(declared)
-    if environment not in environments:
+    if environment is not None and environment not in environments:
         raise _no_environment(document, environment, sorted(environments))
-    return Variables({**declared, **environments[environment]}, environment)
+    right: dict[str, Plain] = {VARIABLES: declared, ENVIRONMENTS: environments}
+    if not right.keys().isdisjoint(data):
+        document = replace(document, data={key: right.get(key, value) for key, value in data.items()})
+    own = {} if environment is None else environments[environment]
+    return document, Variables({**declared, **own}, environment)
 
 
 def environments_of(document: Document) -> list[str | None]:
@@ -181,11 +179,12 @@ def _no_environment(document: Document, name: str, known: list[str]) -> InputErr
     return InputError(f"there is no environment {name!r}", problems=[problem])
 
 
-def put_in(document: Document, variables: Variables) -> set[At]:
-    """Put the values into every string of the document but the variables' own; complain of what is unknown.
+def put_in(document: Document, variables: Variables) -> tuple[Document, set[At]]:
+    """Return the document with the values in every string but the variables' own; complain of what is
+    unknown.
 
-    A reference that is the whole string becomes the value itself, a number as well. Returns where those are
-    that are no text: the keys of a recipe say whether they want a number or its text (see :func:`spell`).
+    A reference that is the whole string becomes the value itself, a number as well. Also returns where those
+    are that are no text: the keys of a recipe say whether they want a number or its text (:func:`spelt`).
     """
     typed: set[At] = set()
     room = MAX_EXPANDED
@@ -212,17 +211,21 @@ def put_in(document: Document, variables: Variables) -> set[At]:
             complain(0, *_TOO_LARGE)
         return text
 
-    if isinstance(document.data, dict):
-        own = (VARIABLES, ENVIRONMENTS)
-        document.data = {
-            key: value if key in own else filled(value, (key,)) for key, value in document.data.items()
-        }
-    return typed
+    if not isinstance(document.data, dict):
+        return document, typed
+    own = (VARIABLES, ENVIRONMENTS)
+    data = {key: value if key in own else filled(value, (key,)) for key, value in document.data.items()}
+    return replace(document, data=data), typed
 
 
-def spell(document: Document, at: At) -> None:
-    """Make text of the number at ``at``, which a variable brought where text is wanted."""
-    place: Any = document.data
-    for step in at[:-1]:
-        place = place[step]
-    place[at[-1]] = _spelt(place[at[-1]])
+def spelt(document: Document, numbers: Collection[At]) -> Document:
+    """Return the document with text in place of ``numbers``, which variables brought where text is wanted."""
+
+    def written(value: Plain, at: At) -> Plain:
+        if isinstance(value, dict):
+            return {key: written(item, (*at, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [written(item, (*at, number)) for number, item in enumerate(value)]
+        return _spelt(value) if at in numbers and isinstance(value, Scalar) else value
+
+    return replace(document, data=written(document.data, ())) if numbers else document
