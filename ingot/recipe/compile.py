@@ -109,7 +109,8 @@ def spec_of(
 
     What is in both is as in ``own``. A field that the spec does not have is an error.
     """
-    return kind(**{**model.model_dump(exclude={*without}), **own})
+    fields = {name: getattr(model, name) for name in type(model).model_fields if name not in without}
+    return kind(**{**fields, **own})
 
 
 def _stage(whole: Recipe, name: str) -> BakeSpec:

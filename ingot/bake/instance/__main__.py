@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Optional
 
-from ingot.bake.engine import bake, read_manifest
+from ingot.bake.engine import bake
 from ingot.bake.instance.bootstrap import (
     AwsService,
     Credentials,
@@ -99,9 +99,9 @@ class BuilderProgram:
             self.directory / "sources", packages, self.directory / "layers", self.output
         )
         bake(BakeJob(spec, directories), progress=partial(self.log, "bake"))
-        text = (self.output / "manifest.json").read_text(encoding="utf-8")
-        made = read_manifest(self.output)["disk"]
-        return BakedDisk(self.output / "disk.raw", made["blocks"], made["root_digest"], text)
+        manifest = (self.output / "manifest.json").read_text(encoding="utf-8")
+        digests = json.loads(manifest)["disk"]
+        return BakedDisk(self.output / "disk.raw", digests["blocks"], digests["root_digest"], manifest)
 
     def _send(self, disk: BakedDisk) -> int:
         parent: Optional[List[Optional[str]]] = None
