@@ -8,7 +8,7 @@ import typer
 
 from ingot.cli.terminal.results import json_text, print_json
 from ingot.cli.usage.archives import ArchiveKind, Format, Owner, Url
-from ingot.cli.usage.mistakes import Group
+from ingot.cli.usage.mistakes import CommandGroup
 from ingot.cli.usage.options import AsJson, Environment, Recipes, image_names, without_slash
 from ingot.paths import RECIPES
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ingot.aws.archive.images import Listed
 
 
-class ArchiveGroup(Group):
+class ArchiveGroup(CommandGroup):
     """`ingot archive NAME URL` is short for `ingot archive put NAME URL`."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from ingot.cli.usage.mistakes import Group
+from ingot.cli.usage.mistakes import CommandGroup
 from ingot.cli.usage.options import AsJson
 from ingot.pipeline.project.cloud import PROGRAM, require_local_cloud
 
-app = typer.Typer(cls=Group, add_completion=False, help="Start, stop and use the local cloud.")
+app = typer.Typer(cls=CommandGroup, add_completion=False, help="Start, stop and use the local cloud.")
 
 
 @app.callback()

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from ingot.cli.usage.mistakes import Group
+from ingot.cli.usage.mistakes import CommandGroup
 from ingot.errors import IngotError
 
 # Each command is a module of ingot.cli with a Typer app of the name `app`. It is imported when it is called:
@@ -45,7 +45,7 @@ COMMANDS = {
 }
 
 
-class LazyGroup(Group):
+class LazyGroup(CommandGroup):
     """A group whose commands are imported when they are asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:

@@ -35,7 +35,7 @@ Untested = Annotated[
 Asset = Annotated[
     bool, typer.Option("--asset", help="As the CDK CLI calls it: print the path of a file with the result.")
 ]
-Place = Annotated[
+BakePlace = Annotated[
     str,
     typer.Option(
         metavar="auto|host|instance",
@@ -79,7 +79,7 @@ def publish(
     no_test: Untested = False,
     asset: Asset = False,
     as_json: AsJson = False,
-    builder: Place = "auto",
+    builder: BakePlace = "auto",
     builder_image: BuilderImage = None,
     builder_stack: BuilderStack = None,
     packages: Packages = "auto",

@@ -14,7 +14,7 @@ import typer
 from ingot.cli.terminal.printable import printable
 from ingot.cli.terminal.reporting import Reporter
 from ingot.cli.terminal.results import print_json
-from ingot.cli.usage.mistakes import Group
+from ingot.cli.usage.mistakes import CommandGroup
 from ingot.cli.usage.options import AsJson
 from ingot.errors import InputError
 from ingot.quantities import ago, number
@@ -23,7 +23,7 @@ from ingot.store.content import KnownImage, StoreContent, UnreadableImage, conte
 from ingot.store.gc import Bounds
 
 app = typer.Typer(
-    cls=Group,
+    cls=CommandGroup,
     add_completion=False,
     help="Look after the store of packages, layers and images.",
     invoke_without_command=True,

@@ -10,7 +10,7 @@ import typer
 from ingot.blocks import BLOCK_SIZE
 from ingot.cli.terminal.results import json_text
 from ingot.cli.terminal.verdicts import fleet_lines, fleet_summary
-from ingot.cli.usage.mistakes import Group
+from ingot.cli.usage.mistakes import CommandGroup
 from ingot.cli.usage.options import AsJson, Environment, FleetStack, Recipes, recipe_names, without_slash
 from ingot.paths import RECIPES
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ingot.aws.verify.image import ImageVerdict
 
 app = typer.Typer(
-    cls=Group, add_completion=False, help="Compare clones or a published image with the manifest."
+    cls=CommandGroup, add_completion=False, help="Compare clones or a published image with the manifest."
 )
 
 # How many differing blocks are named; --json has all.

@@ -153,7 +153,7 @@ def verify_fleet(
     if options.restart:
         proofs.forget()
     limit = limit_for(len(asked)) + _until_settled(asked) if options.limit is None else options.limit
-    run = _Run(status, manifest_of, proofs, replace(options, limit=limit))
+    run = _Verification(status, manifest_of, proofs, replace(options, limit=limit))
     run.collect(clients, asked, progress)
     verdicts = tuple(map(run.verdict, asked))
     proofs.forget()
@@ -208,7 +208,7 @@ def _unknown(clone: Clone) -> str:
     )
 
 
-class _Run:
+class _Verification:
     """One verification: what was heard of each clone, and the verdicts on that."""
 
     def __init__(

@@ -87,7 +87,7 @@ def deploy(project: Path, options: DeployOptions, progress: Progress) -> Deploym
         clients = _connect(assembly, stacks)
         _require_bootstrap(clients, assembly)
         _require_types(clients, assembly, stacks, progress)
-        run = _Run(project, assembly, clients, options, progress, phases)
+        run = _Deployer(project, assembly, clients, options, progress, phases)
         run.publish_missing([image for image in assembly.images if image.stack in stacks])
         changed = run.deploy(stacks, [*run.approval, *options.cdk_arguments])
         progress(f"deployed: {', '.join(changed)}" if changed else "no changes: all stacks are up to date")
@@ -120,7 +120,7 @@ def bootstrap(project: Path, clients: Clients, progress: Progress) -> None:
 
 
 @dataclass(frozen=True)
-class _Run:
+class _Deployer:
     """One deployment, once it is known where to."""
 
     project: Path

@@ -126,7 +126,7 @@ def forecasts(given: Course, times: Times, clones: int, price: float | None) -> 
 
 def forecast(course: Course, times: Times, clones: int, price: float | None = None) -> Forecast:
     """Return how a refresh of so many clones goes."""
-    run = _Refresh(course, times, clones)
+    run = _Replacement(course, times, clones)
     while run.acts() or run.goes_on():
         pass
     seconds, curve = run.now + course.bake, run.curve
@@ -138,7 +138,7 @@ def forecast(course: Course, times: Times, clones: int, price: float | None = No
     )
 
 
-class _Refresh:
+class _Replacement:
     """The clones of a group while they are replaced; ``now`` goes from one event to the next."""
 
     def __init__(self, course: Course, times: Times, clones: int) -> None:

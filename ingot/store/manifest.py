@@ -45,13 +45,13 @@ class _List(NamedTuple):
     of: Any
 
 
-class _Named(NamedTuple):
+class _AnyKeys(NamedTuple):
     """A mapping with any keys and values of one kind."""
 
     of: Any
 
 
-class _Record(NamedTuple):
+class _Keys(NamedTuple):
     """A mapping with these keys, and perhaps those of ``more``; others have no meaning here.
 
     ``needs`` returns the first key that one of several records lacks for what its other keys say, or None.
@@ -114,51 +114,51 @@ MODE = _Scalar(
 )
 _FINDING = {"path": TEXT, "reason": TEXT}
 _FILE = {"path": PATH, "type": TEXT, "mode": MODE, "uid": WHOLE, "gid": WHOLE, "size": WHOLE}
-_AMI = _Record({"id": TEXT, "name": TEXT, "owner": TEXT})
-_HTTP = _Record({"path": TEXT, "status": WHOLE}, {"contains": TEXT, "port": WHOLE})
-MANIFEST = _Record(
+_AMI = _Keys({"id": TEXT, "name": TEXT, "owner": TEXT})
+_HTTP = _Keys({"path": TEXT, "status": WHOLE}, {"contains": TEXT, "port": WHOLE})
+MANIFEST = _Keys(
     {
         "name": NAME,
         "recipe_digest": TEXT,
         "version": TEXT,
         "architecture": TEXT,
         "epoch": DATE,
-        "os": _Record(dict.fromkeys(("id", "version_id", "codename", "pretty_name", "kernel"), TEXT)),
+        "os": _Keys(dict.fromkeys(("id", "version_id", "codename", "pretty_name", "kernel"), TEXT)),
         "packages": _List(
-            _Record(
+            _Keys(
                 {"name": TEXT, "version": TEXT, "architecture": TEXT, "installed_kib": WHOLE, "source": TEXT},
                 {"sha256": TEXT, "maintainer": TEXT},
             )
         ),
-        "users": _List(_Record({"name": TEXT, "uid": WHOLE, "gid": WHOLE, "home": TEXT, "shell": TEXT})),
-        "groups": _List(_Record({"name": TEXT, "gid": WHOLE, "members": _List(TEXT)})),
-        "services": _Record({"enabled": _List(TEXT), "masked": _List(TEXT)}),
+        "users": _List(_Keys({"name": TEXT, "uid": WHOLE, "gid": WHOLE, "home": TEXT, "shell": TEXT})),
+        "groups": _List(_Keys({"name": TEXT, "gid": WHOLE, "members": _List(TEXT)})),
+        "services": _Keys({"enabled": _List(TEXT), "masked": _List(TEXT)}),
         "files": _List(
-            _Record(_FILE, {"sha256": TEXT, "link": TEXT, "layer": WHOLE, "xattrs": _Named(TEXT)}, _of_files)
+            _Keys(_FILE, {"sha256": TEXT, "link": TEXT, "layer": WHOLE, "xattrs": _AnyKeys(TEXT)}, _of_files)
         ),
-        "tests": _List(_Record({"name": TEXT}, {"http": _HTTP, "service": TEXT, "command": TEXT}, _of_tests)),
-        "boot": _Record({}, {"mode": TEXT, "kernel_command_line": TEXT}),
-        "size": _Record({"disk": WHOLE, "used": WHOLE}),
-        "disk": _Record({"size": WHOLE, "block_size": WHOLE, "root_digest": TEXT, "blocks": _List(BLOCK)}),
+        "tests": _List(_Keys({"name": TEXT}, {"http": _HTTP, "service": TEXT, "command": TEXT}, _of_tests)),
+        "boot": _Keys({}, {"mode": TEXT, "kernel_command_line": TEXT}),
+        "size": _Keys({"disk": WHOLE, "used": WHOLE}),
+        "disk": _Keys({"size": WHOLE, "block_size": WHOLE, "root_digest": TEXT, "blocks": _List(BLOCK)}),
     },
     {
         "package_files": _List(TEXT),
-        "inventory": _Named(TEXT),
-        "hygiene": _Record(
+        "inventory": _AnyKeys(TEXT),
+        "hygiene": _Keys(
             {
-                "allowed": _List(_Record({"finding": TEXT, **_FINDING})),
-                "findings": _List(_Record({"name": TEXT, **_FINDING})),
+                "allowed": _List(_Keys({"finding": TEXT, **_FINDING})),
+                "findings": _List(_Keys({"name": TEXT, **_FINDING})),
             },
         ),
-        "base": _Named(_AMI),
-        "volumes": _List(_Record({"name": TEXT, "device": TEXT, "mount": PATH, "size": WHOLE})),
-        "stages": _List(_Record({"name": TEXT, "digest": TEXT})),
+        "base": _AnyKeys(_AMI),
+        "volumes": _List(_Keys({"name": TEXT, "device": TEXT, "mount": PATH, "size": WHOLE})),
+        "stages": _List(_Keys({"name": TEXT, "digest": TEXT})),
     },
 )
 
 
-_SUMMARY = _Record(
-    {"name": NAME, "size": _Record({"used": WHOLE}), "package_files": _List(TEXT)},
+_SUMMARY = _Keys(
+    {"name": NAME, "size": _Keys({"used": WHOLE}), "package_files": _List(TEXT)},
 )
 
 
@@ -233,7 +233,7 @@ def _fault(value: Any, shape: Any, at: At) -> tuple[At, str, str] | None:  # noq
     match shape:
         case _Scalar():
             return None if shape.fits(value) else (at, _shown(value), shape.what)
-        case _Record():
+        case _Keys():
             if type(value) is not dict:
                 return at, _shown(value), "a mapping"
             lacks = next((key for key in shape.keys if key not in value), None)
@@ -241,7 +241,7 @@ def _fault(value: Any, shape: Any, at: At) -> tuple[At, str, str] | None:  # noq
                 return at, f"no key {lacks!r}", f"the keys {', '.join(shape.keys)}"
             parts = [(key, part) for part_of in (shape.keys, shape.more) for key, part in part_of.items()]
             inner = ((value[key], part, key) for key, part in parts if key in value)
-        case _Named():
+        case _AnyKeys():
             if type(value) is not dict:
                 return at, _shown(value), "a mapping"
             inner = ((item, shape.of, key) for key, item in value.items())
@@ -253,7 +253,7 @@ def _fault(value: Any, shape: Any, at: At) -> tuple[At, str, str] | None:  # noq
             inner = ((item, shape.of, number) for number, item in enumerate(value))
     faults = (_fault(item, part, (*at, step)) for item, part, step in inner)
     found = next((fault for fault in faults if fault is not None), None)
-    if found is None and isinstance(shape, _Record) and (key := shape.needs([value])) is not None:
+    if found is None and isinstance(shape, _Keys) and (key := shape.needs([value])) is not None:
         return at, f"no key {key!r}", f"{key!r} beside the others"
     return found
 
@@ -266,7 +266,7 @@ def _fits_by_column(items: list[Any], shape: Any) -> bool:  # noqa: ANN401 - any
 def _chunk_fits(items: list[Any], shape: Any) -> bool:  # noqa: ANN401 - any JSON
     if isinstance(shape, _Scalar):
         return shape.all_fit(items)
-    if not isinstance(shape, _Record) or not _all_of(dict, items):
+    if not isinstance(shape, _Keys) or not _all_of(dict, items):
         return False
     try:
         columns = [(part, list(map(itemgetter(key), items))) for key, part in shape.keys.items()]

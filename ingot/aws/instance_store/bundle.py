@@ -35,7 +35,7 @@ _AT_ONCE = 1 << 18  # bytes that are decrypted at a time
 
 
 @dataclass(frozen=True)
-class Source:
+class DiskSource:
     """What is bundled: the disk's ``size`` in bytes, whose it is, the recipe's ``epoch`` in Unix seconds.
 
     ``read`` gives the block of an index, padded to 512 KiB, held against the image's manifest.
@@ -48,7 +48,7 @@ class Source:
     read: Callable[[int], bytes]
 
 
-def bundle(source: Source, keys: BundleKeys, write: Callable[[str, bytes], None]) -> BundleManifest:
+def bundle(source: DiskSource, keys: BundleKeys, write: Callable[[str, bytes], None]) -> BundleManifest:
     """Give ``write`` each part by its name, then the manifest; return the manifest.
 
     Raises InputError for a disk that EC2 would refuse, and what ``source.read`` raises.
@@ -83,7 +83,7 @@ def bundle(source: Source, keys: BundleKeys, write: Callable[[str, bytes], None]
     return manifest
 
 
-def _archive(source: Source) -> Iterator[bytes]:
+def _archive(source: DiskSource) -> Iterator[bytes]:
     """Give the tar archive with the disk as its one member."""
     member = tarfile.TarInfo(_NAME)
     member.size, member.mode, member.mtime = source.size, _MODE, source.epoch
@@ -144,7 +144,7 @@ def unbundle(
         cipher = Decryption(symmetric, vector)
     except ValueError as error:
         raise VerificationError(f"the bundle is not encrypted for this key: {error}") from error
-    blocks = _Blocks(manifest.size, write)
+    blocks = _BlockExtractor(manifest.size, write)
     whole, bundled = hashlib.sha1(usedforsecurity=False), 0
     unpacker = zlib.decompressobj(wbits=31)
 
@@ -176,7 +176,7 @@ def unbundle(
     return Unbundled(manifest.size, digests, root_digest(digests))
 
 
-class _Blocks:
+class _BlockExtractor:
     """Takes the tar archive piece by piece, and gives the blocks of the disk in it."""
 
     def __init__(self, size: int, write: Callable[[int, bytes], None]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingot.aws.instance_store import bucket
 from ingot.aws.instance_store.bucket import BundlePlace
-from ingot.aws.instance_store.bundle import MANIFEST, Source, Unbundled, bundle, unbundle
+from ingot.aws.instance_store.bundle import MANIFEST, DiskSource, Unbundled, bundle, unbundle
 from ingot.aws.instance_store.keys import BundleKeys
 from ingot.aws.instance_store.manifest import ROOT_DEVICE, read_manifest
 from ingot.errors import InputError, VerificationError
@@ -29,7 +29,7 @@ class BundleSettings:
 
 
 def send_bundle(
-    clients: Clients, source: Source, root_digest: str, settings: BundleSettings, progress: Progress
+    clients: Clients, source: DiskSource, root_digest: str, settings: BundleSettings, progress: Progress
 ) -> None:
     """Bundle a disk into ``settings.place``, then read the parts back from there.
 

@@ -109,7 +109,7 @@ def _register(image: DiskImage, publication: Publication, attempt: Attempt) -> P
 def _register_bundle(image: DiskImage, publication: Publication, attempt: Attempt) -> Published:
     """Bundle the image's disk, read it back from S3, and register its manifest."""
     # Here, for it takes a package that nothing else does.
-    from ingot.aws.instance_store.bundle import Source
+    from ingot.aws.instance_store.bundle import DiskSource
     from ingot.aws.instance_store.images import root_of_bundle, send_bundle
 
     subject, bundles = publication.subject, publication.settings.bundles
@@ -124,7 +124,7 @@ def _register_bundle(image: DiskImage, publication: Publication, attempt: Attemp
     attempt.record("bundle", str(place))
     account = clients.sts.get_caller_identity()["Account"]
     with DiskReader(image.disk, subject.blocks) as reader:
-        source = Source(
+        source = DiskSource(
             subject.blocks.size,
             account,
             subject.architecture,

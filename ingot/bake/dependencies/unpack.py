@@ -42,7 +42,7 @@ class ArtifactError(Exception):
     """The artifact is damaged, or holds what it must not. The message says what."""
 
 
-class _Member(NamedTuple):
+class _ArtifactMember(NamedTuple):
     """One member. ``kind``: ``file``, ``directory``, ``symlink``, ``link``. ``open`` gives its content."""
 
     name: str
@@ -79,7 +79,7 @@ def put(descriptor: int, *, order: Dict[str, Any]) -> Dict[str, Any]:
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     try:
         with open(descriptor, "rb") as file:
-            place = _Place(wanted)
+            place = _ArtifactWriter(wanted)
             if wanted.unpack is None:
                 place.parents_of_target()
                 place.write(wanted.target, file, wanted.mode)
@@ -100,7 +100,7 @@ def put(descriptor: int, *, order: Dict[str, Any]) -> Dict[str, Any]:
     return {}
 
 
-class _Place:
+class _ArtifactWriter:
     """Where it goes."""
 
     def __init__(self, order: Order) -> None:
@@ -160,7 +160,7 @@ class _Place:
         if count and not kept:
             raise ArtifactError(f"strip: {strip} leaves nothing of its {count} members")
 
-    def _put(self, member: _Member, parts: "list[str]", strip: int) -> None:
+    def _put(self, member: _ArtifactMember, parts: "list[str]", strip: int) -> None:
         path = f"{self._target}/{'/'.join(parts)}"
         self._parents(parts[:-1])
         if member.kind == "directory":
@@ -214,18 +214,20 @@ class _Place:
         self._known.add(path)
 
 
-def _tar(file: IO[bytes]) -> Iterator[_Member]:
+def _tar(file: IO[bytes]) -> Iterator[_ArtifactMember]:
     with tarfile.open(fileobj=file, mode="r|*") as archive:
         for member in archive:
             archive.members = []  # type: ignore[attr-defined]  # it would keep them all
             if member.isreg():
-                yield _Member(member.name, "file", bool(member.mode & 0o100), "", _opener(archive, member))
+                yield _ArtifactMember(
+                    member.name, "file", bool(member.mode & 0o100), "", _opener(archive, member)
+                )
             elif member.isdir():
-                yield _Member(member.name, "directory", True)
+                yield _ArtifactMember(member.name, "directory", True)
             elif member.issym():
-                yield _Member(member.name, "symlink", False, member.linkname)
+                yield _ArtifactMember(member.name, "symlink", False, member.linkname)
             elif member.islnk():
-                yield _Member(member.name, "link", False, member.linkname)
+                yield _ArtifactMember(member.name, "link", False, member.linkname)
             else:
                 kind = _KINDS.get(member.type, "a member of an unknown kind")
                 raise ArtifactError(f"{_shown(member.name)} is {kind}")
@@ -241,21 +243,21 @@ def _opener(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], I
     return opened
 
 
-def _zip(file: IO[bytes]) -> Iterator[_Member]:
+def _zip(file: IO[bytes]) -> Iterator[_ArtifactMember]:
     with zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
             mode = info.external_attr >> 16 if info.create_system == 3 else 0  # Unix: APPNOTE.TXT 4.4.2
             if info.is_dir():
-                yield _Member(info.filename, "directory", True)
+                yield _ArtifactMember(info.filename, "directory", True)
             elif stat.S_ISLNK(mode):
                 if info.file_size > 4096:  # PATH_MAX
                     raise ArtifactError(f"{_shown(info.filename)} is a link that is too long")
-                yield _Member(info.filename, "symlink", False, archive.read(info).decode("utf-8"))
+                yield _ArtifactMember(info.filename, "symlink", False, archive.read(info).decode("utf-8"))
             elif stat.S_IFMT(mode) not in (0, stat.S_IFREG):
                 raise ArtifactError(f"{_shown(info.filename)} is no file, directory or link")
             else:
                 content = partial(_content, archive, info)
-                yield _Member(info.filename, "file", bool(mode & 0o100), "", content)
+                yield _ArtifactMember(info.filename, "file", bool(mode & 0o100), "", content)
 
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
@@ -274,7 +276,7 @@ def _parts(name: str) -> "list[str]":
     return parts
 
 
-def _hold_link(member: _Member, parts: "list[str]") -> None:
+def _hold_link(member: _ArtifactMember, parts: "list[str]") -> None:
     """Raise ArtifactError when a symbolic link leads out of the target."""
     depth = len(parts) - 1
     bad = member.target.startswith("/") or "\0" in member.target or not member.target

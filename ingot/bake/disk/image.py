@@ -127,10 +127,10 @@ def _write_blocks(
     targets: Sequence[int], pieces: List[Piece], blocks: List[Optional[str]], lower: Optional[int]
 ) -> None:
     """Write all blocks that the pieces touch, and enter their digests in ``blocks``."""
-    assembly = _Assembly(targets, pieces, [piece.offset + piece.length for piece in pieces])
+    assembly = _DiskPieces(targets, pieces, [piece.offset + piece.length for piece in pieces])
 
     def task(indexes: List[int]) -> None:
-        reader = _Reader()
+        reader = _PieceReader()
         try:
             for index in indexes:
                 below = lower if blocks[index] is not None else None
@@ -159,7 +159,7 @@ def _tasks(pieces: List[Piece]) -> Iterator[List[int]]:
         yield indexes
 
 
-class _Reader:
+class _PieceReader:
     """Reads from files, keeping the last one open: neighbouring blocks are mostly of one file."""
 
     def __init__(self) -> None:
@@ -184,7 +184,7 @@ class _Reader:
             self._path = None
 
 
-class _Assembly(NamedTuple):
+class _DiskPieces(NamedTuple):
     """The disks ``targets``, all alike, and the pieces that they are put together from, sorted, with their
     ends.
     """
@@ -193,7 +193,7 @@ class _Assembly(NamedTuple):
     pieces: List[Piece]
     ends: List[int]
 
-    def write(self, index: int, reader: _Reader, lower: Optional[int]) -> Optional[str]:
+    def write(self, index: int, reader: _PieceReader, lower: Optional[int]) -> Optional[str]:
         """Put a block together, write it, return its digest.
 
         ``lower``: the disk whose block it changes, None when that is zero.
@@ -216,7 +216,7 @@ class _Assembly(NamedTuple):
                 written += done
         return digest
 
-    def _fill(self, view: memoryview, base: int, reader: _Reader) -> None:
+    def _fill(self, view: memoryview, base: int, reader: _PieceReader) -> None:
         """Put on the block that starts at ``base`` what the pieces have for it."""
         pieces = self.pieces
         number = bisect_right(self.ends, base)

@@ -26,7 +26,7 @@ XEN = ("xen_blkfront", "xen_netfront")
 OPTIONAL = ("virtio_pci", "virtio_blk", "crc32c_generic", "crc32c_intel", "efivarfs")
 
 
-class _Archive:
+class _CpioArchive:
     """Collects the members of a cpio archive; inode numbers count up, all times are ``epoch``."""
 
     def __init__(self, epoch: int) -> None:
@@ -53,7 +53,7 @@ def build_initrd(name: str, epoch: int, modules: Path, busybox: bytes, *, xen: b
 
     ``modules`` is ``lib/modules/<version>`` with its ``modules.dep``; ``xen``: with the drivers XEN.
     """
-    archive = _Archive(epoch)
+    archive = _CpioArchive(epoch)
     for directory in ("bin", "dev", "modules", "proc", "root", "sys"):
         archive.add(directory, 0o040755)
     archive.add("dev/console", 0o020600, device=(5, 1))

@@ -78,7 +78,7 @@ def changed_view(
     """Return the view of a changed disk in which only what changed is in doubt; None when all of it is."""
     numbers = known.tree.numbers
     with read_ext4(known.disk) as before:
-        found = _Changes(reader, before, known)
+        found = _LowerChanges(reader, before, known)
         found.look()
     patch, moved = found.patch, found.moved
     if any(path.startswith(_DATABASE) for path in patch):
@@ -95,7 +95,7 @@ def changed_view(
     return View(reader, declared, words, known.tree, entries=entries, doubtful=doubtful)
 
 
-class _Changes:
+class _LowerChanges:
     """What differs on the disk of ``reader`` from the lower layer's, which ``before`` reads.
 
     ``patch`` has the entries that changed, None for what is no more; ``moved`` the inodes of those that are

@@ -65,7 +65,7 @@ class BuilderProgram:
         s3 = self._service("s3")
         packages = self.directory / "packages"
         fetched = partial(self.log, "fetch")
-        bucket = _Bucket(s3, self.job["bucket"])
+        bucket = _PackageBucket(s3, self.job["bucket"])
         archives = {name: Addresses(*map(tuple, lists)) for name, lists in self.job["archives"].items()}
         for one in spec.with_stages():
             bucket.get_downloads(one, packages, fetched)
@@ -125,7 +125,7 @@ class BuilderProgram:
         self.log("failed", message[-4000:], hint=hint)
 
 
-class _Bucket:
+class _PackageBucket:
     """The bucket in which the publish put what the bake needs."""
 
     def __init__(self, s3: AwsService, bucket: str) -> None:

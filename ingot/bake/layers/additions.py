@@ -47,7 +47,7 @@ def _install_node(root: Path, spec: BakeSpec, packages: Path) -> None:
     install_node(root, spec, packages)
 
 
-class _Kind(NamedTuple):
+class _AdditionKind(NamedTuple):
     """``inputs``: what of a spec makes the layer; ``said`` is said meanwhile.
 
     ``make`` puts it into a root, from the directory of the files that the lock names.
@@ -59,10 +59,12 @@ class _Kind(NamedTuple):
 
 
 # In the order in which they stand on each other: what changes more often is higher.
-KINDS: Mapping[str, _Kind] = {
-    "artifacts": _Kind(_artifacts, _put_artifacts, "putting the artifacts into the image"),
-    "python": _Kind(lambda spec: plain(spec.python), _install_python, "installing the Python packages"),
-    "node": _Kind(lambda spec: plain(spec.node), _install_node, "installing the npm packages"),
+KINDS: Mapping[str, _AdditionKind] = {
+    "artifacts": _AdditionKind(_artifacts, _put_artifacts, "putting the artifacts into the image"),
+    "python": _AdditionKind(
+        lambda spec: plain(spec.python), _install_python, "installing the Python packages"
+    ),
+    "node": _AdditionKind(lambda spec: plain(spec.node), _install_node, "installing the npm packages"),
 }
 
 

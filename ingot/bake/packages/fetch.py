@@ -38,11 +38,11 @@ def fetch_packages(
     if missing:
         total = sum(package.size for package in missing)
         progress(f"fetching {len(missing)} packages ({total / 1e6:.0f} MB)")
-        _fetch_all(missing, _Fetching(directory, archives, _Received(progress, total)))
+        _fetch_all(missing, _Fetching(directory, archives, _ByteCount(progress, total)))
     return [package_file(directory, package.sha256) for package in wanted]
 
 
-class _Received:
+class _ByteCount:
     """How many of ``total`` bytes have come, counted by all threads."""
 
     def __init__(self, progress: Progress, total: int) -> None:
@@ -75,14 +75,14 @@ class _Fetching:
 
     directory: Path
     archives: Archives
-    received: _Received
+    received: _ByteCount
     given_up: threading.Event = field(default_factory=threading.Event)
     snapshot: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, size: int) -> None:
-        """Count bytes that have come; raise _GivenUpError when they are not wanted any more."""
+        """Count bytes that have come; raise _UnwantedError when they are not wanted any more."""
         if self.given_up.is_set():
-            raise _GivenUpError
+            raise _UnwantedError
         self.received.add(size)
 
 
@@ -117,7 +117,7 @@ _HINTS = {
 }
 
 
-class _GivenUpError(Exception):
+class _UnwantedError(Exception):
     """Another package could not be had: this one is not wanted any more."""
 
 
@@ -154,7 +154,7 @@ def _fetch_from_snapshots(
     failures: List[FetchFailure] = []
     with fetching.snapshot:
         if fetching.given_up.is_set():
-            raise _GivenUpError
+            raise _UnwantedError
         for base in bases:
             if not failures:
                 host = urllib.parse.urlsplit(base).netloc
@@ -182,7 +182,7 @@ def _fetch_from(
 
     def once() -> Optional[str]:
         if fetching.given_up.is_set():
-            raise _GivenUpError
+            raise _UnwantedError
         return _download(url, package, target, fetching)
 
     answer = ask(once, backoff, fetching.given_up)

@@ -191,7 +191,7 @@ def unpack(descriptor: int, *, only: Sequence[str], limit: int) -> Dict[str, Any
     name = b""
     try:
         with open(descriptor, "rb", _PIECE) as stream:
-            archive, tree = TarStream(stream, limit), _Tree()
+            archive, tree = TarStream(stream, limit), _PackageWriter()
             for member in archive.members():
                 name = member.name
                 if not wanted or name in wanted:
@@ -206,7 +206,7 @@ def unpack(descriptor: int, *, only: Sequence[str], limit: int) -> Dict[str, Any
     return {"paths": paths}
 
 
-class _Tree:
+class _PackageWriter:
     """What is put below the root directory."""
 
     def __init__(self) -> None:

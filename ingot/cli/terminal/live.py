@@ -27,7 +27,7 @@ ONLY = ""  # the lane of a work that goes on alone
 
 
 @dataclass
-class _Step:
+class _LaneStep:
     """What a lane does now. ``amount``: how much is done, of how much, and of what."""
 
     text: str
@@ -47,7 +47,7 @@ class Live:
         self._stream, self._clock = stream, clock
         self._start = clock()
         self._lock = threading.RLock()
-        self._steps: dict[str, _Step] = {}
+        self._steps: dict[str, _LaneStep] = {}
         self._lines = 0  # that are drawn at the moment
         self._drawn = 0
         self._over = threading.Event()
@@ -62,7 +62,7 @@ class Live:
                 self._steps.pop(lane, None)
                 self._print(f"{self._clock() - self._start:7.1f} s  {text}")
             else:
-                self._steps[lane] = _Step(text, self._clock())  # where its last one was
+                self._steps[lane] = _LaneStep(text, self._clock())  # where its last one was
             self._draw()
             if self._ticker is None:
                 # It only draws: an end of the program need not wait for it.
@@ -134,7 +134,7 @@ class Live:
         self._put(self._clear() + "\n".join(lines))
         self._lines = len(lines)
 
-    def _line(self, step: _Step, columns: int) -> str:
+    def _line(self, step: _LaneStep, columns: int) -> str:
         signs = _SPINNER if self._unicode else _PLAIN_SPINNER
         took = self._clock() - step.began
         head = f"{step.began - self._start:7.1f} {signs[self._drawn % len(signs)]}  "

@@ -10,7 +10,7 @@ from typer.core import TyperArgument, TyperGroup
 from ingot.errors import InputError
 
 
-class Group(TyperGroup):
+class CommandGroup(TyperGroup):
     """Commands below a command; one that is not there is answered with the nearest that is."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

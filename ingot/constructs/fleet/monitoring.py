@@ -20,7 +20,7 @@ CLONE_ERRORS, BALANCER_ERRORS = "HTTPCode_Target_5XX_Count", "HTTPCode_ELB_5XX_C
 
 
 @dataclass(frozen=True)
-class _Rule:
+class _AlarmRule:
     """When an alarm fires: ``threshold`` reached, or with ``below`` missed, in each of so many minutes."""
 
     metric: str
@@ -65,12 +65,15 @@ class FleetAlarms(Construct):
             self._watch_health(NETWORKS, "HealthyHostCount", of_targets)
             return
         self.errors = self._alarm(
-            "Errors", "Clones answer with 5xx", _Rule(CLONE_ERRORS, "Sum", settings.errors, 2), of_targets
+            "Errors",
+            "Clones answer with 5xx",
+            _AlarmRule(CLONE_ERRORS, "Sum", settings.errors, 2),
+            of_targets,
         )
         self.balancer_errors = self._alarm(
             "BalancerErrors",
             "The load balancer answers with 5xx: no clone does",
-            _Rule(BALANCER_ERRORS, "Sum", settings.errors, 2),
+            _AlarmRule(BALANCER_ERRORS, "Sum", settings.errors, 2),
             of_balancer,
         )
         self._watch_health(APPLICATIONS, "HealthyHostCount", of_targets)
@@ -79,7 +82,7 @@ class FleetAlarms(Construct):
             "Latency",
             f"One answer in twenty takes too long (minutes of {settings.latency_requests} requests or more)",
             _slow_answers(of_targets, settings.latency_requests),
-            _Rule("TargetResponseTime", "p95", latency.to_milliseconds() / 1000, 3),
+            _AlarmRule("TargetResponseTime", "p95", latency.to_milliseconds() / 1000, 3),
         )
 
     @property
@@ -107,14 +110,18 @@ class FleetAlarms(Construct):
         self.unhealthy = self._alarm(
             "Unhealthy",
             f"Fewer than {minimum} clones {how} for {minutes} minutes",
-            _Rule(metric, "Maximum", minimum, minutes, below=True, namespace=namespace),
+            _AlarmRule(metric, "Maximum", minimum, minutes, below=True, namespace=namespace),
             dimensions,
         )
 
-    def _alarm(self, id_: str, description: str, rule: _Rule, dimensions: dict[str, str]) -> cloudwatch.Alarm:
+    def _alarm(
+        self, id_: str, description: str, rule: _AlarmRule, dimensions: dict[str, str]
+    ) -> cloudwatch.Alarm:
         return self._add(id_, description, _metric(rule, dimensions), rule)
 
-    def _add(self, id_: str, description: str, metric: cloudwatch.IMetric, rule: _Rule) -> cloudwatch.Alarm:
+    def _add(
+        self, id_: str, description: str, metric: cloudwatch.IMetric, rule: _AlarmRule
+    ) -> cloudwatch.Alarm:
         alarm = cloudwatch.Alarm(
             self,
             id_,
@@ -132,7 +139,7 @@ class FleetAlarms(Construct):
         return alarm
 
 
-def _metric(rule: _Rule, dimensions: dict[str, str]) -> cloudwatch.Metric:
+def _metric(rule: _AlarmRule, dimensions: dict[str, str]) -> cloudwatch.Metric:
     """Return what a rule looks at, by the minute."""
     return cloudwatch.Metric(
         namespace=rule.namespace,
@@ -154,8 +161,8 @@ def _slow_answers(dimensions: dict[str, str], requests: int) -> cloudwatch.MathE
         label="p95 of busy minutes",
         period=Duration.minutes(1),
         using_metrics={
-            "requests": _metric(_Rule("RequestCount", "Sum", 0, 1), dimensions),
-            "latency": _metric(_Rule("TargetResponseTime", "p95", 0, 1), dimensions),
+            "requests": _metric(_AlarmRule("RequestCount", "Sum", 0, 1), dimensions),
+            "latency": _metric(_AlarmRule("TargetResponseTime", "p95", 0, 1), dimensions),
         },
     )
 

@@ -13,11 +13,11 @@ from ingot.recipe.lock.artifacts import LockedArtifact, moved_artifacts, stale_a
 from ingot.recipe.schema.model import Recipe
 
 
-class _Part(BaseModel):
+class _AmiLockPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
-class LockedAmi(_Part):
+class LockedAmi(_AmiLockPart):
     """One AMI. ``owner`` is the account's id, ``created`` what EC2 says of it, ``root_size`` GiB."""
 
     id: Annotated[str, Field(pattern=r"^ami-[0-9a-f]{8,17}$")]
@@ -29,7 +29,7 @@ class LockedAmi(_Part):
     boot_mode: str
 
 
-class AmiLock(_Part):
+class AmiLock(_AmiLockPart):
     """The whole lock.
 
     It names no package: the base's own package manager installs what its repositories have on that day.

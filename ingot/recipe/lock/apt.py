@@ -42,7 +42,7 @@ _FORGED = re.compile(r"GPG error|[Ss]ignature|is not signed|[Cc]learsigned|NO_PU
 
 
 @dataclass(frozen=True)
-class _AptSource:
+class _SuiteIndex:
     """One suite of an archive at one address. ``release``: the name of its signed file among apt's lists, but
     for "InRelease" or "Release" at its end.
     """
@@ -59,10 +59,10 @@ class _AptSource:
 
 
 @dataclass(frozen=True)
-class _Target:
+class _PackagesFile:
     """A Packages file: its source, the name that the signed file has for it, and the file."""
 
-    source: _AptSource
+    source: _SuiteIndex
     name: str
     file: Path
 
@@ -78,7 +78,7 @@ class AptRoot:
         self.architecture = architecture
         self.cache = cache
         self.lists = directory / "lists"
-        self._sources: dict[tuple[str, str], _AptSource] = {}
+        self._sources: dict[tuple[str, str], _SuiteIndex] = {}
         self._lists: list[PackageList] = []
         for tool in ("apt-get", "gpgv"):
             require(tool, needed_for="resolve packages from the distribution's signed index")
@@ -180,7 +180,7 @@ class AptRoot:
 
     def _add(self, uri: str, suite: Suite, *contents: str) -> None:
         place = _place(uri, suite.name)
-        source = self._sources.get(place) or _AptSource(suite, _release(*place, suite.name))
+        source = self._sources.get(place) or _SuiteIndex(suite, _release(*place, suite.name))
         self._sources[place] = replace(source, contents=(*source.contents, *contents))
 
     def _fetch(self) -> str | None:
@@ -208,13 +208,13 @@ class AptRoot:
             hint=_hint(output, keyring),
         )
 
-    def _targets(self) -> list[_Target]:
+    def _targets(self) -> list[_PackagesFile]:
         form = "$(REPO_URI)\t$(RELEASE)\t$(METAKEY)\t$(FILENAME)"
         listing = self._run("apt-get", "indextargets", "--format", form, "Created-By: Packages")
         targets = []
         for line in listing.splitlines():
             uri, release, name, file = line.split("\t")
-            targets.append(_Target(self._sources[_place(uri, release)], name, Path(file)))
+            targets.append(_PackagesFile(self._sources[_place(uri, release)], name, Path(file)))
         return targets
 
     def _damaged(self) -> bool:
@@ -237,14 +237,14 @@ class AptRoot:
         # An archive on this machine may have compressed files alone, which apt takes as they are.
         return run_binary(["/usr/lib/apt/apt-helper", "cat-file", file]).stdout
 
-    def _signed(self, source: _AptSource) -> Path | None:
+    def _signed(self, source: _SuiteIndex) -> Path | None:
         """Return the signed file of a source; an archive without InRelease has the older pair of Release and
         Release.gpg.
         """
         files = (self.lists / f"{source.release}{name}" for name in ("InRelease", "Release"))
         return next((file for file in files if file.is_file()), None)
 
-    def _signed_digest(self, target: _Target) -> str | None:
+    def _signed_digest(self, target: _PackagesFile) -> str | None:
         """Return the SHA-256 of a list that the signed file names, None when it names none.
 
         apt has verified the signature, and refuses a file with unsigned lines in it.

@@ -19,7 +19,7 @@ VERSION = 1
 _PROJECT = ("virtual", "editable", "directory")
 
 
-class _Entry:
+class _UvPackage:
     """A package of the file and its line."""
 
     def __init__(self, fields: Mapping[str, Any], line: int) -> None:
@@ -53,7 +53,7 @@ class UvLock:
             self._complain(1, what, "the lock of one project: its source is virtual or editable, '.'")
         return []
 
-    def _entries(self) -> list[_Entry]:
+    def _entries(self) -> list[_UvPackage]:
         try:
             data = tomllib.loads(self._text)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -71,7 +71,7 @@ class UvLock:
         if not isinstance(packages, list) or len(packages) != len(lines):
             self._complain(1, "packages in another form", "a uv.lock as uv writes it")
             return []
-        return [_Entry(fields, line) for fields, line in zip(packages, lines, strict=True)]
+        return [_UvPackage(fields, line) for fields, line in zip(packages, lines, strict=True)]
 
     def _check_python(self, data: Mapping[str, Any]) -> None:
         from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -86,11 +86,11 @@ class UvLock:
             hint = "widen requires-python in pyproject.toml and run: uv lock"
             self._complain(self._line("requires-python"), what, "one that the image's Python fits", hint)
 
-    def _closure(self, project: _Entry, entries: Sequence[_Entry]) -> list[_Entry]:
+    def _closure(self, project: _UvPackage, entries: Sequence[_UvPackage]) -> list[_UvPackage]:
         """Return the packages that the project needs, in the order of the file."""
         found: set[int] = set()
         seen: set[tuple[int, str]] = set()
-        left: list[tuple[_Entry, str]] = [(project, "")]
+        left: list[tuple[_UvPackage, str]] = [(project, "")]
         while left:
             entry, extra = left.pop()
             if (id(entry), extra) in seen:
@@ -106,8 +106,8 @@ class UvLock:
         return [entry for entry in entries if id(entry) in found and entry is not project]
 
     def _entry_of(
-        self, entry: _Entry, dependency: Mapping[str, Any], entries: Sequence[_Entry]
-    ) -> _Entry | None:
+        self, entry: _UvPackage, dependency: Mapping[str, Any], entries: Sequence[_UvPackage]
+    ) -> _UvPackage | None:
         """Return the package that a dependency is; where there are several, the one for this platform."""
         name, version = dependency.get("name"), dependency.get("version")
         found = [one for one in entries if one.name == name and version in (None, one.version)]
@@ -123,7 +123,7 @@ class UvLock:
         self._complain(entry.line, what, "one package of that name for the image", "run: uv lock")
         return None
 
-    def _applies(self, entry: _Entry, marker: object) -> bool:
+    def _applies(self, entry: _UvPackage, marker: object) -> bool:
         from packaging.markers import InvalidMarker, Marker, UndefinedEnvironmentName
 
         if marker is None:
@@ -135,7 +135,7 @@ class UvLock:
             self._complain(entry.line, what, "one of the environment markers")
             return False
 
-    def _pinned(self, entry: _Entry) -> PinnedRequirement | None:
+    def _pinned(self, entry: _UvPackage) -> PinnedRequirement | None:
         from packaging.utils import canonicalize_name
 
         if "registry" not in entry.source:
@@ -166,7 +166,7 @@ class UvLock:
         self._problems.append(self._file.problem(line, found, expected, hint))
 
 
-def _dependencies(entry: _Entry, extra: str) -> Iterator[Mapping[str, Any]]:
+def _dependencies(entry: _UvPackage, extra: str) -> Iterator[Mapping[str, Any]]:
     """Yield what a package needs, or one of its extras."""
     named = entry.fields.get("dependencies", [])
     if extra:

@@ -71,7 +71,7 @@ class ImageFile:
 
 
 @dataclass(frozen=True)
-class _Source:
+class _CopiedDirectory:
     """A directory that is copied: whose its files are in the image, and the value that names it."""
 
     top: Path
@@ -81,7 +81,7 @@ class _Source:
 
 
 @dataclass(frozen=True)
-class _Text:
+class _SourceText:
     """A source as text."""
 
     path: Path
@@ -108,7 +108,7 @@ class Expander:
         if not path.is_dir():
             self.complain(at, f"{app.source}, a file", "a directory")
             return []
-        return self.tree(_Source(path, app.owner, app.group, at), path, app.target)
+        return self.tree(_CopiedDirectory(path, app.owner, app.group, at), path, app.target)
 
     def entry(self, entry: FileEntry, at: At) -> list[ImageFile]:
         """Return the files of one entry of ``files``."""
@@ -136,7 +136,7 @@ class Expander:
             self.refuse_keys(
                 entry, at, ("mode", "capabilities", "xattrs", "template"), "a source that is a directory"
             )
-            return self.tree(_Source(path, entry.owner, entry.group, at), path, entry.target)
+            return self.tree(_CopiedDirectory(path, entry.owner, entry.group, at), path, entry.target)
         files = self.template(path, file, entry.mode) if entry.template else self.file(path, file, entry.mode)
         return list(files)
 
@@ -190,7 +190,7 @@ class Expander:
             return path
         return None
 
-    def tree(self, source: _Source, here: Path, target: str) -> list[ImageFile]:
+    def tree(self, source: _CopiedDirectory, here: Path, target: str) -> list[ImageFile]:
         """Return the directory ``here`` of ``source``, and all in it; empty directories are kept."""
         owner, group, at = source.owner, source.group, source.at
         found = [ImageFile("directory", target, owner, group, "0755", at)]
@@ -228,7 +228,7 @@ class Expander:
                 found += self.file(path, ImageFile("file", below, owner, group, None, at), None)
         return found
 
-    def link(self, source: _Source, path: Path, target: str) -> Iterator[ImageFile]:
+    def link(self, source: _CopiedDirectory, path: Path, target: str) -> Iterator[ImageFile]:
         """A link inside a source is copied as a link; it must stay inside that source to mean the same."""
         at, top = source.at, source.top
         text = os.readlink(path)  # noqa: PTH115 - the text as it stands, not as pathlib spells it
@@ -290,14 +290,14 @@ class Expander:
                     "a template of UTF-8 text",
                 )
                 return
-            complain = partial(self.complain_in_text, _Text(path, text))
+            complain = partial(self.complain_in_text, _SourceText(path, text))
             content = self.recipe.variables_in_use.text(text, complain)
             filled = content.encode()
             digest = hashlib.sha256(filled).hexdigest()
             yield replace(file, source=None, content=content, sha256=digest, size=len(filled))
 
     def complain_in_text(
-        self, source: _Text, offset: int, found: str, expected: str, hint: str | None
+        self, source: _SourceText, offset: int, found: str, expected: str, hint: str | None
     ) -> None:
         """Complain of a place inside a source."""
         text = source.text

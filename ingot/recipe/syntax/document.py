@@ -126,7 +126,7 @@ def read_document(path: Path, what: str = "a recipe") -> Document:
         document.problems.append(document.problem((), f"{error}".splitlines()[0], "YAML"))
     else:
         if root is not None:
-            _Reader(document).read(root)
+            _NodeReader(document).read(root)
         if document.data is None and not document.problems:
             document.problems.append(document.problem((), "an empty file", what))
     return document
@@ -195,7 +195,7 @@ def _advice(said: str, error: MarkedYAMLError) -> str | None:
     return None
 
 
-class _Reader:
+class _NodeReader:
     """Makes plain data of nodes and notes their places."""
 
     def __init__(self, document: Document) -> None:

@@ -65,7 +65,7 @@ def render_plan(plan: Plan) -> str:
         more = " …" if len(plan.dirty) > 20 else ""
         facts.append(f"uncommitted, and included: {', '.join(plan.dirty[:20])}{more}")
     images = [
-        _Image(
+        _PageImage(
             recipe=image.recipe,
             environment=image.environment,
             before=image.before,
@@ -95,7 +95,7 @@ def render_plan(plan: Plan) -> str:
 def render_diff(diff: ImageDiff, boots: Sequence[BootRecord] = ()) -> str:
     """Return the page of one image diff, and of boots of its images."""
     sides = [side for side in (diff.before, diff.after) if side is not None]
-    image = _Image(
+    image = _PageImage(
         recipe=sides[-1].name if sides else None,
         before=diff.before.recipe_digest if diff.before else None,
         after=diff.after.recipe_digest if diff.after else None,
@@ -111,7 +111,7 @@ def render_diff(diff: ImageDiff, boots: Sequence[BootRecord] = ()) -> str:
 
 
 @dataclass(frozen=True)
-class _Image:
+class _PageImage:
     """One image of a page. ``state`` and ``ami`` are those of a plan."""
 
     recipe: str | None
@@ -134,7 +134,7 @@ class _Page:
     verdict: str
     dangerous: Sequence[str]
     title: str
-    images: Sequence[_Image]
+    images: Sequence[_PageImage]
     boots: Sequence[BootRecord]
     facts: Sequence[str] = ()
     notes: Sequence[str] = ()
@@ -221,7 +221,7 @@ def _boot(record: BootRecord) -> dict[str, Any]:
     }
 
 
-class _Phase(NamedTuple):
+class _BootPhase(NamedTuple):
     """A phase of a boot; times are seconds from power-on."""
 
     name: str
@@ -229,7 +229,7 @@ class _Phase(NamedTuple):
     end: float
 
 
-def _phases(lines: Iterable[tuple[float | None, str]], end: float) -> list[_Phase]:
+def _phases(lines: Iterable[tuple[float | None, str]], end: float) -> list[_BootPhase]:
     """Return the phases of a boot by the times of its console's lines. The first one is the firmware's."""
     found: list[tuple[str, float]] = [("firmware", 0.0)]
     wanted = list(_PHASES)
@@ -240,7 +240,9 @@ def _phases(lines: Iterable[tuple[float | None, str]], end: float) -> list[_Phas
                 del wanted[: index + 1]
                 break
     ends = [start for _, start in found[1:]] + [end]
-    return [_Phase(name, start, max(start, stop)) for (name, start), stop in zip(found, ends, strict=True)]
+    return [
+        _BootPhase(name, start, max(start, stop)) for (name, start), stop in zip(found, ends, strict=True)
+    ]
 
 
 def _inert(value: Any) -> Any:  # noqa: ANN401 - any JSON value

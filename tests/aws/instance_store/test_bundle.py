@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from ingot.aws.instance_store.bundle import LARGEST, MANIFEST, PART_SIZE, Source, bundle, unbundle
+from ingot.aws.instance_store.bundle import LARGEST, MANIFEST, PART_SIZE, DiskSource, bundle, unbundle
 from ingot.aws.instance_store.keys import BundleKeys, load_private_key
 from ingot.aws.instance_store.manifest import read_manifest
 from ingot.aws.publish.blocks import BlockMap, DiskReader
@@ -34,7 +34,7 @@ def bundled(image, keys):
     objects = {}
     blocks = BlockMap.of(image.manifest)
     with DiskReader(image.disk, blocks) as reader:
-        source = Source(blocks.size, ACCOUNT, "x86_64", EPOCH, lambda index: reader.read(index)[0])
+        source = DiskSource(blocks.size, ACCOUNT, "x86_64", EPOCH, lambda index: reader.read(index)[0])
         bundle(source, keys, objects.__setitem__)
     return objects
 
@@ -155,7 +155,7 @@ def test_a_disk_that_was_changed_after_the_bake_is_not_bundled(image, keys):
 
 
 def test_more_than_ec2_takes_is_refused(keys):
-    source = Source(LARGEST + BLOCK_SIZE, ACCOUNT, "x86_64", EPOCH, lambda index: bytes(BLOCK_SIZE))
+    source = DiskSource(LARGEST + BLOCK_SIZE, ACCOUNT, "x86_64", EPOCH, lambda index: bytes(BLOCK_SIZE))
     with pytest.raises(InputError, match="at most 10 GiB"):
         bundle(source, keys, {}.__setitem__)
 

@@ -39,7 +39,7 @@ class BootCode(NamedTuple):
     area: bytes
 
 
-class _Run(NamedTuple):
+class _SectorRun(NamedTuple):
     """Consecutive bytes of the disk, from the start of a sector on, and where they go in memory."""
 
     start: int
@@ -68,9 +68,9 @@ def boot_code(boot_image: bytes, offset: int) -> BootCode:
     setup = _real_mode(kernel, ram_disk_size)
     area = setup.ljust(_STACK, b"\0") + boot_image[command_at : command_at + command_size]
     runs = [
-        _Run(START, len(area), _REAL_MODE),
-        _Run(offset + kernel_at + len(setup), len(kernel) - len(setup), _KERNEL),
-        _Run(offset + ram_disk_at, ram_disk_size, _RAM_DISK),
+        _SectorRun(START, len(area), _REAL_MODE),
+        _SectorRun(offset + kernel_at + len(setup), len(kernel) - len(setup), _KERNEL),
+        _SectorRun(offset + ram_disk_at, ram_disk_size, _RAM_DISK),
     ]
     if len(runs) != RUNS or any(run.start % SECTOR for run in runs):
         raise BakeError("the EFI stub does not align its sections to sectors: a BIOS cannot read them")

@@ -25,7 +25,7 @@ _KINDS = {mode: kind for kind, mode in inode.MODES.items()}
 _HEAD = 17 * 1024  # protective MBR, header and table of a GPT disk
 
 
-class _Inode(NamedTuple):
+class _StoredInode(NamedTuple):
     kind: Kind
     mode: int
     uid: int
@@ -171,7 +171,7 @@ class Ext4Reader:
         """Return bytes of the disk."""
         return os.pread(self._file, length, offset)
 
-    def _entry(self, path: str, node: _Inode, group: Optional[str], digest: Optional[str]) -> Entry:
+    def _entry(self, path: str, node: _StoredInode, group: Optional[str], digest: Optional[str]) -> Entry:
         link = None
         device = (0, 0)
         size = node.size if node.kind in (Kind.FILE, Kind.SYMLINK) else 0
@@ -245,7 +245,7 @@ class Ext4Reader:
     def _kind(self, number: int) -> Kind:
         return _KINDS[struct.unpack_from("<H", self._raw(number))[0] & 0o170000]
 
-    def _inode(self, number: int) -> _Inode:
+    def _inode(self, number: int) -> _StoredInode:
         raw = self._raw(number)
         mode, uid, size = struct.unpack_from("<HHI", raw)
         mtime, _, gid, links, _, flags = struct.unpack_from("<iIHHII", raw, 0x10)
@@ -255,7 +255,7 @@ class Ext4Reader:
         attributes = xattr.parse_inode(raw[160:])
         if xattr_block:
             attributes += xattr.parse_block(self._block(xattr_block))
-        return _Inode(
+        return _StoredInode(
             _KINDS[mode & 0o170000],
             mode & 0o7777,
             uid | uid_high << 16,
@@ -279,7 +279,7 @@ class Ext4Reader:
             else:
                 yield extent
 
-    def _content(self, node: _Inode) -> Iterator[bytes]:
+    def _content(self, node: _StoredInode) -> Iterator[bytes]:
         """Yield the content in pieces of 1 MiB at most, holes as zeros."""
         at = 0
         for extent in (*self._extents(node.block), extents.Extent(-(-node.size // BLOCK), 0, 0)):
@@ -296,7 +296,7 @@ class Ext4Reader:
                 )
                 at += piece
 
-    def _digest(self, node: _Inode) -> str:
+    def _digest(self, node: _StoredInode) -> str:
         digest = hashlib.sha256()
         for piece in self._content(node):
             digest.update(piece)

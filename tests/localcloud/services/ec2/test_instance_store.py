@@ -8,7 +8,7 @@ import random
 import pytest
 from botocore.exceptions import ClientError
 
-from ingot.aws.instance_store.bundle import MANIFEST, Source, bundle
+from ingot.aws.instance_store.bundle import MANIFEST, DiskSource, bundle
 from ingot.aws.instance_store.keys import BundleKeys
 from ingot.aws.publish.blocks import BlockMap, DiskReader
 from ingot.blocks import root_digest
@@ -43,7 +43,7 @@ def objects(world, tmp_path_factory):
     with DiskReader(disk, BlockMap(len(DISK), digests, root_digest(digests))) as reader:
         account = world.context.account
         bundle(
-            Source(len(DISK), account, "x86_64", 0, lambda index: reader.read(index)[0]),
+            DiskSource(len(DISK), account, "x86_64", 0, lambda index: reader.read(index)[0]),
             keys,
             found.__setitem__,
         )
