@@ -49,7 +49,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Until then ``path`` stays as it is, and after an error nothing is left of the other file. Its name is
     ``.NAME.RANDOM.PID.part``: whoever finds one whose process has ended may remove it
-    (:mod:`ingot.store.leftovers`).
+    (:mod:`ingot.store.store`).
     """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=f".{os.getpid()}.part")
     os.close(handle)

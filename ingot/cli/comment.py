@@ -11,8 +11,8 @@ import typer
 
 from ingot.errors import InputError
 from ingot.forge.github import GitHub, PullRequest
+from ingot.report.files import load_plan
 from ingot.report.plan.comment import MARKER, render_comment, render_failed
-from ingot.report.reading import load_plan
 
 app = typer.Typer(add_completion=False)
 

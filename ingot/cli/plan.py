@@ -16,8 +16,8 @@ from ingot.paths import RECIPES
 from ingot.pipeline.plan import PlanOptions, failures
 from ingot.pipeline.plan import plan as make
 from ingot.plan.result import Plan
+from ingot.report.files import plan_json, write_report
 from ingot.report.plan.text import render_text
-from ingot.report.writing import plan_json, write_report
 
 app = typer.Typer(add_completion=False)
 

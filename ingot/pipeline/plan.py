@@ -4,7 +4,7 @@ changes pass their tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from ingot.paths import RECIPES
 from ingot.pipeline.bake import open_store
 from ingot.plan.boots import BootRecord, Outcome
 from ingot.plan.images import Differ, Images, NotAsked, Registry
+from ingot.plan.infrastructure.assembly import Stack
 from ingot.plan.infrastructure.cdk import Cache, Cdk, check_context
 from ingot.plan.planner import Planner, environments
 from ingot.plan.result import Plan
@@ -84,11 +85,23 @@ def _planner(project: Path, options: PlanOptions, clients: Clients | None, progr
     )
     if not options.deployed or clients is None:
         return planner
-    from ingot.plan.infrastructure.deployed import deployed_stacks, group_size
+    from ingot.aws.session.stacks import group_size
 
     return replace(
-        planner, deployed=partial(deployed_stacks, clients), group_size=partial(group_size, clients)
+        planner, deployed=partial(_deployed_stacks, clients), group_size=partial(group_size, clients)
     )
+
+
+def _deployed_stacks(clients: Clients, stacks: Mapping[str, Stack]) -> dict[str, Stack]:
+    """Return those of ``stacks`` that are deployed in the caller's region, with their deployed templates."""
+    from ingot.aws.session.stacks import stack_template
+
+    found = {}
+    for name, stack in stacks.items():
+        template = stack_template(clients, stack.name)
+        if template is not None:
+            found[name] = replace(stack, template=template, assets={})
+    return found
 
 
 def _environments(project: Path, options: PlanOptions) -> list[str | None]:

@@ -25,6 +25,7 @@ from ingot.bake.engine import MACHINES, Worker, bake, check_architecture
 from ingot.bake.job import BakeDirectories, BakeJob
 from ingot.bake.packages.cache import (
     PACKAGES,
+    UNFINISHED,
     download_file,
     package_file,
     sha256_of,
@@ -34,7 +35,7 @@ from ingot.bake.packages.cache import (
 from ingot.bake.runtime.rights import KEPT, how_to_inspect, remove_tree
 from ingot.errors import BakeError, IngotError, InputError, Problem, SizeError
 from ingot.files import write_atomically
-from ingot.locks import locked
+from ingot.locks import locked, try_locked
 from ingot.progress import Progress, silent
 from ingot.recipe.compile import compile_spec
 from ingot.recipe.lock.artifacts import ARTIFACT
@@ -42,7 +43,6 @@ from ingot.recipe.lock.mirrors import addresses
 from ingot.recipe.schema.model import Recipe
 from ingot.spec import BakeSpec, DownloadSpec
 from ingot.store.image import Image
-from ingot.store.leftovers import sweep
 
 if TYPE_CHECKING:
     from ingot.store.downloads.web import Fetched, S3Opener, Wanted
@@ -465,7 +465,7 @@ class Store:
 
     def remove_leftovers(self) -> None:
         """Remove what killed processes left in the store. What a running one works on is locked and stays."""
-        sweep(self.root)
+        _sweep(self.root)
 
 
 def _wanted_layers(spec: BakeSpec) -> list[list[str]]:
@@ -516,3 +516,31 @@ def _with_places(spec: BakeSpec, recipe: Recipe) -> BakeSpec:
     }
     stages = tuple(located(stage) for stage in spec.stages)
     return replace(located(spec), stages=stages, unit_places=units)
+
+
+def _sweep(store: Path) -> None:
+    """Remove unfinished images, layers, disks, downloads and records.
+
+    What a running process works on is locked and stays.
+    """
+    work, layers = store / "work", store / "layers"
+    for directory in (work, layers, *layers.glob("*/disks")):
+        for path in sorted(directory.glob("*")) if directory.is_dir() else []:
+            if path.suffix != ".lock" and (directory == work or path.suffix == ".tmp"):
+                with try_locked(directory / f"{path.name.split('.')[0]}.lock") as free:
+                    if free:
+                        remove_tree(path)
+    packages = store / "packages"
+    if packages.is_dir():
+        with try_locked(packages / "in-use.lock") as free:
+            for part in packages.glob(f"??/{UNFINISHED}*") if free else ():
+                part.unlink(missing_ok=True)
+    for part in (store / "records").rglob("*.part"):  # of a record that is being written: ingot.files
+        if not _lives(part.suffixes[-2:-1]):
+            part.unlink(missing_ok=True)
+
+
+def _lives(suffix: list[str]) -> bool:
+    """Tell whether there is a process of the number in ``suffix``, such as [".4711"]."""
+    number = suffix[0][1:] if suffix else ""
+    return number.isdigit() and Path(f"/proc/{number}").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ingot.plan.result import Plan
-from ingot.report.reading import plan_from_json
+from ingot.report.files import plan_from_json
 
 BEFORE, AFTER = "1a" * 32, "3c" * 32
 

@@ -165,7 +165,7 @@ def test_without_the_local_cloud_its_commands_say_how_to_install_it(command, wit
 
 
 def test_the_hint_of_a_denied_call_works_from_the_wheel(without_cloud):
-    program = "from ingot.aws.session.permissions import statement_for; print(statement_for('RunInstances'))"
+    program = "from ingot.aws.session.failures import statement_for; print(statement_for('RunInstances'))"
     done = run(without_cloud, "-c", program)
     assert done.returncode == 0, done.stderr
     first, *_ = json.loads(f"[{done.stdout}]")

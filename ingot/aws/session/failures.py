@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -21,7 +24,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from ingot.aws.session.permissions import statement_for
+import ingot
 from ingot.errors import IngotError
 from ingot.retry import Failure, Verdict, codes_of, judge
 
@@ -47,6 +50,18 @@ _DENIED_ACTION = re.compile(r"not authorized to perform: [a-z0-9-]+:(\w+)")
 # The credentials were good and are no longer (STS API reference, Common errors; EC2 API error codes; SSO).
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "ExpiredTokenError"})
 EXPIRED_ERRORS = (UnauthorizedSSOTokenError, TokenRetrievalError, CredentialRetrievalError)
+
+# What docs/security.md says of them is proved: a denied call is answered with the statement that it lacks.
+POLICIES = Path(ingot.__file__).parent / "policies"
+# Operations whose action has another name.
+ACTION_OF = {
+    "DeleteObjects": "DeleteObject",
+    "ListObjectsV2": "ListBucket",
+    "HeadBucket": "ListBucket",
+    "HeadObject": "GetObject",
+    "GetBucketEncryption": "GetEncryptionConfiguration",
+    "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
+}
 
 # Errors of AWS, and of talking to it.
 AwsError = (ClientError, BotoCoreError, ResponseParserError)
@@ -139,6 +154,22 @@ def hint_for(error: Exception) -> str | None:
             )
         return "is the network up?"
     return None
+
+
+def statement_for(operation: str, directory: Path = POLICIES) -> str | None:
+    """Return the statements, as JSON, that allow an operation such as ``RunInstances`` with what we do with
+    it.
+
+    None when no policy has it.
+    """
+    name = ACTION_OF.get(operation, operation)
+    found: dict[str, dict[str, Any]] = {}
+    for file in sorted(directory.glob("*.json")):
+        for statement in json.loads(file.read_text(encoding="utf-8"))["Statement"]:
+            for action in statement["Action"]:
+                if action.partition(":")[2] == name:
+                    found.setdefault(statement["Sid"], {**statement, "Action": action})
+    return ",\n    ".join(json.dumps(statement) for statement in found.values()) or None
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What deployed stacks say of themselves: their outputs and their templates."""
+"""What deployed stacks say of themselves: their outputs, templates, and how many instances a group has."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from ingot.aws.session.failures import code_of
+from ingot.aws.session.failures import AwsError, code_of
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
@@ -55,3 +55,20 @@ def stack_template(clients: Clients, stack: str) -> dict[str, Any] | None:
     body: Any = answer.get("TemplateBody") or "{}"
     template: dict[str, Any] = json.loads(body) if isinstance(body, str) else dict(body)
     return template or None
+
+
+def group_size(clients: Clients, stack: str, logical_id: str) -> int | None:
+    """Return how many instances a stack's Auto Scaling group has; None when there is no such group."""
+    try:
+        resource = clients.cloudformation.describe_stack_resource(
+            StackName=stack, LogicalResourceId=logical_id
+        )
+    except AwsError as error:
+        if code_of(error) == "ValidationError":
+            return None
+        raise
+    name = resource["StackResourceDetail"].get("PhysicalResourceId", "")
+    groups = clients.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])[
+        "AutoScalingGroups"
+    ]
+    return len(groups[0]["Instances"]) if groups else None

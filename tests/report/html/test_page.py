@@ -11,8 +11,8 @@ from ingot.diff.files.changes import TextDiff
 from ingot.plan.boots import BootRecord, Outcome
 from ingot.plan.forecast import Course, Times, forecasts
 from ingot.plan.images import ImagePlan
+from ingot.report.files import plan_from_json
 from ingot.report.html.page import render_diff, render_plan
-from ingot.report.reading import plan_from_json
 from tests.accessibility import barriers
 from tests.diff.manifests import file, manifest, package
 from tests.report.diff.diffs import kernel

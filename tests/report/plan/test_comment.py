@@ -10,8 +10,8 @@ from markdown_it import MarkdownIt
 from ingot.cli.main import main
 from ingot.diff.compare import image_diff
 from ingot.errors import InputError
+from ingot.report.files import image_diff_from_json, plan_from_json
 from ingot.report.plan.comment import LIMIT, MARKER, render_comment
-from ingot.report.reading import image_diff_from_json, plan_from_json
 from tests.diff.manifests import file, manifest, package
 from tests.plan import plans
 

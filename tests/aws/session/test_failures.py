@@ -6,8 +6,7 @@ import json
 
 from botocore.exceptions import ClientError
 
-from ingot.aws.session.failures import hint_for
-from ingot.aws.session.permissions import statement_for
+from ingot.aws.session.failures import hint_for, statement_for
 
 
 def test_a_denied_call_gets_its_statement():

@@ -1,8 +1,8 @@
-"""Plans and image diffs from their JSON: a trusted program can report what was compared elsewhere.
+"""Plans and image diffs as JSON, written and read: a trusted program can report what was compared elsewhere.
 
-The JSON may be hostile. Words that Ingot prints as they are must be its own; all other text is escaped where
-it is shown. It is read by hand because pydantic refuses lone surrogates, which file names that are not UTF-8
-have (docs/decisions/0017-layout.md).
+The JSON that is read may be hostile. Words that Ingot prints as they are must be its own; all other text is
+escaped where it is shown. It is read by hand because pydantic refuses lone surrogates, which file names that
+are not UTF-8 have (docs/decisions/0017-layout.md).
 """
 
 from __future__ import annotations
@@ -39,6 +39,19 @@ CHANGES = (
 Plain = Mapping[str, Any]
 Part = TypeVar("Part", Reason, Folded, RecipeChange, Rollout, StackPlan)
 _WRONG = (LookupError, ArithmeticError, TypeError, ValueError, AttributeError)
+
+
+def plan_json(plan: Plan) -> str:
+    """Return a plan as JSON. It is ASCII: the name of a file in an image may be no UTF-8."""
+    return json.dumps(plan.to_json(), indent=1, sort_keys=True)
+
+
+def write_report(path: Path, text: str) -> None:
+    """Write a report; raise InputError for a file that cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def load_plan(path: Path, stdin: TextIO) -> Plan:
