@@ -108,18 +108,21 @@ def ls(url: Url, bucket_owner: Owner = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def gc(url: Url, bucket_owner: Owner = None, as_json: AsJson = False) -> None:
-    """Remove the blocks that no image of an archive has.
+    """Remove the blocks that no image of an archive has, and the AMIs that EC2 stored without a record.
 
-    To remove an image, delete its manifest, and then run this. Blocks younger than a day stay: an archiving
-    that is under way may be about to name them.
+    To remove an image, delete its manifest below `images/` or its record below `stored/`, and then run this.
+    What is younger than a day stays: an archiving that is under way may be about to name it.
 
     Examples: `ingot archive gc s3://my-images/golden`.
     """
     from ingot.aws.session.clients import connect
     from ingot.pipeline.archive import ArchiveOptions, collect_archive
+    from ingot.quantities import number
 
     removed = collect_archive(connect(), ArchiveOptions(url, bucket_owner))
+    found = removed.as_dict()
     if as_json:
-        print_json({"blocks": removed.blocks, "bytes": removed.size})
-    else:
-        print(f"{removed.blocks} blocks removed, {removed.size / 2**20:.0f} MiB")
+        print_json(found)
+        return
+    stored = f", {number(found['stored_images'], 'stored AMI')}" if found["stored_images"] else ""
+    print(f"{number(found['blocks'], 'block')}{stored} removed, {found['bytes'] / 2**20:.0f} MiB")

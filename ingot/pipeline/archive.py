@@ -85,13 +85,31 @@ def archived(clients: Clients, options: ArchiveOptions) -> list[ArchivedImage]:
         return [*archived_images(_open(clients, options))]
 
 
-def collect_archive(clients: Clients, options: ArchiveOptions) -> Collected:
-    """Remove the blocks that no image of an archive has."""
+@dataclass(frozen=True)
+class CollectedArchive:
+    """What was removed of an archive: blocks, and AMIs that EC2 stored."""
+
+    blocks: Collected
+    stored: Collected
+
+    def as_dict(self) -> dict[str, int]:
+        """Return it as JSON's types."""
+        return {
+            "blocks": self.blocks.objects,
+            "stored_images": self.stored.objects,
+            "bytes": self.blocks.size + self.stored.size,
+        }
+
+
+def collect_archive(clients: Clients, options: ArchiveOptions) -> CollectedArchive:
+    """Remove the blocks that no image of an archive has, and the stored AMIs that no record names."""
     from ingot.aws.archive.images import collect
+    from ingot.aws.archive.stored import collect_stored
     from ingot.aws.session.failures import translated
 
     with translated():
-        return collect(_open(clients, options))
+        bucket = _open(clients, options)
+        return CollectedArchive(collect(bucket), collect_stored(clients, bucket))
 
 
 def restore(

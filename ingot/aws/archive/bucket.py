@@ -204,6 +204,18 @@ class Bucket:
             for entry in page.get("Contents", []):
                 yield StoredObject(entry["Key"], entry["Size"], entry["LastModified"])
 
+    def tags(self, key: str) -> dict[str, str]:
+        """Return an object's tags; none when there is no object of that key."""
+        try:
+            answer = self._s3.get_object_tagging(
+                Bucket=self.location.bucket, Key=key, ExpectedBucketOwner=self._owner
+            )
+        except ClientError as error:
+            if code_of(error) in _ABSENT:
+                return {}
+            raise
+        return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
+
     def delete(self, keys: list[str]) -> None:
         """Remove objects. Raises IngotError, naming the first, when S3 keeps some of them."""
         for start in range(0, len(keys), PAGE):

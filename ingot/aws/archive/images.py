@@ -70,9 +70,9 @@ class ArchivedImage:
 
 @dataclass(frozen=True)
 class Collected:
-    """What a garbage collection removed."""
+    """What a garbage collection removed: how many objects, and their bytes."""
 
-    blocks: int
+    objects: int
     size: int
 
 

@@ -11,13 +11,14 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from ingot.aws.archive.bucket import Bucket
-from ingot.aws.archive.images import newest
+from ingot.aws.archive.images import GRACE, Collected, newest
 from ingot.aws.publish import ami
 from ingot.aws.publish.image import Subject
 from ingot.aws.publish.publish import enter_tested, publishing
@@ -30,8 +31,6 @@ from ingot.errors import IngotError, PublishError, VerificationError
 from ingot.progress import Progress
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from mypy_boto3_ec2.type_defs import StoreImageTaskResultTypeDef, TagSpecificationTypeDef
 
     from ingot.aws.publish.cleanup.attempt import Attempt
@@ -45,6 +44,9 @@ FORMAT = 1
 LIMIT = 6 * 3600.0
 LONGEST_PAUSE = 15.0
 _RECORD = re.compile(r"(?P<recipe>[a-z0-9][a-z0-9-]*)/(?P<digest>[0-9a-f]{64})\.json")
+# A record of any archive in the bucket: an object is at the top, so archives of several prefixes share it.
+_ANY_RECORD = re.compile(rf"(?:.*/)?stored/{_RECORD.pattern}", re.DOTALL)
+_OBJECT = re.compile(r"(?P<ami_id>ami-[0-9a-f]{8,17})\.bin")
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,11 @@ def find_stored(bucket: Bucket, word: str) -> Record:
     Raises InputError when there is none, or several digests begin so; VerificationError when it is damaged.
     """
     found = newest([*stored_images(bucket)], word, bucket.location)
-    key = bucket.location.stored(found.recipe, found.digest)
+    return _record(bucket, bucket.location.stored(found.recipe, found.digest), found.recipe, found.digest)
+
+
+def _record(bucket: Bucket, key: str, recipe: str, digest: str) -> Record:
+    """Return the record with this key. Raises VerificationError unless it is one of that image."""
     data = bucket.get(key)
     try:
         plain = json.loads(data or b"")
@@ -177,11 +183,54 @@ def find_stored(bucket: Bucket, word: str) -> Record:
             raise ValueError(f"format {plain['format']!r}")
         record = Record(Lineage(**plain["stored"]), dict(plain["manifest"]))
         named = (record.manifest["name"], record.manifest["recipe_digest"])
-        if named != (found.recipe, found.digest):
+        if named != (recipe, digest):
             raise ValueError(f"it is of {named[0]} {named[1]}")
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise VerificationError(f"s3://{bucket.location.bucket}/{key} is damaged: {error!r}") from error
     return record
+
+
+def collect_stored(clients: Clients, bucket: Bucket, now: datetime | None = None) -> Collected:
+    """Remove the objects of stored AMIs that no record names, of any archive in the bucket.
+
+    Raises VerificationError when a record is damaged: what it names is unknown. What stays without a record:
+    an object that Ingot did not have stored, by its tags; one that was written less than GRACE before
+    ``now``, for a record may be about to name it; and one that EC2 is storing or restoring.
+    """
+    before = (now or datetime.now(UTC)) - GRACE
+    old = {
+        match["ami_id"]: entry
+        for entry in bucket.objects("ami-")
+        if (match := _OBJECT.fullmatch(entry.key)) is not None and entry.written < before
+    }
+    kept = _kept(bucket) if old else set()
+    unused = [
+        entry
+        for ami_id, entry in sorted(old.items())
+        if entry.key not in kept
+        and {tags.RECIPE, tags.DIGEST, tags.ROOT_DIGEST} <= bucket.tags(entry.key).keys()
+        and not _busy(clients, bucket, ami_id)
+    ]
+    bucket.delete([entry.key for entry in unused])
+    return Collected(len(unused), sum(entry.size for entry in unused))
+
+
+def _kept(bucket: Bucket) -> set[str]:
+    """Return the keys of the objects that records name, of every archive in the bucket."""
+    found = ((entry.key, _ANY_RECORD.fullmatch(entry.key)) for entry in bucket.objects(""))
+    return {
+        _record(bucket, key, match["recipe"], match["digest"]).lineage.key
+        for key, match in found
+        if match is not None
+    }
+
+
+def _busy(clients: Clients, bucket: Bucket, ami_id: str) -> bool:
+    """Whether EC2 is storing an AMI in the bucket, or restoring it from there."""
+    task = _task(clients, bucket, ami_id)
+    if task is not None and task.get("StoreTaskState") == "InProgress":
+        return True
+    return bool(amis.pending(clients, {tags.STORED_AS: ami_id}))
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from ingot.aws.session.failures import code_of, is_missing
+from ingot.aws.session.tags import tag_filters
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.type_defs import ImageTypeDef
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, ImageTypeDef
 
     from ingot.aws.session.clients import Clients
 
@@ -30,6 +32,12 @@ def describe_usable(clients: Clients, ami_id: str) -> ImageTypeDef | None:
     """Return an AMI that can be launched, now or in a moment; None when there is none of that id."""
     image = describe(clients, ami_id)
     return image if image is not None and image["State"] in ("available", "pending") else None
+
+
+def pending(clients: Clients, values: Mapping[str, str]) -> list[ImageTypeDef]:
+    """Return the caller's AMIs with these tags that are not whole yet."""
+    filters: list[FilterTypeDef] = [*tag_filters(values), {"Name": "state", "Values": ["pending"]}]
+    return clients.ec2.describe_images(Owners=["self"], Filters=filters)["Images"]
 
 
 def snapshot_of(image: ImageTypeDef) -> str:

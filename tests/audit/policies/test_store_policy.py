@@ -1,10 +1,13 @@
-"""Who has EC2 store images in a bucket, and restore them."""
+"""Who has EC2 store images in a bucket, restores them, and removes what no record names."""
+
+from datetime import UTC, datetime
 
 import pytest
 
 from ingot.aws.archive.bucket import Bucket
+from ingot.aws.archive.images import GRACE
 from ingot.aws.archive.location import ArchiveLocation
-from ingot.aws.archive.stored import find_stored, restore_stored, store
+from ingot.aws.archive.stored import collect_stored, find_stored, restore_stored, store
 from ingot.aws.publish.settings import PublishSettings
 from ingot.recipe.asset import registry_parameter
 from tests.audit.account import actions, document
@@ -52,9 +55,17 @@ class Keeper:
         # It is untested, since no clone ran.
         self.account.root.ec2.deregister_image(ImageId=again.ami_id, DeleteAssociatedSnapshots=True)
 
+    def collects(self, clients):
+        published, manifest = self.published()
+        bucket = self.bucket(self.account.root)
+        store(self.account.root, bucket, published, manifest, quiet)
+        key = bucket.location.stored(published.recipe, published.digest)
+        self.account.root.s3.delete_object(Bucket="images", Key=key)
+        assert collect_stored(clients, self.bucket(clients), datetime.now(UTC) + 2 * GRACE).objects
+
     @property
     def scenes(self):
-        return [self.stores, self.restores]
+        return [self.stores, self.restores, self.collects]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +84,7 @@ def test_nothing_in_the_policy_is_unused(needed_by):
 
 
 @pytest.mark.parametrize(("number", "action"), actions(POLICY))
-def test_without_one_action_an_image_is_not_stored_or_not_restored(
+def test_without_one_action_an_image_is_not_stored_not_restored_or_not_collected(
     number, action, account, keeper, needed_by
 ):
     scenes = [scene for scene in keeper.scenes if action in needed_by[scene.__name__]]

@@ -104,7 +104,7 @@ def test_everything_is_below_the_prefix(bucket, image, direct):
     direct.s3.put_object(Bucket="archive", Key="golden/imagesque", Body=b"somebody else's")
     archive(bucket, image, SBOM, quiet)
     assert all(key.startswith("golden/images") for key in keys(direct))
-    assert collect(bucket, datetime.now(UTC) + 2 * GRACE).blocks == 0
+    assert collect(bucket, datetime.now(UTC) + 2 * GRACE).objects == 0
     assert "golden/imagesque" in keys(direct)
 
 
@@ -219,9 +219,9 @@ def test_blocks_without_an_image_are_collected_but_not_the_youngest(bucket, imag
     archive(bucket, image, SBOM, quiet)
     archive(bucket, make_image(tmp_path, ["a", "x", "y"], name="second"), SBOM, quiet)
     direct.s3.delete_object(Bucket="archive", Key=bucket.location.manifest("web", image.digest))
-    assert collect(bucket).blocks == 0
+    assert collect(bucket).objects == 0
     removed = collect(bucket, datetime.now(UTC) + GRACE + timedelta(minutes=1))
-    assert (removed.blocks, removed.size) == (2, 2 * BLOCK_SIZE)
+    assert (removed.objects, removed.size) == (2, 2 * BLOCK_SIZE)
     assert len([key for key in keys(direct) if "/blocks/" in key]) == 3
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from ingot.aws.archive.bucket import Bucket
+from ingot.aws.archive.images import GRACE
 from ingot.aws.archive.location import ArchiveLocation
-from ingot.aws.archive.stored import find_stored, restore_stored, store, stored_images
+from ingot.aws.archive.stored import collect_stored, find_stored, restore_stored, store, stored_images
 from ingot.aws.publish.publish import publish
 from ingot.aws.registry.published import find
 from ingot.errors import IngotError, InputError, PublishError, VerificationError
 from ingot.recipe.asset import registry_parameter
+from localcloud.services.ec2.images import RegisteredImage
 from tests.aws.archive.test_images import account, make_bucket, quiet
 from tests.aws.support import holdings, make_image
 
@@ -206,3 +209,89 @@ def test_a_record_that_is_damaged_or_of_another_image_is_named(direct, bucket, s
 def test_what_is_not_there_is_named(bucket):
     with pytest.raises(InputError, match="there is no image 'web' in s3://archive/golden"):
         find_stored(bucket, "web")
+
+
+def top(direct):
+    """The keys of the objects at the top of the bucket, where EC2 writes."""
+    listed = direct.s3.list_objects_v2(Bucket="archive", Delimiter="/")
+    return [entry["Key"] for entry in listed.get("Contents", [])]
+
+
+def collected(clients, bucket):
+    """Collect as somebody would two days later; return how many objects went."""
+    return collect_stored(clients, bucket, datetime.now(UTC) + 2 * GRACE).objects
+
+
+def drop_record(direct, bucket, image):
+    direct.s3.delete_object(Bucket="archive", Key=bucket.location.stored("web", image.digest))
+
+
+def test_gc_takes_away_a_stored_ami_that_no_record_names(direct, clients, bucket, stored, image):
+    assert collected(clients, bucket) == 0
+    assert top(direct) == [stored.lineage.key]
+    drop_record(direct, bucket, image)
+    assert collect_stored(clients, bucket).objects == 0, "its record may be about to be written"
+    removed = collect_stored(clients, bucket, datetime.now(UTC) + 2 * GRACE)
+    assert removed.objects == 1
+    assert removed.size > 0
+    assert top(direct) == []
+
+
+def test_gc_takes_away_the_ami_that_an_image_was_stored_as_before(
+    direct, clients, bucket, published, stored, image, settings
+):
+    forget(direct, clients, published)
+    second = publish(image, clients, settings, quiet)
+    newer = store(clients, bucket, second, image.manifest, quiet)
+    assert newer.lineage.key != stored.lineage.key
+    assert collected(clients, bucket) == 1
+    assert top(direct) == [newer.lineage.key]
+
+
+def test_gc_keeps_what_an_archive_of_another_prefix_has(
+    direct, clients, bucket, published, stored, image, account
+):
+    """Objects are at the top of the bucket: every archive in it may have a record of one."""
+    other = Bucket(clients, ArchiveLocation("archive", "teams/other"), account)
+    store(clients, other, published, image.manifest, quiet)
+    drop_record(direct, bucket, image)
+    assert collected(clients, bucket) == 0
+    drop_record(direct, other, image)
+    assert collected(clients, bucket) == 1
+
+
+def test_gc_leaves_alone_what_ingot_did_not_have_stored(direct, clients, bucket, published, stored, image):
+    direct.s3.put_object(Bucket="archive", Key="ami-0123456789abcdef0.bin", Body=b"somebody else's")
+    direct.s3.put_object(Bucket="archive", Key="ami-notes.bin", Body=b"no AMI's")
+    drop_record(direct, bucket, image)
+    assert collected(clients, bucket) == 1
+    assert top(direct) == ["ami-0123456789abcdef0.bin", "ami-notes.bin"]
+
+
+def test_gc_leaves_what_ec2_is_storing(direct, clients, bucket, published, stored, image, proxy):
+    drop_record(direct, bucket, image)
+    running = FAILED.replace("Failed", "InProgress").replace("<amiId>x<", f"<amiId>{published.ami_id}<")
+    proxy.answers["DescribeStoreImageTasks"] = running
+    assert collected(clients, bucket) == 0
+    proxy.answers.clear()
+    assert collected(clients, bucket) == 1
+
+
+def test_gc_leaves_what_ec2_is_restoring(
+    direct, clients, bucket, published, stored, restoring, image, monkeypatch
+):
+    forget(direct, clients, published)
+    restore_stored(clients, bucket, stored, restoring, quiet)
+    drop_record(direct, bucket, image)
+    with monkeypatch.context() as patch:
+        patch.setattr(RegisteredImage, "state", "pending")
+        assert collected(clients, bucket) == 0
+    assert collected(clients, bucket) == 1
+
+
+def test_gc_removes_nothing_when_a_record_is_damaged(direct, clients, bucket, stored, image):
+    direct.s3.put_object(Bucket="archive", Key=f"x/stored/web/{'0' * 64}.json", Body=b"{")
+    drop_record(direct, bucket, image)
+    with pytest.raises(VerificationError, match="json is damaged"):
+        collected(clients, bucket)
+    assert top(direct) == [stored.lineage.key]
