@@ -26,6 +26,16 @@ EBS_PATHS = [
 ]
 EBS = {name for _, _, name in EBS_PATHS}
 S3 = {"PUT": "PutObject", "GET": "GetObject", "DELETE": "DeleteObject", "HEAD": "HeadObject"}
+# Operations of S3 by their method, what they ask for of an object or a bucket, and whether that is a bucket.
+S3_PARTS = {
+    ("HEAD", "", True): "HeadBucket",
+    ("GET", "list-type", True): "ListObjectsV2",
+    ("GET", "encryption", True): "GetBucketEncryption",
+    ("GET", "publicAccessBlock", True): "GetPublicAccessBlock",
+    ("GET", "tagging", False): "GetObjectTagging",
+    ("POST", "delete", True): "DeleteObjects",
+}
+ALL_OF_S3 = {*S3.values(), *S3_PARTS.values()}
 HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 ANY = "*"
 ANY_OF_S3 = "S3"
@@ -68,7 +78,7 @@ class Fault:
 
     def hits(self, operation: str, now: float) -> bool:
         """Tell whether a call of an operation fails, and count it."""
-        if self.operation == ANY_OF_S3 and operation in (*S3.values(), "ListObjectsV2", "?"):
+        if self.operation == ANY_OF_S3 and operation in ALL_OF_S3:
             operation = ANY_OF_S3
         if self.operation not in (operation, ANY):
             return False
@@ -207,13 +217,21 @@ def operation_of(method: str, path: str, headers, body: bytes) -> tuple[str, dic
     form = parse_qs(body.decode("utf-8", "replace")) if method == "POST" else {}
     if "Action" in form:
         return form["Action"][0], form
-    return ("ListObjectsV2" if "list-type=2" in path else S3.get(method, "?")), {}
+    parts = urlsplit(path)
+    asked = {word.partition("=")[0] for word in parts.query.split("&")}
+    is_bucket = "/" not in parts.path.strip("/")
+    named = (
+        name
+        for (verb, part, of), name in S3_PARTS.items()
+        if (verb, of) == (method, is_bucket) and part in asked
+    )
+    return next(named, S3.get(method, "?")), {}
 
 
 def error_answer(operation: str, fault: Fault, *, is_json: bool) -> tuple[str, bytes]:
     if operation in EBS:
         return "application/json", json.dumps({"Message": "injected"}).encode()
-    if operation in (*S3.values(), "ListObjectsV2"):
+    if operation in ALL_OF_S3:
         return "application/xml", f"<Error><Code>{fault.code}</Code></Error>".encode()
     if is_json:
         return (

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
 
 from ingot.aws.archive.location import ArchiveLocation
 from ingot.aws.session.failures import code_of
+from ingot.aws.session.retry import reading_retries
 from ingot.errors import IngotError, InputError, VerificationError
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from botocore.response import StreamingBody
 
     from ingot.aws.session.clients import Clients
 
@@ -27,6 +30,7 @@ _NO_ENCRYPTION = "ServerSideEncryptionConfigurationNotFoundError"
 _NO_BLOCK = "NoSuchPublicAccessBlockConfiguration"
 _BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 _PIECE = 1 << 20
+T = TypeVar("T")
 PAGE = 1000  # keys in one DeleteObjects: its limit
 
 
@@ -135,15 +139,9 @@ class Bucket:
         Raises VerificationError when they do not have the SHA-256 ``digest``, unless that is None.
         """
         for attempt in range(2):
-            try:
-                answer = self._s3.get_object(
-                    Bucket=self.location.bucket, Key=key, ExpectedBucketOwner=self._owner
-                )
-            except ClientError as error:
-                if code_of(error) in _ABSENT:
-                    return None
-                raise
-            data = answer["Body"].read()
+            data = self._read(key, lambda body: body.read())
+            if data is None:
+                return None
             found = hashlib.sha256(data).hexdigest()
             if digest is None or found == digest:
                 return data
@@ -171,29 +169,44 @@ class Bucket:
 
         Raises VerificationError when it does not have the SHA-256 ``digest``; then no file is left.
         """
-        try:
-            answer = self._s3.get_object(
-                Bucket=self.location.bucket, Key=key, ExpectedBucketOwner=self._owner
-            )
-        except ClientError as error:
-            if code_of(error) in _ABSENT:
-                return False
-            raise
-        found = hashlib.sha256()
-        try:
+
+        def receive(body: StreamingBody) -> str:
+            seen = hashlib.sha256()
             with target.open("wb") as file:
-                while piece := answer["Body"].read(_PIECE):
-                    found.update(piece)
+                while piece := body.read(_PIECE):
+                    seen.update(piece)
                     file.write(piece)
-            if found.hexdigest() != digest:
+            return seen.hexdigest()
+
+        try:
+            found = self._read(key, receive)
+            if found is None:
+                return False
+            if found != digest:
                 raise VerificationError(
-                    f"s3://{self.location.bucket}/{key} is damaged: it has SHA-256 {found.hexdigest()}",
+                    f"s3://{self.location.bucket}/{key} is damaged: it has SHA-256 {found}",
                     hint="delete the object; a machine that has the content writes it again",
                 )
         except BaseException:
             target.unlink(missing_ok=True)
             raise
         return True
+
+    def _read(self, key: str, take: Callable[[StreamingBody], T]) -> T | None:
+        """Return what ``take`` makes of an object's body, which it is given again when that breaks off; None
+        when there is no object of that key.
+        """
+        bucket = self.location.bucket
+
+        def read() -> T:
+            return take(self._s3.get_object(Bucket=bucket, Key=key, ExpectedBucketOwner=self._owner)["Body"])
+
+        try:
+            return reading_retries().call(read, f"read s3://{bucket}/{key}")
+        except ClientError as error:
+            if code_of(error) in _ABSENT:
+                return None
+            raise
 
     def objects(self, prefix: str) -> Iterator[StoredObject]:
         """Give the objects whose keys begin so, in their order."""

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Literal
 from botocore.exceptions import ClientError
 
 from ingot.aws.session.failures import code_of
+from ingot.aws.session.retry import reading_retries
 from ingot.errors import InputError, VerificationError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ingot.aws.session.clients import Clients
 
 # Grants EC2 the right to read an object: S3 user guide, "Canned ACL". It is what ec2-upload-bundle sets.
@@ -80,13 +83,32 @@ def put(clients: Clients, place: BundlePlace, name: str, data: bytes) -> None:
 
 def get(clients: Clients, place: BundlePlace, name: str) -> bytes:
     """Return an object's bytes. Raises VerificationError when there is none."""
+
+    def read() -> bytes:
+        return clients.s3.get_object(Bucket=place.bucket, Key=place.prefix + name)["Body"].read()
+
     try:
-        answer = clients.s3.get_object(Bucket=place.bucket, Key=place.prefix + name)
+        return reading_retries().call(read, f"read {place}{name}")
     except ClientError as error:
         if code_of(error) in _ABSENT:
             raise VerificationError(f"{place}{name} is not there: the bundle is not whole") from error
         raise
-    return answer["Body"].read()
+
+
+def older_than(clients: Clients, place: BundlePlace, before: datetime) -> list[BundlePlace]:
+    """Return the bundles of a recipe, whose objects are at ``place``/VERSION/PUBLISH-ID/NAME, of which no
+    object was written since ``before``.
+    """
+    newest: dict[BundlePlace, datetime] = {}
+    for page in clients.s3.get_paginator("list_objects_v2").paginate(
+        Bucket=place.bucket, Prefix=place.prefix
+    ):
+        for entry in page.get("Contents", []):
+            below = entry["Key"].removeprefix(place.prefix).split("/")
+            if len(below) == 3:
+                bundle = place.below(*below[:2])
+                newest[bundle] = max(newest.get(bundle, entry["LastModified"]), entry["LastModified"])
+    return [bundle for bundle, written in newest.items() if written < before]
 
 
 def remove(clients: Clients, place: BundlePlace) -> int:

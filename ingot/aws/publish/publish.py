@@ -11,7 +11,7 @@ from ingot.aws.publish import ami
 from ingot.aws.publish.blocks import DiskReader
 from ingot.aws.publish.cleanup.attempt import Attempt
 from ingot.aws.publish.cleanup.journal import PublishTarget, open_journal
-from ingot.aws.publish.cleanup.leftovers import sweep
+from ingot.aws.publish.cleanup.leftovers import sweep, sweep_bundles
 from ingot.aws.publish.image import DiskImage, Subject
 from ingot.aws.publish.parent import find_parent
 from ingot.aws.publish.proving import prove
@@ -120,6 +120,7 @@ def _register_bundle(image: DiskImage, publication: Publication, attempt: Attemp
             hint="docs/instance-store.md says which variables do",
         )
     clients, progress = publication.clients, publication.progress
+    sweep_bundles(clients, bundles.place.below(subject.recipe), progress)
     place = bundles.place.below(subject.recipe, subject.version, attempt.publish_id)
     attempt.record("bundle", str(place))
     account = clients.sts.get_caller_identity()["Account"]

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from botocore.exceptions import ClientError
+
 from ingot.aws.session.failures import AwsError, explain, failure_of, hint_for
 from ingot.errors import PublishError
 from ingot.retry import BLOCKS, CONTROL, Budget, Failure, Recent, Retries
@@ -37,6 +39,15 @@ def _failure(what: str, error: Exception, attempt: int) -> PublishError:
     if not attempt:
         return PublishError(f"{what}: {explain(error)}; too many requests failed in this transfer")
     return PublishError(f"{what}: {explain(error)} (attempt {attempt})", hint=hint_for(error))
+
+
+def reading_retries() -> Retries:
+    """Return the retries of what asks for an object of S3 and reads it: the body comes after the call, and
+    may break off. What the call itself raises was repeated there, and is raised as it is.
+    """
+    return Retries(
+        CONTROL, lambda error, _began: None if isinstance(error, ClientError) else failure_of(error), _failure
+    )
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from ingot.aws.instance_store.images import BundleSettings
 from ingot.aws.instance_store.settings import bundle_settings
 from ingot.aws.prune.plan import Rules, plan_prune
 from ingot.aws.prune.prune import prune
+from ingot.aws.publish.cleanup import leftovers
 from ingot.aws.publish.publish import publish
 from ingot.aws.registry.entries import lookup
 from ingot.aws.verify.image import verify_image
@@ -98,6 +99,33 @@ def test_whatever_fails_no_part_is_left(operation, clients, direct, settings, bu
     with pytest.raises(PublishError):
         publish(image, clients, replace(settings, bundles=bundles), quiet)
     assert (objects(direct), holdings(direct)) == ([], {})
+
+
+def test_parts_of_another_machines_dead_publish_go_when_no_publish_can_take_so_long(
+    clients, direct, settings, bundles, image, monkeypatch
+):
+    """Killed with `kill -9` on a machine that is gone: no journal here and no AMI knows of its parts."""
+    published = publish(image, clients, replace(settings, bundles=bundles), quiet)
+    kept = objects(direct)
+    dead, others = (
+        "golden/web/0123/dead/image.part.00",
+        ["golden/web/notes", "golden/worker/1/2/image.part.00"],
+    )
+    for key in (dead, *others):
+        direct.s3.put_object(Bucket=BUCKET, Key=key, Body=b"a part")
+    direct.ssm.delete_parameter(Name=f"/ingot/web/{image.digest}")
+    direct.ec2.create_tags(Resources=[published.ami_id], Tags=[{"Key": "ingot:digest", "Value": "another"}])
+    said = []
+    with_bundles = replace(settings, bundles=bundles)
+    second = publish(image, clients, with_bundles, said.append)
+    assert dead in objects(direct), "its publish may still run"
+    direct.ssm.delete_parameter(Name=f"/ingot/web/{image.digest}")
+    direct.ec2.create_tags(Resources=[second.ami_id], Tags=[{"Key": "ingot:digest", "Value": "another"}])
+    monkeypatch.setattr(leftovers, "OLD", dt.timedelta(0))
+    publish(image, clients, with_bundles, said.append)
+    assert dead not in objects(direct)
+    assert {*kept, *others} < set(objects(direct))
+    assert "removed bundle s3://my-bundles/golden/web/0123/dead/ of a publish that died" in said
 
 
 def test_a_prune_removes_the_parts_with_their_ami(clients, direct, settings, bundles, image):

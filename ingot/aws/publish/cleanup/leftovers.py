@@ -28,7 +28,7 @@ from ingot.progress import Progress
 from ingot.retry import now, wall
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.type_defs import SnapshotTypeDef
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, SnapshotTypeDef
 
     from ingot.aws.session.clients import Clients
 
@@ -159,6 +159,20 @@ def sweep(clients: Clients, own: Journal, directory: Path, target: PublishTarget
     wanted = {tags.RECIPE: target.recipe, tags.STATE: tags.IN_PROGRESS}
     old = [resource for resource, created in find_tagged(clients, wanted) if now - created > OLD]
     _remove_dead(clients, old, progress)
+
+
+def sweep_bundles(clients: Clients, place: BundlePlace, progress: Progress) -> None:
+    """Remove bundles of a recipe, at ``place``, that no publish can be writing any more and no AMI stands on.
+
+    Objects have no tags, so those of another machine's dead publish are told by their age alone.
+    """
+    old = bucket.older_than(clients, place, dt.datetime.now(dt.UTC) - OLD)
+    if not old:
+        return
+    filters: list[FilterTypeDef] = [{"Name": "root-device-type", "Values": ["instance-store"]}]
+    images = clients.ec2.describe_images(Owners=["self"], Filters=filters)["Images"]
+    used = {BundlePlace.of_image(image["ImageLocation"]) for image in images}
+    _remove_dead(clients, [Resource("bundle", str(one)) for one in old if one not in used], progress)
 
 
 def left_behind(clients: Clients, directory: Path, account: str) -> list[Resource]:
