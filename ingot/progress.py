@@ -27,6 +27,16 @@ def advance(progress: Progress, done: int, total: int, unit: str = BYTES) -> boo
     return draw is not None and bool(draw(done, total, unit))
 
 
+def settle(progress: Progress) -> None:
+    """Leave the terminal to others, such as a shell, until the next line.
+
+    Whoever draws has a method ``settle``; elsewhere nothing is in their way.
+    """
+    leave = getattr(progress, "settle", None)
+    if leave is not None:
+        leave()
+
+
 class Lane:
     """A Progress of one of several works that go on side by side: each of its lines begins with its ``name``.
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from ingot.aws.archive.location import ArchiveKind
 from ingot.cli.terminal.results import json_text, print_json
-from ingot.cli.usage.archives import ArchiveKind, Format, Owner, Url
+from ingot.cli.usage.archives import Format, Owner, Url
 from ingot.cli.usage.mistakes import CommandGroup
 from ingot.cli.usage.options import AsJson, Environment, Recipes, image_names, without_slash
 from ingot.paths import RECIPES
-
-if TYPE_CHECKING:
-    from ingot.aws.archive.images import Listed
 
 
 class ArchiveGroup(CommandGroup):
@@ -55,23 +53,18 @@ def put(
     """
     from ingot.aws.session.clients import connect
     from ingot.cli.terminal.reporting import Reporter
-    from ingot.pipeline.archive import ArchiveOptions, StoreOptions, archive_image, store_image
-    from ingot.pipeline.store import baked_image
+    from ingot.pipeline.archive import ArchiveOptions, archive_image, store_image
+    from ingot.pipeline.store import ImageChoice
 
+    archive, choice = ArchiveOptions(url, bucket_owner), ImageChoice(name, recipes, env)
     if kind is ArchiveKind.STORE_IMAGE:
         with Reporter() as reporter:
-            record = store_image(
-                connect(), ArchiveOptions(url, bucket_owner), StoreOptions(name, recipes, env), reporter
-            )
+            record = store_image(connect(), archive, choice, reporter)
         stored = {"digest": record.manifest["recipe_digest"], "object": record.lineage.key}
         print(json_text(stored) if as_json else record.lineage.key)
         return
     with Reporter() as reporter:
-        image = baked_image(name, recipes, env, reporter)
-        archived = archive_image(connect(), ArchiveOptions(url, bucket_owner), image, reporter)
-        reporter(
-            f"{archived.recipe} {archived.digest[:12]}: {archived.sent} of {archived.blocks} blocks sent"
-        )
+        archived = archive_image(connect(), archive, choice, reporter)
     print(json_text(archived.as_dict()) if as_json else archived.digest)
 
 
@@ -82,13 +75,9 @@ def ls(url: Url, bucket_owner: Owner = None, as_json: AsJson = False) -> None:
     Examples: `ingot archive ls s3://my-images/golden`.
     """
     from ingot.aws.session.clients import connect
-    from ingot.pipeline.archive import ArchiveOptions, archived, stored
+    from ingot.pipeline.archive import ArchiveOptions, list_archive
 
-    clients, options = connect(), ArchiveOptions(url, bucket_owner)
-    images: list[tuple[Listed, ArchiveKind]] = [
-        *((image, ArchiveKind.BLOCKS) for image in archived(clients, options)),
-        *((image, ArchiveKind.STORE_IMAGE) for image in stored(clients, options)),
-    ]
+    images = list_archive(connect(), ArchiveOptions(url, bucket_owner))
     if as_json:
         rows = [
             {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,12 +12,14 @@ from ingot.cli.terminal.printable import printable
 from ingot.cli.terminal.reporting import Reporter
 from ingot.cli.terminal.results import print_json
 from ingot.cli.usage.options import AsJson, Environment, Memory, Recipes, image_names, without_slash
-from ingot.errors import VerificationError
-from ingot.interrupts import terminate_as_interrupt
-from ingot.machines.qemu import require_tools
 from ingot.paths import RECIPES
-from ingot.pipeline.boot import MEMORY_MIB, Boot, BootOptions, booted, run_tests
-from ingot.pipeline.store import baked_image
+from ingot.pipeline.boot import MEMORY_MIB, BootListener, BootOptions, write_record
+from ingot.pipeline.boot import boot as run
+from ingot.pipeline.store import ImageChoice
+
+if TYPE_CHECKING:
+    from ingot.pipeline.inspection.findings import Findings
+    from ingot.plan.boots import BootRecord
 
 app = typer.Typer(add_completion=False)
 
@@ -68,44 +70,20 @@ def boot(
 
     Examples: `ingot boot web`, `ingot boot web --memory 4096`, `ingot boot web --once --keep`.
     """
-    require_tools()  # before a bake
-    options = BootOptions(tests=not no_tests, keep=keep, memory_mib=memory, inspected=not as_is)
-    with Reporter() as report, terminate_as_interrupt():
-        image = baked_image(name, recipes, env, report)
-        with booted(image, report, options) as machine:
-            tell = report if as_json else report.print
-            tell(machine.url)
-            try:
-                if not no_tests:
-                    run_tests(machine, lambda result: tell(str(result)), report)
-            except VerificationError:
-                _show_findings(machine, report)
-                raise
-            finally:
-                if record is not None:
-                    machine.watch.write(record)
-                if as_json:
-                    report.settle()
-                    print_json(machine.watch.record().to_json())
-            if keep:
-                _show_findings(machine, report)
-            if once or as_json or not sys.stdin.isatty():
-                return
-            if not as_is:
-                report(f"a root shell in it: ingot shell {machine.machine.spec.instance_id}")
-            report("press Ctrl-C to end it")
-            try:
-                machine.wait()
-            except KeyboardInterrupt:
-                report("ends")
+    stay = not once and not as_json and sys.stdin.isatty()
+    options = BootOptions(not no_tests, keep, memory, inspected=not as_is, stay=stay)
+    with Reporter() as report:
 
+        def show_record(result: BootRecord) -> None:
+            if record is not None:
+                write_record(result, record)
+            if as_json:
+                report.settle()
+                print_json(result.to_json())
 
-def _show_findings(machine: Boot, report: Reporter) -> None:
-    """Print on stderr how the boot went, if the machine can say."""
-    if machine.token is None:
-        return
-    report("asking the machine how the boot went")
-    findings = machine.findings()
-    report.settle()
-    if findings is not None:
-        print(printable(findings.text()), file=sys.stderr, flush=True)
+        def show_findings(findings: Findings) -> None:
+            report.settle()
+            print(printable(findings.text()), file=sys.stderr, flush=True)
+
+        listener = BootListener(report if as_json else report.print, show_record, show_findings)
+        run(ImageChoice(name, recipes, env), options, listener, report)

@@ -12,7 +12,7 @@ from ingot.cli.terminal.results import print_json
 from ingot.cli.usage.options import AsJson, Environment, Recipes, recipe_names, without_slash
 from ingot.errors import InputError
 from ingot.paths import RECIPES
-from ingot.pipeline.lock import lock as resolve
+from ingot.pipeline.lock import update_lock
 from ingot.recipe.load import find_recipe, load_recipe_to_lock
 from ingot.recipe.syntax.document import shown
 
@@ -51,9 +51,7 @@ def lock(
         )
     recipe = load_recipe_to_lock(find_recipe(recipes, name), env)
     with Reporter() as report:
-        locking = resolve(recipe, report, upgrade=upgrade, packages=packages or [])
-    if locking.changes:
-        locking.write()
+        locking = update_lock(recipe, report, upgrade=upgrade, packages=packages or [])
     if as_json:
         result = {"recipe": recipe.name, "lock": str(recipe.lock_path), "moved": list(locking.moved)}
         print_json({**result, "packages": locking.packages, "written": locking.changes})

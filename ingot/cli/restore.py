@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from ingot.aws.archive.location import ArchiveKind
 from ingot.cli.terminal.results import json_text, print_json
-from ingot.cli.usage.archives import ArchiveKind, Format, Owner, Url
+from ingot.cli.usage.archives import Format, Owner, Url
 from ingot.cli.usage.options import AsJson
 from ingot.errors import InputError
 

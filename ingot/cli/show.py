@@ -12,7 +12,7 @@ from ingot.cli.terminal.results import print_json, print_table
 from ingot.cli.usage.options import Environment, Recipes, image_names, without_slash
 from ingot.errors import InputError
 from ingot.paths import RECIPES
-from ingot.pipeline.store import known_image
+from ingot.pipeline.store import ImageChoice, known_image
 from ingot.store import Image
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def show(
         raise InputError("--depth goes with --tree")
     if author is not None and not sbom:
         raise InputError("--author goes with --sbom")
-    image = known_image(what, recipes, env)
+    image = known_image(ImageChoice(what, recipes, env))
     if sbom:
         from ingot.store.sbom import TOOL
         from ingot.store.sbom import sbom as make

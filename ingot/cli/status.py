@@ -13,14 +13,13 @@ from ingot.cli.usage.options import AsJson, Environment
 from ingot.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from rich.console import Console, Group
 
     from ingot.aws.session.clients import Clients
 
 app = typer.Typer(add_completion=False)
-PAUSE = 5.0  # seconds between two looks: some calls each, which AWS counts against the account's rate
 
 
 @app.command()
@@ -72,38 +71,29 @@ def status(
 def _watch(clients: Clients, stacks: list[str], environment: str | None) -> None:
     """Show fleets until Ctrl-C: on a terminal as one screen, else once for each change."""
     from ingot.cli.terminal.fleets import console_of_stdout, screen
-    from ingot.pipeline.inspection.fleets import look
+    from ingot.pipeline.inspection.fleets import watch
 
     console = console_of_stdout()
-
-    def render() -> Group:
-        views = [look(clients, name, environment=environment) for name in stacks]
-        return screen(views, time.time())
-
+    screens = (screen(views, time.time()) for views in watch(clients, stacks, environment=environment))
     try:
-        if sys.stdout.isatty():
-            _live(console, render)
-        else:
-            _each_change(console, render)
+        (_live if sys.stdout.isatty() else _each_change)(console, screens)
     except KeyboardInterrupt:
         return
 
 
-def _live(console: Console, render: Callable[[], Group]) -> None:
+def _live(console: Console, screens: Iterator[Group]) -> None:
     from rich.live import Live
 
-    with Live(render(), console=console, screen=True, auto_refresh=False) as live:
-        while True:
-            time.sleep(PAUSE)
-            live.update(render(), refresh=True)
+    with Live(next(screens), console=console, screen=True, auto_refresh=False) as live:
+        for screen in screens:
+            live.update(screen, refresh=True)
 
 
-def _each_change(console: Console, render: Callable[[], Group]) -> None:
+def _each_change(console: Console, screens: Iterator[Group]) -> None:
     last = ""
-    while True:
+    for screen in screens:
         with console.capture() as capture:
-            console.print(render())
+            console.print(screen)
         if capture.get() != last:
             last = capture.get()
             print(last, flush=True)
-        time.sleep(PAUSE)

@@ -40,16 +40,12 @@ def up(
 
     Examples: `ingot up`, `ingot up -c env=prod`.
     """
-    from ingot.pipeline.project.cloud import use_local_cloud
-    from ingot.pipeline.project.up import check_machine, install_cdk
+    from ingot.pipeline.project.up import prepare
     from ingot.pipeline.project.up import up as run
 
     project = Path.cwd()
-    check_machine()
-    with Reporter(live=False) as report:  # npm has the terminal
-        install_cdk(project, report)
     with Reporter() as report:
-        use_local_cloud(os.environ, report)
+        prepare(project, os.environ, report)
         try:
             deployment = run(project, tuple(context or ()), report)
         except BaseException:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingot import paths
+from ingot.aws.archive.location import ArchiveKind
 from ingot.errors import InputError, PublishError, VerificationError
 from ingot.pipeline.app import BUILDER_STACK, require_stack
+from ingot.pipeline.store import ImageChoice, baked_image, known_image
 from ingot.progress import Progress
 from ingot.store import Image, Store
 from ingot.store.sbom import sbom
 
 if TYPE_CHECKING:
     from ingot.aws.archive.bucket import Bucket
-    from ingot.aws.archive.images import Archived, ArchivedImage, Collected
-    from ingot.aws.archive.stored import Record, StoredImage
+    from ingot.aws.archive.images import Archived, Collected, Listed
+    from ingot.aws.archive.stored import Record
     from ingot.aws.publish.blocks import BlockMap
     from ingot.aws.publish.settings import CloneSettings, PublishSettings
     from ingot.aws.registry.published import Published
@@ -50,15 +51,6 @@ class RestoreOptions:
 
 
 @dataclass(frozen=True)
-class StoreOptions:
-    """Which published image EC2 is to store: a recipe, as it is here, or a recipe digest."""
-
-    name: str
-    recipes: Path
-    environment: str | None
-
-
-@dataclass(frozen=True)
 class Restored:
     """An image that is in the store again, and its AMI unless it was not to be published."""
 
@@ -66,23 +58,33 @@ class Restored:
     published: Published | None
 
 
-def archive_image(clients: Clients, options: ArchiveOptions, image: Image, progress: Progress) -> Archived:
-    """Write an image of the store to an archive: what the archive lacks, and the manifest last."""
+def archive_image(
+    clients: Clients, options: ArchiveOptions, choice: ImageChoice, progress: Progress
+) -> Archived:
+    """Write an image, baked unless the store has it, to an archive: what is not there, the manifest last."""
     from ingot.aws.archive.images import archive
     from ingot.aws.session.failures import translated
 
+    image = baked_image(choice, progress)
     with translated(), Store().using(image):
         bucket = _open(clients, options)
-        return archive(bucket, image, sbom(image.manifest).encode(), progress)
+        archived = archive(bucket, image, sbom(image.manifest).encode(), progress)
+    progress(f"{archived.recipe} {archived.digest[:12]}: {archived.sent} of {archived.blocks} blocks sent")
+    return archived
 
 
-def archived(clients: Clients, options: ArchiveOptions) -> list[ArchivedImage]:
-    """Return the images of an archive."""
+def list_archive(clients: Clients, options: ArchiveOptions) -> list[tuple[Listed, ArchiveKind]]:
+    """Return the images of an archive, each with who wrote it: those of blocks first."""
     from ingot.aws.archive.images import archived_images
+    from ingot.aws.archive.stored import stored_images
     from ingot.aws.session.failures import translated
 
     with translated():
-        return [*archived_images(_open(clients, options))]
+        bucket = _open(clients, options)
+        images: list[tuple[Listed, ArchiveKind]] = [
+            (image, ArchiveKind.BLOCKS) for image in archived_images(bucket)
+        ]
+        return [*images, *((image, ArchiveKind.STORE_IMAGE) for image in stored_images(bucket))]
 
 
 @dataclass(frozen=True)
@@ -156,9 +158,7 @@ def restore(
         return Restored(image, publish(image, clients, settings, progress))
 
 
-def store_image(
-    clients: Clients, archive: ArchiveOptions, options: StoreOptions, progress: Progress
-) -> Record:
+def store_image(clients: Clients, archive: ArchiveOptions, choice: ImageChoice, progress: Progress) -> Record:
     """Have EC2 store the AMI of a published image in an archive's bucket, and wait until it has.
 
     Raises InputError when the image is not published, or its manifest is not on this machine.
@@ -166,9 +166,8 @@ def store_image(
     from ingot.aws.archive.stored import store
     from ingot.aws.registry.published import find
     from ingot.aws.session.failures import translated
-    from ingot.pipeline.store import known_image
 
-    image = known_image(options.name, options.recipes, options.environment)
+    image = known_image(choice)
     manifest, known = image.manifest, Store().manifest
     recipe = str(manifest["name"])
     with translated(PublishError):
@@ -180,15 +179,6 @@ def store_image(
                 hint=f"publish it: ingot publish {recipe}",
             )
         return store(clients, bucket, published, manifest, progress)
-
-
-def stored(clients: Clients, options: ArchiveOptions) -> list[StoredImage]:
-    """Return the images of an archive that EC2 stored."""
-    from ingot.aws.archive.stored import stored_images
-    from ingot.aws.session.failures import translated
-
-    with translated():
-        return [*stored_images(_open(clients, options))]
 
 
 def restore_image(

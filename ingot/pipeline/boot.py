@@ -17,6 +17,7 @@ from typing import Any
 
 from ingot.aws.instances.console import PANIC, TEST, last_line, tail
 from ingot.errors import CloudError, VerificationError
+from ingot.interrupts import terminate_as_interrupt
 from ingot.machines.alone import Hardware, booted_alone
 from ingot.machines.machine import Machine
 from ingot.machines.qemu import CONSOLE, DISK, DataDisk, again, require_tools
@@ -24,6 +25,7 @@ from ingot.pipeline.inspection import machines
 from ingot.pipeline.inspection.channel import Channel
 from ingot.pipeline.inspection.copy import InspectedDisk, copy_disk
 from ingot.pipeline.inspection.findings import Findings, ask
+from ingot.pipeline.store import ImageChoice, baked_image
 from ingot.plan.boots import BootRecord, Outcome
 from ingot.progress import Progress
 from ingot.store import Image, Store
@@ -111,10 +113,6 @@ class BootWatch:
             lines=tuple(self.lines),
         )
 
-    def write(self, path: Path) -> None:
-        """Write the record as JSON."""
-        path.write_text(json.dumps(self.record().to_json()) + "\n", encoding="utf-8")
-
 
 @dataclass(frozen=True)
 class Boot:
@@ -158,13 +156,76 @@ class Boot:
 class BootOptions:
     """How an image boots. ``tests``: it runs its own. ``keep`` leaves the machine's files where they are, and
     says how to boot its disk again. ``inspected``: it boots a copy that can be asked from outside
-    (:mod:`ingot.pipeline.inspection`).
+    (:mod:`ingot.pipeline.inspection`). ``stay``: the machine runs on when its tests are done.
     """
 
     tests: bool = True
     keep: bool = False
     memory_mib: int = MEMORY_MIB
     inspected: bool = False
+    stay: bool = False
+
+
+@dataclass(frozen=True)
+class BootListener:
+    """Whom a boot tells what comes.
+
+    ``line`` takes the machine's URL and the result of each test; ``record`` what there is to know when the
+    tests are done, passed or not; ``findings`` how the boot went, when a test failed or the machine is kept.
+    """
+
+    line: Progress
+    record: Callable[[BootRecord], None]
+    findings: Callable[[Findings], None] = lambda _: None
+
+
+def boot(choice: ImageChoice, options: BootOptions, listener: BootListener, progress: Progress) -> None:
+    """Boot an image, baked unless the store has it, and run its tests; with ``stay`` until it is interrupted.
+
+    Raises MissingToolError before it bakes, VerificationError when a test failed, and as :func:`booted`.
+    """
+    require_tools()
+    with terminate_as_interrupt():
+        boot_image(baked_image(choice, progress), options, listener, progress)
+
+
+def boot_image(image: Image, options: BootOptions, listener: BootListener, progress: Progress) -> None:
+    """Boot an image of the store likewise."""
+    with booted(image, progress, options) as machine:
+        listener.line(machine.url)
+        try:
+            if options.tests:
+                run_tests(machine, lambda result: listener.line(str(result)), progress)
+        except VerificationError:
+            _report_findings(machine, listener, progress)
+            raise
+        finally:
+            listener.record(machine.watch.record())
+        if options.keep:
+            _report_findings(machine, listener, progress)
+        if not options.stay:
+            return
+        if options.inspected:
+            progress(f"a root shell in it: ingot shell {machine.machine.spec.instance_id}")
+        progress("press Ctrl-C to end it")
+        try:
+            machine.wait()
+        except KeyboardInterrupt:
+            progress("ends")
+
+
+def _report_findings(machine: Boot, listener: BootListener, progress: Progress) -> None:
+    if machine.token is None:
+        return
+    progress("asking the machine how the boot went")
+    findings = machine.findings()
+    if findings is not None:
+        listener.findings(findings)
+
+
+def write_record(record: BootRecord, path: Path) -> None:
+    """Write the record of a boot as JSON, for reports."""
+    path.write_text(json.dumps(record.to_json()) + "\n", encoding="utf-8")
 
 
 @contextmanager

@@ -93,6 +93,16 @@ def lock(
     return Locking(recipe, old, new, moved(old, new))
 
 
+def update_lock(
+    recipe: Recipe, progress: Progress, *, upgrade: bool = False, packages: Sequence[str] = ()
+) -> Locking:
+    """Resolve the lock of a recipe likewise, and write it if something changes."""
+    locking = lock(recipe, progress, upgrade=upgrade, packages=packages)
+    if locking.changes:
+        locking.write()
+    return locking
+
+
 def _lock_packages(recipe: Recipe, moves: Upgrade, indexes: IndexCache, progress: Progress) -> Lock:
     """Return the new lock of a recipe without its stages, or of a stage."""
     old = read_lock(recipe)

@@ -179,25 +179,24 @@ def boot_image(digest: str, progress: Progress, output: Progress) -> BootRecord:
     Of a boot that breaks off, the tests so far may all have passed: its record has one more, which failed.
     """
     from ingot.interrupts import terminate_as_interrupt
-    from ingot.pipeline.boot import booted, run_tests
+    from ingot.pipeline import boot
     from ingot.pipeline.store import stored_image
 
     progress(f"booting {digest:.12} for its tests")
-    record: BootRecord | None = None
+    records: list[BootRecord] = []
+    listener = boot.BootListener(output, records.append)
     try:
-        with terminate_as_interrupt(), booted(stored_image(digest), progress) as boot:
-            output(boot.url)
-            try:
-                run_tests(boot, lambda result: output(str(result)), progress)
-            finally:
-                record = boot.watch.record()
+        with terminate_as_interrupt():
+            boot.boot_image(stored_image(digest), boot.BootOptions(), listener, progress)
     except (IngotError, OSError) as error:
         output(str(error))
         problem = error.message if isinstance(error, IngotError) else str(error)
-        if record is None:  # it did not come as far as a machine
+        if not records:  # it did not come as far as a machine
             return _not_booted(digest[:12], digest, problem)
+        [record] = records
         if all(test.ok for test in record.tests):
-            record = replace(record, tests=(*record.tests, _failed(problem, record.seconds)))
+            return replace(record, tests=(*record.tests, _failed(problem, record.seconds)))
+    [record] = records
     return record
 
 

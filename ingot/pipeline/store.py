@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ingot import cloud_record
 from ingot.errors import InputError
+from ingot.paths import RECIPES
 from ingot.pipeline.bake import open_store
 from ingot.progress import Progress
 from ingot.recipe.digest import recipe_digest
@@ -17,6 +18,15 @@ from ingot.store import Image, Store
 from ingot.store.gc import Bounds, Removed, collect, usage
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class ImageChoice:
+    """The image that a word names: a recipe below ``recipes``, in its ``environment``, or a recipe digest."""
+
+    name: str
+    recipes: Path = RECIPES
+    environment: str | None = None
 
 
 @dataclass(frozen=True)
@@ -37,27 +47,28 @@ def stored_image(digest: str) -> Image:
     return image
 
 
-def baked_image(name: str, recipes: Path, environment: str | None, progress: Progress) -> Image:
+def baked_image(choice: ImageChoice, progress: Progress) -> Image:
     """Return the image with that digest, or of the recipe of that name, baked unless the store has it."""
-    if DIGEST.fullmatch(name):
-        return stored_image(name)
-    return open_store().bake(load_recipe(find_recipe(recipes, name), environment), progress)
+    if DIGEST.fullmatch(choice.name):
+        return stored_image(choice.name)
+    recipe = load_recipe(find_recipe(choice.recipes, choice.name), choice.environment)
+    return open_store().bake(recipe, progress)
 
 
-def known_image(name: str, recipes: Path, environment: str | None) -> Image:
+def known_image(choice: ImageChoice) -> Image:
     """Return what is known of the image of a recipe, or of a digest that begins so; nothing is baked.
 
     Raises InputError when there is none.
     """
-    known = find_recipes(recipes) if recipes.is_dir() else {}
-    if name not in known:
-        return Store().find(name)
-    recipe = load_recipe(known[name], environment)
+    known = find_recipes(choice.recipes) if choice.recipes.is_dir() else {}
+    if choice.name not in known:
+        return Store().find(choice.name)
+    recipe = load_recipe(known[choice.name], choice.environment)
     digest = recipe_digest(recipe)
     image = Store().known(digest)
     if image is None:
-        how = f"run `ingot {'bake' if recipe.base.ami is None else 'publish'} {name}`"
-        raise InputError(f"{name} {digest[:12]} is not baked yet", hint=how)
+        how = f"run `ingot {'bake' if recipe.base.ami is None else 'publish'} {choice.name}`"
+        raise InputError(f"{choice.name} {digest[:12]} is not baked yet", hint=how)
     return image
 
 

@@ -14,12 +14,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 
 from ingot.errors import InputError
 
 _URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", re.DOTALL)
 # What S3 calls safe characters: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 _PREFIX = re.compile(r"[A-Za-z0-9!_.*'()-]+(?:/[A-Za-z0-9!_.*'()-]+)*")
+
+
+class ArchiveKind(StrEnum):
+    """Who writes the bytes of an archive, and in which form."""
+
+    BLOCKS = "blocks"
+    STORE_IMAGE = "store-image"
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-
-class ArchiveKind(StrEnum):
-    """Who writes the bytes of an archive, and in which form."""
-
-    BLOCKS = "blocks"
-    STORE_IMAGE = "store-image"
-
+from ingot.aws.archive.location import ArchiveKind
 
 Url = Annotated[str, typer.Argument(metavar="URL", help="The archive: s3://BUCKET or s3://BUCKET/PREFIX.")]
 Owner = Annotated[

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +21,8 @@ from ingot.store import Store
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
+
+PAUSE = 5.0  # seconds between two looks: some calls each, which AWS counts against the account's rate
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,13 @@ def look(clients: Clients, stack: str, *, environment: str | None, recipes: Path
     with translated():
         alarms = alarms_of(clients, stack)
     return FleetView(status, _wanted(status.recipe, environment, recipes), alarms)
+
+
+def watch(clients: Clients, stacks: Sequence[str], *, environment: str | None) -> Iterator[list[FleetView]]:
+    """Yield the fleets of stacks as they are, again and again without end. Raises as :func:`current`."""
+    while True:
+        yield [look(clients, stack, environment=environment) for stack in stacks]
+        time.sleep(PAUSE)
 
 
 def _wanted(name: str, environment: str | None, recipes: Path) -> str | None:

@@ -15,7 +15,6 @@ import select
 import socket
 import sys
 import termios
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ingot.bake.disk.ext4.reader import Ext4Reader
@@ -25,10 +24,9 @@ from ingot.bake.runtime.sandbox import Program, SpawnError, spawner
 from ingot.bake.tree.tree import Kind
 from ingot.errors import IngotError
 from ingot.pipeline.inspection import machines
-from ingot.pipeline.inspection.shell import script_of
 from ingot.pipeline.inspection.terminal import raw, shell_script
 from ingot.process import require, run, run_attached
-from ingot.progress import Progress
+from ingot.progress import Progress, settle
 from ingot.store import Image, Store
 
 MODULE = "ingot.pipeline.inspection.tree"
@@ -43,9 +41,9 @@ _ENVIRONMENT = {
 _SHELL = ("setsid", "--ctty", "--wait", "/bin/sh", "-c")
 
 
-def enter(image: Image, words: Sequence[str], progress: Progress, begins: Callable[[], None]) -> int:
-    """Copy the image's files out, run a login shell, the words, or a script on stdin in them, and remove
-    them again; return the exit status. ``begins`` is called before the terminal is the shell's.
+def enter(image: Image, script: str | None, progress: Progress) -> int:
+    """Copy the image's files out, run a script in them, or for None a login shell, and remove them again;
+    return the exit status.
 
     Raises MissingToolError without e2fsprogs, MissingRightError where a bake could not run either.
     """
@@ -53,14 +51,11 @@ def enter(image: Image, words: Sequence[str], progress: Progress, begins: Callab
     check_rights()
     directory = machines.directory() / "trees" / f"{image.digest[:12]}-{secrets.token_hex(4)}"
     directory.mkdir(mode=0o700, parents=True)
-    script = script_of(words) if words else None
-    if script is None and not sys.stdin.isatty():
-        script = sys.stdin.read()
     order = json.dumps({"disk": str(image.disk), "root": str(directory / "root"), "script": script})
     try:
         with Store().using(image):
             progress(f"copying the files of {image.name} {image.digest[:12]}")
-            begins()
+            settle(progress)
             return run_attached([*own_mounts(), "--uts", sys.executable, "-m", MODULE, order])
     finally:
         remove_tree(directory)

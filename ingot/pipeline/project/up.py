@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import MutableMapping
 from pathlib import Path
 
 from ingot.bake.runtime.rights import check_rights
@@ -13,9 +14,10 @@ from ingot.machines.qemu import firmware
 from ingot.paths import RECIPES
 from ingot.pipeline.deploy import Deployment, DeployOptions, bootstrap, deploy
 from ingot.pipeline.lock import lock
+from ingot.pipeline.project.cloud import use_local_cloud
 from ingot.plan.infrastructure.cdk import Cdk, environment
 from ingot.process import PACKAGE_OF, STDERR, require, run_attached
-from ingot.progress import Progress
+from ingot.progress import Progress, settle
 from ingot.recipe.load import find_recipes, load_recipe_to_lock
 
 # What locking, baking and booting run, apart from what Debian and Ubuntu cannot be without.
@@ -67,10 +69,22 @@ def install_cdk(project: Path, progress: Progress) -> None:
         and (project / "package.json").is_file()
     ):
         progress("installing the CDK CLI: npm install")
+        settle(progress)  # npm draws on the terminal
         status = run_attached([npm, "install", "--loglevel=error"], env=environ, cwd=project, stdout=STDERR)
         if status != 0:
             raise IngotError(f"npm install failed with exit status {status}; see its output above")
     Cdk.of(project)
+
+
+def prepare(project: Path, environ: MutableMapping[str, str], progress: Progress) -> None:
+    """Make sure of all that a deployment to this machine needs, down to a local cloud that runs.
+
+    ``environ``, that of the process, leads to it afterwards. Raises as :func:`check_machine`,
+    :func:`install_cdk` and :func:`ingot.pipeline.project.cloud.use_local_cloud`.
+    """
+    check_machine()
+    install_cdk(project, progress)
+    use_local_cloud(environ, progress)
 
 
 def up(project: Path, context: tuple[str, ...], progress: Progress) -> Deployment:
