@@ -97,6 +97,8 @@ def _image_lines(verdict: ImageVerdict) -> str:
     """Return the verdict on an AMI as text; the first differing blocks are named with their place on the
     disk.
     """
+    from ingot.aws.verify.contents import in_it
+
     read = verdict.read
     if verdict.ok:
         where = f"{verdict.ami_id}  {read.snapshot_id}"
@@ -106,7 +108,8 @@ def _image_lines(verdict: ImageVerdict) -> str:
     lines.append(f"  expected    {verdict.expected_root}")
     for index in read.differing[:NAMED_BLOCKS]:
         first = index * BLOCK_SIZE
-        lines.append(f"  block {index} (bytes {first} to {first + BLOCK_SIZE - 1} of the disk)")
+        things = in_it(verdict.contents.get(index, ()))
+        lines.append(f"  block {index} (bytes {first} to {first + BLOCK_SIZE - 1} of the disk){things}")
     if len(read.differing) > NAMED_BLOCKS:
         lines.append(f"  …and {len(read.differing) - NAMED_BLOCKS} more blocks")
     if not verdict.by_manifest:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ingot.aws.publish.settings import CloneSettings, PublishSettings
     from ingot.aws.registry.published import Published
     from ingot.aws.session.clients import Clients
+    from ingot.aws.verify.contents import Contents
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def restore(
             progress(f"{found.recipe} {found.digest[:12]} is in the store already")
     if not options.publish:
         return Restored(image, None)
-    settings = _settings(clients, bucket, clone, progress)
+    settings = _settings(clients, bucket, clone, image.digest, progress)
     with store.using(image):
         return Restored(image, publish(image, clients, settings, progress))
 
@@ -199,25 +200,31 @@ def restore_image(
         clone = None
         if options.test:
             clone = clone_settings(clients, require_stack(BUILDER_STACK, options.builder_stack))
-    settings = _settings(clients, bucket, clone, progress)
+    settings = _settings(clients, bucket, clone, str(record.manifest["recipe_digest"]), progress)
     settings.keep_manifest(dict(record.manifest))
     return restore_stored(clients, bucket, record, settings, progress)
 
 
 def _settings(
-    clients: Clients, bucket: Bucket, clone: CloneSettings | None, progress: Progress
+    clients: Clients, bucket: Bucket, clone: CloneSettings | None, digest: str, progress: Progress
 ) -> PublishSettings:
-    """Return how an image of an archive is published: what EBS holds is read back first."""
+    """Return how an image of an archive is published: what EBS holds is read back first.
+
+    By its disk, if the store has it, a block that differs is named with its files.
+    """
     from ingot.aws.publish.settings import PublishSettings
+    from ingot.aws.verify.contents import contents_of, unknown
 
     store = Store()
+    image = store.image(digest)
+    contents = unknown if image is None else contents_of(image.disk)
     return PublishSettings(
         paths.store() / "records",
         clone,
         manifest_of=store.manifest,
         keep_manifest=store.keep_manifest,
         archive=f"{bucket.location}",
-        check_snapshot=lambda snapshot_id, blocks: _check(clients, snapshot_id, blocks, progress),
+        check_snapshot=lambda snapshot_id, blocks: _check(clients, snapshot_id, blocks, contents, progress),
     )
 
 
@@ -233,8 +240,11 @@ def _open(clients: Clients, options: ArchiveOptions) -> Bucket:
     return bucket
 
 
-def _check(clients: Clients, snapshot_id: str, blocks: BlockMap, progress: Progress) -> None:
+def _check(
+    clients: Clients, snapshot_id: str, blocks: BlockMap, contents: Contents, progress: Progress
+) -> None:
     """Read a snapshot back; raise VerificationError unless it is, bit for bit, the disk with these blocks."""
+    from ingot.aws.verify.contents import block_lines
     from ingot.aws.verify.image import read_back
 
     snapshot = clients.ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"][0]
@@ -242,7 +252,7 @@ def _check(clients: Clients, snapshot_id: str, blocks: BlockMap, progress: Progr
     read = read_back(clients, snapshot_id, blocks, encrypted=encrypted, progress=progress)
     if not read.equals(blocks):
         raise VerificationError(
-            f"{snapshot_id} has the root digest {read.root_digest}, expected {blocks.root_digest}; "
-            f"{len(read.differing)} blocks differ"
+            f"{snapshot_id} has the root digest {read.root_digest}, expected {blocks.root_digest}; these "
+            "differ:\n  " + "\n  ".join(block_lines(read.differing, contents))
         )
     progress(f"{snapshot_id} read back: root digest {read.root_digest}")

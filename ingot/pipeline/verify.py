@@ -59,8 +59,19 @@ def verify_published(
     if not name.startswith("ami-"):
         digest = recipe_digest(load_recipe(find_recipe(recipes, name), environment))
     with translated():
-        manifest_of = Store().manifest
+        store = Store()
+        manifest_of = store.manifest
+
+        def disk_of(digest: str) -> Path | None:
+            image = store.image(digest)
+            return None if image is None else image.disk
+
         ami_id = name if digest is None else ami_of(clients, name, digest, manifest_of)
         return verify_image(
-            clients, ami_id, manifest_of=manifest_of, progress=progress, key=bundle_files().get(PRIVATE_KEY)
+            clients,
+            ami_id,
+            manifest_of=manifest_of,
+            progress=progress,
+            key=bundle_files().get(PRIVATE_KEY),
+            disk_of=disk_of,
         )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST
+from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST, root_digest
+from tests.bake.disk.helpers import data_file, make_disk, tree
 from tests.diff.manifests import manifest
 
 SECTIONS = ("os", "packages", "users", "groups", "files", "services")
@@ -61,6 +62,22 @@ def make_image(
         },
     )
     return SmallImage(disk, made, digest)
+
+
+def make_disk_image(directory: Path, content: dict[str, bytes]) -> SmallImage:
+    """Write a disk whose root file system has these files, and its image."""
+    disk, _ = make_disk(directory, tree(*(data_file(path, data) for path, data in content.items())))
+    data = disk.read_bytes()
+    pieces = [data[at : at + BLOCK_SIZE] for at in range(0, len(data), BLOCK_SIZE)]
+    digests = [hashlib.sha256(piece).hexdigest() if any(piece) else None for piece in pieces]
+    made = make_image(directory, ["a"], name="of-files")
+    about = {
+        "size": len(data),
+        "block_size": BLOCK_SIZE,
+        "root_digest": root_digest(digests),
+        "blocks": digests,
+    }
+    return replace(made, disk=disk, manifest=made.manifest | {"disk": about})
 
 
 def line(kind: str, value: dict[str, Any]) -> str:

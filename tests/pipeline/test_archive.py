@@ -1,6 +1,7 @@
 """Restoring an image that the store has already."""
 
 import json
+import random
 from dataclasses import replace
 
 import pytest
@@ -8,12 +9,13 @@ import pytest
 from ingot.aws.archive.bucket import Bucket
 from ingot.aws.archive.images import archive
 from ingot.aws.archive.location import ArchiveLocation
+from ingot.blocks import BLOCK_SIZE
 from ingot.errors import VerificationError
 from ingot.pipeline.archive import ArchiveOptions, RestoreOptions, restore
 from ingot.store import Store
 from tests.aws.archive.test_images import SBOM, make_bucket, quiet
 from tests.aws.conftest import *  # noqa: F403 - the local cloud's control plane
-from tests.aws.support import make_image
+from tests.aws.support import holdings, make_disk_image, make_image
 from tests.diff.manifests import manifest as whole_manifest
 
 
@@ -49,3 +51,28 @@ def test_another_disk_under_its_digest_is_not_published_as_the_archives(archived
     with pytest.raises(VerificationError, match=rf"has the root digest {'0' * 64} in the store, and "):
         restore(clients, archived, RestoreOptions("web", publish=False), quiet)
     assert Store().image(image.digest) is not None
+
+
+def test_a_block_that_ebs_has_otherwise_is_named_with_its_file_and_no_ami_is_made(
+    direct, clients, proxy, blocks_of, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("INGOT_HOME", str(tmp_path / "home"))
+    content = {path: random.Random(path).randbytes(1_200_000) for path in ("/srv/one", "/srv/two")}
+    made = make_disk_image(tmp_path, content)
+    disk = made.manifest["disk"]
+    image = replace(made, manifest=whole_manifest(name="web", recipe_digest=made.digest, disk=disk))
+    owner = direct.sts.get_caller_identity()["Account"]
+    archive(Bucket(clients, ArchiveLocation(make_bucket(direct), ""), owner), image, SBOM, quiet)
+    index = image.disk.read_bytes().index(content["/srv/two"][600_000:600_100]) // BLOCK_SIZE
+
+    def flip():
+        [snapshot] = direct.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
+        _, paths = blocks_of(snapshot["SnapshotId"])
+        data = bytearray(paths[index].read_bytes())
+        data[4711] ^= 1
+        paths[index].write_bytes(data)
+
+    proxy.fail("CompleteSnapshot", lost=True, times=1, then=flip)
+    with pytest.raises(VerificationError, match=rf"these differ:\n  block {index}; in it: /srv/two"):
+        restore(clients, ArchiveOptions("s3://archive"), RestoreOptions("web", test=False), quiet)
+    assert holdings(direct) == {}

@@ -18,9 +18,9 @@ from ingot.aws.archive.bucket import Bucket
 from ingot.aws.archive.location import ArchiveLocation
 from ingot.aws.publish.blocks import BlockMap, DiskReader
 from ingot.aws.publish.image import DiskImage
-from ingot.bake.disk.differences import things_in
+from ingot.aws.verify.contents import NAMED, contents_of, in_it
 from ingot.blocks import BLOCK_SIZE
-from ingot.errors import BakeError, IngotError, InputError, PublishError, VerificationError
+from ingot.errors import IngotError, InputError, PublishError, VerificationError
 from ingot.progress import Progress
 from ingot.quantities import number
 
@@ -30,8 +30,6 @@ R = TypeVar("R")
 STREAMS = 10
 # Blocks without an image are kept for a day: an archive that is under way writes its manifest last.
 GRACE = timedelta(days=1)
-# How many blocks, and files of each, an error names.
-NAMED = 10
 _MANIFEST = re.compile(r"(?P<recipe>[a-z0-9][a-z0-9-]*)/(?P<digest>[0-9a-f]{64})\.json")
 
 
@@ -237,17 +235,11 @@ def read_disk(bucket: Bucket, manifest: Mapping[str, Any], target: Path, progres
 
 def _damaged(disk: Path, wrong: Mapping[int, VerificationError]) -> VerificationError:
     """Return the error that names the damaged blocks and what, by the rest of the disk, they hold."""
-    try:
-        held = things_in(disk, [*wrong])
-    except BakeError:
-        held = {}  # the file system's own records are in them
-    lines = []
-    for index, error in [*wrong.items()][:NAMED]:
-        things = held.get(index, [])
-        left = len(things) - NAMED
-        more = f" and {number(left, 'other file')}" if left > 0 else ""
-        what = f"; in it: {', '.join(things[:NAMED])}{more}" if things else ""
-        lines.append(f"block {index}: {error.message}{what}")
+    held = contents_of(disk)([*wrong])
+    lines = [
+        f"block {index}: {error.message}{in_it(held.get(index, ()))}"
+        for index, error in [*wrong.items()][:NAMED]
+    ]
     if len(wrong) > NAMED:
         lines.append(f"and {number(len(wrong) - NAMED, 'other block')}")
     return VerificationError("\n  ".join(lines), hint=next(iter(wrong.values())).hint)

@@ -10,8 +10,10 @@ import hashlib
 import secrets
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ingot.aws.instance_store.keys import BundleKeys, Decryption, encrypted, is_signature, unwrap
@@ -124,17 +126,33 @@ class Unbundled:
     root_digest: str
 
 
+class DamagedPartError(VerificationError):
+    """A part of a bundle is not what its manifest says. ``block``: the disk's first that cannot be read."""
+
+    def __init__(self, part: str, block: int, contents: str = "") -> None:
+        super().__init__(
+            f"the part {part} is damaged: its SHA-1 is not the manifest's; the disk's block {block} and what "
+            f"follows cannot be read{contents}",
+            hint="publish the image again",
+        )
+        self.part = part
+        self.block = block
+
+
 def unbundle(
     manifest: BundleManifest,
     signed: bytes,
     key: RSAPrivateKey,
     read: Callable[[str], bytes],
     write: Callable[[int, bytes], None] = lambda _index, _block: None,
+    expected: Sequence[str | None] = (),
 ) -> Unbundled:
     """Read a bundle back with the user's key: each part by ``read``, which takes its name.
 
-    ``write`` is given the index and the bytes of each block that is not zeros. Raises VerificationError for a
-    signature of another key, and for a part, an archive or a size that are not the manifest's.
+    ``write`` is given the index and the bytes of each block that is not zeros. ``expected``: the SHA-256
+    (hex) of the disk's blocks, None for zeros; by them the damage is found within its part. Raises
+    VerificationError for a signature of another key, DamagedPartError for a part, and VerificationError for
+    an archive or a size that are not the manifest's.
     """
     if not is_signature(key.public_key(), manifest.signature, signed):
         raise VerificationError("the bundle's manifest is not signed with this key, or was changed")
@@ -155,18 +173,17 @@ def unbundle(
             blocks.take(piece)
             packed = unpacker.unconsumed_tail
 
+    def unpack(data: bytes) -> None:
+        for start in range(0, len(data), _AT_ONCE):
+            take(cipher.update(data[start : start + _AT_ONCE]))
+
     try:
         for part in manifest.parts:
             data = read(part.name)
             bundled += len(data)
             if hashlib.sha1(data, usedforsecurity=False).hexdigest() != part.sha1:
-                raise VerificationError(
-                    f"the part {part.name} is damaged: its SHA-1 is not the manifest's; the disk's block "
-                    f"{blocks.number} and what follows cannot be read",
-                    hint="publish the image again",
-                )
-            for start in range(0, len(data), _AT_ONCE):
-                take(cipher.update(data[start : start + _AT_ONCE]))
+                raise DamagedPartError(part.name, _damaged_block(blocks, partial(unpack, data), expected))
+            unpack(data)
         take(cipher.finish())
     except (ValueError, zlib.error) as error:
         raise VerificationError(f"the bundle is not what its manifest says: {error}") from error
@@ -174,6 +191,21 @@ def unbundle(
         raise VerificationError("the bundle is not whole: its archive is not the one that the manifest names")
     digests = blocks.finish()
     return Unbundled(manifest.size, digests, root_digest(digests))
+
+
+def _damaged_block(
+    blocks: _BlockExtractor, unpack: Callable[[], None], expected: Sequence[str | None]
+) -> int:
+    """Return the first block that a damaged part does not give as it was: unpacking goes on until it fails,
+    or until a block is not the one that is expected.
+    """
+    first = blocks.number
+    if not expected:
+        return first
+    with suppress(ValueError, zlib.error, VerificationError):
+        unpack()
+    found = enumerate(blocks.digests[first:], first)
+    return next((index for index, digest in found if digest != expected[index]), blocks.number)
 
 
 class _BlockExtractor:
@@ -191,6 +223,11 @@ class _BlockExtractor:
     def number(self) -> int:
         """The index of the block that comes next."""
         return len(self._digests)
+
+    @property
+    def digests(self) -> list[str | None]:
+        """The SHA-256 (hex) of the blocks so far, None for zeros."""
+        return self._digests
 
     def take(self, piece: bytes) -> None:
         view = memoryview(piece)

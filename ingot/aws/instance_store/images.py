@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ingot.aws.instance_store import bucket
 from ingot.aws.instance_store.bucket import BundlePlace
-from ingot.aws.instance_store.bundle import MANIFEST, DiskSource, Unbundled, bundle, unbundle
+from ingot.aws.instance_store.bundle import (
+    MANIFEST,
+    DamagedPartError,
+    DiskSource,
+    Unbundled,
+    bundle,
+    unbundle,
+)
 from ingot.aws.instance_store.keys import BundleKeys
 from ingot.aws.instance_store.manifest import ROOT_DEVICE, read_manifest
+from ingot.aws.verify.contents import Contents, in_it, unknown
 from ingot.errors import InputError, VerificationError
 from ingot.progress import Progress
 
@@ -53,10 +61,26 @@ def send_bundle(
     progress(f"the bundle in {place} is, bit for bit, the baked disk")
 
 
-def read_bundle(clients: Clients, place: BundlePlace, key: RSAPrivateKey) -> Unbundled:
-    """Read a bundle back from S3 with the user's key. Raises VerificationError when it is not whole."""
+def read_bundle(
+    clients: Clients,
+    place: BundlePlace,
+    key: RSAPrivateKey,
+    expected: Sequence[str | None] = (),
+    contents: Contents = unknown,
+) -> Unbundled:
+    """Read a bundle back from S3 with the user's key. Raises VerificationError when it is not whole.
+
+    ``expected``: the SHA-256 of the disk's blocks, by which a damaged part's error names the block, and by
+    ``contents`` the file.
+    """
     manifest, signed = read_manifest(bucket.get(clients, place, MANIFEST))
-    return unbundle(manifest, signed, key, lambda name: bucket.get(clients, place, name))
+    try:
+        return unbundle(
+            manifest, signed, key, lambda name: bucket.get(clients, place, name), expected=expected
+        )
+    except DamagedPartError as error:
+        things = in_it(contents([error.block]).get(error.block, ()))
+        raise DamagedPartError(f"{place}{error.part}", error.block, things) from error
 
 
 def root_of_bundle(place: BundlePlace) -> Mapping[str, Any]:

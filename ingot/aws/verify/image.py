@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from ingot.aws.registry.published import ManifestOf, find, no_manifest
 from ingot.aws.session import tags
 from ingot.aws.session.clients import BLOCK_STREAMS
 from ingot.aws.session.retry import block_retries
+from ingot.aws.verify.contents import contents_of
 from ingot.aws.verify.reading import pages, read_block
 from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST, block_count, changed, root_digest, written
 from ingot.errors import InputError, PublishError, VerificationError
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import ImageTypeDef
 
     from ingot.aws.session.clients import Clients
+
+# Gives the raw disk of a recipe digest, None where it is not on this machine.
+DiskOf = Callable[[str], "Path | None"]
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,8 @@ class ImageVerdict:
     ok: bool
     by_manifest: bool = True
     """False: there is no local manifest, and the AMI's own tag says what the root digest should be."""
+    contents: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    """What the differing blocks hold on the baked disk, if it is here: paths, words for what is no file."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON's types; all differing blocks."""
@@ -140,15 +147,23 @@ class ImageVerdict:
             "expected_by": "manifest" if self.by_manifest else "tag",
             "blocks_read": self.read.blocks_read,
             "differing_blocks": list(self.read.differing),
+            "contents": {str(index): list(things) for index, things in self.contents.items()},
         }
 
 
 def verify_image(
-    clients: Clients, ami_id: str, *, manifest_of: ManifestOf, progress: Progress, key: Path | None = None
+    clients: Clients,
+    ami_id: str,
+    *,
+    manifest_of: ManifestOf,
+    progress: Progress,
+    key: Path | None = None,
+    disk_of: DiskOf = lambda _digest: None,
 ) -> ImageVerdict:
     """Read all blocks of an AMI's snapshot and compare them with the manifest of its recipe digest.
 
     ``key``: the private key by which the bundle is read of an AMI with its root on an instance store.
+    ``disk_of``: the baked disk of a recipe digest, by which the files in differing blocks are named.
 
     Where ``manifest_of`` has none, the root digest must be that of the AMI's tag; which blocks differ is not
     known then. Raises InputError when there is no such AMI, VerificationError when neither says what it
@@ -159,7 +174,8 @@ def verify_image(
         raise InputError(f"there is no AMI {ami_id} in {clients.region}")
     values = tags.tags_of(image)
     if image.get("RootDeviceType") == "instance-store" and tags.DIGEST in values:
-        return _verify_bundle(clients, image, manifest_of(values[tags.DIGEST]), key)
+        disk = disk_of(values[tags.DIGEST])
+        return _verify_bundle(clients, image, manifest_of(values[tags.DIGEST]), key, disk)
     snapshot_id = amis.snapshot_of(image)
     if tags.DIGEST not in values or not snapshot_id:
         raise VerificationError(f"{ami_id} has no tag {tags.DIGEST}, or no snapshot: not an image of Ingot")
@@ -181,11 +197,21 @@ def verify_image(
         )
     blocks = BlockMap.of(manifest)
     read = read_back(clients, snapshot_id, blocks, encrypted=encrypted, progress=progress)
-    return ImageVerdict(ami_id, values[tags.DIGEST], blocks.root_digest, read, read.equals(blocks))
+    held = _contents(disk_of(values[tags.DIGEST]), read.differing)
+    ok = read.equals(blocks)
+    return ImageVerdict(ami_id, values[tags.DIGEST], blocks.root_digest, read, ok, contents=held)
+
+
+def _contents(disk: Path | None, blocks: Sequence[int]) -> Mapping[int, Sequence[str]]:
+    return contents_of(disk)(blocks) if disk is not None and blocks else {}
 
 
 def _verify_bundle(
-    clients: Clients, image: ImageTypeDef, manifest: Mapping[str, Any] | None, key: Path | None
+    clients: Clients,
+    image: ImageTypeDef,
+    manifest: Mapping[str, Any] | None,
+    key: Path | None,
+    disk: Path | None,
 ) -> ImageVerdict:
     from ingot.aws.instance_store.images import read_bundle
     from ingot.aws.instance_store.keys import load_private_key
@@ -197,12 +223,13 @@ def _verify_bundle(
             hint="name the key's file in EC2_PRIVATE_KEY",
         )
     expected = values.get(tags.ROOT_DIGEST, "") if manifest is None else str(manifest["disk"]["root_digest"])
-    found = read_bundle(clients, place, load_private_key(key))
-    blocks = [None] * len(found.blocks) if manifest is None else manifest["disk"]["blocks"]
+    blocks = () if manifest is None else BlockMap.of(manifest).digests
+    found = read_bundle(clients, place, load_private_key(key), blocks, partial(_contents, disk))
     differing = [] if manifest is None else changed(found.blocks, blocks)
     read = ReadBack(str(place), found.root_digest, len(written(found.blocks)), tuple(differing))
     ok = not differing and found.root_digest == expected
-    return ImageVerdict(image["ImageId"], values[tags.DIGEST], expected, read, ok, manifest is not None)
+    held, by_manifest = _contents(disk, differing), manifest is not None
+    return ImageVerdict(image["ImageId"], values[tags.DIGEST], expected, read, ok, by_manifest, held)
 
 
 def ami_of(clients: Clients, recipe: str, digest: str, manifest_of: ManifestOf = no_manifest) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,11 +20,10 @@ from ingot.aws.archive.images import (
     read_disk,
 )
 from ingot.aws.archive.location import ArchiveLocation
-from ingot.blocks import BLOCK_SIZE, root_digest
+from ingot.blocks import BLOCK_SIZE
 from ingot.errors import InputError, PublishError, VerificationError
 from tests.aws.fault_proxy import ANY_OF_S3
-from tests.aws.support import make_image
-from tests.bake.disk.helpers import data_file, make_disk, tree
+from tests.aws.support import make_disk_image, make_image
 
 SBOM = b'{"bomFormat": "CycloneDX"}'
 ENCRYPTED = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
@@ -144,19 +141,14 @@ def test_a_flipped_bit_is_found_and_its_block_named(bucket, image, direct, tmp_p
 
 def test_the_files_in_a_damaged_block_are_named(bucket, direct, tmp_path):
     content = {path: random.Random(path).randbytes(1_200_000) for path in ("/srv/one", "/srv/two")}
-    disk, _ = make_disk(tmp_path, tree(*(data_file(path, data) for path, data in content.items())))
-    data = disk.read_bytes()
-    pieces = [data[at : at + BLOCK_SIZE] for at in range(0, len(data), BLOCK_SIZE)]
-    digests = [hashlib.sha256(piece).hexdigest() if any(piece) else None for piece in pieces]
-    image = make_image(tmp_path, ["a"], name="small")
-    root = root_digest(digests)
-    about = {"size": len(data), "block_size": BLOCK_SIZE, "root_digest": root, "blocks": digests}
-    image = replace(image, disk=disk, manifest=image.manifest | {"disk": about})
+    image = make_disk_image(tmp_path, content)
+    data, digests = image.disk.read_bytes(), image.manifest["disk"]["blocks"]
     archive(bucket, image, SBOM, quiet)
     damaged = [data.index(content[path][600_000:600_100]) // BLOCK_SIZE for path in content]
     for index in damaged:
         key = bucket.location.block(digests[index])
-        direct.s3.put_object(Bucket="archive", Key=key, Body=b"x" + pieces[index][1:])
+        block = data[index * BLOCK_SIZE : (index + 1) * BLOCK_SIZE]
+        direct.s3.put_object(Bucket="archive", Key=key, Body=b"x" + block[1:])
     with pytest.raises(VerificationError) as caught:
         restored(bucket, "web", tmp_path)
     lines = caught.value.message.splitlines()

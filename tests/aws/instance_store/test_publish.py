@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
+import re
 from dataclasses import replace
 
 import pytest
@@ -17,13 +19,18 @@ from ingot.aws.publish.cleanup import leftovers
 from ingot.aws.publish.publish import publish
 from ingot.aws.registry.entries import lookup
 from ingot.aws.verify.image import verify_image
+from ingot.blocks import BLOCK_SIZE
 from ingot.errors import InputError, PublishError, VerificationError
 from localcloud.core.environment import CERTIFICATE
-from tests.aws.support import SmallImage, holdings, make_image
+from tests.aws.support import SmallImage, holdings, make_disk_image, make_image
 from tests.outputs import told
 
 pytestmark = pytest.mark.usefixtures("driven_clock")
 BUCKET = "my-bundles"
+ON_INSTANCE_STORE = {
+    "root_device": "instance-store",
+    "boot": {"mode": "legacy-bios", "kernel_command_line": ""},
+}
 
 
 def quiet(_message):
@@ -46,8 +53,7 @@ def bundles(direct, pairs, cloud):
 @pytest.fixture
 def image(tmp_path, passing):
     made = make_image(tmp_path, ["a", None, "b", None])
-    fields = {"root_device": "instance-store", "boot": {"mode": "legacy-bios", "kernel_command_line": ""}}
-    return passing(SmallImage(made.disk, {**made.manifest, **fields}, made.digest))
+    return passing(SmallImage(made.disk, {**made.manifest, **ON_INSTANCE_STORE}, made.digest))
 
 
 def objects(clients):
@@ -84,6 +90,37 @@ def test_it_is_bundled_tested_and_named(clients, direct, settings, bundles, imag
     bucket.put(direct, place, "image.part.00", b"x")
     with pytest.raises(VerificationError, match=r"image\.part\.00 is damaged"):
         verify_image(direct, published.ami_id, manifest_of=known.get, progress=quiet, key=key)
+
+
+def test_a_damaged_part_is_named_with_its_block_and_the_file_that_it_belongs_to(
+    clients, direct, settings, bundles, passing, pairs, tmp_path
+):
+    content = {path: random.Random(path).randbytes(9 << 20) for path in ("/srv/one", "/srv/two")}
+    made = make_disk_image(tmp_path, content)
+    image = passing(SmallImage(made.disk, {**made.manifest, **ON_INSTANCE_STORE}, made.digest))
+    published = publish(image, clients, replace(settings, bundles=bundles), quiet)
+    [ami] = direct.ec2.describe_images(ImageIds=[published.ami_id])["Images"]
+    place = BundlePlace.of_image(ami["ImageLocation"])
+    damaged = bytearray(bucket.get(direct, place, "image.part.01"))
+    damaged[len(damaged) // 2] ^= 1
+    bucket.put(direct, place, "image.part.01", bytes(damaged))
+    with pytest.raises(VerificationError) as caught:
+        verify_image(
+            direct,
+            published.ami_id,
+            manifest_of={image.digest: image.manifest}.get,
+            progress=quiet,
+            key=pairs["user"][0],
+            disk_of={image.digest: image.disk}.get,
+        )
+    found = re.search(
+        r"image\.part\.01 is damaged: .* block (\d+) and what follows cannot be read; in it: /srv/two$",
+        caught.value.message,
+    )
+    assert found, caught.value.message
+    # In the middle of the part, not where it begins.
+    block = image.disk.read_bytes()[int(found[1]) * BLOCK_SIZE :][:BLOCK_SIZE]
+    assert 2 << 20 < content["/srv/two"].index(block[:1000]) < 8 << 20
 
 
 def test_the_test_clone_is_of_a_type_that_starts_it(clients, direct, settings, bundles, image, proxy):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import struct
 
 import pytest
@@ -12,7 +13,7 @@ from ingot.aws.session import tags
 from ingot.aws.verify.image import ami_of, verify_image
 from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST
 from ingot.errors import InputError, PublishError, VerificationError
-from tests.aws.support import make_image
+from tests.aws.support import make_disk_image, make_image
 from tests.outputs import told
 
 
@@ -44,6 +45,28 @@ def test_one_flipped_bit_is_found_and_its_block_named(index, image, clients, set
     verdict = verify_image(clients, published.ami_id, manifest_of=known.get, progress=quiet)
     assert (verdict.ok, verdict.read.differing) == (False, (index,))
     assert told("verify image", verdict.as_dict())["differing_blocks"] == [index]
+
+
+def test_a_flipped_bit_in_a_block_of_ebs_is_named_with_the_file_that_it_belongs_to(
+    tmp_path, clients, settings, known, passing, blocks_of
+):
+    content = {path: random.Random(path).randbytes(1_200_000) for path in ("/srv/one", "/srv/two")}
+    image = passing(make_disk_image(tmp_path, content))
+    published = publish(image, clients, settings, quiet)
+    index = image.disk.read_bytes().index(content["/srv/two"][600_000:600_100]) // BLOCK_SIZE
+    _, paths = blocks_of(published.snapshot_id)
+    data = bytearray(paths[index].read_bytes())
+    data[4711] ^= 1
+    paths[index].write_bytes(data)
+    verdict = verify_image(
+        clients,
+        published.ami_id,
+        manifest_of=known.get,
+        progress=quiet,
+        disk_of={image.digest: image.disk}.get,
+    )
+    said = told("verify image", verdict.as_dict())
+    assert (said["differing_blocks"], said["contents"]) == ([index], {str(index): ["/srv/two"]})
 
 
 def test_a_child_reads_back_whole(tmp_path, image, clients, settings, known, passing):
