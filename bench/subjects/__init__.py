@@ -12,6 +12,7 @@ SUBJECTS = {
     "boot": "Power-on to the first HTTP 200: Ingot's image beside mkosi's of the same packages.",
     "image_diff": "Comparing two images of 100,000 files, disks included.",
     "fleet": "Looking at and verifying a fleet of 1,000 stand-ins.",
+    "archive": "An image and its next version to a bucket and back: beside a bare loop of the same blocks.",
     "commands": "A lock with known indexes, and the list of a store of 500 images.",
     "plan": "A plan with the rebuild of a changed app: beside `cdk synth` and `cdk diff` alone.",
     "cdk": "What Ingot adds to `cdk synth` and to `cdk deploy` with nothing to do: beside a bare CDK app.",
