@@ -6,6 +6,7 @@ it finds becomes an ``@example`` here, with its repair.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -52,6 +53,9 @@ def project(top):
         seeds.fill(top / "project")
         seeds.fill_store(top / "home")
         patch.chdir(top / "project")
+        # What the tests before have left would be looked at before each input: bounded() collects garbage.
+        gc.collect()
+        gc.freeze()
         yield
 
 
