@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -212,12 +211,3 @@ def test_what_counts_as_an_assertion(text, expected):
 )
 def test_what_is_private(text, expected):
     assert {name for name in privates(ast.parse(text)) if private(name)} == expected
-
-
-def test_a_test_file_is_beside_what_it_tests():
-    """A folder of tests has the name of a folder of the product, of another tree, or a subject of its own."""
-    own = {"audit", "e2e", "examples", "fidelity", "fuzz", "repository"}
-    trees = {"localcloud", "stacks", "bench", "tools", "web"}  # web: image_recipes/web
-    product = {path.parent.name for path in (ROOT / "ingot").glob("*/__init__.py")}
-    folders = {Path(name).parts[1] for name in TREES if len(Path(name).parts) > 2}
-    assert folders <= own | trees | product
