@@ -1,7 +1,8 @@
 """Clones of a real image fetch their configuration with their role's credentials, in the local cloud.
 
 The stack is what `CloneFleet` makes of values, and CloudFormation deploys it. One clone has its permissions;
-another one's role has none, until it is granted them. They keep their data on a volume, and have swap.
+another one's role has none, until it is granted them. They keep their data on a volume, and have swap: one
+has a blank volume, the other an enlarged one with data on it, and an instance store.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import logging
 import os
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +26,7 @@ from ingot.constructs import CloneFleet, GoldenImage, SecretKey, add_fleet_outpu
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lock.file import write_lock
 from ingot.recipe.lock.resolve import resolve_lock
+from localcloud.services.ec2.instance_types import instance_type
 from tests.baked import baked_store
 from tests.localcloud.conftest import BLOCK, LocalCloud, running_cloud
 from tests.localcloud.services.cloudformation.support import create, events
@@ -45,13 +48,17 @@ files:
       sum() { runuser -u app cat "/run/ingot/secrets/$1" | sha256sum | cut -c1-64; }
       printf '\r\napp: %s %s %s %s\r\n' "$LEVEL" "$HOST" "$(sum password)" "$(sum key)" >/dev/ttyS0
       disk=$(findmnt --noheadings --output SOURCE /srv/data)
-      printf '\r\ndata: %s %s %s, swap: %s\r\n' "$(basename "$disk")" "$(stat --format %U:%a /srv/data)" \
-        "$(findmnt --noheadings --output LABEL,FSTYPE,OPTIONS /srv/data)" \
-        "$(swapon --show=SIZE --noheadings)" >/dev/ttyS0
+      printf '\r\nscratch: %s %s %s\r\n' "$(stat --format %a /srv/scratch)" \
+        "$(findmnt --noheadings --raw --bytes --output FSTYPE,OPTIONS,SIZE --target /srv/scratch)" \
+        "$(findmnt --noheadings --output TARGET --target /srv/scratch)" >/dev/ttyS0
+      printf '\r\ndata: %s %s %s, kept: %s, swap: %s\r\n' \
+        "$(basename "$disk")" "$(stat --format %U:%a /srv/data)" \
+        "$(findmnt --noheadings --raw --bytes --output LABEL,FSTYPE,OPTIONS,SIZE /srv/data)" \
+        "$(cat /srv/data/kept 2>/dev/null)" "$(swapon --show=SIZE --noheadings)" >/dev/ttyS0
   - target: /etc/systemd/system/app.service
     content: |
       [Unit]
-      After=ingot-swap.service
+      After=ingot-swap.service ingot-scratch.service
       [Service]
       Type=oneshot
       RemainAfterExit=yes
@@ -68,8 +75,11 @@ configuration:
   services: [app]
 volumes:
   - {name: data, mount: /srv/data, size: 1GiB, owner: app, group: app, mode: "0750", services: [app]}
+instance_store: {mount: /srv/scratch, mode: "1777"}
 swap: 64MiB
 """
+GIB = 1 << 30
+WITH_STORE = "m5d.large"
 PASSWORD = 'p"ä ss\\word'
 KEY = os.urandom(65536)
 
@@ -150,6 +160,21 @@ def deployed(cloud: LocalCloud, arns: dict[str, str]) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in made["Outputs"]}
 
 
+def old_volume(cloud: LocalCloud, directory: Path) -> str:
+    """Make a snapshot of a volume `data` as a smaller clone left it; return its id.
+
+    Its file system has 64 MiB, and a file.
+    """
+    disk, tree = directory / "old.raw", directory / "old"
+    tree.mkdir()
+    (tree / "kept").write_text("it is here")
+    command: list[str | Path] = ["mkfs.ext4", "-q", "-L", "data", "-d", tree, disk, "64M"]
+    subprocess.run(command, check=True, env={"PATH": f"/usr/sbin:/sbin:{os.environ['PATH']}"})
+    data = disk.read_bytes()
+    pieces = {index: data[index * BLOCK : (index + 1) * BLOCK] for index in range(len(data) // BLOCK)}
+    return cloud.snapshot({index: piece for index, piece in pieces.items() if any(piece)})
+
+
 def bare_profile(cloud: LocalCloud) -> None:
     """Make a role of instances that may do nothing, and its profile: both are named `bare`."""
     iam = cloud.client("iam")
@@ -183,7 +208,9 @@ def told(cloud: LocalCloud, instance: str, words: str) -> str:
         time.sleep(0.5)
 
 
-def test_clones_have_their_values_when_their_role_may_read_them(cloud: LocalCloud, app: Any) -> None:
+def test_clones_have_their_values_when_their_role_may_read_them_and_grow_an_enlarged_volume(
+    cloud: LocalCloud, app: Any, tmp_path: Path
+) -> None:
     outputs = deployed(cloud, app)
     ec2 = cloud.client("ec2")
     bare_profile(cloud)
@@ -193,6 +220,10 @@ def test_clones_have_their_values_when_their_role_may_read_them(cloud: LocalClou
     launched = ec2.run_instances(
         LaunchTemplate={"LaunchTemplateId": outputs["LaunchTemplateId"]},
         IamInstanceProfile={"Name": "bare"},
+        InstanceType=WITH_STORE,
+        BlockDeviceMappings=[
+            {"DeviceName": "/dev/sdf", "Ebs": {"SnapshotId": old_volume(cloud, tmp_path), "VolumeSize": 2}}
+        ],
         SubnetId=group["VPCZoneIdentifier"].split(",")[0],
         MinCount=1,
         MaxCount=1,
@@ -207,9 +238,9 @@ def test_clones_have_their_values_when_their_role_may_read_them(cloud: LocalClou
     assert PASSWORD not in console
     console = told(cloud, granted, ", swap: ")
     # The machine has it before the root volume.
-    assert re.search(r"data: nvme\dn1 app:750 data +ext4 +rw,nosuid,nodev,relatime, swap: +64M", console), (
-        console
-    )
+    size = data_of(console, owner="app:750", kept="")
+    assert 0.9 * GIB < size < GIB
+    assert "this instance has no instance-store disk" in console
     assert "configuration cannot be had" not in console
 
     console = told(cloud, bare, "ingot: the configuration cannot be had")
@@ -218,4 +249,24 @@ def test_clones_have_their_values_when_their_role_may_read_them(cloud: LocalClou
     assert "app: " not in console
     # The service has waited: it starts once the permission is there, without a new boot.
     grant_as(cloud, outputs["LaunchTemplateId"])
-    told(cloud, bare, line)
+    console = told(cloud, bare, line)
+    console = told(cloud, bare, ", swap: ")
+    # As it was made, and grown to the volume: what is in use is its service's.
+    size = data_of(console, owner="root:755", kept="it is here")
+    assert 1.8 * GIB < size < 2 * GIB
+    scratch = re.search(r"scratch: 1777 ext4 (\S+) (\d+) /srv/scratch\b", console)
+    assert scratch is not None, console[-3000:]
+    assert {"nosuid", "nodev"} <= set(scratch[1].split(","))
+    kind = instance_type(WITH_STORE)
+    assert kind is not None
+    assert 0.9 * kind.stores[0] < int(scratch[2]) < kind.stores[0]
+
+
+def data_of(console: str, *, owner: str, kept: str) -> int:
+    """Return the bytes of the file system on the data volume, which must be mounted as the recipe says."""
+    found = re.search(
+        rf"data: nvme\dn1 {owner} data ext4 rw,nosuid,nodev,relatime\S* (\d+), kept: {kept}, swap: +64M",
+        console,
+    )
+    assert found is not None, console[-3000:]
+    return int(found[1])
