@@ -2,21 +2,26 @@
 
 import base64
 import hashlib
+import os
 import threading
 import tracemalloc
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from ingot.errors import IngotError, InputError
 from ingot.progress import silent
+from ingot.recipe.lock.artifacts import MAX_ARTIFACT
 from ingot.retry import Backoff, Clock, driven_by
 from ingot.store.downloads import web
 from ingot.store.downloads.web import Wanted, fetch
 
 BODY = b"an artifact" * 1000
 DIGEST = hashlib.sha256(BODY).hexdigest()
+# Of `head -c 5G /dev/zero`: another program's word for what must be in the store.
+FIVE_GIB_OF_ZEROS = "7f06c62352aebd8125b2a1841e2b9e1ffcbed602f381c3dcb3200200e383d1d5"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -28,10 +33,15 @@ class Handler(BaseHTTPRequestHandler):
         self.asked.append((self.path, self.headers.get("Authorization")))
         status, headers, body = self.answers.get(self.path, (404, {}, b""))
         self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+        size = body.stat().st_size if isinstance(body, Path) else len(body)
+        for name, value in {"Content-Length": str(size), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        if isinstance(body, Path):
+            with body.open("rb") as file:
+                self.connection.sendfile(file)
+        else:
+            self.wfile.write(body)
 
     def log_message(self, *_):
         pass
@@ -39,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def serve():
-    """Start servers: `answers` maps paths to status, headers, body."""
+    """Start servers: `answers` maps paths to status, headers, body: bytes, or a file."""
     servers = []
 
     def made():
@@ -181,3 +191,25 @@ def test_a_large_artifact_takes_little_memory(serve, get):
         tracemalloc.stop()
     assert found.size == 64 << 20
     assert peak < 16 << 20
+
+
+@pytest.mark.slow
+def test_an_artifact_of_5_gib_is_streamed_and_a_byte_more_is_refused_unread(serve, get, tmp_path):
+    """5 GiB is the most that a lock takes. The file is sparse, what comes of it is not."""
+    body, server = tmp_path / "zeros", serve()
+    with body.open("xb") as file:
+        file.truncate(MAX_ARTIFACT)
+    server.answers["/a"] = (200, {}, body)
+    tracemalloc.start()
+    try:
+        found = get(f"{server.url}/a", limit=MAX_ARTIFACT, sha256=FIVE_GIB_OF_ZEROS)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (found.size, found.file.stat().st_size) == (5 << 30, 5 << 30)
+    assert peak < 16 << 20
+    found.file.unlink()
+    os.truncate(body, MAX_ARTIFACT + 1)
+    with pytest.raises(IngotError, match="it has 5368709121 bytes; at most 5368709120 are taken"):
+        get(f"{server.url}/a", limit=MAX_ARTIFACT)
+    assert [path for path in (tmp_path / "packages").rglob("*") if path.is_file()] == []
