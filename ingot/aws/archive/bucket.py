@@ -31,7 +31,7 @@ _NO_BLOCK = "NoSuchPublicAccessBlockConfiguration"
 _BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 _PIECE = 1 << 20
 T = TypeVar("T")
-PAGE = 1000  # keys in one DeleteObjects: its limit
+PAGE = 1000  # keys in one DeleteObjects or ListObjectsV2: their limit
 
 
 @dataclass(frozen=True)

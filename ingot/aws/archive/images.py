@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from ingot.aws.archive.bucket import Bucket
+from ingot.aws.archive.bucket import PAGE, Bucket
 from ingot.aws.archive.location import ArchiveLocation
 from ingot.aws.publish.blocks import BlockMap, DiskReader
 from ingot.aws.publish.image import DiskImage
@@ -28,6 +29,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 # How many objects travel at a time: as many as botocore keeps connections.
 STREAMS = 10
+# A page of the list of blocks is read for so many blocks of a disk: a hundredth of asking for each of them.
+PER_PAGE = 100
 # Blocks without an image are kept for a day: an archive that is under way writes its manifest last.
 GRACE = timedelta(days=1)
 _MANIFEST = re.compile(r"(?P<recipe>[a-z0-9][a-z0-9-]*)/(?P<digest>[0-9a-f]{64})\.json")
@@ -85,10 +88,12 @@ def archive(bucket: Bucket, image: DiskImage, bill_of_materials: bytes, progress
     first = {digest: index for index, digest in reversed([*enumerate(blocks.digests)]) if digest is not None}
 
     with DiskReader(image.disk, blocks) as reader:
+        there, beyond = _listed(bucket, PAGE * (1 + len(first) // PER_PAGE))
 
         def send(digest: str) -> bool:
             key = location.block(digest)
-            if bucket.has(key, digest, BLOCK_SIZE):
+            may_be_there = key in there or (beyond is not None and key > beyond)
+            if may_be_there and bucket.has(key, digest, BLOCK_SIZE):
                 return False
             data, _ = reader.read(first[digest])
             bucket.put(key, data, digest)
@@ -101,6 +106,14 @@ def archive(bucket: Bucket, image: DiskImage, bill_of_materials: bytes, progress
     ):
         bucket.put(key, data, hashlib.sha256(data).hexdigest(), "application/json")
     return Archived(recipe, image.digest, blocks.root_digest, len(first), sent)
+
+
+def _listed(bucket: Bucket, most: int) -> tuple[set[str], str | None]:
+    """Return the keys of the archive's first blocks, at most so many, and the last of them; None when these
+    are all: what the list lacks need not be asked for one by one.
+    """
+    keys = [entry.key for entry in islice(bucket.objects(bucket.location.blocks), most)]
+    return set(keys), keys[-1] if len(keys) == most else None
 
 
 def archived_images(bucket: Bucket) -> Iterator[ArchivedImage]:

@@ -1,4 +1,4 @@
-"""What keeps images in S3 and brings them back: archive, restore, bundle, and EC2's two tasks.
+"""What keeps images in S3, brings them back and verifies them: archive, restore, bundle, EC2's two tasks.
 
 Each takes clients and what it is given, so that a process of its own can do it, and be killed.
 """
@@ -21,6 +21,7 @@ from ingot.aws.publish.publish import publish
 from ingot.aws.publish.settings import CloneSettings, PublishSettings
 from ingot.aws.registry.published import find as find_published
 from ingot.aws.session.clients import Clients
+from ingot.aws.verify.image import ami_of, verify_image
 from tests.aws.archive.test_stored import check
 from tests.aws.support import SmallImage
 
@@ -99,7 +100,14 @@ def restored_by_ec2(clients: Clients, given: Given) -> None:
     restore_stored(clients, bucket, find_stored(bucket, "web"), settings(clients, given), quiet)
 
 
-WAYS = {one.__name__: one for one in (archived, restored, bundled, stored, restored_by_ec2)}
+def verified(clients: Clients, given: Given) -> None:
+    """As `ingot verify image` does."""
+    known = {given.image.digest: given.image.manifest}
+    ami_id = ami_of(clients, "web", given.image.digest, known.get)
+    assert verify_image(clients, ami_id, manifest_of=known.get, progress=quiet).ok
+
+
+WAYS = {one.__name__: one for one in (archived, restored, bundled, stored, restored_by_ec2, verified)}
 
 
 if __name__ == "__main__":

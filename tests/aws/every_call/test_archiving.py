@@ -1,4 +1,4 @@
-"""Archive, restore, bundle and EC2's store tasks: each call of S3 and EC2 fails; the process is killed."""
+"""Archive, restore, bundle, store tasks, verify: each call of S3 and EC2 fails; the process is killed."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ CHECK = {"GetCallerIdentity", "HeadBucket", "GetBucketEncryption", "GetPublicAcc
 LOOK = {"ListObjectsV2", "GetObject"}
 TASK = {"CreateStoreImageTask", "DescribeStoreImageTasks"}
 CALLS = {
-    "archived": CHECK | {"HeadObject", "PutObject"},
+    "archived": CHECK | {"ListObjectsV2", "HeadObject", "PutObject"},
     "restored": CHECK | LOOK | DIRECT | READING,
     "bundled": (DIRECT - SNAPSHOT) | LOOK | {"PutObject"},
+    "verified": READING | {"GetParameter", "DescribeImages", "DescribeSnapshots"},
     "stored": CHECK | TASK | {"HeadObject", "PutObject", "GetParameter", "DescribeImages"},
     "restored_by_ec2": CHECK
     | LOOK
@@ -80,7 +81,7 @@ class Case:
         assert self.parts() == []
         bucket = bucket_of(self.direct)
         if self.name == "archived":
-            assert [*archived_images(bucket)] == []
+            assert self.given.image.digest not in {one.digest for one in archived_images(bucket)}
         if self.name == "stored":
             assert [*stored_images(bucket)] == []
 
@@ -94,7 +95,7 @@ class Case:
             assert find_stored(bucket, "web").manifest == image.manifest
             top = self.direct.s3.list_objects_v2(Bucket=ARCHIVE, Prefix="ami-")["Contents"]
             assert [entry["Key"] for entry in top] == [find_stored(bucket, "web").lineage.key]
-        if self.name in ("archived", "stored"):
+        if self.name in ("archived", "stored", "verified"):
             assert holdings(self.direct) == before
             return
         found = holdings(self.direct)
@@ -134,9 +135,13 @@ def prepared(name, direct, clients, clone_settings, tmp_path, pairs, cloud, pass
     given = Given(
         image, clone_settings.launch_template_id, tuple(clone_settings.subnet_ids), tmp_path, bundles
     )
+    if name == "archived":
+        # An image with a block of this one's: it is looked at, not only sent.
+        older = make_image(tmp_path, ["a"], recipe="older", name="older")
+        archiving.archived(direct, replace(given, image=older))
     if name == "restored":
         archiving.archived(direct, given)
-    if name in ("stored", "restored_by_ec2"):
+    if name in ("stored", "restored_by_ec2", "verified"):
         published = publish(image, clients, replace(settings(clients, given), archive=None), quiet)
     if name == "restored_by_ec2":
         archiving.stored(direct, given)
@@ -146,7 +151,9 @@ def prepared(name, direct, clients, clone_settings, tmp_path, pairs, cloud, pass
     return Case(name, given, clients, direct)
 
 
-def test_each_call_of_archive_restore_bundle_and_store_tasks_may_fail_once_in_every_way(case, direct, proxy):
+def test_each_call_of_archive_restore_bundle_store_tasks_and_verify_may_fail_once_in_every_way(
+    case, direct, proxy
+):
     before = holdings(direct)
     proxy.made.clear()
     shown = [proxy.fail(ANY, times=1, **how) for how in FAULTS.values()]
