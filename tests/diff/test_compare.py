@@ -48,6 +48,35 @@ def test_packages_added_removed_upgraded_downgraded_rebuilt():
     }
 
 
+def test_artifacts_packages_of_languages_and_stages_are_compared():
+    tool = "https://example.com/tool.tar"
+    before = manifest(
+        dependencies=[
+            {"name": "pkg:pypi/flask", "version": "3.1.0", "sha256": "a" * 64},
+            {"name": tool, "version": None, "sha256": "a" * 64},
+            {"name": "pkg:npm/gone", "version": "1.0.0", "sha256": "b" * 64},
+        ],
+        stages=[{"name": "build", "digest": "c" * 64}],
+    )
+    after = manifest(
+        dependencies=[
+            {"name": "pkg:pypi/flask", "version": "3.1.1", "sha256": "d" * 64},
+            {"name": tool, "version": None, "sha256": "e" * 64},
+            {"name": "pkg:npm/new", "version": "1.0.0", "sha256": "f" * 64},
+        ],
+        stages=[{"name": "build", "digest": "0" * 64}],
+    )
+    found = diff(before, after)
+    assert {change.name: change.change for change in found.dependencies} == {
+        "pkg:pypi/flask": "changed",
+        tool: "changed",
+        "pkg:npm/gone": "removed",
+        "pkg:npm/new": "added",
+    }
+    assert [(change.name, change.change) for change in found.stages] == [("build", "changed")]
+    assert not found.empty
+
+
 def test_a_kernel_whose_name_has_its_version_is_an_upgrade():
     before = manifest(packages=[package("linux-image-6.1.0-50-cloud-amd64", "6.1.176-1", source="linux")])
     after = manifest(packages=[package("linux-image-6.1.0-56-cloud-amd64", "6.1.192-2", source="linux")])
