@@ -13,13 +13,24 @@ from collections.abc import Iterable, Sequence
 # Cc control, Cf format (direction, zero width), Cs lone surrogates, Zl and Zp line ends; a tab is harmless.
 _SUSPECT = re.compile(r"[^\t -~]")
 _CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_SEQUENCE = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]")
+# What a program writes to a terminal between its texts. ECMA-48: control sequences (5.4), which color and
+# move the cursor; operating system commands (8.3.89), such as a window's title; other escape sequences, among
+# them those that choose a character set (ECMA-35, 13.2).
+_COLOR = re.compile(r"\x1b\[[0-9;:]*m")
+_SEQUENCE = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-OQ-WYZ\\`-~])"
+)
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>|~#&@:.]")
 
 
 def without_sequences(text: str) -> str:
     """Return what a program wrote for a terminal without the sequences that color it or move the cursor."""
     return _SEQUENCE.sub("", text)
+
+
+def without_colors(text: str) -> str:
+    """Return text without the sequences that color it; others stay, for :func:`plain` to show."""
+    return _COLOR.sub("", text)
 
 
 def plain(text: object) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 # What GitHub's runner takes for a command to itself in a log: "::name::" at the start of a line, blanks
 # before it or not, and "##[name]" anywhere (docs.github.com, "Workflow commands"; actions/runner,
 # ActionCommand.cs).
@@ -16,9 +15,9 @@ def printable(text: str) -> str:
 
     Names of files come from whoever wrote the recipe, and output from programs.
     """
-    from ingot.escape import plain  # not for a command that has nothing of others to print
+    from ingot.escape import plain, without_colors  # not for a command that has nothing of others to print
 
-    return without_runner_commands("\n".join(plain(_COLOR.sub("", line)) for line in text.split("\n")))
+    return without_runner_commands("\n".join(plain(line) for line in without_colors(text).split("\n")))
 
 
 def without_runner_commands(text: str) -> str:

@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ingot.diff.files.changes import BOOKKEEPING, PACKAGE, RECIPE
-from ingot.escape import plain
+from ingot.escape import plain, without_sequences
 
 if TYPE_CHECKING:
     from ingot.diff.compare import ImageDiff
@@ -46,7 +46,8 @@ SCRIPTS = (
 # What of an image diff and of its files no part of the page draws.
 _NOT_SHOWN = frozenset({"before", "after", "dangerous", "format"})
 _OF_A_FILE = ("path", "change", "origin", "package", "description", "text")
-_CONTROL = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]|\x1b[()][A-Za-z0-9]|\x1b[=>78c]|\r|\x07")
+# What a console has beside texts and sequences: carriage returns and bells.
+_NO_TEXT = {ord("\r"): None, ord("\a"): None}
 # The first line of each phase, in the order of a boot: kernel, init's first words, the target of a machine
 # that is up.
 _PHASES = (
@@ -205,7 +206,9 @@ def _image_diff(diff: ImageDiff) -> dict[str, Any]:
 
 def _boot(record: BootRecord) -> dict[str, Any]:
     """Return a boot as the page draws it."""
-    lines: list[tuple[float | None, str]] = [(at, _CONTROL.sub("", text)) for at, text in record.lines]
+    lines: list[tuple[float | None, str]] = [
+        (at, without_sequences(text).translate(_NO_TEXT)) for at, text in record.lines
+    ]
     cut = len(lines) - LINES
     if cut > 0:
         lines = [(None, f"… {cut:,} lines before are left out"), *lines[cut:]]
