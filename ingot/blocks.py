@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 from dataclasses import dataclass
@@ -47,6 +48,11 @@ def linear_digest(digests: Iterable[str]) -> bytes:
 def root_digest(digests: Digests) -> str:
     """Return the digest of a disk: the SHA-256 (hex) over the raw digests of all its blocks in order."""
     return linear_digest(digest or ZERO_DIGEST for digest in digests).hex()
+
+
+def as_checksum(sha256: str) -> str:
+    """Return a SHA-256 (hex) as AWS takes and gives checksums: in Base64."""
+    return base64.b64encode(bytes.fromhex(sha256)).decode()
 
 
 def written(digests: Digests) -> List[int]:

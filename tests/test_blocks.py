@@ -8,6 +8,7 @@ from ingot.blocks import (
     BLOCK_SIZE,
     ZERO_BLOCK,
     ZERO_DIGEST,
+    as_checksum,
     block_count,
     block_digest,
     changed,
@@ -85,3 +86,7 @@ def test_a_block_is_read_at_its_place_and_padded_at_the_end(tmp_path):
         assert read_block(file.fileno(), 1) == b"end" + bytes(BLOCK_SIZE - 3)
         assert read_block(file.fileno(), 0) == b"a" * BLOCK_SIZE
         assert file.tell() == 0
+
+
+def test_a_checksum_is_the_digest_in_base64():
+    assert as_checksum(hashlib.sha256(b"").hexdigest()) == "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="

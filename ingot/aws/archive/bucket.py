@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,8 +12,10 @@ from botocore.exceptions import ClientError
 
 from ingot.aws.archive.location import ArchiveLocation
 from ingot.aws.session.failures import code_of
+from ingot.aws.session.objects import ABSENT, delete_objects, put_object
 from ingot.aws.session.retry import reading_retries
-from ingot.errors import IngotError, InputError, VerificationError
+from ingot.blocks import as_checksum
+from ingot.errors import InputError, VerificationError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,15 +24,11 @@ if TYPE_CHECKING:
 
     from ingot.aws.session.clients import Clients
 
-# S3 answers the same request right away with one of these when the object is not there; without the right to
-# list, with 403: https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
-_ABSENT = ("404", "NoSuchKey", "NotFound")
 _NO_ENCRYPTION = "ServerSideEncryptionConfigurationNotFoundError"
 _NO_BLOCK = "NoSuchPublicAccessBlockConfiguration"
 _BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 _PIECE = 1 << 20
 T = TypeVar("T")
-PAGE = 1000  # keys in one DeleteObjects or ListObjectsV2: their limit
 
 
 @dataclass(frozen=True)
@@ -106,30 +103,30 @@ class Bucket:
                 Bucket=self.location.bucket, Key=key, ExpectedBucketOwner=self._owner, ChecksumMode="ENABLED"
             )
         except ClientError as error:
-            if code_of(error) in _ABSENT:
+            if code_of(error) in ABSENT:
                 return False
             raise
-        return answer.get("ChecksumSHA256") == _base64(digest) and answer["ContentLength"] == size
+        return answer.get("ChecksumSHA256") == as_checksum(digest) and answer["ContentLength"] == size
 
     def exists(self, key: str) -> bool:
         """Whether there is an object with this key, whatever it is."""
         try:
             self._s3.head_object(Bucket=self.location.bucket, Key=key, ExpectedBucketOwner=self._owner)
         except ClientError as error:
-            if code_of(error) in _ABSENT:
+            if code_of(error) in ABSENT:
                 return False
             raise
         return True
 
     def put(self, key: str, data: bytes, digest: str, kind: str = "application/octet-stream") -> None:
         """Write an object. S3 refuses bytes that do not have this SHA-256."""
-        self._s3.put_object(
+        put_object(
+            self._s3,
+            digest,
             Bucket=self.location.bucket,
             Key=key,
             Body=data,
             ContentType=kind,
-            ChecksumAlgorithm="SHA256",
-            ChecksumSHA256=_base64(digest),
             ExpectedBucketOwner=self._owner,
         )
 
@@ -155,12 +152,12 @@ class Bucket:
     def put_file(self, key: str, file: Path, digest: str) -> None:
         """Write a file as an object. S3 refuses bytes that do not have this SHA-256."""
         with file.open("rb") as body:
-            self._s3.put_object(
+            put_object(
+                self._s3,
+                digest,
                 Bucket=self.location.bucket,
                 Key=key,
                 Body=body,
-                ChecksumAlgorithm="SHA256",
-                ChecksumSHA256=_base64(digest),
                 ExpectedBucketOwner=self._owner,
             )
 
@@ -204,7 +201,7 @@ class Bucket:
         try:
             return reading_retries().call(read, f"read s3://{bucket}/{key}")
         except ClientError as error:
-            if code_of(error) in _ABSENT:
+            if code_of(error) in ABSENT:
                 return None
             raise
 
@@ -224,26 +221,11 @@ class Bucket:
                 Bucket=self.location.bucket, Key=key, ExpectedBucketOwner=self._owner
             )
         except ClientError as error:
-            if code_of(error) in _ABSENT:
+            if code_of(error) in ABSENT:
                 return {}
             raise
         return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
 
     def delete(self, keys: list[str]) -> None:
         """Remove objects. Raises IngotError, naming the first, when S3 keeps some of them."""
-        for start in range(0, len(keys), PAGE):
-            answer = self._s3.delete_objects(
-                Bucket=self.location.bucket,
-                Delete={"Objects": [{"Key": key} for key in keys[start : start + PAGE]], "Quiet": True},
-                ExpectedBucketOwner=self._owner,
-            )
-            if errors := answer.get("Errors"):
-                first = errors[0]
-                raise IngotError(
-                    f"{len(errors)} objects could not be removed, the first of them "
-                    f"s3://{self.location.bucket}/{first.get('Key')}: {first.get('Message')}"
-                )
-
-
-def _base64(digest: str) -> str:
-    return base64.b64encode(bytes.fromhex(digest)).decode()
+        delete_objects(self._s3, self.location.bucket, keys, self._owner)

@@ -15,10 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from ingot.aws.archive.bucket import PAGE, Bucket
+from ingot.aws.archive.bucket import Bucket
 from ingot.aws.archive.location import ArchiveLocation
 from ingot.aws.publish.blocks import BlockMap, DiskReader
 from ingot.aws.publish.image import DiskImage
+from ingot.aws.session.objects import PAGE
 from ingot.aws.verify.contents import NAMED, contents_of, in_it
 from ingot.blocks import BLOCK_SIZE
 from ingot.errors import IngotError, InputError, PublishError, VerificationError

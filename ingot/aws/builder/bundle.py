@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 import hashlib
 import io
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ingot
+from ingot.aws.session.objects import put_object
 from ingot.errors import InputError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def upload_bundle(clients: Clients, bucket: str, bundle: Bundle, progress: Progr
     if clients.s3.list_objects_v2(Bucket=bucket, Prefix=bundle.key).get("KeyCount"):
         progress(f"the bundle {bundle.sha256[:12]} is in {bucket}")
         return
-    clients.s3.put_object(Bucket=bucket, Key=bundle.key, Body=bundle.data)
+    put_object(clients.s3, bundle.sha256, Bucket=bucket, Key=bundle.key, Body=bundle.data)
     progress(f"bundle {bundle.sha256[:12]} ({len(bundle.data) / 1024:.0f} KiB) is in {bucket}")
 
 
@@ -120,13 +120,7 @@ def upload_packages(clients: Clients, bucket: str, files: Mapping[str, Path], pr
 
     def put(sha256: str) -> int:
         with files[sha256].open("rb") as file:
-            clients.s3.put_object(
-                Bucket=bucket,
-                Key=f"{PACKAGES}{sha256}",
-                Body=file,
-                ChecksumAlgorithm="SHA256",
-                ChecksumSHA256=base64.b64encode(bytes.fromhex(sha256)).decode(),
-            )
+            put_object(clients.s3, sha256, Bucket=bucket, Key=f"{PACKAGES}{sha256}", Body=file)
             return files[sha256].stat().st_size
 
     with ThreadPoolExecutor(UPLOADS) as pool:

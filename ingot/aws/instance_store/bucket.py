@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from botocore.exceptions import ClientError
 
 from ingot.aws.session.failures import code_of
+from ingot.aws.session.objects import ABSENT_OR_NO_BUCKET, delete_objects, put_object
 from ingot.aws.session.retry import reading_retries
 from ingot.errors import InputError, VerificationError
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 # Grants EC2 the right to read an object: S3 user guide, "Canned ACL". It is what ec2-upload-bundle sets.
 _FOR_EC2: Literal["aws-exec-read"] = "aws-exec-read"
-_ABSENT = ("NoSuchKey", "NoSuchBucket", "404")
-_PAGE = 1000  # keys in one DeleteObjects: its limit
 
 
 @dataclass(frozen=True)
@@ -63,14 +61,8 @@ def put(clients: Clients, place: BundlePlace, name: str, data: bytes) -> None:
     Raises InputError for a bucket that takes no access control lists.
     """
     try:
-        clients.s3.put_object(
-            Bucket=place.bucket,
-            Key=place.prefix + name,
-            Body=data,
-            ACL=_FOR_EC2,
-            ChecksumAlgorithm="SHA256",
-            ChecksumSHA256=base64.b64encode(hashlib.sha256(data).digest()).decode(),
-        )
+        digest = hashlib.sha256(data).hexdigest()
+        put_object(clients.s3, digest, Bucket=place.bucket, Key=place.prefix + name, Body=data, ACL=_FOR_EC2)
     except ClientError as error:
         if code_of(error) != "AccessControlListNotSupported":
             raise
@@ -90,7 +82,7 @@ def get(clients: Clients, place: BundlePlace, name: str) -> bytes:
     try:
         return reading_retries().call(read, f"read {place}{name}")
     except ClientError as error:
-        if code_of(error) in _ABSENT:
+        if code_of(error) in ABSENT_OR_NO_BUCKET:
             raise VerificationError(f"{place}{name} is not there: the bundle is not whole") from error
         raise
 
@@ -114,7 +106,7 @@ def older_than(clients: Clients, place: BundlePlace, before: datetime) -> list[B
 def remove(clients: Clients, place: BundlePlace) -> int:
     """Remove all objects of a bundle; return how many there were. One that is gone already is fine.
 
-    Raises InputError for a place that is a whole bucket, and for objects that S3 keeps.
+    Raises InputError for a place that is a whole bucket, IngotError for objects that S3 keeps.
     """
     if not place.prefix:
         raise InputError(f"{place} is a whole bucket: its objects are not removed")
@@ -122,16 +114,8 @@ def remove(clients: Clients, place: BundlePlace) -> int:
         pages = clients.s3.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.prefix)
         keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
     except ClientError as error:
-        if code_of(error) in _ABSENT:
+        if code_of(error) in ABSENT_OR_NO_BUCKET:
             return 0
         raise
-    for start in range(0, len(keys), _PAGE):
-        answer = clients.s3.delete_objects(
-            Bucket=place.bucket,
-            Delete={"Objects": [{"Key": key} for key in keys[start : start + _PAGE]], "Quiet": True},
-        )
-        if errors := answer.get("Errors"):
-            raise InputError(
-                f"{len(errors)} objects of {place} could not be removed: {errors[0].get('Message')}"
-            )
+    delete_objects(clients.s3, place.bucket, keys)
     return len(keys)

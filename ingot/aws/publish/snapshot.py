@@ -6,7 +6,6 @@ API reference.
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from ingot.aws.session.retry import block_retries, named
 from ingot.aws.session.tags import tag_list
 from ingot.aws.session.waiting import wait_until
 from ingot.bake.instance.upload import Upload
-from ingot.blocks import BLOCK_SIZE, Digests, linear_digest, to_send
+from ingot.blocks import BLOCK_SIZE, Digests, as_checksum, linear_digest, to_send
 from ingot.errors import PublishError
 from ingot.retry import Retries
 
@@ -107,7 +106,7 @@ def send_blocks(publication: Publication, started: StartedSnapshot, disk: Path) 
             BlockIndex=index,
             BlockData=data,
             DataLength=len(data),
-            Checksum=base64.b64encode(bytes.fromhex(digest)).decode(),
+            Checksum=as_checksum(digest),
             ChecksumAlgorithm="SHA256",
         )
 
@@ -130,7 +129,7 @@ def complete(publication: Publication, started: StartedSnapshot, digests: list[s
         "ChangedBlocksCount": len(digests),
     }
     if digests:  # a child that equals its parent has nothing to aggregate
-        request["Checksum"] = base64.b64encode(linear_digest(digests)).decode()
+        request["Checksum"] = as_checksum(linear_digest(digests).hex())
         request["ChecksumAlgorithm"] = "SHA256"
         request["ChecksumAggregationMethod"] = "LINEAR"
 

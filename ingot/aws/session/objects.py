@@ -1,21 +1,30 @@
-"""Reading one object of S3 with the caller's credentials."""
+"""Objects of S3: written with their SHA-256, read with the caller's credentials, removed by the page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from botocore.exceptions import ClientError
 
 from ingot.aws.session.clients import connect
-from ingot.aws.session.failures import AwsError, explain, is_transient, translated
+from ingot.aws.session.failures import AwsError, code_of, explain, is_transient, translated
+from ingot.blocks import as_checksum
 from ingot.errors import IngotError
 
 if TYPE_CHECKING:
-    from botocore.response import StreamingBody
+    from typing import Unpack
 
-_MISSING = ("NoSuchKey", "NoSuchBucket", "404")
+    from botocore.response import StreamingBody
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import DeleteObjectsRequestTypeDef, PutObjectRequestTypeDef
+
+# S3's codes for an object that is not there; HeadObject has a status alone. Without the right to list, S3
+# says 403: https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+ABSENT = ("404", "NoSuchKey", "NotFound")
+ABSENT_OR_NO_BUCKET = (*ABSENT, "NoSuchBucket")
+PAGE = 1000  # keys in one DeleteObjects or ListObjectsV2: their limit
 
 
 @contextmanager
@@ -29,7 +38,7 @@ def open_object(bucket: str, key: str) -> Iterator[tuple[int, BinaryIO]]:
         try:
             answer = connect().s3.get_object(Bucket=bucket, Key=key)
         except ClientError as error:
-            if error.response["Error"]["Code"] in _MISSING:
+            if code_of(error) in ABSENT_OR_NO_BUCKET:
                 raise IngotError(f"there is no s3://{bucket}/{key}") from error
             raise
         with closing(answer["Body"]) as body:
@@ -49,3 +58,33 @@ class _Content:
             if not is_transient(error):
                 raise
             raise ConnectionError(explain(error)) from error
+
+
+def put_object(s3: S3Client, sha256: str, **request: Unpack[PutObjectRequestTypeDef]) -> None:
+    """Write an object. S3 refuses a body that does not have this SHA-256 (hex), and keeps it with the object.
+
+    ``request``: PutObject's parameters.
+    """
+    request["ChecksumAlgorithm"] = "SHA256"
+    request["ChecksumSHA256"] = as_checksum(sha256)
+    s3.put_object(**request)
+
+
+def delete_objects(s3: S3Client, bucket: str, keys: Sequence[str], owner: str | None = None) -> None:
+    """Remove objects of a bucket; with ``owner`` only if it belongs to that account.
+
+    Raises IngotError, naming the first, when S3 keeps some of them.
+    """
+    for start in range(0, len(keys), PAGE):
+        request: DeleteObjectsRequestTypeDef = {
+            "Bucket": bucket,
+            "Delete": {"Objects": [{"Key": key} for key in keys[start : start + PAGE]], "Quiet": True},
+        }
+        if owner is not None:
+            request["ExpectedBucketOwner"] = owner
+        if errors := s3.delete_objects(**request).get("Errors"):
+            first = errors[0]
+            raise IngotError(
+                f"{len(errors)} objects could not be removed, the first of them "
+                f"s3://{bucket}/{first.get('Key')}: {first.get('Message')}"
+            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from ingot.aws.publish.blocks import GIB
 from ingot.aws.session.clients import BLOCK_STREAMS
 from ingot.aws.session.retry import block_retries
-from ingot.blocks import BLOCK_SIZE
+from ingot.blocks import BLOCK_SIZE, as_checksum
 from ingot.errors import PublishError
 from ingot.progress import Progress
 from ingot.retry import Retries
@@ -67,7 +66,7 @@ def read_block(clients: Clients, snapshot_id: str, block: BlockTypeDef, retries:
 
     what = f"read block {index} of {snapshot_id}"
     data, checksum = retries.call(get, what)
-    if base64.b64encode(hashlib.sha256(data).digest()).decode() != checksum:
+    if as_checksum(hashlib.sha256(data).hexdigest()) != checksum:
         data, checksum = retries.call(get, what)
     return data
 

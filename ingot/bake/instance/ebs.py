@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Optional, Sequence, Tuple
 
 from ingot.bake.instance.bootstrap import AwsService, RefusedError, UnreachableError
 from ingot.bake.instance.upload import Upload
-from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST, Digests, read_block
+from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST, Digests, as_checksum, read_block
 from ingot.progress import Progress
 from ingot.retry import BLOCKS, Budget, Failure, Retries, now
 
@@ -49,7 +48,7 @@ class PendingSnapshot:
         """Write one block, whose SHA-256 is given in hex."""
         headers = {
             "x-amz-data-length": str(BLOCK_SIZE),
-            "x-amz-checksum": base64.b64encode(bytes.fromhex(digest)).decode(),
+            "x-amz-checksum": as_checksum(digest),
             "x-amz-checksum-algorithm": "SHA256",
             "content-type": "application/octet-stream",
         }

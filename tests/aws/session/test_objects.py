@@ -1,12 +1,15 @@
-"""An artifact of S3: fetched with the caller's credentials, again when it breaks off, refused in words."""
+"""Objects of S3: an artifact is fetched with the caller's credentials, again when it breaks off, and refused in
+words; each is written with its SHA-256; what S3 does not remove is named.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 
 import pytest
 
-from ingot.aws.session.objects import open_object
+from ingot.aws.session.objects import PAGE, delete_objects, open_object, put_object
 from ingot.errors import IngotError
 from ingot.progress import silent
 from ingot.store.downloads.web import Wanted, fetch
@@ -63,3 +66,36 @@ def test_another_content_than_the_lock_says_is_refused_and_nothing_is_left(get, 
     with pytest.raises(IngotError, match="its content has changed"):
         get(sha256="0" * 64)
     assert [path for path in (tmp_path / "packages").rglob("*") if path.is_file()] == []
+
+
+@pytest.fixture
+def bucket(direct):
+    direct.s3.create_bucket(Bucket="objects")
+    return "objects"
+
+
+def test_the_digest_is_sent_and_kept_with_the_object(direct, bucket):
+    put_object(direct.s3, DIGEST, Bucket=bucket, Key="a", Body=BODY)
+    kept = direct.s3.head_object(Bucket=bucket, Key="a", ChecksumMode="ENABLED")
+    assert kept["ChecksumSHA256"] == base64.b64encode(bytes.fromhex(DIGEST)).decode()
+    assert kept["ContentLength"] == len(BODY)
+
+
+def test_more_objects_than_one_request_takes_are_all_removed(direct, bucket):
+    keys = [f"{number:04}" for number in range(PAGE + 1)]
+    for key in ("0000", f"{PAGE:04}"):
+        put_object(direct.s3, DIGEST, Bucket=bucket, Key=key, Body=BODY)
+    delete_objects(direct.s3, bucket, keys)
+    assert "Contents" not in direct.s3.list_objects_v2(Bucket=bucket)
+
+
+def test_an_object_that_s3_keeps_is_named():
+    class Keeping:
+        """S3, where the objects are locked."""
+
+        def delete_objects(self, **request):
+            assert request["ExpectedBucketOwner"] == "123456789012"
+            return {"Errors": [{"Key": "a", "Message": "Access Denied"}]}
+
+    with pytest.raises(IngotError, match=r"1 objects could not be removed.*s3://objects/a: Access Denied"):
+        delete_objects(Keeping(), "objects", ["a"], "123456789012")
