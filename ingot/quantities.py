@@ -1,20 +1,48 @@
-"""Sizes, counts and times in words."""
+"""Sizes, counts and times in words, and sizes as recipes and options write them.
+
+Standard library only, Python 3.9: this module travels to builder instances with ``ingot.bake``.
+"""
 
 from __future__ import annotations
 
+import re
+from typing import Optional
+
+MIB, GIB, TIB = 1 << 20, 1 << 30, 1 << 40
+_UNITS = {"MiB": MIB, "GiB": GIB, "TiB": TIB}
+# As JSON Schema takes it: one blank before the unit is accepted, and not proposed.
+SIZE_PATTERN = "^[1-9][0-9]*(MiB|GiB|TiB)$"
+
+
+def parse_size(text: str) -> Optional[int]:
+    """Return the bytes of a size such as `2GiB`; None for a text that is none."""
+    found = re.fullmatch(r"([1-9][0-9]*)\s?(MiB|GiB|TiB)", text)
+    return None if found is None else int(found[1]) * _UNITS[found[2]]
+
+
+def meant_size(text: str) -> Optional[str]:
+    """Return what a text that is no size may mean: `2GiB` for `2G` and `2 GB`."""
+    found = re.fullmatch(r"([1-9][0-9]*)\s?([MGT])(?:i?b)?", text.strip(), re.IGNORECASE)
+    return None if found is None else f"{found[1]}{found[2].upper()}iB"
+
+
+def written_size(number: int) -> str:
+    """Return bytes as :func:`parse_size` reads them, rounded up to whole MiB: `2GiB`, `179MiB`."""
+    return f"{number // GIB}GiB" if number % GIB == 0 else f"{-(-number // MIB)}MiB"
+
 
 def size(number: float, *, sign: bool = False) -> str:
-    """Return bytes for people, in IEC units: `3.5 MiB`."""
+    """Return bytes for people, in IEC units: `3.5 MiB`, `64 MiB`."""
     mark = "" if not sign else "+" if number > 0 else "−" if number < 0 else ""
     value = abs(number)
     if sign and not value:
         return "±0"
-    for unit in ("bytes", "KiB", "MiB"):
-        if value < 1024:
-            digits = 0 if unit == "bytes" or value >= 100 else 1
-            return f"{mark}{value:.{digits}f} {'byte' if abs(number) == 1 else unit}"
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            break
         value /= 1024
-    return f"{mark}{value:.1f} GiB"
+    digits = 0 if unit == "bytes" or value == int(value) or (value >= 100 and unit != "GiB") else 1
+    return f"{mark}{value:.{digits}f} {'byte' if abs(number) == 1 else unit}"
 
 
 def number(count: int, noun: str) -> str:

@@ -16,9 +16,9 @@ from ingot.bake.disk import gpt
 from ingot.bake.disk.ext4.writer import write_ext4
 from ingot.bake.disk.identity import identifier, root_partition
 from ingot.bake.disk.image import DiskLayout
-from ingot.bake.disk.spec import MIB
 from ingot.bake.tree.tree import Entry, Kind, sort_entries
 from ingot.diff.sides.rebuild import rebuild_manifest
+from ingot.quantities import MIB
 from ingot.store import Store
 
 FILES, PACKAGES, CONFIGURATION = 100_000, 200, 2_000

@@ -12,6 +12,7 @@ from ingot.cli.usage.archives import Format, Owner, Url
 from ingot.cli.usage.mistakes import CommandGroup
 from ingot.cli.usage.options import AsJson, Environment, Recipes, image_names, without_slash
 from ingot.paths import RECIPES
+from ingot.quantities import number, size
 
 
 class ArchiveGroup(CommandGroup):
@@ -106,7 +107,6 @@ def gc(url: Url, bucket_owner: Owner = None, as_json: AsJson = False) -> None:
     """
     from ingot.aws.session.clients import connect
     from ingot.pipeline.archive import ArchiveOptions, collect_archive
-    from ingot.quantities import number
 
     removed = collect_archive(connect(), ArchiveOptions(url, bucket_owner))
     found = removed.as_dict()
@@ -114,4 +114,4 @@ def gc(url: Url, bucket_owner: Owner = None, as_json: AsJson = False) -> None:
         print_json(found)
         return
     stored = f", {number(found['stored_images'], 'stored AMI')}" if found["stored_images"] else ""
-    print(f"{number(found['blocks'], 'block')}{stored} removed, {found['bytes'] / 2**20:.0f} MiB")
+    print(f"{number(found['blocks'], 'block')}{stored} removed, {size(found['bytes'])}")

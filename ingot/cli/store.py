@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from dataclasses import asdict
@@ -17,7 +16,7 @@ from ingot.cli.terminal.results import print_json
 from ingot.cli.usage.mistakes import CommandGroup
 from ingot.cli.usage.options import AsJson
 from ingot.errors import InputError
-from ingot.quantities import ago, number
+from ingot.quantities import ago, meant_size, number, parse_size, size
 from ingot.store import Store
 from ingot.store.content import KnownImage, StoreContent, UnreadableImage, content_of
 from ingot.store.gc import Bounds
@@ -28,8 +27,6 @@ app = typer.Typer(
     help="Look after the store of packages, layers and images.",
     invoke_without_command=True,
 )
-UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:iB|B)?", re.IGNORECASE)
 
 
 @app.callback()
@@ -52,11 +49,9 @@ def ls(as_json: AsJson = False) -> None:
         if isinstance(image, UnreadableImage):
             print(f"{image.digest}: {printable(image.problem)}", file=sys.stderr)
         else:
-            size, used = f"{image.size / 2**20:.0f} MiB", ago(time.time() - image.used)
-            print(f"{image.digest}  {printable(image.name)}  {size}  used {used}")
-    counts = ", ".join(
-        f"{number(part.count, part.part[:-1])} {part.size / 2**20:.0f} MiB" for part in content.parts
-    )
+            used = ago(time.time() - image.used)
+            print(f"{image.digest}  {printable(image.name)}  {size(image.size)}  used {used}")
+    counts = ", ".join(f"{number(part.count, part.part[:-1])} {size(part.size)}" for part in content.parts)
     print(f"{content.root}: {counts}", file=sys.stderr)
 
 
@@ -93,16 +88,16 @@ def gc(
     """
     from ingot.pipeline.store import collect_store
 
-    size = None if max_size is None else _bytes(max_size)
+    most = None if max_size is None else _bytes(max_size)
     with Reporter() as reporter:
-        found = collect_store(Bounds(images, layers, days, size), reporter)
+        found = collect_store(Bounds(images, layers, days, most), reporter)
     removed = found.removed
     counts = [(len(removed.images), "image"), (removed.layers, "layer"), (removed.packages, "package")]
     removals = ", ".join(number(count, noun) for count, noun in counts)
-    print(f"removed {removals}: {removed.size / 2**20:.0f} MiB are free")
-    if size is not None and found.left > size:
+    print(f"removed {removals}: {size(removed.size)} are free")
+    if most is not None and found.left > most:
         print(
-            f"{found.left / 2**20:.0f} MiB remain, more than {max_size}: "
+            f"{size(found.left)} remain, more than {max_size}: "
             "packages of images that stay, or what is in use",
             file=sys.stderr,
         )
@@ -119,8 +114,8 @@ def pack(archive: Annotated[Path, typer.Argument(help="The file to write; .tar.z
     from ingot.store.pack import pack as write
 
     with Reporter() as reporter:
-        size = write(Store(), archive, reporter)
-    print(f"{archive}: {size / 2**20:.0f} MiB")
+        written = write(Store(), archive, reporter)
+    print(f"{archive}: {size(written)}")
 
 
 @app.command()
@@ -136,8 +131,10 @@ def unpack(archive: Annotated[Path, typer.Argument(help="What `ingot store pack`
 
 
 def _bytes(text: str) -> int:
-    """Return a size such as 20GiB or 500M in bytes; raises InputError."""
-    found = SIZE.fullmatch(text.strip())
-    if found is None:
-        raise InputError(f"--max-size {text!r} is not a size", hint="give one such as 20GiB or 500MiB")
-    return int(float(found[1]) * UNITS[found[2].upper()])
+    """Return a size such as 20GiB in bytes; raises InputError."""
+    most = parse_size(text)
+    if most is None:
+        meant = meant_size(text)
+        hint = "give one such as 20GiB or 500MiB" if meant is None else f"did you mean {meant}?"
+        raise InputError(f"--max-size {text!r} is not a size", hint=hint)
+    return most

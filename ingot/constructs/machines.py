@@ -9,13 +9,12 @@ from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from ingot.errors import InputError
+from ingot.quantities import GIB
 
 # The name of the root device in every AMI that Ingot makes from scratch: what Debian's and Amazon's own AMIs
 # use; one on a base AMI has the base's. On Nitro the machine sees an NVMe disk all the same; the name only
 # ties the AMI's mapping and the template's together.
 ROOT_DEVICE = "/dev/xvda"
-
-GIB = 1 << 30
 
 
 def root_volume(

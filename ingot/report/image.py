@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ingot.escape import plain
+from ingot.quantities import size
 from ingot.store import Image
 from ingot.store.sizes import DirectorySize, PackageSize, directory_sizes, package_sizes
 
@@ -43,10 +44,10 @@ def package_table(sizes: list[PackageSize]) -> Table:
     """Return packages with what their files occupy, the largest first."""
     table = _table()
     whole = sum(package.size for package in sizes)
-    table.add_row(_size(whole), "", f"in {len(sizes) - 1} packages and outside")
+    table.add_row(size(whole), "", f"in {len(sizes) - 1} packages and outside")
     for package in sizes:
         name = f"{package.name} {package.version}".strip() or "(files of no package)"
-        table.add_row(_size(package.size), f"{package.files} files", plain(name))
+        table.add_row(size(package.size), f"{package.files} files", plain(name))
     return table
 
 
@@ -62,7 +63,7 @@ def tree_table(sizes: list[DirectorySize]) -> Table:
 
     def add(directory: DirectorySize, name: str) -> None:
         indent = "  " * directory.depth
-        table.add_row(_size(directory.size), f"{directory.files} files", f"{indent}{plain(name)}")
+        table.add_row(size(directory.size), f"{directory.files} files", f"{indent}{plain(name)}")
 
     def add_all(directory: DirectorySize) -> None:
         add(directory, directory.path)
@@ -72,8 +73,8 @@ def tree_table(sizes: list[DirectorySize]) -> Table:
                 add_all(child)
         rest = [child for child in below if child.size < least]
         if rest and len(rest) < len(below):
-            size, files = sum(child.size for child in rest), sum(child.files for child in rest)
-            added = DirectorySize(f"{directory.path.rstrip('/')}/…", size, files)
+            whole, files = sum(child.size for child in rest), sum(child.files for child in rest)
+            added = DirectorySize(f"{directory.path.rstrip('/')}/…", whole, files)
             add(added, f"… {len(rest)} smaller ones")
 
     add_all(root)
@@ -92,7 +93,7 @@ def _table() -> Table:
 
 
 def _identity(manifest: Mapping[str, Any]) -> list[str]:
-    system, size = manifest["os"], manifest["size"]
+    system, bytes_of = manifest["os"], manifest["size"]
     of = datetime.fromtimestamp(int(manifest["epoch"]), UTC)
     boot = manifest["boot"]  # nothing in a manifest that was made again from its disk
     return [
@@ -107,7 +108,7 @@ def _identity(manifest: Mapping[str, Any]) -> list[str]:
             "kernel",
             [f"{system['kernel']}, {boot.get('mode', 'uefi')}: {boot.get('kernel_command_line', '')}"],
         ),
-        *_label("disk", [f"{_mib(size['disk'])}, {_mib(size['used'])} of it in use"]),
+        *_label("disk", [f"{size(bytes_of['disk'])}, {size(bytes_of['used'])} of it in use"]),
     ]
 
 
@@ -140,10 +141,10 @@ def _contents(image: Image) -> list[str]:
     shown = [package for package in sizes if package.name][:LARGEST]
     worth = [directory for directory in largest if directory.size >= total * SMALL]
     return [
-        *_label("packages", [f"{len(sizes) - 1} with {_mib(inside)}; the largest:"]),
-        *_label("", [f"{_size(p.size):>11}  {_cut(f'{p.name} {p.version}', width)}" for p in shown]),
-        *_label("files", [f"{len(files)} with {_mib(total)}; most of it in:"]),
-        *_label("", [f"{_size(d.size):>11}  {_cut(d.path, width)}" for d in worth]),
+        *_label("packages", [f"{len(sizes) - 1} with {size(inside)}; the largest:"]),
+        *_label("", [f"{size(p.size):>11}  {_cut(f'{p.name} {p.version}', width)}" for p in shown]),
+        *_label("files", [f"{len(files)} with {size(total)}; most of it in:"]),
+        *_label("", [f"{size(d.size):>11}  {_cut(d.path, width)}" for d in worth]),
     ]
 
 
@@ -198,15 +199,6 @@ def _label(name: str, values: Iterable[str]) -> list[str]:
         ) or [""]
     heads = [name, *[""] * (len(lines) - 1)]
     return [f"{head:<{LABEL}}{line}".rstrip() for head, line in zip(heads, lines, strict=True)]
-
-
-def _size(size: int) -> str:
-    """Return bytes as MiB with one digit behind the point."""
-    return f"{size / 2**20:.1f} MiB"
-
-
-def _mib(size: int) -> str:
-    return f"{size / 2**20:.0f} MiB"
 
 
 def _cut(text: str, width: int) -> str:

@@ -79,3 +79,18 @@ def test_a_list_of_many_images_takes_little_memory(tmp_path):
     )
     assert len(json.loads(listed.stdout)["images"]) == 500
     assert int(listed.stderr.splitlines()[-1]) <= 100 * 1024, "KiB"
+
+
+@pytest.mark.parametrize(
+    ("size", "hint"), [("20GB", "did you mean 20GiB?"), ("lots", "give one such as 20GiB or 500MiB")]
+)
+def test_a_size_that_is_none_is_answered_with_what_may_be_meant(size, hint, tmp_path):
+    refused = subprocess.run(
+        [sys.executable, "-m", "ingot.cli.main", "store", "gc", "--max-size", size],
+        env={**os.environ, "INGOT_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert refused.stderr == f"error: --max-size {size!r} is not a size\n  hint: {hint}\n"

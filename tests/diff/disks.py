@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ingot.bake.disk.spec import MIB
 from ingot.bake.tree.tree import Entry, Kind
 from ingot.diff.sides.rebuild import rebuild_manifest
+from ingot.quantities import MIB
 from tests.bake.disk.helpers import EPOCH, data_file, make_disk, tree
 
 

@@ -208,6 +208,6 @@ def test_an_image_comes_back_from_an_archive_as_another_ami(project, up):
     [image] = ec2.describe_images(ImageIds=[restored["ami"]])["Images"]
     assert {"Key": "ingot:archive", "Value": url} in image["Tags"]
     assert "bit for bit the baked disk" in project.in_cloud("ingot", "verify", "image", "web").stdout
-    assert project.in_cloud("ingot", "archive", "gc", url).stdout == "0 blocks removed, 0 MiB\n"
+    assert project.in_cloud("ingot", "archive", "gc", url).stdout == "0 blocks removed, 0 bytes\n"
     after = json.loads(project.in_cloud("ingot", "status", "--json", check=False).stdout)
     assert [clone["host"] for clone in after["clones"]] == [clone["host"] for clone in before["clones"]]

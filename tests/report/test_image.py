@@ -23,8 +23,8 @@ def test_packages_are_below_their_sum(printed):
     sizes = [PackageSize("linux", "6.1", 30 * MIB, 1000), PackageSize("", "", MIB // 2, 7)]
     assert printed(package_table(sizes)) == [
         "30.5 MiB              in 1 packages and outside",
-        "30.0 MiB  1000 files  linux 6.1",
-        " 0.5 MiB     7 files  (files of no package)",
+        "  30 MiB  1000 files  linux 6.1",
+        " 512 KiB     7 files  (files of no package)",
     ]
 
 
@@ -37,10 +37,10 @@ def test_directories_are_a_tree_and_small_ones_are_added_up(printed):
         DirectorySize("/srv", MIB, 1),
     ]
     assert printed(tree_table(sizes)) == [
-        "1000.0 MiB  12 files  /",
-        " 990.0 MiB   9 files    /usr",
-        " 980.0 MiB   8 files      /usr/lib",
-        "   2.0 MiB   3 files    … 2 smaller ones",
+        "1000 MiB  12 files  /",
+        " 990 MiB   9 files    /usr",
+        " 980 MiB   8 files      /usr/lib",
+        "   2 MiB   3 files    … 2 smaller ones",
     ]
 
 

@@ -53,7 +53,18 @@ MAY_IMPORT = {
         "report",
     },
 }
-STDLIB_ONLY_GROUND = {"blocks", "deb822", "errors", "files", "locks", "process", "progress", "retry", "spec"}
+STDLIB_ONLY_GROUND = {
+    "blocks",
+    "deb822",
+    "errors",
+    "files",
+    "locks",
+    "process",
+    "progress",
+    "quantities",
+    "retry",
+    "spec",
+}
 
 
 def imports_of(file: Path) -> set[str]:

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from ingot import quantities
 from ingot.aws.archive.bucket import Bucket
 from ingot.aws.archive.images import STREAMS, archive, manifest_if_there, read_disk
 from ingot.aws.archive.location import ArchiveLocation
@@ -107,7 +108,7 @@ class BucketStore:
             self._bucket.put(
                 self._location.layer(digest), record, hashlib.sha256(record).hexdigest(), "application/json"
             )
-            progress(f"the layer {digest[:12]} was sent to {self._location} ({size / 1e6:.0f} MB)")
+            progress(f"the layer {digest[:12]} was sent to {self._location} ({quantities.size(size)})")
 
         self._try(WRITE, put, progress)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import ingot
 from ingot.aws.session.objects import put_object
 from ingot.errors import InputError
+from ingot.quantities import size
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
@@ -32,6 +33,7 @@ ENGINE = (
     "locks.py",
     "process.py",
     "progress.py",
+    "quantities.py",
     "retry.py",
     "spec.py",
     "bake",
@@ -99,7 +101,7 @@ def upload_bundle(clients: Clients, bucket: str, bundle: Bundle, progress: Progr
         progress(f"the bundle {bundle.sha256[:12]} is in {bucket}")
         return
     put_object(clients.s3, bundle.sha256, Bucket=bucket, Key=bundle.key, Body=bundle.data)
-    progress(f"bundle {bundle.sha256[:12]} ({len(bundle.data) / 1024:.0f} KiB) is in {bucket}")
+    progress(f"bundle {bundle.sha256[:12]} ({size(len(bundle.data))}) is in {bucket}")
 
 
 def kept_packages(clients: Clients, bucket: str) -> dict[str, int]:
@@ -125,4 +127,4 @@ def upload_packages(clients: Clients, bucket: str, files: Mapping[str, Path], pr
 
     with ThreadPoolExecutor(UPLOADS) as pool:
         sizes = list(pool.map(put, missing))
-    progress(f"{len(missing)} packages and artifacts sent to {bucket} ({sum(sizes) / 1e6:.0f} MB)")
+    progress(f"{len(missing)} packages and artifacts sent to {bucket} ({size(sum(sizes))})")

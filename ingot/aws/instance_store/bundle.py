@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ingot import quantities
 from ingot.aws.instance_store.keys import BundleKeys, Decryption, encrypted, is_signature, unwrap
 from ingot.aws.instance_store.manifest import BundleManifest, BundlePart
 from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, block_count, root_digest
@@ -57,7 +58,8 @@ def bundle(source: DiskSource, keys: BundleKeys, write: Callable[[str, bytes], N
     """
     if source.size > LARGEST:
         raise InputError(
-            f"the disk has {source.size >> 20} MiB; a root on an instance store, at most {LARGEST >> 30} GiB"
+            f"the disk has {quantities.size(source.size)}; a root on an instance store, at most "
+            f"{quantities.size(LARGEST)}"
         )
     # The AMI tools encrypt their hexadecimal digits, not the 16 bytes.
     key, vector = secrets.token_bytes(16), secrets.token_bytes(16)

@@ -21,6 +21,7 @@ from ingot.aws.instance_store.manifest import ROOT_DEVICE, read_manifest
 from ingot.aws.verify.contents import Contents, in_it, unknown
 from ingot.errors import InputError, VerificationError
 from ingot.progress import Progress
+from ingot.quantities import size
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -52,7 +53,7 @@ def send_bundle(
         nonlocal sent
         bucket.put(clients, place, name, data)
         sent += len(data)
-        progress(f"bundling: {name} written, {sent >> 20} MiB so far")
+        progress(f"bundling: {name} written, {size(sent)} so far")
 
     bundle(source, keys, write)
     found = read_bundle(clients, place, keys.private)

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from ingot.aws.session import tags
 from ingot.aws.session.failures import code_of, is_missing
 from ingot.errors import PublishError
+from ingot.quantities import GIB
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import BlockDeviceMappingTypeDef, EbsBlockDeviceTypeDef
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 # Another zone may have room: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html
 NO_ROOM_HERE = frozenset({"InsufficientInstanceCapacity", "Unsupported"})
 
-GIB = 1 << 30
 TEMPLATE_ROOT = "/dev/xvda"  # ingot/constructs/machines.py: the root device in the launch templates
 
 

@@ -12,8 +12,7 @@ from typing import Any
 
 from ingot.blocks import BLOCK_SIZE, ZERO_BLOCK, ZERO_DIGEST, block_count, changed, read_block, root_digest
 from ingot.errors import PublishError
-
-GIB = 1 << 30
+from ingot.quantities import GIB
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ingot.aws.publish.blocks import GIB, BlockMap
+from ingot.aws.publish.blocks import BlockMap
 from ingot.aws.session import tags
 from ingot.errors import PublishError
+from ingot.quantities import GIB
 from ingot.spec import BakeSpec
 
 

@@ -22,6 +22,7 @@ from ingot.aws.verify.reading import pages, read_block
 from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST, block_count, changed, root_digest, written
 from ingot.errors import InputError, PublishError, VerificationError
 from ingot.progress import Progress
+from ingot.quantities import size
 from ingot.retry import Retries
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _read_all(clients: Clients, snapshot_id: str, retries: Retries, progress: Pr
         for page in pages(clients, snapshot_id, retries):
             read = pool.map(lambda block: _digest(clients, snapshot_id, block, retries), page)
             digests.update(zip((block["BlockIndex"] for block in page), read, strict=True))
-            progress(f"{len(digests)} blocks read ({len(digests) * BLOCK_SIZE // 2**20} MiB)")
+            progress(f"{len(digests)} blocks read ({size(len(digests) * BLOCK_SIZE)})")
     return digests
 
 

@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingot.aws.publish.blocks import GIB
+from ingot import quantities
 from ingot.aws.session.clients import BLOCK_STREAMS
 from ingot.aws.session.retry import block_retries
 from ingot.blocks import BLOCK_SIZE, as_checksum
 from ingot.errors import PublishError
 from ingot.progress import Progress
+from ingot.quantities import GIB
 from ingot.retry import Retries
 
 if TYPE_CHECKING:
@@ -96,6 +97,6 @@ def download_disk(
         with ThreadPoolExecutor(max_workers=BLOCK_STREAMS, thread_name_prefix="blocks") as pool:
             for page in pages(clients, snapshot_id, retries):
                 count += sum(1 for _ in pool.map(fetch, page))
-                progress(f"{count} blocks fetched ({count * BLOCK_SIZE // 2**20} MiB)")
+                progress(f"{count} blocks fetched ({quantities.size(count * BLOCK_SIZE)})")
     finally:
         os.close(file)

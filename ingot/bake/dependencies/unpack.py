@@ -23,6 +23,8 @@ from contextlib import suppress
 from functools import partial
 from typing import IO, Any, Callable, Dict, Iterator, NamedTuple, Optional, Sequence, Set
 
+from ingot import quantities
+
 _PIECE = 1 << 20
 # As for a package of the distribution (ingot.bake.packages.unpack).
 MOST_MEMBERS = 1_000_000
@@ -88,7 +90,10 @@ def put(descriptor: int, *, order: Dict[str, Any]) -> Dict[str, Any]:
     except ArtifactError as error:
         return {"damage": str(error), "full": False}
     except MemoryError:
-        return {"damage": f"unpacking it takes more than {MOST_MEMORY >> 30} GiB of memory", "full": False}
+        return {
+            "damage": f"unpacking it takes more than {quantities.size(MOST_MEMORY)} of memory",
+            "full": False,
+        }
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError) as error:
         return {"damage": f"{_CUT}: {error}", "full": False}
     except (RuntimeError, NotImplementedError) as error:  # zipfile: a password, an unknown compression
@@ -130,7 +135,7 @@ class _ArtifactWriter:
             while piece := content.read(_PIECE):
                 self._left -= len(piece)
                 if self._left < 0:
-                    raise ArtifactError(f"it is larger than the root volume ({self._limit >> 20} MiB)")
+                    raise ArtifactError(f"it is larger than the root volume ({quantities.size(self._limit)})")
                 size += len(piece)
                 if piece.count(0) == len(piece):  # a hole
                     os.lseek(file, size, os.SEEK_SET)

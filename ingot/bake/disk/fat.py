@@ -12,8 +12,9 @@ from array import array
 from typing import NamedTuple, Tuple
 
 from ingot.bake.disk.image import DiskLayout
-from ingot.bake.disk.spec import MIB, SECTOR
+from ingot.bake.disk.spec import SECTOR
 from ingot.errors import BakeError
+from ingot.quantities import MIB
 
 _RESERVED = 32  # sectors before the first table: the usual figure
 _FATS = 2

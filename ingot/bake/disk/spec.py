@@ -9,15 +9,8 @@ from ingot.blocks import BLOCK_SIZE
 from ingot.errors import BakeError
 
 SECTOR = 512
-MIB = 1 << 20
-GIB = 1 << 30
 # architecture of the recipe -> the name of the fallback boot file (UEFI specification, 3.5.1.1)
 BOOT_FILES = {"x86_64": "BOOTX64.EFI", "arm64": "BOOTAA64.EFI"}
-
-
-def as_written(size: int) -> str:
-    """Return ``size`` in bytes as a recipe writes a size, rounded up to whole MiB: `2GiB`, `179MiB`."""
-    return f"{size // GIB}GiB" if size % GIB == 0 else f"{-(-size // MIB)}MiB"
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ from ingot.bake.disk.fat import BootFile, partition_size, write_esp
 from ingot.bake.disk.identity import identifier, root_partition, root_partition_name
 from ingot.bake.disk.image import DiskLayout, WrittenDisk
 from ingot.bake.disk.initrd import build_initrd
-from ingot.bake.disk.spec import BOOT_FILES, MIB, DiskSpec, as_written
+from ingot.bake.disk.spec import BOOT_FILES, DiskSpec
 from ingot.bake.disk.uki import build_uki
 from ingot.bake.tree.tree import Changes, Entry, sort_entries
 from ingot.blocks import DiskDigest
 from ingot.errors import BakeError, SizeError
+from ingot.quantities import MIB, written_size
 
 _ESP_START = MIB  # the usual alignment
 _TAIL = MIB  # the backup partition table lies there
@@ -115,6 +116,6 @@ def boot_image(spec: DiskSpec) -> bytes:
 
 def _too_small(spec: DiskSpec, needed: int) -> SizeError:
     return SizeError(
-        f"size {as_written(spec.size)}, needs at least {as_written(needed)}",
+        f"size {written_size(spec.size)}, needs at least {written_size(needed)}",
         hint="raise root_volume.size in the recipe; clones need room to work, too",
     )

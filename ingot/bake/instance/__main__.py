@@ -37,6 +37,7 @@ from ingot.bake.packages.fetch import Archives, fetch_packages
 from ingot.blocks import to_send
 from ingot.errors import IngotError
 from ingot.progress import Progress
+from ingot.quantities import size
 from ingot.spec import Addresses, BakeSpec, PackageSpec, read_spec
 
 STREAMS = 8  # connections to S3
@@ -148,8 +149,8 @@ class _PackageBucket:
                     )
         check_downloads(spec, directory, progress)
         if wanted:
-            size = sum(download.size for download in wanted)
-            progress(f"{len(wanted)} artifacts and dependencies came from the bucket ({size / 1e6:.0f} MB)")
+            came = size(sum(download.size for download in wanted))
+            progress(f"{len(wanted)} artifacts and dependencies came from the bucket ({came})")
 
     def get_packages(
         self, entries: Iterable[PackageSpec], directory: Path, archives: Archives, progress: Progress
@@ -164,8 +165,8 @@ class _PackageBucket:
             return
         with ThreadPoolExecutor(STREAMS) as pool:
             sizes = list(pool.map(lambda package: self._get(package, directory), wanted))
-        had = sum(1 for size in sizes if size)
-        progress(f"{had} of {len(wanted)} packages are in the bucket ({sum(sizes) / 1e6:.0f} MB)")
+        had = sum(1 for came in sizes if came)
+        progress(f"{had} of {len(wanted)} packages are in the bucket ({size(sum(sizes))})")
         fetch_packages(wanted, directory, archives, progress)
 
     def _get(self, package: PackageSpec, directory: Path) -> int:

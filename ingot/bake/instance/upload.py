@@ -16,6 +16,7 @@ from typing import Callable, Dict, Iterator, List, Sequence, Tuple
 
 from ingot.blocks import BLOCK_SIZE
 from ingot.progress import Progress, advance
+from ingot.quantities import size
 from ingot.retry import Retries, StoppedError
 
 # Seconds between two lines of progress.
@@ -139,5 +140,4 @@ class Upload:
         sent, total = len(self._digests), len(self.indexes)
         if total == 0:
             return "no block differs from the parent's"
-        mib = (sent * BLOCK_SIZE // 2**20, total * BLOCK_SIZE // 2**20)
-        return f"{sent} of {total} blocks sent ({mib[0]} of {mib[1]} MiB)"
+        return f"{sent} of {total} blocks sent ({size(sent * BLOCK_SIZE)} of {size(total * BLOCK_SIZE)})"

@@ -19,6 +19,7 @@ from ingot.bake.runtime.sandbox import SpawnError, spawner
 from ingot.deb822 import Fields, parse_paragraph
 from ingot.errors import MAKE_ROOM, BakeError
 from ingot.process import read_from, require
+from ingot.quantities import size
 
 UNPACK = "ingot.bake.packages.unpack:unpack"
 # Bytes of a package's contents, where nothing else is said, and of its control part, which in Debian has a
@@ -154,7 +155,7 @@ def _control_archive(file: Path) -> Optional[bytes]:
 def _read_at_most(file: BinaryIO) -> bytes:
     data = file.read(MOST_CONTROL + 1)
     if len(data) > MOST_CONTROL:
-        raise ValueError(f"its control part is larger than {MOST_CONTROL >> 20} MiB")
+        raise ValueError(f"its control part is larger than {size(MOST_CONTROL)}")
     return data
 
 

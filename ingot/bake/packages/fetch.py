@@ -17,6 +17,7 @@ from ingot.bake.packages.receiving import Body, keep, unfinished
 from ingot.errors import BakeError
 from ingot.progress import Progress, advance
 from ingot.retry import MIRROR, SNAPSHOT, Backoff
+from ingot.quantities import size
 from ingot.spec import Addresses, PackageSpec
 
 Archives = Mapping[str, Addresses]
@@ -37,7 +38,7 @@ def fetch_packages(
     missing = unsound_packages(wanted, directory, progress)
     if missing:
         total = sum(package.size for package in missing)
-        progress(f"fetching {len(missing)} packages ({total / 1e6:.0f} MB)")
+        progress(f"fetching {len(missing)} packages ({size(total)})")
         _fetch_all(missing, _Fetching(directory, archives, _ByteCount(progress, total)))
     return [package_file(directory, package.sha256) for package in wanted]
 

@@ -17,6 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Sequence, Tuple
 
+from ingot import quantities
+
 _BLOCK = 512
 _PIECE = 1 << 20
 _LONGEST_NAME = 1 << 16  # PATH_MAX is 4096
@@ -109,7 +111,7 @@ class TarStream:
         data = self._stream.read(size)
         self._left_of_limit -= len(data)
         if self._left_of_limit < 0:
-            raise ArchiveError(f"unpacked it is larger than {self._limit >> 20} MiB")
+            raise ArchiveError(f"unpacked it is larger than {quantities.size(self._limit)}")
         return data
 
 

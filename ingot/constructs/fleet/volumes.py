@@ -13,8 +13,9 @@ from constructs import Construct
 
 from ingot.constructs.fleet.options import Refresh, WarmPool
 from ingot.constructs.image.golden_image import GoldenImage
-from ingot.constructs.machines import GIB, root_volume
+from ingot.constructs.machines import root_volume
 from ingot.errors import InputError
+from ingot.quantities import GIB
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.schema.storage import devices_of
 

@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import which
 
-from ingot.bake.disk.spec import as_written
 from ingot.bake.packages.cache import package_file
 from ingot.bake.packages.deb import LockedDeb, read_control
 from ingot.bake.packages.drop import is_dropped, patterns
 from ingot.errors import BakeError, Problem
 from ingot.process import read_from
+from ingot.quantities import written_size
 from ingot.recipe.compile import spec_of
 from ingot.recipe.lock.file import Lock, LockedPackage
 from ingot.recipe.schema.model import Recipe
@@ -44,7 +44,7 @@ def size_problem(recipe: Recipe, lock: Lock, packages: Path) -> Problem | None:
         return None
     return recipe.problem(
         ("root_volume", "size"),
-        f"size {as_written(size)}, needs at least {as_written(needed)} for its packages, files and app",
+        f"size {written_size(size)}, needs at least {written_size(needed)} for its packages, files and app",
         "room for the content",
         "raise root_volume.size in the recipe; clones need room to work, too",
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ingot.errors import Problem
+from ingot.quantities import GIB, written_size
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.schema.packages import CHOSEN, PackageChoice, names_of
 from ingot.recipe.schema.storage import InstanceStore, Volume
@@ -34,7 +35,7 @@ ENGINE_GROUPS = _words("""
 ENGINE_USERS = _words("messagebus systemd-network systemd-resolve systemd-timesync")
 
 # Bytes: EC2 user guide, "Root volume type".
-INSTANCE_STORE_LARGEST = 10 << 30
+INSTANCE_STORE_LARGEST = 10 * GIB
 
 SYSTEM_GROUPS = BASE_GROUPS | ENGINE_GROUPS
 SYSTEM_USERS = BASE_USERS | ENGINE_USERS
@@ -315,8 +316,8 @@ def _check_root(recipe: Recipe) -> Iterable[Problem]:
         hint = "that is the most that EC2 takes for a root on an instance store"
         yield recipe.problem(
             ("root_volume", "size"),
-            f"{recipe.root_volume.size >> 20} MiB on an instance store",
-            "at most 10GiB",
+            f"{written_size(recipe.root_volume.size)} on an instance store",
+            f"at most {written_size(INSTANCE_STORE_LARGEST)}",
             hint,
         )
     if recipe.volumes:

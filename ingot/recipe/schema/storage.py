@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema, model_validator
 
+from ingot.quantities import GIB, SIZE_PATTERN
 from ingot.recipe.schema.parts import Part
-from ingot.recipe.schema.values import Name, OctalMode, Text, UnitName, parse_size, state_in_root
+from ingot.recipe.schema.values import Name, OctalMode, Text, UnitName, size_in_bytes, state_in_root
 from ingot.recipe.syntax.explain import wrong
 
-GIB = 1 << 30
 # "Device names for volumes", EC2 user guide: recommended for EBS volumes on Linux.
 DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")
 # What a clone's own programs need before a volume could be mounted over it, or write to all the time.
@@ -30,7 +30,7 @@ def mount_point(value: str) -> str:
 
 def volume_size(value: object) -> int:
     """Return the size of a volume in bytes; raise when it is not one."""
-    size = parse_size(value)
+    size = size_in_bytes(value)
     if size % GIB:
         raise wrong(f"size {value!r}", "whole GiB, as EBS counts")
     return size
@@ -47,7 +47,7 @@ DeviceName = Annotated[str, Text(r"/dev/sd[f-p]", "a device name from /dev/sdf t
 VolumeSize = Annotated[
     int,
     BeforeValidator(volume_size),
-    WithJsonSchema({"type": "string", "pattern": r"^[1-9][0-9]*(GiB|TiB|MiB)$", "examples": ["20GiB"]}),
+    WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN, "examples": ["20GiB"]}),
 ]
 FileSystem = Literal["ext4", "xfs"]
 

@@ -19,17 +19,16 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
+from ingot.quantities import MIB, SIZE_PATTERN, TIB, meant_size, parse_size
 from ingot.recipe.schema.capabilities import check_capabilities
 from ingot.recipe.syntax.explain import described, wrong
 from ingot.recipe.syntax.variables import ENVIRONMENT_NAME, VARIABLE_NAME
 
 T = TypeVar("T")
-_SIZE = re.compile(r"([1-9][0-9]*)\s?(MiB|GiB|TiB)")
-_UNITS = {"MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 # Linux's limits, in bytes: PATH_MAX without its zero byte, NAME_MAX.
 MAX_PATH, MAX_NAME = 4095, 255
 # A superblock of ext4 has 16 bits for the number of its block group, of which each has 128 MiB.
-_SMALLEST, _LARGEST = 2**20, 8 * 2**40
+_SMALLEST, _LARGEST = MIB, 8 * TIB
 # What the kernel or systemd mounts over at boot, by all its names in an image: a file there would never be
 # seen.
 _VOLATILE = ("/dev", "/proc", "/run", "/sys", "/tmp", "/var/run", "/var/lock")  # noqa: S108 - named, not used
@@ -65,15 +64,14 @@ def _short(value: str) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def parse_size(value: object) -> int:
-    """Return a size such as ``2GiB`` in bytes; raise when it is not one."""
-    if isinstance(value, str) and (match := _SIZE.fullmatch(value)):
-        size = int(match[1]) * _UNITS[match[2]]
-        if _SMALLEST <= size <= _LARGEST:
-            return size
-    hint = None
-    if isinstance(value, str) and (match := re.fullmatch(r"([1-9][0-9]*)\s?([MGT])B?", value)):
-        hint = f"did you mean {match[1]}{match[2]}iB?"
+def size_in_bytes(value: object) -> int:
+    """Return a size such as ``2GiB`` in bytes; raise when it is not one, or too large."""
+    text = value if isinstance(value, str) else ""
+    size = parse_size(text)
+    if size is not None and _SMALLEST <= size <= _LARGEST:
+        return size
+    meant = meant_size(text) if size is None else None
+    hint = None if meant is None else f"did you mean {meant}?"
     found = described(value) if isinstance(value, dict | tuple) else f"size {value!r}"
     raise wrong(found, "a whole number of MiB, GiB or TiB, at most 8TiB, such as 2GiB", hint)
 
@@ -273,8 +271,8 @@ Target = Annotated[str, AfterValidator(target_in_root), WithJsonSchema({"type": 
 State = Annotated[str, AfterValidator(state_in_root), WithJsonSchema({"type": "string", "pattern": "^/.+"})]
 Size = Annotated[
     int,
-    BeforeValidator(parse_size),
-    WithJsonSchema({"type": "string", "pattern": r"^[1-9][0-9]*(MiB|GiB|TiB)$", "examples": ["2GiB"]}),
+    BeforeValidator(size_in_bytes),
+    WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN, "examples": ["2GiB"]}),
 ]
 Glob = Annotated[
     str, Text(r"/[^\x00-\x1f\x7f]+", "an absolute path, * and ? allowed", "/etc/ssl/private/*.key")

@@ -18,11 +18,12 @@ from typing import Any
 
 from ingot.blocks import BLOCK_SIZE, read_block
 from ingot.errors import CloudError
+from ingot.files import write_atomically
+from ingot.quantities import GIB
 from localcloud.services.ebs import records
 from localcloud.services.ebs.blocks import BlockFiles
 from localcloud.services.ebs.errors import EbsError, invalid, not_found
 from localcloud.services.ebs.snapshot import (
-    GIB,
     Block,
     CopyRequest,
     DirectSnapshot,

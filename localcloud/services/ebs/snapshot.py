@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ingot.blocks import BLOCK_SIZE, linear_digest
+from ingot.quantities import GIB
 from localcloud.services.ebs.errors import invalid
 
 # CompleteSnapshot is asynchronous: AWS answers "pending" and the snapshot completes a while later. A client
 # that does not wait must fail here too, so completion takes a moment.
 SEALING = timedelta(seconds=0.5)
-GIB = 1024**3
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from typing import Any
 from moto.ec2.exceptions import EC2ClientError
 
 from ingot.machines.qemu import DataDisk
+from ingot.quantities import GIB
 from localcloud.core.moto_types import Device, Instance
 
-GIB = 1 << 30
 # "Device names for volumes", EC2 user guide: what Linux instances of hvm AMIs take.
 _DEVICE = re.compile(r"(/dev/)?(sd[a-z]{1,2}[0-9]{0,2}|xvd[a-z]{1,2}[0-9]{0,2})")
 GP3_SIZE, GP3_IOPS, GP3_THROUGHPUT = range(1, 65537), range(3000, 80001), range(125, 2001)

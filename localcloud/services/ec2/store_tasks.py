@@ -24,11 +24,12 @@ from moto.s3.models import s3_backends
 from moto.utilities.tagging_service import TaggingService
 
 from ingot.blocks import BLOCK_SIZE
+from ingot.quantities import GIB
 from localcloud.core.context import CloudContext
 from localcloud.core.moto_types import Moto
 from localcloud.core.patching import Patches
 from localcloud.services.ebs.service import EbsService
-from localcloud.services.ebs.snapshot import GIB, CopyRequest
+from localcloud.services.ebs.snapshot import CopyRequest
 from localcloud.services.ec2.copies import KEPT
 from localcloud.services.ec2.images import RegisteredImage, check_name
 from localcloud.services.ec2.tags import check_tags

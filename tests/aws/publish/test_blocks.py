@@ -6,9 +6,10 @@ import hashlib
 
 import pytest
 
-from ingot.aws.publish.blocks import GIB, BlockMap, DiskReader
+from ingot.aws.publish.blocks import BlockMap, DiskReader
 from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST, root_digest
 from ingot.errors import PublishError
+from ingot.quantities import GIB
 from tests.aws.support import make_image
 
 

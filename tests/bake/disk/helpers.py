@@ -10,10 +10,10 @@ from ingot.bake.disk.ext4.writer import write_ext4
 from ingot.bake.disk.identity import identifier, root_partition
 from ingot.bake.disk.image import DiskLayout, WrittenDisk
 from ingot.bake.disk.index import LayerIndex
-from ingot.bake.disk.spec import MIB
 from ingot.bake.layers.lower_disk import copy_disk
 from ingot.bake.tree.tree import Entry, Kind, changes, hash_files, sort_entries
 from ingot.process import require, run
+from ingot.quantities import MIB
 
 EPOCH = 1_750_000_000
 

@@ -11,9 +11,10 @@ from ingot.bake.disk import DiskSpec, bios, gpt, initrd, uki, write_disk
 from ingot.bake.disk.bios.loader import LOADER, RUNS
 from ingot.bake.disk.identity import identifier
 from ingot.bake.disk.image import DiskLayout
-from ingot.bake.disk.spec import MIB, SECTOR
+from ingot.bake.disk.spec import SECTOR
 from ingot.errors import BakeError
 from ingot.process import run
+from ingot.quantities import MIB
 from tests.bake.disk.helpers import EPOCH, data_file, plain, round_trip, tiny_stub, tree
 
 SOURCE = Path(bios.__file__).with_name("loader.S")

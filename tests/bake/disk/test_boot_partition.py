@@ -9,9 +9,9 @@ import pytest
 from ingot.bake.disk import fat, initrd, uki
 from ingot.bake.disk.identity import root_partition, root_partition_name
 from ingot.bake.disk.image import DiskLayout
-from ingot.bake.disk.spec import MIB
 from ingot.errors import BakeError
 from ingot.process import require, run
+from ingot.quantities import MIB
 from tests.bake.disk.helpers import EPOCH, tiny_stub
 
 SECTIONS = [

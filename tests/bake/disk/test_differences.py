@@ -2,8 +2,8 @@ import random
 
 from ingot.bake.disk.differences import BOOT, INODE, METADATA, TABLE, differences
 from ingot.bake.disk.ext4.geometry import BLOCK
-from ingot.bake.disk.spec import MIB
 from ingot.blocks import BLOCK_SIZE
+from ingot.quantities import MIB
 from tests.bake.disk.helpers import data_file, make_disk, tree
 
 

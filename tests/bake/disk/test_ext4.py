@@ -7,10 +7,10 @@ import pytest
 from ingot.bake.disk import read_ext4
 from ingot.bake.disk.ext4.writer import TooSmallError, write_ext4
 from ingot.bake.disk.image import DiskLayout
-from ingot.bake.disk.spec import MIB
 from ingot.bake.tree.tree import Entry, Kind, hash_files, scan, sort_entries
 from ingot.errors import BakeError
 from ingot.process import require, run
+from ingot.quantities import MIB
 from tests.bake.disk.helpers import EPOCH, check, data_file, debugfs, make_disk, plain, round_trip, tree
 
 CAPABILITY = bytes.fromhex(

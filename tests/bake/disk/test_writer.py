@@ -9,12 +9,11 @@ import pytest
 
 from ingot.bake.disk import DiskSpec, gpt, uki, write_disk
 from ingot.bake.disk.image import DiskLayout
-from ingot.bake.disk.spec import MIB, as_written
 from ingot.bake.tree.tree import Entry, Kind
 from ingot.blocks import BLOCK_SIZE
 from ingot.errors import BakeError, SizeError
 from ingot.process import run
-from ingot.recipe.schema.values import parse_size
+from ingot.quantities import MIB, parse_size
 from tests.bake.disk.helpers import EPOCH, data_file, plain, round_trip, tiny_stub, tree
 
 
@@ -168,11 +167,3 @@ def test_what_a_disk_cannot_be(spec):
         DiskSpec(**{**fields, "architecture": "s390x"})
     with pytest.raises(BakeError, match="a multiple of 524288"):
         DiskSpec(**{**fields, "size": 1000})
-
-
-@pytest.mark.parametrize(
-    ("size", "written"), [(2 << 30, "2GiB"), (1, "1MiB"), (64 * MIB, "64MiB"), ((2 << 30) + 1, "2049MiB")]
-)
-def test_sizes_are_said_as_a_recipe_may_write_them(size, written):
-    assert as_written(size) == written
-    assert 0 <= parse_size(written) - size < MIB

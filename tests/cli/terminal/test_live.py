@@ -64,7 +64,7 @@ def test_bytes_have_a_rate_and_a_time_left():
     now[0] = 2.0
     with drawn.hidden():
         pass
-    assert "███░░░░░░░░░ 1.0 MiB of 4.0 MiB, 512 KiB/s, 6.0 s left" in terminal.getvalue()
+    assert "███░░░░░░░░░ 1 MiB of 4 MiB, 512 KiB/s, 6.0 s left" in terminal.getvalue()
     drawn.close()
 
 

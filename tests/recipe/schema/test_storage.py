@@ -144,7 +144,7 @@ def test_a_root_on_an_instance_store_boots_by_bios(web):
 @pytest.mark.parametrize(
     ("old", "new", "messages"),
     [
-        ("size: 2GiB", "size: 10241MiB", ["10241 MiB on an instance store", "at most 10GiB"]),
+        ("size: 2GiB", "size: 10241MiB", ["10241MiB on an instance store", "at most 10GiB"]),
         ("name: web", "name: web\narchitecture: arm64", ["arm64 with a root on an instance store"]),
         ("steps:", "volumes: [{name: a, mount: /srv/a, size: 1GiB}]\nsteps:", ["no EBS volumes"]),
         ("steps:", "instance_store: {mount: /srv/a}\nsteps:", ["no NVMe disks"]),

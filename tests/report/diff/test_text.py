@@ -15,7 +15,7 @@ def test_the_text_has_a_line_for_each_change():
     before = manifest(packages=[package("a", "1", 10)], files=[file("/x", "1")])
     after = manifest(packages=[package("a", "2", 12)], files=[file("/x", "12", mode="0600", layer=1)])
     text = render_text(diff(before, after))
-    assert "Packages: 1 upgraded\n  ↑ a 1 → 2 (+2.0 KiB)" in text
+    assert "Packages: 1 upgraded\n  ↑ a 1 → 2 (+2 KiB)" in text
     assert "Files: 1 changed\n  ~ /x: mode 0644 → 0600; content, 1 byte → 2 bytes" in text
 
 

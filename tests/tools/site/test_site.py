@@ -9,7 +9,7 @@ from ingot.cli.main import COMMANDS
 from ingot.recipe.schema.model import Recipe
 from stacks.settings.keys import Settings
 from tests import ROOT
-from tests.accessibility import barriers
+from tests.report.html.accessibility import barriers
 from tests.report.html.browser import chromium
 from tools.site.build import build
 from tools.site.links import broken_links

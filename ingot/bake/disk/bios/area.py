@@ -13,8 +13,9 @@ from typing import List, NamedTuple, Tuple
 from ingot.bake.disk import gpt, uki
 from ingot.bake.disk.bios.loader import LOADER, RUNS
 from ingot.bake.disk.identity import identifier
-from ingot.bake.disk.spec import MIB, SECTOR
+from ingot.bake.disk.spec import SECTOR
 from ingot.errors import BakeError
+from ingot.quantities import MIB
 
 BIOS_BOOT_TYPE = uuid.UUID("21686148-6449-6e6f-744e-656564454649")
 # Between the partition table and the boot partition, so that nothing moves: sectors 34 to 2047.

@@ -24,9 +24,9 @@ from ingot.bake.disk.identity import identifier
 from ingot.bake.disk.image import DiskLayout
 from ingot.bake.tree.tree import Entry, Kind, encode
 from ingot.errors import BakeError
+from ingot.quantities import GIB
 
 LABEL = "ingot-root"
-_GIB = 1 << 30
 _POINTERS = BLOCK // 4
 
 
@@ -42,9 +42,9 @@ def journal_blocks(size: int) -> int:
     """Return the size of the journal in blocks: 16 MiB for less than 1 GiB, 32 below 4
     GiB, else 64 (e2fsprogs takes up to twice).
     """
-    if size < _GIB:
+    if size < GIB:
         return 4096
-    return 8192 if size < 4 * _GIB else 16384
+    return 8192 if size < 4 * GIB else 16384
 
 
 class More(NamedTuple):

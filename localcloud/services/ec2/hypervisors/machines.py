@@ -23,6 +23,7 @@ from ingot.machines.disk import copied_disk
 from ingot.machines.machine import Machine
 from ingot.machines.pool import MachinePool
 from ingot.machines.qemu import NETWORK, MachineSpec, require_tools
+from ingot.quantities import GIB
 from localcloud.core.context import CloudContext, ProcessorTime
 from localcloud.core.moto_types import Instance, Moto
 from localcloud.core.patching import Patches
@@ -32,7 +33,6 @@ from localcloud.services.ec2.instance_types import local_size
 from localcloud.services.ec2.launch import ResolvedLaunch
 from localcloud.services.ec2.metadata import metadata_of
 
-GIB = 1 << 30
 REACHABLE = ipaddress.ip_network(NETWORK)
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 NO_SNAPSHOT = (

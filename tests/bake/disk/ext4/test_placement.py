@@ -2,7 +2,7 @@
 
 import random
 
-from ingot.bake.disk.spec import MIB
+from ingot.quantities import MIB
 from tests.bake.disk.helpers import check, data_file, make_disk, tree
 
 LOWER = [

@@ -5,8 +5,8 @@ import random
 import pytest
 
 from ingot.bake.disk.ext4.writer import TooSmallError
-from ingot.bake.disk.spec import MIB
 from ingot.bake.tree.tree import Entry, Kind
+from ingot.quantities import MIB
 from tests.bake.disk.helpers import EPOCH, check, data_file, make_disk, plain, round_trip, tree
 
 SECRET = b"what the packages brought and the recipe took away "
