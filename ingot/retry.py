@@ -256,6 +256,32 @@ SNAPSHOT = Backoff(first=2.0, longest=60.0, attempts=7)
 LONGEST_WAIT = 300.0
 
 
+def until(
+    condition: Callable[[], bool],
+    *,
+    limit: float,
+    backoff: Backoff = POLLING,
+    tick: Optional[Callable[[float], None]] = None,
+    clock: Optional[Clock] = None,
+) -> bool:
+    """Ask ``condition`` until it holds, at most ``limit`` seconds; return whether it does.
+
+    ``tick`` is called with the seconds waited before each pause. ``clock``: another one than the process's,
+    which tests drive. Raises what ``condition`` raises.
+    """
+    clock = _clock if clock is None else clock
+    start, looks = clock.now(), 0
+    while not condition():
+        waited = clock.now() - start
+        if waited >= limit:
+            return False
+        if tick is not None:
+            tick(waited)
+        looks += 1
+        clock.pause(min(backoff.limit(looks), limit - waited))
+    return True
+
+
 class StoppedError(Exception):
     """Another worker failed, so this one gives up too. It never leaves a transfer."""
 
@@ -284,6 +310,7 @@ class Retries:
     is not the request's, and is raised as it is.
     ``failure`` gives the error to raise for (what was done, the last error, the number of the attempt; 0: the
     budget is used up). ``pace`` scales the pauses; tests set it near 0. ``stop`` ends all waiting.
+    ``deadline``: until then (as `now` gives it) outages and throttling are sat out, however often they come.
     """
 
     backoff: Backoff
@@ -292,6 +319,7 @@ class Retries:
     budget: Optional[Budget] = None
     pace: float = 1.0
     stop: threading.Event = field(default_factory=threading.Event)
+    deadline: Optional[float] = None
 
     def call(self, request: Callable[[], T], what: str) -> T:
         """Return the answer of ``request``; raise what ``failure`` gives when it cannot be fetched."""
@@ -308,13 +336,21 @@ class Retries:
                     raise
                 verdict = judge(failure)
                 count.add(verdict, began)
-                if not count.worth(verdict, began, self.backoff.attempts):
+                if not self._worth(verdict, count, began):
                     self._give_up(what, error, count.total)
                 if verdict is Verdict.TRANSIENT and self.budget is not None and not self.budget.spend():
                     self._give_up(what, error, 0)
             limit = self.backoff.limit(count.of(verdict))
+            if self.deadline is not None:
+                limit = min(limit, self.deadline - now())
             # Jitter, not a secret.
             pause(self.pace * random.uniform(limit / 10, limit), self.stop)  # noqa: S311
+
+    def _worth(self, verdict: Verdict, count: "_Count", began: float) -> bool:
+        """Tell whether a request that began then may succeed at the next try."""
+        if self.deadline is not None and verdict in (Verdict.THROTTLED, Verdict.TRANSIENT):
+            return now() < self.deadline
+        return count.worth(verdict, began, self.backoff.attempts)
 
     def _give_up(self, what: str, error: Exception, attempt: int) -> NoReturn:
         final = self.failure(what, error, attempt)

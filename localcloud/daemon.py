@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from ingot.machines.qemu import require_tools
 from ingot.process import start
 from ingot.progress import Progress
 from localcloud.core.environment import CERTIFICATE, EC2_CERTIFICATE, URL_PORT, url_port, variables
+from localcloud.core.waiting import wait_until
 from localcloud.server import CloudServer, remove_data
 
 DEFAULT_PORT = 5566
@@ -115,28 +115,31 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _started(process: subprocess.Popen[bytes]) -> CloudRecord:
     """Wait until the new process has written its record and answers."""
-    deadline = time.monotonic() + START_LIMIT
-    while time.monotonic() < deadline:
+    record: CloudRecord | None = None
+
+    def recorded() -> bool:
+        nonlocal record
         if process.poll() is not None:
             raise CloudError(_last_words(), hint=None if "taken" in _last_words() else f"see {log_file()}")
         record = running()
-        if record is not None and record.pid == process.pid:
-            _wait_ready(record, lambda: process.poll() is None)
-            return record
-        time.sleep(POLL)
-    raise CloudError(f"the local cloud did not start within {START_LIMIT} s", hint=f"see {log_file()}")
+        return record is not None and record.pid == process.pid
+
+    if not wait_until(recorded, limit=START_LIMIT, pause=POLL) or record is None:
+        raise CloudError(f"the local cloud did not start within {START_LIMIT} s", hint=f"see {log_file()}")
+    _wait_ready(record, lambda: process.poll() is None)
+    return record
 
 
 def _wait_ready(record: CloudRecord, alive: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + START_LIMIT
-    while not record.ready():
+    def ready() -> bool:
+        if record.ready():
+            return True
         if not alive():
             raise CloudError(f"the local cloud ended: {_last_words()}", hint=f"see {log_file()}")
-        if time.monotonic() > deadline:
-            raise CloudError(
-                f"the local cloud does not answer on port {record.port}", hint=f"see {log_file()}"
-            )
-        time.sleep(POLL)
+        return False
+
+    if not wait_until(ready, limit=START_LIMIT, pause=POLL):
+        raise CloudError(f"the local cloud does not answer on port {record.port}", hint=f"see {log_file()}")
 
 
 def _last_words() -> str:
@@ -156,13 +159,9 @@ def down(*, progress: Progress) -> bool:
     progress(f"stopping the local cloud (process {record.pid})")
     if record.alive():
         os.kill(record.pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_LIMIT
-    while record.alive():
-        if time.monotonic() > deadline:
-            progress("it does not end by itself: killing it")
-            os.kill(record.pid, signal.SIGKILL)
-            deadline += STOP_LIMIT
-        time.sleep(POLL)
+    while not wait_until(lambda: not record.alive(), limit=STOP_LIMIT, pause=POLL):
+        progress("it does not end by itself: killing it")
+        os.kill(record.pid, signal.SIGKILL)
     _clear_up(progress)
     return True
 

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from ingot.aws.session.failures import AwsError, explain, failure_of, hint_for
 from ingot.errors import PublishError
-from ingot.retry import BLOCKS, CONTROL, Budget, Failure, Recent, Retries
+from ingot.retry import BLOCKS, CONTROL, POLLING, Budget, Failure, Recent, Retries
 
 
 def block_retries(
@@ -29,6 +29,18 @@ def block_retries(
 def control_retries() -> Retries:
     """Return the retries of a request whose answer is read after the call; failures are PublishErrors."""
     return Retries(CONTROL, lambda error, _began: failure_of(error), _failure)
+
+
+def retries_until(deadline: float) -> Retries:
+    """Return the retries of a request that a clean-up needs: outages and throttling are sat out until then
+    (as `ingot.retry.now` gives it). Its failures are AWS's own.
+    """
+    return Retries(
+        POLLING,
+        lambda error, _began: failure_of(error),
+        lambda _what, error, _attempt: error,
+        deadline=deadline,
+    )
 
 
 def _diagnose(names: tuple[str, ...], recent: Recent, error: Exception, began: float) -> Failure | None:

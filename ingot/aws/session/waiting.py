@@ -1,4 +1,4 @@
-"""Waiting for a condition, with growing pauses and a limit.
+"""Waiting for a condition of AWS, with growing pauses and a limit.
 
 What AWS or the network cannot answer now is asked again.
 """
@@ -6,12 +6,10 @@ What AWS or the network cannot answer now is asked again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import replace
 
 from ingot.aws.session.failures import AwsError, explain, is_transient
-from ingot.retry import POLLING, now, pause
-
-T = TypeVar("T")
+from ingot.retry import POLLING, now, until
 
 
 def wait_until(
@@ -29,39 +27,20 @@ def wait_until(
     Raises TimeoutError, and all other errors of ``condition``.
     """
     start = now()
-    looks = 0
-    while True:
-        failure: Exception | None = None
+    failure: Exception | None = None
+
+    def holds() -> bool:
+        nonlocal failure
+        failure = None
         try:
-            if condition():
-                return now() - start
+            return condition()
         except AwsError as error:
             if not is_transient(error):
                 raise
             failure = error
-        waited = now() - start
-        if waited >= limit:
-            last = "" if failure is None else f"; the last try: {explain(failure)}"
-            raise TimeoutError(f"waited {waited:.0f} s for {what}{last}") from failure
-        if tick is not None:
-            tick(waited)
-        looks += 1
-        pause(min(longest, POLLING.limit(looks), limit - waited))
+            return False
 
-
-def patiently(request: Callable[[], T], until: float) -> T:
-    """Return the answer of ``request``; repeat it ``until`` (s, monotonic) while AWS throttles it or the
-    network fails.
-
-    Raises the error of the last try.
-    """
-    failures = 0
-    while True:
-        try:
-            return request()
-        except AwsError as error:
-            left = until - now()
-            if not is_transient(error) or left <= 0:
-                raise
-            failures += 1
-            pause(min(POLLING.limit(failures), left))
+    if not until(holds, limit=limit, backoff=replace(POLLING, longest=longest), tick=tick):
+        last = "" if failure is None else f"; the last try: {explain(failure)}"
+        raise TimeoutError(f"waited {now() - start:.0f} s for {what}{last}") from failure
+    return now() - start

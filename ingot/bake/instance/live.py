@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-import time
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
@@ -43,6 +42,7 @@ from ingot.blocks import Digests, DiskDigest, digest_disk
 from ingot.errors import BakeError
 from ingot.process import run
 from ingot.progress import Progress
+from ingot.retry import Backoff, until
 from ingot.spec import BakeSpec
 
 READ_ONLY_LIMIT = 60.0  # seconds in which the kernel must have made the root read-only
@@ -138,11 +138,10 @@ def make_read_only(progress: Progress) -> None:
     os.sync()
     Path("/proc/sys/kernel/sysrq").write_text("1\n")
     Path("/proc/sysrq-trigger").write_text("u")
-    end = time.monotonic() + READ_ONLY_LIMIT
-    while "ro" not in root_mount()[1].split(","):
-        if time.monotonic() > end:
-            raise BakeError("the kernel did not make the root file system read-only: something holds it open")
-        time.sleep(0.2)
+    if not until(
+        lambda: "ro" in root_mount()[1].split(","), limit=READ_ONLY_LIMIT, backoff=Backoff(0.2, 0.2)
+    ):
+        raise BakeError("the kernel did not make the root file system read-only: something holds it open")
     os.sync()
 
 

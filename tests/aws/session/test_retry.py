@@ -9,7 +9,8 @@ from botocore.exceptions import ClientError, ConnectionClosedError, ResponseStre
 from botocore.parsers import ResponseParserError
 
 from ingot import retry
-from ingot.aws.session.retry import block_retries
+from ingot.aws.session.retry import block_retries, retries_until
+from ingot.aws.session.waiting import wait_until
 from ingot.bake.instance import bootstrap
 from ingot.errors import PublishError
 from ingot.retry import BLOCKS, SETTLING, TAGS_SETTLING, THROTTLED, Recent, StoppedError, Verdict, codes_of
@@ -146,3 +147,48 @@ def test_when_one_stops_all_stop():
     retries.stop.set()
     with pytest.raises(StoppedError):
         retries.call(Request(), "write")
+
+
+@pytest.mark.parametrize("error", [refused("ThrottlingException"), refused("InternalError", 500)], ids=str)
+def test_a_clean_up_sits_out_what_passes_until_its_deadline(error, clock):
+    assert retries_until(clock.now() + 60).call(Request(*[error] * 8), "snap-1") == "answer"
+    began = clock.now()
+    with pytest.raises(ClientError) as caught:
+        retries_until(began + 60).call(Request(*[error] * 10_000), "snap-1")
+    assert caught.value is error
+    assert clock.now() - began == pytest.approx(60)
+
+
+def test_a_clean_up_takes_a_refusal_as_it_is(clock):
+    request = Request(refused("UnauthorizedOperation", 403))
+    with pytest.raises(ClientError, match="UnauthorizedOperation"):
+        retries_until(clock.now() + 60).call(request, "snap-1")
+    assert request.calls == 1
+
+
+def test_a_condition_is_asked_until_it_holds_and_what_aws_cannot_answer_counts_as_no(clock):
+    answers = iter([False, refused("Throttling"), False, True])
+
+    def condition():
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert wait_until(condition, "it", limit=60) == pytest.approx(clock.waited)
+    assert clock.waited == pytest.approx(0.2 + 0.3 + 0.45)
+
+
+def test_a_wait_that_is_too_long_says_for_what_it_waited_and_what_failed_last(clock):
+    with pytest.raises(TimeoutError, match=r"^waited 60 s for it; the last try: .*Throttling"):
+        wait_until(Request(*[refused("Throttling")] * 10_000), "it", limit=60)
+    assert clock.waited == pytest.approx(60)
+    with pytest.raises(TimeoutError, match=r"^waited 60 s for it$"):
+        wait_until(lambda: False, "it", limit=60)
+
+
+def test_a_wait_tells_how_long_it_has_taken(clock):
+    ticks = []
+    with pytest.raises(TimeoutError):
+        wait_until(lambda: False, "it", limit=4, longest=1, tick=ticks.append)
+    assert ticks == pytest.approx([0, 0.2, 0.5, 0.95, 1.625, 2.625, 3.625])

@@ -13,9 +13,9 @@ from ingot.plan.forecast import Course, Times, forecasts
 from ingot.plan.images import ImagePlan
 from ingot.report.files import plan_from_json
 from ingot.report.html.page import render_diff, render_plan
-from tests.report.html.accessibility import barriers
 from tests.diff.manifests import file, manifest, package
 from tests.report.diff.diffs import kernel
+from tests.report.html.accessibility import barriers
 from tests.report.html.browser import DESK, PHONE, chromium, opened
 
 __all__ = ["chromium"]

@@ -16,7 +16,7 @@ from ingot.aws.publish.cleanup.leftovers import (
 )
 from ingot.aws.session import tags
 from ingot.aws.session.failures import AwsError, explain, hint_for, is_transient
-from ingot.aws.session.waiting import patiently
+from ingot.aws.session.retry import retries_until
 from ingot.errors import IngotError, PublishError
 from ingot.interrupts import shielded, terminate_as_interrupt
 from ingot.progress import Progress
@@ -77,7 +77,8 @@ class Attempt:
 
     def _tagged(self, until: float) -> list[Resource]:
         wanted = {tags.PUBLISH_ID: self.publish_id}
-        return [resource for resource, _ in patiently(lambda: find_tagged(self._clients, wanted), until)]
+        found = retries_until(until).call(lambda: find_tagged(self._clients, wanted), "the publish's tags")
+        return [resource for resource, _ in found]
 
     def keep(self) -> None:
         """Say that the attempt succeeded: what is left of it stays."""

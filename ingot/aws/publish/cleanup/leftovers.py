@@ -22,7 +22,8 @@ from ingot.aws.publish.cleanup.journal import (
 from ingot.aws.registry import amis, entries
 from ingot.aws.session import tags
 from ingot.aws.session.failures import AwsError, explain, is_missing
-from ingot.aws.session.waiting import patiently, wait_until
+from ingot.aws.session.retry import retries_until
+from ingot.aws.session.waiting import wait_until
 from ingot.errors import PublishError
 from ingot.progress import Progress
 from ingot.retry import now, wall
@@ -74,12 +75,14 @@ def remove_resource(clients: Clients, resource: Resource, *, until: float) -> No
     if resource.kind == "instance":
         _terminate(clients, resource.id, until)
     else:
-        patiently(lambda: _remove(clients, resource), until)
+        retries_until(until).call(lambda: _remove(clients, resource), resource.id)
 
 
 def _terminate(clients: Clients, instance_id: str, until: float) -> None:
     try:
-        patiently(lambda: clients.ec2.terminate_instances(InstanceIds=[instance_id]), until)
+        retries_until(until).call(
+            lambda: clients.ec2.terminate_instances(InstanceIds=[instance_id]), instance_id
+        )
     except AwsError as error:
         if not is_missing(error):
             raise

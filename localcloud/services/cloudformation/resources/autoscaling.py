@@ -8,9 +8,8 @@ Source: "UpdatePolicy attribute" and "AWS::AutoScaling::AutoScalingGroup", Cloud
 
 from __future__ import annotations
 
-import time
-
 from localcloud.core.moto_types import Value
+from localcloud.core.waiting import wait_until
 from localcloud.services.cloudformation.errors import ResourceFailure
 from localcloud.services.cloudformation.resources.base import (
     ApiFailure,
@@ -178,22 +177,23 @@ def _delete(env: Env, name: str, properties: Properties) -> None:
     ]
     instances = [instance["InstanceId"] for group in groups for instance in group["Instances"]]
     env.call("autoscaling", "delete_auto_scaling_group", AutoScalingGroupName=name, ForceDelete=True)
-    deadline = time.monotonic() + EMPTYING_LIMIT
-    while instances:
-        found = env.call("ec2", "describe_instances", Filters=[{"Name": "instance-id", "Values": instances}])
-        alive = [
-            i["InstanceId"]
-            for r in found["Reservations"]
-            for i in r["Instances"]
-            if i["State"]["Name"] != "terminated"
-        ]
-        if not alive:
-            return
-        if time.monotonic() > deadline:
-            raise ResourceFailure(
-                f"Instances did not terminate within {EMPTYING_LIMIT} s: {', '.join(alive)}"
-            )
-        time.sleep(POLL)
+    if not wait_until(lambda: not _alive(env, instances), limit=EMPTYING_LIMIT, pause=POLL):
+        raise ResourceFailure(
+            f"Instances did not terminate within {EMPTYING_LIMIT} s: {', '.join(_alive(env, instances))}"
+        )
+
+
+def _alive(env: Env, instances: list[str]) -> list[str]:
+    """Return those of the instances that are not terminated."""
+    if not instances:
+        return []
+    found = env.call("ec2", "describe_instances", Filters=[{"Name": "instance-id", "Values": instances}])
+    return [
+        i["InstanceId"]
+        for r in found["Reservations"]
+        for i in r["Instances"]
+        if i["State"]["Name"] != "terminated"
+    ]
 
 
 # -- scaling policy

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from localcloud.core.moto_types import Value
+from localcloud.core.waiting import wait_until
 from localcloud.services.cloudformation.errors import ResourceFailure
 from localcloud.services.cloudformation.resources.base import (
     Attributes,
@@ -203,19 +203,23 @@ def _described(env: Env, instance_id: str) -> dict[str, Any]:
 
 def _settle(env: Env, instance_id: str, wanted: str) -> None:
     """Wait for an instance's state; raise ResourceFailure when it ends in another."""
-    deadline = time.monotonic() + LIMIT
-    while True:
+    instance: dict[str, Any] = {}
+
+    def at_rest() -> bool:
+        nonlocal instance
         instance = _described(env, instance_id)
-        state = instance["State"]["Name"]
-        if state == wanted:
-            return
-        passing = state in ("pending", "stopping", "shutting-down") or wanted == "terminated"
-        if not passing or time.monotonic() > deadline:
-            reason = instance.get("StateReason", {}).get("Message", "")
-            raise ResourceFailure(
-                f"Instance {instance_id} failed to stabilize. Current state: {state}. Reason: {reason}"
-            )
-        time.sleep(POLL)
+        passing = (
+            instance["State"]["Name"] in ("pending", "stopping", "shutting-down") or wanted == "terminated"
+        )
+        return instance["State"]["Name"] == wanted or not passing
+
+    wait_until(at_rest, limit=LIMIT, pause=POLL)
+    state = instance["State"]["Name"]
+    if state != wanted:
+        reason = instance.get("StateReason", {}).get("Message", "")
+        raise ResourceFailure(
+            f"Instance {instance_id} failed to stabilize. Current state: {state}. Reason: {reason}"
+        )
 
 
 def _attributes(env: Env, instance_id: str) -> Attributes:
