@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, Union
+
+UNFINISHED = ".part"  # how the name of a file ends until it is whole
 
 
 class UnusableFileError(OSError):
@@ -43,22 +46,40 @@ def _require_regular(status: os.stat_result, path: Path, limit: int) -> None:
 
 
 @contextmanager
+def unfinished(directory: Path, name: str = "") -> Iterator[Path]:
+    """Give an empty file in ``directory``, which must exist; it is gone afterwards unless it has another name
+    by then (:func:`keep`).
+
+    It can be read by its owner alone, and is called ``.NAME.RANDOM.PID.part``: whoever finds one whose
+    process has ended may remove it (:mod:`ingot.store.store`).
+    """
+    handle, file = tempfile.mkstemp(dir=directory, prefix=f".{name}.", suffix=f".{os.getpid()}{UNFINISHED}")
+    os.close(handle)
+    try:
+        yield Path(file)
+    finally:
+        Path(file).unlink(missing_ok=True)
+
+
+def keep(file: Path, target: Path, *, mode: int = 0o644) -> None:
+    """Give a file that is whole its name, in place of what had it. The target's directory is created when it
+    does not exist.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    file.chmod(mode)
+    file.replace(target)
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give an empty file beside ``path`` to write; it takes the name ``path`` when the body ends without an
-    error.
+    error. Its owner alone can read it unless the body changes that.
 
-    Until then ``path`` stays as it is, and after an error nothing is left of the other file. Its name is
-    ``.NAME.RANDOM.PID.part``: whoever finds one whose process has ended may remove it
-    (:mod:`ingot.store.store`).
+    Until then ``path`` stays as it is, and after an error nothing is left of the other file.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=f".{os.getpid()}.part")
-    os.close(handle)
-    unfinished = Path(name)
-    try:
-        yield unfinished
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with unfinished(path.parent, path.name) as file:
+        yield file
+        file.replace(path)
 
 
 def write_atomically(path: Path, content: Union[str, bytes], *, mode: int = 0o644) -> None:
@@ -68,6 +89,31 @@ def write_atomically(path: Path, content: Union[str, bytes], *, mode: int = 0o64
     file may be the old one. What must survive that (the journal of a publish) syncs by itself.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as unfinished:
-        unfinished.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
-        unfinished.chmod(mode)  # mkstemp makes it private
+    with unfinished(path.parent, path.name) as file:
+        file.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+        keep(file, path, mode=mode)
+
+
+def write_output(path: Path, text: str) -> None:
+    """Write a file that a user names as :func:`write_atomically` does, but into a directory that exists, with
+    the mode of the file that is replaced or that of any new file, and through a link.
+
+    What is no regular file, such as /dev/stdout or a pipe, takes the text as it comes.
+    """
+    target = path.resolve()
+    if target.exists() and not target.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    with unfinished(target.parent, target.name) as file:
+        file.write_text(text, encoding="utf-8")
+        keep(file, target, mode=_mode(target))
+
+
+def _mode(path: Path) -> int:
+    """Return the mode of a file; where there is none, that of a new one: what the umask leaves (proc(5),
+    /proc/self/status: asking umask(2) would set it, for all threads).
+    """
+    if path.exists():
+        return stat.S_IMODE(path.stat().st_mode)
+    umask = re.search(r"^Umask:\s*([0-7]+)", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return 0o666 & ~int(umask[1], 8) if umask is not None else 0o600

@@ -2,10 +2,11 @@
 
 import os
 import re
+from pathlib import Path
 
 import pytest
 
-from ingot.files import replacing, write_atomically
+from ingot.files import keep, replacing, unfinished, write_atomically, write_output
 
 
 def names(directory):
@@ -53,3 +54,55 @@ def test_after_an_error_the_old_file_is_there_and_nothing_else(tmp_path):
         fail()
     assert path.read_text() == "old"
     assert names(tmp_path) == ["a"]
+
+
+def test_a_file_that_is_not_kept_is_gone(tmp_path):
+    with unfinished(tmp_path) as file:
+        file.write_text("half")
+        assert file.stat().st_mode & 0o777 == 0o600
+    assert names(tmp_path) == []
+
+
+def test_a_file_that_is_kept_has_its_name_and_can_be_read_by_all(tmp_path):
+    target = tmp_path / "cd" / "name"
+    with unfinished(tmp_path) as file:
+        file.write_text("whole")
+        keep(file, target)
+    assert target.read_text() == "whole"
+    assert target.stat().st_mode & 0o777 == 0o644
+    assert names(tmp_path) == ["cd"]
+
+
+def test_what_a_user_names_is_replaced_whole_with_its_mode_and_through_a_link(tmp_path):
+    path, link = tmp_path / "report.html", tmp_path / "link"
+    path.write_text("old")
+    path.chmod(0o640)
+    link.symlink_to(path)
+    with path.open() as reader:
+        write_output(link, "ü")
+        assert reader.read() == "old"
+    assert path.read_text(encoding="utf-8") == "ü"
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert link.is_symlink()
+    assert sorted(names(tmp_path)) == ["link", "report.html"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_a_new_file_that_a_user_names_has_the_mode_of_any_new_file(umask, tmp_path):
+    before = os.umask(umask)
+    try:
+        write_output(tmp_path / "a", "text")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_a_directory_that_is_not_there_is_not_made_for_what_a_user_names(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write_output(tmp_path / "none" / "a", "text")
+    assert names(tmp_path) == []
+
+
+def test_a_device_takes_a_text_and_stays_a_device():
+    write_output(Path("/dev/null"), "text")
+    assert Path("/dev/null").is_char_device()

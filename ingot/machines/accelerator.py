@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from ingot.errors import InputError
+from ingot.files import write_atomically
 from ingot.process import CommandError, require, run
 
 # A boot sector (16-bit): fwait; fninit; mov al, 0x10; out 0xf4, al; hlt; and the signature in its last two
@@ -45,8 +46,7 @@ def choose_accelerator(memory: Path, architecture: str = "x86_64") -> str:
     except (OSError, ValueError, KeyError):
         known = None  # none yet, or not readable: ask the machine
     verdict = "kvm" if kvm_runs_guests() else "tcg"
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    memory.write_text(json.dumps({"boot_id": boot_id, "accelerator": verdict}) + "\n")
+    write_atomically(memory, json.dumps({"boot_id": boot_id, "accelerator": verdict}) + "\n")
     return verdict
 
 

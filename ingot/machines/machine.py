@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ingot.errors import CloudError
+from ingot.files import write_atomically
 from ingot.machines import qemu
 from ingot.machines.disk import create_blank, create_overlay, enlarge
 from ingot.machines.metadata import Metadata, MetadataServer
@@ -138,7 +139,7 @@ class Machine:
 
     def _record(self, pid: int) -> None:
         record = {"pid": pid, "started": start_time(pid)}
-        (self.directory / PROCESS).write_text(json.dumps(record) + "\n")
+        write_atomically(self.directory / PROCESS, json.dumps(record) + "\n")
 
     def _event(self, name: str, data: dict[str, Any]) -> None:
         if name == "SHUTDOWN" and data.get("guest"):

@@ -17,6 +17,7 @@ from typing import Any
 
 from ingot.aws.instances.console import PANIC, TEST, last_line, tail
 from ingot.errors import CloudError, VerificationError
+from ingot.files import write_output
 from ingot.interrupts import terminate_as_interrupt
 from ingot.machines.alone import Hardware, booted_alone
 from ingot.machines.machine import Machine
@@ -225,7 +226,7 @@ def _report_findings(machine: Boot, listener: BootListener, progress: Progress) 
 
 def write_record(record: BootRecord, path: Path) -> None:
     """Write the record of a boot as JSON, for reports."""
-    path.write_text(json.dumps(record.to_json()) + "\n", encoding="utf-8")
+    write_output(path, json.dumps(record.to_json()) + "\n")
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from ingot.diff.files.changes import BOOKKEEPING, PACKAGE, RECIPE, File, FileCha
 from ingot.diff.packages.changes import Changelog, ChangelogEntry, Package, PackageChange
 from ingot.errors import InputError
 from ingot.escape import shortened
+from ingot.files import write_output
 from ingot.plan.boots import BootRecord
 from ingot.plan.forecast import Forecast
 from ingot.plan.images import ImagePlan
@@ -49,7 +50,7 @@ def plan_json(plan: Plan) -> str:
 def write_report(path: Path, text: str) -> None:
     """Write a report; raise InputError for a file that cannot be written."""
     try:
-        path.write_text(text, encoding="utf-8")
+        write_output(path, text)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ingot.bake.packages.cache import UNFINISHED
 from ingot.bake.runtime.rights import remove_tree
 from ingot.errors import InputError
-from ingot.files import replacing
+from ingot.files import UNFINISHED, replacing
 from ingot.locks import locked
 from ingot.process import CommandError
 from ingot.progress import Progress
@@ -20,7 +19,7 @@ PARTS = ("packages", "layers", "images")
 # Locks, and what is being made: by their places alone, for a layer's own files may have any name.
 LEFT_OUT = (
     "packages/./*.lock",
-    f"packages/./??/{UNFINISHED}*",
+    f"packages/./??/.*{UNFINISHED}",
     "layers/./*.lock",
     "layers/./*.tmp",
     "layers/./*/disks/*.lock",

@@ -25,7 +25,6 @@ from ingot.bake.engine import MACHINES, Worker, bake, check_architecture
 from ingot.bake.job import BakeDirectories, BakeJob
 from ingot.bake.packages.cache import (
     PACKAGES,
-    UNFINISHED,
     download_file,
     package_file,
     sha256_of,
@@ -34,7 +33,7 @@ from ingot.bake.packages.cache import (
 )
 from ingot.bake.runtime.rights import KEPT, how_to_inspect, remove_tree
 from ingot.errors import BakeError, IngotError, InputError, Problem, SizeError
-from ingot.files import write_atomically
+from ingot.files import UNFINISHED, write_atomically
 from ingot.locks import locked, try_locked
 from ingot.progress import Progress, silent
 from ingot.recipe.compile import compile_spec
@@ -533,9 +532,9 @@ def _sweep(store: Path) -> None:
     packages = store / "packages"
     if packages.is_dir():
         with try_locked(packages / "in-use.lock") as free:
-            for part in packages.glob(f"??/{UNFINISHED}*") if free else ():
+            for part in packages.glob(f"??/.*{UNFINISHED}") if free else ():
                 part.unlink(missing_ok=True)
-    for part in (store / "records").rglob("*.part"):  # of a record that is being written: ingot.files
+    for part in (store / "records").rglob(f"*{UNFINISHED}"):
         if not _lives(part.suffixes[-2:-1]):
             part.unlink(missing_ok=True)
 

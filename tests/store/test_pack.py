@@ -3,8 +3,8 @@ import subprocess
 
 import pytest
 
-from ingot.bake.packages.cache import UNFINISHED
 from ingot.errors import InputError
+from ingot.files import UNFINISHED
 from ingot.store import Store
 from ingot.store.pack import pack, unpack
 
@@ -41,7 +41,7 @@ def store(tmp_path):
     store.packages.mkdir()
     (store.packages / "in-use.lock").touch()
     (store.packages / "ab").mkdir()
-    (store.packages / "ab" / f"{UNFINISHED}x1").touch()
+    (store.packages / "ab" / f".x1{UNFINISHED}").touch()
     image = store.images / ("cd" * 32)
     image.mkdir(parents=True)
     (image / "manifest.json").write_text('{"name": "web"}')

@@ -204,7 +204,7 @@ def test_halves_of_downloads_and_records_of_dead_processes_go(store):
     for directory in (records, packages):
         directory.mkdir(parents=True)
     dead, alive = records / f"d.{gone.pid}.part", records / f"d.{os.getpid()}.part"
-    half = packages / ".fetch-x"
+    half = packages / f".x.{os.getpid()}.part"
     for file in (dead, alive, half):
         file.touch()
     with module.locked(store.packages / "in-use.lock", waiting=pytest.fail, shared=True):

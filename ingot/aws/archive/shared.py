@@ -19,8 +19,8 @@ from ingot.aws.archive.location import ArchiveLocation
 from ingot.aws.session.clients import connect
 from ingot.aws.session.failures import translated
 from ingot.bake.packages.cache import sha256_of
-from ingot.bake.packages.receiving import keep, unfinished
 from ingot.errors import IngotError, InputError, VerificationError
+from ingot.files import keep, unfinished
 from ingot.store.sbom import sbom
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class BucketStore:
 
         def get(digest: str) -> bool:
             target = wanted[digest]
+            target.parent.mkdir(parents=True, exist_ok=True)
             with unfinished(target.parent) as part:
                 if not self._bucket.get_file(self._location.file(digest), digest, part):
                     return False

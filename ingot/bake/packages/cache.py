@@ -17,7 +17,6 @@ from ingot.spec import BakeSpec, DownloadSpec, PackageSpec
 # What a layer is made of: the packages of a spec, or what it takes from elsewhere (BakeSpec.downloads).
 PACKAGES, DOWNLOADS = "packages", "downloads"
 PIECE = 1 << 20
-UNFINISHED = ".fetch-"  # what a download is named until it is whole
 
 
 def package_file(directory: Path, sha256: str) -> Path:

@@ -13,11 +13,12 @@ from typing import BinaryIO, Iterable, Iterator, List, Mapping, Optional, Sequen
 
 from ingot.bake.packages.asking import BUSY, GONE, SILENT, TIMEOUT, WRONG, FetchFailure, ask
 from ingot.bake.packages.cache import package_file, unsound_packages
-from ingot.bake.packages.receiving import Body, keep, unfinished
+from ingot.bake.packages.receiving import Body
 from ingot.errors import BakeError
+from ingot.files import keep, unfinished
 from ingot.progress import Progress, advance
-from ingot.retry import MIRROR, SNAPSHOT, Backoff
 from ingot.quantities import size
+from ingot.retry import MIRROR, SNAPSHOT, Backoff
 from ingot.spec import Addresses, PackageSpec
 
 Archives = Mapping[str, Addresses]
@@ -198,6 +199,7 @@ def _download(url: str, package: PackageSpec, target: Path, fetching: _Fetching)
     # The mirrors are ours to choose.
     request = urllib.request.Request(url, headers={"User-Agent": "ingot"})  # noqa: S310
     answer = urllib.request.urlopen(request, timeout=TIMEOUT)  # noqa: S310
+    target.parent.mkdir(parents=True, exist_ok=True)
     with answer as response, unfinished(target.parent) as unnamed:
         with unnamed.open("wb") as file, fetching.received.unless_failed(file):
             came = Body.of(response).receive(file, package.size, fetching.count)

@@ -1,16 +1,12 @@
-"""Receiving a file: hashed as it comes, not for ever, and under its name only when it is whole."""
+"""Receiving a file: hashed as it comes, and not for ever."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Callable, Iterator, NamedTuple, Optional
+from typing import TYPE_CHECKING, BinaryIO, Callable, NamedTuple, Optional
 
-from ingot.bake.packages.cache import PIECE, UNFINISHED
+from ingot.bake.packages.cache import PIECE
 from ingot.retry import now
 
 if TYPE_CHECKING:
@@ -67,22 +63,3 @@ class Body:
         if self.announced is not None and size < self.announced:
             raise ConnectionError(f"the answer ended after {size} of {self.announced} bytes")
         return Received(size, digest.hexdigest())
-
-
-@contextmanager
-def unfinished(directory: Path) -> Iterator[Path]:
-    """Give an empty file in ``directory``, which is made; it is gone afterwards unless it was kept."""
-    directory.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=directory, prefix=UNFINISHED)
-    os.close(handle)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def keep(file: Path, target: Path) -> None:
-    """Give a file that is whole its name; everyone may read it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    file.chmod(0o644)
-    file.replace(target)

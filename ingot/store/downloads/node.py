@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ingot.bake.packages.cache import download_file, sha256_of
-from ingot.bake.packages.receiving import keep, unfinished
 from ingot.errors import IngotError, InputError, Problem
+from ingot.files import keep, unfinished
 from ingot.process import CommandError, require, run
 from ingot.progress import Progress
 from ingot.recipe.lock.node import (
@@ -112,6 +112,7 @@ def fetch_again(node: NodeSpec, architecture: str, directory: Path) -> None:
 def _keep(content: Path, directory: Path) -> tuple[str, int]:
     digest, size = sha256_of(content), content.stat().st_size
     target = download_file(directory, digest)
+    target.parent.mkdir(parents=True, exist_ok=True)
     with unfinished(target.parent) as copy:
         shutil.copyfile(content, copy)
         keep(copy, target)

@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 
 from ingot.bake.packages.asking import TIMEOUT, FetchFailure, ask
 from ingot.bake.packages.cache import download_file, package_file
-from ingot.bake.packages.receiving import Body, keep, unfinished
+from ingot.bake.packages.receiving import Body
 from ingot.errors import IngotError, InputError
+from ingot.files import keep, unfinished
 from ingot.progress import Progress
 from ingot.retry import MIRROR
 
@@ -98,7 +99,9 @@ def _receive(wanted: Wanted, directory: Path, body: Body) -> Fetched:
         expected = f"the lock says {wanted.limit}" if wanted.sha256 else f"at most {wanted.limit} are taken"
         raise _GoneError(f"it has {body.announced} bytes; {expected}")
     # Beside packages that are being fetched: what a killed process leaves there is swept.
-    with unfinished(directory / (wanted.sha256 or "00")[:2]) as unnamed:
+    place = directory / (wanted.sha256 or "00")[:2]
+    place.mkdir(parents=True, exist_ok=True)
+    with unfinished(place) as unnamed:
         with unnamed.open("wb") as file:
             came = body.receive(file, wanted.limit, lambda _: None)
         if came.size > wanted.limit:

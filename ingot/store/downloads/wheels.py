@@ -16,8 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ingot.bake.packages.cache import download_file, sha256_of
-from ingot.bake.packages.receiving import keep
 from ingot.errors import IngotError
+from ingot.files import keep
 from ingot.process import CommandError, require, run
 
 # Seconds. A large wheel comes at a megabyte a second, and there may be several.

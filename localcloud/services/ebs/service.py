@@ -169,7 +169,7 @@ class EbsService:
             },
         }
         path = self.directory / "snapshots" / f"{snapshot.id}.json"
-        path.write_text(json.dumps(index, sort_keys=True, indent=1), encoding="utf-8")
+        write_atomically(path, json.dumps(index, sort_keys=True, indent=1))
 
     # -- copies
 

@@ -1,11 +1,11 @@
-"""A file that is received: hashed, measured against what was announced, under its name only when whole."""
+"""A file that is received: hashed, and measured against what was announced."""
 
 import hashlib
 import io
 
 import pytest
 
-from ingot.bake.packages.receiving import PATIENCE, Body, keep, unfinished
+from ingot.bake.packages.receiving import PATIENCE, Body
 from ingot.retry import Clock, driven_by
 
 CONTENT = b"0123456789" * 1000
@@ -59,19 +59,3 @@ def test_what_is_not_wanted_any_more_is_not_written():
     with pytest.raises(InterruptedError):
         body().receive(file, SIZE, refuse)
     assert file.getvalue() == b""
-
-
-def test_a_file_that_is_not_kept_is_gone(tmp_path):
-    with unfinished(tmp_path / "ab") as file:
-        file.write_bytes(CONTENT)
-    assert list((tmp_path / "ab").iterdir()) == []
-
-
-def test_a_file_that_is_kept_has_its_name_and_can_be_read_by_all(tmp_path):
-    target = tmp_path / "cd" / "name"
-    with unfinished(tmp_path / "ab") as file:
-        file.write_bytes(CONTENT)
-        keep(file, target)
-    assert target.read_bytes() == CONTENT
-    assert target.stat().st_mode & 0o777 == 0o644
-    assert list((tmp_path / "ab").iterdir()) == []
