@@ -1,7 +1,8 @@
 """Live lines at the bottom of a terminal: what is done now, for how long, and how far it is.
 
 Works that go on side by side have a line each. When the next step of a work begins, the line of its last one
-stays above with the time that it took. Nothing is printed twice.
+stays above with the time that it took. Nothing is printed twice. rich draws; it is imported when a step has
+taken long enough to be drawn, so that a bake with nothing to do does not wait for it.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from ingot.progress import BYTES
 from ingot.quantities import elapsed, size
 
-_TICK = 0.12  # seconds between two drawings
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.live import Live as Display
+
+DELAY = 0.3  # seconds: what ends sooner is printed, not drawn
+_RATE = 8  # drawings in a second
 _SPINNER, _PLAIN_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
 _BAR = 12  # columns
 _NOTABLE = 1.0  # seconds: what took less says nothing of its time
-_CLEAR = "\r\x1b[K"
-_UP = "\x1b[A\x1b[K"
 ONLY = ""  # the lane of a work that goes on alone
 
 
@@ -41,36 +45,44 @@ def can_draw(stream: TextIO) -> bool:
 
 
 class Live:
-    """The live lines on ``stream``, a terminal: one for each lane. ``clock`` gives seconds."""
+    """The live lines on ``stream``, a terminal: one for each lane.
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
-        self._stream, self._clock = stream, clock
+    ``clock`` gives seconds; ``delay``: for so many real ones nothing is drawn.
+    """
+
+    def __init__(
+        self, stream: TextIO, clock: Callable[[], float] = time.monotonic, delay: float = DELAY
+    ) -> None:
+        self._stream, self._clock, self._delay = stream, clock, delay
         self._start = clock()
+        # Held while something is printed. What rich draws with takes no lock of ours: rich holds its own.
         self._lock = threading.RLock()
         self._steps: dict[str, _LaneStep] = {}
-        self._lines = 0  # that are drawn at the moment
-        self._drawn = 0
-        self._over = threading.Event()
-        self._ticker: threading.Thread | None = None
+        self._timer: threading.Timer | None = None
+        self._due = self._over = False
+        self._display: Display | None = None
         self._unicode = "utf" in (stream.encoding or "").lower()
 
     def step(self, text: str, lane: str = ONLY) -> None:
         """Begin a step: what ran before in its lane has ended. A text of several lines is printed at once."""
         with self._lock:
-            self._finish(lane)
+            last = self._steps.get(lane)
             if "\n" in text:
                 self._steps.pop(lane, None)
+                self._print_ended(last)
                 self._print(f"{self._clock() - self._start:7.1f} s  {text}")
             else:
                 self._steps[lane] = _LaneStep(text, self._clock())  # where its last one was
+                self._print_ended(last)
             self._draw()
-            if self._ticker is None:
+            if self._timer is None:
                 # It only draws: an end of the program need not wait for it.
-                self._ticker = threading.Thread(target=self._tick, name="live", daemon=True)
-                self._ticker.start()
+                self._timer = threading.Timer(self._delay, self._begin)
+                self._timer.daemon = True
+                self._timer.start()
 
     def advance(self, done: int, total: int, unit: str = BYTES, lane: str = ONLY) -> bool:
-        """Note how much of the step is done; the ticker draws it."""
+        """Note how much of the step is done; it is drawn at the next turn."""
         with self._lock:
             if lane in self._steps:
                 self._steps[lane].amount = (done, total, unit) if total > 0 else None
@@ -80,7 +92,7 @@ class Live:
     def hidden(self) -> Iterator[None]:
         """Take the lines away while the body prints on the same terminal."""
         with self._lock:
-            self._put(self._clear())
+            self._clear()
             try:
                 yield
             finally:
@@ -90,54 +102,75 @@ class Live:
         """End the step that runs in a lane, or all: its line stays."""
         with self._lock:
             for name in [*self._steps] if lane is None else [lane]:
-                self._finish(name)
-                self._steps.pop(name, None)
+                self._print_ended(self._steps.pop(name, None))
             self._draw()
 
     def close(self) -> None:
         """End the step, and draw nothing from now on."""
-        self.settle()
-        self._over.set()
+        with self._lock:
+            self._over = True
+            if self._timer is not None:
+                self._timer.cancel()
+            try:
+                self.settle()
+            finally:
+                self._clear()
 
-    def _finish(self, lane: str) -> None:
-        step = self._steps.get(lane)
+    def _begin(self) -> None:
+        """Draw from now on: the timer's thread."""
+        import rich.live  # noqa: F401 - before the lock is taken, for it takes a while
+
+        with self._lock:
+            self._due = True
+            self._draw()
+
+    def _print_ended(self, step: _LaneStep | None) -> None:
         if step is None:
             return
         took = self._clock() - step.began
         suffix = f"  ({elapsed(took)})" if took >= _NOTABLE else ""
         self._print(f"{step.began - self._start:7.1f} s  {step.text}{suffix}")
 
-    def _clear(self) -> str:
-        """Return what takes the lines away that are drawn; the cursor is at the end of the last one."""
-        above, self._lines = max(0, self._lines - 1), 0
-        return _CLEAR + _UP * above
-
     def _print(self, line: str) -> None:
-        self._put(f"{self._clear()}{line}\n")
-
-    def _tick(self) -> None:
-        while not self._over.wait(_TICK):
-            with self._lock:
-                self._draw()
+        if self._display is not None:
+            self._display.console.out(line, highlight=False)
+            return
+        self._stream.write(f"{line}\n")
+        self._stream.flush()
 
     def _draw(self) -> None:
-        if not self._steps or self._over.is_set():
-            return
-        self._drawn += 1
-        try:
-            columns, rows = os.get_terminal_size(self._stream.fileno())
-        except OSError:
-            columns, rows = 0, 0
-        # A line that has scrolled out of the window could not be drawn over.
-        shown = [*self._steps.values()][: max(1, (rows or 24) - 1)]
-        lines = [self._line(step, columns or 80) for step in shown]
-        self._put(self._clear() + "\n".join(lines))
-        self._lines = len(lines)
+        """See that the lines are drawn if there are any."""
+        if not self._steps or self._over:
+            self._clear()
+        elif self._due and self._display is None:
+            from rich.console import Console
+            from rich.live import Live as Display
+
+            console = Console(file=self._stream, color_system=None, force_terminal=True)
+            # One for each time: it forgets nothing of what it drew before.
+            self._display = Display(
+                console=console,
+                get_renderable=lambda: _Lines(self._lines),
+                refresh_per_second=_RATE,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._display.start(refresh=True)
+
+    def _clear(self) -> None:
+        """Take the lines away that are drawn."""
+        display, self._display = self._display, None
+        if display is not None:
+            display.stop()
+
+    def _lines(self, columns: int) -> list[str]:
+        return [self._line(step, columns) for step in list(self._steps.values())]
 
     def _line(self, step: _LaneStep, columns: int) -> str:
         signs = _SPINNER if self._unicode else _PLAIN_SPINNER
         took = self._clock() - step.began
-        head = f"{step.began - self._start:7.1f} {signs[self._drawn % len(signs)]}  "
+        head = f"{step.began - self._start:7.1f} {signs[int(took * _RATE) % len(signs)]}  "
         figures = [self._share(*step.amount, took)] if step.amount is not None else []
         figures += [elapsed(took)] if took >= _NOTABLE else []
         tail = "  ".join(["", *figures])
@@ -157,6 +190,15 @@ class Live:
             words += f", {size(rate)}/s, {elapsed((total - done) / rate)} left"
         return words
 
-    def _put(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+
+class _Lines:
+    """Lines that rich asks for each time that it draws."""
+
+    def __init__(self, lines: Callable[[int], list[str]]) -> None:
+        self._lines = lines
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        for line in self._lines(options.max_width):
+            yield Text(line, no_wrap=True, overflow="crop")

@@ -4,6 +4,7 @@ import io
 import re
 
 from ingot.cli.terminal.live import Live, can_draw
+from ingot.retry import Backoff, until
 
 
 class Terminal(io.StringIO):
@@ -17,23 +18,19 @@ class Terminal(io.StringIO):
     def fileno(self):
         raise OSError
 
-    def lines(self):
-        """What stays on the screen: a line that is drawn over is gone."""
-        return [re.split(r"\r\x1b\[K", line)[-1] for line in self.getvalue().split("\n")]
-
     def screen(self):
         """What is on the screen, by a terminal that knows the sequences that are used."""
         rows, row = [""], 0
-        for part in re.split(r"(\r\x1b\[K|\x1b\[A\x1b\[K|\n)", self.getvalue()):
+        for part in re.split(r"(\r|\n|\x1b\[[?0-9]*[A-Za-z])", self.getvalue()):
             if part == "\n":
                 row += 1
                 rows += [""] if row == len(rows) else []
-            elif part.startswith("\x1b[A"):
+            elif part == "\x1b[1A":
                 row -= 1
+            elif part == "\x1b[2K":
                 rows[row] = ""
-            elif part.startswith("\r"):
-                rows[row] = ""
-            else:
+            elif part not in ("\r", "\x1b[?25l", "\x1b[?25h"):
+                assert "\x1b" not in part
                 rows[row] += part
         # Lines below the cursor were taken away.
         assert all(line == "" for line in rows[row + 1 :])
@@ -41,57 +38,88 @@ class Terminal(io.StringIO):
 
 
 def at(value):
-    """A live line, its terminal, and the time that its clock says."""
+    """A live line that is drawn at once, its terminal, and the time that its clock says."""
     terminal = Terminal()
     now = [value]
-    return Live(terminal, lambda: now[0]), terminal, now
+    return Live(terminal, lambda: now[0], delay=0), terminal, now
+
+
+def drawn(terminal):
+    """Wait until something is drawn: another thread does it."""
+    assert until(lambda: "\x1b[?25l" in terminal.getvalue(), limit=60, backoff=Backoff(0.01, 0.01))
 
 
 def test_each_step_stays_once_with_its_start_and_what_it_took():
-    drawn, terminal, now = at(0.0)
-    drawn.step("fetching")
+    live, terminal, now = at(0.0)
+    live.step("fetching")
+    drawn(terminal)
     now[0] = 12.0
-    drawn.step("unpacking")
+    live.step("unpacking")
     now[0] = 12.4
-    drawn.close()
-    assert terminal.lines() == ["    0.0 s  fetching  (12 s)", "   12.0 s  unpacking", ""]
+    live.close()
+    assert terminal.screen() == ["    0.0 s  fetching  (12 s)", "   12.0 s  unpacking", ""]
+
+
+def test_what_ends_soon_is_printed_and_not_drawn():
+    terminal = Terminal()
+    live = Live(terminal, lambda: 0.0, delay=60)
+    live.step("fetching")
+    live.step("unpacking")
+    with live.hidden():
+        terminal.write("digest\n")
+    live.close()
+    assert terminal.getvalue() == "    0.0 s  fetching\ndigest\n    0.0 s  unpacking\n"
+
+
+def test_nothing_is_drawn_after_the_end():
+    live, terminal, _ = at(0.0)
+    live.step("fetching")
+    drawn(terminal)
+    live.close()
+    shown = terminal.getvalue()
+    live.step("unpacking")
+    assert "unpacking" not in terminal.getvalue().removeprefix(shown)
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is there again"
 
 
 def test_bytes_have_a_rate_and_a_time_left():
-    drawn, terminal, now = at(0.0)
-    drawn.step("fetching")
-    drawn.advance(1 << 20, 4 << 20)
+    live, terminal, now = at(0.0)
+    live.step("fetching")
+    drawn(terminal)
+    live.advance(1 << 20, 4 << 20)
     now[0] = 2.0
-    with drawn.hidden():
+    with live.hidden():
         pass
     assert "███░░░░░░░░░ 1 MiB of 4 MiB, 512 KiB/s, 6.0 s left" in terminal.getvalue()
-    drawn.close()
+    live.close()
 
 
 def test_other_units_are_counted():
-    drawn, terminal, _ = at(0.0)
-    drawn.step("Web: creating CloudFormation changeset...")
-    drawn.advance(3, 33, "resources")
-    with drawn.hidden():
+    live, terminal, _ = at(0.0)
+    live.step("Web: creating CloudFormation changeset...")
+    drawn(terminal)
+    live.advance(3, 33, "resources")
+    with live.hidden():
         pass
     assert "3 of 33 resources" in terminal.getvalue()
-    drawn.close()
+    live.close()
 
 
 def test_a_result_is_printed_on_a_clean_line():
-    drawn, terminal, _ = at(0.0)
-    drawn.step("baking")
-    with drawn.hidden():
+    live, terminal, _ = at(0.0)
+    live.step("baking")
+    drawn(terminal)
+    with live.hidden():
         terminal.write("digest\n")
-    drawn.close()
-    assert "digest" in terminal.lines()
+    live.close()
+    assert "digest" in terminal.screen()
 
 
 def test_a_text_of_several_lines_is_whole():
-    drawn, terminal, _ = at(0.0)
-    drawn.step("kept: x\n  boot it again")
-    drawn.close()
-    assert terminal.lines() == ["    0.0 s  kept: x", "  boot it again", ""]
+    live, terminal, _ = at(0.0)
+    live.step("kept: x\n  boot it again")
+    live.close()
+    assert terminal.screen() == ["    0.0 s  kept: x", "  boot it again", ""]
 
 
 def test_nothing_is_drawn_where_it_cannot_be(monkeypatch):
@@ -107,18 +135,19 @@ def test_nothing_is_drawn_where_it_cannot_be(monkeypatch):
 
 
 def test_works_side_by_side_have_a_line_each_and_leave_their_steps_above():
-    drawn, terminal, now = at(0.0)
-    drawn.step("web: unpacking", "web")
-    drawn.step("api: fetching", "api")
-    drawn.advance(1, 4, "files", lane="api")
+    live, terminal, now = at(0.0)
+    live.step("web: unpacking", "web")
+    live.step("api: fetching", "api")
+    drawn(terminal)
+    live.advance(1, 4, "files", lane="api")
     now[0] = 3.0
-    drawn.step("web: writing the disk", "web")
+    live.step("web: writing the disk", "web")
     assert terminal.screen()[0] == "    0.0 s  web: unpacking  (3.0 s)"
-    live = [re.sub(r"^ *[\d.]+ \S  ", "", line) for line in terminal.screen()[1:]]
-    assert live == ["web: writing the disk", "api: fetching  ███░░░░░░░░░ 1 of 4 files  3.0 s"]
+    lines = [re.sub(r"^ *[\d.]+ \S  ", "", line) for line in terminal.screen()[1:]]
+    assert lines == ["web: writing the disk", "api: fetching  ███░░░░░░░░░ 1 of 4 files  3.0 s"]
     now[0] = 4.0
-    drawn.settle("api")
-    drawn.close()
+    live.settle("api")
+    live.close()
     assert terminal.screen() == [
         "    0.0 s  web: unpacking  (3.0 s)",
         "    0.0 s  api: fetching  (4.0 s)",
@@ -128,11 +157,12 @@ def test_works_side_by_side_have_a_line_each_and_leave_their_steps_above():
 
 
 def test_a_result_is_printed_above_all_live_lines():
-    drawn, terminal, _ = at(0.0)
-    drawn.step("web: baking", "web")
-    drawn.step("api: baking", "api")
-    with drawn.hidden():
+    live, terminal, _ = at(0.0)
+    live.step("web: baking", "web")
+    live.step("api: baking", "api")
+    drawn(terminal)
+    with live.hidden():
         terminal.write("web 1234\n")
     assert terminal.screen()[0] == "web 1234"
     assert len(terminal.screen()) == 3
-    drawn.close()
+    live.close()
