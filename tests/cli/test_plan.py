@@ -31,6 +31,22 @@ RULE = {
 BUCKET = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "one"}}
 
 
+@pytest.fixture(scope="module")
+def syntheses(tmp_path_factory):
+    """What plans keep of base revisions. The tests' projects begin with the same commit: it is synthesized
+    once, as for a user who plans again.
+    """
+    return tmp_path_factory.mktemp("plan")
+
+
+@pytest.fixture
+def project(project, syntheses, tmp_path):
+    """The project of each test, with the syntheses of them all."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "plan").symlink_to(syntheses)
+    return project
+
+
 def plan(*arguments):
     """Run the command; return its exit code."""
     try:
@@ -271,12 +287,14 @@ def test_an_entry_that_names_another_ami_is_refused(project, capfd, moto_server,
 
 
 def test_the_base_is_synthesized_once(project, capsys):
+    syntheses = project.path.parent / "home" / "plan"
+    syntheses.unlink()  # those of the other tests
     project.settings(instance_type="m7i.large")
     planned(capsys)
-    [kept] = (project.path.parent / "home" / "plan").iterdir()
+    [kept] = syntheses.iterdir()
     written = kept.stat().st_ino
     planned(capsys)
-    assert [path.stat().st_ino for path in (project.path.parent / "home" / "plan").iterdir()] == [written]
+    assert [path.stat().st_ino for path in syntheses.iterdir()] == [written]
 
 
 def test_a_recipe_that_the_stacks_lost(project, capsys):
