@@ -28,11 +28,19 @@ os.environ["INGOT_SNAPSHOT"] = "off"
 
 # Begun last, they would run alone at the end. The longest is the first.
 LONG = (
-    "/builder_real/test_on_base_ami",
-    "/builder_real/test_from_scratch",
     "/e2e/test_pipeline",
+    "/builder_real/test_from_scratch",
+    "/builder_real/test_on_base_ami",
+    "/image/test_identity_real",
     "/e2e/test_workflows",
+    "/examples/test_new_project",
+    "/e2e/test_lesson",
+    "/bake/test_distributions_real",
+    "/fleet/test_ordinary_services",
+    "/bake/test_arm64_real",
     "/store/test_killed",
+    "/fidelity/test_fidelity",
+    "/e2e/test_configuration",
 )
 
 
@@ -52,12 +60,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With several workers the longest stories go first, beside quick tests."""
+    """With several workers the longest stories go first."""
     if hasattr(config, "workerinput"):
         places = {name: place for place, name in enumerate(LONG)}
         items.sort(
             key=lambda item: min((p for name, p in places.items() if name in item.nodeid), default=len(LONG))
         )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
+    """Let slow and quick tests run beside each other where files are spread over workers."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from tests.scheduling import SlowBesideQuick
+
+    return SlowBesideQuick(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
