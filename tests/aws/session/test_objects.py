@@ -1,5 +1,5 @@
-"""Objects of S3: an artifact is fetched with the caller's credentials, again when it breaks off, and refused in
-words; each is written with its SHA-256; what S3 does not remove is named.
+"""Objects of S3: an artifact is fetched with the caller's credentials, again when it breaks off, and refused
+in words; each is written with its SHA-256; what S3 does not remove is named.
 """
 
 from __future__ import annotations
