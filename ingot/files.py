@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import stat
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Iterator, Union
+from typing import Callable, Iterator, Union
 
 UNFINISHED = ".part"  # how the name of a file ends until it is whole
 
@@ -92,6 +93,26 @@ def write_atomically(path: Path, content: Union[str, bytes], *, mode: int = 0o64
     with unfinished(path.parent, path.name) as file:
         file.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
         keep(file, path, mode=mode)
+
+
+@contextmanager
+def making(directory: Path, remove: Callable[[Path], None] = shutil.rmtree) -> Iterator[Path]:
+    """Give the path beside ``directory`` at which the body makes it: ``NAME.tmp``. It takes its name when the
+    body ends without an error; else ``remove`` takes it away.
+
+    Hold a lock for ``directory`` meanwhile: what is there before is of a process that was killed.
+    """
+    aside = directory.with_name(f"{directory.name}.tmp")
+    if aside.exists():
+        remove(aside)
+    try:
+        yield aside
+        aside.rename(directory)
+    except BaseException:
+        # What went wrong says more than that some of it stays; whoever makes it next removes that.
+        with suppress(OSError):
+            remove(aside)
+        raise
 
 
 def write_output(path: Path, text: str) -> None:

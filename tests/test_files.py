@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ingot.files import keep, replacing, unfinished, write_atomically, write_output
+from ingot.files import keep, making, replacing, unfinished, write_atomically, write_output
 
 
 def names(directory):
@@ -106,3 +106,26 @@ def test_a_directory_that_is_not_there_is_not_made_for_what_a_user_names(tmp_pat
 def test_a_device_takes_a_text_and_stays_a_device():
     write_output(Path("/dev/null"), "text")
     assert Path("/dev/null").is_char_device()
+
+
+def test_a_directory_has_its_name_when_it_is_whole(tmp_path):
+    (tmp_path / "a.tmp").mkdir()
+    (tmp_path / "a.tmp" / "left").touch()
+    with making(tmp_path / "a") as aside:
+        aside.mkdir()
+        (aside / "file").touch()
+        assert names(tmp_path) == ["a.tmp"]
+    assert names(tmp_path) == ["a"]
+    assert names(tmp_path / "a") == ["file"]
+
+
+def test_nothing_is_left_of_a_directory_that_could_not_be_made(tmp_path):
+    def fail():
+        with making(tmp_path / "a") as aside:
+            aside.mkdir()
+            (aside / "file").touch()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert names(tmp_path) == []

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ingot.bake.runtime.rights import own_mounts, remove_tree
 from ingot.errors import IngotError
+from ingot.files import making
 from ingot.locks import locked
 from ingot.process import CommandError, require, run
 
@@ -25,25 +26,21 @@ def unpack_layer(archive: Path, directory: Path) -> None:
 
     Raises IngotError for a file that holds no layer.
     """
-    aside = directory.with_name(f"{directory.name}.tmp")
     file = ["--file", str(archive), *form(archive)]
     with locked(directory.with_name(f"{directory.name}.lock"), waiting=lambda: None):
         if directory.exists():
             return
         try:
-            remove_tree(aside)  # of a process that was killed: the lock is ours now
-            aside.mkdir(parents=True, mode=0o700)
-            names = tar(["--list", *file]).splitlines()
-            foreign = [name for name in names if not name.startswith("./") or ".." in name.split("/")]
-            if foreign or not {"./index", "./root/", "./tools/"} <= {*names}:
-                raise IngotError(f"it is not a layer: it holds {foreign[0] if foreign else 'no index'}")
-            tar(["--extract", *file, "--directory", str(aside)])
-            os.utime(aside)  # used just now, for the collection of garbage
-            aside.rename(directory)
+            with making(directory, remove_tree) as aside:
+                aside.mkdir(parents=True, mode=0o700)
+                names = tar(["--list", *file]).splitlines()
+                foreign = [name for name in names if not name.startswith("./") or ".." in name.split("/")]
+                if foreign or not {"./index", "./root/", "./tools/"} <= {*names}:
+                    raise IngotError(f"it is not a layer: it holds {foreign[0] if foreign else 'no index'}")
+                tar(["--extract", *file, "--directory", str(aside)])
+                os.utime(aside)  # used just now, for the collection of garbage
         except CommandError as error:
             raise IngotError(f"it cannot be unpacked: {error}") from error
-        finally:
-            remove_tree(aside)
 
 
 def form(archive: Path) -> list[str]:

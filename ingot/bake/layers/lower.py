@@ -10,7 +10,6 @@ is made: their trees share files.
 
 from __future__ import annotations
 
-import shutil
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from ingot.bake.layers.additions import Addition, addition_digest, kinds_of
 from ingot.bake.layers.keys import ENGINE, code_digest, key_of
 from ingot.bake.layers.layer import LowerLayer
 from ingot.bake.packages.cache import DOWNLOADS, PACKAGES, check_downloads, check_packages
+from ingot.files import making
 from ingot.locks import obtain
 from ingot.progress import Progress
 from ingot.spec import AnswerSpec, BakeSpec
@@ -164,14 +164,8 @@ class LayerStore:
         directory = self.layers / digest
 
         def make_aside() -> None:
-            unfinished = directory.with_name(f"{directory.name}.tmp")
-            if unfinished.exists():  # of a bake that was killed: the lock is ours now
-                shutil.rmtree(unfinished)
-            try:
+            with making(directory) as unfinished:
                 make(unfinished)
-                unfinished.rename(directory)
-            finally:
-                shutil.rmtree(unfinished, ignore_errors=True)
 
         def waiting() -> None:
             self.progress("waiting: another bake makes the same layer")

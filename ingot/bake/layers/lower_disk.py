@@ -25,6 +25,7 @@ from ingot.bake.runtime.chroot import HOSTNAME
 from ingot.bake.runtime.sandbox import SpawnError, spawner
 from ingot.bake.tree.tree import Entry
 from ingot.errors import BakeError
+from ingot.files import making
 from ingot.locks import obtain, try_locked
 from ingot.progress import Progress
 
@@ -115,11 +116,8 @@ def _make(layer: LowerLayer, wanted: WantedDisk, place: Path, target: Path, prog
     """Make the disk in the directory ``place``; write the ``target`` at the same time where its copy would
     share no blocks: that spares reading it again.
     """
-    unfinished = place.with_name(f"{place.name}.tmp")
-    if unfinished.exists():  # of a bake that was killed: the lock is ours now
-        shutil.rmtree(unfinished)
-    unfinished.mkdir(parents=True)
-    try:
+    with making(place) as unfinished:
+        unfinished.mkdir(parents=True)
         disk = unfinished / "disk.raw"
         entries = list(layer.index.values())
         progress("writing the disk of the packages")
@@ -130,9 +128,6 @@ def _make(layer: LowerLayer, wanted: WantedDisk, place: Path, target: Path, prog
             found = suspects(disk, layer.index, entries, [HOSTNAME])
         state = {"blocks": digest.blocks, "layout": asdict(layout), "suspects": found}
         (unfinished / "state").write_bytes(pickle.dumps(state, protocol=4))
-        unfinished.rename(place)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 @contextmanager
