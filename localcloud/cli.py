@@ -24,16 +24,33 @@ def _say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def up(port: int | None, *, parent: int | None = None, program: str) -> None:
+def _print_json(value: dict[str, object]) -> None:
+    """Print one JSON document, keys sorted: one line, or indented on a terminal."""
+    print(json.dumps(value, sort_keys=True, indent=2 if sys.stdout.isatty() else None))
+
+
+def _where(record: cloud_record.CloudRecord) -> dict[str, object]:
+    """Return where a cloud runs, for JSON."""
+    log = str(daemon.log_file())
+    return {"endpoint": record.endpoint, "pid": record.pid, "port": record.port, "log": log}
+
+
+def up(port: int | None, *, parent: int | None = None, program: str, as_json: bool = False) -> None:
     """Start the cloud unless it runs, wait until it answers, and print its endpoint."""
     record, started = daemon.up(port, parent=parent, progress=_say, program=program)
     _say("the local cloud is up" if started else "the local cloud already runs")
-    print(record.endpoint)
+    if as_json:
+        _print_json({**_where(record), "started": started})
+    else:
+        print(record.endpoint)
 
 
-def down() -> None:
+def down(as_json: bool = False) -> None:
     """Stop the cloud and all its machines."""
-    _say("the local cloud is down" if daemon.down(progress=_say) else "the local cloud does not run")
+    stopped = daemon.down(progress=_say)
+    _say("the local cloud is down" if stopped else "the local cloud does not run")
+    if as_json:
+        _print_json({"stopped": stopped})
 
 
 def status(as_json: bool, *, program: str) -> bool:
@@ -41,11 +58,7 @@ def status(as_json: bool, *, program: str) -> bool:
     record = cloud_record.running()
     ready = record is not None and record.ready()
     if as_json:
-        state: dict[str, object] = {"running": ready}
-        if record is not None:
-            state |= {"endpoint": record.endpoint, "pid": record.pid, "port": record.port}
-            state["log"] = str(daemon.log_file())
-        print(json.dumps(state, sort_keys=True))
+        _print_json({"running": ready, **({} if record is None else _where(record))})
     elif record is None:
         _say(f"the local cloud does not run; start it with: {program} up")
     else:
@@ -53,7 +66,7 @@ def status(as_json: bool, *, program: str) -> bool:
     return ready
 
 
-def env(*, program: str) -> None:
+def env(*, program: str, as_json: bool = False) -> None:
     """Print the shell commands after which AWS's tools use the cloud.
 
     Raises CloudError if it does not run.
@@ -61,9 +74,13 @@ def env(*, program: str) -> None:
     record = cloud_record.running()
     if record is None:
         raise CloudError("the local cloud does not run", hint=f"start it with: {program} up")
+    variables = record.environment | cloud_record.no_proxy(os.environ)
+    if as_json:
+        _print_json({"set": variables, "unset": list(UNSET)})
+        return
     for name in UNSET:
         print(f"unset {name}")
-    for name, value in (record.environment | cloud_record.no_proxy(os.environ)).items():
+    for name, value in variables.items():
         print(f"export {name}={shlex.quote(value)}")
 
 
@@ -99,13 +116,18 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get(PARENT) or None,
         help=f"end the cloud when this process ends [environment: {PARENT}]",
     )
+    output = argparse.ArgumentParser(add_help=False)
+    output.add_argument("--json", action="store_true", help="print JSON")
     commands.add_parser(
-        "up", parents=[start], help="start it and wait until it answers; do nothing if it runs"
+        "up", parents=[start, output], help="start it and wait until it answers; do nothing if it runs"
     )
-    commands.add_parser("down", help="stop it and all its machines")
-    state = commands.add_parser("status", help="print whether it runs; exit code 1 if not")
-    state.add_argument("--json", action="store_true", help="print JSON")
-    commands.add_parser("env", help='print the environment for aws, boto3 and cdk: eval "$(localcloud env)"')
+    commands.add_parser("down", parents=[output], help="stop it and all its machines")
+    commands.add_parser("status", parents=[output], help="print whether it runs; exit code 1 if not")
+    commands.add_parser(
+        "env",
+        parents=[output],
+        help='print the environment for aws, boto3 and cdk: eval "$(localcloud env)"',
+    )
     commands.add_parser("serve", parents=[start], help="run it in the foreground until Ctrl-C or SIGTERM")
     return parser
 
@@ -117,13 +139,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         match options.command:
             case "up":
-                up(options.port, parent=options.with_parent, program=program)
+                up(options.port, parent=options.with_parent, program=program, as_json=options.json)
             case "down":
-                down()
+                down(options.json)
             case "status":
                 sys.exit(0 if status(options.json, program=program) else 1)
             case "env":
-                env(program=program)
+                env(program=program, as_json=options.json)
             case "serve":
                 ended = daemon.serve(options.port or daemon.DEFAULT_PORT, parent=options.with_parent)
                 sys.stderr.flush()

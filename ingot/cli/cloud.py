@@ -32,6 +32,7 @@ def up(
             min=1, metavar="PID", envvar="INGOT_CLOUD_PARENT", help="End the cloud when this process ends."
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Start the local cloud and wait until it answers; do nothing when it runs.
 
@@ -39,18 +40,18 @@ def up(
     """
     from localcloud import cli
 
-    cli.up(port, parent=with_parent, program=PROGRAM)
+    cli.up(port, parent=with_parent, program=PROGRAM, as_json=as_json)
 
 
 @app.command()
-def down() -> None:
+def down(as_json: AsJson = False) -> None:
     """End the local cloud and all its machines. Images stay in the store.
 
     Examples: `ingot cloud down`.
     """
     from localcloud import cli
 
-    cli.down()
+    cli.down(as_json)
 
 
 @app.command()
@@ -65,11 +66,11 @@ def status(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def env() -> None:
+def env(as_json: AsJson = False) -> None:
     """Print the environment in which `aws`, boto3 and `cdk` use the local cloud.
 
     Examples: `eval "$(ingot cloud env)"`.
     """
     from localcloud import cli
 
-    cli.env(program=PROGRAM)
+    cli.env(program=PROGRAM, as_json=as_json)

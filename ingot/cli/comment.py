@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from ingot.cli.terminal.results import print_json
+from ingot.cli.usage.options import AsJson
 from ingot.errors import InputError
 from ingot.forge.github import GitHub, PullRequest
 from ingot.report.files import load_plan
@@ -36,6 +38,7 @@ def comment(
         bool, typer.Option("--failed", help="There is no plan: say that this push could not be planned.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the comment, and send nothing.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a plan as one comment on a pull request, in place of the one before. Prints the comment's URL.
 
@@ -49,8 +52,15 @@ def comment(
         render_failed(report) if plan is None else render_comment(load_plan(plan, sys.stdin), report=report)
     )
     if dry_run:
-        print(body, end="")
+        if as_json:
+            print_json({"url": None, "body": body})
+        else:
+            print(body, end="")
         return
     if pull_request is None:
         raise InputError("--pull-request is missing; --dry-run prints the comment without it")
-    print(PullRequest(GitHub.of(repository, os.environ), pull_request, author).comment(body, MARKER))
+    url = PullRequest(GitHub.of(repository, os.environ), pull_request, author).comment(body, MARKER)
+    if as_json:
+        print_json({"url": url, "body": body})
+    else:
+        print(url)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typer
 
+from ingot.cli.usage.options import AsJson
 from ingot.pipeline.project.cloud import require_local_cloud
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def down() -> None:
+def down(as_json: AsJson = False) -> None:
     """Stop the local cloud and all its machines. The images stay in the store.
 
     Examples: `ingot down`.
@@ -18,4 +19,4 @@ def down() -> None:
     require_local_cloud()
     from localcloud import cli
 
-    cli.down()
+    cli.down(as_json)

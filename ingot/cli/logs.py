@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from ingot.cli.terminal.printable import printable
+from ingot.cli.terminal.results import print_json
+from ingot.cli.usage.options import AsJson
 
 app = typer.Typer(add_completion=False)
 
@@ -18,6 +20,7 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many lines.")] = 100,
     unit: Annotated[str | None, typer.Option("--unit", "-u", help="Only of this unit.")] = None,
     errors: Annotated[bool, typer.Option("--errors", help="Only errors.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print the end of a clone's journal, by AWS Systems Manager.
 
@@ -28,9 +31,16 @@ def logs(
     `ingot logs i-0123456789abcdef0 --errors`.
     """
     from ingot.aws.session.clients import connect
-    from ingot.pipeline.inspection.clones import JournalEnd, journal, require_clone
+    from ingot.pipeline.inspection.clones import JournalEnd, journal, journal_lines, require_clone
 
     require_clone(clone)
     end = JournalEnd(lines, unit, errors)
-    for line in journal(connect(), clone, end, lambda note: print(note, file=sys.stderr, flush=True)):
+
+    def note(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    if as_json:
+        print_json(journal_lines(connect(), clone, end, note).as_dict())
+        return
+    for line in journal(connect(), clone, end, note):
         print(printable(line))

@@ -79,6 +79,7 @@ def gc(
     max_size: Annotated[
         str | None, typer.Option(metavar="SIZE", help="How large the store may be, such as 20GiB.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Remove the images and layers that were not used for longest, and packages that no image needs.
 
@@ -92,6 +93,9 @@ def gc(
     with Reporter() as reporter:
         found = collect_store(Bounds(images, layers, days, most), reporter)
     removed = found.removed
+    if as_json:
+        print_json({**asdict(removed), "left": found.left})
+        return
     counts = [(len(removed.images), "image"), (removed.layers, "layer"), (removed.packages, "package")]
     removals = ", ".join(number(count, noun) for count, noun in counts)
     print(f"removed {removals}: {size(removed.size)} are free")
@@ -104,7 +108,10 @@ def gc(
 
 
 @app.command()
-def pack(archive: Annotated[Path, typer.Argument(help="The file to write; .tar.zst compresses it.")]) -> None:
+def pack(
+    archive: Annotated[Path, typer.Argument(help="The file to write; .tar.zst compresses it.")],
+    as_json: AsJson = False,
+) -> None:
     """Write packages, layers and images to one file: a cache that another machine unpacks.
 
     Prints its size.
@@ -115,19 +122,28 @@ def pack(archive: Annotated[Path, typer.Argument(help="The file to write; .tar.z
 
     with Reporter() as reporter:
         written = write(Store(), archive, reporter)
-    print(f"{archive}: {size(written)}")
+    if as_json:
+        print_json({"archive": str(archive), "size": written})
+    else:
+        print(f"{archive}: {size(written)}")
 
 
 @app.command()
-def unpack(archive: Annotated[Path, typer.Argument(help="What `ingot store pack` wrote.")]) -> None:
-    """Put a packed store into this machine's; what is here already stays.
+def unpack(
+    archive: Annotated[Path, typer.Argument(help="What `ingot store pack` wrote.")], as_json: AsJson = False
+) -> None:
+    """Put a packed store into this machine's; what is here already stays. Prints what is new.
 
     Examples: `ingot store unpack store.tar.zst`.
     """
     from ingot.store.pack import unpack as read
 
     with Reporter() as reporter:
-        read(Store(), archive, reporter)
+        new = read(Store(), archive, reporter)
+    if as_json:
+        print_json(asdict(new))
+    else:
+        print(f"{archive}: {number(len(new.images), 'new image')}, {number(len(new.layers), 'new layer')}")
 
 
 def _bytes(text: str) -> int:

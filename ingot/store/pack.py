@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from ingot.bake.runtime.rights import remove_tree
@@ -48,8 +49,16 @@ def pack(store: Store, archive: Path, progress: Progress) -> int:
     return archive.stat().st_size
 
 
-def unpack(store: Store, archive: Path, progress: Progress) -> None:
-    """Put what ``archive`` holds into the store; what is there already stays.
+@dataclass(frozen=True)
+class Unpacked:
+    """What a packed store brought: recipe digests of images, and the names of layers."""
+
+    images: tuple[str, ...]
+    layers: tuple[str, ...]
+
+
+def unpack(store: Store, archive: Path, progress: Progress) -> Unpacked:
+    """Put what ``archive`` holds into the store; what is there already stays. Return what is new.
 
     Raises InputError for a file that is not a packed store.
     """
@@ -66,14 +75,20 @@ def unpack(store: Store, archive: Path, progress: Progress) -> None:
         aside.mkdir(mode=0o700)
         try:
             _extract(store, archive, aside)
-            for place in (store.layers, store.images):
-                for unpacked in sorted((aside / place.name).glob("*")):
-                    _admit(store, unpacked, place)
+            layers, images = (
+                tuple(
+                    unpacked.name
+                    for unpacked in sorted((aside / place.name).glob("*"))
+                    if _admit(store, unpacked, place)
+                )
+                for place in (store.layers, store.images)
+            )
         except CommandError as error:
             raise InputError(f"{archive} is not a packed store: {error}") from error
         finally:
             remove_tree(aside)
             store.close_to_others()  # the archive brings modes of its own
+    return Unpacked(images, layers)
 
 
 def _extract(store: Store, archive: Path, aside: Path) -> None:
@@ -92,11 +107,13 @@ def _extract(store: Store, archive: Path, aside: Path) -> None:
     tar([*words, *others, "--skip-old-files", "--directory", str(store.root)])
 
 
-def _admit(store: Store, unpacked: Path, place: Path) -> None:
-    """Put a layer or an image into the store, unless it is there."""
+def _admit(store: Store, unpacked: Path, place: Path) -> bool:
+    """Put a layer or an image into the store, unless it is there; return whether it was put there."""
     target = place / unpacked.name
     lock = (place if place == store.layers else store.work) / f"{unpacked.name}.lock"
     with locked(lock, waiting=lambda: None):
-        if not target.exists():
-            os.utime(unpacked)  # used just now, for the collection of garbage
-            unpacked.rename(target)
+        if target.exists():
+            return False
+        os.utime(unpacked)  # used just now, for the collection of garbage
+        unpacked.rename(target)
+        return True

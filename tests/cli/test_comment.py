@@ -7,6 +7,7 @@ import pytest
 from ingot.cli.main import main
 from ingot.report.plan.comment import MARKER
 from tests.forge.server import GitHub
+from tests.outputs import told
 from tests.plan import plans
 
 
@@ -45,6 +46,15 @@ def test_the_first_comment_is_made_and_the_next_plan_replaces_it(github, plan_fi
     method, path, headers = github.requests[1]
     assert (method, path) == ("POST", "/repos/o/r/issues/7/comments")
     assert headers["Authorization"] == "Bearer secret-token"
+
+
+def test_json_has_the_comment_and_its_url(github, plan_file, capsys):
+    assert comment(plan_file, "--json", "--dry-run") == 0
+    without = told("comment", capsys.readouterr().out)
+    assert comment(plan_file, "--json") == 0
+    sent = told("comment", capsys.readouterr().out)
+    assert (without["url"], sent["url"]) == (None, "https://github.example/c/1")
+    assert without["body"] == sent["body"] == github.comments[0]["body"]
 
 
 def test_a_push_without_a_plan_replaces_the_comment_of_the_one_before(github, plan_file):

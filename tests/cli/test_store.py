@@ -12,6 +12,7 @@ from ingot.aws.session import tags
 from ingot.cli.main import main
 from ingot.store import Store
 from tests.localcloud.conftest import running_cloud
+from tests.outputs import told
 
 PUBLISHED, OTHER = "a" * 64, "b" * 64
 
@@ -94,3 +95,18 @@ def test_a_size_that_is_none_is_answered_with_what_may_be_meant(size, hint, tmp_
     )
     assert refused.returncode == 2
     assert refused.stderr == f"error: --max-size {size!r} is not a size\n  hint: {hint}\n"
+
+
+def test_a_store_goes_to_another_machine_with_documents_of_what_moved(home, tmp_path, monkeypatch, capsys):
+    def run(*words):
+        with pytest.raises(SystemExit):
+            main(["store", *words, "--json"])
+        return told(f"store {words[0]}", capsys.readouterr().out)
+
+    archive = tmp_path / "store.tar"
+    packed = run("pack", str(archive))
+    assert packed == {"archive": str(archive), "size": archive.stat().st_size}
+    monkeypatch.setenv("INGOT_HOME", str(tmp_path / "other"))
+    assert run("unpack", str(archive)) == {"images": [PUBLISHED, OTHER], "layers": []}
+    assert run("unpack", str(archive)) == {"images": [], "layers": []}
+    assert sorted(run("gc", "--images", "0")["images"]) == [PUBLISHED, OTHER]

@@ -41,19 +41,23 @@ def test_up_status_env_down(home: Path) -> None:
     port = str(free_port())
     up = ingot("cloud", "up", "--port", port)
     assert (up.returncode, up.stdout) == (0, f"http://localhost:{port}\n"), up.stderr
-    again = ingot("cloud", "up")
-    assert (again.returncode, again.stdout) == (0, up.stdout)
+    again = ingot("cloud", "up", "--json")
+    assert again.returncode == 0
+    where = told("cloud up", again.stdout)
+    assert (where["endpoint"], where["started"]) == (up.stdout.strip(), False)
     assert "already runs" in again.stderr
     status = ingot("cloud", "status", "--json")
     assert status.returncode == 0
     found = told("cloud status", status.stdout)
     assert (found["running"], found["port"]) == (True, int(port))
     env = ingot("cloud", "env").stdout
+    variables = told("cloud env", ingot("cloud", "env", "--json").stdout)["set"]
+    assert variables["AWS_ENDPOINT_URL_S3"] == f"http://localhost:{port}"
     assert f"export AWS_ENDPOINT_URL_S3=http://localhost:{port}\n" in env
     assert "unset AWS_PROFILE\n" in env
     assert cloud_record.start_time(found["pid"]) is not None
-    down = ingot("cloud", "down")
-    assert down.returncode == 0
+    down = ingot("cloud", "down", "--json")
+    assert (down.returncode, told("cloud down", down.stdout)) == (0, {"stopped": True})
     assert cloud_record.start_time(found["pid"]) is None
     assert not (home / "cloud" / "cloud.json").exists()
     assert ingot("cloud", "status").returncode == 1

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from ingot.errors import IngotError, InputError, MissingToolError
 from ingot.escape import without_sequences
 from ingot.pipeline.inspection.shell import script_of
-from ingot.process import require, run_attached
+from ingot.process import require, run, run_attached
 from ingot.progress import Progress
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ PLUGIN = "session-manager-plugin"
 # Runs a command and prints what it prints (Systems Manager user guide, "Starting a session (non-interactive
 # commands)").
 COMMAND_DOCUMENT = "AWS-StartNonInteractiveCommand"
+# What the plugin prints around a session's own output, whatever the document (sessionmanagerplugin/session).
+_OF_PLUGIN = ("Starting session with SessionId: ", "Exiting session with sessionId: ")
 
+_NO_SESSION = "no session could be opened: this is the clone's console"
 
 _CLONE = re.compile(r"i-(?:[0-9a-f]{8}|[0-9a-f]{17})")
 
@@ -47,11 +50,15 @@ def session(clients: Clients, instance_id: str, words: Sequence[str] = ()) -> in
     Raises as :func:`require_sessions`.
     """
     require_sessions(clients)
+    return run_attached(_session_command(clients, instance_id, words))
+
+
+def _session_command(clients: Clients, instance_id: str, words: Sequence[str]) -> list[str]:
     command = ["aws", "ssm", "start-session", "--region", clients.region, "--target", instance_id]
     if words:
         parameters = json.dumps({"command": [script_of(words)]})
         command += ["--document-name", COMMAND_DOCUMENT, "--parameters", parameters]
-    return run_attached(command)
+    return command
 
 
 def require_sessions(clients: Clients) -> None:
@@ -95,22 +102,56 @@ class JournalEnd:
         return [line for line in found if line][-self.lines :]
 
 
+@dataclass(frozen=True)
+class JournalLines:
+    """Lines of a clone: of its journal, or of its console where no session is possible."""
+
+    clone: str
+    source: Literal["journal", "console"]
+    lines: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as the JSON document of `ingot logs`."""
+        return asdict(self)
+
+
 def journal(clients: Clients, clone: str, end: JournalEnd, progress: Progress) -> list[str]:
     """Print the end of a clone's journal in a session, on the caller's terminal; return what is left to say.
 
     Where no session is possible, that is reported, and the end of the clone's console is returned instead.
     Raises IngotError for AWS's refusals.
     """
-    from ingot.aws.instances.console import read_console
-    from ingot.aws.session.failures import translated
+    if _has_sessions(clients, progress):
+        if session(clients, clone, end.command()) == 0:
+            return []
+        progress(_NO_SESSION)
+    return _console_lines(clients, clone, end)
 
+
+def journal_lines(clients: Clients, clone: str, end: JournalEnd, progress: Progress) -> JournalLines:
+    """Return the end of a clone's journal, and print nothing; otherwise as :func:`journal`."""
+    if _has_sessions(clients, progress):
+        ended = run(_session_command(clients, clone, end.command()), check=False)
+        if ended.returncode == 0:
+            lines = [line.rstrip() for line in without_sequences(ended.stdout).splitlines()]
+            own = [line for line in lines if line and not line.startswith(_OF_PLUGIN)]
+            return JournalLines(clone, "journal", own)
+        progress(_NO_SESSION)
+    return JournalLines(clone, "console", _console_lines(clients, clone, end))
+
+
+def _has_sessions(clients: Clients, progress: Progress) -> bool:
     try:
         require_sessions(clients)
     except IngotError as error:
         progress(f"{error.message}: this is the clone's console")
-    else:
-        if session(clients, clone, end.command()) == 0:
-            return []
-        progress("no session could be opened: this is the clone's console")
+        return False
+    return True
+
+
+def _console_lines(clients: Clients, clone: str, end: JournalEnd) -> list[str]:
+    from ingot.aws.instances.console import read_console
+    from ingot.aws.session.failures import translated
+
     with translated():
         return end.of_console(read_console(clients, clone))

@@ -81,6 +81,12 @@ def test_verbose_names_the_programs(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err.endswith("  + true 'a b'\n")
 
 
+def test_every_command_prints_json_but_those_that_print_anothers_text():
+    """A shell's output is the shell's, and a manual page is roff: docs/json.md says so."""
+    without = {" ".join(path) for path, command in ALL if all("--json" not in p.opts for p in command.params)}
+    assert without == {"shell", "man"}
+
+
 def test_the_page_lists_every_command_with_json_and_no_other():
     page = (ROOT / "docs/json.md").read_text()
     listed = re.findall(r"^\| `ingot ([a-z ]+)` \|", page, re.MULTILINE)
@@ -106,7 +112,7 @@ def test_quick_commands_print_what_the_schema_says(tmp_path, monkeypatch, capsys
     def run(*words):
         with pytest.raises(SystemExit) as ended:
             main([*words, "--json"])
-        assert ended.value.code == (1 if words[0] == "cloud" else 0), words
+        assert ended.value.code == (1 if words == ("cloud", "status") else 0), words
         return told(
             " ".join(words[:2]) if words[0] in ("cloud", "store") else words[0], capsys.readouterr().out
         )
@@ -115,4 +121,7 @@ def test_quick_commands_print_what_the_schema_says(tmp_path, monkeypatch, capsys
     assert (made["fleet"], made["worker"]) == ('"Web": "web",', None)
     assert (tmp_path / "my-images" / "app.py").is_file()
     assert run("cloud", "status") == {"running": False}
+    assert run("cloud", "down") == {"stopped": False}
+    assert run("down") == {"stopped": False}
     assert run("store", "ls")["images"] == []
+    assert run("store", "gc")["images"] == []

@@ -3,7 +3,14 @@
 import pytest
 
 from ingot.errors import InputError, MissingToolError
-from ingot.pipeline.inspection.clones import JournalEnd, journal, require_clone, require_sessions
+from ingot.pipeline.inspection.clones import (
+    JournalEnd,
+    journal,
+    journal_lines,
+    require_clone,
+    require_sessions,
+)
+from tests.outputs import told
 
 CONSOLE = "\x1b[32m  OK  \x1b[0m nginx started  \n\nsshd: error: x\nnginx: it failed\nlogin:\n"
 
@@ -68,6 +75,28 @@ def test_without_sessions_the_console_is_returned_and_that_is_reported():
     lines = journal(OfLocalCloud(), "i-0123456789abcdef0", JournalEnd(1), notes.append)
     assert lines == ["login:"]
     assert notes == ["the local cloud has no Session Manager: this is the clone's console"]
+
+
+def test_lines_for_programs_say_where_they_are_from():
+    found = journal_lines(OfLocalCloud(), "i-0123456789abcdef0", JournalEnd(1), lambda note: None)
+    assert told("logs", found.as_dict()) == {
+        "clone": "i-0123456789abcdef0",
+        "source": "console",
+        "lines": ["login:"],
+    }
+
+
+def test_lines_of_a_session_are_the_journals_alone(tmp_path, monkeypatch):
+    """The AWS CLI hands the session to the plugin, which prints a line before and after the clone's."""
+    before, after = "Starting session with SessionId: me-0a1", "Exiting session with sessionId: me-0a1."
+    said = f"\n{before}\nnginx: it failed\n\n\n{after}\n"
+    for program in ("aws", "session-manager-plugin"):
+        (tmp_path / program).write_text(f"#!/bin/sh\nprintf '%s' '{said}'\n")
+        (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    found = journal_lines(OfAws(), "i-0123456789abcdef0", JournalEnd(1), lambda note: None)
+    assert told("logs", found.as_dict())["source"] == "journal"
+    assert found.lines == ["nginx: it failed"]
 
 
 def test_a_word_that_names_no_clone():

@@ -4,8 +4,10 @@ from itertools import islice
 
 import pytest
 
+from ingot.cli.main import main
 from ingot.errors import InputError
 from ingot.pipeline.inspection.consoles import SerialConsole, added, console_of
+from tests.outputs import told
 
 
 def test_what_comes_is_given_once():
@@ -33,7 +35,7 @@ def test_a_machine_that_is_not_there(tmp_path, monkeypatch):
         console_of("web")
 
 
-def test_the_console_of_a_machine_that_was_kept(tmp_path, monkeypatch):
+def test_the_console_of_a_machine_that_was_kept(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("INGOT_HOME", str(tmp_path))
     place = tmp_path / "boot" / "i-0123456789abcdef0"
     place.mkdir(parents=True)
@@ -41,3 +43,9 @@ def test_the_console_of_a_machine_that_was_kept(tmp_path, monkeypatch):
     (place / "console.log").write_text("login:")
     for word in ("web", "4f", place.name):
         assert next(console_of(word).follow()) == "login:"
+    with pytest.raises(SystemExit):
+        main(["console", "web", "--json"])
+    assert told("console", capsys.readouterr().out) == {"target": "web", "lines": ["login:"]}
+    with pytest.raises(SystemExit) as ended:
+        main(["console", "web", "--json", "--follow"])
+    assert ended.value.code == 2
