@@ -76,13 +76,16 @@ class IngotError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with the input, and where: lines and columns count from 1."""
+    """One thing that is wrong with the input, and where: lines and columns count from 1.
+
+    ``found`` says what is wrong; ``expected`` what belongs there instead, "" where ``found`` says it all.
+    """
 
     file: str
     line: int
     column: int
     found: str
-    expected: str
+    expected: str = ""
     hint: Optional[str] = None
 
     @property
@@ -97,7 +100,7 @@ class Problem:
         return self.found if value is None else f"invalid value {value['value']}"
 
     def __str__(self) -> str:
-        text = f"{self.place}: {self.said}, expected {self.expected}"
+        text = f"{self.place}: {self.said}" + (f", expected {self.expected}" if self.expected else "")
         return text if self.hint is None else f"{text}\n  hint: {self.hint}"
 
 

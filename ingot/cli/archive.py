@@ -9,7 +9,7 @@ import typer
 from ingot.aws.archive.location import ArchiveKind
 from ingot.cli.terminal.results import json_text, print_json
 from ingot.cli.usage.archives import Format, Owner, Url
-from ingot.cli.usage.mistakes import CommandGroup
+from ingot.cli.usage.mistakes import CommandGroup, nearest
 from ingot.cli.usage.options import AsJson, Environment, Recipes, image_names, without_slash
 from ingot.paths import RECIPES
 from ingot.quantities import number, size
@@ -20,7 +20,9 @@ class ArchiveGroup(CommandGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that is named, `put` where the first word is none."""
-        if len(args) > 1 and args[0] not in self.list_commands(ctx):
+        names = self.list_commands(ctx)
+        # A word alone may be a command that is misspelt.
+        if args[0] not in names and (len(args) > 1 or nearest(args[0], names) is None):
             args = ["put", *args]
         return super().resolve_command(ctx, args)
 

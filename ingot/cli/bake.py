@@ -25,7 +25,7 @@ def bake(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...",
+            metavar="NAME",
             callback=without_slash,
             autocompletion=recipe_names,
             help="The recipes.",

@@ -58,7 +58,7 @@ def comment(
             print(body, end="")
         return
     if pull_request is None:
-        raise InputError("--pull-request is missing; --dry-run prints the comment without it")
+        raise InputError("--pull-request is missing", hint="`--dry-run` prints the comment without it")
     url = PullRequest(GitHub.of(repository, os.environ), pull_request, author).comment(body, MARKER)
     if as_json:
         print_json({"url": url, "body": body})

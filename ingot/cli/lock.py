@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -25,7 +26,7 @@ def lock(
         str, typer.Argument(callback=without_slash, autocompletion=recipe_names, help="The recipe.")
     ],
     packages: Annotated[
-        list[str] | None, typer.Argument(metavar="[PACKAGE]...", help="With --upgrade: only these may move.")
+        list[str] | None, typer.Argument(metavar="PACKAGE", help="With --upgrade: only these may move.")
     ] = None,
     upgrade: Annotated[
         bool, typer.Option("--upgrade", help="Let locked versions move to the newest.")
@@ -38,7 +39,8 @@ def lock(
 
     A recipe on a base AMI is locked to the AMI of the current region (AWS_REGION); other regions' stay.
 
-    Prints what moved. Without --upgrade every locked version stays, as long as the index still has it.
+    Prints what moved; of a first lock, how many packages it has. Without --upgrade every locked version
+    stays, as long as the index still has it.
 
     With --env the lock is that environment's own, recipe.NAME.lock.
 
@@ -59,8 +61,11 @@ def lock(
     if not locking.changes:
         print(f"{shown(recipe.lock_path)}: nothing moved", file=sys.stderr)
         return
-    for line in locking.moved:
-        print(line)
+    if locking.old is not None or locking.packages is None:  # the first packages all are new
+        for line in locking.moved:
+            print(line)
     if locking.packages is not None:
-        summary = f"{locking.packages} packages, epoch {locking.new.epoch}"
+        summary = (
+            f"{locking.packages} packages, as of {datetime.fromtimestamp(locking.new.epoch, UTC):%Y-%m-%d}"
+        )
         print(f"{shown(recipe.lock_path)}: {summary}", file=sys.stderr)

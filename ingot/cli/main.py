@@ -80,7 +80,13 @@ class LazyGroup(CommandGroup):
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
-cli = typer.Typer(cls=LazyGroup, name="ingot", add_completion=True, pretty_exceptions_enable=False)
+cli = typer.Typer(
+    cls=LazyGroup,
+    name="ingot",
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 def _print_version(wanted: bool) -> None:

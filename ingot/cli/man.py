@@ -31,6 +31,7 @@ def man(
         raise InputError("--install writes all pages: it takes no command")
     from ingot.cli.main import COMMANDS, cli
     from ingot.cli.usage.manual import pages
+    from ingot.cli.usage.mistakes import nearest
 
     roff = pages(typer.main.get_command(cli), COMMANDS)
     if install is not None:
@@ -42,5 +43,6 @@ def man(
         return
     page = "ingot" if command is None else f"ingot-{command}"
     if page not in roff:
-        raise InputError(f"unknown command {command!r}", hint="`ingot --help` lists the commands")
+        hint = nearest(str(command), [*COMMANDS]) or "`ingot --help` lists the commands"
+        raise InputError(f"unknown command {command!r}", hint=hint)
     print(roff[page], end="")

@@ -111,14 +111,12 @@ def chosen_types(
     for name in types:
         if (found := architecture_of(name)) != architecture:
             raise InputError(
-                f"{where}: {name} is an {found} machine, expected one for the recipe's architecture, "
-                f"{architecture}",
-                hint=f"such as {default[architecture]}, or set architecture: {found} in the recipe",
+                f"{where}: {name} is an {found} machine, and the recipe is for {architecture}",
+                hint=f"use one such as {default[architecture]}, or set architecture: {found} in the recipe",
             )
         if not boots_image(name):
             raise InputError(
-                f"{where}: {name} does not boot by UEFI from an NVMe disk, expected a Nitro instance type "
-                "that does",
+                f"{where}: {name} does not boot by UEFI from an NVMe disk",
                 hint=f"most current families do, such as {default[architecture]}; bare metal of x86 does not",
             )
     return types

@@ -91,14 +91,13 @@ def _check_zones(scope: Construct, zones: int | Sequence[str]) -> None:
         if 2 <= zones <= len(known):
             return
         raise InputError(
-            f"{scope.node.path}: {zones} zones, expected two at least, and at most {len(known)}, which the "
-            "stack knows",
+            f"{scope.node.path}: zones must be from 2 to {len(known)}, which the stack knows, not {zones}",
             hint="a stack without a region knows two, unless it overrides availability_zones "
             "as stacks/base.py does",
         )
     if len({*zones}) < 2 or len({*zones}) != len(zones):
         raise InputError(
-            f"{scope.node.path}: zones {', '.join(zones) or 'none'}, expected two at least, each once"
+            f"{scope.node.path}: zones must name two at least, each once, not {', '.join(zones) or 'none'}"
         )
     # Before the CDK CLI has looked a region's zones up, the CDK has dummies in their place.
     unknown = any(Token.is_unresolved(name) or name.startswith("dummy") for name in known)

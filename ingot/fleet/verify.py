@@ -359,7 +359,7 @@ def _too_old(age: float, max_age: float) -> str:
     """Say that an inventory proves nothing about now: the clone was in order, or not, when it was made."""
     when = "of no known time (its clock is wrong)" if age == float("inf") else f"{age / 60:.0f} minutes old"
     return (
-        f"its newest inventory is {when}, expected one of the last {max_age / 60:.0f} minutes: "
+        f"its newest inventory is {when}; the limit is {max_age / 60:.0f} minutes: "
         "its ingot-inventory.timer does not run, its console is not read live, or the clone hangs"
     )
 

@@ -47,7 +47,7 @@ class GitHub:
         token = environ.get("GITHUB_TOKEN")
         for found, what in ((repository, "--repository"), (token, "GITHUB_TOKEN")):
             if not found:
-                raise InputError(f"{what} is missing; --dry-run does without it")
+                raise InputError(f"{what} is missing", hint="`--dry-run` works without it")
         return cls(str(repository), str(token), environ.get("GITHUB_API_URL") or API)
 
     def call(self, method: str, path: str, body: dict[str, str] | None = None) -> Any:  # noqa: ANN401 - JSON

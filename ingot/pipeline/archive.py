@@ -252,7 +252,7 @@ def _check(
     read = read_back(clients, snapshot_id, blocks, encrypted=encrypted, progress=progress)
     if not read.equals(blocks):
         raise VerificationError(
-            f"{snapshot_id} has the root digest {read.root_digest}, expected {blocks.root_digest}; these "
+            f"{snapshot_id} has the root digest {read.root_digest} instead of {blocks.root_digest}; these "
             "differ:\n  " + "\n  ".join(block_lines(read.differing, contents))
         )
     progress(f"{snapshot_id} read back: root digest {read.root_digest}")

@@ -99,7 +99,7 @@ def load_target(options: PublishOptions) -> Target:
     digest = recipe_digest(recipe)
     if options.digest is not None and options.digest != digest:
         raise InputError(
-            f"the recipe {options.name} has the digest {digest}, expected {options.digest}",
+            f"the recipe {options.name} has the digest {digest}, not {options.digest}",
             hint="it changed since the templates were made: run `cdk synth` again",
         )
     return Target(recipe, digest)

@@ -50,8 +50,9 @@ def unbounded_logs(recipe: Recipe, lock: Lock) -> list[Problem]:
                 recipe.problem(
                     ("packages", *named[:1]),
                     f"{server} logs to files below /var/log, and nothing rotates them",
-                    f"the package logrotate, or a file below {directory} that says where it logs",
-                    "without either, the logs fill the root volumes of all clones at about the same time",
+                    "",
+                    f"add the package logrotate, or a file below {directory} that says where it logs; "
+                    "otherwise the logs fill the root volumes of all clones at about the same time",
                 )
             )
     return problems
@@ -67,9 +68,10 @@ def end_of_life_root(recipe: Recipe) -> list[Problem]:
     return [
         recipe.problem(
             ("root_volume", "device"),
-            "a root on an instance store, which AWS calls end of life and does not recommend",
-            "ebs, with the strategy REPLACE_ROOT_VOLUME, or instance_store for scratch on local NVMe",
-            "no Nitro type starts from one: C1, C3, D2, I2, M1, M2, M3, R3 and X1 alone do",
+            "AWS calls a root on an instance store end of life and does not recommend it",
+            "",
+            "use ebs, with the strategy REPLACE_ROOT_VOLUME, or instance_store for scratch on local NVMe; "
+            "C1, C3, D2, I2, M1, M2, M3, R3 and X1 alone start from such a root, and no Nitro type",
         )
     ]
 

@@ -119,7 +119,7 @@ def _first(problems: list[Problem]) -> list[Problem]:
     found = f"{left} more problem{'' if left == 1 else 's'}, the first of them here"
     return [
         *ordered[:MAX_PROBLEMS],
-        replace(rest, found=found, expected="none", hint="fix those above first"),
+        replace(rest, found=found, expected="", hint="fix those above first"),
     ]
 
 

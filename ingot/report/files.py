@@ -217,7 +217,10 @@ def _word(plain: Plain, key: str, known: Collection[str]) -> str:
     """
     word = plain[key]
     if not isinstance(word, str) or word not in known:
-        raise InputError(f"{key} {shortened(repr(word), 60)} of an image diff, expected: {', '.join(known)}")
+        raise InputError(
+            f"unknown {key} {shortened(repr(word), 60)} in an image diff",
+            hint=f"use one of: {', '.join(known)}",
+        )
     return word
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -222,9 +223,7 @@ def _damaged(
 ) -> InputError:
     found = f"the manifest is damaged: {found}"
     problem = Problem(str(file), *place, found, expected, _HINT)
-    return InputError(
-        f"{file}:{place[0]}:{place[1]}: {found}, expected {expected}", problems=[problem], hint=_HINT
-    )
+    return InputError(str(replace(problem, hint=None)), problems=[problem], hint=_HINT)
 
 
 def _fault(value: Any, shape: Any, at: At) -> tuple[At, str, str] | None:  # noqa: ANN401 - any JSON

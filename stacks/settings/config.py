@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from ingot.errors import InputError, Problem
 from ingot.paths import RECIPES
+from ingot.quantities import number
 from ingot.recipe.load import environments, find_recipe, load_recipe
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.syntax.explain import close_to
@@ -123,8 +124,8 @@ def _check_file(environments: Environments) -> None:
     problems = []
     for name in environments.named:
         settings = Settings.model_validate(environments.of(name))
-        for keys, found, expected in contradictions(settings):
-            problem = environments.problem(name, keys, found, expected)
+        for keys, what in contradictions(settings):
+            problem = environments.problem(name, keys, what)
             problems += [] if problem is None else [problem]
     problems += _builders_that_differ(environments)
     if problems:
@@ -142,14 +143,13 @@ def _builders_that_differ(environments: Environments) -> list[Problem]:
             wanted, other_value = getattr(settings, key), getattr(before, key)
             if wanted == other_value:
                 continue
-            found, expected = (
-                f"{key} {_shown(wanted)}",
-                f"{_shown(other_value)}, as {other} has it: they share the stack {BUILDER_STACK}",
-            )
+            shared = f"both share the stack {BUILDER_STACK}"
             hint = "set it under defaults, or give the environments an account or region of their own"
-            problem = environments.problem(name, (key,), found, expected, hint)
-            problem = problem or environments.problem(
-                other, (key,), f"{key} {_shown(other_value)}", f"{_shown(wanted)}, as {name} has it", hint
+            here, there = _shown(wanted), _shown(other_value)
+            problem = environments.problem(
+                name, (key,), f"{key} is {here} here and {there} in {other}: {shared}", hint
+            ) or environments.problem(
+                other, (key,), f"{key} is {there} here and {here} in {name}: {shared}", hint
             )
             problems += [] if problem is None else [problem]
     return problems
@@ -165,94 +165,91 @@ def _check(config: Config, environments: Environments, given: Mapping[str, objec
     Raise InputError where they contradict each other.
     """
     lines = []
-    for keys, found, expected in contradictions(config):
-        own = None if set(keys) & set(given) else environments.problem(config.env, keys, found, expected)
-        lines.append(
-            str(own) if own is not None else f"settings {', '.join(keys)}: {found}, expected {expected}"
-        )
+    for keys, what in contradictions(config):
+        own = None if set(keys) & set(given) else environments.problem(config.env, keys, what)
+        lines.append(what if own is None else str(own))
     if lines:
         raise InputError("\n".join(lines), hint=HINT)
 
 
-def contradictions(settings: Settings) -> list[tuple[tuple[str, ...], str, str]]:
-    """Return what does not go together: the keys, what was found, what was expected."""
+def contradictions(settings: Settings) -> list[tuple[tuple[str, ...], str]]:
+    """Return what does not go together: the keys, and what is wrong with them."""
     wanted = settings.min_clones if settings.desired_clones is None else settings.desired_clones
-    bounds = (settings.min_clones, wanted, settings.max_clones)
     rules = [
         (
             settings.min_clones <= wanted <= settings.max_clones,
             ("min_clones", "desired_clones", "max_clones"),
-            ", ".join(map(str, bounds)),
-            "min_clones <= desired_clones <= max_clones",
+            f"min_clones {settings.min_clones}, desired_clones {wanted} and max_clones {settings.max_clones} "
+            "must not descend",
         ),
         (
             settings.domain_name is None or settings.certificate_arn is not None,
             ("domain_name", "certificate_arn"),
-            f"the name {settings.domain_name} without a certificate",
-            "both",
+            f"domain_name {settings.domain_name} needs certificate_arn",
         ),
         (
             not (settings.warm_pool and settings.spot_percentage),
             ("warm_pool", "spot_percentage"),
-            "a warm pool and Spot capacity",
-            "one of them: EC2 Auto Scaling keeps no Spot instances warm",
+            "warm_pool and spot_percentage exclude each other: EC2 Auto Scaling keeps no Spot instances warm",
         ),
         (
             len(settings.zone_names) in (0, settings.zones),
             ("zone_names", "zones"),
-            f"{len(settings.zone_names)} names of zones for {settings.zones} zones",
-            "as many names as zones",
+            f"zone_names has {number(len(settings.zone_names), 'name')}, and zones is {settings.zones}",
         ),
         (
             settings.refresh_strategy == "ROLLING" or settings.refresh_min_healthy_percentage < 100,
             ("refresh_strategy", "refresh_min_healthy_percentage"),
-            "REPLACE_ROOT_VOLUME with 100 % healthy clones",
-            "less: each is away while it gets its new root volume",
+            "REPLACE_ROOT_VOLUME needs a refresh_min_healthy_percentage below 100: each clone is away while "
+            "it gets its new root volume",
         ),
         *_balancing_rules(settings),
         *_vpc_rules(settings),
     ]
-    return [(keys, found, expected) for holds, keys, found, expected in rules if not holds]
+    return [(keys, what) for holds, keys, what in rules if not holds]
 
 
-def _balancing_rules(settings: Settings) -> list[tuple[bool, tuple[str, ...], str, str]]:
+def _balancing_rules(settings: Settings) -> list[tuple[bool, tuple[str, ...], str]]:
     """Return the rules of what balances requests, or connections: as :func:`_vpc_rules`."""
     if settings.protocol != "TCP":
-        found = f"{settings.protocol} without a health_path"
-        return [(settings.health_path is not None, ("health_path", "protocol"), found, "a path")]
+        what = f"protocol {settings.protocol} needs a health_path"
+        return [(settings.health_path is not None, ("health_path", "protocol"), what)]
     of_requests = ("sticky_seconds", "requests_target", "access_log_days")
     named = tuple(key for key in of_requests if getattr(settings, key) is not None)
     return [
         (
             not named,
             (*(named or of_requests), "protocol"),
-            f"{', '.join(named)} with TCP",
-            "HTTP or HTTPS: connections are no requests",
+            f"{' and '.join(named)} {'needs' if len(named) == 1 else 'need'} protocol HTTP or HTTPS: with "
+            "TCP the load balancer sees connections and no requests",
         ),
         (
             settings.idle_timeout_seconds >= 60,
             ("idle_timeout_seconds", "protocol"),
-            f"{settings.idle_timeout_seconds} s with TCP",
-            "60 s at least",
+            f"idle_timeout_seconds must be at least 60 with TCP, not {settings.idle_timeout_seconds}",
         ),
     ]
 
 
-def _vpc_rules(settings: Settings) -> list[tuple[bool, tuple[str, ...], str, str]]:
-    """Return the rules of a given VPC: whether each holds, its keys, what was found, what was expected."""
+def _vpc_rules(settings: Settings) -> list[tuple[bool, tuple[str, ...], str]]:
+    """Return the rules of a given VPC: whether each holds, its keys, and what is wrong where it does not."""
     zones, public, clones = (
         len(ids) for ids in (settings.vpc_zones, settings.public_subnets, settings.clone_subnets)
     )
     keys = ("vpc_zones", "public_subnets", "clone_subnets")
     if settings.vpc_id is None:
-        return [(not zones + public + clones, keys, "subnets without vpc_id", "vpc_id, too")]
+        return [(not zones + public + clones, keys, f"{', '.join(keys)} need vpc_id")]
     right = zones >= 2 and clones == zones and public == (zones if settings.internet_facing else 0)
-    which = "each of the others" if settings.internet_facing else "clone_subnets, and no public_subnets"
+    which = (
+        "as many public_subnets and clone_subnets"
+        if settings.internet_facing
+        else "as many clone_subnets, and no public_subnets"
+    )
     return [
         (
             right,
             (*keys, "vpc_id"),
-            f"{zones} zones, {public} public subnets, {clones} of clones",
-            f"two zones at least, and as many of {which}",
+            f"vpc_id needs two vpc_zones at least, {which}; there are {number(zones, 'zone')}, "
+            f"{number(public, 'public subnet')} and {number(clones, 'clone subnet')}",
         )
     ]

@@ -58,7 +58,7 @@ class Environments:
         return {**self.defaults, **self.named[name]}
 
     def problem(
-        self, name: str | None, keys: tuple[str, ...], found: str, expected: str, hint: str | None = None
+        self, name: str | None, keys: tuple[str, ...], what: str, hint: str | None = None
     ) -> Problem | None:
         """Return a Problem at the first of ``keys`` that the file sets for this environment.
 
@@ -69,7 +69,7 @@ class Environments:
         own: list[At] = [] if name is None else [("environments", name, key) for key in keys]
         for at in [*own, *(("defaults", key) for key in keys)]:
             if at in self.document.keys:
-                return self.document.problem(at, found, expected, hint, key=True)
+                return self.document.problem(at, what, hint=hint, key=True)
         return None
 
 

@@ -85,7 +85,7 @@ def test_all_is_said_at_once(ingot):
         "10:12: no file files/c",
     ]
     assert said(ingot("check", "one")) == [
-        "recipe.lock:1:1: no such file",
+        "recipe.lock:1:1: the recipe has no lock yet",
         *(f"recipe.yaml:{m}" for m in mistakes),
     ]
     lock = {
@@ -97,7 +97,7 @@ def test_all_is_said_at_once(ingot):
         "requested": {"base": [], "packages": ["gone"], "tools": []},
     }
     (recipe.parent / "recipe.lock").write_text(json.dumps(lock))
-    lacks = ["5:12: the package 'abc', which the lock lacks", "5:29: the package 'xyz', which the lock lacks"]
+    lacks = ["5:12: the lock lacks the package 'abc'", "5:29: the lock lacks the package 'xyz'"]
     assert said(ingot("check", "one")) == [
         f"recipe.yaml:{m}" for m in [mistakes[0], lacks[0], *mistakes[1:3], lacks[1], *mistakes[3:]]
     ]
@@ -293,6 +293,6 @@ def test_a_root_on_an_instance_store_is_end_of_life(ingot):
     done = ingot("check", "one")
     assert (done.returncode, done.stdout) == (0, "one: ok\n")
     [first] = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
-    assert "recipe.yaml:3:35: a root on an instance store, which AWS calls end of life" in first
+    assert "recipe.yaml:3:35: AWS calls a root on an instance store end of life" in first
     assert "REPLACE_ROOT_VOLUME" in done.stderr
     assert "scratch on local NVMe" in done.stderr

@@ -128,7 +128,7 @@ def test_what_is_missing_is_named(github, plan_file, monkeypatch, capfd):
     assert "'no slash' is not the name of a repository" in capfd.readouterr().err
     monkeypatch.delenv("GITHUB_TOKEN")
     assert comment(plan_file) == 2
-    assert "GITHUB_TOKEN is missing; --dry-run does without it" in capfd.readouterr().err
+    assert "GITHUB_TOKEN is missing\n  hint: `--dry-run` works without it" in capfd.readouterr().err
     assert comment(plan_file, "--dry-run") == 0
     assert capfd.readouterr().out.startswith(MARKER)
     assert github.requests == []

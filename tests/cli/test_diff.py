@@ -110,7 +110,7 @@ def test_what_does_not_exist_is_said(images, capsys, word, message):
 def test_a_digest_that_is_nowhere(images, capsys):
     assert diff("aaaa", "cccc") == 2
     text = "\n".join(said(capsys))
-    assert "no image cccc in the store, and no AWS region is named" in text
+    assert "no image cccc in the store, and no AWS region is set" in text
     assert "hint: `ingot store ls` lists what is there; else set AWS_REGION, or use the local cloud" in text
 
 

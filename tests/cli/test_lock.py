@@ -30,12 +30,12 @@ def ingot(web):
 
 
 def test_what_moved_is_printed_and_nothing_else(web, archive, ingot):
+    """Of a first lock all packages are new: how many there are is enough."""
     archive(OLD)
     first = ingot("lock", "web")
-    assert first.returncode == 0, first.stderr
-    assert "+ apache2 1.0\n" in first.stdout
+    assert (first.returncode, first.stdout) == (0, ""), first.stderr
     assert "image_recipes/web/recipe.lock: " in first.stderr
-    assert "packages, epoch 1700000000" in first.stderr
+    assert "packages, as of 2023-11-14\n" in first.stderr
     again = ingot("lock", "web")
     assert (again.returncode, again.stdout) == (0, "")
     assert "image_recipes/web/recipe.lock: nothing moved" in again.stderr
@@ -110,5 +110,5 @@ def test_a_stale_lock_says_what_to_run(web, archive, ingot):
     web.replace("[apache2, curl]", "[apache2, curl, vim]")
     done = ingot("digest", "web")
     assert done.returncode == 2
-    assert "recipe.yaml:4:27: the package 'vim', which the lock lacks" in done.stderr
+    assert "recipe.yaml:4:27: the lock lacks the package 'vim'" in done.stderr
     assert "run: ingot lock web" in done.stderr

@@ -51,7 +51,7 @@ def test_without_a_region_every_command_says_the_same(run, command):
     code, out, err = run(*command)
     assert (code, out) == (2, "")
     assert err.endswith(
-        'no AWS region is named\n  hint: set AWS_REGION, or use the local cloud: eval "$(ingot cloud env)"\n'
+        'no AWS region is set\n  hint: set AWS_REGION, or use the local cloud: eval "$(ingot cloud env)"\n'
     )
 
 

@@ -73,7 +73,7 @@ def test_an_inventory_that_is_too_old_proves_nothing(image, clone):
     text = inventory_line(image, time=int(time.time()) - 3000)
     verdict = verdict_on(image, clone, text)
     assert not verdict.ok
-    assert "its newest inventory is 50 minutes old, expected one of the last 20 minutes" in verdict.problem
+    assert "its newest inventory is 50 minutes old; the limit is 20 minutes" in verdict.problem
     assert verdict_on(image, clone, text, max_age=4000).ok
 
 

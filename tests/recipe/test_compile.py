@@ -122,10 +122,10 @@ def test_a_recipe_on_a_base_ami_names_it_and_its_packages(web):
 @pytest.mark.parametrize(
     ("recipe", "lock", "said"),
     [
-        ("{ami: {ssm: /aws/y}}", AMI_LOCK, "another AMI than the lock's"),
-        ("{ami: {ssm: /aws/x}}", AMI_LOCK | {"architecture": "arm64"}, "but the lock is for arm64"),
+        ("{ami: {ssm: /aws/y}}", AMI_LOCK, "the lock was made for another AMI"),
+        ("{ami: {ssm: /aws/x}}", AMI_LOCK | {"architecture": "arm64"}, "and the lock for arm64"),
         ("{ami: {ssm: /aws/x}}", AMI_LOCK | {"ami": {"us-east-1": {"id": "x"}}}, "ami.us-east-1.id"),
-        ("{ami: {ssm: /aws/x}}", None, "no such file"),
+        ("{ami: {ssm: /aws/x}}", None, "the recipe has no lock yet"),
     ],
 )
 def test_a_lock_of_another_base_ami_is_stale(web, recipe, lock, said):

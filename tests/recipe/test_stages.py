@@ -185,9 +185,12 @@ def test_a_stage_needs_a_distribution(staged):
 @pytest.mark.parametrize(
     ("stages", "found"),
     [
-        ({}, "the stage 'build', which the lock lacks"),
-        ({"build": locked_stage("make")}, "the package 'gcc', which the lock lacks"),
-        ({"build": locked_stage(), "old": locked_stage()}, "no stage 'old', but the lock was made with it"),
+        ({}, "the lock lacks the stage 'build'"),
+        ({"build": locked_stage("make")}, "the lock lacks the package 'gcc'"),
+        (
+            {"build": locked_stage(), "old": locked_stage()},
+            "the lock has the stage 'old', and the recipe does not",
+        ),
     ],
 )
 def test_a_lock_that_does_not_fit_the_stages_is_stale(staged, stages, found):

@@ -118,7 +118,7 @@ def test_with_ids_each_role_trusts_both_forms_of_the_subject_of_this_very_reposi
 
 def test_one_id_without_the_other_is_refused(project):
     for key in IDS:
-        with pytest.raises(InputError, match="one id without the other"):
+        with pytest.raises(InputError, match="must be given together"):
             make(project, **{key: "1"})
 
 

@@ -210,5 +210,5 @@ def test_zones_by_name(make_app):
         resources = json.loads((out / f"{stack}.template.json").read_text())["Resources"].values()
         zones = [r["Properties"]["AvailabilityZone"] for r in resources if r["Type"] == "AWS::EC2::Subnet"]
         assert {zone for zone in zones if isinstance(zone, str)} == wanted
-    with pytest.raises(InputError, match="2 names of zones for 3 zones"):
+    with pytest.raises(InputError, match="zone_names has 2 names, and zones is 3"):
         make_app(zones=3, zone_names="eu-west-1a,eu-west-1c")

@@ -242,7 +242,7 @@ def test_collection_keeps_what_was_used_last_and_its_packages(store, recipe, bak
 def test_a_mirror_that_is_named_wrong_is_bad_input_when_something_must_be_fetched(store, recipe, monkeypatch):
     monkeypatch.setenv("INGOT_MIRROR", "garbage")
     said = []
-    with pytest.raises(InputError, match="INGOT_MIRROR is 'garbage', expected one URL"):
+    with pytest.raises(InputError, match="INGOT_MIRROR is 'garbage': it has to be one URL"):
         store.fetch(compile_spec(recipe), said.append)
     assert store.fetch(replace(compile_spec(recipe), packages=()), said.append) == {}
     assert said == []

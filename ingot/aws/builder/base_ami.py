@@ -98,7 +98,7 @@ def _unfit(image: ImageTypeDef, architecture: str) -> str | None:
     if image["Architecture"] != architecture:
         return f"is of {image['Architecture']}; the recipe is for {architecture}"
     if image["State"] != "available":
-        return f"is {image['State']}, expected available"
+        return f"is not available: its state is {image['State']}"
     if image.get("RootDeviceType", "ebs") != "ebs" or image.get("Platform") == "windows":
         return "is no Linux image on EBS"
     if not image.get("EnaSupport", False):
@@ -116,8 +116,9 @@ def _billed(image: ImageTypeDef) -> str | None:
     if codes:
         return f"has the product code {', '.join(codes)}, which an AMI made from its disk would lose"
     platform = image.get("PlatformDetails", "Linux/UNIX")
-    if platform != "Linux/UNIX" or image.get("UsageOperation", "RunInstances") != "RunInstances":
-        return f"is billed as {platform}, expected Linux/UNIX: an AMI made from its disk would lose that"
+    operation = image.get("UsageOperation", "RunInstances")
+    if (platform, operation) != ("Linux/UNIX", "RunInstances"):
+        return f"is billed as {platform} ({operation}), which an AMI made from its disk would lose"
     return None
 
 

@@ -179,7 +179,7 @@ class _Build:
         bucket, digest = self.builder.bucket, self.publication.subject.digest
         manifest: dict[str, Any] = json.loads(self._manifest_text(key, str(done.get("manifest_sha256"))))
         if manifest.get("recipe_digest") != digest:
-            raise PublishError(f"the builder baked {manifest.get('recipe_digest')}, expected {digest}")
+            raise PublishError(f"the builder baked {manifest.get('recipe_digest')} instead of {digest}")
         self._clients.s3.delete_object(Bucket=bucket, Key=key)
         return manifest
 

@@ -58,7 +58,7 @@ def send_bundle(
     bundle(source, keys, write)
     found = read_bundle(clients, place, keys.private)
     if found.root_digest != root_digest:
-        raise VerificationError(f"{place} holds the root digest {found.root_digest}, expected {root_digest}")
+        raise VerificationError(f"{place} has the root digest {found.root_digest} instead of {root_digest}")
     progress(f"the bundle in {place} is, bit for bit, the baked disk")
 
 

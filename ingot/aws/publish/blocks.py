@@ -31,7 +31,7 @@ class BlockMap:
         if disk["block_size"] != BLOCK_SIZE or len(blocks.digests) != block_count(blocks.size):
             raise PublishError(
                 f"the manifest lists {len(blocks.digests)} blocks of {disk['block_size']} bytes for a disk of"
-                f" {blocks.size} bytes, expected {block_count(blocks.size)} of {BLOCK_SIZE}"
+                f" {blocks.size} bytes, which has {block_count(blocks.size)} of {BLOCK_SIZE}"
             )
         if root_digest(blocks.digests) != blocks.root_digest:
             raise PublishError(

@@ -135,7 +135,7 @@ def _judge(subject: Subject, instance_id: str, text: str) -> None:
     """Raise PublishError unless the result is of this image and all its tests passed."""
     result = console.last_line(text, console.TEST) or {}
     if result.get("digest") != subject.digest:
-        raise _failure(f"{instance_id} says it is {result.get('digest')}, expected {subject.digest}", text)
+        raise _failure(f"{instance_id} says that it is {result.get('digest')}, not {subject.digest}", text)
     results = [entry for entry in result.get("results", []) if isinstance(entry, dict)]
     failed = [
         f"  {entry.get('name')}: {entry.get('detail')}" for entry in results if entry.get("ok") is not True

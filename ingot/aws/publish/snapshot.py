@@ -83,7 +83,7 @@ def start_snapshot(publication: Publication, publish_id: str, parent: Parent | N
         return start_snapshot(publication, publish_id, None)
     if answer.get("BlockSize", BLOCK_SIZE) != BLOCK_SIZE:
         raise PublishError(
-            f"{answer['SnapshotId']} has blocks of {answer['BlockSize']} bytes, expected {BLOCK_SIZE}"
+            f"{answer['SnapshotId']} has blocks of {answer['BlockSize']} bytes; Ingot writes {BLOCK_SIZE}"
         )
     encrypted = bool(answer.get("KmsKeyArn")) or answer.get("SseType") == "sse-kms"
     retries = block_retries(

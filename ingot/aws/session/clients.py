@@ -165,7 +165,7 @@ def connect(*, region: str | None = None, endpoint_url: str | None = None) -> Cl
     session = boto3.Session(region_name=region or os.environ.get("AWS_REGION") or None)
     if session.region_name is None:
         raise InputError(
-            "no AWS region is named", hint='set AWS_REGION, or use the local cloud: eval "$(ingot cloud env)"'
+            "no AWS region is set", hint='set AWS_REGION, or use the local cloud: eval "$(ingot cloud env)"'
         )
     return Clients(session, endpoint_url=endpoint_url)
 

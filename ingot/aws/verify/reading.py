@@ -45,7 +45,7 @@ def pages(clients: Clients, snapshot_id: str, retries: Retries) -> Iterator[list
         answer = retries.call(ask, f"list the blocks of {snapshot_id}")
         if answer.get("BlockSize", BLOCK_SIZE) != BLOCK_SIZE:
             raise PublishError(
-                f"{snapshot_id} has blocks of {answer['BlockSize']} bytes, expected {BLOCK_SIZE}"
+                f"{snapshot_id} has blocks of {answer['BlockSize']} bytes; Ingot reads {BLOCK_SIZE}"
             )
         page = answer["Blocks"]
         if page:

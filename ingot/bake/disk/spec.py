@@ -38,11 +38,11 @@ class DiskSpec:
 
     def __post_init__(self) -> None:
         if self.architecture not in BOOT_FILES:
-            raise BakeError(f"architecture {self.architecture!r}: expected one of {', '.join(BOOT_FILES)}")
+            raise BakeError(f"unknown architecture {self.architecture!r}; known are {', '.join(BOOT_FILES)}")
         if self.bios and self.architecture != "x86_64":
             raise BakeError(f"a disk for {self.architecture} boots by UEFI alone, not by BIOS")
         if self.size % BLOCK_SIZE:
-            raise BakeError(f"size {self.size} bytes: expected a multiple of {BLOCK_SIZE} (512 KiB)")
+            raise BakeError(f"a size of {self.size} bytes is not a multiple of {BLOCK_SIZE} (512 KiB)")
 
     @property
     def kernel_version(self) -> str:

@@ -128,7 +128,7 @@ def kernel_version(root: Path) -> str:
         file.name[len("vmlinuz-") :] for file in in_root(root, "/boot", follow=True).glob("vmlinuz-*")
     )
     if len(found) != 1:
-        raise BakeError(f"the image has {len(found)} kernels in /boot ({', '.join(found)}), expected one")
+        raise BakeError(f"the image has {len(found)} kernels in /boot instead of one: {', '.join(found)}")
     return found[0]
 
 

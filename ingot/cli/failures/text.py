@@ -42,12 +42,12 @@ def problem_text(problem: Problem, kind: str) -> str:
     line = _source_line(problem)
     if line is None:
         return printable(f"{kind}: {problem}")
-    number = str(problem.line)
+    number, belongs = str(problem.line), f" expected {problem.expected}" if problem.expected else ""
     gutter = " " * len(number)
     text = [
         f"{kind}: {problem.place}: {problem.said}",
         f"  {number} | {line}",
-        f"  {gutter} | {' ' * (problem.column - 1)}^ expected {problem.expected}",
+        f"  {gutter} | {' ' * (problem.column - 1)}^{belongs}",
         *([] if problem.hint is None else [f"  hint: {problem.hint}"]),
     ]
     return printable("\n".join(text))

@@ -26,6 +26,7 @@ DELAY = 0.3  # seconds: what ends sooner is printed, not drawn
 _RATE = 8  # drawings in a second
 _SPINNER, _PLAIN_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
 _BAR = 12  # columns
+_READABLE = 40  # columns of a step's text that a narrow terminal leaves
 _NOTABLE = 1.0  # seconds: what took less says nothing of its time
 ONLY = ""  # the lane of a work that goes on alone
 
@@ -171,24 +172,29 @@ class Live:
         signs = _SPINNER if self._unicode else _PLAIN_SPINNER
         took = self._clock() - step.began
         head = f"{step.began - self._start:7.1f} {signs[int(took * _RATE) % len(signs)]}  "
-        figures = [self._share(*step.amount, took)] if step.amount is not None else []
-        figures += [elapsed(took)] if took >= _NOTABLE else []
-        tail = "  ".join(["", *figures])
-        room = max(0, columns - 1 - len(head) - len(tail))
+        shares = self._shares(*step.amount, took) if step.amount is not None else [""]
+        since = elapsed(took) if took >= _NOTABLE else ""
+        for share in shares:  # what the step is comes before how it goes
+            tail = "".join(f"  {figure}" for figure in (share, since) if figure)
+            room = max(0, columns - 1 - len(head) - len(tail))
+            if room >= min(len(step.text), _READABLE):
+                break
         text = step.text if len(step.text) <= room else f"{step.text[: max(0, room - 1)]}…"
         return f"{head}{text}{tail}"[: columns - 1]
 
-    def _share(self, done: int, total: int, unit: str, took: float) -> str:
+    def _shares(self, done: int, total: int, unit: str, took: float) -> list[str]:
+        """Return how far a step is, in ever fewer columns."""
         full, empty = ("█", "░") if self._unicode else ("#", ".")
         cells = min(_BAR, _BAR * done // total)
         bar = f"{full * cells}{empty * (_BAR - cells)}"
         if unit != BYTES:
-            return f"{bar} {done} of {total} {unit}"
-        words = f"{bar} {size(done)} of {size(total)}"
-        if done and took >= _NOTABLE:
-            rate = done / took
-            words += f", {size(rate)}/s, {elapsed((total - done) / rate)} left"
-        return words
+            return [f"{bar} {done} of {total} {unit}", f"{done} of {total} {unit}", f"{done}/{total}"]
+        amount = f"{size(done)} of {size(total)}"
+        if not done or took < _NOTABLE:
+            return [f"{bar} {amount}", amount, size(total)]
+        rate = done / took
+        left = f"{elapsed((total - done) / rate)} left"
+        return [f"{bar} {amount}, {size(rate)}/s, {left}", f"{amount}, {size(rate)}/s, {left}", left]
 
 
 class _Lines:

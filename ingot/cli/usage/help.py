@@ -13,18 +13,48 @@ import typer
 from ingot.cli.terminal.printable import printable
 from ingot.cli.terminal.reporting import QUIET
 
+EXAMPLES = "Examples:"  # the paragraph before those of a command, one on each line
+
 
 def dress(command: Any) -> None:
     """Give a command, and those below it, the common options and a readable help."""
     below = getattr(command, "commands", {})
     command.help = _reflowed(command.help or "")
+    own = command.get_help_option
+    command.get_help_option = lambda context: _switch_alone(own(context))
     if not below:
         command.params += _options()
     for parameter in command.params:
-        if getattr(parameter, "is_flag", False):
-            parameter.metavar = ""  # a switch takes no value
+        _name_value(parameter)
     for other in below.values():
         dress(other)
+
+
+def _name_value(parameter: Any) -> None:
+    """Have help name a parameter's value in capitals, as other programs do, and not by its Python type."""
+    if getattr(parameter, "is_flag", False):
+        parameter.metavar = ""  # a switch takes no value
+        return
+    if parameter.metavar is None:
+        parameter.metavar = str(parameter.name).upper().replace("_", "-")
+    if parameter.param_type_name == "argument":
+        shown = _shown(parameter)
+        parameter.get_usage_pieces = lambda _context: [shown]
+        parameter.display_type_rich = lambda **_context: None
+
+
+def _switch_alone(option: Any) -> Any:
+    """Return an option, which takes no value, without a type."""
+    if option is not None:
+        option.metavar = ""
+    return option
+
+
+def _shown(parameter: Any) -> str:
+    """Return an argument in a line of usage: NAME, [NAME], [NAME]..."""
+    if parameter.nargs == -1:
+        return f"[{parameter.metavar}]..."
+    return str(parameter.metavar) if parameter.required else f"[{parameter.metavar}]"
 
 
 def _be_quiet(given: bool) -> None:
@@ -91,4 +121,5 @@ def _reflowed(text: str) -> str:
 
 def _examples(paragraph: str) -> str:
     commands = re.findall(r"`([^`]+)`", paragraph)
-    return "Examples:\n\n" + "\n".join(f"  {command}" for command in commands)
+    # Not indented: Typer keeps that in some texts and drops it in others.
+    return f"{EXAMPLES}\n\n" + "\n".join(commands)

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
+from ingot.cli.usage.help import EXAMPLES
+
 EXIT_CODES = (
     (0, "done; there was nothing to do, or all is well"),
     (1, "it failed, or a check found a difference"),
@@ -72,11 +74,13 @@ def _command(name: str, command: Any) -> Iterator[str]:
 
 
 def _paragraphs(text: str) -> Iterator[str]:
+    before = ""
     for paragraph in text.split("\n\n"):
-        if paragraph.startswith("  "):
-            yield from (".nf", ".RS", *(_roff(line.strip()) for line in paragraph.split("\n")), ".RE", ".fi")
+        if before == EXAMPLES:
+            yield from (".nf", ".RS", *map(_roff, paragraph.split("\n")), ".RE", ".fi")
         else:
             yield from (".PP", _roff(paragraph))
+        before = paragraph
 
 
 def _parameters(command: Any) -> Iterator[str]:

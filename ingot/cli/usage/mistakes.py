@@ -18,7 +18,7 @@ class CommandGroup(TyperGroup):
         names = self.list_commands(ctx)
         if args[0] not in names:
             raise InputError(
-                f"error: unknown command {args[0]!r}", hint=_nearest(args[0], names) or _more(ctx)
+                f"error: unknown command {args[0]!r}", hint=nearest(args[0], names) or _more(ctx)
             )
         return super().resolve_command(ctx, args)
 
@@ -32,15 +32,16 @@ def usage_error(error: typer.TyperException, command: str) -> InputError:
     context: Any = getattr(error, "ctx", None)
     parameter: Any = getattr(error, "param", None)
     hint = f"`ingot {command} --help` says more" if context is None else _more(context)
-    message = error.format_message()
+    # Pydantic's words: "Input should be a valid integer, unable to parse string as an integer".
+    message = error.format_message().partition(", unable to parse")[0].replace("Input should be", "must be")
     if hasattr(error, "possibilities"):  # NoSuchOption
         message = f"unknown option {getattr(error, 'option_name', '')!r}"
-        hint = (
-            _nearest(getattr(error, "option_name", ""), getattr(error, "possibilities", None) or []) or hint
-        )
+        hint = nearest(getattr(error, "option_name", ""), getattr(error, "possibilities", None) or []) or hint
     elif hasattr(error, "param_type") and isinstance(parameter, TyperArgument):  # MissingParameter
         message = f"missing argument {str(parameter.metavar or parameter.name).upper()!r}"
         hint = f"{parameter.help} {hint}" if parameter.help else hint
+    elif message.startswith("Missing command") and context is not None:  # UsageError
+        hint = f"give one of: {', '.join(context.command.list_commands(context))}"
     elif message.startswith("Got unexpected extra argument"):  # UsageError, with the words in brackets
         message = f"unexpected argument: {message.partition('(')[2].partition('(')[2][:-1]}"
     return InputError(f"error: {message[:1].lower()}{message[1:].rstrip('.')}", hint=hint)
@@ -50,8 +51,11 @@ def _more(context: Any) -> str:
     return f"`{context.command_path} --help` says more"
 
 
-def _nearest(word: str, known: list[str]) -> str | None:
+def nearest(word: str, known: list[str]) -> str | None:
+    """Return "did you mean …?" with the word that is nearest; None when none is near."""
     import difflib  # only for a mistake
 
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else None
+    # The dashes that all options begin with make none of them alike.
+    bare = {name.lstrip("-") or name: name for name in known}
+    near = difflib.get_close_matches(word.lstrip("-") or word, bare, n=1)
+    return f"did you mean {bare[near[0]]!r}?" if near else None

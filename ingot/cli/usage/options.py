@@ -18,9 +18,10 @@ FleetStack = Annotated[
     str | None,
     typer.Option("--stack", help="The fleet's stack.", show_default="ingot:fleet_stack in cdk.json"),
 ]
-Recipes = Annotated[Path, typer.Option(help="The directory of the recipes.")]
+Recipes = Annotated[Path, typer.Option(metavar="DIR", help="The directory of the recipes.")]
 Context = Annotated[
-    list[str] | None, typer.Option("--context", "-c", help="KEY=VALUE for the CDK app; repeatable.")
+    list[str] | None,
+    typer.Option("--context", "-c", metavar="KEY=VALUE", help="Context of the CDK app; repeatable."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Memory = Annotated[int, typer.Option(min=256, metavar="MIB", help="Memory of the machine, in MiB.")]

@@ -75,14 +75,17 @@ class Clone(Construct):
         [kind] = image.chosen_types(path, instance_type)
         if volume_initialization_rate is not None and not 100 <= volume_initialization_rate <= 300:
             raise InputError(
-                f"{path}: volume_initialization_rate {volume_initialization_rate}, expected 100 to 300 MiB/s"
+                f"{path}: volume_initialization_rate must be from 100 to 300 MiB/s, "
+                f"not {volume_initialization_rate}"
             )
         configuration = Configuration(environment or {}, parameters or {}, secrets or {})
         configuration.check(path, recipe.name, recipe.configuration)
         launch_data = user_data_of(path, configuration, user_data)
         places = subnets or subnets_for_clones(self, vpc, egress=egress)
         if security_groups is not None and not security_groups:
-            raise InputError(f"{path}: no security_groups, expected one at least")
+            raise InputError(
+                f"{path}: security_groups is empty", hint="leave it out for a group of the clone's own"
+            )
         first, *others = security_groups or [
             closed_group(
                 self, "CloneGroup", vpc=vpc, description="Clone: nobody comes in unasked", outbound=egress

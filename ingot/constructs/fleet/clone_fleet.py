@@ -227,11 +227,12 @@ class CloneFleet(Construct):
             )
         elif domain_name is not None and certificate_arn is None and listener is None:
             self._require(
-                f"domain_name {domain_name} without certificate_arn, expected both, "
-                "the name being the certificate's"
+                f"domain_name {domain_name} needs certificate_arn", hint="the certificate is for that name"
             )
         if health_path is not None and health_check is not None:
-            self._require("health_path and health_check, expected one of them")
+            self._require(
+                "health_path and health_check exclude each other", hint="HealthCheck(path=…) has the path"
+            )
         usual_path = HealthCheck.path if serving.transport is None else None
         check = health_check or HealthCheck(health_path or usual_path)
         self._require(problem_of(serving, check))
@@ -370,7 +371,7 @@ class CloneFleet(Construct):
             return [group]
         if not 1 <= len(given) <= MOST_GROUPS:
             raise InputError(
-                f"{self.node.path}: {len(given)} security_groups, expected 1 to {MOST_GROUPS}",
+                f"{self.node.path}: security_groups must be 1 to {MOST_GROUPS} groups, not {len(given)}",
                 hint="leave security_groups out for a group of the fleet's own",
             )
         return list(given)
@@ -423,14 +424,13 @@ class CloneFleet(Construct):
         """Raise InputError for options that exclude each other or are out of bounds."""
         if spot is not None and warm_pool is not None:
             self._require(
-                "a warm pool and Spot capacity, expected one of them: "
-                "EC2 Auto Scaling keeps no Spot instances warm"
+                "warm_pool and spot exclude each other: EC2 Auto Scaling keeps no Spot instances warm"
             )
         if rate is not None and not 100 <= rate <= 300:
-            self._require(f"volume_initialization_rate {rate}, expected 100 to 300 MiB/s")
+            self._require(f"volume_initialization_rate must be from 100 to 300 MiB/s, not {rate}")
         if refresh.strategy == "REPLACE_ROOT_VOLUME" and refresh.min_healthy_percentage >= 100:
             self._require(
-                "REPLACE_ROOT_VOLUME with min_healthy_percentage 100, expected less",
+                "REPLACE_ROOT_VOLUME needs a min_healthy_percentage below 100",
                 hint="clones get their new root volumes in place: each is away meanwhile",
             )
 
@@ -441,7 +441,8 @@ class CloneFleet(Construct):
         named = [name for name, value in given.items() if value is not None]
         if named:
             self._require(
-                f"{', '.join(named)} without a load balancer, expected balanced=True, or none of them"
+                f"{', '.join(named)} {'needs' if len(named) == 1 else 'need'} a load balancer",
+                hint="leave out what needs one, or balanced=False",
             )
 
     def _require(self, problem: str | None, hint: str | None = None) -> None:

@@ -58,7 +58,10 @@ class Configuration:
         """Raise InputError unless the values are those of the names that the recipe declares."""
         twice = sorted(self.environment.keys() & self.parameters.keys())
         if twice:
-            raise InputError(f"{where}: {', '.join(twice)} in environment and in parameters, expected one")
+            raise InputError(
+                f"{where}: {', '.join(twice)} is in environment and in parameters",
+                hint="give each variable in one of them",
+            )
         variables = {**self.environment, **self.parameters}
         problems = []
         for kind, given, names in (

@@ -265,15 +265,19 @@ def problem_of_schedules(schedules: Mapping[str, Schedule]) -> str | None:
             if size is not None
         ]
         if not sizes:
-            return f"the schedule {name} sets nothing, expected min_clones, max_clones or desired_clones"
+            return f"the schedule {name} sets none of min_clones, max_clones and desired_clones"
         if sizes != sorted(sizes) or sizes[0] < 0:
-            return f"the schedule {name}: sizes {sizes}, expected 0 <= min <= desired <= max"
-        if len(schedule.cron.split()) != 5:
-            return f"the schedule {name}: {schedule.cron!r}, expected five fields, such as '30 7 * * MON-FRI'"
-        if schedule.time_zone not in zoneinfo.available_timezones():
             return (
-                f"the schedule {name}: the time zone {schedule.time_zone}, expected one such as Europe/Berlin"
+                f"the schedule {name} has the sizes {', '.join(map(str, sizes))}: "
+                "0 <= min_clones <= desired_clones <= max_clones must hold"
             )
+        if len(schedule.cron.split()) != 5:
+            return (
+                f"the schedule {name}: {schedule.cron!r} is not a cron expression of five fields, such as "
+                "'30 7 * * MON-FRI'"
+            )
+        if schedule.time_zone not in zoneinfo.available_timezones():
+            return f"the schedule {name}: unknown time zone {schedule.time_zone!r}; one is Europe/Berlin"
     return None
 
 
@@ -307,7 +311,7 @@ def problem_of_hooks(hooks: Mapping[str, Hook]) -> str | None:
     for name, hook in hooks.items():
         seconds = (hook.timeout or HOOK).to_seconds()
         if not 30 <= seconds <= 7200:
-            return f"the hook {name} waits {seconds:g} s, expected 30 to 7200"
+            return f"the timeout of the hook {name} must be from 30 to 7200 s, not {seconds:g}"
     return None
 
 

@@ -44,17 +44,20 @@ class Volume:
         size = smallest if self.size is None else int(self.size.to_gibibytes())
         iops = IOPS.start if self.iops is None else self.iops
         if size < smallest or size not in SIZES:
-            return f"volume {name}: {size} GiB, expected {smallest}, as the recipe says, to {SIZES.stop - 1}"
+            return (
+                f"volume {name}: size must be from {smallest} GiB, which the recipe says, to "
+                f"{SIZES.stop - 1} GiB, not {size}"
+            )
         if iops not in IOPS or iops > max(IOPS_PER_GIB * size, IOPS.start):
             most = min(max(IOPS_PER_GIB * size, IOPS.start), IOPS.stop - 1)
-            return f"volume {name}: {iops} iops, expected {IOPS.start} to {most} with {size} GiB"
+            return f"volume {name}: iops must be from {IOPS.start} to {most} with {size} GiB, not {iops}"
         if self.throughput is not None and (
             self.throughput not in THROUGHPUT or self.throughput * IOPS_PER_THROUGHPUT > iops
         ):
             most = min(iops // IOPS_PER_THROUGHPUT, THROUGHPUT.stop - 1)
             return (
-                f"volume {name}: {self.throughput} MiB/s, expected {THROUGHPUT.start} to {most} "
-                f"with {iops} iops"
+                f"volume {name}: throughput must be from {THROUGHPUT.start} to {most} MiB/s with {iops} "
+                f"iops, not {self.throughput}"
             )
         return None
 

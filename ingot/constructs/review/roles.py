@@ -161,6 +161,6 @@ def _check_ids(owner_id: str | None, repository_id: str | None) -> None:
             raise InputError(f"{value!r} is not the id of a GitHub owner or repository: ids are numbers")
     if len(given) == 1:
         raise InputError(
-            "one id without the other, expected the owner's and the repository's",
+            "the ids of the owner and of the repository must be given together",
             hint="gh api repos/OWNER/NAME --jq '.owner.id, .id' prints both",
         )

@@ -45,7 +45,7 @@ def _of_file(recipe: Recipe, file: ImageFile, allowances: list[AllowanceSpec]) -
         yield recipe.problem(
             (*file.at, key),
             f"{file.source or file.target}: {finding.reason}",
-            "nothing that the hygiene gate refuses",
+            "",
             f"leave it out, or write under hygiene.allow: {allow}",
         )
 

@@ -44,8 +44,9 @@ def size_problem(recipe: Recipe, lock: Lock, packages: Path) -> Problem | None:
         return None
     return recipe.problem(
         ("root_volume", "size"),
-        f"size {written_size(size)}, needs at least {written_size(needed)} for its packages, files and app",
-        "room for the content",
+        f"size {written_size(size)} is too small: packages, files and app need at least "
+        f"{written_size(needed)}",
+        "",
         "raise root_volume.size in the recipe; clones need room to work, too",
     )
 

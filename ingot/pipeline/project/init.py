@@ -153,9 +153,9 @@ def _write(directory: Path, content: Mapping[Path, str]) -> tuple[Path, ...]:
         raise InputError(f"{directory} is a file", hint="choose another directory")
     existing = [path for path in content if (directory / path).exists() or (directory / path).is_symlink()]
     if existing:
-        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        more = f" and {len(existing) - 1} more already exist" if len(existing) > 1 else " already exists"
         raise InputError(
-            f"{directory / existing[0]}{more} already exists; nothing was written",
+            f"{directory / existing[0]}{more}; nothing was written",
             hint="choose another directory or another name",
         )
     for path, text in content.items():

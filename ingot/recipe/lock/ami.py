@@ -68,13 +68,11 @@ def stale(recipe: Recipe, lock: AmiLock, command: str) -> list[Problem]:
     found = []
     if lock.source != source_of(recipe):
         found.append(
-            recipe.problem(
-                ("base", "ami"), f"another AMI than the lock's {lock.source}", "the same in both", command
-            )
+            recipe.problem(("base", "ami"), f"the lock was made for another AMI, {lock.source}", hint=command)
         )
     if lock.architecture != recipe.architecture:
-        what = f"{recipe.architecture}, but the lock is for {lock.architecture}"
-        found.append(recipe.problem(("architecture",), what, "the same in both", command))
+        what = f"the recipe is for {recipe.architecture}, and the lock for {lock.architecture}"
+        found.append(recipe.problem(("architecture",), what, hint=command))
     return found + stale_artifacts(recipe, lock.artifacts, command)
 
 

@@ -46,14 +46,14 @@ def stale_artifacts(recipe: Recipe, locked: Sequence[LockedArtifact], command: s
         known = by_url.pop(artifact.url, None)
         at = ("artifacts", number)
         if known is None:
-            what = f"the artifact {artifact.url}, which the lock lacks"
-            found.append(recipe.problem((*at, "url"), what, "a lock of this recipe", command))
+            what = f"the lock lacks the artifact {artifact.url}"
+            found.append(recipe.problem((*at, "url"), what, hint=command))
         elif artifact.sha256 not in (None, known.sha256):
-            what = f"sha256 {artifact.sha256}, but the lock has {known.sha256}"
-            found.append(recipe.problem((*at, "sha256"), what, "the same in both", command))
+            what = f"the recipe says sha256 {artifact.sha256}, and the lock {known.sha256}"
+            found.append(recipe.problem((*at, "sha256"), what, hint=command))
     for url in by_url:
-        what = f"no artifact {url}, but the lock was made with it"
-        found.append(recipe.problem(("artifacts",), what, "a lock of this recipe", command))
+        what = f"the lock has the artifact {url}, and the recipe does not"
+        found.append(recipe.problem(("artifacts",), what, hint=command))
     return found
 
 

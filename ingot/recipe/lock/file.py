@@ -214,7 +214,7 @@ def problems_beside(recipe: Recipe, others: Sequence[Problem]) -> list[Problem]:
 
 def _missing(recipe: Recipe) -> Problem:
     command = f"run: {recipe.lock_command}"
-    return Problem(shown(recipe.lock_path), 1, 1, "no such file", "the lock of the recipe", command)
+    return Problem(shown(recipe.lock_path), 1, 1, "the recipe has no lock yet", hint=command)
 
 
 def load_packages_lock(recipe: Recipe) -> Lock:
@@ -370,18 +370,18 @@ def _stale(recipe: Recipe, distribution: Distribution, lock: Lock, command: str)
     found += _lacking(recipe, lock)
     named = names_of(recipe.packages)
     for name in sorted(name for name in names_of(lock.requested.packages) if name not in named):
-        what = f"no package {name!r}, but the lock was made with it"
-        found.append(recipe.problem(("packages",), what, "a lock of this recipe", command))
+        what = f"the lock has the package {name!r}, and the recipe does not"
+        found.append(recipe.problem(("packages",), what, hint=command))
     for name in recipe.stages:
         stage, locked = recipe.stage(name), lock.stage(name)
         if locked is None:
-            what = f"the stage {name!r}, which the lock lacks"
-            found.append(recipe.problem(("stages", name), what, "a lock of this recipe", command))
+            what = f"the lock lacks the stage {name!r}"
+            found.append(recipe.problem(("stages", name), what, hint=command))
         else:
             found += _stale(stage, distribution_of(stage), locked, command)
     for name in sorted(lock.stages.keys() - recipe.stages.keys()):
-        what = f"no stage {name!r}, but the lock was made with it"
-        found.append(recipe.problem(("stages",), what, "a lock of this recipe", command))
+        what = f"the lock has the stage {name!r}, and the recipe does not"
+        found.append(recipe.problem(("stages",), what, hint=command))
     return found
 
 
@@ -389,22 +389,22 @@ def _stale_machine(recipe: Recipe, distribution: Distribution, lock: Lock, comma
     """Return where they do not fit in what a recipe has and its stages share."""
     found: list[Problem] = []
     if distribution.plain() != lock.distribution.model_dump():
-        locked = lock.distribution
-        what = f"{distribution.id} {distribution.suite}, but the lock is of {locked.id} {locked.suite}"
-        found.append(recipe.problem(("base", distribution.id), what, "the same in both", command))
+        own, locked = f"{distribution.id} {distribution.suite}", lock.distribution
+        what = f"the recipe is for {own}, and the lock for {locked.id} {locked.suite}"
+        found.append(recipe.problem(("base", distribution.id), what, hint=command))
     if DPKG_ARCHITECTURE[recipe.architecture] != lock.architecture:
-        what = f"{recipe.architecture}, but the lock is for {lock.architecture}"
-        found.append(recipe.problem(("architecture",), what, "the same in both", command))
+        what = f"the recipe is for {recipe.architecture}, and the lock for {lock.architecture}"
+        found.append(recipe.problem(("architecture",), what, hint=command))
     found += _stale_archives(recipe, lock, command)
     # Not the rest of the base: a lock that was made before Ingot's own list changed is still a whole image.
     for name in sorted({*distribution.base_packages, *distribution.tools} & _NEEDED_FOR.keys()):
         if name not in lock.versions():
-            what = f"a {_NEEDED_FOR[name]} that needs {name}, which the lock lacks"
-            found.append(recipe.problem((_NEEDED_FOR[name],), what, "a lock of this recipe", command))
+            what = f"{_NEEDED_FOR[name]} needs {name}, which the lock lacks"
+            found.append(recipe.problem((_NEEDED_FOR[name],), what, hint=command))
     if "xfsprogs" in distribution.base_packages and "xfsprogs" not in lock.versions():
         at = "volumes" if any(volume.filesystem == "xfs" for volume in recipe.volumes) else "instance_store"
-        what = "a volume with xfs, which needs xfsprogs, and the lock lacks it"
-        found.append(recipe.problem((at,), what, "a lock of this recipe", command))
+        what = "a volume with xfs needs xfsprogs, which the lock lacks"
+        found.append(recipe.problem((at,), what, hint=command))
     return found
 
 
@@ -415,8 +415,10 @@ def _lacking(recipe: Recipe, lock: Lock) -> list[Problem]:
 
     def what(text: str) -> str:
         other = requested.get(PackageChoice.of(text).name)
-        return f"the package {text!r}, " + (
-            f"but the lock was made with {other!r}" if other else "which the lock lacks"
+        return (
+            f"the lock has the package {other!r} instead of {text!r}"
+            if other
+            else f"the lock lacks the package {text!r}"
         )
 
     def hint(text: str) -> str:
@@ -432,7 +434,7 @@ def _lacking(recipe: Recipe, lock: Lock) -> list[Problem]:
         recipe.problem(
             ("packages", number),
             what(text),
-            "a lock of this recipe",
+            "",
             hint(text),
         )
         for number, text in enumerate(recipe.packages)
@@ -459,11 +461,11 @@ def _stale_archives(recipe: Recipe, lock: Lock, command: str) -> list[Problem]:
         if any(locked_archive(archive, other.fingerprints) == other for other in lock.archives):
             continue
         known = any(other.name == archive.name for other in lock.archives)
-        what = f"the archive {archive.name!r}, which the lock " + ("has otherwise" if known else "lacks")
+        what = f"the lock {'has another form of' if known else 'lacks'} the archive {archive.name!r}"
         if known and archive.key_sha256 not in {other.key_sha256 for other in lock.archives}:
-            what = f"another key of the archive {archive.name!r} than the lock was made with"
-        found.append(recipe.problem(("apt_sources", number), what, "a lock of this recipe", command))
+            what = f"the lock was made with another key of the archive {archive.name!r}"
+        found.append(recipe.problem(("apt_sources", number), what, hint=command))
     for name in sorted({other.name for other in lock.archives} - {archive.name for archive in archives}):
-        what = f"no archive {name!r}, but the lock was made with it"
-        found.append(recipe.problem(("apt_sources",), what, "a lock of this recipe", command))
+        what = f"the lock has the archive {name!r}, and the recipe does not"
+        found.append(recipe.problem(("apt_sources",), what, hint=command))
     return found

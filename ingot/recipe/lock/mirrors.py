@@ -124,7 +124,7 @@ def _named_snapshot() -> str | None:
         return text or None
     if "://" not in text or "{archive}" not in text or "{date}" not in text:
         raise InputError(
-            f"INGOT_SNAPSHOT is {text!r}, expected a URL with {{archive}} and {{date}} in it, or {OFF}",
+            f"INGOT_SNAPSHOT is {text!r}: it has to be {OFF}, or a URL with {{archive}} and {{date}} in it",
             hint="such as https://snapshot.example/archive/{archive}/{date}",
         )
     return text
@@ -156,7 +156,8 @@ def _from_environment(text: str, archives: tuple[str, ...]) -> dict[str, str]:
     wrong = [archive for archive in archives if "://" not in pairs.get(archive, "")]
     if wrong:
         raise InputError(
-            f"INGOT_MIRROR is {text!r}, expected one URL, or {' '.join(f'{name}=URL' for name in archives)}"
+            f"INGOT_MIRROR is {text!r}: it has to be one URL, or "
+            f"{' '.join(f'{name}=URL' for name in archives)}"
         )
     return {archive: pairs[archive].rstrip("/") for archive in archives}
 

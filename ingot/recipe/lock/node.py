@@ -79,7 +79,7 @@ class NpmFiles:
         texts = (self.manifest, self.lock)
         return hashlib.sha256(b"".join(hashlib.sha256(one.encode()).digest() for one in texts)).hexdigest()
 
-    def problem(self, at: At, found: str, expected: str, hint: str | None = None) -> Problem:
+    def problem(self, at: At, found: str, expected: str = "", hint: str | None = None) -> Problem:
         """Return a Problem at a place of the lock file."""
         return Problem(shown(self.path), *place_in_json(self.lock, at), found, expected, hint)
 
@@ -159,7 +159,7 @@ def _unfit(files: NpmFiles, root: Mapping[str, Any], manifest: Mapping[str, Any]
                     f"{name} {locked.get(name, 'missing')}, but package.json has {wanted.get(name, 'none')}"
                 )
                 at: At = ("packages", "", kind, name) if name in locked else ("packages", "")
-                found.append(files.problem(at, what, "the same in both", f"run: {_REMAKE}"))
+                found.append(files.problem(at, what, "", f"run: {_REMAKE}"))
     return found
 
 
@@ -191,12 +191,12 @@ def _fault(
     """Return why a package cannot be taken."""
     resolved = str(entry.get("resolved", "https://"))  # npm may leave the registry's own address out
     if entry.get("link") or not resolved.startswith(("https://", "http://")):
-        return files.problem(at, f"{name} from {resolved}", "a package of the npm registry")
+        return files.problem(at, f"{name} is from {resolved}, not from the npm registry")
     if not _sha512(entry):
-        return files.problem(at, f"{name} without a sha512", "its integrity", f"run: {_REMAKE}")
+        return files.problem(at, f"{name} has no sha512", hint=f"run: {_REMAKE}")
     if entry.get("hasInstallScript") and name not in scripts:
         hint = f"node: {{scripts: [{name}]}} lets it run, in the image and without a network"
-        return files.problem(at, f"{name} with an install script", "packages without one", hint)
+        return files.problem(at, f"{name} has an install script", hint=hint)
     return None
 
 
@@ -211,26 +211,25 @@ def require_node(recipe: Recipe, versions: Mapping[str, str]) -> None:
     if "nodejs" not in versions:
         what = "npm packages, but the image has no Node.js"
         hint = close_to("nodejs", versions) or "packages: [nodejs]"
-        problem = recipe.problem(("node",), what, "nodejs among the packages", hint)
+        problem = recipe.problem(("node",), what, hint=hint)
         raise InputError(problem.found, problems=[problem])
 
 
 def stale_node(recipe: Recipe, locked: LockedNode | None, command: str) -> list[Problem]:
     """Return where the recipe's npm packages and those of its lock do not belong together."""
-    expected = "a lock of this recipe"
     if recipe.node is None:
-        what = "no npm packages, but the lock was made with some"
-        return [] if locked is None else [recipe.problem((), what, expected, command)]
+        what = "the lock has npm packages, and the recipe does not"
+        return [] if locked is None else [recipe.problem((), what, hint=command)]
     try:
         files = npm_files(recipe)
     except InputError as error:
         return error.problems
     at = ("node", "package_lock")
     if locked is None:
-        return [recipe.problem(at, "npm packages, which the lock lacks", expected, command)]
+        return [recipe.problem(at, "the lock lacks the npm packages", hint=command)]
     if files.sha256 != locked.files_sha256:
-        what = f"{recipe.node.package_lock} or package.json is not what the lock was made with"
-        return [recipe.problem(at, what, expected, command)]
+        what = f"the lock was made with another {recipe.node.package_lock} or package.json"
+        return [recipe.problem(at, what, hint=command)]
     return []
 
 

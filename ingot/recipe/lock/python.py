@@ -71,9 +71,8 @@ def python_target(recipe: Recipe, versions: Mapping[str, str]) -> PythonTarget:
         near = close_to(package, versions)
         problem = recipe.problem(
             ("python",),
-            f"packages for {python.interpreter}, which the image lacks",
-            f"{package} among the packages",
-            near or f"packages: [{package}]",
+            f"the image has no {python.interpreter}",
+            hint=near or f"add {package} to packages",
         )
         raise InputError(problem.found, problems=[problem])
     machine = _MACHINES[DPKG_ARCHITECTURE[recipe.architecture]]
@@ -187,8 +186,8 @@ def stale_python(recipe: Recipe, locked: LockedPython | None, command: str) -> l
     if recipe.python is None:
         if locked is None:
             return []
-        what = "no Python packages, but the lock was made with some"
-        return [recipe.problem((), what, "a lock of this recipe", command)]
+        what = "the lock has Python packages, and the recipe does not"
+        return [recipe.problem((), what, hint=command)]
     problems: list[Problem] = []
     found = requirements_file(recipe, problems)
     if found is None:
@@ -196,10 +195,10 @@ def stale_python(recipe: Recipe, locked: LockedPython | None, command: str) -> l
     key, name = recipe.python.file
     at = ("python", key)
     if locked is None:
-        return [recipe.problem(at, "Python packages, which the lock lacks", "a lock of this recipe", command)]
+        return [recipe.problem(at, "the lock lacks the Python packages", hint=command)]
     if hashlib.sha256(found[1]).hexdigest() != locked.requirements_sha256:
-        what = f"{name} is not the file that the lock was made with"
-        return [recipe.problem(at, what, "a lock of this recipe", command)]
+        what = f"the lock was made with another {name}"
+        return [recipe.problem(at, what, hint=command)]
     return []
 
 

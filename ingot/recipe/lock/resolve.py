@@ -208,12 +208,12 @@ def _check_names(recipe: Recipe, distribution: Distribution, index: Index, upgra
         providers = index.providers(name)
         if providers:
             found, hint = (
-                f"{name!r}, a virtual package",
+                f"{name!r} is a virtual package",
                 f"name one that provides it: {', '.join(providers[:5])}",
             )
         else:
             found, hint = (
-                f"the package {name!r}, which does not exist",
+                f"unknown package {name!r}",
                 close_to_package(name, index.places) or _of_another_component(recipe, distribution),
             )
         own = f" or of {', '.join(a.name for a in archives)}" if (archives := archives_of(recipe)) else ""
@@ -233,13 +233,13 @@ def _not_offered(recipe: Recipe, number: int, choice: PackageChoice, index: Inde
     """Return the problem of a version, or of a suite's package, that no index has."""
     offers = index.offers(choice.name)
     if choice.version is not None:
-        what = f"version {choice.version} of {choice.name!r}, which does not exist"
+        what = f"{choice.name!r} has no version {choice.version}"
         versions = list(dict.fromkeys(version for version, _ in offers))
         hint = f"there are {' and '.join(versions)}" if len(versions) > 1 else f"there is {versions[0]}"
-        return recipe.problem(("packages", number), what, "a version that the archive has", hint)
-    what = f"{choice.name!r} of {choice.suite}, which does not exist"
+        return recipe.problem(("packages", number), what, hint=hint)
+    what = f"{choice.suite} has no package {choice.name!r}"
     hint = "; ".join(f"{suite} has {version}" for version, suite in offers)
-    return recipe.problem(("packages", number), what, f"a package of {choice.suite}", hint)
+    return recipe.problem(("packages", number), what, hint=hint)
 
 
 def _of_another_component(recipe: Recipe, distribution: Distribution) -> str:
@@ -264,8 +264,8 @@ def _check_archives(
         if (mirrors[archive.name].rstrip("/"), archive.suite) in own:
             others = [name for name in archive.components if name in COMPONENTS[distribution.id]]
             hint = f"write {_base_with(distribution, others)}" if others else "it is there already"
-            what = f"{archive.suite} of the distribution's own archive"
-            problems.append(recipe.problem(archive.key_at[:2], what, "an archive beside it", hint))
+            what = f"{archive.suite} is a suite of the distribution's own archive"
+            problems.append(recipe.problem(archive.key_at[:2], what, hint=hint))
     if problems:
         raise InputError(f"the apt sources of {recipe.name} have problems", problems=problems)
 

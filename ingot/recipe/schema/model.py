@@ -238,7 +238,7 @@ class Recipe(Part):
         own = self.environment is not None and self.own_lock_path.is_file()
         return f"ingot lock {self.name}" + (f" --env {self.environment}" if own else "")
 
-    def problem(self, at: At, found: str, expected: str, hint: str | None = None) -> Problem:
+    def problem(self, at: At, found: str, expected: str = "", hint: str | None = None) -> Problem:
         """Return a Problem at the value ``at``, such as ``("users", 0, "uid")``."""
         return self.document.problem(at, found, expected, hint)
 

@@ -69,7 +69,7 @@ class Document:
         return self.values.get(at, Place(1, 1, self.path))
 
     def problem(
-        self, at: At, found: str, expected: str, hint: str | None = None, *, key: bool = False
+        self, at: At, found: str, expected: str = "", hint: str | None = None, *, key: bool = False
     ) -> Problem:
         """Return a Problem at the value ``at``, or at its key."""
         place = self.place(at, key=key)

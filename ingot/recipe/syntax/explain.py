@@ -114,9 +114,7 @@ def _spelling(at: At, kind: str, value: object) -> str | None:
 def _unknown_key(at: At, document: Document, model: type[BaseModel], page: str) -> Problem:
     known = _keys_at(model, at[:-1])
     hint = close_to(str(at[-1]), known) or (None if len(known) <= FEW else f"{page} has all keys")
-    expected = (
-        f"one of {', '.join(known)}" if len(known) <= FEW else f"one of the {len(known)} keys there are"
-    )
+    expected = f"one of {', '.join(known)}" if len(known) <= FEW else ""
     return document.problem(at, f"unknown key {at[-1]!r}", expected, hint, key=True)
 
 

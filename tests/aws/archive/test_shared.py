@@ -130,12 +130,12 @@ def test_who_may_not_write_reads_all_the_same(machine, spec, mirror, proxy):
 
 def test_without_a_region_a_machine_bakes_as_it_does_without_a_shared_store(spec, tmp_path):
     def connect():
-        raise InputError("no AWS region is named")
+        raise InputError("no AWS region is set")
 
     said = []
     store = Store(tmp_path / "one", shared=BucketStore(ArchiveLocation("shared", ""), None, connect))
     assert len(store.fetch(spec, said.append)) == 2
-    assert "s3://shared is not read any more: no AWS region is named" in said
+    assert "s3://shared is not read any more: no AWS region is set" in said
 
 
 @pytest.mark.parametrize(

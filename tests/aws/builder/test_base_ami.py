@@ -110,7 +110,7 @@ BILLED = [
     ),
     ({"PlatformDetails": "SUSE Linux"}, "is billed as SUSE Linux"),
     ({"PlatformDetails": "Ubuntu Pro", "UsageOperation": "RunInstances:0g00"}, "is billed as Ubuntu Pro"),
-    ({"UsageOperation": "RunInstances:00g0"}, "is billed as Linux/UNIX, expected"),
+    ({"UsageOperation": "RunInstances:00g0"}, r"is billed as Linux/UNIX \(RunInstances:00g0\)"),
 ]
 
 

@@ -142,7 +142,7 @@ def test_a_failing_test_is_named_with_the_end_of_the_console(
 @pytest.mark.parametrize(
     ("says", "message"),
     [
-        (lambda image: result_line(image, digest="0" * 64), "says it is 000"),
+        (lambda image: result_line(image, digest="0" * 64), "says that it is 000"),
         (lambda image: result_line(image, results=[], ok=True), "did not run: apache runs, the app answers"),
         (lambda image: result_line(image, ok=False), "did not run: its tests to the end"),
         (

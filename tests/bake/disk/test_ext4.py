@@ -214,8 +214,8 @@ def test_too_small_says_how_much_it_needs(tmp_path):
     ("entries", "message"),
     [
         ([Entry("/", Kind.DIRECTORY), data_file("/a/b", b"")], "/a/b: no directory /a"),
-        (tree(data_file("/" + "n" * 256, b"")), "a name of 256 bytes"),
-        (tree(Entry("/l", Kind.SYMLINK, link="t" * 4096)), "a link target of 4096 bytes"),
+        (tree(data_file("/" + "n" * 256, b"")), "its name has 256 bytes"),
+        (tree(Entry("/l", Kind.SYMLINK, link="t" * 4096)), "its target has 4096 bytes"),
         ([*tree(data_file("/a", b"")), data_file("/a", b"")], "/a is twice"),
         (tree(data_file("/s", b"abc")._replace(size=4)), "/s: 3 bytes of content for a size of 4"),
         (tree(Entry("/f", Kind.FILE, size=200_000)), "/f: a file without a content"),

@@ -94,6 +94,22 @@ def test_bytes_have_a_rate_and_a_time_left():
     live.close()
 
 
+def test_what_a_step_is_comes_before_how_it_goes_on_a_narrow_terminal():
+    """Without a size of its own this terminal has 80 columns."""
+    live, terminal, now = at(0.0)
+    text = "fetching 127 packages of debian bookworm from the mirror"
+    live.step(text)
+    drawn(terminal)
+    live.advance(10 << 20, 64 << 20)
+    now[0] = 4.0
+    with live.hidden():
+        pass
+    assert f"{text[:36]}" in terminal.getvalue()
+    assert "…  " in terminal.getvalue()
+    assert " left  4.0 s" in terminal.getvalue()
+    live.close()
+
+
 def test_other_units_are_counted():
     live, terminal, _ = at(0.0)
     live.step("Web: creating CloudFormation changeset...")

@@ -64,14 +64,14 @@ def said(capsys, monkeypatch, tmp_path):
         (
             ["show", "web", "--tree", "--depth", "x"],
             (
-                "error: invalid value for '--depth': Input should be a valid integer, unable to parse string"
-                " as an integer\n  hint: `ingot show --help` says more\n"
+                "error: invalid value for '--depth': must be a valid integer\n"
+                "  hint: `ingot show --help` says more\n"
             ),
         ),
         (
             ["show", "web", "--tree", "--depth", "0"],
             (
-                "error: invalid value for '--depth': Input should be greater than or equal to 1\n"
+                "error: invalid value for '--depth': must be greater than or equal to 1\n"
                 "  hint: `ingot show --help` says more\n"
             ),
         ),
@@ -97,7 +97,22 @@ def said(capsys, monkeypatch, tmp_path):
         ),
         (
             ["verify"],
-            "error: missing command\n  hint: `ingot verify --help` says more\n",
+            "error: missing command\n  hint: give one of: fleet, image\n",
+        ),
+        (
+            ["archive", "lss"],
+            "error: unknown command 'lss'\n  hint: did you mean 'ls'?\n",
+        ),
+        (
+            ["archive", "web"],
+            (
+                "error: missing argument 'URL'\n  hint: The archive: s3://BUCKET or s3://BUCKET/PREFIX."
+                " `ingot archive put --help` says more\n"
+            ),
+        ),
+        (
+            ["deploy", "--dry"],
+            "error: unknown option '--dry'\n  hint: `ingot deploy --help` says more\n",
         ),
     ],
 )

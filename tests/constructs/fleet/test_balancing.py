@@ -168,18 +168,27 @@ def test_an_imported_listener_is_taken_with_its_load_balancer(stack, image, vpc)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"serving": Serving(0)}, "port 0, expected 1 to 65535"),
-        ({"serving": Serving(sticky=Duration.days(8))}, "sticky for 691200"),
-        ({"serving": Serving(slow_start=Duration.seconds(5))}, "a slow start of 5"),
+        ({"serving": Serving(0)}, "port must be from 1 to 65535, not 0"),
+        ({"serving": Serving(sticky=Duration.days(8))}, "sticky must be from 1 second to 7 days, not 691200"),
+        ({"serving": Serving(slow_start=Duration.seconds(5))}, "slow_start must be from 30 to 900 s, not 5"),
         (
             {"health_check": HealthCheck("ready")},
-            "health check of 'ready', expected a path that begins with /",
+            "the path of the health check must begin with /",
         ),
-        ({"health_check": HealthCheck(interval=Duration.seconds(5))}, "expected a shorter one"),
-        ({"health_check": HealthCheck(healthy=1)}, "1 good answers, expected 2 to 10"),
-        ({"health_check": HealthCheck(), "health_path": "/x"}, "health_path and health_check, expected one"),
-        ({"health_check": HealthCheck(None)}, "health check without a path, expected one with HTTP"),
-        ({"idle_timeout": Duration.seconds(4001)}, "idle_timeout 4001 s, expected 1 to 4000 with HTTP"),
+        (
+            {"health_check": HealthCheck(interval=Duration.seconds(5))},
+            "must be shorter than its interval",
+        ),
+        ({"health_check": HealthCheck(healthy=1)}, "healthy must be from 2 to 10 answers, not 1"),
+        (
+            {"health_check": HealthCheck(), "health_path": "/x"},
+            "health_path and health_check exclude each",
+        ),
+        ({"health_check": HealthCheck(None)}, "a health check needs a path with HTTP"),
+        (
+            {"idle_timeout": Duration.seconds(4001)},
+            "idle_timeout must be from 1 to 4000 s with HTTP",
+        ),
         ({"rule": Rule(1, paths=("/x",))}, "rule without listener"),
     ],
 )
@@ -191,14 +200,14 @@ def test_what_elastic_load_balancing_would_refuse_is_refused(stack, image, optio
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rule": Rule(0, paths=("/x",))}, "a rule of priority 0, expected 1 to 50000"),
-        ({"rule": Rule(1, hosts=("a", "b", "c"), headers={"X": ("d", "e", "f")})}, "a rule with 6 values"),
-        ({"serving": Serving(25, "TCP")}, "listener with TCP, expected HTTP or HTTPS"),
+        ({"rule": Rule(0, paths=("/x",))}, "the priority of a rule must be from 1 to 50000, not 0"),
+        ({"rule": Rule(1, hosts=("a", "b", "c"), headers={"X": ("d", "e", "f")})}, "the rule has 6 values"),
+        ({"serving": Serving(25, "TCP")}, "listener needs HTTP or HTTPS, not TCP"),
         (
             {"rule": Rule(1)},
-            "a rule without conditions, expected one of hosts, paths, methods, source_ips, headers",
+            "the rule has no conditions",
         ),
-        ({"certificate_arn": CERTIFICATE}, "certificate_arn and listener, expected one of them"),
+        ({"certificate_arn": CERTIFICATE}, "certificate_arn and listener exclude each other"),
         ({"vpc": None}, "a load balancer without vpc"),
     ],
 )

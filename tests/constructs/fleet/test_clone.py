@@ -78,8 +78,11 @@ def test_it_is_told_its_configuration_and_reaches_it(stack, project, vpc):
     ("options", "message"),
     [
         ({"instance_type": "m6g.large"}, "m6g.large is an arm64 machine"),
-        ({"volume_initialization_rate": 50}, "volume_initialization_rate 50, expected 100 to 300"),
-        ({"security_groups": []}, "no security_groups, expected one at least"),
+        (
+            {"volume_initialization_rate": 50},
+            "volume_initialization_rate must be from 100 to 300",
+        ),
+        ({"security_groups": []}, "security_groups is empty"),
         ({"environment": {"A": "b"}}, "the variable A, which the recipe web does not declare"),
         ({"egress": True}, "the VPC has no private subnets, which egress needs"),
     ],

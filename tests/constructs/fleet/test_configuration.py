@@ -158,7 +158,10 @@ def test_user_data_is_possible_without_configuration(project, stack):
             r"no value of the variable HOST, which the recipe app declares; no value of the secret",
         ),
         ({**VALUES, "secrets": {"passwd": 0}}, "the secret passwd, which the recipe app does not declare"),
-        ({**VALUES, "parameters": {"HOST": "/h", "LEVEL": "/l"}}, "LEVEL in environment and in parameters"),
+        (
+            {**VALUES, "parameters": {"HOST": "/h", "LEVEL": "/l"}},
+            "LEVEL is in environment and in",
+        ),
     ],
 )
 def test_names_are_those_that_the_recipe_declares(stack, image, secret, given, message):

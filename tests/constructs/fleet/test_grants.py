@@ -122,7 +122,7 @@ def test_security_groups_that_are_given_take_the_place_of_its_own(stack, image):
 @pytest.mark.parametrize("number", [0, 6])
 def test_so_many_security_groups_cannot_be(stack, image, number):
     groups = [ec2.SecurityGroup.from_security_group_id(stack, f"G{i}", f"sg-{i}") for i in range(number)]
-    with pytest.raises(InputError, match=f"Test/Fleet: {number} security_groups, expected 1 to 5"):
+    with pytest.raises(InputError, match=f"Test/Fleet: security_groups must be 1 to 5 groups, not {number}"):
         CloneFleet(stack, "Fleet", image=image, security_groups=groups)
 
 

@@ -99,5 +99,5 @@ def test_its_own_network_is_in_the_zones_that_are_named(project):
 
 @pytest.mark.parametrize("zones", [("a",), ("a", "a"), ()])
 def test_zones_are_two_at_least_each_once(stack, image, zones):
-    with pytest.raises(InputError, match="expected two at least, each once"):
+    with pytest.raises(InputError, match="zones must name two at least, each once"):
         CloneFleet(stack, "Fleet", image=image, zones=zones)

@@ -150,13 +150,22 @@ def test_a_load_balancer_of_the_other_kind_is_refused(stack, image, arn, serving
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"serving": Serving(1, "TCP", sticky=Duration.hours(1))}, "sticky with TCP"),
-        ({"serving": Serving(1, "TCP", slow_start=Duration.minutes(1))}, "slow_start with TCP"),
-        ({"access_logs": Duration.days(1)}, "access_logs with TCP"),
-        ({"scaling": Scaling(requests=10)}, "scaling by requests with TCP"),
-        ({"idle_timeout": Duration.seconds(30)}, "idle_timeout 30 s, expected 60 to 6000 with TCP"),
-        ({"serving": Serving(1, "UDP"), "certificate_arn": CERTIFICATE}, "certificate_arn with UDP"),
-        ({"serving": Serving(1, "UDP"), "idle_timeout": Duration.minutes(2)}, "idle_timeout with UDP"),
+        ({"serving": Serving(1, "TCP", sticky=Duration.hours(1))}, "sticky needs HTTP or HTTPS, not TCP"),
+        (
+            {"serving": Serving(1, "TCP", slow_start=Duration.minutes(1))},
+            "slow_start needs HTTP or HTTPS",
+        ),
+        ({"access_logs": Duration.days(1)}, "access_logs needs HTTP or HTTPS, not TCP"),
+        ({"scaling": Scaling(requests=10)}, "scaling by requests needs HTTP or HTTPS, not TCP"),
+        ({"idle_timeout": Duration.seconds(30)}, "idle_timeout must be from 60 to 6000 s with TCP, not 30"),
+        (
+            {"serving": Serving(1, "UDP"), "certificate_arn": CERTIFICATE},
+            "certificate_arn needs TCP",
+        ),
+        (
+            {"serving": Serving(1, "UDP"), "idle_timeout": Duration.minutes(2)},
+            "idle_timeout needs TCP",
+        ),
     ],
 )
 def test_what_connections_do_not_have_is_refused(stack, image, options, message):
@@ -200,7 +209,7 @@ def test_options_of_a_load_balancer_are_refused_where_there_is_none(stack, image
             scaling=Scaling(requests=5),
         )
     assert str(caught.value).startswith(
-        "Test/Fleet: health_path, sticky, scaling by requests without a load balancer"
+        "Test/Fleet: health_path, sticky, scaling by requests need a load balancer"
     )
 
 

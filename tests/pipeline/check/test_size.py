@@ -14,9 +14,9 @@ from ingot.recipe.lock.distribution import distribution_of
 MIB = 2**20
 PLACE = "image_recipes/big/recipe.yaml:3:21"
 TOO_SMALL = (
-    f": {PLACE}: size 4MiB, needs at least 6MiB for its packages, files and app\n"
+    f": {PLACE}: size 4MiB is too small: packages, files and app need at least 6MiB\n"
     "  3 | root_volume: {size: 4MiB}\n"
-    "    |                     ^ expected room for the content\n"
+    "    |                     ^\n"
     "  hint: raise root_volume.size in the recipe; clones need room to work, too\n"
 )
 

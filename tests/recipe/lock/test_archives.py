@@ -142,7 +142,7 @@ def test_the_digest_knows_the_key_and_not_the_address(web, archive, extra, tmp_p
     with pytest.raises(InputError) as caught:
         recipe_digest(load_recipe(web.file))
     [problem] = map(str, caught.value.problems)
-    assert problem.startswith(f"{FILE}:6:5: another key of the archive 'extra' than the lock was made with")
+    assert problem.startswith(f"{FILE}:6:5: the lock was made with another key of the archive 'extra'")
     web.replace(str(tmp_path / "elsewhere"), str(extra))
     lock(web)
     assert recipe_digest(load_recipe(web.file)) != before
@@ -151,11 +151,11 @@ def test_the_digest_knows_the_key_and_not_the_address(web, archive, extra, tmp_p
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("remove", "no archive 'extra', but the lock was made with it"),
-        (("name: extra", "name: other"), f"{FILE}:6:5: the archive 'other', which the lock lacks"),
+        ("remove", "the lock has the archive 'extra', and the recipe does not"),
+        (("name: extra", "name: other"), f"{FILE}:6:5: the lock lacks the archive 'other'"),
         (
             ("suite: stable", "suite: testing"),
-            f"{FILE}:6:5: the archive 'extra', which the lock has otherwise",
+            f"{FILE}:6:5: the lock has another form of the archive 'extra'",
         ),
     ],
 )

@@ -90,16 +90,16 @@ def test_it_is_part_of_the_spec_and_of_the_digest(web):
 @pytest.mark.parametrize(
     ("entry", "locked_artifact", "message"),
     [
-        (f"url: '{URL}', target: /x", None, f"{FILE}:11:11: the artifact {URL}, which the lock lacks"),
+        (f"url: '{URL}', target: /x", None, f"{FILE}:11:11: the lock lacks the artifact {URL}"),
         (
             f"url: '{URL}', target: /x, sha256: '{'cd' * 32}'",
             {},
-            f"sha256 {'cd' * 32}, but the lock has {'ab' * 32}",
+            f"the recipe says sha256 {'cd' * 32}, and the lock {'ab' * 32}",
         ),
         (
             "url: https://example.com/other, target: /x",
             {},
-            f"no artifact {URL}, but the lock was made with it",
+            f"the lock has the artifact {URL}, and the recipe does not",
         ),
     ],
 )

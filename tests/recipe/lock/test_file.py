@@ -20,23 +20,20 @@ def stale(web):
 
 def test_a_package_that_the_lock_lacks(web):
     web.replace("[apache2]", "\n  - apache2\n  - curl")
-    assert stale(web) == [
-        f"{FILE}:6:5: the package 'curl', which the lock lacks, expected a lock of this recipe\n"
-        "  hint: run: ingot lock web"
-    ]
+    assert stale(web) == [f"{FILE}:6:5: the lock lacks the package 'curl'\n  hint: run: ingot lock web"]
 
 
 def test_a_package_that_the_recipe_does_not_name_any_more(web):
     web.replace("[apache2]", "[]")
-    assert stale(web)[0].startswith(f"{FILE}:4:11: no package 'apache2', but the lock was made with it")
+    assert stale(web)[0].startswith(f"{FILE}:4:11: the lock has the package 'apache2', and")
 
 
 def test_another_distribution_or_architecture(web):
     web.replace("debian: bookworm", "debian: trixie")
     web.replace("steps:", "architecture: arm64\nsteps:")
     said = stale(web)
-    assert said[0].startswith(f"{FILE}:2:16: debian trixie, but the lock is of debian bookworm")
-    assert "arm64, but the lock is for amd64" in said[1]
+    assert said[0].startswith(f"{FILE}:2:16: the recipe is for debian trixie, and the lock for debian")
+    assert "the recipe is for arm64, and the lock for amd64" in said[1]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +191,7 @@ def test_a_setting_that_needs_a_package_which_the_lock_lacks(web, line, package)
         load_lock(load_recipe(web.file))
     [problem] = map(str, caught.value.problems)
     assert problem.startswith("image_recipes/web/recipe.yaml:10:")
-    assert f"that needs {package}, which the lock lacks" in problem
+    assert f"needs {package}, which the lock lacks" in problem
     assert "run: ingot lock web" in problem
     more = {**LOCK["packages"][0], "name": package}
     web.write_lock({**LOCK, "packages": [*LOCK["packages"], more]})

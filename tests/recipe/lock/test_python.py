@@ -69,10 +69,10 @@ def test_what_is_no_pinned_package_is_named_with_its_line(requirements, text, fo
 def test_what_wheels_must_fit_comes_from_the_locked_packages(requirements):
     recipe = requirements("")
     assert python_target(recipe, VERSIONS) == TARGET
-    with pytest.raises(InputError, match=r"packages for /usr/bin/python3, which the image lacks") as caught:
+    with pytest.raises(InputError, match="the image has no /usr/bin/python3") as caught:
         python_target(recipe, {"libc6": "2.36-9"})
     assert "image_recipes/web/recipe.yaml:10:" in str(caught.value)
-    assert "packages: [python3]" in str(caught.value)
+    assert "add python3 to packages" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def wheel(name="flask"):
 def test_the_lock_is_part_of_the_spec_and_stale_when_the_file_changes(requirements, web):
     text = f"flask==1.0 {HASH}\n"
     recipe = requirements(text)
-    with pytest.raises(InputError, match="Python packages, which the lock lacks"):
+    with pytest.raises(InputError, match="the lock lacks the Python packages"):
         load_lock(recipe)
     data = json.loads(web.lock.read_text())
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -108,7 +108,7 @@ def test_the_lock_is_part_of_the_spec_and_stale_when_the_file_changes(requiremen
     urls = [download.url for download in spec.downloads()]
     assert "pkg:pypi/flask@1.0?file_name=flask-1.0-py3-none-any.whl" in urls
     (web.path / "requirements.txt").write_text(text + "# another\n")
-    with pytest.raises(InputError, match=r"requirements.txt is not the file that the lock was made with"):
+    with pytest.raises(InputError, match=r"the lock was made with another requirements.txt"):
         load_lock(recipe)
 
 

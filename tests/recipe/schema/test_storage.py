@@ -68,7 +68,7 @@ def test_a_lock_from_before_the_file_system_is_stale(web):
     add(web, "volumes: [{name: data, mount: /srv/data, size: 1GiB, filesystem: xfs}]\n")
     with pytest.raises(InputError) as caught:
         compile_spec(load_recipe(web.file))
-    assert "xfsprogs, and the lock lacks it" in str(caught.value.problems[0])
+    assert "xfsprogs, which the lock lacks" in str(caught.value.problems[0])
 
 
 def test_a_recipe_without_any_keeps_its_digest(web):

@@ -211,9 +211,7 @@ def test_a_stale_lock_names_the_package_where_it_stands(web, common):
     with pytest.raises(InputError) as caught:
         recipe_digest(load_recipe(web.file))
     [problem] = map(str, caught.value.problems)
-    assert problem.startswith(
-        "image_recipes/common/recipe.yaml:4:12: the package 'curl', which the lock lacks"
-    )
+    assert problem.startswith("image_recipes/common/recipe.yaml:4:12: the lock lacks the package 'curl'")
 
 
 def test_a_file_that_ships_is_included_by_its_name(web):

@@ -306,14 +306,17 @@ def spoiled(part, key, value):
         *(
             (
                 {"images": [plans.image(diff=spoiled(part, "change", "added @octocat"))]},
-                "change 'added @octocat' of an image diff",
+                "unknown change 'added @octocat' in an image diff",
             )
             for part in ("tests", "packages", "files")
         ),
-        ({"images": [plans.image(diff=spoiled("files", "change", ["x"]))]}, "change ['x'] of an image diff"),
+        (
+            {"images": [plans.image(diff=spoiled("files", "change", ["x"]))]},
+            "unknown change ['x'] in an image",
+        ),
         (
             {"images": [plans.image(diff=spoiled("files", "origin", "@octocat"))]},
-            "origin '@octocat' of an image diff",
+            "unknown origin '@octocat' in an image diff",
         ),
         (
             {"images": [plans.image(diff=spoiled("packages", "after_kib", 10**400))]},

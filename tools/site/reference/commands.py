@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from ingot.cli.main import COMMANDS, cli
+from ingot.cli.usage.help import EXAMPLES
 from tools.site.reference.markdown import code, escaped, table
 
 
@@ -33,7 +34,7 @@ def _section(words: tuple[str, ...], command: Any) -> str:
     name = " ".join(("ingot", *words))
     context = command.make_context(name, [], resilient_parsing=True)
     usage = " ".join((name, *command.collect_usage_pieces(context)))
-    pieces = [f"## {name}", escaped(_paragraphs(command.help or "")), f"```text\n{usage}\n```"]
+    pieces = [f"## {name}", _paragraphs(command.help or ""), f"```text\n{usage}\n```"]
     for kind in ("argument", "option"):
         shown = [each for each in command.params if each.param_type_name == kind and not each.hidden]
         rows = [_row(each.get_help_record(context)) for each in shown]
@@ -43,7 +44,10 @@ def _section(words: tuple[str, ...], command: Any) -> str:
 
 
 def _paragraphs(text: str) -> str:
-    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+    """Return Markdown: the examples, a command on each line, as a block of code."""
+    text, _, examples = text.partition(f"{EXAMPLES}\n\n")
+    prose = "\n\n".join(escaped(" ".join(part.split())) for part in text.strip().split("\n\n"))
+    return f"{prose}\n\n```sh\n{examples}\n```" if examples else prose
 
 
 def _row(record: tuple[str, str]) -> list[str]:

@@ -39,7 +39,7 @@ def leaves_needed(count: int) -> int:
     if count <= _IN_INODE:
         return 0
     if count > MOST_EXTENTS:
-        raise BakeError(f"a file in {count} pieces: expected at most {MOST_EXTENTS}")
+        raise BakeError(f"a file would be in {count} pieces; the most is {MOST_EXTENTS}")
     return -(-count // PER_LEAF)
 
 

@@ -89,7 +89,7 @@ class PlannedInode:
             # More than the 16 bits hold: 1 says "unknown" (dir_nlink).
             self.links = 1 if links >= _MOST_LINKS else links
         elif self.links >= _MOST_LINKS:
-            raise BakeError(f"{self.entry.path} has {self.links} names, expected at most 64999 hard links")
+            raise BakeError(f"{self.entry.path} has {self.links} hard links; ext4 allows 64999")
         _measure(self)
 
 
@@ -171,7 +171,7 @@ def _check_name(entry: Entry, name: bytes, parent: Optional[PlannedInode]) -> No
     if parent is None:
         raise BakeError(f"{entry.path}: no directory {entry.path.rpartition('/')[0]} in the tree")
     if not 0 < len(name) <= _LONGEST_NAME:
-        raise BakeError(f"{entry.path}: a name of {len(name)} bytes, expected 1 to {_LONGEST_NAME}")
+        raise BakeError(f"{entry.path}: its name has {len(name)} bytes; ext4 allows 1 to {_LONGEST_NAME}")
 
 
 def _measure(node: PlannedInode) -> None:
@@ -183,7 +183,7 @@ def _measure(node: PlannedInode) -> None:
         target = encode(entry.link or "")
         if not 0 < len(target) <= _LONGEST_LINK:
             raise BakeError(
-                f"{entry.path}: a link target of {len(target)} bytes, expected 1 to {_LONGEST_LINK}"
+                f"{entry.path}: its target has {len(target)} bytes; ext4 allows 1 to {_LONGEST_LINK}"
             )
         if len(target) <= _LONGEST_FAST_LINK:
             node.inline = target.ljust(60, b"\0")

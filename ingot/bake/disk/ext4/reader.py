@@ -58,7 +58,7 @@ class Ext4Reader:
             p for p in gpt.read_table(os.pread(self._file, _HEAD, 0)) if p.type in gpt.ROOT_TYPES.values()
         ]
         if len(roots) != 1:
-            raise BakeError(f"{self._disk}: {len(roots)} root partitions, expected one")
+            raise BakeError(f"{self._disk}: {len(roots)} root partitions instead of one")
         self._start = roots[0].start
         head = os.pread(self._file, 1024, self._start + 1024)
         magic, size = struct.unpack_from("<H", head, 0x38)[0], struct.unpack_from("<I", head, 0x18)[0]

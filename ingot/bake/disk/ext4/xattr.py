@@ -31,7 +31,7 @@ def _split(name: str) -> Tuple[int, bytes]:
         if name.startswith(prefix):
             return index, name[len(prefix) :].encode("utf-8", "surrogateescape")
     raise BakeError(
-        f"the extended attribute {name} cannot be kept: expected one of {', '.join(p for _, p in _PREFIXES)}"
+        f"the extended attribute {name} cannot be kept: names begin with {', '.join(p for _, p in _PREFIXES)}"
     )
 
 

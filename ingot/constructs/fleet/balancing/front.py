@@ -90,7 +90,7 @@ class GivenBalancing:
         if self.rule is not None and self.listener is None:
             problem, hint = "rule without listener", "rule= says which requests of listener= are the fleet's"
         elif self.listener is not None and serving.transport is not None:
-            problem = f"listener with {serving.protocol}, expected HTTP or HTTPS"
+            problem = f"listener needs HTTP or HTTPS, not {serving.protocol}"
             hint = "give load_balancer= for a Network Load Balancer that is there: it gets a listener"
         elif self.balancer is None and self.listener is not None:
             problem = "the load balancer of an imported listener is not known"
@@ -102,7 +102,8 @@ class GivenBalancing:
         elif self.balancer is not None and not has_vpc:
             problem, hint = "a load balancer without vpc", "give vpc=, the one that the load balancer is in"
         elif self.listener is not None and certificate_arn is not None:
-            problem, hint = "certificate_arn and listener, expected one of them", "the listener has its own"
+            problem = "certificate_arn and listener exclude each other"
+            hint = "leave certificate_arn out: the listener has a certificate of its own"
         elif self.rule is not None:
             problem, hint = _problem_of_rule(self.rule)
         if problem is not None:
@@ -126,15 +127,16 @@ def _problem_of_rule(rule: Rule) -> tuple[str | None, str | None]:
     """Return what Elastic Load Balancing would refuse of a rule, and a hint."""
     values = [value for values in (*rule.conditions.values(), *rule.headers.values()) for value in values]
     if not 1 <= rule.priority <= 50000:
-        return f"a rule of priority {rule.priority}, expected 1 to 50000", None
+        return f"the priority of a rule must be from 1 to 50000, not {rule.priority}", None
     if not values:
         return (
-            f"a rule without conditions, expected one of {', '.join((*rule.conditions, 'headers'))}",
-            "leave rule= out if all requests are the fleet's",
+            "the rule has no conditions",
+            f"give one of {', '.join((*rule.conditions, 'headers'))}, or leave rule= out if all requests are "
+            "the fleet's",
         )
     # "Quotas for your Application Load Balancers": condition values per rule.
     if len(values) > 5:
-        return f"a rule with {len(values)} values, expected 5 at most", "share them out over several rules"
+        return f"the rule has {len(values)} values; the most is 5", "split them over several rules"
     return None, None
 
 
@@ -148,37 +150,37 @@ def problem_of(serving: Serving, check: HealthCheck) -> str | None:
     )
     of_requests = serving.transport is None
     rules = [
-        (1 <= serving.port <= 65535, f"port {serving.port}, expected 1 to 65535"),
+        (1 <= serving.port <= 65535, f"port must be from 1 to 65535, not {serving.port}"),
         (
             check.port is None or 1 <= check.port <= 65535,
-            f"health check on port {check.port}, expected 1 to 65535",
+            f"the port of the health check must be from 1 to 65535, not {check.port}",
         ),
         (
             check.path is not None or not of_requests,
-            f"health check without a path, expected one with {serving.protocol}",
+            f"a health check needs a path with {serving.protocol}",
         ),
         (
             check.path is None or check.path.startswith("/"),
-            f"health check of {check.path!r}, expected a path that begins with /",
+            f"the path of the health check must begin with /, not as {check.path!r} does",
         ),
-        (5 <= interval <= 300, f"health checks every {interval:g} s, expected 5 to 300"),
-        (2 <= timeout <= 120, f"health checks with a timeout of {timeout:g} s, expected 2 to 120"),
+        (5 <= interval <= 300, f"the interval of the health check must be from 5 to 300 s, not {interval:g}"),
+        (2 <= timeout <= 120, f"the timeout of the health check must be from 2 to 120 s, not {timeout:g}"),
         (
             timeout < interval,
-            f"health checks every {interval:g} s with a timeout of {timeout:g}, expected a shorter one",
+            f"the health check's timeout, {timeout:g} s, must be shorter than its interval, {interval:g} s",
         ),
-        (2 <= check.healthy <= 10, f"{check.healthy} good answers, expected 2 to 10"),
-        (2 <= check.unhealthy <= 10, f"{check.unhealthy} bad answers, expected 2 to 10"),
+        (2 <= check.healthy <= 10, f"healthy must be from 2 to 10 answers, not {check.healthy}"),
+        (2 <= check.unhealthy <= 10, f"unhealthy must be from 2 to 10 answers, not {check.unhealthy}"),
         (
             of_requests or sticky is None,
-            f"sticky with {serving.protocol}, expected HTTP or HTTPS: a Network Load Balancer has no cookies",
+            f"sticky needs HTTP or HTTPS, not {serving.protocol}: a Network Load Balancer has no cookies",
         ),
         (
             of_requests or slow is None,
-            f"slow_start with {serving.protocol}, expected HTTP or HTTPS",
+            f"slow_start needs HTTP or HTTPS, not {serving.protocol}",
         ),
-        (sticky is None or 1 <= sticky <= 604800, f"sticky for {sticky} s, expected 1 second to 7 days"),
-        (slow is None or 30 <= slow <= 900, f"a slow start of {slow} s, expected 30 to 900"),
+        (sticky is None or 1 <= sticky <= 604800, f"sticky must be from 1 second to 7 days, not {sticky} s"),
+        (slow is None or 30 <= slow <= 900, f"slow_start must be from 30 to 900 s, not {slow}"),
     ]
     return next((problem for holds, problem in rules if not holds), None)
 
@@ -196,15 +198,15 @@ def problem_of_front(options: FrontOptions, *, requests: bool) -> str | None:
     idle = None if options.idle_timeout is None else options.idle_timeout.to_seconds()
     times = IDLE_OF_APPLICATIONS if transport is None else IDLE_OF_NETWORKS
     if idle is not None and idle not in times:
-        return f"idle_timeout {idle:g} s, expected {times.start} to {times.stop - 1} with {protocol}"
+        return f"idle_timeout must be from {times.start} to {times.stop - 1} s with {protocol}, not {idle:g}"
     if transport is None:
         return None
     if options.access_logs is not None:
-        return f"access_logs with {protocol}, expected HTTP or HTTPS: connections have no requests to log"
+        return f"access_logs needs HTTP or HTTPS, not {protocol}: connections have no requests to log"
     if requests:
-        return f"scaling by requests with {protocol}, expected HTTP or HTTPS: nobody counts them"
+        return f"scaling by requests needs HTTP or HTTPS, not {protocol}: nobody counts them"
     if transport == "udp" and options.certificate_arn is not None:
-        return "certificate_arn with UDP, expected TCP"
+        return "certificate_arn needs TCP, not UDP"
     if transport == "udp" and idle is not None:
-        return "idle_timeout with UDP, expected TCP"
+        return "idle_timeout needs TCP, not UDP"
     return None
