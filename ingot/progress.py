@@ -12,6 +12,7 @@ from typing import Callable
 # becomes of it.
 Progress = Callable[[str], None]
 BYTES = "bytes"
+QUIET = "INGOT_QUIET"  # in the environment: no progress is shown; it travels to the programs that Ingot runs
 
 
 def silent(_: str) -> None:
@@ -25,6 +26,14 @@ def advance(progress: Progress, done: int, total: int, unit: str = BYTES) -> boo
     """
     draw = getattr(progress, "advance", None)
     return draw is not None and bool(draw(done, total, unit))
+
+
+def beat(progress: Progress, line: str) -> None:
+    """Say how a work goes on that the last line named: it takes long, and nothing else is to be said.
+
+    Whoever draws has a method ``beat`` and shows the newest such line alone; elsewhere it is a line.
+    """
+    (getattr(progress, "beat", None) or progress)(line)
 
 
 def settle(progress: Progress) -> None:
@@ -64,6 +73,10 @@ class Lane:
     def advance(self, done: int, total: int, unit: str = BYTES) -> bool:
         """Pass on how far the work is."""
         return self._drawn is not None and advance(self._drawn, done, total, unit)
+
+    def beat(self, line: str) -> None:
+        """Pass on how the work goes on."""
+        beat(self._progress, self._head + line)
 
 
 class Timed:

@@ -19,8 +19,8 @@ UNFINISHED = (
 NEXT = """
 What to try next:
 
-  change something in image_recipes/ and run the same command again: clones are replaced, the address keeps
-  answering
+  change something in image_recipes/ and run the same command again:
+  the clones are replaced, and the address keeps answering
 
   eval "$(ingot cloud env)"   let this shell use the local cloud; then:
   ingot status                the load balancer and the clones

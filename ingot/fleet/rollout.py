@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ingot.progress import Progress
+from ingot.progress import Progress, beat
 
 if TYPE_CHECKING:
     from ingot.aws.session.clients import Clients
@@ -40,7 +40,7 @@ def refreshes_reported(
                 line = _line(clients, stack)
                 if line is not None and line != last.get(stack):
                     last[stack] = line
-                    progress(line)
+                    beat(progress, line)
 
     # A daemon: a look that hangs must not keep an interrupted deployment from its end.
     thread = threading.Thread(target=watch, name="roll-out", daemon=True)
@@ -110,7 +110,7 @@ def wait_steady(
         reasons = "; ".join(status.reasons())
         if reasons and reasons != reported:
             reported = reasons
-            progress(f"waiting for the fleet: {reasons}")
+            beat(progress, f"waiting for the fleet: {reasons}")
         return not reasons
 
     try:

@@ -22,7 +22,7 @@ from ingot.aws.publish.settings import CloneSettings
 from ingot.aws.registry import amis
 from ingot.aws.session.waiting import wait_until
 from ingot.errors import PublishError
-from ingot.progress import Progress
+from ingot.progress import Progress, beat
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import EbsBlockDeviceTypeDef
@@ -128,7 +128,7 @@ class _CloneWatch:
         if waited - self._reported >= REPORT_EVERY:
             self._reported = waited
             last = console.tail(self.text, 1).strip()[:100]
-            self.progress(f"test clone {self.instance_id}: {self.state} for {waited:.0f} s: {last}")
+            beat(self.progress, f"test clone {self.instance_id}: {self.state} for {waited:.0f} s: {last}")
 
 
 def _judge(subject: Subject, instance_id: str, text: str) -> None:

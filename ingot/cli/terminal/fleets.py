@@ -5,9 +5,12 @@ running, the refresh and the alarms.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.measure import Measurement
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -15,9 +18,14 @@ from rich.text import Text
 from ingot.quantities import duration, number
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ingot.fleet.status import Clone, FleetStatus, InstanceRefresh
     from ingot.pipeline.inspection.fleets import FleetView
 
+CLONE, HOST, AMI, VERSION, LIFECYCLE, HEALTH, DIGEST = HEADINGS = (
+    "clone", "host", "AMI", "version", "lifecycle", "health", "recipe digest"
+)  # fmt: skip
 SHOWN = 12  # hex digits of a digest
 _BAR = 40  # columns
 LISTED = 20  # clones on a screen
@@ -91,22 +99,68 @@ def _alarms(view: FleetView) -> Text:
     return Text("\n".join([f"{number(len(firing), 'alarm')} of {len(view.alarms)} in ALARM:", *lines]), "red")
 
 
-def _clones(status: FleetStatus) -> Table:
-    table = Table()
-    for heading in ("clone", "host", "version", "lifecycle", "health", "recipe digest"):
-        table.add_column(heading, no_wrap=True)
+def _clones(status: FleetStatus) -> CloneTable:
     # Of a large fleet those that need a look first, and as many as a screen has room for.
     clones = sorted(status.clones, key=lambda clone: clone.serves)
-    for clone in clones[:LISTED]:
-        table.add_row(*_clone(clone), style=None if clone.serves else "yellow")
+    rows = [Row(_cells(clone), clone.serves) for clone in clones[:LISTED]]
     if len(clones) > LISTED:
-        table.add_row(f"and {number(len(clones) - LISTED, 'clone')}", "", "", "", "", "")
-    return table
+        rows.append(Row({CLONE: f"and {number(len(clones) - LISTED, 'clone')}"}))
+    headings = tuple(heading for heading in HEADINGS if heading != AMI)
+    return CloneTable(headings, rows, len({clone.digest for clone in clones}) < 2)
 
 
-def _clone(clone: Clone) -> tuple[str, ...]:
-    digest = clone.digest[:SHOWN]
-    return (clone.instance_id, clone.host, clone.version, clone.lifecycle, clone.health, digest)
+@dataclass(frozen=True)
+class Row:
+    """A row of a table of clones: its cells by their headings."""
+
+    cells: Mapping[str, str]
+    serves: bool = True
+
+
+@dataclass(frozen=True)
+class CloneTable:
+    """A table of clones that leaves columns out where the terminal is too narrow for all of them.
+
+    ``alike``: all have the same recipe digest, which is said elsewhere.
+    """
+
+    headings: tuple[str, ...]
+    rows: Sequence[Row]
+    alike: bool
+    title: str | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        """Draw it with as many columns as fit: ids are of use whole, or not at all."""
+        headings, unbounded = list(self.headings), options.update(max_width=WIDTH)
+        table = self._of(headings)
+        for heading in (AMI, DIGEST, HOST, VERSION) if self.alike else (AMI, HOST, VERSION):
+            if Measurement.get(console, unbounded, table).maximum <= options.max_width:
+                break
+            if heading in headings:
+                headings.remove(heading)
+                table = self._of(headings)
+        yield table
+
+    def _of(self, headings: Sequence[str]) -> Table:
+        table = Table(title=self.title, title_justify="left")
+        for heading in headings:
+            table.add_column(heading, no_wrap=True)
+        for row in self.rows:
+            style = None if row.serves else "yellow"
+            table.add_row(*(row.cells.get(heading, "") for heading in headings), style=style)
+        return table
+
+
+def _cells(clone: Clone) -> dict[str, str]:
+    return {
+        CLONE: clone.instance_id,
+        HOST: clone.host,
+        AMI: clone.ami_id,
+        VERSION: clone.version,
+        LIFECYCLE: clone.lifecycle,
+        HEALTH: clone.health,
+        DIGEST: clone.digest[:SHOWN],
+    }
 
 
 def show(found: FleetStatus) -> None:
@@ -120,27 +174,15 @@ def show(found: FleetStatus) -> None:
     console.print("steady" if found.steady else "not steady: " + "; ".join(found.reasons()))
 
 
-def _table(found: FleetStatus) -> Table:
-    table = Table(
-        title=f"{found.recipe} {found.digest[:12]}: {_count(found)}",
-        title_justify="left",
-    )
-    for heading in ("clone", "host", "AMI", "version", "lifecycle", "health", "recipe digest"):
-        table.add_column(heading, no_wrap=True)
+def _table(found: FleetStatus) -> CloneTable:
+    rows = []
     for clones in _alike(found):
-        clone = clones[0]
-        alone = len(clones) == 1
-        table.add_row(
-            clone.instance_id if alone else number(len(clones), "clone"),
-            clone.host if alone else "",
-            clone.ami_id,
-            clone.version,
-            clone.lifecycle,
-            clone.health,
-            clone.digest[:12],
-            style=None if clone.serves else "yellow",
-        )
-    return table
+        cells = _cells(clones[0])
+        if len(clones) > 1:
+            cells |= {CLONE: number(len(clones), "clone"), HOST: ""}
+        rows.append(Row(cells, clones[0].serves))
+    alike = {clone.digest for clone in found.clones} <= {found.digest}
+    return CloneTable(HEADINGS, rows, alike, f"{found.recipe} {found.digest[:SHOWN]}: {_count(found)}")
 
 
 def _alike(found: FleetStatus) -> list[list[Clone]]:

@@ -33,11 +33,12 @@ ONLY = ""  # the lane of a work that goes on alone
 
 @dataclass
 class _LaneStep:
-    """What a lane does now. ``amount``: how much is done, of how much, and of what."""
+    """What a lane does now. ``amount``: how much is done, of how much, and of what; ``beat``: how it goes."""
 
     text: str
     began: float
     amount: tuple[int, int, str] | None = None
+    beat: str = ""
 
 
 def can_draw(stream: TextIO) -> bool:
@@ -88,6 +89,14 @@ class Live:
             if lane in self._steps:
                 self._steps[lane].amount = (done, total, unit) if total > 0 else None
         return True
+
+    def beat(self, text: str, lane: str = ONLY) -> None:
+        """Note how the step goes on, in place of what was noted before; without a step it is one."""
+        with self._lock:
+            if lane in self._steps:
+                self._steps[lane].beat = text.replace("\n", " ")
+            else:
+                self.step(text, lane)
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
@@ -174,12 +183,13 @@ class Live:
         head = f"{step.began - self._start:7.1f} {signs[int(took * _RATE) % len(signs)]}  "
         shares = self._shares(*step.amount, took) if step.amount is not None else [""]
         since = elapsed(took) if took >= _NOTABLE else ""
+        said = step.beat or step.text
         for share in shares:  # what the step is comes before how it goes
             tail = "".join(f"  {figure}" for figure in (share, since) if figure)
             room = max(0, columns - 1 - len(head) - len(tail))
-            if room >= min(len(step.text), _READABLE):
+            if room >= min(len(said), _READABLE):
                 break
-        text = step.text if len(step.text) <= room else f"{step.text[: max(0, room - 1)]}…"
+        text = said if len(said) <= room else f"{said[: max(0, room - 1)]}…"
         return f"{head}{text}{tail}"[: columns - 1]
 
     def _shares(self, done: int, total: int, unit: str, took: float) -> list[str]:

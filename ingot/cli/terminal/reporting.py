@@ -11,9 +11,7 @@ from typing import TextIO
 
 from ingot.cli.terminal.live import ONLY, Live, can_draw
 from ingot.cli.terminal.printable import printable, without_runner_commands
-from ingot.progress import BYTES, Timed
-
-QUIET = "INGOT_QUIET"  # in the environment: it travels to the programs that Ingot runs
+from ingot.progress import BYTES, QUIET, Timed
 
 
 class Reporter:
@@ -41,7 +39,7 @@ class Reporter:
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
             self._outputs.append(self._open.enter_context(log.open("w", encoding="utf-8")))
-        if terminal and not sys.stderr.isatty():
+        if terminal and not quiet() and not sys.stderr.isatty():
             # Without a terminal (continuous integration) it cannot be opened; then the log has everything.
             with suppress(OSError):
                 device = Path("/dev/tty").open("w", encoding="utf-8")  # noqa: SIM115 - closed with it
@@ -74,6 +72,15 @@ class Reporter:
     def advance(self, done: int, total: int, unit: str = BYTES, lane: str = ONLY) -> bool:
         """Show how much of the last step is done; say whether there is a place for it."""
         return self._live is not None and self._live.advance(done, total, unit, lane)
+
+    def beat(self, message: str, lane: str = ONLY) -> None:
+        """Write a line of how the last step goes on; on a terminal it takes the place of the one before."""
+        if self._live is not None:
+            try:
+                self._live.beat(printable(message), lane)
+            except OSError:  # the terminal has gone: the work goes on
+                self._live = None
+        self._timed(message)
 
     def lane(self, name: str) -> ReportedLane:
         """Return the progress of one of several works that go on side by side."""
@@ -116,6 +123,10 @@ class ReportedLane:
     def advance(self, done: int, total: int, unit: str = BYTES) -> bool:
         """Show how much of its last step is done; say whether there is a place for it."""
         return self._reporter.advance(done, total, unit, self._name)
+
+    def beat(self, message: str) -> None:
+        """Write a line of how its last step goes on."""
+        self._reporter.beat(message, self._name)
 
     def settle(self) -> None:
         """End its step: its line stays, and its place is free."""

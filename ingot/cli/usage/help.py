@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ingot.cli.terminal.printable import printable
-from ingot.cli.terminal.reporting import QUIET
+from ingot.progress import QUIET
 
 EXAMPLES = "Examples:"  # the paragraph before those of a command, one on each line
 

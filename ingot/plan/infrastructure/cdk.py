@@ -19,7 +19,7 @@ from ingot.errors import IngotError, InputError, MissingToolError
 from ingot.plan.infrastructure.events import Folding
 from ingot.plan.infrastructure.template_diff import TemplateDiff
 from ingot.process import STDERR, CommandError, run, run_attached
-from ingot.progress import Progress, advance
+from ingot.progress import QUIET, Progress, advance
 
 DIFFER = Path(__file__).with_name("differ.js")
 DIFFER_PACKAGE = "@aws-cdk/cloudformation-diff"
@@ -122,9 +122,9 @@ class Cdk:
                 for shown in folding.fold(text):
                     folded(shown)
 
-        status = run_attached(
-            words, env=self.environ, cwd=directory or self.project, stdout=STDERR, line=line
-        )
+        # An asset's publish would write to the terminal beside what is drawn there.
+        environ = self.environ if folded is None else {**self.environ, QUIET: "1"}
+        status = run_attached(words, env=environ, cwd=directory or self.project, stdout=STDERR, line=line)
         if status != 0:
             raise IngotError(f"cdk {arguments[0]} failed with exit status {status}; see its output above")
 

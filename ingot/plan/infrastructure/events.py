@@ -15,7 +15,13 @@ _EVENT = re.compile(
 # What says nothing that is not said elsewhere: assets, times, and the outputs, which follow at the end.
 _NOISE = re.compile(
     r"\S+: (start|success): (Building|Built|Publishing|Published) .*|✨ .*|Stack ARN:|arn:\S+"
+    # The name of a stack alone, before and after what is said of it.
+    r"|[\w/-]+( \([\w-]+\))?|✅  [\w-]+|\S+: deploying\.\.\. \[\d+/\d+\]"
+    # What `cdk bootstrap` says of every account.
+    r"|⏳  Bootstrapping environment .*|✅  Environment .*|Trusted accounts for \w+: \(none\)"
+    r"|Using default execution policy of .*"
 )
+_UNCHANGED = re.compile(r"✅  (?P<stack>\S+) \(no changes\)")
 _OUTPUT = re.compile(r"\S+\.\S+ = .*")
 
 
@@ -49,6 +55,8 @@ class Folding:
             self._advanced(int(event["done"]), int(event["all"]))
             began = self._begun.setdefault(event["stack"], self._clock())
             yield from _of_event(event, self._clock() - began)
+        elif unchanged := _UNCHANGED.fullmatch(line.strip()):
+            yield f"{unchanged['stack']}: no changes"
         elif line and not _NOISE.fullmatch(line.strip()):
             yield line.strip()
 

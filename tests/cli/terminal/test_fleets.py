@@ -15,8 +15,8 @@ STATUS = FleetStatus("IngotFleet", "http://x", "group", "web", OLD, 1, "2", (CLO
 VIEW = FleetView(STATUS, OLD, (Alarm("errors", "OK", ""),))
 
 
-def shown(view, now=0.0):
-    console = Console(width=120, force_terminal=False)
+def shown(view, now=0.0, width=120):
+    console = Console(width=width, force_terminal=False)
     with console.capture() as capture:
         console.print(screen([view], now))
     return [line.rstrip() for line in capture.get().splitlines()]
@@ -47,6 +47,20 @@ def test_alarms_that_fire_say_why():
     alarms = (Alarm("errors", "ALARM", "3 datapoints"), Alarm("latency", "OK", ""))
     lines = shown(replace(VIEW, alarms=alarms))
     assert lines[lines.index("1 alarm of 2 in ALARM:") + 1] == "errors: 3 datapoints"
+
+
+def test_on_80_columns_ids_and_states_are_whole():
+    """Columns that say less are left out: the digest that all have, or else the host."""
+    first = replace(CLONE, instance_id="i-02222a4819fedbe48", host="ip-172-20-192-4")
+    alike = shown(replace(VIEW, status=replace(STATUS, clones=(first,))), width=80)
+    [row] = [line for line in alike if line.startswith("│ i-")]
+    cells = [cell.strip() for cell in row.strip("│").split("│")]
+    assert cells == [first.instance_id, first.host, "2", "InService", "healthy"]
+    mixed = (first, replace(first, instance_id="i-cc7cd56b837c9658f", digest=NEW))
+    lines = shown(replace(VIEW, status=replace(STATUS, clones=mixed)), width=80)
+    rows = [line for line in lines if line.startswith("│ i-")]
+    assert [row.split()[-2] for row in rows] == [OLD[:12], NEW[:12]]
+    assert all(len(line) <= 80 for line in (*alike, *lines))
 
 
 def test_a_large_fleet_fits_and_shows_what_needs_a_look():

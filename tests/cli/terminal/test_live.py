@@ -82,6 +82,21 @@ def test_nothing_is_drawn_after_the_end():
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is there again"
 
 
+def test_how_a_step_goes_on_is_drawn_and_does_not_stay():
+    live, terminal, now = at(0.0)
+    live.step("test clone i-1 launched")
+    drawn(terminal)
+    for second in (15, 30):
+        now[0] = float(second)
+        live.beat(f"test clone i-1: running for {second} s")
+        with live.hidden():
+            pass
+        assert f"test clone i-1: running for {second} s" in terminal.getvalue()
+    now[0] = 40.0
+    live.close()
+    assert terminal.screen() == ["    0.0 s  test clone i-1 launched  (40 s)", ""]
+
+
 def test_bytes_have_a_rate_and_a_time_left():
     live, terminal, now = at(0.0)
     live.step("fetching")

@@ -46,7 +46,6 @@ def test_a_stack_is_one_line_and_what_asks_for_attention():
     assert folded(CREATED) == [
         "Web: creating CloudFormation changeset...",
         "Web: 33 resources, created in 0.0 s",
-        "✅  Web",
     ]
 
 
