@@ -365,3 +365,16 @@ def test_a_long_console_is_cut_at_its_beginning_and_says_so(monkeypatch):
     page = render_plan(plan(boots=(boot(),)))
     assert "\\u2026 2 lines before are left out" in page
     assert "BdsDxe" not in page
+
+
+def test_the_summary_shows_what_changed_and_names_the_rest_in_a_line(chromium, tmp_path):
+    """A line of the app changed: its path and the blocks are all that a reviewer has to see."""
+    before = manifest(files=[file("/srv/web/index.html", "a", layer=1)], packages=[package("perl", "5", 1)])
+    after = manifest(files=[file("/srv/web/index.html", "b", layer=1)], packages=[package("perl", "5", 1)])
+    page = render_diff(image_diff(before, after, before_disk=None, after_disk=None))
+    with opened(chromium, page, tmp_path, size=PHONE) as browser:
+        tiles = [tile.text.split("\n") for tile in browser.find_elements("css selector", ".tile")]
+        assert [tile[0] for tile in tiles] == ["the recipe's files", "blocks to publish"]
+        assert tiles[0][1:] == ["1", "/srv/web/index.html"]
+        line = browser.find_element("css selector", ".same").text
+        assert line == "Unchanged: packages, tests, size in use"

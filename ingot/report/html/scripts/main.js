@@ -43,33 +43,32 @@ const tilesOf = (image, target) => {
       : "";
   const cves = new Set(diff.packages.flatMap((item) => item.changelog?.cves ?? []));
   const used = diff.size.find((change) => change.name === "used");
-  const own = diff.files.filter(isOwn).length;
-  return [
-    tile(
-      `${prefix}packages`,
-      target,
-      count(diff.packages.length),
-      diff.packages.length ? tally(diff.packages) : "no change",
-    ),
+  const own = diff.files.filter(isOwn);
+  const kernel = diff.system.find((change) => change.name === "kernel");
+  const tests = diff.tests.length;
+  const tiles = [
+    diff.packages.length
+      ? tile(`${prefix}packages`, target, count(diff.packages.length), tally(diff.packages))
+      : null,
+    kernel ? tile(`${prefix}kernel`, target, "changed", `${kernel.before} → ${kernel.after}`) : null,
     cves.size ? tile(`${prefix}CVEs addressed`, target, count(cves.size), "named in the changelogs") : null,
-    tile(
-      `${prefix}the recipe's files`,
-      target,
-      count(own),
-      `of ${plural(diff.files.length, "file")} that differ${diff.files.length === 1 ? "s" : ""}`,
-    ),
-    tile(
-      `${prefix}tests`,
-      target,
-      count(diff.tests.length),
-      diff.tests.length ? tally(diff.tests) : "no change",
-    ),
-    tile(
-      `${prefix}size in use`,
-      target,
-      used ? bytes((used.after ?? 0) - (used.before ?? 0), true) : "±0",
-      used ? `${bytes(used.before ?? 0)} → ${bytes(used.after ?? 0)}` : "no change",
-    ),
+    own.length
+      ? tile(
+          `${prefix}the recipe's files`,
+          target,
+          count(own.length),
+          own.length === 1 ? own[0].path : tally(own),
+        )
+      : null,
+    tests ? tile(`${prefix}tests`, target, count(tests), tally(diff.tests)) : null,
+    used
+      ? tile(
+          `${prefix}size in use`,
+          target,
+          bytes((used.after ?? 0) - (used.before ?? 0), true),
+          `${bytes(used.before ?? 0)} → ${bytes(used.after ?? 0)}`,
+        )
+      : null,
     tile(
       `${prefix}blocks to publish`,
       target,
@@ -77,6 +76,13 @@ const tilesOf = (image, target) => {
       bytes(diff.blocks.differing * diff.blocks.block_size),
     ),
   ];
+  const same = [
+    diff.packages.length ? null : "packages",
+    own.length ? null : "the recipe's files",
+    tests ? null : "tests",
+    used ? null : "size in use",
+  ].filter(Boolean);
+  return { tiles, same: same.length ? `${prefix ? `${prefix}unchanged` : "Unchanged"}: ${same.join(", ")}` : null };
 };
 
 const summary = (images) => {
@@ -84,6 +90,10 @@ const summary = (images) => {
   const stacks = data.stacks.filter((stack) => stack.change !== "same");
   const target = (name) =>
     [...document.querySelectorAll("main > section")].find((node) => node.dataset.name === name)?.id ?? "main";
+  // What did not change is one line: tiles are for what a reviewer looks at.
+  const changed = data.images
+    .map((image, index) => (image.diff && !image.diff.empty ? tilesOf(image, images[index].id) : null))
+    .filter(Boolean);
   return section(
     "Summary",
     "Summary",
@@ -112,9 +122,7 @@ const summary = (images) => {
             !stacks.length ? "no change" : resources ? plural(resources, "resource") : "new digests only",
           )
         : null,
-      data.images.map((image, index) =>
-        image.diff && !image.diff.empty ? tilesOf(image, images[index].id) : null,
-      ),
+      changed.map(({ tiles }) => tiles),
       data.boots.map((boot) =>
         tile(
           `boot of ${boot.recipe}`,
@@ -125,6 +133,7 @@ const summary = (images) => {
         ),
       ),
     ),
+    changed.map(({ same }) => (same ? make("p", { class: "soft small same" }, same) : null)),
   );
 };
 
