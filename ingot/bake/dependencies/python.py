@@ -32,6 +32,17 @@ _OPTIONS = (
     "--quiet",
 )
 
+# Installing and checking in one process: pip is imported from its wheel, and each process compiles it anew.
+# What checks is imported first, for pip warns of imports after it has installed.
+_PROGRAM = """import sys
+sys.path[0] = "PIP"
+import pip._internal.commands.check
+from pip._internal.cli.main import main
+status = main(["--isolated", "install", *sys.argv[1:]])
+sys.exit(status or (main(["--isolated", "check", "--disable-pip-version-check"]) and UNFIT))
+"""
+_UNFIT = 70  # the exit status when they do not go together; pip's own are below
+
 
 def install_python(root: Path, spec: BakeSpec, packages: Path) -> None:
     """Make the virtual environment of ``spec`` in ``root``, of the wheels in the directory ``packages``.
@@ -49,17 +60,18 @@ def install_python(root: Path, spec: BakeSpec, packages: Path) -> None:
         _offer(root, python, packages)
         what = f"making the virtual environment {python.target}"
         chroot.run([python.interpreter, "-m", "venv", "--without-pip", python.target], what=what)
-        pip = [f"{python.target}/bin/python", f"{_PLACE}/pip.whl/pip", "--isolated", "install", *_OPTIONS]
+        pip = [f"{python.target}/bin/python", f"{_PLACE}/install.py", *_OPTIONS]
         arguments = ["--find-links", f"{_PLACE}/wheels", "--requirement", f"{_PLACE}/requirements.txt"]
         try:
             chroot.run([*pip, *arguments], what="pip cannot install the Python packages")
-            chroot.run(
-                [*pip[:3], "check", "--disable-pip-version-check"],
-                what="the Python packages do not go together",
-            )
         except CommandFailedError as error:
+            said = error
+            if error.reason == f"exit status {_UNFIT}":
+                said = CommandFailedError(
+                    "the Python packages do not go together", error.reason, error.output
+                )
             hint = "are all packages in the requirements, for this Python?"
-            raise BakeError(error.message, hint=hint) from error
+            raise BakeError(said.message, hint=hint) from error
     finally:
         chroot.unmount()
 
@@ -74,6 +86,8 @@ def _offer(root: Path, python: PythonSpec, packages: Path) -> None:
     show(download_file(packages, python.installer.sha256), place / "pip.whl")
     lines = [f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n" for wheel in python.wheels]
     (place / "requirements.txt").write_text("".join(lines))
+    program = _PROGRAM.replace("PIP", f"{_PLACE}/pip.whl").replace("UNFIT", str(_UNFIT))
+    (place / "install.py").write_text(program)
 
 
 def show(file: Path, place: Path) -> None:
