@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Callable, Iterator, Union
 
+_PIECE = 1 << 20  # bytes of a file that are in memory at a time
 UNFINISHED = ".part"  # how the name of a file ends until it is whole
 
 
@@ -44,6 +46,15 @@ def _require_regular(status: os.stat_result, path: Path, limit: int) -> None:
         raise UnusableFileError(errno.EINVAL, "no regular file", str(path))
     if status.st_size > limit:
         raise UnusableFileError(errno.EFBIG, f"{status.st_size} bytes, more than {limit}", str(path))
+
+
+def sha256_of(file: Path) -> str:
+    """Return the SHA-256 of a file's content, in hex."""
+    digest = hashlib.sha256()
+    with file.open("rb") as content:
+        for piece in iter(lambda: content.read(_PIECE), b""):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 @contextmanager

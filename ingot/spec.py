@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Literal, Mapping, NamedTuple, Optional, Tuple
 
 from ingot.errors import BakeError
 
@@ -313,6 +313,29 @@ class DropSpec(NamedTuple):
     man: bool = False
     locales: bool = False
     hwdb: bool = False
+
+
+# What the hygiene gate finds; a recipe allows it by its name.
+FindingName = Literal[
+    "authorized-key",
+    "broken-link",
+    "builder-trace",
+    "cache",
+    "clone-identity",
+    "credential",
+    "history",
+    "host-key",
+    "install-secret",
+    "lease",
+    "log",
+    "machine-id",
+    "password-hash",
+    "private-key",
+    "random-seed",
+    "setuid",
+    "unit",
+    "world-writable",
+]
 
 
 class AllowanceSpec(NamedTuple):

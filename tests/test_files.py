@@ -1,12 +1,13 @@
 """Atomic writes: whole or not at all, and nothing left behind."""
 
+import hashlib
 import os
 import re
 from pathlib import Path
 
 import pytest
 
-from ingot.files import keep, making, replacing, unfinished, write_atomically, write_output
+from ingot.files import keep, making, replacing, sha256_of, unfinished, write_atomically, write_output
 
 
 def names(directory):
@@ -129,3 +130,9 @@ def test_nothing_is_left_of_a_directory_that_could_not_be_made(tmp_path):
     with pytest.raises(RuntimeError):
         fail()
     assert names(tmp_path) == []
+
+
+def test_the_digest_of_a_file_is_that_of_all_its_pieces(tmp_path):
+    content = b"0123456789abcdef" * 100_000
+    (tmp_path / "a").write_bytes(content)
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(content).hexdigest()

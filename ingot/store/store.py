@@ -27,13 +27,12 @@ from ingot.bake.packages.cache import (
     PACKAGES,
     download_file,
     package_file,
-    sha256_of,
     unsound_downloads,
     unsound_packages,
 )
 from ingot.bake.runtime.rights import KEPT, how_to_inspect, remove_tree
 from ingot.errors import BakeError, IngotError, InputError, Problem, SizeError
-from ingot.files import UNFINISHED, write_atomically
+from ingot.files import UNFINISHED, sha256_of, write_atomically
 from ingot.locks import locked, try_locked
 from ingot.progress import Progress, silent
 from ingot.recipe.compile import compile_spec

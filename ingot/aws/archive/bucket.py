@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from ingot.aws.archive.location import ArchiveLocation
 from ingot.aws.session.failures import code_of
-from ingot.aws.session.objects import ABSENT, delete_objects, put_object
+from ingot.aws.session.objects import ABSENT, delete_objects, listed, put_object
 from ingot.aws.session.retry import reading_retries
 from ingot.blocks import as_checksum
 from ingot.errors import InputError, VerificationError
@@ -207,12 +207,8 @@ class Bucket:
 
     def objects(self, prefix: str) -> Iterator[StoredObject]:
         """Give the objects whose keys begin so, in their order."""
-        pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.location.bucket, Prefix=prefix, ExpectedBucketOwner=self._owner
-        )
-        for page in pages:
-            for entry in page.get("Contents", []):
-                yield StoredObject(entry["Key"], entry["Size"], entry["LastModified"])
+        for entry in listed(self._s3, self.location.bucket, prefix, self._owner):
+            yield StoredObject(entry["Key"], entry["Size"], entry["LastModified"])
 
     def tags(self, key: str) -> dict[str, str]:
         """Return an object's tags; none when there is no object of that key."""

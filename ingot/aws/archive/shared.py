@@ -18,9 +18,8 @@ from ingot.aws.archive.images import STREAMS, archive, manifest_if_there, read_d
 from ingot.aws.archive.location import ArchiveLocation
 from ingot.aws.session.clients import connect
 from ingot.aws.session.failures import translated
-from ingot.bake.packages.cache import sha256_of
 from ingot.errors import IngotError, InputError, VerificationError
-from ingot.files import keep, unfinished
+from ingot.files import keep, sha256_of, unfinished
 from ingot.store.sbom import sbom
 
 if TYPE_CHECKING:

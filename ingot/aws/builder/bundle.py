@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ingot
-from ingot.aws.session.objects import put_object
+from ingot.aws.session.objects import listed, put_object
 from ingot.errors import InputError
 from ingot.quantities import size
 
@@ -106,10 +106,9 @@ def upload_bundle(clients: Clients, bucket: str, bundle: Bundle, progress: Progr
 
 def kept_packages(clients: Clients, bucket: str) -> dict[str, int]:
     """Return what the bucket keeps: the size of each package and artifact in bytes, by its SHA-256 in hex."""
-    kept: dict[str, int] = {}
-    for page in clients.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PACKAGES):
-        kept.update((item["Key"].removeprefix(PACKAGES), item["Size"]) for item in page.get("Contents", []))
-    return kept
+    return {
+        entry["Key"].removeprefix(PACKAGES): entry["Size"] for entry in listed(clients.s3, bucket, PACKAGES)
+    }
 
 
 def upload_packages(clients: Clients, bucket: str, files: Mapping[str, Path], progress: Progress) -> None:

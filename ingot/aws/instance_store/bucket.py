@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from botocore.exceptions import ClientError
 
 from ingot.aws.session.failures import code_of
-from ingot.aws.session.objects import ABSENT_OR_NO_BUCKET, delete_objects, put_object
+from ingot.aws.session.objects import ABSENT_OR_NO_BUCKET, delete_objects, listed, put_object
 from ingot.aws.session.retry import reading_retries
 from ingot.errors import InputError, VerificationError
 
@@ -92,14 +92,11 @@ def older_than(clients: Clients, place: BundlePlace, before: datetime) -> list[B
     object was written since ``before``.
     """
     newest: dict[BundlePlace, datetime] = {}
-    for page in clients.s3.get_paginator("list_objects_v2").paginate(
-        Bucket=place.bucket, Prefix=place.prefix
-    ):
-        for entry in page.get("Contents", []):
-            below = entry["Key"].removeprefix(place.prefix).split("/")
-            if len(below) == 3:
-                bundle = place.below(*below[:2])
-                newest[bundle] = max(newest.get(bundle, entry["LastModified"]), entry["LastModified"])
+    for entry in listed(clients.s3, place.bucket, place.prefix):
+        below = entry["Key"].removeprefix(place.prefix).split("/")
+        if len(below) == 3:
+            bundle = place.below(*below[:2])
+            newest[bundle] = max(newest.get(bundle, entry["LastModified"]), entry["LastModified"])
     return [bundle for bundle, written in newest.items() if written < before]
 
 
@@ -111,8 +108,7 @@ def remove(clients: Clients, place: BundlePlace) -> int:
     if not place.prefix:
         raise InputError(f"{place} is a whole bucket: its objects are not removed")
     try:
-        pages = clients.s3.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.prefix)
-        keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+        keys = [entry["Key"] for entry in listed(clients.s3, place.bucket, place.prefix)]
     except ClientError as error:
         if code_of(error) in ABSENT_OR_NO_BUCKET:
             return 0

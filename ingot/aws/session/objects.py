@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import DeleteObjectsRequestTypeDef, PutObjectRequestTypeDef
+    from mypy_boto3_s3.type_defs import (
+        DeleteObjectsRequestTypeDef,
+        ListObjectsV2RequestPaginateTypeDef,
+        ObjectTypeDef,
+        PutObjectRequestTypeDef,
+    )
 
 # S3's codes for an object that is not there; HeadObject has a status alone. Without the right to list, S3
 # says 403: https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
@@ -68,6 +73,17 @@ def put_object(s3: S3Client, sha256: str, **request: Unpack[PutObjectRequestType
     request["ChecksumAlgorithm"] = "SHA256"
     request["ChecksumSHA256"] = as_checksum(sha256)
     s3.put_object(**request)
+
+
+def listed(s3: S3Client, bucket: str, prefix: str, owner: str | None = None) -> Iterator[ObjectTypeDef]:
+    """Give the objects of a bucket whose keys begin so, in their order; with ``owner`` only if it belongs to
+    that account.
+    """
+    request: ListObjectsV2RequestPaginateTypeDef = {"Bucket": bucket, "Prefix": prefix}
+    if owner is not None:
+        request["ExpectedBucketOwner"] = owner
+    for page in s3.get_paginator("list_objects_v2").paginate(**request):
+        yield from page.get("Contents", [])
 
 
 def delete_objects(s3: S3Client, bucket: str, keys: Sequence[str], owner: str | None = None) -> None:

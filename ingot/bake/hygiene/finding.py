@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Tuple, get_args
 
-# The names of findings: what a recipe's `hygiene.allow` may name.
-NAMES: Tuple[str, ...] = (
-    "authorized-key",
-    "broken-link",
-    "builder-trace",
-    "cache",
-    "clone-identity",
-    "credential",
-    "history",
-    "host-key",
-    "install-secret",
-    "lease",
-    "log",
-    "machine-id",
-    "password-hash",
-    "private-key",
-    "random-seed",
-    "setuid",
-    "unit",
-    "world-writable",
-)
+from ingot.spec import FindingName
+
+# What a recipe's `hygiene.allow` may name.
+NAMES: Tuple[str, ...] = get_args(FindingName)
 
 
 class Finding(NamedTuple):

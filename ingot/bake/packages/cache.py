@@ -6,11 +6,11 @@ package must not wait for HTTP and TLS to be imported.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Iterable, List
 
 from ingot.errors import BakeError
+from ingot.files import sha256_of
 from ingot.progress import Progress
 from ingot.spec import BakeSpec, DownloadSpec, PackageSpec
 
@@ -84,12 +84,3 @@ def _is_sound(package: PackageSpec, directory: Path, progress: Progress) -> bool
     progress(f"package {package.name} {package.version} is damaged in the store; removed")
     file.unlink(missing_ok=True)
     return False
-
-
-def sha256_of(file: Path) -> str:
-    """Return the SHA-256 of a file's content, in hex."""
-    digest = hashlib.sha256()
-    with file.open("rb") as source:
-        for piece in iter(lambda: source.read(PIECE), b""):
-            digest.update(piece)
-    return digest.hexdigest()

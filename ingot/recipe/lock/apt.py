@@ -20,12 +20,13 @@ from urllib.parse import unquote
 
 from ingot.deb822 import parse_paragraphs
 from ingot.errors import IngotError
+from ingot.files import sha256_of
 from ingot.process import CommandError, require, run, run_binary
 from ingot.progress import Progress, silent
 from ingot.recipe.lock.archives import Archive
 from ingot.recipe.lock.distribution import Distribution, Suite
 from ingot.recipe.lock.index import Key, PackageList
-from ingot.recipe.lock.index_cache import Entries, IndexCache, digest_of
+from ingot.recipe.lock.index_cache import Entries, IndexCache
 
 # Settings of the machine that decide whether its mirrors can be reached, and no others.
 _NETWORK_SETTING = re.compile(
@@ -166,7 +167,7 @@ class AptRoot:
         for suite in self.distribution.suites:
             uri = mirrors[suite.archive]
             lines.append(f"deb [signed-by={keyring}] {uri} {suite.name} {component}")
-            self._add(uri, suite, component, digest_of(keyring))
+            self._add(uri, suite, component, sha256_of(keyring))
         for archive in archives:
             # By its content: of one suite at one address apt takes one file with keys alone.
             name = f"archive-{archive.key_sha256}.{'asc' if archive.armoured else 'gpg'}"

@@ -7,7 +7,6 @@ verifies the signature again, and :meth:`ingot.recipe.lock.apt.AptRoot.update` t
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingot import paths
+from ingot.files import sha256_of
 from ingot.locks import locked, try_locked
 from ingot.progress import Progress
 
@@ -83,7 +83,7 @@ class Entries:
         """Tell whether this command fetched these sources already, and has them still as they were."""
         return all(
             key in self._asked
-            and {file.name: digest_of(file) for file in self._files(key)} == self._asked[key]
+            and {file.name: sha256_of(file) for file in self._files(key)} == self._asked[key]
             for key in keys
         )
 
@@ -103,7 +103,7 @@ class Entries:
                 shutil.rmtree(entry, ignore_errors=True)
                 fresh.rename(entry)
             os.utime(entry)  # what is used least goes first
-            self._asked[key] = {file.name: digest_of(file) for file in found}
+            self._asked[key] = {file.name: sha256_of(file) for file in found}
 
     def drop(self, keys: Sequence[str]) -> None:
         """Forget what there is of these sources."""
@@ -118,12 +118,6 @@ class Entries:
         return sorted(
             file for file in (self.directory / key).iterdir() if file.is_file() and not file.is_symlink()
         )
-
-
-def digest_of(file: Path) -> str:
-    """Return the SHA-256 of a file, in hex."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _link(file: Path, place: Path) -> None:

@@ -38,6 +38,7 @@ from ingot.recipe.schema.values import (
     target_in_root,
 )
 from ingot.recipe.syntax.explain import wrong
+from ingot.spec import FindingName
 
 
 class Part(BaseModel):
@@ -323,30 +324,6 @@ class Drop(Part):
     """Translations in /usr/share/locale."""
     hwdb: bool = True
     """udev's database of hardware that an instance does not have."""
-
-
-# The names of findings of the hygiene gate (ingot.bake.hygiene; a test compares them: recipes do not import
-# the engine).
-FindingName = Literal[
-    "authorized-key",
-    "broken-link",
-    "builder-trace",
-    "cache",
-    "clone-identity",
-    "credential",
-    "history",
-    "host-key",
-    "install-secret",
-    "lease",
-    "log",
-    "machine-id",
-    "password-hash",
-    "private-key",
-    "random-seed",
-    "setuid",
-    "unit",
-    "world-writable",
-]
 
 
 class Allowance(Part):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ingot.errors import Problem
-from ingot.files import read_limited
+from ingot.files import read_limited, sha256_of
 from ingot.recipe.schema.capabilities import XATTR, capability_xattr
 from ingot.recipe.schema.model import Recipe
 from ingot.recipe.schema.parts import App, FileEntry
@@ -259,8 +259,7 @@ class Expander:
             if not stat.S_ISREG(status.st_mode):
                 self.complain(prototype.at, f"{name}, neither file nor directory", "a regular file")
                 return
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = sha256_of(path)
         except OSError as error:
             self.complain(prototype.at, f"{name}: {error.strerror}", "a file that can be read")
             return

@@ -12,9 +12,9 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ingot.bake.packages.cache import download_file, sha256_of
+from ingot.bake.packages.cache import download_file
 from ingot.errors import IngotError, InputError, Problem
-from ingot.files import keep, unfinished
+from ingot.files import keep, sha256_of, unfinished
 from ingot.process import CommandError, require, run
 from ingot.progress import Progress
 from ingot.recipe.lock.node import (

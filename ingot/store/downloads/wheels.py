@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ingot.bake.packages.cache import download_file, sha256_of
+from ingot.bake.packages.cache import download_file
 from ingot.errors import IngotError
-from ingot.files import keep
+from ingot.files import keep, sha256_of
 from ingot.process import CommandError, require, run
 
 # Seconds. A large wheel comes at a megabyte a second, and there may be several.

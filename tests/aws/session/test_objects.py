@@ -9,7 +9,7 @@ import hashlib
 
 import pytest
 
-from ingot.aws.session.objects import PAGE, delete_objects, open_object, put_object
+from ingot.aws.session.objects import PAGE, delete_objects, listed, open_object, put_object
 from ingot.errors import IngotError
 from ingot.progress import silent
 from ingot.store.downloads.web import Wanted, fetch
@@ -99,3 +99,9 @@ def test_an_object_that_s3_keeps_is_named():
 
     with pytest.raises(IngotError, match=r"1 objects could not be removed.*s3://objects/a: Access Denied"):
         delete_objects(Keeping(), "objects", ["a"], "123456789012")
+
+
+def test_a_list_has_the_objects_whose_keys_begin_so(direct, bucket):
+    for key in ("a/1", "a/2", "b/1"):
+        put_object(direct.s3, DIGEST, Bucket=bucket, Key=key, Body=BODY)
+    assert [entry["Key"] for entry in listed(direct.s3, bucket, "a/")] == ["a/1", "a/2"]

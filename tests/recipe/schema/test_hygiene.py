@@ -1,21 +1,13 @@
-from typing import get_args
-
 import pytest
 
-from ingot.bake.hygiene import NAMES
 from ingot.errors import InputError
 from ingot.recipe.compile import compile_spec
 from ingot.recipe.load import load_recipe
-from ingot.recipe.schema.parts import FindingName
 from ingot.spec import AllowanceSpec
 
 ALLOW = (
     'hygiene: {allow: [{finding: private-key, path: "/etc/ssl/private/*.key", reason: for tests}]}\nsteps:'
 )
-
-
-def test_recipes_know_the_findings_of_the_gate():
-    assert get_args(FindingName) == NAMES
 
 
 def test_the_spec_says_what_is_allowed(web):
