@@ -45,14 +45,14 @@ test: setup-tests
 	@$(MAKE) --no-print-directory --jobs 2 lint tests
 
 # Six files at a time, half of them with slow tests, which keep the processors busy, half with others, which
-# wait for servers and subprocesses most of the time (tests/scheduling.py). The tests of a file share what
-# they set up, so a file stays on one worker.
+# wait for servers and subprocesses most of the time (tests/running/scheduling.py). The tests of a file share
+# what they set up, so a file stays on one worker.
 tests:
 	@pytest -n 6 --dist loadfile --no-loadscope-reorder --durations 25
 
 # The wall says little of a test that shares two processors with five others.
 costs: setup-tests
-	@pytest -n 6 --dist loadfile --no-loadscope-reorder -p tests.costs $(ONLY)
+	@pytest -n 6 --dist loadfile --no-loadscope-reorder -p tests.running.costs $(ONLY)
 
 fidelity: setup-tests
 	@INGOT_FIDELITY=all pytest -n 2 tests/fidelity

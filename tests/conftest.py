@@ -73,7 +73,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | 
     """Let slow and quick tests run beside each other where files are spread over workers."""
     if config.getvalue("dist") != "loadfile":
         return None
-    from tests.scheduling import SlowBesideQuick
+    from tests.running.scheduling import SlowBesideQuick
 
     return SlowBesideQuick(config, log)
 

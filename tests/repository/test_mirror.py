@@ -19,6 +19,7 @@ SUBJECTS = {
     "localcloud/clients": "programs of others",
     "localcloud/parity": "AWS's documentation, page by page",
     "repository": "the repository as a whole",
+    "running": "on which worker pytest runs a test",
     "web": "image_recipes/web",
 }
 # A module of their name is further below, and they are about more than that.

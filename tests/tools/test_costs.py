@@ -29,7 +29,7 @@ def test_a_test_costs_what_it_starts(workers, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for name in ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
         environment.pop(name, None)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.costs", *workers, "test_run.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.running.costs", *workers, "test_run.py"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     found = re.findall(r"^ +([\d.]+) +[\d.]+  test_run\.py(\S*)$", done.stdout, re.MULTILINE)
     taken = {name: float(seconds) for seconds, name in found}

@@ -1,0 +1,1 @@
+"""How pytest runs the tests: on which worker, and what each of them takes."""
