@@ -10,7 +10,7 @@ from tests import ROOT
 SCHEMA = json.loads((ROOT / "docs" / "output.schema.json").read_text())
 
 
-def told(command: str, output: str | dict[str, Any]) -> Any:
+def document_of(command: str, output: str | dict[str, Any]) -> Any:
     """Return the one document of an output, which must be as the schema says of ``ingot COMMAND``.
 
     A dictionary is printed first: JSON has no tuples.

@@ -55,15 +55,15 @@ def test_a_held_lock_is_waited_for_and_the_wait_is_reported_once(tmp_path):
 
 def test_what_is_obtained_is_made_once_and_held_until_its_use_ends(tmp_path):
     thing = tmp_path / "thing"
-    made = []
+    calls = []
 
     def make():
-        made.append(1)
+        calls.append(1)
         thing.mkdir()
 
     with ExitStack() as use:
         obtain(thing, make, use=use, waiting=pytest.fail)
         obtain(thing, make, use=use, waiting=pytest.fail)
         assert is_locked(tmp_path / "thing.lock")
-    assert made == [1]
+    assert calls == [1]
     assert not is_locked(tmp_path / "thing.lock")

@@ -106,9 +106,9 @@ class _Finder:
             if keyword.arg is not None:
                 parameters[keyword.arg] = keyword.value
             elif isinstance(keyword.value, ast.Name) and (
-                made := _dictionary(keyword.value.id, function, node)
+                dictionary := _dictionary(keyword.value.id, function, node)
             ):
-                parameters |= made
+                parameters |= dictionary
                 complete = False  # more may be added in ways that are not looked at
             else:
                 complete = False
@@ -129,13 +129,13 @@ def _own_nodes(function: ast.AST) -> Iterator[ast.AST]:
 
 def _dictionary(name: str, function: ast.AST, _call: ast.Call) -> dict[str, ast.expr]:
     """The keys and values of a variable that the function builds as a dictionary."""
-    made: dict[str, ast.expr] = {}
+    entries: dict[str, ast.expr] = {}
     for node in ast.walk(function):
         value = getattr(node, "value", None)
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         for target in targets if isinstance(node, ast.Assign | ast.AnnAssign) else []:
             if isinstance(target, ast.Name) and target.id == name and isinstance(value, ast.Dict):
-                made |= {
+                entries |= {
                     k.value: v
                     for k, v in zip(value.keys, value.values, strict=True)
                     if isinstance(k, ast.Constant)
@@ -147,8 +147,8 @@ def _dictionary(name: str, function: ast.AST, _call: ast.Call) -> dict[str, ast.
                 and isinstance(target.slice, ast.Constant)
                 and isinstance(value, ast.expr)
             ):
-                made[str(target.slice.value)] = value
-    return made
+                entries[str(target.slice.value)] = value
+    return entries
 
 
 def problems(call: Call) -> list[str]:

@@ -107,9 +107,10 @@ def builders(account, consoles, builder_stack, tmp_path_factory):
     directory = tmp_path_factory.mktemp("builders")
     service = MetadataService(consoles.url)
     stand_in = StandIn(directory / "machines", account.root, service)
-    made = Builders(account, stand_in, service, directory)
+    builders = Builders(account, stand_in, service, directory)
     vpc = account.root.ec2.create_vpc(CidrBlock="172.30.0.0/24")["Vpc"]["VpcId"]
-    made.isolated = account.root.ec2.create_subnet(VpcId=vpc, CidrBlock="172.30.0.0/25")["Subnet"]["SubnetId"]
+    subnet = account.root.ec2.create_subnet(VpcId=vpc, CidrBlock="172.30.0.0/25")["Subnet"]
+    builders.isolated = subnet["SubnetId"]
     public_parameter(base_image(account.root))
 
     def said(instance_id):
@@ -121,7 +122,7 @@ def builders(account, consoles, builder_stack, tmp_path_factory):
     consoles.console = said
     with pytest.MonkeyPatch.context() as patch:
         stand_in.install(patch)
-        yield made
+        yield builders
         stand_in.finish()
         service.close()
 
@@ -279,10 +280,10 @@ def test_who_launches_builders_may_not(account, builders, whole):
     base = root.ssm.get_parameter(Name=IMAGE)["Parameter"]["Value"]
     foreign = root.ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
     ours = root.ebs.start_snapshot(VolumeSize=1, Tags=[{"Key": "ingot:recipe", "Value": "web"}])["SnapshotId"]
-    told = [{"Key": "ingot:recipe", "Value": "web"}]
+    own_tags = [{"Key": "ingot:recipe", "Value": "web"}]
     request = {
         "MinCount": 1, "MaxCount": 1, "ImageId": base, "SubnetId": outputs["SubnetIds"].split(",")[0],
-        "TagSpecifications": [{"ResourceType": kind, "Tags": told} for kind in ("instance", "volume")],
+        "TagSpecifications": [{"ResourceType": kind, "Tags": own_tags} for kind in ("instance", "volume")],
     }  # fmt: skip
     other = root.ec2.create_launch_template(
         LaunchTemplateName="other", LaunchTemplateData={"InstanceType": "t3.small"}
@@ -296,7 +297,7 @@ def test_who_launches_builders_may_not(account, builders, whole):
         ),
         lambda: clients.ec2.run_instances(**request, LaunchTemplate={"LaunchTemplateId": other}),
         lambda: clients.ec2.create_tags(Resources=[foreign], Tags=digest),
-        lambda: clients.ec2.create_tags(Resources=[ours], Tags=told),
+        lambda: clients.ec2.create_tags(Resources=[ours], Tags=own_tags),
         lambda: clients.s3.get_object(Bucket="payroll", Key="x"),
         lambda: clients.logs.get_log_events(logGroupName="/prod", logStreamName="x"),
     ):

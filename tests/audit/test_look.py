@@ -33,8 +33,8 @@ def visitor(account, consoles, builder_stack, tmp_path_factory):
     image = publisher.newest
     consoles.console = lambda _instance: inventory_line(image)
     root = account.root
-    told = [{"Key": "ingot:recipe", "Value": "web"}]
-    specification = [{"ResourceType": "instance", "Tags": told}]
+    instance_tags = [{"Key": "ingot:recipe", "Value": "web"}]
+    specification = [{"ResourceType": "instance", "Tags": instance_tags}]
     data = {"ImageId": published.ami_id, "InstanceType": "t3.small", "TagSpecifications": specification}
     root.ec2.create_launch_template(LaunchTemplateName="fleet", LaunchTemplateData=data)
     subnet = root.ec2.describe_subnets()["Subnets"][0]

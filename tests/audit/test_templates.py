@@ -97,7 +97,7 @@ OF_IAM = {
 
 def test_the_page_on_security_lists_what_cloudformation_must_be_allowed(synthesized):
     """For those who narrow CloudFormation's role by `--cloudformation-execution-policies`."""
-    [told] = re.findall(
+    [sentence] = re.findall(
         r"--cloudformation-execution-policies` narrows(.*?);\n- ", PAGE.read_text(), re.DOTALL
     )
     kinds = {
@@ -107,5 +107,5 @@ def test_the_page_on_security_lists_what_cloudformation_must_be_allowed(synthesi
     }
     assert {service for service, _ in kinds} == SERVICES.keys()
     assert {kind for service, kind in kinds if service == "IAM"} == OF_IAM.keys()
-    words = " ".join(told.split())
+    words = " ".join(sentence.split())
     assert not [word for word in (*SERVICES.values(), *OF_IAM.values()) if word not in words]

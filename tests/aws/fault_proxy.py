@@ -176,13 +176,13 @@ class FaultProxy:
 
     def note_made(self, operation: str, request: bytes, answer: bytes) -> None:
         """Note when something was made."""
-        made = IDS.findall(answer) if operation in CREATIONS else []
+        created = IDS.findall(answer) if operation in CREATIONS else []
         if operation == "RunInstances":
-            made = [name for name in made if name.startswith(b"i-")]
+            created = [name for name in created if name.startswith(b"i-")]
         if operation == "PutParameter":
-            made = [json.loads(request)["Name"].encode()]
+            created = [json.loads(request)["Name"].encode()]
         with self._lock:
-            for name in made:
+            for name in created:
                 if name not in request or operation == "PutParameter":
                     self.made.setdefault(name, self.clock())
 

@@ -43,7 +43,7 @@ def make_image(
     ]
     root = hashlib.sha256(b"".join(bytes.fromhex(d or ZERO_DIGEST) for d in digests)).hexdigest()
     digest = hashlib.sha256(f"{recipe} {contents}".encode()).hexdigest()
-    made = manifest(
+    described = manifest(
         name=recipe,
         recipe_digest=digest,
         version=digest[:12],
@@ -61,7 +61,7 @@ def make_image(
             "blocks": digests,
         },
     )
-    return SmallImage(disk, made, digest)
+    return SmallImage(disk, described, digest)
 
 
 def make_disk_image(directory: Path, content: dict[str, bytes]) -> SmallImage:
@@ -70,14 +70,14 @@ def make_disk_image(directory: Path, content: dict[str, bytes]) -> SmallImage:
     data = disk.read_bytes()
     pieces = [data[at : at + BLOCK_SIZE] for at in range(0, len(data), BLOCK_SIZE)]
     digests = [hashlib.sha256(piece).hexdigest() if any(piece) else None for piece in pieces]
-    made = make_image(directory, ["a"], name="of-files")
+    small = make_image(directory, ["a"], name="of-files")
     about = {
         "size": len(data),
         "block_size": BLOCK_SIZE,
         "root_digest": root_digest(digests),
         "blocks": digests,
     }
-    return replace(made, disk=disk, manifest=made.manifest | {"disk": about})
+    return replace(small, disk=disk, manifest=small.manifest | {"disk": about})
 
 
 def line(kind: str, value: dict[str, Any]) -> str:

@@ -92,18 +92,18 @@ def spec(public, web_spec):
     """The bake spec of image_recipes/web with two additional packages."""
     packages = list(web_spec.packages)
     for name, what in PACKAGES.items():
-        made = public / name
+        directory = public / name
         for path, text in what["files"].items():
-            (made / path).parent.mkdir(parents=True, exist_ok=True)
-            (made / path).write_text(text)
-        (made / "DEBIAN").mkdir()
-        (made / "DEBIAN/control").write_text(
+            (directory / path).parent.mkdir(parents=True, exist_ok=True)
+            (directory / path).write_text(text)
+        (directory / "DEBIAN").mkdir()
+        (directory / "DEBIAN/control").write_text(
             f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: nobody <nobody@example.com>\n"
             f"{what['fields']}Description: one more\n"
         )
         deb = public / f"{name}.deb"
         subprocess.run(
-            ["dpkg-deb", "--root-owner-group", "--build", made, deb], check=True, capture_output=True
+            ["dpkg-deb", "--root-owner-group", "--build", directory, deb], check=True, capture_output=True
         )
         digest = sha256(deb.read_bytes()).hexdigest()
         target = package_file(public / "packages", digest)

@@ -75,11 +75,11 @@ def test_the_median_stands_before_the_ends():
 
 
 def test_what_a_publish_tells_of_its_builder_becomes_a_table():
-    told = (
+    summary = (
         "launch to AMI 200 s: boot 20 s, fetch 10 s, bake 100 s, upload 50 s, other 20 s (10 %); before the"
         " launch 2 s\n"
     )
-    whole, spans = builder.spans_of(f"AMI ami-1 registered\n{told}")
+    whole, spans = builder.spans_of(f"AMI ami-1 registered\n{summary}")
     assert (whole, spans) == (200, {"boot": 20, "fetch": 10, "bake": 100, "upload": 50, "other": 20})
     text = builder.table(whole, spans).markdown()
     assert "| bake | 100 | 50 |" in text

@@ -7,7 +7,7 @@ import pytest
 from ingot.cli.main import main
 from ingot.report.plan.comment import MARKER
 from tests.forge.server import GitHub
-from tests.outputs import told
+from tests.outputs import document_of
 from tests.plan import plans
 
 
@@ -50,9 +50,9 @@ def test_the_first_comment_is_made_and_the_next_plan_replaces_it(github, plan_fi
 
 def test_json_has_the_comment_and_its_url(github, plan_file, capsys):
     assert comment(plan_file, "--json", "--dry-run") == 0
-    without = told("comment", capsys.readouterr().out)
+    without = document_of("comment", capsys.readouterr().out)
     assert comment(plan_file, "--json") == 0
-    sent = told("comment", capsys.readouterr().out)
+    sent = document_of("comment", capsys.readouterr().out)
     assert (without["url"], sent["url"]) == (None, "https://github.example/c/1")
     assert without["body"] == sent["body"] == github.comments[0]["body"]
 

@@ -15,7 +15,7 @@ from ingot.errors import InputError, MissingToolError, PublishError
 from ingot.fleet.status import FleetStatus
 from ingot.fleet.verify import CloneVerdict, FleetVerdict
 from ingot.pipeline import deploy as pipeline
-from tests.outputs import told
+from tests.outputs import document_of
 
 DIGEST = "4f" * 32
 # A cdk that records its arguments; with MAKE_STACKS it makes a stack of each name when it deploys.
@@ -460,6 +460,6 @@ def test_with_verify_each_clone_is_told_below_its_fleet(capsys):
 
 def test_with_json_a_verdict_is_part_of_its_fleet(capsys):
     print_deployment(verified("Fleet", ""), as_json=True)
-    fleet, empty = told("deploy", capsys.readouterr().out)
+    fleet, empty = document_of("deploy", capsys.readouterr().out)
     assert (fleet["stack"], fleet["verdict"]["ok"]) == ("Fleet", True)
     assert "verdict" not in empty

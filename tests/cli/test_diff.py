@@ -11,7 +11,7 @@ from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
 from ingot.store import Store
 from tests.diff.disks import make_image, text
-from tests.outputs import told
+from tests.outputs import document_of
 
 
 def diff(*arguments):
@@ -60,7 +60,7 @@ def test_a_difference_is_exit_code_1(images, capsys):
 
 def test_json_markdown_and_html(images, capsys):
     assert diff("aaaa", "bbbb", "--json") == 1
-    assert told("diff", capsys.readouterr().out)["files"][1]["path"] == "/etc/motd"
+    assert document_of("diff", capsys.readouterr().out)["files"][1]["path"] == "/etc/motd"
     assert diff("aaaa", "bbbb", "--markdown") == 1
     assert "- added `/etc/motd`" in capsys.readouterr().out
     assert diff("aaaa", "bbbb", "--html") == 1

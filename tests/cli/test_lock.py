@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.outputs import told
+from tests.outputs import document_of
 from tests.recipe.archive import LATER, stanza
 from tests.recipe.conftest import archive, signer, web
 
@@ -43,11 +43,11 @@ def test_what_moved_is_printed_and_nothing_else(web, archive, ingot):
 
 def test_with_json_it_says_what_moved_and_whether_the_lock_was_written(web, archive, ingot):
     archive(OLD)
-    first = told("lock", ingot("lock", "web", "--json").stdout)
+    first = document_of("lock", ingot("lock", "web", "--json").stdout)
     assert "+ apache2 1.0" in first["moved"]
     assert first["written"] is True
     assert first["packages"] >= 2
-    again = told("lock", ingot("lock", "web", "--json").stdout)
+    again = document_of("lock", ingot("lock", "web", "--json").stdout)
     assert again == {**first, "moved": [], "written": False}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from ingot.cli.main import main
 from ingot.store import Store
-from tests.outputs import told
+from tests.outputs import document_of
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_the_store_sets_images_with_unreadable_manifests_aside(run):
     assert "has format 99" in err
     assert err.count("is damaged") == 4
     code, out, _ = run("store", "ls", "--json")
-    listed = told("store ls", out)
+    listed = document_of("store ls", out)
     assert [image["name"] for image in listed["images"]] == ["web"]
     assert {image["digest"][0] for image in listed["set_aside"]} == set("abdef")
     code, _, err = run("show", "a" * 64)

@@ -15,7 +15,7 @@ from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import load_recipe
 from tests import ROOT
 from tests.cli.test_deploy import publish_image
-from tests.outputs import told
+from tests.outputs import document_of
 
 GROUP = {"Type": "AWS::EC2::SecurityGroup", "Properties": {"GroupDescription": "x"}}
 RULE = {
@@ -58,7 +58,7 @@ def plan(*arguments):
 
 def planned(capsys, *arguments):
     assert plan("--json", *arguments) == 0
-    return told("plan", capsys.readouterr().out)
+    return document_of("plan", capsys.readouterr().out)
 
 
 def digest(project):

@@ -12,7 +12,7 @@ from ingot.errors import InputError
 from ingot.report.image import summary
 from ingot.store.sizes import directory_sizes, package_sizes
 from tests.baked import ROOT, baked_store, web_image
-from tests.outputs import told
+from tests.outputs import document_of
 
 __all__ = ["baked_store", "web_image"]
 pytestmark = pytest.mark.slow
@@ -75,7 +75,7 @@ def test_sizes_of_packages_add_up_to_all_files(show, web_image):
     assert len(lines) == len(web_image.manifest["packages"]) + 2
     assert "linux-image" in lines[1]
     assert max(map(len, lines)) <= 80
-    assert told("show", show("web", "--packages", "--json"))[0]["name"] == sizes[0].name
+    assert document_of("show", show("web", "--packages", "--json"))[0]["name"] == sizes[0].name
 
 
 def test_the_tree_adds_up(show, web_image):
@@ -85,7 +85,7 @@ def test_the_tree_adds_up(show, web_image):
     lines = show("web", "--tree", "--depth", "1").splitlines()
     assert lines[1].endswith("/usr")
     assert max(map(len, lines)) <= 80
-    rows = told("show", show("web", "--tree", "--json"))
+    rows = document_of("show", show("web", "--tree", "--json"))
     assert {row["path"].count("/") for row in rows} <= {1, 2}
 
 

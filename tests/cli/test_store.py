@@ -12,7 +12,7 @@ from ingot.aws.session import tags
 from ingot.cli.main import main
 from ingot.store import Store
 from tests.localcloud.conftest import running_cloud
-from tests.outputs import told
+from tests.outputs import document_of
 
 PUBLISHED, OTHER = "a" * 64, "b" * 64
 
@@ -101,7 +101,7 @@ def test_a_store_goes_to_another_machine_with_documents_of_what_moved(home, tmp_
     def run(*words):
         with pytest.raises(SystemExit):
             main(["store", *words, "--json"])
-        return told(f"store {words[0]}", capsys.readouterr().out)
+        return document_of(f"store {words[0]}", capsys.readouterr().out)
 
     archive = tmp_path / "store.tar"
     packed = run("pack", str(archive))

@@ -15,7 +15,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.outputs import told
+from tests.outputs import document_of
 from tests.served import free_port
 
 ROOT = Path(__file__).parent.parent.parent
@@ -80,7 +80,7 @@ class Site:
         return self.run("bash", "-c", 'eval "$(ingot cloud env)" && exec "$@"', "-", *command, check=check)
 
     def status(self) -> dict:
-        return told("status", self.in_cloud("ingot", "status", "--json").stdout)
+        return document_of("status", self.in_cloud("ingot", "status", "--json").stdout)
 
     def wait_for(self, what: str, condition, seconds: float = 400):
         """Wait until ``condition()`` is true and return its value."""

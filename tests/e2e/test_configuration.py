@@ -155,9 +155,9 @@ def deployed(cloud: LocalCloud, arns: dict[str, str]) -> dict[str, str]:
     app = stack.node.root
     assert isinstance(app, App)
     body = (Path(app.synth().directory) / "Told.template.json").read_text()
-    made = create(cloud, "told", body, Capabilities=["CAPABILITY_IAM"])
-    assert made["StackStatus"] == "CREATE_COMPLETE", events(cloud, "told")
-    return {output["OutputKey"]: output["OutputValue"] for output in made["Outputs"]}
+    stack_state = create(cloud, "told", body, Capabilities=["CAPABILITY_IAM"])
+    assert stack_state["StackStatus"] == "CREATE_COMPLETE", events(cloud, "told")
+    return {output["OutputKey"]: output["OutputValue"] for output in stack_state["Outputs"]}
 
 
 def old_volume(cloud: LocalCloud, directory: Path) -> str:
@@ -197,7 +197,7 @@ def grant_as(cloud: LocalCloud, template: str) -> None:
         iam.put_role_policy(RoleName="bare", PolicyName=name, PolicyDocument=text)
 
 
-def told(cloud: LocalCloud, instance: str, words: str) -> str:
+def console_with(cloud: LocalCloud, instance: str, words: str) -> str:
     """Wait until the console of an instance has these words; return all of it."""
     end = time.monotonic() + LIMIT
     while True:
@@ -234,23 +234,23 @@ def test_clones_have_their_values_when_their_role_may_read_them_and_grow_an_enla
 
     digests = [hashlib.sha256(value).hexdigest() for value in (PASSWORD.encode(), KEY)]
     line = f"app: info db.internal {digests[0]} {digests[1]}"
-    console = told(cloud, granted, line)
+    console = console_with(cloud, granted, line)
     assert PASSWORD not in console
-    console = told(cloud, granted, ", swap: ")
+    console = console_with(cloud, granted, ", swap: ")
     # The machine has it before the root volume.
     size = data_of(console, owner="app:750", kept="")
     assert 0.9 * GIB < size < GIB
     assert "this instance has no instance-store disk" in console
     assert "configuration cannot be had" not in console
 
-    console = told(cloud, bare, "ingot: the configuration cannot be had")
+    console = console_with(cloud, bare, "ingot: the configuration cannot be had")
     assert "AccessDeniedException" in console
     assert "assumed-role/bare/" in console
     assert "app: " not in console
     # The service has waited: it starts once the permission is there, without a new boot.
     grant_as(cloud, outputs["LaunchTemplateId"])
-    console = told(cloud, bare, line)
-    console = told(cloud, bare, ", swap: ")
+    console = console_with(cloud, bare, line)
+    console = console_with(cloud, bare, ", swap: ")
     # As it was made, and grown to the volume: what is in use is its service's.
     size = data_of(console, owner="root:755", kept="it is here")
     assert 1.8 * GIB < size < 2 * GIB

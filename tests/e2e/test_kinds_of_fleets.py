@@ -98,9 +98,9 @@ class Project:
         """Change the recipe, and publish a small disk as what it bakes; its clones pass their tests."""
         directory = write_recipe(self.directory, motd=motd)
         digest = recipe_digest(load_recipe(directory))
-        made = make_image(self.directory.parent, [motd])
-        manifest = {**made.manifest, "recipe_digest": digest, "version": digest[:12]}
-        self.images[digest] = image = replace(made, manifest=manifest, digest=digest)
+        small = make_image(self.directory.parent, [motd])
+        manifest = {**small.manifest, "recipe_digest": digest, "version": digest[:12]}
+        self.images[digest] = image = replace(small, manifest=manifest, digest=digest)
         keys = self.cloud.variables
         session = boto3.Session(
             keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1"

@@ -14,7 +14,7 @@ import pytest
 
 from tests import ROOT
 from tests.e2e.site import fetch
-from tests.outputs import told
+from tests.outputs import document_of
 from tests.repository.distributions import build, environment, outside
 from tests.served import free_port
 
@@ -137,7 +137,7 @@ def test_it_ends_with_where_the_time_went(up):
 
 
 def test_one_can_look_at_clones_from_outside(project, up):
-    fleet = told("status", project.in_cloud("ingot", "status", "--json").stdout)
+    fleet = document_of("status", project.in_cloud("ingot", "status", "--json").stdout)
     clone, digest = fleet["clones"][0]["instance_id"], fleet["digest"]
     assert digest in project.in_cloud("ingot", "console", clone).stdout
     logs = project.in_cloud("ingot", "logs", clone, "--lines", "5")
@@ -188,7 +188,7 @@ def test_an_image_comes_back_from_an_archive_as_another_ami(project, up):
     bucket = "cdk-hnb659fds-assets-123456789012-us-east-1"  # encrypted, and closed to the public
     url = f"s3://{bucket}/golden"
     digest = project.in_cloud("ingot", "archive", "web", url).stdout.strip()
-    again = told("archive put", project.in_cloud("ingot", "archive", "web", url, "--json").stdout)
+    again = document_of("archive put", project.in_cloud("ingot", "archive", "web", url, "--json").stdout)
     assert (again["sent"], again["digest"]) == (0, digest)
     assert project.in_cloud("ingot", "archive", "ls", url).stdout.startswith(f"{digest}  web  ")
 
@@ -203,7 +203,7 @@ def test_an_image_comes_back_from_an_archive_as_another_ami(project, up):
     ssm.delete_parameter(Name=f"/ingot/web/{digest}")
     ec2.deregister_image(ImageId=lost)
 
-    restored = told("restore", project.in_cloud("ingot", "restore", url, "web", "--json").stdout)
+    restored = document_of("restore", project.in_cloud("ingot", "restore", url, "web", "--json").stdout)
     assert restored["digest"] == digest
     assert restored["ami"] != lost
     assert ssm.get_parameter(Name=f"/ingot/web/{digest}")["Parameter"]["Value"] == restored["ami"]

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ingot.recipe.load import load_recipe
-from tests.outputs import told
+from tests.outputs import document_of
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +32,7 @@ def test_the_image_of_a_template_boots_and_passes_its_tests(template, home, tmp_
     ingot("init", "--template", template)
     ingot("lock", template)
     assert ingot("check") == f"{template}: ok\n"
-    booted = told("boot", ingot("boot", template, "--json"))
+    booted = document_of("boot", ingot("boot", template, "--json"))
     wanted = load_recipe(tmp_path / "image_recipes" / template / "recipe.yaml").tests
     assert {result["name"]: result["ok"] for result in booted["tests"]} == {
         test.name: True for test in wanted

@@ -14,7 +14,7 @@ from ingot.errors import IngotError
 from ingot.fleet.rollout import refresh_line, refreshes_reported, wait_steady
 from ingot.fleet.status import Clone, FleetStatus, InstanceRefresh, fleet_status
 from tests.fleet.support import NO_REFRESH, REFRESH, deploy_fleet, remove_fleet
-from tests.outputs import told
+from tests.outputs import document_of
 
 DIGEST = "ab" * 32
 CLONE = Clone("i-1", "ami-1", "2", "InService", "healthy", "web", DIGEST)
@@ -93,7 +93,7 @@ def test_a_fleet_without_a_load_balancer_goes_by_what_ec2_says_of_its_clones(unb
     assert wait_steady(clients, "IngotFleet", progress=quiet, limit=5).steady
     show(status)
     assert "IngotFleet: no load balancer" in capsys.readouterr().out
-    assert told("status", status.as_dict())["url"] is None
+    assert document_of("status", status.as_dict())["url"] is None
 
 
 def test_the_clones_are_shown_with_what_they_were_launched_from(stack, clients):
@@ -108,7 +108,7 @@ def test_the_clones_are_shown_with_what_they_were_launched_from(stack, clients):
     assert (clone.ami_id, clone.version, clone.recipe, clone.digest) == (stack, "1", "web", DIGEST)
     assert clone.lifecycle == "InService"
     assert status.version == "1"
-    assert told("status", status.as_dict())["clones"][0]["ami_id"] == stack
+    assert document_of("status", status.as_dict())["clones"][0]["ami_id"] == stack
     assert clone.host.startswith("ip-")
     assert "." not in clone.host
 

@@ -15,7 +15,7 @@ from ingot.fleet.sample import most_bad
 from ingot.fleet.status import Clone, FleetStatus
 from ingot.fleet.verify import VerifyOptions, hear, judge, verify_fleet
 from tests.aws.support import BOOT, inventory_line, line, make_image
-from tests.outputs import told
+from tests.outputs import document_of
 
 
 @pytest.fixture
@@ -141,14 +141,14 @@ def test_a_fleet_is_good_when_all_its_clones_are(image, fleet):
 
 def test_clones_that_have_not_reported_are_waited_for(image, fleet):
     line, fleet["i-2"] = fleet["i-2"], "booting"
-    told = []
+    lines = []
 
     def progress(message):
-        told.append(message)
+        lines.append(message)
         fleet["i-2"] = line
 
     assert run(image, progress=progress, limit=30).ok
-    assert told == ["waiting for the inventory of i-2"]
+    assert lines == ["waiting for the inventory of i-2"]
 
 
 def test_a_young_clone_is_given_the_time_until_its_first_inventory(image, fleet, monkeypatch):
@@ -160,14 +160,14 @@ def test_a_young_clone_is_given_the_time_until_its_first_inventory(image, fleet,
         complete()
 
     monkeypatch.setattr(verify, "wait_until", wait)
-    told = []
+    lines = []
     fleet["i-2"] = "booting"
     now = time.time()
     for age in (60, 3600):
         fleet.clones[1] = replace(fleet.clones[1], launched=now - age)
-        run(image, progress=told.append, limit=None)
+        run(image, progress=lines.append, limit=None)
     assert limits == [pytest.approx(limits[1] + 240, abs=30), limit_for(2)]
-    assert told == [
+    assert lines == [
         "waiting for the inventory of i-2: on EBS a clone takes its first one 5 minutes after it booted",
         "waiting for the inventory of i-2",
     ]
@@ -192,9 +192,9 @@ def test_a_clone_of_which_nothing_is_known_is_named_and_the_others_are_judged(im
     fleet.clones.append(replace(fleet.clones[0], instance_id="i-3", digest="unknown"))
     verdict = run(image)
     assert [clone.ok for clone in verdict.clones] == [True, False, False]
-    told = verdict.clones[1].problem
-    assert "the manifest of web ffffffffffff is not in this machine's store" in told
-    assert "`ingot bake web`" in told
+    problem = verdict.clones[1].problem
+    assert "the manifest of web ffffffffffff is not in this machine's store" in problem
+    assert "`ingot bake web`" in problem
     assert verdict.clones[2].problem == "ami-1 has no tag ingot:digest: not an image of Ingot"
     assert not verdict.ok
 
@@ -219,12 +219,12 @@ def test_a_run_that_was_broken_off_goes_on_with_the_others(image, fleet, tmp_pat
     good, fleet["i-2"] = fleet["i-2"], None
     with pytest.raises(KeyboardInterrupt):
         run(image, kept=tmp_path)
-    fleet["i-2"], asked[:], told = good, [], []
-    verdict = run(image, kept=tmp_path, progress=told.append)
+    fleet["i-2"], asked[:], lines = good, [], []
+    verdict = run(image, kept=tmp_path, progress=lines.append)
     assert verdict.ok
     assert [clone.age is not None for clone in verdict.clones] == [True, True]
     assert asked == ["i-2"]
-    assert told == [
+    assert lines == [
         "1 of 2 clones proved already, by a run that was broken off; --restart asks them again",
     ]
     asked[:] = []
@@ -263,7 +263,9 @@ def test_a_sample_says_what_it_proves_of_all(image, fleet, tmp_path):
     assert verdict.ok
     assert verdict.is_sample
     assert (len(verdict.clones), verdict.fleet) == (20, 100)
-    assert told("verify fleet", verdict.as_dict())["most_bad"] == verdict.most_bad == most_bad(100, 20, 0)
+    assert (
+        document_of("verify fleet", verdict.as_dict())["most_bad"] == verdict.most_bad == most_bad(100, 20, 0)
+    )
     whole = run(image, sample=100)
     assert not whole.is_sample
-    assert "most_bad" not in told("verify fleet", whole.as_dict())
+    assert "most_bad" not in document_of("verify fleet", whole.as_dict())

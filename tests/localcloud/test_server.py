@@ -18,7 +18,7 @@ from ingot import cloud_record
 from ingot.errors import MissingToolError
 from localcloud import daemon
 from tests.localcloud.conftest import LocalCloud, launch, processes, register_empty
-from tests.outputs import told
+from tests.outputs import document_of
 from tests.served import free_port
 
 
@@ -48,7 +48,7 @@ def test_up_status_env_down(home: Path) -> None:
     assert "already runs" in again.stderr
     status = ingot("cloud", "status", "--json")
     assert status.returncode == 0
-    found = told("cloud status", status.stdout)
+    found = document_of("cloud status", status.stdout)
     assert (found["running"], found["port"]) == (True, int(port))
     env = ingot("cloud", "env").stdout
     variables = told("cloud env", ingot("cloud", "env", "--json").stdout)["set"]

@@ -128,9 +128,9 @@ def test_the_relay_hands_the_guests_connection_over(tmp_path, service, depth):
         with guest.makefile("rb") as answer:
             assert answer.readline() == b"HTTP/1.1 200 OK\r\n"
             headers = dict(line.decode().strip().split(": ", 1) for line in iter(answer.readline, b"\r\n"))
-            made = answer.read(int(headers["Content-Length"])).decode()
+            token = answer.read(int(headers["Content-Length"])).decode()
             # The connection stays open for the next request.
-            head = f"Host: x\r\n{TOKEN_HEADER}: {made}\r\n\r\n"
+            head = f"Host: x\r\n{TOKEN_HEADER}: {token}\r\n\r\n"
             guest.sendall(f"GET /latest/meta-data/instance-id HTTP/1.1\r\n{head}".encode())
             assert answer.readline() == b"HTTP/1.1 200 OK\r\n"
         assert headers["Server"].strip() == "EC2ws"

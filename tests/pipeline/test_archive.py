@@ -58,9 +58,9 @@ def test_a_block_that_ebs_has_otherwise_is_named_with_its_file_and_no_ami_is_mad
 ):
     monkeypatch.setenv("INGOT_HOME", str(tmp_path / "home"))
     content = {path: random.Random(path).randbytes(1_200_000) for path in ("/srv/one", "/srv/two")}
-    made = make_disk_image(tmp_path, content)
-    disk = made.manifest["disk"]
-    image = replace(made, manifest=whole_manifest(name="web", recipe_digest=made.digest, disk=disk))
+    small = make_disk_image(tmp_path, content)
+    disk = small.manifest["disk"]
+    image = replace(small, manifest=whole_manifest(name="web", recipe_digest=small.digest, disk=disk))
     owner = direct.sts.get_caller_identity()["Account"]
     archive(Bucket(clients, ArchiveLocation(make_bucket(direct), ""), owner), image, SBOM, quiet)
     index = image.disk.read_bytes().index(content["/srv/two"][600_000:600_100]) // BLOCK_SIZE

@@ -10,7 +10,7 @@ import pytest
 from ingot.errors import StepError
 from ingot.pipeline.bake import BakeOptions, bake
 from tests.baked import WEB
-from tests.outputs import told
+from tests.outputs import document_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -61,7 +61,7 @@ def test_after_a_failure_the_others_come_to_their_end(recipes):
 def test_in_a_pipe_each_line_has_the_time_and_the_name(recipes):
     command = [sys.executable, "-m", "ingot.cli.main", "bake", "one", "two", "--jobs", "2", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert [made["recipe"] for made in told("bake", done.stdout)] == ["one", "two"]
+    assert [image["recipe"] for image in document_of("bake", done.stdout)] == ["one", "two"]
     for line in done.stderr.splitlines():
         seconds, unit, name = line.split()[:3]
         assert (float(seconds) >= 0, unit) == (True, "s")

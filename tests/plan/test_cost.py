@@ -11,7 +11,7 @@ from ingot.cli.cost import app
 from ingot.errors import InputError
 from ingot.plan.cost import Item, known_prices, monthly, once
 from tests import ROOT
-from tests.outputs import told
+from tests.outputs import document_of
 from tests.stacks.conftest import make_app, project  # noqa: F401 - fixtures
 from tests.stacks.everything import EVERYTHING
 
@@ -66,9 +66,9 @@ def test_the_page_says_what_bursting_costs_where_clones_may_burst(make_app):  # 
     [policy] = [r["Properties"] for r in fleet if r["Type"] == "AWS::AutoScaling::ScalingPolicy"]
     target = policy["TargetTrackingConfiguration"]["TargetValue"]
     assert data["InstanceType"] == "t3.small", "the page speaks of another type"
-    told = " ".join(PAGE.read_text().split())
-    assert "surplus credits cost 0.05 USD per vCPU-hour" in told
-    assert f"Target tracking at {target:g} % CPU (`cpu_target`)" in told
+    page = " ".join(PAGE.read_text().split())
+    assert "surplus credits cost 0.05 USD per vCPU-hour" in page
+    assert f"Target tracking at {target:g} % CPU (`cpu_target`)" in page
 
 
 def test_the_page_says_what_a_publish_costs():
@@ -96,8 +96,8 @@ DATA = {
 
 
 def template(**resources):
-    told = {"T": {"Type": "AWS::EC2::LaunchTemplate", "Properties": {"LaunchTemplateData": DATA}}}
-    return {"a": {"Resources": told | resources}}
+    template = {"T": {"Type": "AWS::EC2::LaunchTemplate", "Properties": {"LaunchTemplateData": DATA}}}
+    return {"a": {"Resources": template | resources}}
 
 
 def test_a_group_costs_its_clones_their_volumes_and_what_is_measured():
@@ -132,7 +132,7 @@ def test_the_command(tmp_path):
     lines = CliRunner().invoke(app, [str(tmp_path)]).stdout.splitlines()
     assert lines[0] == "    45.55  clones, t3.small: 3 × 730 h × 0.0208"
     done = CliRunner().invoke(app, [str(tmp_path), "--json", "--price", "t3.small=1"])
-    assert told("cost", done.stdout)["items"][0]["usd"] == 2190.0
+    assert document_of("cost", done.stdout)["items"][0]["usd"] == 2190.0
 
 
 def test_where_nothing_was_synthesized(tmp_path):

@@ -162,8 +162,8 @@ def test_the_ways_through_the_code_lead_along_functions_that_are_there():
     assert len(steps) > 20
     for file, functions in steps:
         nodes = ast.walk(ast.parse((ROOT / file).read_text()))
-        there = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
-        assert set(re.findall(r"\w+", functions)) <= there, file
+        defined = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+        assert set(re.findall(r"\w+", functions)) <= defined, file
 
 
 def test_lines_are_no_wider_than_those_of_the_code():

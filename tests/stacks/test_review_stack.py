@@ -59,15 +59,15 @@ def test_the_credentials_of_a_deployment_last_as_long_as_its_job_may(project):
     """
     [job] = YAML(typ="safe").load(PROJECT / "dot-github" / "workflows" / "deploy.yml")["jobs"].values()
     [asked] = [step["with"] for step in job["steps"] if "role-to-assume" in step.get("with", {})]
-    made = template(project)
-    assert role(made, "publishes and deploys")["MaxSessionDuration"] == asked["role-duration-seconds"]
+    resources = template(project)
+    assert role(resources, "publishes and deploys")["MaxSessionDuration"] == asked["role-duration-seconds"]
     [deploy] = [step for step in job["steps"] if "ingot deploy" in step.get("run", "")]
     [clean_up] = [step for step in job["steps"] if "ingot prune" in step.get("run", "")]
     bake, roll_out = 120, 120
     assert deploy["timeout-minutes"] >= bake + roll_out
     assert job["timeout-minutes"] > deploy["timeout-minutes"] + clean_up["timeout-minutes"]
     assert asked["role-duration-seconds"] > job["timeout-minutes"] * 60
-    assert role(made, "may look")["MaxSessionDuration"] == 3600
+    assert role(resources, "may look")["MaxSessionDuration"] == 3600
 
 
 def test_the_template_is_the_reviewed_one(project):

@@ -188,9 +188,9 @@ def test_the_page_says_how_many_networks_of_the_quota_are_taken(make_app):
 
     assert networks() == ["172.20.0.0/16", "172.21.0.0/24"]
     assert networks(vpc_cidr="172.22.0.0/16") == ["172.21.0.0/24", "172.22.0.0/16"]
-    told = " ".join((ROOT / "docs" / "aws.md").read_text().split())
-    assert "A builder and a fleet with networks of their own take two, and each further environment" in told
-    assert "All fleets have 172.20.0.0/16 unless `vpc_cidr` says otherwise" in told
+    page = " ".join((ROOT / "docs" / "aws.md").read_text().split())
+    assert "A builder and a fleet with networks of their own take two, and each further environment" in page
+    assert "All fleets have 172.20.0.0/16 unless `vpc_cidr` says otherwise" in page
 
 
 def test_watching_leaves_recipes_out():

@@ -105,11 +105,11 @@ def test_wanted_images_stay(store):
 
 def test_an_image_that_is_used_stays(store):
     digest = add_image(store, "a")
-    told = []
+    lines = []
     with store.using(store.image(digest)):
-        collect(store, Bounds(images=0), told.append)
+        collect(store, Bounds(images=0), lines.append)
         assert images(store) == ["a"]
-    assert told == ["image aaaaaaaaaaaa is in use: it stays"]
+    assert lines == ["image aaaaaaaaaaaa is in use: it stays"]
     collect(store, Bounds(images=0), quiet)
     assert images(store) == []
 
@@ -134,11 +134,11 @@ def test_what_a_running_bake_may_use_stays(store):
         locked(store.packages / "in-use.lock", waiting=pytest.fail, shared=True),
     ):
         os.utime(work, (NOW - 3600,) * 2)
-        told = []
-        collect(store, Bounds(images=0, layers=0), told.append)
+        lines = []
+        collect(store, Bounds(images=0, layers=0), lines.append)
         assert layers(store) == ["a"]
         assert package.exists()
-        assert "a bake is running: all packages stay" in told
+        assert "a bake is running: all packages stay" in lines
     collect(store, Bounds(images=0, layers=0), quiet)
     assert layers(store) == []
     assert not package.exists()

@@ -107,11 +107,11 @@ def test_two_at_a_time_bake_once(store, recipe, bakes, monkeypatch):
     first.start()
     assert began.wait(30)
 
-    def told(text):
+    def progress(text):
         messages.append(text)
         go_on.set()
 
-    results.append(store.bake(recipe, told))
+    results.append(store.bake(recipe, progress))
     first.join(30)
     assert results[0] == results[1]
     assert (len(bakes), messages) == (1, ["waiting: another process bakes the same image"])
@@ -141,13 +141,13 @@ def test_keep_moves_the_root_where_the_message_says(store, recipe, bakes, monkey
         store.bake(recipe, quiet, keep=True)
     kept = store.root / "kept/web"
     assert kept.is_dir()
-    told = str(caught.value).splitlines()
-    assert told[1] == "  hint: steps run as root"
-    assert told[2] == f"  the root directory is kept in {kept}"
-    assert told[3].startswith("  enter it:  ")
-    assert f"--root={kept}" in told[3]
-    assert told[4].endswith(f"rm --recursive --force {kept}")
-    assert len(told) == 5
+    lines = str(caught.value).splitlines()
+    assert lines[1] == "  hint: steps run as root"
+    assert lines[2] == f"  the root directory is kept in {kept}"
+    assert lines[3].startswith("  enter it:  ")
+    assert f"--root={kept}" in lines[3]
+    assert lines[4].endswith(f"rm --recursive --force {kept}")
+    assert len(lines) == 5
 
 
 def test_the_command_that_enters_a_kept_root_works(tmp_path):

@@ -153,8 +153,8 @@ def _found(root: Path, pattern: str) -> List[Path]:
             if not directory.is_dir():
                 continue
             if _WILD.search(part):
-                there = os.listdir(directory)  # noqa: PTH208 - names alone
-                names = sorted(name for name in there if fnmatchcase(name, part))
+                listed = os.listdir(directory)  # noqa: PTH208 - names alone
+                names = sorted(name for name in listed if fnmatchcase(name, part))
             else:
                 names = [part] if os.path.lexists(directory / part) else []
             below += [directory / name for name in names]

@@ -13,9 +13,9 @@ from tests.audit.publisher import Publisher, fails_without
 
 @pytest.fixture(scope="module")
 def publisher(account, consoles, builder_stack, tmp_path_factory):
-    made = Publisher(account, consoles, tmp_path_factory.mktemp("publisher"))
-    made.publishes(account.root_by_proxy)  # the first one's snapshot is the parent of all others
-    return made
+    publisher = Publisher(account, consoles, tmp_path_factory.mktemp("publisher"))
+    publisher.publishes(account.root_by_proxy)  # the first one's snapshot is the parent of all others
+    return publisher
 
 
 @pytest.fixture(scope="module")

@@ -159,6 +159,6 @@ def test_the_page_says_which_policy_is_too_long_for_a_user():
         for name in NAMES
         if len(re.sub(r"\s", "", (POLICIES / f"{name}.json").read_text())) > 2048
     ]
-    told = " ".join((ROOT / "docs" / "aws.md").read_text().split())
+    page = " ".join((ROOT / "docs" / "aws.md").read_text().split())
     few = f"inline policies have 2,048 characters in all, too few for {', '.join(long)}"
-    assert few in told
+    assert few in page

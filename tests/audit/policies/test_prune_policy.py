@@ -133,7 +133,7 @@ def test_what_is_not_of_ingot_is_safe_by_each_condition(number, operator, key, d
 
 
 def test_who_prunes_starts_nothing_and_makes_nothing():
-    made = [
+    creating = [
         action for _, action in actions(POLICY) if re.search(":(Run|Start|Create|Register|Modify)", action)
     ]
-    assert not made
+    assert not creating

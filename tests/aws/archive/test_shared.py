@@ -153,12 +153,12 @@ def test_a_bucket_in_which_images_are_not_safe_is_refused(options, said, direct,
 @pytest.fixture
 def baked(tmp_path, machine, shared):
     """A small image in the store of the machine one, as if it had baked the web recipe."""
-    made = make_image(tmp_path, ["a", None, "b", "a"])
+    small = make_image(tmp_path, ["a", None, "b", "a"])
     digest = recipe_digest(load_recipe(WEB))
-    whole = whole_manifest(name="web", recipe_digest=digest, disk=made.manifest["disk"])
+    whole = whole_manifest(name="web", recipe_digest=digest, disk=small.manifest["disk"])
     store = machine("one")
     with store.receiving(digest, quiet) as directory:
-        shutil.copy(made.disk, directory / "disk.raw")
+        shutil.copy(small.disk, directory / "disk.raw")
         (directory / "manifest.json").write_text(json.dumps(whole))
     image = store.image(digest)
     shared().keep_image(image, quiet)

@@ -20,8 +20,8 @@ def test_the_builder_fills_the_snapshot_and_the_rest_is_done_from_here(publish, 
     published = publish()
     assert lookup(direct.ssm, "web", published.digest) == published.ami_id
     [shot] = direct.ec2.describe_snapshots(SnapshotIds=[published.snapshot_id])["Snapshots"]
-    told = tags.tags_of(shot)
-    assert (told[tags.STATE], told[tags.ROOT_DIGEST]) == (tags.PUBLISHED, published.root_digest)
+    marks = tags.tags_of(shot)
+    assert (marks[tags.STATE], marks[tags.ROOT_DIGEST]) == (tags.PUBLISHED, published.root_digest)
     blocks = BlockMap.of(publish.manifests[published.digest])
     assert read_back(direct, published.snapshot_id, blocks, encrypted=False, progress=lambda _: None).equals(
         blocks
@@ -30,8 +30,8 @@ def test_the_builder_fills_the_snapshot_and_the_rest_is_done_from_here(publish, 
     left = [item["Key"] for item in direct.s3.list_objects_v2(Bucket="bundles")["Contents"]]
     assert [key.split("/")[0] for key in left] == ["bundles"]
     assert any("launch to AMI" in text for text in stand_in.progress)
-    told = [text for text in stand_in.progress if text.startswith("builder: bake: ")]
-    assert told == ["builder: bake: baking as if"]
+    marks = [text for text in stand_in.progress if text.startswith("builder: bake: ")]
+    assert marks == ["builder: bake: baking as if"]
     assert publish().reused
 
 
@@ -157,7 +157,7 @@ def test_on_a_base_ami_the_builder_boots_it_and_the_image_boots_as_it_does(
     base_ami, publish, direct, proxy, stand_in
 ):
     clones = {}
-    told = proxy.console
+    console_of = proxy.console
     attached = {"Name": "attachment.instance-id"}
 
     def volumes(instance_id):
@@ -165,7 +165,7 @@ def test_on_a_base_ami_the_builder_boots_it_and_the_image_boots_as_it_does(
         clones[instance_id] = {
             v["Attachments"][0]["Device"]: (v["SnapshotId"], v["Encrypted"]) for v in found
         }
-        return told(instance_id)
+        return console_of(instance_id)
 
     proxy.console = volumes
     published = publish(base=base_ami)

@@ -23,7 +23,7 @@ from ingot.blocks import BLOCK_SIZE
 from ingot.errors import InputError, PublishError, VerificationError
 from localcloud.core.environment import CERTIFICATE
 from tests.aws.support import SmallImage, holdings, make_disk_image, make_image
-from tests.outputs import told
+from tests.outputs import document_of
 
 pytestmark = pytest.mark.usefixtures("driven_clock")
 BUCKET = "my-bundles"
@@ -52,8 +52,8 @@ def bundles(direct, pairs, cloud):
 
 @pytest.fixture
 def image(tmp_path, passing):
-    made = make_image(tmp_path, ["a", None, "b", None])
-    return passing(SmallImage(made.disk, {**made.manifest, **ON_INSTANCE_STORE}, made.digest))
+    small = make_image(tmp_path, ["a", None, "b", None])
+    return passing(SmallImage(small.disk, {**small.manifest, **ON_INSTANCE_STORE}, small.digest))
 
 
 def objects(clients):
@@ -96,8 +96,8 @@ def test_a_damaged_part_is_named_with_its_block_and_the_file_that_it_belongs_to(
     clients, direct, settings, bundles, passing, pairs, tmp_path
 ):
     content = {path: random.Random(path).randbytes(9 << 20) for path in ("/srv/one", "/srv/two")}
-    made = make_disk_image(tmp_path, content)
-    image = passing(SmallImage(made.disk, {**made.manifest, **ON_INSTANCE_STORE}, made.digest))
+    small = make_disk_image(tmp_path, content)
+    image = passing(SmallImage(small.disk, {**small.manifest, **ON_INSTANCE_STORE}, small.digest))
     published = publish(image, clients, replace(settings, bundles=bundles), quiet)
     [ami] = direct.ec2.describe_images(ImageIds=[published.ami_id])["Images"]
     place = BundlePlace.of_image(ami["ImageLocation"])
@@ -170,7 +170,7 @@ def test_a_prune_removes_the_parts_with_their_ami(clients, direct, settings, bun
     later = dt.datetime.now(dt.UTC) + dt.timedelta(days=30)
     plan = plan_prune(clients, Rules(keep=0), later)
     [going] = plan.going
-    [shown] = told("prune", plan.as_dict())["remove"]
+    [shown] = document_of("prune", plan.as_dict())["remove"]
     assert shown["bundle"].startswith(f"{BUCKET}/golden/web/")
     done = prune(clients, plan, quiet)
     assert (done.images, done.stayed) == ([going.ami_id], [])

@@ -22,18 +22,18 @@ class Account:
         return {"ingot:digest": digest, "ingot:publish-id": digest[-32:]}
 
     def snapshot(self, recipe="web", state="published"):
-        told = {"ingot:recipe": recipe, "ingot:state": state, **self.marks(f"{next(NUMBERS):064x}")}
-        made = self.clients.ebs.start_snapshot(VolumeSize=1, Tags=tag_list(told))["SnapshotId"]
-        self.clients.ebs.complete_snapshot(SnapshotId=made, ChangedBlocksCount=0)
+        marks = {"ingot:recipe": recipe, "ingot:state": state, **self.marks(f"{next(NUMBERS):064x}")}
+        snapshot_id = self.clients.ebs.start_snapshot(VolumeSize=1, Tags=tag_list(marks))["SnapshotId"]
+        self.clients.ebs.complete_snapshot(SnapshotId=snapshot_id, ChangedBlocksCount=0)
         self.clients.ec2.get_waiter("snapshot_completed").wait(
-            SnapshotIds=[made], WaiterConfig={"Delay": 0.1}
+            SnapshotIds=[snapshot_id], WaiterConfig={"Delay": 0.1}
         )
-        return made
+        return snapshot_id
 
     def image(self, recipe="web", *, entered=True, state="published", snapshot=None):
         """Register an AMI and enter it in the registry; return its id."""
         digest = f"{next(NUMBERS):064x}"
-        told = {"ingot:recipe": recipe, "ingot:state": state, **self.marks(digest)}
+        image_tags = {"ingot:recipe": recipe, "ingot:state": state, **self.marks(digest)}
         snapshot = snapshot or self.snapshot(recipe, state)
         mapping = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}
         ami_id = self.clients.ec2.register_image(
@@ -43,7 +43,7 @@ class Account:
             EnaSupport=True,
             RootDeviceName="/dev/xvda",
             BlockDeviceMappings=[mapping],
-            TagSpecifications=[{"ResourceType": "image", "Tags": tag_list(told)}],
+            TagSpecifications=[{"ResourceType": "image", "Tags": tag_list(image_tags)}],
         )["ImageId"]
         self.clients.ec2.get_waiter("image_available").wait(ImageIds=[ami_id], WaiterConfig={"Delay": 0.1})
         if entered:
@@ -54,7 +54,7 @@ class Account:
 
     def template(self, name, *amis, ours=True):
         """Make a launch template with a version for each AMI."""
-        told = [
+        tag_specifications = [
             {
                 "ResourceType": "launch-template",
                 "Tags": tag_list({"ingot:recipe": "web"} if ours else {"a": "b"}),
@@ -65,7 +65,7 @@ class Account:
             data = {"ImageId": ami_id, "InstanceType": "t3.small"}
             if number == 0:
                 ec2.create_launch_template(
-                    LaunchTemplateName=name, LaunchTemplateData=data, TagSpecifications=told
+                    LaunchTemplateName=name, LaunchTemplateData=data, TagSpecifications=tag_specifications
                 )
             else:
                 ec2.create_launch_template_version(LaunchTemplateName=name, LaunchTemplateData=data)

@@ -10,7 +10,7 @@ from ingot.errors import InputError
 from tests.aws.conftest import KEYS
 from tests.aws.prune.account import Account
 from tests.aws.support import holdings
-from tests.outputs import told
+from tests.outputs import document_of
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_what_a_killed_publish_left_is_named_and_with_yes_removed(run, amis, kil
     result = run("--interrupted")
     assert result.stdout == (f"remove  snapshot {killed}\nnothing was changed: --yes removes it\n")
     assert holdings(direct) == before
-    assert told("prune", run("--interrupted", "--json").stdout) == {"remove": [["snapshot", killed]]}
+    assert document_of("prune", run("--interrupted", "--json").stdout) == {"remove": [["snapshot", killed]]}
     assert run("--interrupted", "--yes").stdout == f"removed  snapshot {killed}\n"
     assert holdings(direct)["images"] == before["images"]
     assert killed not in holdings(direct)["snapshots"]
@@ -90,10 +90,10 @@ def test_interrupted_publishes_are_all_or_none(run):
 
 
 def test_json_for_scripts(run, amis):
-    plan = told("prune", run("--json").stdout)
+    plan = document_of("prune", run("--json").stdout)
     assert [image["ami"] for image in plan["remove"]] == [amis[0]]
     assert [image["reasons"] for image in plan["keep"]] == [["one of the newest 1 of web"]]
-    done = told("prune", run("--json", "--yes").stdout)
+    done = document_of("prune", run("--json", "--yes").stdout)
     assert (done["removed"]["images"], done["stayed"]) == ([amis[0]], [])
 
 

@@ -190,18 +190,18 @@ COPIED = [
 ]
 
 
-@pytest.mark.parametrize("told", COPIED)
-def test_backups_of_clones_are_not_ingots(told, account, clients, direct):
+@pytest.mark.parametrize("copied", COPIED)
+def test_backups_of_clones_are_not_ingots(copied, account, clients, direct):
     """Lifecycle Manager copies a volume's tags to its snapshots; an AMI of a clone may have the clone's."""
     ec2 = direct.ec2
     volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
     backup = ec2.create_snapshot(
-        VolumeId=volume, TagSpecifications=[{"ResourceType": "snapshot", "Tags": tag_list(told)}]
+        VolumeId=volume, TagSpecifications=[{"ResourceType": "snapshot", "Tags": tag_list(copied)}]
     )["SnapshotId"]
     ami_id = account.image(entered=False)
     ours = ["ingot:state", *account.marks("0" * 64)]
     ec2.delete_tags(Resources=[ami_id], Tags=[{"Key": key} for key in ours])
-    ec2.create_tags(Resources=[ami_id], Tags=tag_list(told))
+    ec2.create_tags(Resources=[ami_id], Tags=tag_list(copied))
     done = pruned(clients)
     assert (done.images, done.stayed) == ([], [])
     found = holdings(direct)

@@ -21,7 +21,7 @@ from ingot.recipe.load import load_recipe
 from tests import ROOT
 from tests.aws.conftest import KEYS
 from tests.aws.support import holdings, make_image, result_line
-from tests.outputs import told
+from tests.outputs import document_of
 
 WEB = ROOT / "image_recipes" / "web"
 
@@ -29,12 +29,13 @@ WEB = ROOT / "image_recipes" / "web"
 @pytest.fixture
 def store(tmp_path, proxy):
     """A store that holds an image of the web recipe: small, since what is in it does not matter here."""
-    made = make_image(tmp_path, ["a", None, "b"])
+    small = make_image(tmp_path, ["a", None, "b"])
     digest = recipe_digest(load_recipe(WEB))
-    image = type(made)(made.disk, made.manifest | {"recipe_digest": digest, "version": digest[:12]}, digest)
+    manifest = small.manifest | {"recipe_digest": digest, "version": digest[:12]}
+    image = type(small)(small.disk, manifest, digest)
     directory = tmp_path / "home" / "store" / "images" / digest
     directory.mkdir(parents=True)
-    shutil.copy(made.disk, directory / "disk.raw")
+    shutil.copy(small.disk, directory / "disk.raw")
     (directory / "manifest.json").write_text(json.dumps(image.manifest))
     proxy.console = lambda _instance: result_line(image)
     return image
@@ -103,7 +104,7 @@ def test_the_command_prints_the_ami_and_as_an_asset_one_path(store, builder, ing
     assert path.is_relative_to(tmp_path / "home" / "store" / "records")
     assert not proxy.seen.keys() & {"StartSnapshot", "RunInstances", "DescribeStacks"}
     assert (
-        told("publish", ingot("publish", "web", "--json").stdout)["root_digest"]
+        document_of("publish", ingot("publish", "web", "--json").stdout)["root_digest"]
         == store.manifest["disk"]["root_digest"]
     )
     verified = ingot("verify", "image", "web")

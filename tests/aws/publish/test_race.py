@@ -38,13 +38,13 @@ def elsewhere(settings, tmp_path):
 
 def once(proxy, work):
     """Have ``work`` done when a console is asked for the first time."""
-    told, done = proxy.console, []
+    console_of, done = proxy.console, []
 
     def console(instance_id):
         if not done:
             done.append(None)
             done[0] = work()
-        return told(instance_id)
+        return console_of(instance_id)
 
     proxy.console = console
     return done
@@ -67,8 +67,8 @@ def test_two_machines_publish_one_digest_and_the_first_to_finish_wins(
 def test_a_name_begins_with_recipe_and_version_and_ends_with_the_publish(image, clients, direct, settings):
     published = publish(image, clients, settings, quiet)
     [ami] = direct.ec2.describe_images(ImageIds=[published.ami_id])["Images"]
-    told = tags.tags_of(ami)
-    assert ami["Name"] == f"ingot/web/{image.digest[:12]}/{told[tags.PUBLISH_ID][:12]}"
+    ami_tags = tags.tags_of(ami)
+    assert ami["Name"] == f"ingot/web/{image.digest[:12]}/{ami_tags[tags.PUBLISH_ID][:12]}"
 
 
 def test_an_ami_that_is_disabled_is_in_nobodys_way(image, clients, direct, settings):
@@ -83,10 +83,10 @@ def test_a_machine_whose_test_fails_leaves_an_adopted_ami_to_the_others(
 ):
     untested = publish(image, clients, replace(settings, clone=None), quiet)
     passed = once(proxy, lambda: publish(image, clients, elsewhere, quiet))
-    told = proxy.console
+    console_of = proxy.console
 
     def console(instance_id):
-        text = told(instance_id)
+        text = console_of(instance_id)
         return text if not passed or passed[0] is None else result_line(image, failing="apache runs")
 
     proxy.console = console

@@ -14,7 +14,7 @@ from ingot.aws.verify.image import ami_of, verify_image
 from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST
 from ingot.errors import InputError, PublishError, VerificationError
 from tests.aws.support import make_disk_image, make_image
-from tests.outputs import told
+from tests.outputs import document_of
 
 
 def quiet(_message):
@@ -44,7 +44,7 @@ def test_one_flipped_bit_is_found_and_its_block_named(index, image, clients, set
     paths[index].write_bytes(data)
     verdict = verify_image(clients, published.ami_id, manifest_of=known.get, progress=quiet)
     assert (verdict.ok, verdict.read.differing) == (False, (index,))
-    assert told("verify image", verdict.as_dict())["differing_blocks"] == [index]
+    assert document_of("verify image", verdict.as_dict())["differing_blocks"] == [index]
 
 
 def test_a_flipped_bit_in_a_block_of_ebs_is_named_with_the_file_that_it_belongs_to(
@@ -65,7 +65,7 @@ def test_a_flipped_bit_in_a_block_of_ebs_is_named_with_the_file_that_it_belongs_
         progress=quiet,
         disk_of={image.digest: image.disk}.get,
     )
-    said = told("verify image", verdict.as_dict())
+    said = document_of("verify image", verdict.as_dict())
     assert (said["differing_blocks"], said["contents"]) == ([index], {str(index): ["/srv/two"]})
 
 

@@ -10,7 +10,7 @@ from ingot.spec import ArtifactSpec
 def artifact(tmp_path):
     """Put a file among those that the lock names; return the spec of the artifact that it is."""
 
-    def made(data, **fields):
+    def put_in_packages(data, **fields):
         digest = hashlib.sha256(data).hexdigest()
         file = download_file(tmp_path / "packages", digest)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -18,4 +18,4 @@ def artifact(tmp_path):
         known = {"url": "https://example.com/tool.tar.gz", "target": "/opt/tool", **fields}
         return ArtifactSpec(sha256=digest, size=len(data), **known)
 
-    return made
+    return put_in_packages

@@ -12,7 +12,7 @@ import pytest
 from ingot.recipe.load import load_recipe
 from ingot.store.sbom import sbom
 from tests import ROOT
-from tests.outputs import told
+from tests.outputs import document_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -75,5 +75,5 @@ def test_the_app_answers_over_http_and_its_machine_to_a_shell(running, tmp_path)
     shell = run("shell", machine.name, "--", "id -u; systemctl is-active nginx; exit 7")
     assert (shell.returncode, shell.stdout.split()) == (7, ["0", "active"]), shell.stderr
     assert "Linux version" in run("console", "express").stdout
-    record = told("boot", (tmp_path / "record.json").read_text())
+    record = document_of("boot", (tmp_path / "record.json").read_text())
     assert [test["ok"] for test in record["tests"]] == [True] * len(record["tests"])

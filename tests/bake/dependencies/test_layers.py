@@ -44,7 +44,7 @@ def spec(web_spec, artifact):
 def baked(baked_store, web_image, tmp_path):
     """Bake a spec on the layers that are there, or on none; return where the image is."""
 
-    def made(spec, name, layers=baked_store.layers):
+    def bake_spec_on(spec, name, layers=baked_store.layers):
         for file in (tmp_path / "packages").rglob("*"):
             if file.is_file():
                 target = download_file(baked_store.packages, file.name)
@@ -54,7 +54,7 @@ def baked(baked_store, web_image, tmp_path):
         bake(BakeJob(spec, directories), progress=logging.getLogger("bake").info)
         return tmp_path / name
 
-    return made
+    return bake_spec_on
 
 
 def blocks(image):

@@ -46,7 +46,7 @@ def directory(name):
 def put(root, tmp_path, artifact):
     """Put an artifact into the tree, for a recipe with the user and group app."""
 
-    def made(data, size=1 << 30, **fields):
+    def put_one(data, size=1 << 30, **fields):
         spec = bake_spec(
             artifacts=(artifact(data, **fields),),
             root_volume_size=size,
@@ -55,7 +55,7 @@ def put(root, tmp_path, artifact):
         )
         put_artifacts(root, spec, tmp_path / "packages")
 
-    return made
+    return put_one
 
 
 def entries(top):

@@ -72,8 +72,8 @@ def update(lower, digest, layout, entries, upper, disk, name="test"):
 
 def laid_over(index, upper):
     """The changes that make the tree of ``index`` the tree ``upper``."""
-    there = {entry.path for entry in upper}
-    gone = [Entry(path, Kind.CHARACTER) for path in index if path not in there]
+    paths = {entry.path for entry in upper}
+    gone = [Entry(path, Kind.CHARACTER) for path in index if path not in paths]
     return changes(index, hash_files(sort_entries([*upper, *gone])))
 
 

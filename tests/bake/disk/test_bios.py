@@ -78,10 +78,10 @@ def test_the_table_leads_to_linux_and_the_ram_disk(spec, tmp_path):
     area = read[0x10000]
     setup = kernel()[: (SETUP_SECTORS + 1) * SECTOR]
     ram_disk_size = struct.unpack_from("<I", area, 0x21C)[0]
-    told = [
+    fields = [
         struct.unpack_from(kind, area, at)[0] for kind, at in (("<B", 0x210), ("<B", 0x211), ("<I", 0x218))
     ]
-    assert told == [0xFF, 0x81, 128 * MIB]
+    assert fields == [0xFF, 0x81, 128 * MIB]
     assert struct.unpack_from("<I", area, 0x228)[0] == 0x10000 + 0xE000
     changed = {n for n, (old, new) in enumerate(zip(setup, area, strict=False)) if old != new}
     assert changed <= {*range(0x1FA, 0x1FC), *range(0x210, 0x22C)}

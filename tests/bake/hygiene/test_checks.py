@@ -221,13 +221,13 @@ PLANTED = {
 }
 
 
-def found(made):
-    return [f"{finding.name} {finding.path}" for finding in made.findings]
+def found(report):
+    return [f"{finding.name} {finding.path}" for finding in report.findings]
 
 
 def test_a_clean_disk_passes(tmp_path):
-    made = report(tmp_path)
-    assert made.plain() == {"findings": [], "allowed": [], "unused": []}
+    clean_report = report(tmp_path)
+    assert clean_report.plain() == {"findings": [], "allowed": [], "unused": []}
 
 
 @pytest.mark.parametrize(("planted", "expected"), PLANTED.values(), ids=PLANTED)
@@ -318,10 +318,10 @@ def test_every_finding_is_tested():
 
 
 def test_no_reason_tells_the_secret(tmp_path):
-    made = report(tmp_path, text("/srv/a", AWS_KEY), text("/root/.netrc", "machine a password hunter2"))
-    assert len(made.findings) == 2
-    assert AWS_KEY not in str(made)
-    assert "hunter2" not in str(made)
+    secrets = report(tmp_path, text("/srv/a", AWS_KEY), text("/root/.netrc", "machine a password hunter2"))
+    assert len(secrets.findings) == 2
+    assert AWS_KEY not in str(secrets)
+    assert "hunter2" not in str(secrets)
 
 
 def test_words_of_the_builder_are_found_as_words(tmp_path):
@@ -352,8 +352,8 @@ def test_a_packages_link_that_led_nowhere_from_the_start_is_its_own_affair(tmp_p
     console = link("/etc/vconsole.conf", "default/keyboard")
     assert found(report(tmp_path, console)) == ["broken-link /etc/vconsole.conf"]
     assert found(report(tmp_path, console, shipped=[*clean(), console])) == []
-    there = text("/etc/default/keyboard", "x")
-    assert found(report(tmp_path, console, shipped=[*clean(), console, there])) == [
+    keyboard = text("/etc/default/keyboard", "x")
+    assert found(report(tmp_path, console, shipped=[*clean(), console, keyboard])) == [
         "broken-link /etc/vconsole.conf"
     ]
 

@@ -30,15 +30,15 @@ def test_all_findings_are_in_the_error(tmp_path):
 
 def test_what_is_allowed_is_recorded_with_its_reason(tmp_path):
     declared = allow(("private-key", "/srv/*.key", "for tests"), ("log", "/var/log/x.log", "an example"))
-    made = report(tmp_path, *KEYS, declared=declared)
-    enforce(made, print)
-    assert made.plain() == {
+    verdict = report(tmp_path, *KEYS, declared=declared)
+    enforce(verdict, print)
+    assert verdict.plain() == {
         "findings": [],
         "allowed": [
             {
                 "finding": "log",
                 "path": "/var/log/x.log",
-                "found": made.allowed[0][0].reason,
+                "found": verdict.allowed[0][0].reason,
                 "reason": "an example",
             },
             {
@@ -60,31 +60,31 @@ def test_what_is_allowed_is_recorded_with_its_reason(tmp_path):
 
 def test_an_allowance_is_for_its_finding_and_path_alone(tmp_path):
     declared = allow(("log", "/srv/*.key", "wrong finding"), ("private-key", "/srv/web/b.*", "one"))
-    made = report(tmp_path, *KEYS, declared=declared)
-    assert [finding.path for finding in made.findings] == ["/var/log/x.log", "/srv/web/a.key"]
+    verdict = report(tmp_path, *KEYS, declared=declared)
+    assert [finding.path for finding in verdict.findings] == ["/var/log/x.log", "/srv/web/a.key"]
 
 
 def test_a_bracket_in_a_path_is_one(tmp_path):
     page = text("/srv/pages/[id].js", KEY)
-    made = report(tmp_path, page, declared=allow(("private-key", "/srv/pages/[id].js", "an example")))
-    assert (made.findings, made.unused) == ([], [])
-    made = report(
+    verdict = report(tmp_path, page, declared=allow(("private-key", "/srv/pages/[id].js", "an example")))
+    assert (verdict.findings, verdict.unused) == ([], [])
+    verdict = report(
         tmp_path,
         text("/srv/pages/i.js", KEY),
         declared=allow(("private-key", "/srv/pages/[id].js", "an example")),
     )
-    assert len(made.findings) == 1
+    assert len(verdict.findings) == 1
 
 
 def test_an_allowance_of_no_use_is_reported(tmp_path):
-    made = report(tmp_path, declared=allow(("log", "/var/log/*", "why")))
+    verdict = report(tmp_path, declared=allow(("log", "/var/log/*", "why")))
     messages = []
-    enforce(made, messages.append)
+    enforce(verdict, messages.append)
     assert messages == ["hygiene.allow: nothing is found for log /var/log/*: remove it"]
-    assert made.plain()["unused"] == [{"finding": "log", "path": "/var/log/*", "reason": "why"}]
+    assert verdict.plain()["unused"] == [{"finding": "log", "path": "/var/log/*", "reason": "why"}]
 
 
 def test_a_message_stays_readable(tmp_path):
-    made = report(tmp_path, *(text(f"/srv/{n}", "x", mode=0o666) for n in range(250)))
+    verdict = report(tmp_path, *(text(f"/srv/{n}", "x", mode=0o666) for n in range(250)))
     with pytest.raises(BakeError, match=r"250 findings:[^…]*and 150 more"):
-        enforce(made, print)
+        enforce(verdict, print)

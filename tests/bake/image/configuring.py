@@ -155,8 +155,8 @@ def main() -> None:
                 content = base64.b64encode(path.read_bytes()).decode()
                 files[name] = [content, oct(about.st_mode & 0o7777), about.st_uid, about.st_gid]
         runs.append({"code": done.returncode, "out": done.stdout, "err": done.stderr, "files": files})
-    told = {"runs": runs, "calls": calls, "console": Path("/dev/console").read_text()}
-    sys.stdout.write(json.dumps(told))
+    outcome = {"runs": runs, "calls": calls, "console": Path("/dev/console").read_text()}
+    sys.stdout.write(json.dumps(outcome))
 
 
 main()

@@ -106,8 +106,8 @@ def test_parameters_come_ten_at_a_time(configure):
     ["plain", "two words", 'a "quote" and a \\', "$HOME `id`", "line\nline", "ünï 🔑", "", "a=b #c", "'"],
 )
 def test_a_variable_is_what_a_shell_and_systemd_read(configure, tmp_path, text):
-    told = base64.b64encode(text.encode()).decode()
-    found = configure(user_data=USER_DATA.replace("aW5mbw==", told))
+    encoded = base64.b64encode(text.encode()).decode()
+    found = configure(user_data=USER_DATA.replace("aW5mbw==", encoded))
     written = tmp_path.with_name("environment")
     written.write_bytes(content(found["runs"][0], "environment"))
     shell = subprocess.run(["sh", "-c", f'. {written}; printf %s "$LEVEL"'], capture_output=True, check=True)
@@ -168,9 +168,9 @@ def test_what_passes_is_tried_again(configure):
 
 
 def test_a_secret_that_is_not_there_fails_at_once_and_is_named(configure):
-    told = "Secrets Manager can't find the specified secret."
-    found = configure(answers={SECRET: [refusal("ResourceNotFoundException", told)]})
-    assert failure(found) == f"the secret {SECRET} of secret password: ResourceNotFoundException {told}\n"
+    reason = "Secrets Manager can't find the specified secret."
+    found = configure(answers={SECRET: [refusal("ResourceNotFoundException", reason)]})
+    assert failure(found) == f"the secret {SECRET} of secret password: ResourceNotFoundException {reason}\n"
     assert len(found["calls"]) == 1
 
 
@@ -187,9 +187,9 @@ def test_a_parameter_that_is_not_there_fails_at_once_and_is_named(configure):
 
 @pytest.mark.slow
 def test_a_permission_that_stays_missing_fails_and_is_named(configure):
-    told = f"User: x is not authorized to perform: secretsmanager:GetSecretValue on resource: {SECRET}"
-    found = configure(answers={SECRET: [refusal("AccessDeniedException", told)]})
-    assert told in failure(found)
+    reason = f"User: x is not authorized to perform: secretsmanager:GetSecretValue on resource: {SECRET}"
+    found = configure(answers={SECRET: [refusal("AccessDeniedException", reason)]})
+    assert reason in failure(found)
     assert "ingot: waits for its configuration: the secret" in found["console"]
 
 

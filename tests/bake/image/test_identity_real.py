@@ -169,15 +169,15 @@ def clone(image, directory, *kinds: str) -> Clone:
         assert None not in lines.values(), tail(text)
         assert lines[TEST]["ok"], tail(text)
         assert lines.get(INVENTORY, {"differs": []})["differs"] == [], tail(text)
-        told = re.search(r"^facts ,(.*)\.\r*$", text, re.MULTILINE)
-        assert told is not None, tail(text)
+        facts = re.search(r"^facts ,(.*)\.\r*$", text, re.MULTILINE)
+        assert facts is not None, tail(text)
         files = {}
         if MORE:
             with pytest.MonkeyPatch.context() as patch:  # so that its journal is written out
                 patch.setattr("ingot.machines.machine.SHUTDOWN_SECONDS", LIMIT)
                 machine.shut_down()
             files = files_on(machine.directory / DISK, directory / "disk.raw")
-    return Clone(dict(fact.split("=") for fact in told[1].split(",")), files)
+    return Clone(dict(fact.split("=") for fact in facts[1].split(",")), files)
 
 
 def files_on(disk, raw) -> dict[str, str]:

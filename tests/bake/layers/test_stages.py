@@ -45,7 +45,7 @@ def taken(path, target, *, name="build", **fields):
 def baked(baked_store, web_image, web_spec, tmp_path):
     """Bake the web recipe with stages; return its manifest and what was said."""
 
-    def made(stages, files, *steps):
+    def bake_with(stages, files, *steps):
         said = []
 
         def progress(text):
@@ -59,7 +59,7 @@ def baked(baked_store, web_image, web_spec, tmp_path):
         bake(BakeJob(spec, directories), progress=progress)
         return read_manifest(output), said
 
-    return made
+    return bake_with
 
 
 def test_an_image_takes_what_a_stage_built_and_nothing_else(baked, baked_store, web_spec):

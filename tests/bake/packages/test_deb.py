@@ -24,7 +24,7 @@ Description: small
 def build(tmp_path):
     """Return a function that makes the package with a compression of dpkg-deb(1)."""
 
-    def made(compression):
+    def build_small(compression):
         tree = tmp_path / "tree"
         (tree / "DEBIAN").mkdir(parents=True)
         (tree / "DEBIAN" / "control").write_text(CONTROL)
@@ -38,7 +38,7 @@ def build(tmp_path):
         shutil.rmtree(tree)
         return LockedDeb("small", "1.0", "all", file)
 
-    return made
+    return build_small
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "xz", "zstd"])

@@ -68,7 +68,7 @@ def asks(directory, name, needed):
 
 
 @pytest.fixture(scope="module")
-def told(baked_store, tmp_path_factory):
+def reports(baked_store, tmp_path_factory):
     """What each script found, by package, and debconf's answers, from the finished disk."""
     work = tmp_path_factory.mktemp("scripts")
     archive, directory = work / "archive", work / "scripts"
@@ -100,30 +100,30 @@ def told(baked_store, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["a-first", "z-last"])
-def test_a_preinst_runs_from_the_unpacked_control_part(told, name):
-    lines = told[name].splitlines()
+def test_a_preinst_runs_from_the_unpacked_control_part(reports, name):
+    lines = reports[name].splitlines()
     assert "called /var/lib/dpkg/tmp.ci/preinst install" in lines
     assert f"package {name} preinst" in lines
     assert f"control {name}" in lines
-    assert "/var/lib/dpkg/tmp.ci" not in told["paths"].splitlines()
+    assert "/var/lib/dpkg/tmp.ci" not in reports["paths"].splitlines()
 
 
 @pytest.mark.parametrize("name", ["a-first", "z-last"])
-def test_a_preinst_finds_its_pre_dependency_configured_and_not_its_own_files(told, name):
-    assert "needs installed" in told[name].splitlines()
-    assert "own files are there" not in told[name]
+def test_a_preinst_finds_its_pre_dependency_configured_and_not_its_own_files(reports, name):
+    assert "needs installed" in reports[name].splitlines()
+    assert "own files are there" not in reports[name]
 
 
-def test_the_recipe_answers_questions_before_they_are_asked(told):
-    assert "answer an answer in words" in told["z-last"].splitlines()
-    assert "answer none" in told["a-first"].splitlines()
-    (agreed,) = [text for text in told["debconf"].split("\n\n") if "Name: a-first/agreed" in text]
+def test_the_recipe_answers_questions_before_they_are_asked(reports):
+    assert "answer an answer in words" in reports["z-last"].splitlines()
+    assert "answer none" in reports["a-first"].splitlines()
+    (agreed,) = [text for text in reports["debconf"].split("\n\n") if "Name: a-first/agreed" in text]
     assert "Value: true" in agreed.splitlines()
 
 
-def test_a_question_of_a_preinst_is_its_package_s(told):
-    answers = told["debconf"].split("\n\n")
+def test_a_question_of_a_preinst_is_its_package_s(reports):
+    answers = reports["debconf"].split("\n\n")
     for name in ("a-first", "z-last"):
         (answer,) = [text for text in answers if f"Name: {name}/question" in text]
         assert f"Owners: {name}" in answer.splitlines()
-    assert "unknown" not in told["debconf"]
+    assert "unknown" not in reports["debconf"]

@@ -11,7 +11,7 @@ import typer
 
 from ingot.cli.main import COMMANDS, cli, main
 from tests.baked import ROOT
-from tests.outputs import SCHEMA, told
+from tests.outputs import SCHEMA, document_of
 
 
 def leaves(command, path=()):
@@ -113,12 +113,12 @@ def test_quick_commands_print_what_the_schema_says(tmp_path, monkeypatch, capsys
         with pytest.raises(SystemExit) as ended:
             main([*words, "--json"])
         assert ended.value.code == (1 if words == ("cloud", "status") else 0), words
-        return told(
+        return document_of(
             " ".join(words[:2]) if words[0] in ("cloud", "store") else words[0], capsys.readouterr().out
         )
 
-    made = run("init", "my-images")
-    assert (made["fleet"], made["worker"]) == ('"Web": "web",', None)
+    project = run("init", "my-images")
+    assert (project["fleet"], project["worker"]) == ('"Web": "web",', None)
     assert (tmp_path / "my-images" / "app.py").is_file()
     assert run("cloud", "status") == {"running": False}
     assert run("cloud", "down") == {"stopped": False}

@@ -26,22 +26,22 @@ def test_the_exit_codes_are_those_of_the_errors_and_of_the_page():
 
 
 def test_there_is_a_manual_page_for_each_command():
-    made = pages(typer.main.get_command(cli), COMMANDS)
-    assert set(made) == {"ingot", *(f"ingot-{name}" for name in COMMANDS)}
+    manual = pages(typer.main.get_command(cli), COMMANDS)
+    assert set(manual) == {"ingot", *(f"ingot-{name}" for name in COMMANDS)}
     assert (
         "\\fB\\-\\-memory\\fR \\fIMIB\\fR\nMemory of the machine, in MiB. Default: 1024.\n"
-        in made["ingot-boot"]
+        in manual["ingot-boot"]
     )
 
 
 @pytest.mark.skipif(shutil.which("man") is None, reason="needs man")
 def test_man_has_nothing_to_say_against_a_page():
-    made = pages(typer.main.get_command(cli), COMMANDS)
+    manual = pages(typer.main.get_command(cli), COMMANDS)
     environ = {**os.environ, "MANWIDTH": "100", "LC_ALL": "C.UTF-8"}
     for name in ("ingot", "ingot-boot", "ingot-store", "ingot-man"):
         words = ["man", "--warnings", "--local-file", "-"]
         done = subprocess.run(
-            words, input=made[name], capture_output=True, text=True, check=True, env=environ
+            words, input=manual[name], capture_output=True, text=True, check=True, env=environ
         )
         assert done.stderr == "", name
         assert "EXIT STATUS" in done.stdout

@@ -21,7 +21,7 @@ def test_a_secret_is_granted_to_the_clones_role(stack, image):
     fleet = CloneFleet(stack, "Fleet", image=image)
     secretsmanager.Secret(stack, "Secret").grant_read(fleet)
     template = Template.from_stack(stack)
-    [(role, made)] = template.find_resources("AWS::IAM::Role").items()
+    [(role, resource)] = template.find_resources("AWS::IAM::Role").items()
     [(profile, has)] = template.find_resources("AWS::IAM::InstanceProfile").items()
     [(policy, grants)] = template.find_resources("AWS::IAM::Policy").items()
     [statement] = grants["Properties"]["PolicyDocument"]["Statement"]
@@ -29,7 +29,7 @@ def test_a_secret_is_granted_to_the_clones_role(stack, image):
     assert grants["Properties"]["Roles"] == has["Properties"]["Roles"] == [{"Ref": role}]
     data = one(template, "AWS::EC2::LaunchTemplate")["Properties"]["LaunchTemplateData"]
     assert data["IamInstanceProfile"] == {"Arn": {"Fn::GetAtt": [profile, "Arn"]}}
-    assert {"Key": "ingot:recipe", "Value": "web"} in made["Properties"]["Tags"]
+    assert {"Key": "ingot:recipe", "Value": "web"} in resource["Properties"]["Tags"]
     # A clone that starts before its role has the permission would not find its secret.
     assert {role, policy} <= set(one(template, "AWS::EC2::LaunchTemplate")["DependsOn"])
 

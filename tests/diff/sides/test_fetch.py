@@ -25,7 +25,7 @@ BLOCK = 524288
 
 def publish(clients, image, **extra):
     """Put an image's blocks into a snapshot and register it, as a publish does."""
-    told = {
+    image_tags = {
         tags.RECIPE: "web",
         tags.DIGEST: image.manifest["recipe_digest"],
         tags.ROOT_DIGEST: image.manifest["disk"]["root_digest"],
@@ -49,9 +49,9 @@ def publish(clients, image, **extra):
     shown = partial(clients.ec2.describe_snapshots, SnapshotIds=[snapshot])
     wait_until(lambda: shown()["Snapshots"][0]["State"] == "completed", "the snapshot", limit=60)
     return clients.ec2.register_image(
-        Name=f"ingot/{told[tags.DIGEST][:12]}", Architecture="x86_64", RootDeviceName="/dev/xvda",
+        Name=f"ingot/{image_tags[tags.DIGEST][:12]}", Architecture="x86_64", RootDeviceName="/dev/xvda",
         BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}],
-        TagSpecifications=[{"ResourceType": "image", "Tags": tags.tag_list(told)}],
+        TagSpecifications=[{"ResourceType": "image", "Tags": tags.tag_list(image_tags)}],
     )["ImageId"]  # fmt: skip
 
 

@@ -27,8 +27,8 @@ def test_a_stack_is_deployed_changed_and_deleted(
     file = tmp_path / "template.json"
     file.write_text(stack("one"))
     deploy = ("aws", "cloudformation", "deploy", "--stack-name", "cli", "--template-file", file.name)
-    made = clients(*deploy, "--parameter-overrides", "Value=a")
-    assert made.returncode == 0, made.stdout + made.stderr
+    created = clients(*deploy, "--parameter-overrides", "Value=a")
+    assert created.returncode == 0, created.stdout + created.stderr
     assert value_of(local_cloud, "/cli/p") == "one-a"
     same = clients(*deploy, "--no-fail-on-empty-changeset")
     assert (same.returncode, "No changes to deploy" in same.stdout + same.stderr) == (0, True)

@@ -31,15 +31,15 @@ def test_modules_and_operations_are_those_of_moto(patches: Patches) -> None:
 
 
 def test_a_private_key_is_made_when_it_is_used(patches: Patches) -> None:
-    made: list[str] = []
+    specs: list[str] = []
     generate = kms.generate_private_key
-    patches.add(kms, generate_private_key=lambda key_spec: made.append(key_spec) or generate(key_spec))
+    patches.add(kms, generate_private_key=lambda key_spec: specs.append(key_spec) or generate(key_spec))
     once.install(patches)
     key = kms.generate_private_key("ECC_NIST_P256")
-    assert made == []
+    assert specs == []
     signature = key.sign(b"message", "ECDSA_SHA_256")
     assert key.verify(b"message", signature, "ECDSA_SHA_256")
-    assert made == ["ECC_NIST_P256"]
+    assert specs == ["ECC_NIST_P256"]
 
 
 def test_the_managed_policies_are_those_of_moto_and_each_backends_own(

@@ -94,8 +94,8 @@ RESOURCES: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def stack(local_cloud: LocalCloud) -> dict[str, str]:
     """A stack of many types; returns the physical ids."""
-    made = create(local_cloud, "drift", template(RESOURCES), Capabilities=["CAPABILITY_NAMED_IAM"])
-    assert made["StackStatus"] == "CREATE_COMPLETE"
+    stack = create(local_cloud, "drift", template(RESOURCES), Capabilities=["CAPABILITY_NAMED_IAM"])
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
     client = local_cloud.client("cloudformation")
     [checked] = client.describe_stacks(StackName="drift")["Stacks"]
     assert checked["DriftInformation"] == {"StackDriftStatus": "NOT_CHECKED"}

@@ -44,8 +44,8 @@ class World:
         return arn
 
     def target_group(self, name: str, **more: Any) -> str:
-        made = self.elb.create_target_group(Name=name, Protocol="HTTP", Port=80, VpcId=self.vpc, **more)
-        arn: str = made["TargetGroups"][0]["TargetGroupArn"]
+        answer = self.elb.create_target_group(Name=name, Protocol="HTTP", Port=80, VpcId=self.vpc, **more)
+        arn: str = answer["TargetGroups"][0]["TargetGroupArn"]
         return arn
 
 
@@ -198,14 +198,14 @@ class TestTargets:
         vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
         subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
         here = launch(world.client, image_id, "here", SubnetId=world.subnets[0])
-        there = launch(world.client, image_id, "there", SubnetId=subnet)
+        instance_id = launch(world.client, image_id, "there", SubnetId=subnet)
 
         def register(target: str) -> None:
             world.elb.register_targets(TargetGroupArn=world.free, Targets=[{"Id": target}])
 
         register(here)
         refused = [
-            (there, "InvalidTarget", "not in the target group VPC"),
+            (instance_id, "InvalidTarget", "not in the target group VPC"),
             ("i-0123456789abcdef0", "InvalidTarget", "not in a running state"),
             ("10.0.0.1", "ValidationError", "Instance ID '10.0.0.1' is not valid"),
         ]

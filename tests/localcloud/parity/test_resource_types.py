@@ -240,8 +240,8 @@ class TestLifecycleHook:
             lambda found: [state for _, state in found] == ["Pending:Wait"],
         )
         sqs = cloud.client("sqs")
-        told = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
-        bodies = [json.loads(message["Body"]) for message in told]
+        messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+        bodies = [json.loads(message["Body"]) for message in messages]
         [message] = [body for body in bodies if body.get("EC2InstanceId")]
         assert (message["EC2InstanceId"], message["AccountId"]) == (instance, "123456789012")
         with pytest.raises(ClientError) as caught:

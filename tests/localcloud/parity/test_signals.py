@@ -97,11 +97,11 @@ def test_a_group_waits_for_its_instances(local_cloud: LocalCloud) -> None:
     """The usual case: each instance signals with its id; without signals the group goes with the stack."""
     ec2 = local_cloud.client("ec2")
     [subnet, *_] = ec2.describe_subnets()["Subnets"]
-    made = ec2.create_launch_template(
+    answer = ec2.create_launch_template(
         LaunchTemplateName="signals",
         LaunchTemplateData={"ImageId": local_cloud.image("signals"), "InstanceType": "t3.small"},
     )
-    used = {"LaunchTemplateId": made["LaunchTemplate"]["LaunchTemplateId"], "Version": "1"}
+    used = {"LaunchTemplateId": answer["LaunchTemplate"]["LaunchTemplateId"], "Version": "1"}
     group = {
         "Type": "AWS::AutoScaling::AutoScalingGroup",
         "CreationPolicy": {"ResourceSignal": {"Count": 1, "Timeout": "PT1S"}},

@@ -10,7 +10,7 @@ from ingot.pipeline.inspection.clones import (
     require_clone,
     require_sessions,
 )
-from tests.outputs import told
+from tests.outputs import document_of
 
 CONSOLE = "\x1b[32m  OK  \x1b[0m nginx started  \n\nsshd: error: x\nnginx: it failed\nlogin:\n"
 
@@ -79,7 +79,7 @@ def test_without_sessions_the_console_is_returned_and_that_is_reported():
 
 def test_lines_for_programs_say_where_they_are_from():
     found = journal_lines(OfLocalCloud(), "i-0123456789abcdef0", JournalEnd(1), lambda note: None)
-    assert told("logs", found.as_dict()) == {
+    assert document_of("logs", found.as_dict()) == {
         "clone": "i-0123456789abcdef0",
         "source": "console",
         "lines": ["login:"],
@@ -95,7 +95,7 @@ def test_lines_of_a_session_are_the_journals_alone(tmp_path, monkeypatch):
         (tmp_path / program).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     found = journal_lines(OfAws(), "i-0123456789abcdef0", JournalEnd(1), lambda note: None)
-    assert told("logs", found.as_dict())["source"] == "journal"
+    assert document_of("logs", found.as_dict())["source"] == "journal"
     assert found.lines == ["nginx: it failed"]
 
 

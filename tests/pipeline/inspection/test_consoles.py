@@ -7,7 +7,7 @@ import pytest
 from ingot.cli.main import main
 from ingot.errors import InputError
 from ingot.pipeline.inspection.consoles import SerialConsole, added, console_of
-from tests.outputs import told
+from tests.outputs import document_of
 
 
 def test_what_comes_is_given_once():
@@ -45,7 +45,7 @@ def test_the_console_of_a_machine_that_was_kept(tmp_path, monkeypatch, capsys):
         assert next(console_of(word).follow()) == "login:"
     with pytest.raises(SystemExit):
         main(["console", "web", "--json"])
-    assert told("console", capsys.readouterr().out) == {"target": "web", "lines": ["login:"]}
+    assert document_of("console", capsys.readouterr().out) == {"target": "web", "lines": ["login:"]}
     with pytest.raises(SystemExit) as ended:
         main(["console", "web", "--json", "--follow"])
     assert ended.value.code == 2

@@ -24,11 +24,11 @@ def image(tmp_path):
 
 def test_the_copy_has_a_unit_that_the_boot_starts_and_the_image_has_none(image, tmp_path):
     before = hashlib.sha256(image.read_bytes()).hexdigest()
-    made = copy_disk(image, tmp_path / "copy.raw")
+    inspected = copy_disk(image, tmp_path / "copy.raw")
     assert hashlib.sha256(image.read_bytes()).hexdigest() == before
-    with read_ext4(made.disk) as reader:
+    with read_ext4(inspected.disk) as reader:
         found = {entry.path: entry for entry in reader.entries()}
-        assert made.token in reader.read(PROGRAM).decode()
+        assert inspected.token in reader.read(PROGRAM).decode()
         assert f"ExecStart=/bin/sh {PROGRAM}\n" in reader.read(UNIT).decode()
         assert reader.read("/etc/hostname") == b"web\n"
     assert found[WANTED].link == UNIT
@@ -38,8 +38,8 @@ def test_the_copy_has_a_unit_that_the_boot_starts_and_the_image_has_none(image, 
 
 
 def test_the_copys_file_system_is_sound(image, tmp_path):
-    made = copy_disk(image, tmp_path / "copy.raw")
-    done = run(["e2fsck", "-fn", f"{made.disk}?offset={MIB}"], check=False)
+    inspected = copy_disk(image, tmp_path / "copy.raw")
+    done = run(["e2fsck", "-fn", f"{inspected.disk}?offset={MIB}"], check=False)
     assert done.returncode == 0, done.stdout
 
 

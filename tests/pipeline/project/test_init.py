@@ -18,13 +18,13 @@ from tests import ROOT
 @pytest.mark.parametrize("template", [*TEMPLATES, EMPTY])
 def test_a_project_is_written_whole_and_nothing_is_left_to_fill_in(template, tmp_path):
     started = start_project(tmp_path / "my-images", template=template)
-    there = {
+    files = {
         path.relative_to(tmp_path / "my-images")
         for path in (tmp_path / "my-images").rglob("*")
         if path.is_file()
     }
-    assert there == set(started.files)
-    for file in there:
+    assert files == set(started.files)
+    for file in files:
         text = (tmp_path / "my-images" / file).read_text()
         assert not re.search(r"@[A-Z]+@", f"{file}{text}"), file
         if file.suffix == ".py":

@@ -44,23 +44,23 @@ def extra(web, tmp_path, other):
 
 def lock(web, **options):
     recipe = load_recipe(web.file)
-    made = resolve_lock(recipe, **options)
-    write_lock(recipe, made)
-    return made
+    locked = resolve_lock(recipe, **options)
+    write_lock(recipe, locked)
+    return locked
 
 
 def test_its_packages_are_locked_like_the_rest(web, archive, extra, other):
     archive([stanza("apache2")])
-    made = lock(web)
-    [tool] = [package for package in made.packages if package.name == "tool"]
+    locked = lock(web)
+    [tool] = [package for package in locked.packages if package.name == "tool"]
     assert (tool.archive, tool.suite, tool.version) == ("extra", "stable", "1.0")
     assert tool.path == "pool/main/t/tool/tool_1.0_amd64.deb"
-    [locked] = made.archives
-    assert (locked.name, locked.suite, locked.components) == ("extra", "stable", ("main",))
-    assert locked.fingerprints == (other.fingerprint(),)
-    assert made.epoch == 1700000000 + 86400  # the newest date of all indexes
-    assert load_lock(load_recipe(web.file)) == made
-    assert str(extra) not in lock_text(made)
+    [source] = locked.archives
+    assert (source.name, source.suite, source.components) == ("extra", "stable", ("main",))
+    assert source.fingerprints == (other.fingerprint(),)
+    assert locked.epoch == 1700000000 + 86400  # the newest date of all indexes
+    assert load_lock(load_recipe(web.file)) == locked
+    assert str(extra) not in lock_text(locked)
 
 
 def test_the_bake_knows_where_its_packages_are(web, archive, extra):

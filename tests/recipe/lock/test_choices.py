@@ -21,9 +21,9 @@ BACKPORTS = "NotAutomatic: yes\nButAutomaticUpgrades: yes\n"
 
 def lock(web, **options):
     recipe = load_recipe(web.file)
-    made = resolve_lock(recipe, **options)
-    write_lock(recipe, made)
-    return made
+    locked = resolve_lock(recipe, **options)
+    write_lock(recipe, locked)
+    return locked
 
 
 def problems(web):
@@ -81,11 +81,11 @@ def test_a_package_of_backports_brings_what_it_needs_from_there_and_nothing_else
     tool = stanza("tool", "2.0", Depends="libtool (>= 2)")
     newer = [tool, stanza("libtool", "2.0"), stanza("apache2", "2.0")]
     backports(stanza("apache2"), stanza("tool"), stanza("libtool"), newer=newer)
-    made = lock(web)
-    found = {package.name: (package.version, package.suite) for package in made.packages}
+    locked = lock(web)
+    found = {package.name: (package.version, package.suite) for package in locked.packages}
     assert found["tool"] == found["libtool"] == ("2.0", "bookworm-backports")
     assert found["apache2"] == ("1.0", "bookworm")
-    assert lock(web) == made  # what came with it stays
+    assert lock(web) == locked  # what came with it stays
 
 
 def test_a_package_of_every_image_can_be_one_of_backports(web, backports):
@@ -129,8 +129,8 @@ def test_packages_of_other_components_are_locked_like_the_rest(web, archive, sig
         root / "debian", "bookworm", (root / "debian/dists/bookworm/main/binary-amd64/Packages").read_text(),
         signer, others={"non-free": stanza("unrar"), "contrib": ""},
     )  # fmt: skip
-    made = lock(web)
-    assert "unrar" in made.versions()
+    locked = lock(web)
+    assert "unrar" in locked.versions()
     assert recipe_digest(load_recipe(web.file)) != without
 
 

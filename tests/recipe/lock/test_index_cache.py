@@ -54,8 +54,8 @@ def lock(web, monkeypatch):
     def resolve(**options):
         said = []
         monkeypatch.setenv("INGOT_MIRROR", os.environ["SERVED_MIRROR"])
-        made = resolve_lock(load_recipe(web.file), progress=said.append, **options)
-        return made, said
+        locked = resolve_lock(load_recipe(web.file), progress=said.append, **options)
+        return locked, said
 
     return resolve
 
@@ -119,8 +119,8 @@ def test_a_list_that_was_changed_on_this_machine_is_noticed(requests, lock, arch
     first, _ = lock(indexes=indexes)
     digest = hashlib.sha256(b"apache2 1.0").hexdigest()
     forge(kept(tmp_path, "Packages")[0], digest, "0" * 64)
-    made, said = lock(indexes=indexes if same_command else IndexCache())
-    assert made == first
+    locked, said = lock(indexes=indexes if same_command else IndexCache())
+    assert locked == first
     assert said[1] == "the cached indexes do not match their signatures: fetching them again"
     assert "0" * 64 not in kept(tmp_path, "Packages")[0].read_text()
     assert len(lock()[1]) == 2
@@ -144,8 +144,8 @@ def test_a_list_and_its_signed_file_that_were_changed_are_noticed(requests, lock
     forge(index, hashlib.sha256(b"apache2 1.0").hexdigest(), "0" * 64)
     [release] = [file for file in index.parent.iterdir() if file.name.endswith("InRelease")]
     forge(release, before, hashlib.sha256(index.read_bytes()).hexdigest())
-    made, said = lock()
-    assert made == first
+    locked, said = lock()
+    assert locked == first
     assert said[1] == "the cached indexes do not match their signatures: fetching them again"
 
 

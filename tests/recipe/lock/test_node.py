@@ -29,7 +29,7 @@ def entry(**fields):
 def npm(web):
     """Give the recipe a lock file with these packages; return the recipe."""
 
-    def made(packages, *, version=3, dependencies=None, keys="", manifest=None):
+    def give(packages, *, version=3, dependencies=None, keys="", manifest=None):
         wanted = {"a": "1.0.0"} if dependencies is None else dependencies
         lock = {"lockfileVersion": version, "packages": {"": {"dependencies": wanted}, **packages}}
         (web.path / "package-lock.json").write_text(json.dumps(lock, indent=1))
@@ -41,7 +41,7 @@ def npm(web):
             )
         return load_recipe(web.file)
 
-    return made
+    return give
 
 
 def names(recipe, cpu="x64"):

@@ -21,12 +21,12 @@ VERSIONS = {"python3": "3.11.2-1+b1", "libc6": "2.36-9+deb12u14"}
 def requirements(web):
     """Give the recipe a requirements file; return the recipe."""
 
-    def made(text, keys="requirements: requirements.txt, target: /srv/web/venv"):
+    def give(text, keys="requirements: requirements.txt, target: /srv/web/venv"):
         web.replace("steps:\n", f"python: {{{keys}}}\nsteps:\n")
         (web.path / "requirements.txt").write_text(text)
         return load_recipe(web.file)
 
-    return made
+    return give
 
 
 def test_what_applies_to_the_image_is_read(requirements):

@@ -29,8 +29,8 @@ def lock(web, **options):
 
 def test_a_lock_holds_the_whole_set_and_no_more(web, archive):
     archive([APACHE, APACHE_BIN, stanza("ssl-cert"), stanza("unused")])
-    made = lock(web)
-    by_name = {package.name: package for package in made.packages}
+    locked = lock(web)
+    by_name = {package.name: package for package in locked.packages}
     distribution = distribution_of(load_recipe(web.file))
     assert set(by_name) == {
         "apache2", "apache2-bin", "base-files", "libc6", *distribution.base_packages, *distribution.tools,
@@ -41,8 +41,8 @@ def test_a_lock_holds_the_whole_set_and_no_more(web, archive):
     apache = by_name["apache2"]
     assert (apache.version, apache.archive, apache.suite) == ("2:1.0", "debian", "bookworm")
     assert apache.path == "pool/main/a/apache2/apache2_2%3a1.0_amd64.deb"
-    assert made.epoch == 1700000000
-    assert made.requested.packages == ("apache2",)
+    assert locked.epoch == 1700000000
+    assert locked.requested.packages == ("apache2",)
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,12 @@ def test_a_package_of_the_recipe_takes_the_place_of_a_default(web, archive, stan
     web.replace("[apache2]", "[chrony]")
     archive(stanzas)
     distribution = distribution_of(load_recipe(web.file))
-    made = lock(web)
-    assert {*distribution.base_packages} - {*made.requested.base} == ({gone} if gone else set())
-    assert gone not in made.versions()
-    write_lock(load_recipe(web.file), made)
+    locked = lock(web)
+    assert {*distribution.base_packages} - {*locked.requested.base} == ({gone} if gone else set())
+    assert gone not in locked.versions()
+    write_lock(load_recipe(web.file), locked)
     spec = compile_spec(load_recipe(web.file))
-    assert set(spec.system) == set(made.requested.base)
+    assert set(spec.system) == set(locked.requested.base)
 
 
 def test_what_every_image_needs_is_never_replaced(web, archive):
@@ -82,9 +82,9 @@ def test_what_every_image_needs_is_never_replaced(web, archive):
 def test_the_lock_that_is_written_is_the_lock_that_is_loaded(web, archive):
     archive([APACHE, APACHE_BIN])
     recipe = load_recipe(web.file)
-    made = lock(web)
-    write_lock(recipe, made)
-    assert load_lock(recipe) == made
+    locked = lock(web)
+    write_lock(recipe, locked)
+    assert load_lock(recipe) == locked
 
 
 def test_no_mirror_is_named_in_the_lock(web, archive):
@@ -158,11 +158,11 @@ def test_packages_that_do_not_exist_are_named_with_their_places(web, archive):
 def test_ubuntu_has_one_archive_and_three_pockets(web, archive):
     web.replace("{debian: bookworm}", "{ubuntu: noble}")
     root = archive([stanza("apache2")], [stanza("apache2", "1.1")])
-    made = lock(web)
-    [apache] = [package for package in made.packages if package.name == "apache2"]
+    locked = lock(web)
+    [apache] = [package for package in locked.packages if package.name == "apache2"]
     assert (apache.version, apache.archive, apache.suite) == ("1.1", "ubuntu", "noble-security")
-    assert made.distribution.model_dump() == {"id": "ubuntu", "suite": "noble"}
-    assert "linux-image-aws" in made.versions()
+    assert locked.distribution.model_dump() == {"id": "ubuntu", "suite": "noble"}
+    assert "linux-image-aws" in locked.versions()
     assert sorted(path.name for path in (root / "ubuntu/dists").iterdir()) == [
         "noble", "noble-security", "noble-updates",
     ]  # fmt: skip
@@ -172,10 +172,10 @@ def test_arm64_is_locked_and_planned_and_its_bake_refused_here(web, archive, tmp
     web.replace("packages:", "architecture: arm64\npackages:")
     archive([stanza("apache2")])
     recipe = load_recipe(web.file)
-    made = lock(web)
-    assert made.architecture == "arm64"
-    assert "linux-image-cloud-arm64" in made.versions()
-    write_lock(recipe, made)
+    locked = lock(web)
+    assert locked.architecture == "arm64"
+    assert "linux-image-cloud-arm64" in locked.versions()
+    write_lock(recipe, locked)
     assert compile_spec(recipe).architecture == "arm64"
     if platform.machine() != "aarch64" and not list(BINFMT.glob("*aarch64*")):
         with pytest.raises(MissingRightError, match="which this machine"):

@@ -167,7 +167,7 @@ def test_builder_and_test_clone_are_of_the_recipes_architecture(project, archite
     builder = BuilderStack(App(), "IngotBuilder", config=read(), architecture=architecture)
     template = Template.from_stack(builder)
     templates = template.find_resources("AWS::EC2::LaunchTemplate").values()
-    types = {made["Properties"]["LaunchTemplateData"]["InstanceType"] for made in templates}
+    types = {one["Properties"]["LaunchTemplateData"]["InstanceType"] for one in templates}
     assert types == {machine, clone}
     template.has_output("BuilderImage", {"Value": f"/aws/service/debian/release/12/latest/{image}"})
 

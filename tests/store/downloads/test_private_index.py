@@ -74,14 +74,14 @@ def lock(tmp_path, index, monkeypatch):
         "python: {requirements: requirements.txt, target: /srv/venv}\n"
     )
 
-    def made(user: str):
+    def lock_as(user: str):
         url = f"http://{user}@{host}/simple"
         monkeypatch.setenv("PIP_EXTRA_INDEX_URL", url)
         said: list[str] = []
         recipe = load_recipe(directory / "recipe.yaml")
         return lock_python(recipe, VERSIONS, None, tmp_path / "packages", said.append), said
 
-    return made
+    return lock_as
 
 
 def test_the_password_is_neither_in_the_lock_nor_in_what_is_said(lock, index, capfd):

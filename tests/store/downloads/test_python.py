@@ -28,7 +28,7 @@ def lock(tmp_path):
     directory = tmp_path / "image_recipes" / "web"
     directory.mkdir(parents=True)
 
-    def made(text, known=None):
+    def lock_text(text, known=None):
         (directory / "requirements.txt").write_text(text)
         (directory / "recipe.yaml").write_text(
             "name: web\nbase: {debian: bookworm}\nroot_volume: {size: 2GiB}\n"
@@ -37,7 +37,7 @@ def lock(tmp_path):
         recipe = load_recipe(directory / "recipe.yaml")
         return lock_python(recipe, VERSIONS, known, tmp_path / "packages", silent)
 
-    return made
+    return lock_text
 
 
 def test_the_wheels_that_fit_the_image_are_pinned_and_kept(lock, tmp_path):

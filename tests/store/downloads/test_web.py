@@ -52,7 +52,7 @@ def serve():
     """Start servers: `answers` maps paths to status, headers, body: bytes, or a file."""
     servers = []
 
-    def made():
+    def start():
         answers, asked = {}, []
         server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, answers, asked))
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -61,7 +61,7 @@ def serve():
         servers.append(server)
         return server
 
-    yield made
+    yield start
     for server in servers:
         server.shutdown()
         server.server_close()

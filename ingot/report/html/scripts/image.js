@@ -2,11 +2,11 @@
 const drawChange = (change) =>
   row(change.change, make("b", {}, change.name), make("div", { class: "what" }, change.description));
 const drawPort = (change) => {
-  const found = change.after ?? change.before;
+  const port = change.after ?? change.before;
   return row(
     change.change,
     make("b", {}, change.name),
-    make("div", { class: "what" }, found.local ? "this machine only, " : "", found.place),
+    make("div", { class: "what" }, port.local ? "this machine only, " : "", port.place),
   );
 };
 
@@ -45,7 +45,7 @@ const findable = (diff, groups) => [
 ];
 
 const searchBar = (diff, groups, usual) => {
-  const found = make("div", { class: "hidden" });
+  const results = make("div", { class: "hidden" });
   const said = make("p", { class: "count soft small", role: "status" });
   const input = make("input", {
     type: "search",
@@ -60,10 +60,10 @@ const searchBar = (diff, groups, usual) => {
     const wanted = input.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
     const active = wanted.length > 0 || pressed.size > 0;
     usual.classList.toggle("hidden", active);
-    found.classList.toggle("hidden", !active);
+    results.classList.toggle("hidden", !active);
     if (!active) {
       said.textContent = "";
-      found.replaceChildren();
+      results.replaceChildren();
       return;
     }
     all ??= findable(diff, groups);
@@ -72,7 +72,7 @@ const searchBar = (diff, groups, usual) => {
         (!pressed.size || pressed.has(item.change)) && wanted.every((word) => item.words.includes(word)),
     );
     said.textContent = hits.length ? `${plural(hits.length, "difference")} found` : "Nothing found.";
-    found.replaceChildren(
+    results.replaceChildren(
       ...(hits.length
         ? [
             card(
@@ -96,12 +96,12 @@ const searchBar = (diff, groups, usual) => {
       update();
     }
   });
-  const there = KINDS.filter((kind) =>
+  const kinds = KINDS.filter((kind) =>
     [...diff.packages, ...diff.files, ...LISTS.flatMap(([key]) => diff[key])].some(
       (change) => change.change === kind,
     ),
   );
-  const filters = there.map((kind) =>
+  const filters = kinds.map((kind) =>
     make(
       "button",
       {
@@ -126,7 +126,7 @@ const searchBar = (diff, groups, usual) => {
       make("div", { class: "filters", role: "group", "aria-label": "Kinds of change" }, filters),
       said,
     ),
-    found,
+    results,
   ];
 };
 

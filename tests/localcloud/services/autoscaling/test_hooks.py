@@ -43,9 +43,9 @@ class TestLaunching:
 
     def test_the_token_of_the_message_completes_it(self):
         world = launched(target="arn:aws:sqs:r:1:q", role="arn:role", metadata="blue")
-        test, *told = world.cloud.messages
+        test, *messages = world.cloud.messages
         assert test[2]["Event"] == "autoscaling:TEST_NOTIFICATION"
-        message = next(m for _, _, m in told if m["EC2InstanceId"] == "i-1")
+        message = next(m for _, _, m in messages if m["EC2InstanceId"] == "i-1")
         assert message["LifecycleTransition"] == LAUNCHING
         assert (message["Origin"], message["Destination"]) == ("EC2", "AutoScalingGroup")
         assert message["NotificationMetadata"] == "blue"

@@ -65,12 +65,12 @@ class FakeCloud:
     def launch(self, group, template, subnet_id):
         if self.refusal:
             raise CloudError(self.refusal)
-        made = SimpleNamespace(
+        instance = SimpleNamespace(
             id=f"i-{next(self.numbers)}", subnet_id=subnet_id, instance_type="t3.small",
             placement=SimpleNamespace(zone=subnet_id[-1]),
         )  # fmt: skip
-        self.states[made.id] = "pending"
-        return made
+        self.states[instance.id] = "pending"
+        return instance
 
     def state(self, instance):
         return self.states[instance.id], ""

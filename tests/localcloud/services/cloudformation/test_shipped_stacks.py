@@ -71,14 +71,14 @@ def test_the_shipped_stacks_are_deployed_and_deleted(local_cloud: LocalCloud, te
     for name in ("IngotBuilder", "IngotFleet"):
         stack = create(local_cloud, name, bodies[name], Capabilities=["CAPABILITY_IAM"])
         assert stack["StackStatus"] == "CREATE_COMPLETE", events(local_cloud, name)
-    made = physical(local_cloud, "IngotFleet")
+    resources = physical(local_cloud, "IngotFleet")
     cloudwatch = local_cloud.client("cloudwatch")
-    alarms = cloudwatch.describe_alarms(AlarmNames=made["AWS::CloudWatch::Alarm"])["MetricAlarms"]
+    alarms = cloudwatch.describe_alarms(AlarmNames=resources["AWS::CloudWatch::Alarm"])["MetricAlarms"]
     assert len(alarms) == 4
-    [shown] = made["AWS::CloudWatch::Dashboard"]
+    [shown] = resources["AWS::CloudWatch::Dashboard"]
     body = json.loads(cloudwatch.get_dashboard(DashboardName=shown)["DashboardBody"])
     assert sorted(body["widgets"][0]["properties"]["alarms"]) == sorted(alarm["AlarmArn"] for alarm in alarms)
-    [group] = made["AWS::AutoScaling::AutoScalingGroup"]
+    [group] = resources["AWS::AutoScaling::AutoScalingGroup"]
     [policy] = local_cloud.client("autoscaling").describe_policies(AutoScalingGroupName=group)[
         "ScalingPolicies"
     ]
@@ -108,18 +108,18 @@ def test_everything_on_is_deployed_changed_and_deleted(
     wanted = {**EVERYTHING, "certificate_arn": certificate(local_cloud, tmp_path), "alarm_topics": topic}
     stack = create(local_cloud, "all", templates(**wanted)["IngotFleet"], Capabilities=["CAPABILITY_IAM"])
     assert stack["StackStatus"] == "CREATE_COMPLETE", events(local_cloud, "all")
-    outputs, made = outputs_of(stack), physical(local_cloud, "all")
+    outputs, resources = outputs_of(stack), physical(local_cloud, "all")
     assert outputs["Url"] == "https://www.example.com"
 
     elb = local_cloud.client("elbv2")
-    [balancer] = made["AWS::ElasticLoadBalancingV2::LoadBalancer"]
+    [balancer] = resources["AWS::ElasticLoadBalancingV2::LoadBalancer"]
     listeners = {line["Port"]: line for line in elb.describe_listeners(LoadBalancerArn=balancer)["Listeners"]}
     assert listeners[80]["DefaultActions"][0]["RedirectConfig"]["Protocol"] == "HTTPS"
     assert listeners[443]["Certificates"] == [{"CertificateArn": wanted["certificate_arn"]}]
     attributes = elb.describe_load_balancer_attributes(LoadBalancerArn=balancer)["Attributes"]
-    told = {line["Key"]: line["Value"] for line in attributes}
-    [bucket] = made["AWS::S3::Bucket"]
-    assert (told["access_logs.s3.enabled"], told["access_logs.s3.bucket"]) == ("true", bucket)
+    settings = {line["Key"]: line["Value"] for line in attributes}
+    [bucket] = resources["AWS::S3::Bucket"]
+    assert (settings["access_logs.s3.enabled"], settings["access_logs.s3.bucket"]) == ("true", bucket)
 
     group = group_of(local_cloud, outputs["AutoScalingGroupName"])
     mixed = group["MixedInstancesPolicy"]
@@ -136,8 +136,8 @@ def test_everything_on_is_deployed_changed_and_deleted(
     assert data["BlockDeviceMappings"][0]["Ebs"]["VolumeInitializationRate"] == 200
     assert data["Monitoring"] == {"Enabled": True}
     assert data["IamInstanceProfile"]
-    assert len(made["AWS::EC2::VPCEndpoint"]) == 2
-    alarms = local_cloud.client("cloudwatch").describe_alarms(AlarmNames=made["AWS::CloudWatch::Alarm"])
+    assert len(resources["AWS::EC2::VPCEndpoint"]) == 2
+    alarms = local_cloud.client("cloudwatch").describe_alarms(AlarmNames=resources["AWS::CloudWatch::Alarm"])
     assert {tuple(alarm["AlarmActions"] + alarm["OKActions"]) for alarm in alarms["MetricAlarms"]} == {
         (topic, topic)
     }
@@ -252,8 +252,8 @@ def test_a_strategy_that_the_local_cloud_lacks_is_refused(
     create(local_cloud, "strategy", body)
     stack = update(local_cloud, "strategy", body.replace(one, two))
     assert stack["StackStatus"] in ("UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED")
-    told = [reason for _, status, reason in events(local_cloud, "strategy") if status == "UPDATE_FAILED"]
-    assert any("with the strategy Rolling only, not ReplaceRootVolume" in reason for reason in told)
+    reasons = [reason for _, status, reason in events(local_cloud, "strategy") if status == "UPDATE_FAILED"]
+    assert any("with the strategy Rolling only, not ReplaceRootVolume" in reason for reason in reasons)
 
 
 def test_a_warm_pool_beside_spot_capacity_is_refused(local_cloud: LocalCloud) -> None:

@@ -120,7 +120,7 @@ def test_a_machine_boots_from_the_parts_by_bios_and_loses_its_root(world, image_
     assert root.exists()
     ec2.terminate_instances(InstanceIds=[instance_id])
     until(world, instance_id, "terminated")
-    eventually(root.exists, lambda there: not there)
+    eventually(root.exists, lambda exists: not exists)
 
 
 @pytest.mark.parametrize(

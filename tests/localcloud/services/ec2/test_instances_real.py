@@ -154,7 +154,7 @@ def test_a_guest_that_ends_before_its_start_was_noted_has_run_and_is_stopped(wor
     def wait_for_its_end(line):
         found = re.search(r"runs as process (\d+)", line)
         if found:
-            eventually(Path("/proc", found[1]).exists, lambda there: not there)
+            eventually(Path("/proc", found[1]).exists, lambda exists: not exists)
 
     monkeypatch.setattr(world.log, "before", wait_for_its_end)
     instance_id = launch(world, ends, InstanceInitiatedShutdownBehavior="stop")["InstanceId"]
@@ -257,10 +257,10 @@ class SlowDisks:
 
 @pytest.fixture
 def slow_disks(tmp_path, monkeypatch):
-    made = SlowDisks(tmp_path)
+    disks = SlowDisks(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    yield made
-    made.go_on.touch()
+    yield disks
+    disks.go_on.touch()
 
 
 def test_an_instance_that_is_terminated_while_its_disk_is_made_leaves_no_machine(world, stays, slow_disks):
@@ -272,7 +272,7 @@ def test_an_instance_that_is_terminated_while_its_disk_is_made_leaves_no_machine
     eventually(lambda: [line for line in world.log if f"{instance_id} runs as" in line], bool)
     eventually(lambda: processes(world.context.directory, instance_id), lambda found: not found, limit=20)
     disk = world.context.directory / "machines" / instance_id / "disk.qcow2"
-    eventually(disk.exists, lambda there: not there, limit=20)
+    eventually(disk.exists, lambda exists: not exists, limit=20)
     assert instance_of(world, instance_id)["State"]["Name"] == "terminated"
 
 

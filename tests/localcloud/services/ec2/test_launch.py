@@ -153,11 +153,11 @@ def test_groups_and_subnet_of_a_launch_are_of_one_network(client: Any, image_id:
     own = ec2.create_security_group(GroupName="own", Description="d", VpcId=vpc)["GroupId"]
     [default] = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
     other = ec2.create_security_group(GroupName="other", Description="d", VpcId=default["VpcId"])["GroupId"]
-    made = ec2.create_launch_template(
+    answer = ec2.create_launch_template(
         LaunchTemplateName="grouped",
         LaunchTemplateData={"SecurityGroupIds": [other], "InstanceType": "t3.small"},
     )
-    grouped = {"LaunchTemplateId": made["LaunchTemplate"]["LaunchTemplateId"], "Version": "1"}
+    grouped = {"LaunchTemplateId": answer["LaunchTemplate"]["LaunchTemplateId"], "Version": "1"}
     nic = {"DeviceIndex": 0, "SubnetId": subnet}
     for number, asked in enumerate([
         {"SubnetId": subnet, "SecurityGroupIds": [other]},

@@ -151,9 +151,9 @@ def action(kind, **data):
 
 @pytest.fixture
 def rig():
-    made = Rig()
-    yield made
-    made.stop()
+    rig = Rig()
+    yield rig
+    rig.stop()
 
 
 class TestProxy:

@@ -87,10 +87,10 @@ def answer_of(connection: socket.socket) -> bytes:
 
 @pytest.fixture
 def rig() -> Any:
-    made = Rig()
-    yield made
-    made.loop.stop()
-    for server in made.servers.values():
+    rig = Rig()
+    yield rig
+    rig.loop.stop()
+    for server in rig.servers.values():
         server.shutdown()
         server.server_close()
 
@@ -143,8 +143,8 @@ def balancer(local_cloud: LocalCloud) -> Any:
     """A network load balancer without security groups, and its target group."""
     ec2, elb = local_cloud.client("ec2"), local_cloud.client("elbv2")
     subnet = ec2.describe_subnets()["Subnets"][0]
-    made = elb.create_load_balancer(Name="broker", Type="network", Subnets=[subnet["SubnetId"]])
-    arn = made["LoadBalancers"][0]["LoadBalancerArn"]
+    balancer = elb.create_load_balancer(Name="broker", Type="network", Subnets=[subnet["SubnetId"]])
+    arn = balancer["LoadBalancers"][0]["LoadBalancerArn"]
     group = elb.create_target_group(Name="broker", Protocol="TCP", Port=1883, VpcId=subnet["VpcId"])
     targets = group["TargetGroups"][0]["TargetGroupArn"]
     yield arn, targets
@@ -152,16 +152,16 @@ def balancer(local_cloud: LocalCloud) -> Any:
     elb.delete_target_group(TargetGroupArn=targets)
 
 
-def listen(cloud: LocalCloud, made: tuple[str, str], protocol: str, port: int, **rest: Any) -> str:
-    action = {"Type": "forward", "TargetGroupArn": made[1]}
+def listen(cloud: LocalCloud, arns: tuple[str, str], protocol: str, port: int, **rest: Any) -> str:
+    action = {"Type": "forward", "TargetGroupArn": arns[1]}
     answer = cloud.client("elbv2").create_listener(
-        LoadBalancerArn=made[0], Protocol=protocol, Port=port, DefaultActions=[action], **rest
+        LoadBalancerArn=arns[0], Protocol=protocol, Port=port, DefaultActions=[action], **rest
     )
     return str(answer["Listeners"][0]["ListenerArn"])
 
 
-def address_of(cloud: LocalCloud, made: tuple[str, str]) -> str:
-    [found] = cloud.client("elbv2").describe_load_balancers(LoadBalancerArns=[made[0]])["LoadBalancers"]
+def address_of(cloud: LocalCloud, arns: tuple[str, str]) -> str:
+    [found] = cloud.client("elbv2").describe_load_balancers(LoadBalancerArns=[arns[0]])["LoadBalancers"]
     return str(found["DNSName"])
 
 

@@ -32,9 +32,10 @@ def balancer(local_cloud: LocalCloud) -> Any:
             GroupId=group, IpProtocol="tcp", FromPort=port, ToPort=port, CidrIp="0.0.0.0/0"
         )
     subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]][:2]
-    made = elb.create_load_balancer(Name="web", Subnets=subnets, SecurityGroups=[group])["LoadBalancers"][0]
-    yield made["LoadBalancerArn"]
-    elb.delete_load_balancer(LoadBalancerArn=made["LoadBalancerArn"])
+    options = {"Subnets": subnets, "SecurityGroups": [group]}
+    balancer = elb.create_load_balancer(Name="web", **options)["LoadBalancers"][0]
+    yield balancer["LoadBalancerArn"]
+    elb.delete_load_balancer(LoadBalancerArn=balancer["LoadBalancerArn"])
     ec2.delete_security_group(GroupId=group)
 
 

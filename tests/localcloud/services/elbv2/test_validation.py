@@ -18,10 +18,10 @@ def test_a_port_has_one_listener(client: Any) -> None:
     answer = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}
 
     def listen(balancer: str, port: int) -> str:
-        made = elb.create_listener(
+        created = elb.create_listener(
             LoadBalancerArn=balancer, Protocol="HTTP", Port=port, DefaultActions=[answer]
         )
-        arn: str = made["Listeners"][0]["ListenerArn"]
+        arn: str = created["Listeners"][0]["ListenerArn"]
         return arn
 
     first = listen(balancers[0], 80)
@@ -56,8 +56,8 @@ def test_an_application_load_balancer_stands_in_two_zones(client: Any) -> None:
 
 def test_deletion_protection_protects(client: Any) -> None:
     elb = client("elbv2")
-    made = elb.create_load_balancer(Name="protected", Subnets=zones(client)[:2])["LoadBalancers"][0]
-    arn = made["LoadBalancerArn"]
+    balancer = elb.create_load_balancer(Name="protected", Subnets=zones(client)[:2])["LoadBalancers"][0]
+    arn = balancer["LoadBalancerArn"]
 
     def protect(value: str) -> None:
         attribute = {"Key": "deletion_protection.enabled", "Value": value}

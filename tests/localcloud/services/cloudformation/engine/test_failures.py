@@ -50,9 +50,9 @@ def balancers(cloud: LocalCloud) -> list[str]:
 def test_a_half_made_resource_is_deleted_on_rollback(local_cloud: LocalCloud) -> None:
     stack = create(local_cloud, "half", template(balancer("half")))
     assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
-    told = [(name, status) for name, status, _ in events(local_cloud, "half")]
-    assert ("L", "CREATE_FAILED") in told
-    assert ("L", "DELETE_COMPLETE") in told
+    statuses = [(name, status) for name, status, _ in events(local_cloud, "half")]
+    assert ("L", "CREATE_FAILED") in statuses
+    assert ("L", "DELETE_COMPLETE") in statuses
     assert "half" not in balancers(local_cloud)
 
 
@@ -114,19 +114,19 @@ def test_a_missing_property_fails_the_resource_and_rolls_back(local_cloud: Local
 
 
 class TestChangeSets:
-    def made(self, cloud: LocalCloud, stack: str, value: str) -> str:
-        made: str = cloud.client("cloudformation").create_change_set(
+    def change_set(self, cloud: LocalCloud, stack: str, value: str) -> str:
+        change_set: str = cloud.client("cloudformation").create_change_set(
             StackName=stack,
             ChangeSetName="later",
             TemplateBody=template({"A": parameter(f"/{stack}", value)}),
             ChangeSetType="UPDATE",
         )["Id"]
-        return made
+        return change_set
 
     def test_they_go_with_their_stack(self, local_cloud: LocalCloud) -> None:
         client = local_cloud.client("cloudformation")
         stack_id = create(local_cloud, "risen", template({"A": parameter("/risen", "1")}))["StackId"]
-        later = self.made(local_cloud, "risen", "2")
+        later = self.change_set(local_cloud, "risen", "2")
         client.delete_stack(StackName="risen")
         settled(local_cloud, stack_id)
         with pytest.raises(ClientError) as error:
@@ -136,7 +136,7 @@ class TestChangeSets:
 
     def test_an_update_drops_them(self, local_cloud: LocalCloud) -> None:
         create(local_cloud, "moved", template({"A": parameter("/moved", "1")}))
-        later = self.made(local_cloud, "moved", "2")
+        later = self.change_set(local_cloud, "moved", "2")
         update(local_cloud, "moved", template({"A": parameter("/moved", "3")}))
         with pytest.raises(ClientError, match="does not exist"):
             local_cloud.client("cloudformation").execute_change_set(ChangeSetName=later)

@@ -43,13 +43,13 @@ def test_a_failed_creation_rolls_back_and_says_why(local_cloud: LocalCloud) -> N
     body = template({"P": parameter("/rolled", "x"), "Broken": {**BROKEN, "DependsOn": "P"}})
     assert create(local_cloud, "rolled", body)["StackStatus"] == "ROLLBACK_COMPLETE"
     assert value_of(local_cloud, "/rolled") is None
-    told = events(local_cloud, "rolled")
-    assert any(n == "Broken" and s == "CREATE_FAILED" and "InvalidVpcID.NotFound" in r for n, s, r in told)
+    log = events(local_cloud, "rolled")
+    assert any(n == "Broken" and s == "CREATE_FAILED" and "InvalidVpcID.NotFound" in r for n, s, r in log)
     assert (
         "rolled",
         "ROLLBACK_IN_PROGRESS",
         "The following resource(s) failed to create: [Broken]. ",
-    ) in told
+    ) in log
     with pytest.raises(ClientError, match="ROLLBACK_COMPLETE state and can not be updated"):
         update(local_cloud, "rolled", template({"P": PARAMETER}))
 
@@ -77,9 +77,9 @@ def test_a_missing_dynamic_reference_creates_nothing(local_cloud: LocalCloud) ->
     }
     stack = create(local_cloud, "missing", template(resources))
     assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
-    told = events(local_cloud, "missing")
-    assert ("missing", "ROLLBACK_IN_PROGRESS", "Parameters: [ssm:/not/there] cannot be found.") in told
-    assert not [name for name, _, _ in told if name != "missing"]
+    log = events(local_cloud, "missing")
+    assert ("missing", "ROLLBACK_IN_PROGRESS", "Parameters: [ssm:/not/there] cannot be found.") in log
+    assert not [name for name, _, _ in log if name != "missing"]
 
 
 def test_other_dynamic_references_are_named_as_unsupported(local_cloud: LocalCloud) -> None:
