@@ -23,6 +23,7 @@ from pathlib import Path
 from ingot import retry
 from ingot.bake.instance import __main__ as program
 from ingot.bake.instance import bootstrap, log
+from ingot.bake.instance.job import read_builder_job
 from ingot.bake.instance.live import BakedDisk
 from ingot.spec import BakeSpec, CloneTestSpec
 from tests.aws.support import block
@@ -172,7 +173,8 @@ class StandIn:
     def _run(self) -> None:
         self.service.values["meta-data/instance-id"] = self.instance_id
         [line] = [line for line in self.user_data().splitlines() if line.startswith("python3 ")]
-        self.job = json.loads(shlex.split(line)[2])
+        text = shlex.split(line)[2]
+        self.job = json.loads(text)
         home = self.directory / self.instance_id
         home.mkdir(parents=True)
         os.environ["INGOT_CONSOLE"] = str(home) + ".console"
@@ -182,7 +184,7 @@ class StandIn:
         with tarfile.open(fileobj=io.BytesIO(data)) as bundle:
             # Debian 12 has a Python without filters for archives.
             bundle.extractall(home, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
-        builder = program.BuilderProgram(self.job, home)
+        builder = program.BuilderProgram(read_builder_job(text), home)
         try:
             builder.run()
         except Exception as error:  # noqa: BLE001 - as the program's main does

@@ -43,7 +43,7 @@ def test_up_status_env_down(home: Path) -> None:
     assert (up.returncode, up.stdout) == (0, f"http://localhost:{port}\n"), up.stderr
     again = ingot("cloud", "up", "--json")
     assert again.returncode == 0
-    where = told("cloud up", again.stdout)
+    where = document_of("cloud up", again.stdout)
     assert (where["endpoint"], where["started"]) == (up.stdout.strip(), False)
     assert "already runs" in again.stderr
     status = ingot("cloud", "status", "--json")
@@ -51,13 +51,13 @@ def test_up_status_env_down(home: Path) -> None:
     found = document_of("cloud status", status.stdout)
     assert (found["running"], found["port"]) == (True, int(port))
     env = ingot("cloud", "env").stdout
-    variables = told("cloud env", ingot("cloud", "env", "--json").stdout)["set"]
+    variables = document_of("cloud env", ingot("cloud", "env", "--json").stdout)["set"]
     assert variables["AWS_ENDPOINT_URL_S3"] == f"http://localhost:{port}"
     assert f"export AWS_ENDPOINT_URL_S3=http://localhost:{port}\n" in env
     assert "unset AWS_PROFILE\n" in env
     assert cloud_record.start_time(found["pid"]) is not None
     down = ingot("cloud", "down", "--json")
-    assert (down.returncode, told("cloud down", down.stdout)) == (0, {"stopped": True})
+    assert (down.returncode, document_of("cloud down", down.stdout)) == (0, {"stopped": True})
     assert cloud_record.start_time(found["pid"]) is None
     assert not (home / "cloud" / "cloud.json").exists()
     assert ingot("cloud", "status").returncode == 1

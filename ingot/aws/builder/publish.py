@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from ingot.aws.builder.base_ami import held_against
 from ingot.aws.builder.bundle import make_bundle, upload_bundle, upload_packages
-from ingot.aws.builder.job import Job
 from ingot.aws.builder.placement import Placement, place_by_image, place_on_base
 from ingot.aws.builder.settings import BuilderSettings
+from ingot.aws.builder.user_data import user_data
 from ingot.aws.builder.watch import BuilderWatch
 from ingot.aws.instances.launch import LaunchRequest, launch
 from ingot.aws.publish import ami
@@ -37,6 +37,7 @@ from ingot.aws.registry.published import Published, find_by_digest
 from ingot.aws.session import tags
 from ingot.aws.session.failures import MalformedAnswerError
 from ingot.aws.session.retry import control_retries
+from ingot.bake.instance.job import BuilderJob
 from ingot.errors import PublishError
 from ingot.progress import Progress
 
@@ -139,11 +140,11 @@ class _Build:
         subject = replace(subject, root_device=base.root_device, boot_mode=base.boot_mode)
         return placement, replace(self.publication, subject=subject)
 
-    def _job(self, started: StartedSnapshot) -> Job:
+    def _job(self, started: StartedSnapshot) -> BuilderJob:
         parent = started.parent.blocks.digests if started.parent else None
         bundle = make_bundle(self.work.spec, self.work.sources, parent)
         upload_bundle(self._clients, self.builder.bucket, bundle, self.publication.progress)
-        return Job(
+        return BuilderJob(
             region=self._clients.region,
             bucket=self.builder.bucket,
             bundle=bundle.key,
@@ -156,14 +157,14 @@ class _Build:
             live=self.work.spec.base is not None,
         )
 
-    def _launch(self, placement: Placement, job: Job) -> str:
+    def _launch(self, placement: Placement, job: BuilderJob) -> str:
         subject, publish_id = self.publication.subject, self.attempt.publish_id
         name = {"Name": f"ingot builder of {subject.recipe} {subject.version}"}
         request = LaunchRequest(
             template_id=self.builder.launch_template_id,
             ami_id=placement.ami_id,
             subnet_ids=placement.subnet_ids,
-            user_data=job.user_data(limit=self.builder.limit),
+            user_data=user_data(job, limit=self.builder.limit),
             tag_values=subject.tags(publish_id) | name,
             # Not the test clone's token: the same one with other parameters is refused.
             token=f"b{publish_id}",

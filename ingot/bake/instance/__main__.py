@@ -2,7 +2,7 @@
 
 ``python -m ingot.bake.instance JOB DIRECTORY``.
 
-The job is JSON, as ``ingot.aws.builder.job`` writes it; the directory holds the unpacked bundle:
+The job is JSON (:mod:`ingot.bake.instance.job`); the directory holds the unpacked bundle:
 ``spec.json``, ``sources/``, ``parent.json`` where the snapshot has a parent, and this package.
 """
 
@@ -16,7 +16,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, Optional
+from typing import Dict, Iterable, List, Mapping, Optional
 
 from ingot.bake.engine import bake
 from ingot.bake.instance.bootstrap import (
@@ -29,6 +29,7 @@ from ingot.bake.instance.bootstrap import (
     metadata,
 )
 from ingot.bake.instance.ebs import PendingSnapshot
+from ingot.bake.instance.job import BuilderJob, read_builder_job
 from ingot.bake.instance.live import BakedDisk, bake_live
 from ingot.bake.instance.log import BuilderLog
 from ingot.bake.job import BakeDirectories, BakeJob
@@ -38,7 +39,7 @@ from ingot.blocks import to_send
 from ingot.errors import IngotError
 from ingot.progress import Progress
 from ingot.quantities import size
-from ingot.spec import Addresses, BakeSpec, PackageSpec, read_spec
+from ingot.spec import BakeSpec, PackageSpec, read_spec
 
 STREAMS = 8  # connections to S3
 PART = 64 << 20  # bytes of an artifact that are in memory at once
@@ -47,16 +48,16 @@ PART = 64 << 20  # bytes of an artifact that are in memory at once
 class BuilderProgram:
     """One job on one instance."""
 
-    def __init__(self, job: Mapping[str, Any], directory: Path) -> None:
+    def __init__(self, job: BuilderJob, directory: Path) -> None:
         self.job = job
         self.directory = directory
         self.output = directory / "output"
         self._credentials = Credentials()
         stream = metadata("meta-data/instance-id") or "unknown-instance"
-        self.log = BuilderLog(self._service("logs"), job["log_group"], stream)
+        self.log = BuilderLog(self._service("logs"), job.log_group, stream)
 
     def _service(self, name: str) -> AwsService:
-        return AwsService(name, self.job["region"], self._credentials)
+        return AwsService(name, self.job.region, self._credentials)
 
     def run(self) -> None:
         """Do the job, with a line for each step; the last one says where the manifest is."""
@@ -66,11 +67,10 @@ class BuilderProgram:
         s3 = self._service("s3")
         packages = self.directory / "packages"
         fetched = partial(self.log, "fetch")
-        bucket = _PackageBucket(s3, self.job["bucket"])
-        archives = {name: Addresses(*map(tuple, lists)) for name, lists in self.job["archives"].items()}
+        bucket = _PackageBucket(s3, self.job.bucket)
         for one in spec.with_stages():
             bucket.get_downloads(one, packages, fetched)
-            bucket.get_packages(one.packages, packages, archives, fetched)
+            bucket.get_packages(one.packages, packages, self.job.archives, fetched)
         times["fetched"] = time.time()
         if spec.base is not None:
             disk = bake_live(spec, self.directory / "sources", self.directory, partial(self.log, "bake"))
@@ -83,7 +83,7 @@ class BuilderProgram:
         packed = gzip.compress(text, 6)
         s3.call(
             "PUT",
-            f"/{self.job['bucket']}/{self.job['manifest']}",
+            f"/{self.job.bucket}/{self.job.manifest}",
             {"content-type": "application/gzip"},
             packed,
         )
@@ -108,9 +108,9 @@ class BuilderProgram:
         parent: Optional[List[Optional[str]]] = None
         if (self.directory / "parent.json").exists():
             parent = json.loads((self.directory / "parent.json").read_text(encoding="utf-8"))
-        indexes = to_send(disk.blocks, parent, encrypted=bool(self.job["encrypted"]))
+        indexes = to_send(disk.blocks, parent, encrypted=self.job.encrypted)
         self.log("upload", f"{len(indexes)} of {len(disk.blocks)} blocks travel")
-        snapshot = PendingSnapshot(self._service("ebs"), self.job["snapshot"])
+        snapshot = PendingSnapshot(self._service("ebs"), self.job.snapshot)
         return snapshot.fill(disk.path, disk.blocks, indexes, partial(self.log, "upload"))
 
     def _machine(self) -> str:
@@ -200,7 +200,7 @@ def _spans(times: Mapping[str, float]) -> Dict[str, float]:
 def main() -> int:
     """Do the job that the command line names."""
     try:
-        builder = BuilderProgram(json.loads(sys.argv[1]), Path(sys.argv[2]))
+        builder = BuilderProgram(read_builder_job(sys.argv[1]), Path(sys.argv[2]))
     except Exception as error:  # noqa: BLE001 - as below; there is no log yet, only the console
         console(log_line(1, "failed", f"the builder cannot begin: {type(error).__name__}: {error}"))
         return 1
