@@ -30,12 +30,12 @@ def cost(
     """
     from ingot.plan.cost import costs_of
 
-    found = costs_of(assembly, price or [])
+    costs = costs_of(assembly, price or [])
     if as_json:
-        print_json(found.as_dict())
+        print_json(costs.as_dict())
         return
-    rows = [(f"{item.usd:.2f}", f"{item.what}: {item.how}") for item in found.monthly]
-    rows.append((f"{found.usd:.2f}", f"USD a month, {found.region}, {found.known}"))
+    rows = [(f"{item.usd:.2f}", f"{item.what}: {item.how}") for item in costs.monthly]
+    rows.append((f"{costs.usd:.2f}", f"USD a month, {costs.region}, {costs.known}"))
     print_rows(rows)
     print("publishing a new image:")
-    print_rows([(f"{item.usd:.4f}", f"{item.what}: {item.how}") for item in found.publishing])
+    print_rows([(f"{item.usd:.4f}", f"{item.what}: {item.how}") for item in costs.publishing])

@@ -29,5 +29,5 @@ def digest(
     Examples: `ingot digest web`.
     """
     recipe = load_recipe(find_recipe(recipes, name), env)
-    found = recipe_digest(recipe)
-    print(json_text({"recipe": recipe.name, "digest": found}) if as_json else found)
+    recipe_sha256 = recipe_digest(recipe)
+    print(json_text({"recipe": recipe.name, "digest": recipe_sha256}) if as_json else recipe_sha256)

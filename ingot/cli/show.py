@@ -94,8 +94,8 @@ def _tree(image: Image, depth: int, *, as_json: bool) -> None:
     from ingot.report.image import tree_table
     from ingot.store.sizes import directory_sizes
 
-    found = [directory for directory in directory_sizes(image.manifest) if directory.depth <= depth]
-    _print(found, tree_table, as_json=as_json)
+    directories = [directory for directory in directory_sizes(image.manifest) if directory.depth <= depth]
+    _print(directories, tree_table, as_json=as_json)
 
 
 def _print(rows: list[Row], table: Callable[[list[Row]], Table], *, as_json: bool) -> None:

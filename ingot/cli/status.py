@@ -58,14 +58,14 @@ def status(
     if watch:
         _watch(clients, stacks, env)
         return
-    found = current(clients, stacks[0])
+    fleet = current(clients, stacks[0])
     if as_json:
-        print_json(found.as_dict())
+        print_json(fleet.as_dict())
     else:
         from ingot.cli.terminal.fleets import show
 
-        show(found)
-    require_published_images(clients, found)
+        show(fleet)
+    require_published_images(clients, fleet)
 
 
 def _watch(clients: Clients, stacks: list[str], environment: str | None) -> None:

@@ -49,12 +49,14 @@ def upgrade(
     target = None if dry_run else GitHub.of(repository, os.environ)
     upgrades = []
     with Reporter() as reporter:
-        for found in upgrade_all(recipes, names or [], target, base, reporter):
+        for upgraded in upgrade_all(recipes, names or [], target, base, reporter):
             if as_json:
-                upgrades.append({"recipe": found.name, "moved": list(found.moved), "pull_request": found.url})
-            elif found.url is None:
-                reporter.print("\n".join([f"{found.name}:", *found.moved]))
+                upgrades.append(
+                    {"recipe": upgraded.name, "moved": list(upgraded.moved), "pull_request": upgraded.url}
+                )
+            elif upgraded.url is None:
+                reporter.print("\n".join([f"{upgraded.name}:", *upgraded.moved]))
             else:
-                reporter.print(f"{found.name}: {found.url}")
+                reporter.print(f"{upgraded.name}: {upgraded.url}")
     if as_json:
         print_json(upgrades)

@@ -131,27 +131,27 @@ def restore(
     store = Store()
     with translated(PublishError):
         bucket = _open(clients, archive)
-        found = find(bucket, options.name)
+        entry = find(bucket, options.name)
         clone = None
         if options.publish and options.test:
             clone = clone_settings(clients, require_stack(BUILDER_STACK, options.builder_stack))
-        manifest = manifest_of(bucket, found)
-        image = store.image(found.digest)
+        manifest = manifest_of(bucket, entry)
+        image = store.image(entry.digest)
         if image is None:
-            with store.receiving(found.digest, progress) as directory:
+            with store.receiving(entry.digest, progress) as directory:
                 read_disk(bucket, manifest, directory / "disk.raw", progress)
                 (directory / "manifest.json").write_text(
                     json.dumps(manifest, sort_keys=True) + "\n", encoding="utf-8"
                 )
-            image = Image(found.digest, store.images / found.digest)
-            progress(f"{found.recipe} {found.digest[:12]} is in the store, root digest {image.root_digest}")
+            image = Image(entry.digest, store.images / entry.digest)
+            progress(f"{entry.recipe} {entry.digest[:12]} is in the store, root digest {image.root_digest}")
         elif image.root_digest != (archived := manifest["disk"]["root_digest"]):
             raise VerificationError(
-                f"{found.recipe} {found.digest[:12]} has the root digest {image.root_digest} in the store, "
+                f"{entry.recipe} {entry.digest[:12]} has the root digest {image.root_digest} in the store, "
                 f"and {archived} in {bucket.location}"
             )
         else:
-            progress(f"{found.recipe} {found.digest[:12]} is in the store already")
+            progress(f"{entry.recipe} {entry.digest[:12]} is in the store already")
     if not options.publish:
         return Restored(image, None)
     settings = _settings(clients, bucket, clone, image.digest, progress)

@@ -191,10 +191,10 @@ def compare(one: Path, other: Path) -> list[Difference]:
     return differences(one, other, blocks)
 
 
-def difference_text(found: list[Difference]) -> str:
+def difference_text(differences: list[Difference]) -> str:
     """Return the differences for people, files first: the rest follows from them."""
-    files = [difference for difference in found if difference.what.startswith("/")]
-    rest = [difference for difference in found if not difference.what.startswith("/")]
+    files = [difference for difference in differences if difference.what.startswith("/")]
+    rest = [difference for difference in differences if not difference.what.startswith("/")]
     lines = [
         f"    {difference.what}: {difference.differing} bytes, the first at byte {difference.inside} of it, "
         f"byte {difference.offset} of the disk"
@@ -252,5 +252,5 @@ def _shared_store() -> SharedStore | None:
 def _open_s3(bucket: str, key: str) -> Iterator[tuple[int, BinaryIO]]:
     from ingot.aws.session.objects import open_object  # boto3: not for each bake
 
-    with open_object(bucket, key) as found:
-        yield found
+    with open_object(bucket, key) as stream:
+        yield stream

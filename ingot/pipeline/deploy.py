@@ -183,9 +183,9 @@ class _Deployer:
             return named
         stage = stacks[own].selector.rpartition("/")[0]
         while stage:
-            found = [key for key, stack in stacks.items() if stack.selector == f"{stage}/{name}"]
-            if found:
-                return found
+            keys = [key for key, stack in stacks.items() if stack.selector == f"{stage}/{name}"]
+            if keys:
+                return keys
             stage = stage.rpartition("/")[0]
         return []
 

@@ -138,14 +138,14 @@ def _artifacts(
     from ingot.store.downloads.web import Wanted
 
     store, known = open_store(), {artifact.url: artifact for artifact in old}
-    found = []
+    artifacts = []
     for number, artifact in enumerate(recipe.artifacts):
         locked = known.get(artifact.url)
         is_package = artifact.install is not None
         if locked is not None and (upgrade.everything or artifact.sha256 not in (None, locked.sha256)):
             locked = locked if artifact.sha256 == locked.sha256 else None
         if locked is not None and not is_package:
-            found.append(FetchedArtifact(locked))
+            artifacts.append(FetchedArtifact(locked))
             continue
         digest = artifact.sha256 if locked is None else locked.sha256
         progress(f"fetching {artifact.url}")
@@ -157,8 +157,8 @@ def _artifacts(
             where = f"{shown(place.file)}:{place.line}:{place.column}"
             raise error.with_message(f"{where}: {error.message}") from error
         pinned = LockedArtifact(url=artifact.url, sha256=fetched.sha256, size=fetched.size)
-        found.append(FetchedArtifact(pinned, fetched.file if is_package else None))
-    return found
+        artifacts.append(FetchedArtifact(pinned, fetched.file if is_package else None))
+    return artifacts
 
 
 def newest(name: str, path: Path, progress: Progress, indexes: IndexCache | None = None) -> LockUpgrade:

@@ -96,12 +96,12 @@ def _deployed_stacks(clients: Clients, stacks: Mapping[str, Stack]) -> dict[str,
     """Return those of ``stacks`` that are deployed in the caller's region, with their deployed templates."""
     from ingot.aws.session.stacks import stack_template
 
-    found = {}
+    deployed = {}
     for name, stack in stacks.items():
         template = stack_template(clients, stack.name)
         if template is not None:
-            found[name] = replace(stack, template=template, assets={})
-    return found
+            deployed[name] = replace(stack, template=template, assets={})
+    return deployed
 
 
 def _environments(project: Path, options: PlanOptions) -> list[str | None]:
@@ -247,10 +247,10 @@ def failures(plan: Plan) -> list[str]:
     An image without a test passed none.
     """
     failed = [image for image in plan.images if image.state == "failed"]
-    found = [f"{image.recipe} {image.after[:12]}: {image.no_diff}" for image in failed]
+    sentences = [f"{image.recipe} {image.after[:12]}: {image.no_diff}" for image in failed]
     for boot in plan.boots:
         name = f"{boot.recipe} {boot.digest[:12]}"
-        found += [f"{name}: {test.name}: {test.problem}" for test in boot.tests if not test.ok]
+        sentences += [f"{name}: {test.name}: {test.problem}" for test in boot.tests if not test.ok]
         if not boot.tests:
-            found.append(f"{name}: no test ran")
-    return found
+            sentences.append(f"{name}: no test ran")
+    return sentences

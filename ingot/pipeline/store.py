@@ -92,5 +92,5 @@ def _in_local_cloud() -> set[str]:
     from ingot.aws.session import tags
     from ingot.aws.session.clients import connect_to_local_cloud
 
-    found = connect_to_local_cloud(record).ec2.describe_images(Owners=["self"])["Images"]
-    return {image_tags[tags.DIGEST] for image in found if tags.DIGEST in (image_tags := tags.tags_of(image))}
+    amis = connect_to_local_cloud(record).ec2.describe_images(Owners=["self"])["Images"]
+    return {image_tags[tags.DIGEST] for image in amis if tags.DIGEST in (image_tags := tags.tags_of(image))}

@@ -26,13 +26,13 @@ def error_text(error: IngotError) -> str:
 def error_json(error: IngotError) -> str:
     """Return an error as one line of JSON."""
     problems = error.problems if isinstance(error, InputError) else []
-    found = {
+    plain = {
         "message": error.message.removeprefix("error: "),
         "hint": error.hint,
         "exit_code": error.exit_code,
         "problems": [asdict(problem) for problem in problems],
     }
-    return json.dumps({"error": found}, sort_keys=True)
+    return json.dumps({"error": plain}, sort_keys=True)
 
 
 def problem_text(problem: Problem, kind: str) -> str:

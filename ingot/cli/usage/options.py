@@ -29,8 +29,8 @@ Memory = Annotated[int, typer.Option(min=256, metavar="MIB", help="Memory of the
 
 def recipe_names(incomplete: str) -> list[str]:
     """Return the recipes of the working directory whose names begin so: for a shell's completion."""
-    found = RECIPES.glob("*/recipe.yaml")
-    return sorted(path.parent.name for path in found if path.parent.name.startswith(incomplete))
+    recipes = RECIPES.glob("*/recipe.yaml")
+    return sorted(path.parent.name for path in recipes if path.parent.name.startswith(incomplete))
 
 
 def image_names(incomplete: str) -> list[str]:

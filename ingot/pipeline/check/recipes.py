@@ -30,11 +30,11 @@ def check_recipes(recipes: Path, names: Sequence[str], environment: str | None) 
 
     Raises InputError when there is no such recipe.
     """
-    found = {name: find_recipe(recipes, name) for name in names} if names else find_recipes(recipes)
-    if not found:
+    paths_of = {name: find_recipe(recipes, name) for name in names} if names else find_recipes(recipes)
+    if not paths_of:
         raise InputError(f"no recipe in {recipes}: recipes are in {recipes}/NAME/recipe.yaml")
     packages = paths.store() / "packages"
-    for name, path in found.items():
+    for name, path in paths_of.items():
         for one in environments(path) if environment is None else [environment]:
             try:
                 warnings = _check(path, one, packages)
@@ -67,12 +67,12 @@ def _check(path: Path, environment: str | None, packages: Path) -> list[Problem]
         raise InputError(f"{path}: the recipe has problems", problems=[*problems, *more])
     # A base AMI's lock is made with the account's credentials: a recipe can be checked before that.
     lock = load_lock(recipe) if recipe.base.ami is None or recipe.lock_path.is_file() else None
-    found = hygiene_problems(recipe)
+    findings = hygiene_problems(recipe)
     size = size_problem(recipe, lock, packages) if isinstance(lock, Lock) else None
     if size is not None:
-        found.append(size)
+        findings.append(size)
     # A step may remove files: then only the bake can tell.
-    if found and not recipe.steps:
-        raise InputError(found[0].found, problems=found)
+    if findings and not recipe.steps:
+        raise InputError(findings[0].found, problems=findings)
     logs = unbounded_logs(recipe, lock) if isinstance(lock, Lock) else ()
-    return [*found, *end_of_life_root(recipe), *logs]
+    return [*findings, *end_of_life_root(recipe), *logs]

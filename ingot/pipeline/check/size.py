@@ -71,9 +71,9 @@ def _packages_size(recipe: Recipe, lock: Lock, packages: Path, room: int) -> int
     least = sum(package.size for package in installed)
     if least * PLENTY <= room:
         return least
-    found = {package: package_file(packages, package.sha256) for package in installed}
+    files = {package: package_file(packages, package.sha256) for package in installed}
     readable = which("dpkg-deb") is not None
-    here = {package: file for package, file in found.items() if readable and file.is_file()}
+    here = {package: file for package, file in files.items() if readable and file.is_file()}
     unknown = sum(package.size for package in installed if package not in here)
     stated = unknown + sum(_each(_stated, here))
     if stated <= room:

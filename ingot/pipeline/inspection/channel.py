@@ -103,12 +103,12 @@ class Channel:
         if not data:
             raise CloudError(f"the machine {self._directory.name} has ended")
         self._rest += data
-        while (found := self._mark.search(self._rest)) is not None:
-            output(self._rest[: found.start()])
-            self._rest = self._rest[found.end() :]
+        while (mark := self._mark.search(self._rest)) is not None:
+            output(self._rest[: mark.start()])
+            self._rest = self._rest[mark.end() :]
             # An earlier question may be answered now: whoever asked it has gone, or asked again.
-            if found[1].decode() == self._name:
-                return int(found[2])
+            if mark[1].decode() == self._name:
+                return int(mark[2])
         # What may be the beginning of a mark waits for the rest.
         at = self._rest.rfind(MARK.encode())
         whole = at if 0 <= len(self._rest) - at < self._longest_mark and at >= 0 else len(self._rest)

@@ -94,12 +94,12 @@ class JournalEnd:
         """Return the end of a console, as near to that of the journal as it comes: the lines that name the
         unit, or that tell of failures.
         """
-        found = [line.rstrip() for line in without_sequences(console).splitlines()]
+        lines = [line.rstrip() for line in without_sequences(console).splitlines()]
         if self.unit is not None:
-            found = [line for line in found if self.unit.removesuffix(".service") in line]
+            lines = [line for line in lines if self.unit.removesuffix(".service") in line]
         if self.errors:
-            found = [line for line in found if re.search(r"(?i)fail|error|panic|denied", line)]
-        return [line for line in found if line][-self.lines :]
+            lines = [line for line in lines if re.search(r"(?i)fail|error|panic|denied", line)]
+        return [line for line in lines if line][-self.lines :]
 
 
 @dataclass(frozen=True)

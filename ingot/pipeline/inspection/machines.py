@@ -66,21 +66,21 @@ class LocalMachine:
 def record(place: Path, image: Image, inspected: InspectedDisk | None) -> None:
     """Write down which image the machine in the directory ``place`` boots."""
     token = None if inspected is None else inspected.token
-    found = asdict(LocalMachine(place, image.name, image.digest, token))
-    del found["directory"]
-    write_atomically(place / _RECORD, json.dumps(found, sort_keys=True) + "\n", mode=0o600)
+    plain = asdict(LocalMachine(place, image.name, image.digest, token))
+    del plain["directory"]
+    write_atomically(place / _RECORD, json.dumps(plain, sort_keys=True) + "\n", mode=0o600)
 
 
 def known() -> list[LocalMachine]:
     """Return all machines, the newest first."""
     records = sorted(directory().glob(f"i-*/{_RECORD}"), key=lambda path: -path.stat().st_mtime)
-    found = []
+    machines = []
     for path in records:
         try:
-            found.append(LocalMachine(path.parent, **json.loads(path.read_text())))
+            machines.append(LocalMachine(path.parent, **json.loads(path.read_text())))
         except (OSError, ValueError, TypeError):  # it ends at this moment, or was ended while it wrote
             continue
-    return found
+    return machines
 
 
 def find(word: str) -> LocalMachine | None:
