@@ -19,6 +19,7 @@ from ingot.aws.instances.console import BUILDER, last_line
 from ingot.bake.instance import __main__ as builder
 from ingot.bake.instance import bootstrap
 from tests.aws.builder_stand_in import CREDENTIALS, MetadataService
+from tests.bake.instance.jobs import JOB
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 
@@ -195,7 +196,7 @@ def test_whatever_keeps_a_builder_from_beginning_is_told(program, service, tmp_p
     console = tmp_path / "console"
     console.touch()
     monkeypatch.setenv("INGOT_CONSOLE", str(console))
-    monkeypatch.setattr(bootstrap.sys, "argv", [program, json.dumps({"region": "us-east-1"}), str(tmp_path)])
+    monkeypatch.setattr(bootstrap.sys, "argv", [program, JOB.text(), str(tmp_path)])
     assert (bootstrap.main if program == "bootstrap" else builder.main)() == 1
     said = last_line(console.read_text(), BUILDER)
     assert said["stage"] == "failed"
