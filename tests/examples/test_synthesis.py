@@ -1,5 +1,6 @@
 """The apps of the examples with one fleet each: what their stacks say."""
 
+import functools
 import json
 import os
 import subprocess
@@ -20,7 +21,20 @@ pytestmark = pytest.mark.slow
 BALANCER, TARGETS = (f"AWS::ElasticLoadBalancingV2::{kind}" for kind in ("LoadBalancer", "TargetGroup"))
 
 
-def synthesized(example: str, out: Path, **more: str) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def synthesized(tmp_path_factory):
+    """Return a function that gives the templates of an example's stacks by name, synthesized once for each
+    context.
+    """
+
+    @functools.cache
+    def templates(example: str, **more: str) -> dict[str, Any]:
+        return synthesize(example, tmp_path_factory.mktemp(example), more)
+
+    return templates
+
+
+def synthesize(example: str, out: Path, more: dict[str, str]) -> dict[str, Any]:
     """Return the templates of an example's stacks by name; ``more``: context."""
     context = json.loads((ROOT / "examples" / example / "cdk.json").read_text())["context"] | more
     environment = {
@@ -45,8 +59,8 @@ def only(template: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("name", "port"), [("flask", 80), ("express", 80), ("java", 8080)])
-def test_a_web_app_has_its_image_and_its_port(name, port, tmp_path):
-    templates = synthesized(name, tmp_path)
+def test_a_web_app_has_its_image_and_its_port(name, port, synthesized):
+    templates = synthesized(name)
     web = templates["Web"]
     digest = recipe_digest(load_recipe(ROOT / "examples" / name / "image_recipes" / name))
     assert web["Outputs"]["RecipeDigest"]["Value"] == digest
@@ -54,8 +68,8 @@ def test_a_web_app_has_its_image_and_its_port(name, port, tmp_path):
     assert only(web, BALANCER)["Scheme"] == "internet-facing"
 
 
-def test_the_flask_app_and_its_database_know_one_password(tmp_path):
-    web = synthesized("flask", tmp_path)["Web"]
+def test_the_flask_app_and_its_database_know_one_password(synthesized):
+    web = synthesized("flask")["Web"]
     [login] = [name for name, one in web["Resources"].items() if one["Type"] == "AWS::SecretsManager::Secret"]
     server = only(web, "AWS::RDS::DBInstance")
     assert {"Ref": login} in server["MasterUserPassword"]["Fn::Join"][1]
@@ -73,8 +87,8 @@ def test_the_flask_app_and_its_database_know_one_password(tmp_path):
     assert "Fleet" in json.dumps(rule["SourceSecurityGroupId"])
 
 
-def test_the_flask_example_is_deployed_to_the_local_cloud_with_its_secret(stand_in_cloud, tmp_path):
-    web = synthesized("flask", tmp_path, database="sqlite")["Web"]
+def test_the_flask_example_is_deployed_to_the_local_cloud_with_its_secret(stand_in_cloud, synthesized):
+    web = synthesized("flask", database="sqlite")["Web"]
     digest = web["Outputs"]["RecipeDigest"]["Value"]
     ssm = stand_in_cloud.client("ssm")
     for name, value in (
@@ -91,8 +105,8 @@ def test_the_flask_example_is_deployed_to_the_local_cloud_with_its_secret(stand_
     assert len(login["password"]) == 32
 
 
-def test_the_database_is_reached_inside_its_network_and_keeps_its_volume(tmp_path):
-    database = synthesized("postgresql", tmp_path)["Database"]
+def test_the_database_is_reached_inside_its_network_and_keeps_its_volume(synthesized):
+    database = synthesized("postgresql")["Database"]
     balancer = only(database, BALANCER)
     assert (balancer["Type"], balancer["Scheme"]) == ("network", "internal")
     assert (only(database, TARGETS)["Port"], only(database, TARGETS)["Protocol"]) == (5432, "TCP")
