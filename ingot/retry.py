@@ -94,7 +94,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Row:
+class RetryRow:
     """One row: the codes (a ``*`` at the start stands for any letters), statuses and texts that mean
     ``verdict``.
 
@@ -141,8 +141,8 @@ TAGS_SETTLING = 30.0
 THROTTLED = 150.0
 
 # What each error means; the first row that fits counts, and what fits none is final.
-TABLE: Tuple[Row, ...] = (
-    Row(
+TABLE: Tuple[RetryRow, ...] = (
+    RetryRow(
         Verdict.THROTTLED,
         "AWS SDKs and Tools Reference Guide, Retry behavior; EC2 User Guide, Request throttling; "
         "botocore's standard mode",
@@ -164,7 +164,7 @@ TABLE: Tuple[Row, ...] = (
         ),
         statuses=frozenset({429, 509}),
     ),
-    Row(
+    RetryRow(
         Verdict.TRANSIENT,
         "AWS SDKs and Tools Reference Guide, Retry behavior; nanovms/ops issue 1268 (a block on a slow link)",
         codes=frozenset(
@@ -185,13 +185,13 @@ TABLE: Tuple[Row, ...] = (
         statuses=frozenset({408, 500, 502, 503, 504}),
         texts=("Failed to read block data",),
     ),
-    Row(
+    RetryRow(
         Verdict.TRANSIENT,
         "botocore: no connection, a connection that ended, a timeout, TLS; a body that was cut off, is empty "
         "or is not what the service answers",
         broken=True,
     ),
-    Row(
+    RetryRow(
         Verdict.SETTLING,
         "EC2 User Guide, Eventual consistency; packer issues 2033 and 3377, coldsnap issue 43",
         codes=frozenset({"*.NotFound", "*.Unavailable", "*NotFoundException", "ParameterNotFound"}),
@@ -199,7 +199,7 @@ TABLE: Tuple[Row, ...] = (
         texts=("does not exist",),
         within=SETTLING,
     ),
-    Row(
+    RetryRow(
         Verdict.UNTAGGED,
         "IAM User Guide, Changes are not always immediately visible: tags lag behind in authorization",
         codes=frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}),

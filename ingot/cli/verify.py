@@ -97,7 +97,7 @@ def _image_lines(verdict: ImageVerdict) -> str:
     """Return the verdict on an AMI as text; the first differing blocks are named with their place on the
     disk.
     """
-    from ingot.aws.verify.contents import in_it
+    from ingot.bake.disk.contents import in_it
 
     read = verdict.read
     if verdict.ok:

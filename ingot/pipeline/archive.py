@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ingot.aws.publish.settings import CloneSettings, PublishSettings
     from ingot.aws.registry.published import Published
     from ingot.aws.session.clients import Clients
-    from ingot.aws.verify.contents import Contents
+    from ingot.bake.disk.contents import Contents
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def _settings(
     By its disk, if the store has it, a block that differs is named with its files.
     """
     from ingot.aws.publish.settings import PublishSettings
-    from ingot.aws.verify.contents import contents_of, unknown
+    from ingot.bake.disk.contents import contents_of, unknown
 
     store = Store()
     image = store.image(digest)
@@ -244,8 +244,8 @@ def _check(
     clients: Clients, snapshot_id: str, blocks: BlockMap, contents: Contents, progress: Progress
 ) -> None:
     """Read a snapshot back; raise VerificationError unless it is, bit for bit, the disk with these blocks."""
-    from ingot.aws.verify.contents import block_lines
     from ingot.aws.verify.image import read_back
+    from ingot.bake.disk.contents import block_lines
 
     snapshot = clients.ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"][0]
     encrypted = bool(snapshot.get("Encrypted", False))

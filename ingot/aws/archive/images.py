@@ -20,7 +20,7 @@ from ingot.aws.archive.location import ArchiveLocation
 from ingot.aws.publish.blocks import BlockMap, DiskReader
 from ingot.aws.publish.image import DiskImage
 from ingot.aws.session.objects import PAGE
-from ingot.aws.verify.contents import NAMED, contents_of, in_it
+from ingot.bake.disk.contents import NAMED, contents_of, in_it
 from ingot.blocks import BLOCK_SIZE
 from ingot.errors import IngotError, InputError, PublishError, VerificationError
 from ingot.progress import Progress

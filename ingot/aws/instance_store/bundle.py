@@ -147,6 +147,7 @@ def unbundle(
     key: RSAPrivateKey,
     read: Callable[[str], bytes],
     write: Callable[[int, bytes], None] = lambda _index, _block: None,
+    *,
     expected: Sequence[str | None] = (),
 ) -> Unbundled:
     """Read a bundle back with the user's key: each part by ``read``, which takes its name.

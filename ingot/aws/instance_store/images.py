@@ -18,7 +18,7 @@ from ingot.aws.instance_store.bundle import (
 )
 from ingot.aws.instance_store.keys import BundleKeys
 from ingot.aws.instance_store.manifest import ROOT_DEVICE, read_manifest
-from ingot.aws.verify.contents import Contents, in_it, unknown
+from ingot.bake.disk.contents import Contents, in_it, unknown
 from ingot.errors import InputError, VerificationError
 from ingot.progress import Progress
 from ingot.quantities import size

@@ -17,8 +17,8 @@ from ingot.aws.registry.published import ManifestOf, find, no_manifest
 from ingot.aws.session import tags
 from ingot.aws.session.clients import BLOCK_STREAMS
 from ingot.aws.session.retry import block_retries
-from ingot.aws.verify.contents import contents_of
 from ingot.aws.verify.reading import pages, read_block
+from ingot.bake.disk.contents import contents_of
 from ingot.blocks import BLOCK_SIZE, ZERO_DIGEST, block_count, changed, root_digest, written
 from ingot.errors import InputError, PublishError, VerificationError
 from ingot.progress import Progress

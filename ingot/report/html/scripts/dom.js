@@ -47,9 +47,10 @@ const KINDS = ["added", "removed", "upgraded", "downgraded", "rebuilt", "changed
 
 // "3 added, 1 removed", each in its colour.
 const tally = (changes) => {
-  const counts = KINDS.map((kind) => [kind, changes.filter((change) => change.change === kind).length]).filter(
-    ([, n]) => n,
-  );
+  const counts = KINDS.map((kind) => [
+    kind,
+    changes.filter((change) => change.change === kind).length,
+  ]).filter(([, n]) => n);
   return counts.flatMap(([kind, n], index) => [
     index ? ", " : "",
     make("span", { class: kind }, `${count(n)} ${kind}`),

@@ -82,7 +82,8 @@ const tilesOf = (image, target) => {
     tests ? null : "tests",
     used ? null : "size in use",
   ].filter(Boolean);
-  return { tiles, same: same.length ? `${prefix ? `${prefix}unchanged` : "Unchanged"}: ${same.join(", ")}` : null };
+  const unchanged = prefix ? `${prefix}unchanged` : "Unchanged";
+  return { tiles, same: same.length ? `${unchanged}: ${same.join(", ")}` : null };
 };
 
 const summary = (images) => {
