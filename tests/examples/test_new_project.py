@@ -157,7 +157,7 @@ def test_one_screen_shows_what_is_wanted_and_what_runs(project, up):
     assert re.search(rf"wanted +{digest} *\n", shown), watch.stdout + watch.stderr
     assert re.search(rf"deployed +{digest} *\n", shown)
     assert re.search(rf"running +{digest}  on 2 clones *\n", shown)
-    assert re.search(r"\d+ alarms, none fires", shown)
+    assert re.search(r"\d+ alarms, none firing", shown)
 
 
 def test_the_lock_is_kept(project, up):

@@ -94,7 +94,7 @@ def _alarms(view: FleetView) -> Text:
     if not view.alarms:
         return Text("no alarms", style="dim")
     if not firing:
-        return Text(f"{number(len(view.alarms), 'alarm')}, none fires", style="green")
+        return Text(f"{number(len(view.alarms), 'alarm')}, none firing", style="green")
     lines = [f"{alarm.name}: {alarm.reason}" for alarm in firing]
     return Text("\n".join([f"{number(len(firing), 'alarm')} of {len(view.alarms)} in ALARM:", *lines]), "red")
 

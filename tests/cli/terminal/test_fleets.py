@@ -29,7 +29,7 @@ def test_a_fleet_at_rest():
     assert "deployed  aaaaaaaaaaaa" in lines
     assert "running   aaaaaaaaaaaa  on 1 clone" in lines
     assert "steady" in lines
-    assert "1 alarm, none fires" in lines
+    assert "1 alarm, none firing" in lines
 
 
 def test_a_refresh_has_its_checkpoints_and_a_time_left():
