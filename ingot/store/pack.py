@@ -44,7 +44,9 @@ def pack(store: Store, archive: Path, progress: Progress) -> int:
     try:
         with replacing(archive.absolute()) as unfinished:
             tar(["--create", "--file", str(unfinished), *words])
-    except (CommandError, OSError) as error:
+    except OSError as error:  # of a file beside it that nobody asked for by name
+        raise InputError(f"{archive} cannot be written: {error.strerror}") from error
+    except CommandError as error:
         raise InputError(f"{archive} cannot be written: {error}") from error
     return archive.stat().st_size
 
