@@ -110,7 +110,7 @@ environments:
     assert problems(text, env="dev") == [
         "environments.yaml:1:1: unknown key 'default', expected one of defaults, environments",
         "  hint: did you mean defaults?",
-        (f"environments.yaml:3:3: unknown key 'min_clone' {len(Settings.model_fields)} keys there are"),
+        "environments.yaml:3:3: unknown key 'min_clone'",
         "  hint: did you mean min_clones or max_clones or desired_clones?",
         (
             "environments.yaml:5:3: the name 'Prod', expected a name of up to 20 lower case letters, digits"
