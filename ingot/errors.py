@@ -31,6 +31,8 @@ MAKE_ROOM = (
 )
 
 
+# Characters that are shown of what is wrong with a value, and of what belongs there: it has to be read.
+_MOST = 1000
 # A value as it was written: nothing but that.
 _LITERAL = re.compile(r"(?:text |the number )?(?P<value>'[^']*'|\"[^\"]*\"|-?\d[\w.+-]*|true|false)")
 
@@ -79,6 +81,7 @@ class Problem:
     """One thing that is wrong with the input, and where: lines and columns count from 1.
 
     ``found`` says what is wrong; ``expected`` what belongs there instead, "" where ``found`` says it all.
+    Each is one line: what it quotes of the input is cut when it is long, and line breaks are escapes.
     """
 
     file: str
@@ -87,6 +90,11 @@ class Problem:
     found: str
     expected: str = ""
     hint: Optional[str] = None
+
+    def __post_init__(self) -> None:
+        for name in ("found", "expected"):
+            text = getattr(self, name).replace("\n", "\\n")
+            object.__setattr__(self, name, text if len(text) <= _MOST else f"{text[: _MOST - 1]}…")
 
     @property
     def place(self) -> str:

@@ -68,3 +68,9 @@ def test_nobody_writes_into_a_caught_error(tree):
     files = [file for file in (ROOT / tree).rglob("*.py") if file != ROOT / "ingot" / "errors.py"]
     assert files
     assert [place for file in files for place in written(file)] == []
+
+
+def test_a_problem_is_one_line_that_can_be_read():
+    problem = Problem("recipe.yaml", 1, 2, "unknown key 'a\nb'", "y" * 6000)
+    assert problem.found == "unknown key 'a\\nb'"
+    assert problem.expected == "y" * 999 + "…"

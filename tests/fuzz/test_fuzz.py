@@ -81,6 +81,7 @@ RECIPES["all"] += [
 )
 @example(("all", b"null"))
 @example(("common", b"~"))
+@example(("all", b"? 0x" + b"1" * 6000))
 @example(("common", b'{"name": "common", "packages": ["apache2"], "environments": {"a\\nb": {"who": "x"}}}'))
 def test_recipes(top, recipe):
     name, content = recipe
@@ -141,6 +142,7 @@ READ_BY += [
 @share(0.25)
 @given(mutated_json(json.dumps(seeds.MANIFEST)), st.sampled_from(READ_BY))
 @example(json.dumps(seeds.MANIFEST | {"name": "x" * 4000}).encode(), ("show", ONE))
+@example(b'"\\n0"', ("show", ONE))
 @example(json.dumps(seeds.MANIFEST | {"files": []}).encode(), ("show", ONE, "--tree"))
 @example(json.dumps(seeds.MANIFEST | {"boot": {}, "hygiene": {}}).encode(), ("show", ONE))
 @example(json.dumps(seeds.MANIFEST | {"os": {}}).encode(), ("show", ONE, "--sbom"))
