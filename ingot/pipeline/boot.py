@@ -28,7 +28,7 @@ from ingot.pipeline.inspection.copy import InspectedDisk, copy_disk
 from ingot.pipeline.inspection.findings import Findings, ask
 from ingot.pipeline.store import ImageChoice, baked_image
 from ingot.plan.boots import BootRecord, Outcome
-from ingot.progress import Progress
+from ingot.progress import Progress, settle
 from ingot.store import Image, Store
 
 MEMORY_MIB = Hardware.memory_mib
@@ -209,6 +209,7 @@ def boot_image(image: Image, options: BootOptions, listener: BootListener, progr
         if options.inspected:
             progress(f"a root shell in it: ingot shell {machine.machine.spec.instance_id}")
         progress("press Ctrl-C to end it")
+        settle(progress)  # nothing goes on that a live line could show
         try:
             machine.wait()
         except KeyboardInterrupt:

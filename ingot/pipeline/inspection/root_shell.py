@@ -43,10 +43,12 @@ class UserTerminal:
             return script_of(words)
         return None if self.keyboard.isatty() else self.keyboard.read()
 
-    def run(self, channel: Channel, words: Sequence[str]) -> int:
+    def run(self, channel: Channel, words: Sequence[str], progress: Progress) -> int:
         """Run it in the machine behind the channel; return its exit status."""
         script = self.script(words)
         if script is not None:
+            progress("waiting until the boot has finished")  # emulated machines take minutes
+            settle(progress)
             return run_script(channel, script, self.output)
         return open_shell(channel, self.keyboard.fileno(), self.term, self.output)
 
@@ -58,7 +60,7 @@ def shell(choice: ImageChoice, options: ShellOptions, user: UserTerminal, progre
     Raises MissingToolError before it bakes; CloudError when the machine ends or does not answer.
     """
     if is_clone(choice.name):
-        return _elsewhere(choice.name, options.words, user)
+        return _elsewhere(choice.name, options.words, user, progress)
     with terminate_as_interrupt():
         if not options.boot:
             image = baked_image(choice, progress)
@@ -71,10 +73,10 @@ def shell(choice: ImageChoice, options: ShellOptions, user: UserTerminal, progre
                 progress("waiting for its shell; `exit` or Ctrl-] ends it, and nothing of it is kept")
             require_answer(channel, ANSWER_LIMIT)
             settle(progress)
-            return user.run(channel, options.words)
+            return user.run(channel, options.words, progress)
 
 
-def _elsewhere(instance_id: str, words: Sequence[str], user: UserTerminal) -> int:
+def _elsewhere(instance_id: str, words: Sequence[str], user: UserTerminal, progress: Progress) -> int:
     machine = machines.find(instance_id)
     if machine is None:
         from ingot.aws.session.clients import connect
@@ -82,4 +84,4 @@ def _elsewhere(instance_id: str, words: Sequence[str], user: UserTerminal) -> in
         return session(connect(), instance_id, words)
     with machine.channel() as channel:
         require_answer(channel, ANSWER_LIMIT)
-        return user.run(channel, words)
+        return user.run(channel, words, progress)
