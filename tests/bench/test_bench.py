@@ -45,9 +45,10 @@ def test_the_time_of_programs_that_nobody_waits_for_counts(tmp_path):
         " child or sum(range(60_000_000)); child or os._exit(0); os.waitid(os.P_ALL, 0, os.WEXITED)"
     )
     command = [sys.executable, "-c", f"try: exec({script!r})\nexcept ChildProcessError: pass"]
+    others = set(Path("/sys/fs/cgroup").glob("**/ingot-bench-*"))  # of benchmarks that run, or were killed
     sample = measure(Case("x", command), tmp_path / "log")
     assert sample.cpu > 0.4, "the child's, who counts; its parent starts and waits"
-    assert not list(Path("/sys/fs/cgroup").glob("**/ingot-bench-*"))
+    assert set(Path("/sys/fs/cgroup").glob("**/ingot-bench-*")) <= others
 
 
 def test_a_failed_run_is_told_with_its_end(tmp_path):
