@@ -1,5 +1,6 @@
 """Real QEMU machines through the EC2 API. Their disk is one boot sector, so that each is up in a second."""
 
+import errno
 import os
 import re
 import shutil
@@ -276,12 +277,21 @@ def test_an_instance_that_is_terminated_while_its_disk_is_made_leaves_no_machine
     assert instance_of(world, instance_id)["State"]["Name"] == "terminated"
 
 
-def test_an_instance_whose_process_cannot_be_written_down_is_terminated(world, stays, slow_disks, tmp_path):
-    """As on a disk that is full by then: a link to nowhere takes no bytes either."""
+def test_an_instance_whose_process_cannot_be_written_down_is_terminated(
+    world, stays, slow_disks, monkeypatch
+):
+    """As on a disk that is full by then."""
+    replace = Path.replace
+
+    def full(path: Path, target: Path) -> Path:
+        if Path(target).name == "process.json":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        return replace(path, target)
+
     instance_id = launch(world, stays)["InstanceId"]
     slow_disks.wait()
     directory = world.context.directory / "machines" / instance_id
-    (directory / "process.json").symlink_to(tmp_path / "nowhere" / "process.json")
+    monkeypatch.setattr(Path, "replace", full)
     slow_disks.go_on.touch()
     ended = until(world, instance_id, "terminated", limit=60)
     assert ended["StateReason"]["Code"] == "Server.InternalError"
