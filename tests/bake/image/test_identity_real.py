@@ -82,18 +82,26 @@ SETS = {
         {
             "cookie": "cat /var/lib/rabbitmq/.erlang.cookie",
             "engine": "docker info --format '{{.ID}}'",
+            # Through a file: to a pipe it prints nothing.
+            "guest": (
+                "rabbitmqctl -q export_definitions - >/run/definitions;"
+                """ grep -o '"password_hash":"[^"]*' /run/definitions"""
+            ),
         },
         ("rabbitmq-server", "docker"),
         "/usr/lib/rabbitmq/bin/rabbitmq-server",
-        ("/var/lib/rabbitmq/.", "/var/lib/rabbitmq/mnesia", "/etc/docker/key.json", "/var/lib/docker/"),
+        ("/var/lib/rabbitmq/.", "/var/lib/rabbitmq/mnesia/", "/etc/docker/key.json", "/var/lib/docker/"),
     ),
 }
-# What both clones write with the same content, as patterns: databases without rows.
+# What both clones write with the same content, as patterns: databases without rows. RabbitMQ calls its tables
+# by the host's name, which is the same here; so is its id, an MD5 of a count and that name (rabbit_guid.erl).
+# What it makes up, the cookie and the salt of a password, is among the facts.
 ALIKE = (
     "/var/lib/containerd/*.db",
     "/var/lib/docker/buildkit/*.db",
     "/var/lib/docker/image/overlay2/repositories.json",
     "/var/lib/docker/volumes/metadata.db",
+    "/var/lib/rabbitmq/mnesia/*",
 )
 RECIPE = """\
 name: NAME
