@@ -15,7 +15,7 @@ from localcloud.services import autoscaling, cloudwatch, ec2, elbv2
 from localcloud.services.cloudformation.api import actions as cloudformation
 from localcloud.services.ebs.service import EbsService
 from localcloud.services.ec2.hypervisors.stand_ins import Says
-from localcloud.services.s3 import bucket_policy, subresources
+from localcloud.services.s3 import bucket_policy, checksums, subresources
 from localcloud.services.ssm import commands, parameters
 from localcloud.services.sts import session_tokens
 
@@ -55,6 +55,11 @@ CONTROL_PLANE = (
         "s3: subresources",
         lambda i: subresources.install(i.patches),
         "moto takes them for the bucket itself; depends on nothing",
+    ),
+    Step(
+        "s3: checksums",
+        lambda i: checksums.install(i.patches),
+        "moto keeps any SHA-256 that it is told; depends on nothing",
     ),
     Step(
         "ssm: parameters",
