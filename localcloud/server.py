@@ -14,10 +14,11 @@ from ingot.errors import CloudError
 from ingot.progress import Progress
 from localcloud.core.context import ACCOUNT, REGION, CloudContext, Stoppable
 from localcloud.core.environment import access_key
-from localcloud.core.moto_types import Moto
 from localcloud.core.patching import Patches
 
 if TYPE_CHECKING:
+    from werkzeug.serving import BaseWSGIServer
+
     from localcloud.core.permissions import Guard
     from localcloud.services.ec2.hypervisors.stand_ins import Says
 
@@ -169,7 +170,7 @@ def remove_data(directory: Path, log: Progress) -> None:
             log(f"could not remove {path}: {error.strerror}")
 
 
-def _bind(port: int) -> Moto:
+def _bind(port: int) -> BaseWSGIServer:
     from moto.moto_server.werkzeug_app import MotoRequestHandler
     from werkzeug.serving import make_server
 

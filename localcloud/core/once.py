@@ -17,7 +17,7 @@ from moto.iam import models as iam
 from moto.kms import models as kms
 from moto.utilities.utils import get_partition
 
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import Backend, ManagedPolicy
 from localcloud.core.patching import Patches
 
 
@@ -37,11 +37,13 @@ def _listed_once(original: Callable[[], Iterable[str]]) -> Callable[[], Iterable
 
 # AWS's managed policies, by "policies". moto reads their 1,500 documents for each partition of an account and
 # again at each reset: 0.15 s each, twelve times for a cloud that starts and stops.
-_KNOWN: dict[str, tuple[Moto, ...]] = {}
+_KNOWN: dict[str, tuple[ManagedPolicy, ...]] = {}
 
 
-def _read_once(original: Callable[[Moto], list[Moto]]) -> Callable[[Moto], list[Moto]]:
-    def policies(backend: Moto) -> list[Moto]:
+def _read_once(
+    original: Callable[[Backend], list[ManagedPolicy]],
+) -> Callable[[Backend], list[ManagedPolicy]]:
+    def policies(backend: Backend) -> list[ManagedPolicy]:
         if not iam.load_iam_aws_managed_policies():
             return []
         if not _KNOWN:
@@ -52,7 +54,7 @@ def _read_once(original: Callable[[Moto], list[Moto]]) -> Callable[[Moto], list[
     return policies
 
 
-def _own(policy: Moto, account_id: str, partition: str) -> Moto:
+def _own(policy: ManagedPolicy, account_id: str, partition: str) -> ManagedPolicy:
     """Return a policy for one account and partition. Only its text is that of all."""
     own = copy(policy)
     own.account_id, own.partition, own.tags = account_id, partition, {}
@@ -62,7 +64,7 @@ def _own(policy: Moto, account_id: str, partition: str) -> Moto:
     return own
 
 
-def _put_off(original: Callable[[str], Moto]) -> Callable[[str], Moto]:
+def _put_off(original: Callable[[str], object]) -> Callable[[str], LatePrivateKey]:
     return lambda key_spec: LatePrivateKey(original, key_spec)
 
 
@@ -73,11 +75,11 @@ class LatePrivateKey:
     EBS.
     """
 
-    def __init__(self, generate: Callable[[str], Moto], key_spec: str) -> None:
+    def __init__(self, generate: Callable[[str], object], key_spec: str) -> None:
         self._generate, self._key_spec = generate, key_spec
 
     @cached_property
-    def _key(self) -> Moto:
+    def _key(self) -> object:
         return self._generate(self._key_spec)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever moto's key has

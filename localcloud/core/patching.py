@@ -9,8 +9,6 @@ import os
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
-from localcloud.core.moto_types import Moto
-
 _ABSENT = object()
 
 
@@ -23,7 +21,7 @@ class Patches:
     def __init__(self) -> None:
         self._undo: list[Callable[[], None]] = []
 
-    def replace(self, owner: Moto, name: str, make: Callable[[Any], Any]) -> None:
+    def replace(self, owner: object, name: str, make: Callable[[Any], Any]) -> None:
         """Set ``owner.name`` to what ``make`` returns for the original (None when there is none)."""
         replacement = make(getattr(owner, name, None))
         own = vars(owner).get(name, _ABSENT)
@@ -33,7 +31,7 @@ class Patches:
         )
         setattr(owner, name, replacement)
 
-    def add(self, owner: Moto, **attributes: object) -> None:
+    def add(self, owner: object, **attributes: object) -> None:
         """Set attributes that need no original: moto lacks them, or they do all of the work themselves."""
         for name, method in attributes.items():
             self.replace(owner, name, _constant(method))

@@ -15,7 +15,7 @@ from flask import request
 from moto.core.responses import BaseResponse
 
 from ingot.progress import Progress
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import ApiHandler
 from localcloud.core.patching import Patches
 from localcloud.core.refusals import Refusal, answer
 
@@ -26,8 +26,8 @@ MARK = "localcloud.unimplemented"  # in a request's environment: the action that
 def install(patches: Patches) -> None:
     """Mark requests for actions that nobody implements."""
 
-    def marking(original: Callable[[Moto], Any]) -> Callable[[Moto], Any]:
-        def call_action(handler: Moto) -> Any:  # noqa: ANN401 - moto's triple
+    def marking(original: Callable[[ApiHandler], Any]) -> Callable[[ApiHandler], Any]:
+        def call_action(handler: ApiHandler) -> Any:  # noqa: ANN401 - moto's triple
             try:
                 return original(handler)
             except NotImplementedError:

@@ -15,7 +15,11 @@ from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 
-from localcloud.core.moto_types import AutoScalingGroup, Moto
+from localcloud.core.moto_types import (
+    AutoScalingGroup,
+    AutoScalingHandler,
+    AutoScalingRecords,
+)
 from localcloud.core.patching import Patches
 from localcloud.services.autoscaling.members import ABANDON, CONTINUE, members_of
 from localcloud.services.autoscaling.schedules import MOST_OF_A_BATCH
@@ -35,11 +39,11 @@ def _replace_groups(patches: Patches, service: AutoScaling) -> None:
         group.desired_capacity = group.min_size if capacity is None else int(capacity)
         service.wake()
 
-    def nothing(*arguments: Moto) -> None:
+    def nothing(*arguments: object) -> None:
         """Leave to the loop what moto would do here: it registers, deregisters and replaces."""
         service.wake()
 
-    def take_out(backend: Moto, instance_id: str, should_decrement: bool) -> Moto:
+    def take_out(backend: AutoScalingRecords, instance_id: str, should_decrement: bool) -> object:
         return service.take_out(instance_id, decrement=should_decrement).shown()
 
     patches.replace(FakeAutoScalingGroup, "set_desired_capacity", lambda _: set_desired)
@@ -62,7 +66,7 @@ def _replace_groups(patches: Patches, service: AutoScaling) -> None:
 
 
 def _new_name(original: Callable[..., Any]) -> Callable[..., Any]:
-    def create(backend: Moto, name: str, *rest: Moto, **named: Moto) -> Moto:
+    def create(backend: AutoScalingRecords, name: str, *rest: object, **named: object) -> object:
         """CreateAutoScalingGroup: moto would replace a group of that name."""
         if name in backend.autoscaling_groups:
             raise AutoscalingClientError(
@@ -75,7 +79,7 @@ def _new_name(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _locked(original: Callable[..., Any], service: AutoScaling) -> Callable[..., Any]:
-    def method(*args: Moto, **kwargs: Moto) -> Moto:
+    def method(*args: object, **kwargs: object) -> object:
         with service.lock:
             answer = original(*args, **kwargs)
         service.wake()
@@ -85,7 +89,7 @@ def _locked(original: Callable[..., Any], service: AutoScaling) -> Callable[...,
 
 
 def _replace_responses(patches: Patches, service: AutoScaling) -> None:
-    operations: dict[str, Callable[[Moto], Any]] = {
+    operations: dict[str, Callable[[AutoScalingHandler], ActionResult]] = {
         "delete_auto_scaling_group": lambda handler: _delete(handler, service),
         "set_desired_capacity": lambda handler: _set_capacity(handler, service),
         "describe_scaling_activities": lambda handler: _activities(handler, service),
@@ -112,20 +116,20 @@ def _replace_responses(patches: Patches, service: AutoScaling) -> None:
     patches.replace(AutoScalingResponse, "put_scaling_policy", _naming_the_policy)
 
 
-def _naming_the_policy(original: Callable[[Moto], Any]) -> Callable[[Any], Any]:
+def _naming_the_policy(original: Callable[[AutoScalingHandler], ActionResult]) -> Callable[[Any], Any]:
     """moto answers with PolicyArn, which the service model does not know: it is PolicyARN."""
 
-    def put(handler: Moto) -> Moto:
+    def put(handler: AutoScalingHandler) -> ActionResult:
         return ActionResult({"PolicyARN": original(handler).result["PolicyArn"]})
 
     return put
 
 
-def _returning(operation: Callable[[Moto], Any]) -> Callable[[Any], Any]:
+def _returning(operation: Callable[[AutoScalingHandler], ActionResult]) -> Callable[[Any], Any]:
     return lambda _: lambda handler: operation(handler)
 
 
-def find_group(handler: Moto) -> AutoScalingGroup:
+def find_group(handler: AutoScalingHandler) -> AutoScalingGroup:
     """Return the group that a request names; raises ValidationError as AWS does."""
     name = handler._get_param("AutoScalingGroupName")
     group: AutoScalingGroup | None = handler.autoscaling_backend.autoscaling_groups.get(name)
@@ -136,7 +140,7 @@ def find_group(handler: Moto) -> AutoScalingGroup:
     return group
 
 
-def _delete(handler: Moto, service: AutoScaling) -> Moto:
+def _delete(handler: AutoScalingHandler, service: AutoScaling) -> ActionResult:
     group = find_group(handler)
     with service.lock:
         if members_of(group) and not handler._get_bool_param("ForceDelete", False):
@@ -155,8 +159,8 @@ def _delete(handler: Moto, service: AutoScaling) -> Moto:
     return EmptyResult()
 
 
-def _set_capacity(handler: Moto, service: AutoScaling) -> Moto:
-    group, wanted = find_group(handler), handler._get_int_param("DesiredCapacity")
+def _set_capacity(handler: AutoScalingHandler, service: AutoScaling) -> ActionResult:
+    group, wanted = find_group(handler), int(handler._get_param("DesiredCapacity"))
     if group.max_size is not None and wanted > group.max_size:
         raise AutoscalingClientError(
             "ValidationError",
@@ -175,7 +179,7 @@ def _set_capacity(handler: Moto, service: AutoScaling) -> Moto:
     return EmptyResult()
 
 
-def _activities(handler: Moto, service: AutoScaling) -> Moto:
+def _activities(handler: AutoScalingHandler, service: AutoScaling) -> ActionResult:
     name = handler._get_param("AutoScalingGroupName")
     asked = set(handler._get_param("ActivityIds", []))
     with service.lock:
@@ -185,7 +189,7 @@ def _activities(handler: Moto, service: AutoScaling) -> Moto:
     return ActionResult(_page(handler, "Activities", shown, "ActivityId"))
 
 
-def _start(handler: Moto, service: AutoScaling) -> Moto:
+def _start(handler: AutoScalingHandler, service: AutoScaling) -> ActionResult:
     preferences = handler._get_params().get("Preferences") or {}
     desired = handler._get_params().get("DesiredConfiguration") or None
     strategy = handler._get_param("Strategy") or "Rolling"
@@ -198,7 +202,7 @@ def _start(handler: Moto, service: AutoScaling) -> Moto:
     return ActionResult({"InstanceRefreshId": refresh.id})
 
 
-def _describe(handler: Moto, service: AutoScaling) -> Moto:
+def _describe(handler: AutoScalingHandler, service: AutoScaling) -> ActionResult:
     group = find_group(handler)
     asked = set(handler._get_param("InstanceRefreshIds", []))
     with service.lock:
@@ -207,11 +211,11 @@ def _describe(handler: Moto, service: AutoScaling) -> Moto:
     return ActionResult(_page(handler, "InstanceRefreshes", shown, "InstanceRefreshId"))
 
 
-def _cancel(handler: Moto, service: AutoScaling) -> Moto:
+def _cancel(handler: AutoScalingHandler, service: AutoScaling) -> ActionResult:
     return ActionResult({"InstanceRefreshId": service.cancel_refresh(find_group(handler).name).id})
 
 
-def _rollback(handler: Moto, service: AutoScaling) -> Moto:
+def _rollback(handler: AutoScalingHandler, service: AutoScaling) -> ActionResult:
     return ActionResult({"InstanceRefreshId": service.rollback_refresh(find_group(handler)).id})
 
 
@@ -238,7 +242,7 @@ def _action_fields(given: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _put_action(handler: Moto, service: AutoScaling) -> Moto:
+def _put_action(handler: AutoScalingHandler, service: AutoScaling) -> ActionResult:
     group, given = find_group(handler), handler._get_params()
     with service.lock:
         service.schedules.put(group, given["ScheduledActionName"], _action_fields(given))
@@ -246,7 +250,7 @@ def _put_action(handler: Moto, service: AutoScaling) -> Moto:
     return EmptyResult()
 
 
-def _put_actions(handler: Moto, service: AutoScaling) -> Moto:
+def _put_actions(handler: AutoScalingHandler, service: AutoScaling) -> ActionResult:
     group = find_group(handler)
 
     def put(action: Mapping[str, Any]) -> None:
@@ -256,14 +260,14 @@ def _put_actions(handler: Moto, service: AutoScaling) -> Moto:
     return ActionResult({"FailedScheduledUpdateGroupActions": _each(service, asked, put)})
 
 
-def _delete_action(handler: Moto, service: AutoScaling) -> Moto:
+def _delete_action(handler: AutoScalingHandler, service: AutoScaling) -> ActionResult:
     group = find_group(handler)
     with service.lock:
         service.schedules.delete(group.name, handler._get_param("ScheduledActionName"))
     return EmptyResult()
 
 
-def _delete_actions(handler: Moto, service: AutoScaling) -> Moto:
+def _delete_actions(handler: AutoScalingHandler, service: AutoScaling) -> ActionResult:
     group = find_group(handler)
     asked = [{"ScheduledActionName": name} for name in handler._get_param("ScheduledActionNames", [])]
     failed = _each(service, asked, lambda a: service.schedules.delete(group.name, a["ScheduledActionName"]))
@@ -290,7 +294,7 @@ def _each(
     return failed
 
 
-def _scheduled(handler: Moto, service: AutoScaling) -> Moto:
+def _scheduled(handler: AutoScalingHandler, service: AutoScaling) -> ActionResult:
     name, params = handler._get_param("AutoScalingGroupName"), handler._get_params()
     named = set(params.get("ScheduledActionNames") or [])
     times = _action_fields({key: params.get(key) for key in ("StartTime", "EndTime")})
@@ -306,7 +310,7 @@ def _scheduled(handler: Moto, service: AutoScaling) -> Moto:
     return ActionResult(_page(handler, "ScheduledUpdateGroupActions", shown, "ScheduledActionARN"))
 
 
-def _action_arn(handler: Moto, group: str, name: str) -> str:
+def _action_arn(handler: AutoScalingHandler, group: str, name: str) -> str:
     """Return an action's ARN; on AWS an id of its own stands in it."""
     account, region = handler.current_account, handler.region
     return (
@@ -330,15 +334,17 @@ def _hook_fields(given: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _put_hook(handler: Moto, service: AutoScaling) -> Moto:
+def _put_hook(handler: AutoScalingHandler, service: AutoScaling) -> ActionResult:
     group, given = find_group(handler), handler._get_params()
     with service.lock:
         service.hooks.put(group.name, given["LifecycleHookName"], _hook_fields(given))
     return EmptyResult()
 
 
-def _with_hooks(original: Callable[[Moto], Moto], service: AutoScaling) -> Callable[[Moto], Moto]:
-    def create(handler: Moto) -> Moto:
+def _with_hooks(
+    original: Callable[[AutoScalingHandler], ActionResult], service: AutoScaling
+) -> Callable[[AutoScalingHandler], ActionResult]:
+    def create(handler: AutoScalingHandler) -> ActionResult:
         """CreateAutoScalingGroup with hooks, which hold the first instances, too."""
         hooks = handler._get_params().get("LifecycleHookSpecificationList") or []
         name = handler._get_param("AutoScalingGroupName")
@@ -356,7 +362,7 @@ def _with_hooks(original: Callable[[Moto], Moto], service: AutoScaling) -> Calla
     return create
 
 
-def _hooks(handler: Moto, service: AutoScaling) -> Moto:
+def _hooks(handler: AutoScalingHandler, service: AutoScaling) -> ActionResult:
     group, named = find_group(handler), set(handler._get_param("LifecycleHookNames", []))
     with service.lock:
         hooks = service.hooks.of(group.name)
@@ -365,7 +371,7 @@ def _hooks(handler: Moto, service: AutoScaling) -> Moto:
     )
 
 
-def _delete_hook(handler: Moto, service: AutoScaling) -> Moto:
+def _delete_hook(handler: AutoScalingHandler, service: AutoScaling) -> ActionResult:
     group = find_group(handler)
     with service.lock:
         service.hooks.delete(group.name, handler._get_param("LifecycleHookName"), members_of(group))
@@ -373,7 +379,7 @@ def _delete_hook(handler: Moto, service: AutoScaling) -> Moto:
     return EmptyResult()
 
 
-def _complete(handler: Moto, service: AutoScaling) -> Moto:
+def _complete(handler: AutoScalingHandler, service: AutoScaling) -> ActionResult:
     result = handler._get_param("LifecycleActionResult")
     if result not in (CONTINUE, ABANDON):
         raise AutoscalingClientError(
@@ -384,16 +390,16 @@ def _complete(handler: Moto, service: AutoScaling) -> Moto:
     return EmptyResult()
 
 
-def _beat(handler: Moto, service: AutoScaling) -> Moto:
+def _beat(handler: AutoScalingHandler, service: AutoScaling) -> ActionResult:
     service.beat(find_group(handler), handler._get_param("LifecycleHookName"), _who(handler))
     return EmptyResult()
 
 
-def _who(handler: Moto) -> tuple[str | None, str | None]:
+def _who(handler: AutoScalingHandler) -> tuple[str | None, str | None]:
     return handler._get_param("LifecycleActionToken"), handler._get_param("InstanceId")
 
 
-def _page(handler: Moto, name: str, records: list[dict[str, Any]], key: str) -> dict[str, Any]:
+def _page(handler: AutoScalingHandler, name: str, records: list[dict[str, Any]], key: str) -> dict[str, Any]:
     """Return one page; the token is the id of the last record of the page before."""
     size = handler._get_int_param("MaxRecords") or PAGE
     token = handler._get_param("NextToken")

@@ -15,17 +15,25 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from moto.cloudwatch.exceptions import ValidationError
-from moto.cloudwatch.models import Alarm, CloudWatchBackend, MetricDatumBase, cloudwatch_backends
+from moto.cloudwatch.models import CloudWatchBackend, MetricDatumBase, cloudwatch_backends
 from moto.cloudwatch.responses import CloudWatchResponse
+from moto.core.responses import ActionResult
 
 from localcloud.core.context import CloudContext
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import (
+    AlarmMetric,
+    ApiHandler,
+    CloudWatchRecords,
+    Datum,
+    MetricAlarm,
+    MetricQuery,
+)
 from localcloud.core.patching import Patches
 from localcloud.services.cloudwatch import composite
 from localcloud.services.cloudwatch.evaluation import (
@@ -96,7 +104,7 @@ class AlarmLoop:
             if changed:
                 self._context.hooks.changed()
 
-    def _followed(self, backend: Moto, alarm: Moto) -> bool:
+    def _followed(self, backend: CloudWatchRecords, alarm: MetricAlarm) -> bool:
         """Evaluate a composite alarm; say whether its state has changed."""
         rule = composite.parse(str(alarm.rule))
         states = {name: backend.alarms[name].state_value for name in rule.names if name in backend.alarms}
@@ -108,7 +116,7 @@ class AlarmLoop:
         self._context.log(f"alarm {alarm.name}: {state}: {reason}")
         return True
 
-    def _evaluated(self, backend: Moto, alarm: Moto, now: float) -> bool:
+    def _evaluated(self, backend: CloudWatchRecords, alarm: MetricAlarm, now: float) -> bool:
         """Evaluate one alarm; say whether its state has changed."""
         rule = Rule(
             int(alarm.evaluation_periods),
@@ -130,7 +138,7 @@ class AlarmLoop:
         return True
 
 
-def _values(data: Iterable[Moto], alarm: Moto, count: int, now: float) -> list[float | None] | None:
+def _values(data: Iterable[Datum], alarm: MetricAlarm, count: int, now: float) -> list[float | None] | None:
     """Return the last ``count`` values that an alarm looks at; None when they cannot be computed here."""
     if not alarm.metric_data_queries:
         return points(data, alarm, count, now) if alarm.metric_name else None
@@ -149,10 +157,10 @@ def _values(data: Iterable[Moto], alarm: Moto, count: int, now: float) -> list[f
     ]
 
 
-def _metric_of(query: Moto) -> Moto:
+def _metric_of(query: MetricQuery) -> AlarmMetric:
     """Return a query's metric as an alarm on it alone would have it."""
     stat, metric = query.metric_stat.stat, query.metric_stat.metric
-    return SimpleNamespace(
+    alone = SimpleNamespace(
         period=query.metric_stat.period,
         namespace=metric.namespace,
         metric_name=metric.metric_name,
@@ -161,14 +169,15 @@ def _metric_of(query: Moto) -> Moto:
         extended_statistic=stat if stat.startswith("p") else None,
         evaluate_low_sample_count_percentile="",
     )
+    return cast("AlarmMetric", alone)
 
 
-def points(data: Iterable[Moto], alarm: Moto, count: int, now: float) -> list[float | None]:
+def points(data: Iterable[Datum], alarm: AlarmMetric, count: int, now: float) -> list[float | None]:
     """Return the last ``count`` values of an alarm's metric, the oldest first, None where there is none."""
     period = int(alarm.period)
     first = (int(now // period) - count) * period
     wanted = {(d.name, d.value) for d in alarm.dimensions}
-    buckets: list[list[Moto]] = [[] for _ in range(count)]
+    buckets: list[list[Datum]] = [[] for _ in range(count)]
     for datum in list(data):
         if (datum.namespace, datum.name) != (alarm.namespace, alarm.metric_name):
             continue
@@ -183,7 +192,7 @@ def _seconds(timestamp: Any) -> float:  # noqa: ANN401 - moto keeps what it is g
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
-def _statistic(data: list[Moto], alarm: Moto) -> float | None:
+def _statistic(data: list[Datum], alarm: AlarmMetric) -> float | None:
     if alarm.extended_statistic:
         percent = float(str(alarm.extended_statistic).removeprefix("p"))
         values = [float(datum.value) for datum in data if hasattr(datum, "value")]
@@ -204,7 +213,7 @@ def _statistic(data: list[Moto], alarm: Moto) -> float | None:
     return sum(sums) / sum(counts) if sum(counts) else None
 
 
-def _check_rule(backend: Moto, text: str) -> None:
+def _check_rule(backend: CloudWatchRecords, text: str) -> None:
     try:
         rule = composite.parse(text)
     except composite.RuleError as error:
@@ -220,8 +229,8 @@ def _check_rule(backend: Moto, text: str) -> None:
 def install(patches: Patches, loop: AlarmLoop) -> None:
     """Let alarms begin without data, keep their state when they are changed, and look at what is put."""
 
-    def creating(original: Callable[..., Moto]) -> Callable[..., Moto]:
-        def put(backend: Moto, name: str, *rest: Moto, **named: Moto) -> Alarm:
+    def creating(original: Callable[..., MetricAlarm]) -> Callable[..., MetricAlarm]:
+        def put(backend: CloudWatchRecords, name: str, *rest: object, **named: object) -> MetricAlarm:
             if named.get("rule") is not None:
                 _check_rule(backend, str(named["rule"]))
             before = backend.alarms.get(name)
@@ -235,8 +244,8 @@ def install(patches: Patches, loop: AlarmLoop) -> None:
 
         return put
 
-    def looking(original: Callable[..., Moto]) -> Callable[..., Moto]:
-        def method(*rest: Moto, **named: Moto) -> Moto:
+    def looking(original: Callable[..., object]) -> Callable[..., object]:
+        def method(*rest: object, **named: object) -> object:
             answer = original(*rest, **named)
             loop.look()
             return answer
@@ -244,7 +253,7 @@ def install(patches: Patches, loop: AlarmLoop) -> None:
         return method
 
     def deleting(original: Callable[..., None]) -> Callable[..., None]:
-        def delete(backend: Moto, alarm_names: list[str]) -> None:
+        def delete(backend: CloudWatchRecords, alarm_names: list[str]) -> None:
             """DeleteAlarms: none that a composite alarm needs, and of composite alarms one at a time."""
             known = [backend.alarms[name] for name in alarm_names if name in backend.alarms]
             if sum(alarm.rule is not None for alarm in known) > 1:
@@ -260,11 +269,11 @@ def install(patches: Patches, loop: AlarmLoop) -> None:
 
         return delete
 
-    def of_types(original: Callable[..., Moto]) -> Callable[..., Moto]:
-        def describe(request: Moto) -> Moto:
+    def of_types(original: Callable[[ApiHandler], ActionResult]) -> Callable[[ApiHandler], ActionResult]:
+        def describe(handler: ApiHandler) -> ActionResult:
             """DescribeAlarms: "If you omit this parameter, only metric alarms are returned"."""
-            wanted = request._get_param("AlarmTypes") or ["MetricAlarm"]
-            answer = original(request)
+            wanted = handler._get_param("AlarmTypes") or ["MetricAlarm"]
+            answer = original(handler)
             for kind in ("MetricAlarm", "CompositeAlarm"):
                 if kind not in wanted:
                     answer.result[f"{kind}s"] = []
@@ -274,7 +283,11 @@ def install(patches: Patches, loop: AlarmLoop) -> None:
 
     def exactly(original: Callable[..., bool]) -> Callable[..., bool]:
         def matches(
-            datum: Moto, namespace: str | None, name: str | None, dimensions: Moto, **named: Moto
+            datum: Datum,
+            namespace: str | None,
+            name: str | None,
+            dimensions: Collection[object] | None,
+            **named: object,
         ) -> bool:
             """GetMetricStatistics: "you must specify the same dimensions"; ListMetrics takes fewer."""
             statistics = namespace is None and name is None and not named

@@ -22,7 +22,7 @@ from moto.ec2 import ec2_backends
 from moto.elbv2 import elbv2_backends
 
 from localcloud.core.context import CloudContext, Served
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import Datum
 
 ELB, NETWORK_ELB, EC2, GROUPS = "AWS/ApplicationELB", "AWS/NetworkELB", "AWS/EC2", "AWS/AutoScaling"
 MINUTE, BASIC = 60, 300  # seconds
@@ -77,7 +77,7 @@ class Sources:
             latencies, self._latencies = self._latencies, []
             hosts, self._hosts = dict(self._hosts), defaultdict(list)
         backend = cloudwatch_backends[self.context.account][self.context.region]
-        data: list[Moto] = [
+        data: list[Datum] = [
             _sum(ELB, name, dimensions, count, at) for (name, dimensions), count in counts.items()
         ]
         data += [
@@ -113,7 +113,7 @@ class Sources:
                     self._hosts["HealthyHostCount", dimensions].append(states.count("healthy"))
                     self._hosts["UnHealthyHostCount", dimensions].append(states.count("unhealthy"))
 
-    def _sizes(self, at: datetime) -> list[Moto]:
+    def _sizes(self, at: datetime) -> list[Datum]:
         """Return the sizes of the groups that have these metrics enabled."""
         data = []
         backend = autoscaling_backends[self.context.account][self.context.region]
@@ -137,7 +137,7 @@ class Sources:
             ]
         return data
 
-    def _processors_of(self, now: float, at: datetime) -> list[Moto]:
+    def _processors_of(self, now: float, at: datetime) -> list[Datum]:
         look = self.context.hooks.processor_time
         if look is None:
             return []
@@ -168,7 +168,7 @@ class Sources:
         return data
 
 
-def _ours(datum: Moto) -> bool:
+def _ours(datum: Datum) -> bool:
     return datum.namespace in (ELB, NETWORK_ELB, EC2, GROUPS) and isinstance(datum.timestamp, datetime)
 
 
@@ -184,13 +184,19 @@ def _listed(dimensions: Dimensions) -> list[dict[str, str]]:
     return [{"Name": name, "Value": value} for name, value in dimensions]
 
 
-def _sum(namespace: str, name: str, dimensions: Dimensions, count: int, at: datetime) -> Moto:
-    return MetricAggregatedDatum(namespace, name, 1, 1, count, count, _listed(dimensions), at, "Count")
+def _sum(namespace: str, name: str, dimensions: Dimensions, count: int, at: datetime) -> Datum:
+    datum: Datum = MetricAggregatedDatum(
+        namespace, name, 1, 1, count, count, _listed(dimensions), at, "Count"
+    )
+    return datum
 
 
-def _spread(namespace: str, name: str, dimensions: Dimensions, values: Iterable[float], at: datetime) -> Moto:
+def _spread(
+    namespace: str, name: str, dimensions: Dimensions, values: Iterable[float], at: datetime
+) -> Datum:
     known = list(values)
     listed = _listed(dimensions)
-    return MetricAggregatedDatum(
+    datum: Datum = MetricAggregatedDatum(
         namespace, name, min(known), max(known), len(known), sum(known), listed, at, None
     )
+    return datum

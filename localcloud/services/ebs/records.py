@@ -15,7 +15,7 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_block_store import Snapshot
 from moto.ec2.utils import random_snapshot_id
 
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import Ec2Backend
 from localcloud.services.ebs.snapshot import DirectSnapshot
 
 
@@ -30,7 +30,7 @@ class NoVolume:
 class DirectRecord(Snapshot):  # type: ignore[misc]  # moto is untyped
     """moto's record of a snapshot that the EBS direct APIs made. Its state is asked for, never stored."""
 
-    def __init__(self, backend: Moto, snapshot: DirectSnapshot, clock: Callable[[], datetime]) -> None:
+    def __init__(self, backend: Ec2Backend, snapshot: DirectSnapshot, clock: Callable[[], datetime]) -> None:
         self._direct = snapshot
         self._clock = clock
         super().__init__(

@@ -12,7 +12,7 @@ from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses.instances import InstanceResponse
 
-from localcloud.core.moto_types import Moto, Reservation
+from localcloud.core.moto_types import Ec2Handler, Reservation
 from localcloud.core.patching import Patches
 
 LONGEST_TOKEN = 64  # ASCII characters
@@ -22,8 +22,8 @@ def install(patches: Patches) -> None:
     """Make a repeated request answer with the first one's instances."""
     launching = threading.Lock()
 
-    def once(original: Callable[[Moto], ActionResult]) -> Callable[[Moto], ActionResult]:
-        def run_instances(handler: Moto) -> ActionResult:
+    def once(original: Callable[[Ec2Handler], ActionResult]) -> Callable[[Ec2Handler], ActionResult]:
+        def run_instances(handler: Ec2Handler) -> ActionResult:
             token = handler._get_param("ClientToken")
             if not token:
                 return original(handler)

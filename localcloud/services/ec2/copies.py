@@ -16,7 +16,7 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.responses.amis import AmisResponse
 from moto.ec2.responses.elastic_block_store import ElasticBlockStore
 
-from localcloud.core.moto_types import Instance, Moto
+from localcloud.core.moto_types import Ec2Handler, Image, Instance, VolumeRecord
 from localcloud.core.patching import Patches
 from localcloud.services.ebs import records
 from localcloud.services.ebs.errors import EbsError
@@ -72,7 +72,7 @@ class Copies:
 
     # -- snapshots
 
-    def copy_snapshot(self, handler: Moto) -> ActionResult:
+    def copy_snapshot(self, handler: Ec2Handler) -> ActionResult:
         """CopySnapshot."""
         tags = _tags(handler, "snapshot")
         request = CopyRequest(
@@ -87,7 +87,7 @@ class Copies:
         snapshot_id = self._copied(handler, request)
         return ActionResult({"SnapshotId": snapshot_id, "Tags": _listed(tags)})
 
-    def _check(self, handler: Moto, request: CopyRequest) -> None:
+    def _check(self, handler: Ec2Handler, request: CopyRequest) -> None:
         source = ec2_backends[handler.current_account][_source_region(handler)].snapshots.get(request.source)
         if source is None:
             raise EC2ClientError(
@@ -99,7 +99,7 @@ class Copies:
             )
         _check_encryption(request, source_encrypted=bool(source.encrypted))
 
-    def _copied(self, handler: Moto, request: CopyRequest) -> str:
+    def _copied(self, handler: Ec2Handler, request: CopyRequest) -> str:
         try:
             return self._service.copy(
                 handler.current_account, _source_region(handler), handler.region, request
@@ -107,7 +107,7 @@ class Copies:
         except EbsError as error:
             raise EC2ClientError("InvalidSnapshot.NotFound", error.message) from error
 
-    def create_snapshot(self, handler: Moto) -> ActionResult:
+    def create_snapshot(self, handler: Ec2Handler) -> ActionResult:
         """CreateSnapshot of a volume; that of a machine must be at rest."""
         backend, volume_id = handler.ec2_backend, handler._get_param("VolumeId")
         volume = backend.get_volume(volume_id)
@@ -131,8 +131,8 @@ class Copies:
 
     def _snapshot_of(
         self,
-        handler: Moto,
-        volume: Moto,
+        handler: Ec2Handler,
+        volume: VolumeRecord,
         instance: Instance | None,
         description: str,
         *,
@@ -157,7 +157,7 @@ class Copies:
 
     # -- images
 
-    def copy_image(self, handler: Moto) -> ActionResult:
+    def copy_image(self, handler: Ec2Handler) -> ActionResult:
         """CopyImage: the blocks, the boot mode and all else but launch permissions, and tags unless asked
         for."""
         backend, region = handler.ec2_backend, _source_region(handler)
@@ -207,7 +207,7 @@ class Copies:
         image.add_tags(kept | dict(image_tags))
         return ActionResult({"ImageId": image.id})
 
-    def create_image(self, handler: Moto) -> ActionResult:
+    def create_image(self, handler: Ec2Handler) -> ActionResult:
         """CreateImage: of an instance that is stopped, or that may be rebooted."""
         backend, name = handler.ec2_backend, handler._get_param("Name")
         instance = backend.get_instance(handler._get_param("InstanceId"))
@@ -260,14 +260,14 @@ class Copies:
         return ActionResult({"ImageId": image.id})
 
 
-def _no_snapshots(handler: Moto) -> ActionResult:
+def _no_snapshots(handler: Ec2Handler) -> ActionResult:
     raise NotImplementedError("snapshots of several volumes at one moment")
 
 
-def _once(operation: Callable[[Moto], ActionResult]) -> Callable[[Moto], ActionResult]:
+def _once(operation: Callable[[Ec2Handler], ActionResult]) -> Callable[[Ec2Handler], ActionResult]:
     """Make an operation idempotent by its ClientToken."""
 
-    def guarded(handler: Moto) -> ActionResult:
+    def guarded(handler: Ec2Handler) -> ActionResult:
         token = handler._get_param("ClientToken")
         known: dict[str, tuple[str, ActionResult]] = vars(handler.ec2_backend).setdefault(
             "ingot_copy_tokens", {}
@@ -289,7 +289,7 @@ def _once(operation: Callable[[Moto], ActionResult]) -> Callable[[Moto], ActionR
     return guarded
 
 
-def _source_region(handler: Moto) -> str:
+def _source_region(handler: Ec2Handler) -> str:
     region = handler._get_param("SourceRegion")
     if not region:
         raise EC2ClientError("MissingParameter", "The request must contain the parameter SourceRegion")
@@ -309,7 +309,7 @@ def _check_encryption(request: CopyRequest, *, source_encrypted: bool) -> None:
         )
 
 
-def _tags(handler: Moto, kind: str) -> tuple[tuple[str, str], ...]:
+def _tags(handler: Ec2Handler, kind: str) -> tuple[tuple[str, str], ...]:
     given = [
         tag
         for specification in handler._get_param("TagSpecifications") or []
@@ -324,15 +324,15 @@ def _listed(tags: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags]
 
 
-def _named(handler: Moto) -> dict[str, Any]:
+def _named(handler: Ec2Handler) -> dict[str, Any]:
     return {"Name": handler._get_param("Name"), "Description": handler._get_param("Description") or ""}
 
 
-def _kept(source: Moto) -> dict[str, Any]:
+def _kept(source: Image) -> dict[str, Any]:
     return {name: getattr(source, attribute, None) for name, attribute in KEPT.items()}
 
 
-def _take(image: RegisteredImage, source: Moto, snapshot_id: str, copy_id: str) -> None:
+def _take(image: RegisteredImage, source: Image, snapshot_id: str, copy_id: str) -> None:
     """Give an image the device of its source that stands on a snapshot, on the copy."""
     for mapping in source.block_device_mappings:
         ebs: Mapping[str, Any] = mapping.get("Ebs", {})

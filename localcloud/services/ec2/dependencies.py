@@ -8,13 +8,12 @@ basics" (DeleteOnTermination).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import EC2Backend
 from moto.elbv2.models import elbv2_backends
 
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import Ec2Backend
 from localcloud.core.patching import Patches
 
 
@@ -26,8 +25,8 @@ def install(patches: Patches) -> None:
     patches.replace(EC2Backend, "get_snapshot", _naming_snapshot)
 
 
-def _deleting_subnet(original: Callable[..., Moto]) -> Callable[..., Moto]:
-    def delete(backend: Moto, subnet_id: str) -> Moto:
+def _deleting_subnet(original: Callable[..., object]) -> Callable[..., object]:
+    def delete(backend: Ec2Backend, subnet_id: str) -> object:
         """DeleteSubnet: nothing may be left in it."""
         if next(_users(backend, subnet_id), None) is not None:
             raise EC2ClientError(
@@ -38,7 +37,7 @@ def _deleting_subnet(original: Callable[..., Moto]) -> Callable[..., Moto]:
     return delete
 
 
-def _users(backend: Moto, subnet_id: str) -> Iterator[str]:
+def _users(backend: Ec2Backend, subnet_id: str) -> Iterator[str]:
     """Yield what is in a subnet: network interfaces, also those of load balancers, gateways and endpoints."""
     for interface in backend.enis.values():
         if interface.subnet.id == subnet_id:
@@ -54,8 +53,8 @@ def _users(backend: Moto, subnet_id: str) -> Iterator[str]:
             yield balancer.arn
 
 
-def _deleting_vpc(original: Callable[..., Moto]) -> Callable[..., Moto]:
-    def delete(backend: Moto, vpc_id: str) -> Moto:
+def _deleting_vpc(original: Callable[..., object]) -> Callable[..., object]:
+    def delete(backend: Ec2Backend, vpc_id: str) -> object:
         """DeleteVpc: no gateway, endpoint or group of one's own may be left."""
         gateways = [g.id for g in backend.internet_gateways.values() if g.vpc and g.vpc.id == vpc_id]
         groups = [group.id for group in backend.groups.get(vpc_id, {}).values() if group.name != "default"]
@@ -75,8 +74,10 @@ def _unknown(snapshot_id: str) -> EC2ClientError:
     return EC2ClientError("InvalidSnapshot.NotFound", f"The snapshot '{snapshot_id}' does not exist.")
 
 
-def _naming_snapshots(original: Callable[..., Any]) -> Callable[..., Any]:
-    def describe(backend: Moto, snapshot_ids: list[str] | None = None, filters: Moto = None) -> Moto:
+def _naming_snapshots(original: Callable[..., object]) -> Callable[..., object]:
+    def describe(
+        backend: Ec2Backend, snapshot_ids: list[str] | None = None, filters: object = None
+    ) -> object:
         """DescribeSnapshots: moto says nothing about a snapshot that is not there."""
         for snapshot_id in snapshot_ids or []:
             if snapshot_id not in backend.snapshots:
@@ -86,8 +87,8 @@ def _naming_snapshots(original: Callable[..., Any]) -> Callable[..., Any]:
     return describe
 
 
-def _naming_snapshot(original: Callable[..., Any]) -> Callable[..., Any]:
-    def get(backend: Moto, snapshot_id: str) -> Any:  # noqa: ANN401
+def _naming_snapshot(original: Callable[..., object]) -> Callable[..., object]:
+    def get(backend: Ec2Backend, snapshot_id: str) -> object:
         if snapshot_id not in backend.snapshots:
             raise _unknown(snapshot_id)
         return original(backend, snapshot_id)

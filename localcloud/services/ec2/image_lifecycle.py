@@ -15,7 +15,7 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import EC2Backend
 from moto.ec2.responses.amis import AmisResponse
 
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import Ec2Backend, Ec2Handler, Image
 from localcloud.core.patching import Patches
 
 # "You can't specify a date in the past", and at most ten years ahead.
@@ -35,8 +35,8 @@ def install(patches: Patches) -> None:
     patches.replace(EC2Backend, "deregister_image", _unless_protected)
 
 
-def _without_disabled(original: Callable[[Moto], ActionResult]) -> Callable[[Moto], ActionResult]:
-    def describe_images(handler: Moto) -> ActionResult:
+def _without_disabled(original: Callable[[Ec2Handler], ActionResult]) -> Callable[[Ec2Handler], ActionResult]:
+    def describe_images(handler: Ec2Handler) -> ActionResult:
         """DescribeImages without disabled AMIs, unless they are asked for.
 
         An owner sees deprecated ones in any case.
@@ -50,12 +50,12 @@ def _without_disabled(original: Callable[[Moto], ActionResult]) -> Callable[[Mot
     return describe_images
 
 
-def _image(handler: Moto) -> Moto:
+def _image(handler: Ec2Handler) -> Image:
     handler.error_on_dryrun()
     return handler.ec2_backend.describe_images(ami_ids=[handler._get_param("ImageId")])[0]
 
 
-def _enable_deprecation(handler: Moto) -> ActionResult:
+def _enable_deprecation(handler: Ec2Handler) -> ActionResult:
     image, at = _image(handler), handler._get_param("DeprecateAt")
     when = at if isinstance(at, datetime) else datetime.fromisoformat(str(at).replace("Z", "+00:00"))
     now = datetime.now(UTC)
@@ -67,23 +67,23 @@ def _enable_deprecation(handler: Moto) -> ActionResult:
     return ActionResult({"Return": True})
 
 
-def _disable_deprecation(handler: Moto) -> ActionResult:
+def _disable_deprecation(handler: Ec2Handler) -> ActionResult:
     _image(handler).deprecation_time = None
     return ActionResult({"Return": True})
 
 
-def _protect(handler: Moto) -> ActionResult:
+def _protect(handler: Ec2Handler) -> ActionResult:
     _image(handler).deregistration_protection = "enabled-without-cooldown"
     return ActionResult({"Return": "true"})
 
 
-def _unprotect(handler: Moto) -> ActionResult:
+def _unprotect(handler: Ec2Handler) -> ActionResult:
     _image(handler).deregistration_protection = "disabled"
     return ActionResult({"Return": "true"})
 
 
-def _unless_protected(original: Callable[[Moto, str], None]) -> Callable[[Moto, str], None]:
-    def deregister_image(backend: Moto, ami_id: str) -> None:
+def _unless_protected(original: Callable[[Ec2Backend, str], None]) -> Callable[[Ec2Backend, str], None]:
+    def deregister_image(backend: Ec2Backend, ami_id: str) -> None:
         image = backend.amis.get(ami_id)
         if str(getattr(image, "deregistration_protection", "disabled")).startswith("enabled"):
             raise EC2ClientError(

@@ -19,7 +19,7 @@ from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.responses.amis import AmisResponse
 from moto.ec2.utils import random_ami_id
 
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import Ec2Backend, Ec2Handler
 from localcloud.core.patching import Patches
 from localcloud.services.ebs.service import EbsService
 from localcloud.services.ec2.tags import check_tags
@@ -35,7 +35,9 @@ class RegisteredImage(Ami):  # type: ignore[misc]  # moto is untyped
     The names of the attributes are those that moto's serializer looks for.
     """
 
-    def __init__(self, backend: Moto, parameters: Mapping[str, Any], mappings: list[dict[str, Any]]) -> None:
+    def __init__(
+        self, backend: Ec2Backend, parameters: Mapping[str, Any], mappings: list[dict[str, Any]]
+    ) -> None:
         # Not Ami's constructor: it makes up a snapshot and a volume.
         get = parameters.get
         self.ec2_backend = backend
@@ -97,7 +99,7 @@ class RegisteredImage(Ami):  # type: ignore[misc]  # moto is untyped
         """Return the snapshots that this AMI stands on."""
         return [m["Ebs"]["SnapshotId"] for m in self.mappings if "SnapshotId" in m.get("Ebs", {})]
 
-    def get_filter_value(self, filter_name: str, method_name: str | None = None) -> Moto:
+    def get_filter_value(self, filter_name: str, method_name: str | None = None) -> object:
         """Answer the filters that moto's AMIs lack."""
         if filter_name == "block-device-mapping.snapshot-id":
             return self.snapshot_ids
@@ -114,7 +116,7 @@ class RegisteredImage(Ami):  # type: ignore[misc]  # moto is untyped
         return super().get_filter_value(filter_name, method_name)
 
 
-def register(backend: Moto, parameters: Mapping[str, Any]) -> RegisteredImage:
+def register(backend: Ec2Backend, parameters: Mapping[str, Any]) -> RegisteredImage:
     """Check RegisterImage's parameters as AWS does and add the AMI; raises EC2ClientError."""
     check_name(backend, parameters.get("Name"))
     specifications = parameters.get("TagSpecifications") or []
@@ -130,7 +132,7 @@ def register(backend: Moto, parameters: Mapping[str, Any]) -> RegisteredImage:
     return image
 
 
-def check_name(backend: Moto, name: str | None) -> None:
+def check_name(backend: Ec2Backend, name: str | None) -> None:
     """Raise EC2ClientError unless an AMI of the account may have that name."""
     if not name:
         raise EC2ClientError("MissingParameter", "The request must contain the parameter name")
@@ -148,7 +150,7 @@ def check_name(backend: Moto, name: str | None) -> None:
             )
 
 
-def _mapping(backend: Moto, given: Mapping[str, Any]) -> dict[str, Any]:
+def _mapping(backend: Ec2Backend, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return one mapping with defaults; its snapshot must be there, completed and fit into the volume."""
     if "Ebs" not in given:
         return dict(given)
@@ -208,11 +210,11 @@ def check_boot(parameters: Mapping[str, Any]) -> None:
 def install(patches: Patches, service: EbsService) -> None:
     """Put our RegisterImage, DeregisterImage and DeleteSnapshot in the place of moto's."""
 
-    def register_image(self: Moto) -> ActionResult:
+    def register_image(self: Ec2Handler) -> ActionResult:
         self.error_on_dryrun()
         return ActionResult({"ImageId": register(self.ec2_backend, self._get_params()).id})
 
-    def deregister_image(self: Moto) -> ActionResult:
+    def deregister_image(self: Ec2Handler) -> ActionResult:
         self.error_on_dryrun()
         image_id = self._get_param("ImageId")
         image = self.ec2_backend.amis.get(image_id)
@@ -222,8 +224,8 @@ def install(patches: Patches, service: EbsService) -> None:
             result["DeleteSnapshotResults"] = [_delete_after(self.ec2_backend, s) for s in image.snapshot_ids]
         return ActionResult(result)
 
-    def freeing(original: Callable[[Moto, str], Moto]) -> Callable[[Moto, str], Moto]:
-        def delete_snapshot(self: Moto, snapshot_id: str) -> Moto:
+    def freeing(original: Callable[[Ec2Backend, str], object]) -> Callable[[Ec2Backend, str], object]:
+        def delete_snapshot(self: Ec2Backend, snapshot_id: str) -> object:
             _check_unused(self, snapshot_id)
             deleted = original(self, snapshot_id)
             service.delete(snapshot_id)
@@ -235,13 +237,13 @@ def install(patches: Patches, service: EbsService) -> None:
     patches.replace(EC2Backend, "delete_snapshot", freeing)
 
 
-def _check_unused(backend: Moto, snapshot_id: str) -> None:
+def _check_unused(backend: Ec2Backend, snapshot_id: str) -> None:
     for image in backend.amis.values():
         if isinstance(image, RegisteredImage) and snapshot_id in image.snapshot_ids:
             raise InvalidSnapshotInUse(snapshot_id, image.id)
 
 
-def _delete_after(backend: Moto, snapshot_id: str) -> dict[str, str]:
+def _delete_after(backend: Ec2Backend, snapshot_id: str) -> dict[str, str]:
     """Delete a deregistered AMI's snapshot unless another AMI uses it; say what became of it."""
     try:
         backend.delete_snapshot(snapshot_id)

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from moto.core.responses import EmptyResult
+from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.exceptions import EC2ClientError, InvalidAMIIdError
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.models.instances import Instance as MotoInstance
@@ -24,7 +24,16 @@ from moto.ec2.responses.instances import InstanceResponse
 from moto.ec2.utils import parse_user_data
 from moto.iam.models import iam_backends
 
-from localcloud.core.moto_types import Device, Image, Instance, Moto, Reservation, Subnet
+from localcloud.core.moto_types import (
+    Device,
+    Ec2Backend,
+    Ec2Handler,
+    Image,
+    Instance,
+    Moto,
+    Reservation,
+    Subnet,
+)
 from localcloud.core.patching import Patches
 from localcloud.services.ec2 import block_devices
 from localcloud.services.ec2.instance_types import InstanceType, instance_type
@@ -76,7 +85,9 @@ def install(patches: Patches, hypervisor: Hypervisor | None) -> None:
     """
 
     def resolving(original: Callable[..., Reservation]) -> Callable[..., Reservation]:
-        def run_instances(backend: Moto, image_id: str | None, *rest: Moto, **arguments: Moto) -> Reservation:
+        def run_instances(
+            backend: Ec2Backend, image_id: str | None, *rest: object, **arguments: Moto
+        ) -> Reservation:
             launch = resolve(backend, image_id, arguments)
             if hypervisor is not None:
                 hypervisor.check(launch)
@@ -95,8 +106,8 @@ def install(patches: Patches, hypervisor: Hypervisor | None) -> None:
 
         return run_instances
 
-    def terminating(original: Callable[[Instance], Moto]) -> Callable[[Instance], Moto]:
-        def terminate(instance: Instance) -> Moto:
+    def terminating(original: Callable[[Instance], object]) -> Callable[[Instance], object]:
+        def terminate(instance: Instance) -> object:
             """TerminateInstances succeeds again for what is terminated, whose interfaces are gone."""
             return copy.copy(instance._state) if instance.state == "terminated" else original(instance)
 
@@ -116,8 +127,8 @@ def install(patches: Patches, hypervisor: Hypervisor | None) -> None:
     )
 
 
-def _protecting(original: Callable[[Moto], Moto]) -> Callable[[Moto], Moto]:
-    def run_instances(handler: Moto) -> Moto:
+def _protecting(original: Callable[[Ec2Handler], ActionResult]) -> Callable[[Ec2Handler], ActionResult]:
+    def run_instances(handler: Ec2Handler) -> ActionResult:
         """RunInstances with DisableApiTermination, which moto leaves out."""
         answer = original(handler)
         if handler._get_bool_param("DisableApiTermination", False):
@@ -128,8 +139,8 @@ def _protecting(original: Callable[[Moto], Moto]) -> Callable[[Moto], Moto]:
     return run_instances
 
 
-def _at_rest(original: Callable[[Moto], Moto]) -> Callable[[Moto], Moto]:
-    def modify_instance_attribute(handler: Moto) -> Moto:
+def _at_rest(original: Callable[[Ec2Handler], ActionResult]) -> Callable[[Ec2Handler], ActionResult]:
+    def modify_instance_attribute(handler: Ec2Handler) -> ActionResult:
         """ModifyInstanceAttribute: the type and user data change while the instance is stopped.
 
         moto takes user data for Base64 a second time.
@@ -149,8 +160,8 @@ def _at_rest(original: Callable[[Moto], Moto]) -> Callable[[Moto], Moto]:
     return modify_instance_attribute
 
 
-def _dry_running(original: Callable[[Moto], Moto]) -> Callable[[Moto], Moto]:
-    def run_instances(handler: Moto) -> Moto:
+def _dry_running(original: Callable[[Ec2Handler], ActionResult]) -> Callable[[Ec2Handler], ActionResult]:
+    def run_instances(handler: Ec2Handler) -> ActionResult:
         """RunInstances with DryRun: all is checked first ("DryRunOperation" says that it would succeed)."""
         if not handler._get_bool_param("DryRun", False):
             return original(handler)
@@ -174,7 +185,7 @@ def _own_interfaces(instance: Instance, asked: Sequence[Mapping[str, Any]]) -> N
             interface.delete_on_termination = not keeps
 
 
-def resolve(backend: Moto, image_id: str | None, arguments: Mapping[str, Any]) -> ResolvedLaunch:
+def resolve(backend: Ec2Backend, image_id: str | None, arguments: Mapping[str, Any]) -> ResolvedLaunch:
     """Put a launch together. Raises EC2ClientError for what AWS would refuse.
 
     ``arguments``: those that moto's ``run_instances`` gets from the request; the template fills in what they
@@ -228,7 +239,7 @@ def _refuse_shutdown(given: dict[str, Any]) -> None:
     given["instance_initiated_shutdown_behavior"] = "terminate"
 
 
-def _attach_profile(backend: Moto, instance: Instance, launch: ResolvedLaunch) -> None:
+def _attach_profile(backend: Ec2Backend, instance: Instance, launch: ResolvedLaunch) -> None:
     """Give an instance the launch template's profile; moto gives it that of the request."""
     asked = launch.arguments.get("iam_instance_profile_name") or launch.arguments.get(
         "iam_instance_profile_arn"
@@ -239,7 +250,7 @@ def _attach_profile(backend: Moto, instance: Instance, launch: ResolvedLaunch) -
         )
 
 
-def _refuse_small(backend: Moto, devices: list[dict[str, Any]]) -> None:
+def _refuse_small(backend: Ec2Backend, devices: list[dict[str, Any]]) -> None:
     """Raise EC2ClientError for a volume that is smaller than its snapshot."""
     for mapping in devices:
         snapshot = backend.snapshots.get(mapping["Ebs"].get("SnapshotId"))
@@ -252,7 +263,7 @@ def _refuse_small(backend: Moto, devices: list[dict[str, Any]]) -> None:
             )
 
 
-def _refuse_unknown(backend: Moto, data: dict[str, Any], key: str | None) -> None:
+def _refuse_unknown(backend: Ec2Backend, data: dict[str, Any], key: str | None) -> None:
     """Raise EC2ClientError for a key pair, or a launch template's instance profile, that is not there."""
     if key and key not in backend.key_pairs:
         raise EC2ClientError("InvalidKeyPair.NotFound", f"The key pair '{key}' does not exist")
@@ -267,12 +278,12 @@ def _refuse_unknown(backend: Moto, data: dict[str, Any], key: str | None) -> Non
             )
 
 
-def _profile_exists(backend: Moto, field: str, value: str) -> bool:
+def _profile_exists(backend: Ec2Backend, field: str, value: str) -> bool:
     profiles = iam_backends[backend.account_id][backend.partition].instance_profiles.values()
     return any(value == (known.arn if field == "Arn" else known.name) for known in profiles)
 
 
-def template_data(backend: Moto, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def template_data(backend: Ec2Backend, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the data of the launch template's version that the launch names; nothing when it names none.
 
     A copy, through and through: what a launch fills in is not the template's.
@@ -282,7 +293,7 @@ def template_data(backend: Moto, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return data
 
 
-def find_image(backend: Moto, image_id: str | None) -> Image:
+def find_image(backend: Ec2Backend, image_id: str | None) -> Image:
     """Return the AMI.
 
     Raises what AWS says to one that is missing, unknown, deregistered, pending or disabled.
@@ -350,7 +361,7 @@ def fitting_type(image: Image, type_name: str) -> InstanceType:
     return kind
 
 
-def _place(backend: Moto, kwargs: dict[str, Any]) -> Subnet:
+def _place(backend: Ec2Backend, kwargs: dict[str, Any]) -> Subnet:
     """Return the subnet; a default one, put into the arguments, where the launch names none.
 
     moto would fall back to EC2-Classic.
@@ -359,7 +370,7 @@ def _place(backend: Moto, kwargs: dict[str, Any]) -> Subnet:
     subnet_id = kwargs.get("subnet_id") or next((nic["SubnetId"] for nic in nics if "SubnetId" in nic), None)
     if not subnet_id:
         defaults = backend.get_default_subnets()
-        zone = kwargs.get("placement") or next(iter(sorted(defaults)), None)
+        zone = kwargs.get("placement") or next(iter(sorted(defaults)), "")
         if zone not in defaults:
             raise EC2ClientError("VPCIdNotSpecified", "No default VPC for this user")
         subnet_id = defaults[zone].id
@@ -371,7 +382,7 @@ def _place(backend: Moto, kwargs: dict[str, Any]) -> Subnet:
     return subnet
 
 
-def _refuse_two_networks(backend: Moto, data: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+def _refuse_two_networks(backend: Ec2Backend, data: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """Raise EC2ClientError when a security group of the launch is of another VPC than its subnet."""
     alone = {"Groups": given.get("security_group_ids") or data.get("SecurityGroupIds")}
     for nic in given.get("nics") or data.get("NetworkInterfaces") or [alone]:

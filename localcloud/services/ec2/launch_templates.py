@@ -16,7 +16,11 @@ from moto.ec2.exceptions import EC2ClientError, InvalidLaunchTemplateVersionNotF
 from moto.ec2.models.launch_templates import LaunchTemplate as MotoTemplate
 from moto.ec2.responses.launch_templates import LaunchTemplates
 
-from localcloud.core.moto_types import LaunchTemplate, LaunchTemplateVersion, Moto
+from localcloud.core.moto_types import (
+    Ec2Handler,
+    LaunchTemplate,
+    LaunchTemplateVersion,
+)
 from localcloud.core.patching import Patches
 
 PAGE = 200  # the most that MaxResults may ask for
@@ -33,7 +37,7 @@ def install(patches: Patches) -> None:
     )
 
 
-def _page(handler: Moto, found: list[Any]) -> tuple[list[Any], str | None]:
+def _page(handler: Ec2Handler, found: list[Any]) -> tuple[list[Any], str | None]:
     """Return the page that the request asks for, and the token of the next one."""
     start = int(handler._get_param("NextToken") or 0)
     size = handler._get_int_param("MaxResults", PAGE)
@@ -47,7 +51,7 @@ def _result(key: str, items: list[dict[str, Any]], token: str | None) -> ActionR
     return ActionResult({key: items} | ({"NextToken": token} if token else {}))
 
 
-def _describe_templates(handler: Moto) -> ActionResult:
+def _describe_templates(handler: Ec2Handler) -> ActionResult:
     handler.error_on_dryrun()
     found = handler.ec2_backend.describe_launch_templates(
         template_names=handler._get_param("LaunchTemplateNames", []),
@@ -70,7 +74,7 @@ def _describe_templates(handler: Moto) -> ActionResult:
     return _result("LaunchTemplates", items, token)
 
 
-def _describe_versions(handler: Moto) -> ActionResult:
+def _describe_versions(handler: Ec2Handler) -> ActionResult:
     handler.error_on_dryrun()
     found = handler.ec2_backend.describe_launch_template_versions(
         template_name=handler._get_param("LaunchTemplateName"),
@@ -97,7 +101,7 @@ def _describe_versions(handler: Moto) -> ActionResult:
     return _result("LaunchTemplateVersions", items, token)
 
 
-def _delete_versions(handler: Moto) -> ActionResult:
+def _delete_versions(handler: Ec2Handler) -> ActionResult:
     """Delete versions but the default one. moto finds a version by its place.
 
     A deleted one keeps it, and is hidden.
@@ -146,7 +150,7 @@ def _is_deleted(version: LaunchTemplateVersion) -> bool:
 
 
 def _without_deleted(original: Callable[..., LaunchTemplateVersion]) -> Callable[..., LaunchTemplateVersion]:
-    def get_version(template: LaunchTemplate, number: Moto) -> LaunchTemplateVersion:
+    def get_version(template: LaunchTemplate, number: int | str) -> LaunchTemplateVersion:
         version = original(template, number)
         if _is_deleted(version):
             raise InvalidLaunchTemplateVersionNotFound(template_id=template.id, version=number)

@@ -12,7 +12,7 @@ from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses.security_groups import SecurityGroups
 
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import Ec2Handler
 from localcloud.core.patching import Patches
 
 CHARACTERS = "a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*"
@@ -29,15 +29,15 @@ _RULE_ACTIONS = (
 def install(patches: Patches) -> None:
     """Check the descriptions of groups and of rules."""
 
-    def group(original: Callable[[Moto], ActionResult]) -> Callable[[Moto], ActionResult]:
-        def create_security_group(handler: Moto) -> ActionResult:
+    def group(original: Callable[[Ec2Handler], ActionResult]) -> Callable[[Ec2Handler], ActionResult]:
+        def create_security_group(handler: Ec2Handler) -> ActionResult:
             _check("security group", str(handler._get_param("Description") or ""))
             return original(handler)
 
         return create_security_group
 
-    def rules(original: Callable[[Moto], ActionResult]) -> Callable[[Moto], ActionResult]:
-        def change_rules(handler: Moto) -> ActionResult:
+    def rules(original: Callable[[Ec2Handler], ActionResult]) -> Callable[[Ec2Handler], ActionResult]:
+        def change_rules(handler: Ec2Handler) -> ActionResult:
             for text in _rule_descriptions(handler._get_params()):
                 _check("rule", text)
             return original(handler)

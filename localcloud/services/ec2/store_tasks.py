@@ -26,7 +26,7 @@ from moto.utilities.tagging_service import TaggingService
 from ingot.blocks import BLOCK_SIZE
 from ingot.quantities import GIB
 from localcloud.core.context import CloudContext
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import BucketRecord, Ec2Handler
 from localcloud.core.patching import Patches
 from localcloud.services.ebs.service import EbsService
 from localcloud.services.ebs.snapshot import CopyRequest
@@ -95,7 +95,7 @@ class StoreTasks:
 
     # -- storing
 
-    def create(self, handler: Moto) -> ActionResult:
+    def create(self, handler: Ec2Handler) -> ActionResult:
         """CreateStoreImageTask."""
         image = _storable(handler, str(handler._get_param("ImageId") or ""))
         bucket = _bucket_of(handler)
@@ -112,7 +112,7 @@ class StoreTasks:
         ).start()
         return ActionResult({"ObjectKey": task.key})
 
-    def _refuse_again(self, task: StoreTask, bucket: Moto) -> None:
+    def _refuse_again(self, task: StoreTask, bucket: BucketRecord) -> None:
         running = any(
             (one.image_id, one.bucket, one.state) == (task.image_id, task.bucket, "InProgress")
             for one in self.tasks
@@ -169,7 +169,7 @@ class StoreTasks:
                 done += 1
                 task.progress = min(99, done * 100 // total)
 
-    def describe(self, handler: Moto) -> ActionResult:
+    def describe(self, handler: Ec2Handler) -> ActionResult:
         """DescribeStoreImageTasks: the newest first."""
         asked = handler._get_param("ImageIds") or []
         if len(asked) > ASKED_FOR:
@@ -201,7 +201,7 @@ class StoreTasks:
 
     # -- restoring
 
-    def restore(self, handler: Moto) -> ActionResult:
+    def restore(self, handler: Ec2Handler) -> ActionResult:
         """CreateRestoreImageTask: a new AMI, pending until its snapshots are whole."""
         backend, bucket = handler.ec2_backend, _bucket_of(handler)
         object_key = str(handler._get_param("ObjectKey") or "")
@@ -237,7 +237,7 @@ class StoreTasks:
         return ActionResult({"ImageId": image.id})
 
 
-def _storable(handler: Moto, image_id: str) -> RegisteredImage:
+def _storable(handler: Ec2Handler, image_id: str) -> RegisteredImage:
     """Return the AMI; raise EC2ClientError unless the caller may store it."""
     image = handler.ec2_backend.amis.get(image_id)
     if image is None:
@@ -256,13 +256,13 @@ def _storable(handler: Moto, image_id: str) -> RegisteredImage:
     return image
 
 
-def _bucket_of(handler: Moto) -> Moto:
+def _bucket_of(handler: Ec2Handler) -> BucketRecord:
     """Return the bucket that a request names, which must be in the request's region."""
     name = handler._get_param("Bucket")
     if not name:
         raise EC2ClientError("MissingParameter", "The request must contain the parameter Bucket")
     try:
-        bucket = s3_backends[handler.current_account]["aws"].get_bucket(name)
+        bucket: BucketRecord = s3_backends[handler.current_account]["aws"].get_bucket(name)
     except ServiceException as error:
         raise EC2ClientError("NoSuchBucket", f"The specified bucket {name} does not exist") from error
     if bucket.region_name != handler.region:
@@ -287,7 +287,7 @@ def _refuse_large(size: int, running: int) -> None:
         )
 
 
-def _given_tags(handler: Moto) -> dict[str, dict[str, str]]:
+def _given_tags(handler: Ec2Handler) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for specification in handler._get_param("TagSpecifications") or []:
         kind, tags = specification.get("ResourceType"), specification.get("Tags") or []

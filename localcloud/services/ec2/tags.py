@@ -12,13 +12,13 @@ from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError, InvalidID
 from moto.ec2.responses.tags import TagResponse
 
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import Ec2Backend, Ec2Handler
 from localcloud.core.patching import Patches
 
 LONGEST_KEY, LONGEST_VALUE = 127, 256  # characters
 
 # Kinds of resources that moto tags without a look whether they exist -> the ids that exist.
-_UNCHECKED: Mapping[str, Callable[[Moto], Collection[str]]] = {
+_UNCHECKED: Mapping[str, Callable[[Ec2Backend], Collection[str]]] = {
     "nat": lambda backend: backend.nat_gateways,
     "eipalloc": lambda backend: {address.allocation_id for address in backend.describe_addresses()},
     "vpce": lambda backend: backend.vpc_end_points,
@@ -33,8 +33,8 @@ def install(patches: Patches) -> None:
     Is AWS's own, and what is tagged exists.
     """
 
-    def checked(original: Callable[[Moto], ActionResult]) -> Callable[[Moto], ActionResult]:
-        def create_tags(handler: Moto) -> ActionResult:
+    def checked(original: Callable[[Ec2Handler], ActionResult]) -> Callable[[Ec2Handler], ActionResult]:
+        def create_tags(handler: Ec2Handler) -> ActionResult:
             check_tags(handler._get_param("Tags", []))
             for resource_id in handler._get_param("Resources", []):
                 _check_exists(handler.ec2_backend, str(resource_id))
@@ -60,7 +60,7 @@ def check_tags(tags: Iterable[Mapping[str, Any]]) -> None:
             )
 
 
-def _check_exists(backend: Moto, resource_id: str) -> None:
+def _check_exists(backend: Ec2Backend, resource_id: str) -> None:
     """Raise EC2's error for an id that names nothing. moto looks for most other kinds of resources itself."""
     kind = resource_id.rpartition("-")[0]
     if kind == "i":

@@ -16,8 +16,6 @@ from moto.acm.models import AWS_ROOT_CA, CertificateNotFound, acm_backends
 from moto.elbv2.exceptions import ELBClientError
 from moto.iam.models import iam_backends
 
-from localcloud.core.moto_types import Moto
-
 IMPORTED = "ISSUED"  # the only state of a certificate in which a listener may have it
 
 
@@ -52,7 +50,7 @@ def context_for(account: str, region: str, arn: str | None, protocol: str = "HTT
 
 
 def _in_acm(account: str, region: str, arn: str) -> Pem:
-    backend: Moto = acm_backends[account][region]
+    backend = acm_backends[account][region]
     try:
         bundle = backend.get_certificate(arn)
     except CertificateNotFound as error:
@@ -64,7 +62,7 @@ def _in_acm(account: str, region: str, arn: str) -> Pem:
 
 
 def _in_iam(account: str, arn: str) -> Pem:
-    found: Moto = iam_backends[account]["aws"].get_certificate_by_arn(arn)
+    found = iam_backends[account]["aws"].get_certificate_by_arn(arn)
     if found is None:
         raise _not_found(arn)
     return Pem(found.cert_body.encode(), (found.cert_chain or "").encode(), found.private_key.encode())

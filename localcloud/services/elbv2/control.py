@@ -20,6 +20,7 @@ from localcloud.core.moto_types import (
     Instance,
     ListenerRecord,
     LoadBalancer,
+    LoadBalancingBackend,
     LoadBalancingRecords,
     Moto,
     SecurityGroup,
@@ -97,7 +98,7 @@ class Control:
     def _used_by(self, balancer: LoadBalancer) -> set[str]:
         """Return the ARNs of the target groups that a load balancer's listeners forward to."""
         rules = [rule for listener in list(balancer.listeners.values()) for rule in listener.rules.values()]
-        used = set()
+        used: set[Any] = set()
         for action in [action for rule in rules for action in rule.actions]:
             used.add(action.data.get("TargetGroupArn"))
             used |= {
@@ -254,7 +255,7 @@ class Control:
         if group is not None:
             self.loop.deregister(group, target_id)
 
-    def health(self, record: TargetGroupRecord, asked: dict[str, Any]) -> Moto:
+    def health(self, record: TargetGroupRecord, asked: dict[str, Any]) -> object:
         """Return a target's health as DescribeTargetHealth shows it."""
         group = self.group_of(record.arn) or TargetGroup(record.arn, CheckSettings())
         target = group.targets.get(asked["Id"]) or group.draining.get(asked["Id"])
@@ -342,18 +343,20 @@ def _replace(patches: Patches, control: Control) -> None:
     patches.replace(ELBv2Backend, "describe_target_health", lambda original: _describing(original, control))
 
 
-def _creating_balancer(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
-    def create(*args: Moto, **kwargs: Moto) -> Moto:
-        balancer = original(*args, **kwargs)
+def _creating_balancer(
+    original: Callable[..., LoadBalancer], control: Control
+) -> Callable[..., LoadBalancer]:
+    def create(backend: LoadBalancingBackend, *rest: object, **named: object) -> LoadBalancer:
+        balancer = original(backend, *rest, **named)
         if balancer.type == "network":
-            _rename(args[0], balancer)
+            _rename(backend, balancer)
         control.listeners_changed(balancer.arn)
         return balancer
 
     return create
 
 
-def _rename(backend: Moto, balancer: Moto) -> None:
+def _rename(backend: LoadBalancingBackend, balancer: LoadBalancer) -> None:
     """Give a Network Load Balancer the ARN of its kind: moto takes each for an Application Load Balancer."""
     old, balancer.arn = balancer.arn, balancer.arn.replace(":loadbalancer/app/", ":loadbalancer/net/")
     backend.load_balancers[balancer.arn] = backend.load_balancers.pop(old)
@@ -362,10 +365,17 @@ def _rename(backend: Moto, balancer: Moto) -> None:
     backend.tagging_service.tag_resource(balancer.arn, tags)
 
 
-def _creating_listener(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
+def _creating_listener(
+    original: Callable[..., ListenerRecord], control: Control
+) -> Callable[..., ListenerRecord]:
     def create(
-        backend: Moto, *, load_balancer_arn: str, protocol: str, certificate: str | None, **rest: Moto
-    ) -> Moto:
+        backend: LoadBalancingBackend,
+        *,
+        load_balancer_arn: str,
+        protocol: str,
+        certificate: str | None,
+        **rest: object,
+    ) -> ListenerRecord:
         control.check(protocol, certificate)
         listener = original(
             backend,
@@ -384,8 +394,10 @@ def _creating_listener(original: Callable[..., Moto], control: Control) -> Calla
     return create
 
 
-def _modifying_listener(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
-    def modify(backend: Moto, arn: str, *changes: Moto) -> Moto:
+def _modifying_listener(
+    original: Callable[..., ListenerRecord], control: Control
+) -> Callable[..., ListenerRecord]:
+    def modify(backend: LoadBalancingBackend, arn: str, *changes: Moto) -> ListenerRecord:
         _port, protocol, _ssl_policy, certificates, _actions = changes
         known = next((b.listeners[arn] for b in backend.load_balancers.values() if arn in b.listeners), None)
         if known is not None:
@@ -398,8 +410,10 @@ def _modifying_listener(original: Callable[..., Moto], control: Control) -> Call
     return modify
 
 
-def _deleting_listener(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
-    def delete(backend: Moto, listener_arn: str) -> Moto:
+def _deleting_listener(
+    original: Callable[..., ListenerRecord], control: Control
+) -> Callable[..., ListenerRecord]:
+    def delete(backend: LoadBalancingBackend, listener_arn: str) -> ListenerRecord:
         listener = original(backend, listener_arn)
         control.listeners_changed(listener.load_balancer_arn)
         return listener
@@ -407,15 +421,15 @@ def _deleting_listener(original: Callable[..., Moto], control: Control) -> Calla
     return delete
 
 
-def _deleting_balancer(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
-    def delete(backend: Moto, arn: str) -> Moto:
+def _deleting_balancer(original: Callable[..., object], control: Control) -> Callable[..., None]:
+    def delete(backend: LoadBalancingBackend, arn: str) -> None:
         original(backend, arn)
         control.remove(arn)
 
     return delete
 
 
-def _registering(original: Callable[..., Moto], control: Control) -> Callable[..., None]:
+def _registering(original: Callable[..., object], control: Control) -> Callable[..., None]:
     def register(record: TargetGroupRecord, targets: list[dict[str, Any]]) -> None:
         original(record, targets)
         for target in targets:
@@ -443,8 +457,10 @@ def _dropping(control: Control) -> Callable[..., None]:
     return drop
 
 
-def _describing(original: Callable[..., Moto], control: Control) -> Callable[..., Moto]:
-    def describe(backend: Moto, target_group_arn: str, targets: list[dict[str, Any]]) -> Moto:
+def _describing(original: Callable[..., object], control: Control) -> Callable[..., object]:
+    def describe(
+        backend: LoadBalancingBackend, target_group_arn: str, targets: list[dict[str, Any]]
+    ) -> object:
         record = backend.target_groups.get(target_group_arn)
         return original(
             backend, target_group_arn, targets or (control.known_targets(record) if record else [])

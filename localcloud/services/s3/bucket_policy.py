@@ -15,7 +15,7 @@ from typing import Any
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.s3.models import FakeBucket
 
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import BucketRecord
 from localcloud.core.patching import Patches
 
 SECURE = {"aws:securetransport": "true"}
@@ -35,7 +35,7 @@ def applies(statement: dict[str, Any]) -> bool:
 def install(patches: Patches) -> None:
     """Make moto's buckets look at the conditions."""
 
-    def get_permission(self: Moto, action: str, resource: str) -> Moto:
+    def get_permission(self: BucketRecord, action: str, resource: str) -> object:
         if self.policy is None:
             return PermissionResult.NEUTRAL
         document = json.loads(self.policy)

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
-from flask import request
+from flask import Request, request
 from moto.s3.responses import S3Response
 
-from localcloud.core.moto_types import Moto
 from localcloud.core.patching import Patches
 from localcloud.core.unimplemented import MARK
 
@@ -42,8 +41,8 @@ LACKING_METHODS = frozenset({("DELETE", "inventory")})
 def install(patches: Patches) -> None:
     """Refuse what is asked of a subresource that is not there."""
 
-    def refusing(original: Callable[..., Moto]) -> Callable[..., Moto]:
-        def response(handler: Moto, asked: Moto, full_url: str) -> Moto:
+    def refusing(original: Callable[..., object]) -> Callable[..., object]:
+        def response(handler: object, asked: Request, full_url: str) -> object:
             names = parse_qs(urlsplit(full_url).query, keep_blank_values=True)
             lacking = [name for name in names if name in LACKING or (asked.method, name) in LACKING_METHODS]
             if not lacking:

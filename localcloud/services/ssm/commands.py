@@ -10,15 +10,15 @@ from collections.abc import Callable
 from moto.core.exceptions import JsonRESTError
 from moto.ssm.models import SimpleSystemManagerBackend
 
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import Backend
 from localcloud.core.patching import Patches
 
 
 def install(patches: Patches) -> None:
     """Refuse SendCommand. Codes: Systems Manager API reference, SendCommand, "Errors"."""
 
-    def refusing(_original: Callable[..., Moto]) -> Callable[..., Moto]:
-        def send_command(backend: Moto, *_: Moto, instance_ids: list[str], **_rest: Moto) -> Moto:
+    def refusing(_original: Callable[..., object]) -> Callable[..., object]:
+        def send_command(backend: Backend, *_: object, instance_ids: list[str], **_rest: object) -> object:
             if instance_ids:
                 raise JsonRESTError(
                     "InvalidInstanceId",

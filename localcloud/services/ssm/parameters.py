@@ -9,7 +9,7 @@ from collections.abc import Callable
 from moto.core.exceptions import JsonRESTError
 from moto.ssm.models import SimpleSystemManagerBackend
 
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import Backend
 from localcloud.core.patching import Patches
 
 LARGEST = {"Standard": 4096, "Advanced": 8192}  # bytes
@@ -18,10 +18,10 @@ LARGEST = {"Standard": 4096, "Advanced": 8192}  # bytes
 def install(patches: Patches) -> None:
     """Check PutParameter: the value fits its AllowedPattern and its tier."""
 
-    def checked(original: Callable[..., Moto]) -> Callable[..., Moto]:
+    def checked(original: Callable[..., object]) -> Callable[..., object]:
         signature = inspect.signature(original)
 
-        def put_parameter(backend: Moto, *rest: Moto, **named: Moto) -> Moto:
+        def put_parameter(backend: Backend, *rest: object, **named: object) -> object:
             given = signature.bind(backend, *rest, **named).arguments
             pattern = given.get("allowed_pattern")
             if pattern and not re.search(pattern, str(given.get("value") or "")):

@@ -10,7 +10,7 @@ from moto.sts.exceptions import STSValidationError
 from moto.sts.responses import TokenResponse
 
 from localcloud.core.context import CloudContext
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import ApiHandler
 from localcloud.core.patching import Patches
 
 DEFAULT, LEAST, MOST = 43_200, 900, 129_600  # seconds
@@ -19,7 +19,7 @@ DEFAULT, LEAST, MOST = 43_200, 900, 129_600  # seconds
 def install(patches: Patches, context: CloudContext) -> None:
     """Issue credentials that act as their caller; GetFederationToken has no such thing here."""
 
-    def get_session_token(handler: Moto) -> ActionResult:
+    def get_session_token(handler: ApiHandler) -> ActionResult:
         seconds = handler._get_int_param("DurationSeconds", DEFAULT)
         if not LEAST <= seconds <= MOST:
             raise STSValidationError(
@@ -36,7 +36,7 @@ def install(patches: Patches, context: CloudContext) -> None:
         }
         return ActionResult({"Credentials": credentials})
 
-    def get_federation_token(handler: Moto) -> ActionResult:
+    def get_federation_token(handler: ApiHandler) -> ActionResult:
         raise NotImplementedError("its session policies are not enforced")
 
     patches.add(TokenResponse, get_session_token=get_session_token, get_federation_token=get_federation_token)

@@ -16,7 +16,7 @@ from botocore.model import Shape
 
 from localcloud.core.context import CloudContext
 from localcloud.core.environment import variables
-from localcloud.core.moto_types import Moto, Value
+from localcloud.core.moto_types import Value
 from localcloud.services.cloudformation.errors import ResourceFailure
 
 Properties = Mapping[str, Any]
@@ -33,7 +33,7 @@ class Created:
 
 
 @lru_cache
-def client(port: int, access_key: str, region: str, service: str) -> Moto:
+def client(port: int, access_key: str, region: str, service: str) -> Any:  # noqa: ANN401 - any service's
     """Return a boto3 client of this cloud."""
     environment = variables(port, access_key)
     return boto3.client(  # type: ignore[call-overload]  # the service is not known to the type checker

@@ -12,14 +12,14 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import regex
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from jsonschema import Draft7Validator, ValidationError
 from jsonschema.validators import extend
 
-from localcloud.core.moto_types import Moto, Value
+from localcloud.core.moto_types import Value
 from localcloud.services.cloudformation.errors import ResourceFailure
 
 # Without a schema: the CDK's own note of its version, which CloudFormation takes as it comes.
@@ -89,14 +89,32 @@ def identifiers_of(type_name: str, region: str) -> list[str]:
 
 
 @lru_cache
-def _validator(type_name: str, region: str) -> Moto:
+def _validator(type_name: str, region: str) -> Validator:
     return _Validator(schema_of(type_name, region))
+
+
+class Validator(Protocol):
+    """What checks one value by one schema (jsonschema's ``Validator``)."""
+
+    def descend(
+        self, instance: Value, schema: Value, path: object = None, schema_path: object = None
+    ) -> Iterator[ValidationError]:
+        """Yield the errors of a part of the value."""
+
+    def evolve(self, *, schema: Value) -> Validator:
+        """Return a validator by another schema."""
+
+    def is_valid(self, instance: Value) -> bool:
+        """Say whether a value fits the schema."""
+
+    def iter_errors(self, instance: Value) -> Iterator[ValidationError]:
+        """Yield the errors of a value."""
 
 
 # -- the keywords: (validator, what the schema says, instance, schema) → errors
 
 
-def _type(_: Moto, wanted: Value, instance: Value, __: Moto) -> Iterator[ValidationError]:
+def _type(_: object, wanted: Value, instance: Value, __: object) -> Iterator[ValidationError]:
     names = [wanted] if isinstance(wanted, str) else wanted
     if not any(_IS[name](instance) for name in names):
         expected = " or ".join(_JAVA.get(name, name.capitalize()) for name in names)
@@ -132,7 +150,9 @@ _IS: Mapping[str, Callable[[Value], bool]] = {
 }
 
 
-def _additional(validator: Moto, allowed: Value, instance: Value, schema: Moto) -> Iterator[ValidationError]:
+def _additional(
+    validator: Validator, allowed: Value, instance: Value, schema: Value
+) -> Iterator[ValidationError]:
     if not isinstance(instance, Mapping):
         return
     known = schema.get("properties", {})
@@ -146,7 +166,9 @@ def _additional(validator: Moto, allowed: Value, instance: Value, schema: Moto) 
             yield from validator.descend(instance[key], allowed, path=key)
 
 
-def _by_pattern(validator: Moto, patterns: Value, instance: Value, _: Moto) -> Iterator[ValidationError]:
+def _by_pattern(
+    validator: Validator, patterns: Value, instance: Value, _: object
+) -> Iterator[ValidationError]:
     for pattern, schema in patterns.items():
         for key, value in instance.items() if isinstance(instance, Mapping) else ():
             if regex.search(pattern, key):
@@ -156,26 +178,28 @@ def _by_pattern(validator: Moto, patterns: Value, instance: Value, _: Moto) -> I
 def _choice(keyword: str, fits: Callable[[int], bool]) -> Callable[..., Iterator[ValidationError]]:
     """Return the check of a keyword that says how many of its schemas an instance has to fit."""
 
-    def checked(validator: Moto, schemas: Value, instance: Value, __: Moto) -> Iterator[ValidationError]:
+    def checked(
+        validator: Validator, schemas: Value, instance: Value, __: object
+    ) -> Iterator[ValidationError]:
         if not fits(sum(validator.evolve(schema=schema).is_valid(instance) for schema in schemas)):
             yield ValidationError(f"failed validation constraint for keyword [{keyword}]")
 
     return checked
 
 
-def _required(_: Moto, keys: Value, instance: Value, __: Moto) -> Iterator[ValidationError]:
+def _required(_: object, keys: Value, instance: Value, __: object) -> Iterator[ValidationError]:
     if isinstance(instance, Mapping):
         for key in keys:
             if key not in instance:
                 yield ValidationError(f"required key [{key}] not found")
 
 
-def _enum(_: Moto, allowed: Value, instance: Value, __: Moto) -> Iterator[ValidationError]:
+def _enum(_: object, allowed: Value, instance: Value, __: object) -> Iterator[ValidationError]:
     if _text(instance) not in {_text(value) for value in allowed}:
         yield ValidationError(f"{_text(instance)} is not a valid enum value")
 
 
-def _any_case(_: Moto, allowed: Value, instance: Value, __: Moto) -> Iterator[ValidationError]:
+def _any_case(_: object, allowed: Value, instance: Value, __: object) -> Iterator[ValidationError]:
     if _text(instance).lower() not in {_text(value).lower() for value in allowed}:
         yield ValidationError(f"{_text(instance)} is not a valid enum value")
 
@@ -200,7 +224,7 @@ def _failing(keyword: str, holds: Callable[[Value, Value], bool]) -> Callable[..
     One that does not concern the instance's type holds.
     """
 
-    def checked(_: Moto, limit: Value, instance: Value, __: Moto) -> Iterator[ValidationError]:
+    def checked(_: object, limit: Value, instance: Value, __: object) -> Iterator[ValidationError]:
         if not holds(limit, instance):
             yield ValidationError(f"failed validation constraint for keyword [{keyword}]")
 
@@ -246,7 +270,7 @@ _LIMITS: Mapping[str, Callable[[Any, Any], bool]] = {
     "dependentRequired": lambda others, value: _dependent(others, value, present=True),
     "dependentExcluded": lambda others, value: _dependent(others, value, present=False),
 }
-_Validator: Moto = extend(
+_Validator: Callable[[Value], Validator] = extend(
     Draft7Validator,
     {
         "type": _type,

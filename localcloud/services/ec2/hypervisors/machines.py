@@ -25,7 +25,7 @@ from ingot.machines.pool import MachinePool
 from ingot.machines.qemu import NETWORK, MachineSpec, require_tools
 from ingot.quantities import GIB
 from localcloud.core.context import CloudContext, ProcessorTime
-from localcloud.core.moto_types import Instance, Moto
+from localcloud.core.moto_types import Ec2Handler, Instance
 from localcloud.core.patching import Patches
 from localcloud.services.ec2.block_devices import data_disks, instance_stores
 from localcloud.services.ec2.instance_store import BundledImage, Bundles
@@ -204,7 +204,7 @@ class InstanceMachines:
             instance.state_reason = StateReason(message, code)
             self._set(instance, "stopped")
 
-    def start(self, instance: Instance) -> Moto:
+    def start(self, instance: Instance) -> object:
         """StartInstances."""
         before = copy.copy(instance._state)
         known = self._machines.get(instance.id)
@@ -219,7 +219,7 @@ class InstanceMachines:
         self._in_background(self._boot, instance, known[1])
         return before
 
-    def stop(self, instance: Instance) -> Moto:
+    def stop(self, instance: Instance) -> object:
         """StopInstances: the power button, and some seconds later the power."""
         before = copy.copy(instance._state)
         if instance.state in ("stopping", "stopped"):
@@ -237,7 +237,7 @@ class InstanceMachines:
                 self.moto_stop(instance)
         self._changed()
 
-    def terminate(self, instance: Instance) -> Moto:
+    def terminate(self, instance: Instance) -> object:
         """TerminateInstances."""
         before = copy.copy(instance._state)
         with self._lock:
@@ -282,8 +282,10 @@ class InstanceMachines:
             if running:
                 self._in_background(self._boot_again, instance, machine)
 
-    def _attaching(self, original: Callable[[Moto], Moto]) -> Callable[[Moto], Moto]:
-        def attach_volume(handler: Moto) -> Moto:
+    def _attaching(
+        self, original: Callable[[Ec2Handler], ActionResult]
+    ) -> Callable[[Ec2Handler], ActionResult]:
+        def attach_volume(handler: Ec2Handler) -> ActionResult:
             """AttachVolume to a machine would be a record without a disk."""
             if handler._get_param("InstanceId") in self._machines:
                 raise EC2ClientError(
@@ -295,8 +297,10 @@ class InstanceMachines:
 
         return attach_volume
 
-    def _modifying(self, original: Callable[[Moto], Moto]) -> Callable[[Moto], Moto]:
-        def modify_volume(handler: Moto) -> Moto:
+    def _modifying(
+        self, original: Callable[[Ec2Handler], ActionResult]
+    ) -> Callable[[Ec2Handler], ActionResult]:
+        def modify_volume(handler: Ec2Handler) -> ActionResult:
             """ModifyVolume: the disk of a machine grows at rest only."""
             volume, size = (
                 handler.ec2_backend.get_volume(handler._get_param("VolumeId")),
@@ -347,7 +351,7 @@ class InstanceMachines:
         detail = {"Name": "reachability", "Status": "passed" if well else "initializing"}
         return {"Details": [detail], "Status": "ok" if well else "initializing"}
 
-    def console_output(self, handler: Moto) -> Moto:
+    def console_output(self, handler: Ec2Handler) -> ActionResult:
         """GetConsoleOutput: the last 64 KiB of the serial console, base64."""
         instance = handler.ec2_backend.get_instance(handler._get_param("InstanceId"))
         known = self._machines.get(instance.id)

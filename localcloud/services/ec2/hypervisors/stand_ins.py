@@ -12,7 +12,7 @@ from moto.core.responses import ActionResult
 from moto.ec2.responses.general import General
 
 from localcloud.core.context import CloudContext
-from localcloud.core.moto_types import Instance, Moto
+from localcloud.core.moto_types import Ec2Handler, Instance
 from localcloud.core.patching import Patches
 from localcloud.services.ec2.launch import ResolvedLaunch
 
@@ -41,7 +41,7 @@ class StandIns:
         """Say that there is a new instance."""
         self._changed()
 
-    def console_output(self, handler: Moto) -> Moto:
+    def console_output(self, handler: Ec2Handler) -> ActionResult:
         """GetConsoleOutput: the last 64 KiB of what the instance says, base64."""
         instance = handler.ec2_backend.get_instance(handler._get_param("InstanceId"))
         said = self._says(instance.id, instance.image_id).encode()[-65536:]

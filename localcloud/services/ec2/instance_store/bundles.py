@@ -19,7 +19,6 @@ from moto.s3.models import s3_backends
 from ingot.errors import CloudError
 from ingot.files import replacing
 from localcloud.core.context import CloudContext
-from localcloud.core.moto_types import Moto
 from localcloud.services.ec2.images import RegisteredImage
 
 if TYPE_CHECKING:
@@ -166,8 +165,8 @@ class _Decrypted(RawIOBase):
         from cryptography.hazmat.primitives.padding import PKCS7
 
         self._parts = parts
-        self._cipher: Moto = Cipher(algorithms.AES128(key), modes.CBC(vector)).decryptor()
-        self._padding: Moto = PKCS7(128).unpadder()
+        self._cipher = Cipher(algorithms.AES128(key), modes.CBC(vector)).decryptor()
+        self._padding = PKCS7(128).unpadder()
         self._pending = memoryview(b"")
         self._over = False
 

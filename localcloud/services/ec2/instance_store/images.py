@@ -10,7 +10,7 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instances import InstanceBackend
 from moto.ec2.responses.amis import AmisResponse
 
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import Ec2Backend, Ec2Handler
 from localcloud.core.patching import Patches
 from localcloud.services.ec2.images import check_boot, check_name
 from localcloud.services.ec2.instance_store.bundles import LARGEST, BundledImage, Bundles, Manifest
@@ -24,8 +24,8 @@ def install(patches: Patches, bundles: Bundles) -> None:
     """Add it to our RegisterImage, and make EC2's key, whose certificate users need before they register."""
     ec2_key(bundles.context.directory)
 
-    def registering(original: Callable[[Moto], ActionResult]) -> Callable[[Moto], ActionResult]:
-        def register_image(handler: Moto) -> ActionResult:
+    def registering(original: Callable[[Ec2Handler], ActionResult]) -> Callable[[Ec2Handler], ActionResult]:
+        def register_image(handler: Ec2Handler) -> ActionResult:
             parameters = handler._get_params()
             if not parameters.get("ImageLocation"):
                 return original(handler)
@@ -34,8 +34,8 @@ def install(patches: Patches, bundles: Bundles) -> None:
 
         return register_image
 
-    def stopping(original: Callable[[Moto, Sequence[str]], Moto]) -> Callable[[Moto, Sequence[str]], Moto]:
-        def stop_instances(backend: Moto, instance_ids: Sequence[str]) -> Moto:
+    def stopping(original: Callable[..., object]) -> Callable[..., object]:
+        def stop_instances(backend: Ec2Backend, instance_ids: Sequence[str]) -> object:
             for instance in backend.get_multi_instances_by_id(instance_ids):
                 if instance.root_device_type == "instance-store":
                     raise EC2ClientError(
@@ -51,7 +51,7 @@ def install(patches: Patches, bundles: Bundles) -> None:
     patches.replace(InstanceBackend, "stop_instances", stopping)
 
 
-def _register(handler: Moto, parameters: Mapping[str, Any], bundles: Bundles) -> BundledImage:
+def _register(handler: Ec2Handler, parameters: Mapping[str, Any], bundles: Bundles) -> BundledImage:
     backend, location = handler.ec2_backend, str(parameters["ImageLocation"]).lstrip("/")
     check_name(backend, parameters.get("Name"))
     check_boot(parameters)
@@ -81,7 +81,7 @@ def _register(handler: Moto, parameters: Mapping[str, Any], bundles: Bundles) ->
     return image
 
 
-def _manifest(handler: Moto, bucket: str, key: str, bundles: Bundles) -> Manifest:
+def _manifest(handler: Ec2Handler, bucket: str, key: str, bundles: Bundles) -> Manifest:
     """Return the manifest; raise EC2ClientError for one that EC2 cannot read, or does not take."""
     url = f"https://{bucket}.s3.amazonaws.com:443/{key}"
     try:

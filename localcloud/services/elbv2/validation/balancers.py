@@ -15,7 +15,7 @@ from moto.ec2.exceptions import InvalidSubnetIdError
 from moto.elbv2.exceptions import DuplicateListenerError, ELBClientError
 from moto.elbv2.models import ELBv2Backend
 
-from localcloud.core.moto_types import LoadBalancer, Moto
+from localcloud.core.moto_types import LoadBalancer, LoadBalancingBackend
 from localcloud.core.patching import Patches
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?")
@@ -34,8 +34,8 @@ def install(patches: Patches) -> None:
     patches.replace(ELBv2Backend, "modify_load_balancer_attributes", _setting)
 
 
-def _creating_listener(original: Callable[..., Moto]) -> Callable[..., Moto]:
-    def create(backend: Moto, *, load_balancer_arn: str, port: str, **rest: Moto) -> Moto:
+def _creating_listener(original: Callable[..., object]) -> Callable[..., object]:
+    def create(backend: LoadBalancingBackend, *, load_balancer_arn: str, port: str, **rest: object) -> object:
         """CreateListener: a load balancer has one listener for a port."""
         _check_free(backend.load_balancers.get(load_balancer_arn), port)
         protocol = rest.get("protocol")
@@ -47,8 +47,10 @@ def _creating_listener(original: Callable[..., Moto]) -> Callable[..., Moto]:
     return create
 
 
-def _modifying_listener(original: Callable[..., Moto]) -> Callable[..., Moto]:
-    def modify(backend: Moto, arn: str, port: str | None = None, *rest: Moto, **named: Moto) -> Moto:
+def _modifying_listener(original: Callable[..., object]) -> Callable[..., object]:
+    def modify(
+        backend: LoadBalancingBackend, arn: str, port: str | None = None, *rest: object, **named: object
+    ) -> object:
         """ModifyListener: it cannot move to another one's port."""
         for balancer in backend.load_balancers.values():
             if arn in balancer.listeners and port is not None:
@@ -64,10 +66,10 @@ def _check_free(balancer: LoadBalancer | None, port: str, *, but: str = "") -> N
         raise DuplicateListenerError()
 
 
-def _creating_balancer(original: Callable[..., Moto]) -> Callable[..., Moto]:
+def _creating_balancer(original: Callable[..., object]) -> Callable[..., object]:
     signature = inspect.signature(original)
 
-    def create(backend: Moto, *rest: Moto, **named: Moto) -> Moto:
+    def create(backend: LoadBalancingBackend, *rest: object, **named: object) -> object:
         """CreateLoadBalancer: a name has its form; an application load balancer needs two zones at least."""
         given = signature.bind(backend, *rest, **named).arguments
         name = str(given.get("name") or "")
@@ -103,15 +105,15 @@ def _creating_balancer(original: Callable[..., Moto]) -> Callable[..., Moto]:
     return create
 
 
-def _zone(backend: Moto, subnet_id: str) -> str:
+def _zone(backend: LoadBalancingBackend, subnet_id: str) -> str:
     try:
         return str(backend.ec2_backend.get_subnet(subnet_id).availability_zone)
     except InvalidSubnetIdError as error:
         raise ELBClientError("SubnetNotFound", f"The subnet ID '{subnet_id}' is not valid") from error
 
 
-def _setting(original: Callable[..., Moto]) -> Callable[..., Moto]:
-    def modify(backend: Moto, arn: str, attrs: Mapping[str, str]) -> Moto:
+def _setting(original: Callable[..., object]) -> Callable[..., object]:
+    def modify(backend: LoadBalancingBackend, arn: str, attrs: Mapping[str, str]) -> object:
         """ModifyLoadBalancerAttributes: numbers have a range, switches two values."""
         for key, value in attrs.items():
             if key in RANGES:
@@ -127,8 +129,8 @@ def _setting(original: Callable[..., Moto]) -> Callable[..., Moto]:
     return modify
 
 
-def _deleting_balancer(original: Callable[..., Moto]) -> Callable[..., Moto]:
-    def delete(backend: Moto, arn: str) -> Moto:
+def _deleting_balancer(original: Callable[..., object]) -> Callable[..., object]:
+    def delete(backend: LoadBalancingBackend, arn: str) -> object:
         """DeleteLoadBalancer: not while deletion protection is on."""
         balancer: LoadBalancer | None = backend.load_balancers.get(arn)
         if balancer is not None and str(balancer.attrs.get("deletion_protection.enabled")).lower() == "true":

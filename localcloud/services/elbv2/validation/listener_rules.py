@@ -18,7 +18,7 @@ from moto.elbv2.exceptions import (
 )
 from moto.elbv2.models import ELBv2Backend
 
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import ListenerRule, LoadBalancingBackend
 from localcloud.core.patching import Patches
 
 HIGHEST = 50_000
@@ -35,10 +35,10 @@ def install(patches: Patches) -> None:
     patches.add(ELBv2Backend, set_rule_priorities=_set_priorities)
 
 
-def _creating(original: Callable[..., Moto]) -> Callable[..., Moto]:
+def _creating(original: Callable[..., object]) -> Callable[..., object]:
     signature = inspect.signature(original)
 
-    def create(backend: Moto, *rest: Moto, **named: Moto) -> Moto:
+    def create(backend: LoadBalancingBackend, *rest: object, **named: object) -> object:
         given = signature.bind(backend, *rest, **named).arguments
         listener = str(given["listener_arn"])
         _check_priority(int(given["priority"]))
@@ -51,10 +51,10 @@ def _creating(original: Callable[..., Moto]) -> Callable[..., Moto]:
     return create
 
 
-def _modifying(original: Callable[..., Moto]) -> Callable[..., Moto]:
+def _modifying(original: Callable[..., object]) -> Callable[..., object]:
     signature = inspect.signature(original)
 
-    def modify(backend: Moto, *rest: Moto, **named: Moto) -> Moto:
+    def modify(backend: LoadBalancingBackend, *rest: object, **named: object) -> object:
         given = signature.bind(backend, *rest, **named).arguments
         rule = _rule(backend, str(given["rule_arn"]))
         if rule is not None:
@@ -69,7 +69,7 @@ def _modifying(original: Callable[..., Moto]) -> Callable[..., Moto]:
 
 
 def _deleting(original: Callable[..., None]) -> Callable[..., None]:
-    def delete(backend: Moto, arn: str) -> None:
+    def delete(backend: LoadBalancingBackend, arn: str) -> None:
         rule = _rule(backend, arn)
         if rule is not None and rule.priority == "default":
             raise ELBClientError("OperationNotPermitted", f"Default rule '{arn}' cannot be deleted")
@@ -78,10 +78,10 @@ def _deleting(original: Callable[..., None]) -> Callable[..., None]:
     return delete
 
 
-def _listening(original: Callable[..., Moto]) -> Callable[..., Moto]:
+def _listening(original: Callable[..., object]) -> Callable[..., object]:
     signature = inspect.signature(original)
 
-    def listen(backend: Moto, *rest: Moto, **named: Moto) -> Moto:
+    def listen(backend: LoadBalancingBackend, *rest: object, **named: object) -> object:
         """CreateListener, ModifyListener: the default actions are checked as those of rules."""
         given = signature.bind(backend, *rest, **named).arguments
         balancer = given.get("load_balancer_arn") or _balancer_of(backend, str(given.get("arn")))
@@ -93,12 +93,17 @@ def _listening(original: Callable[..., Moto]) -> Callable[..., Moto]:
     return listen
 
 
-def _set_priorities(backend: Moto, rule_priorities: list[dict[str, Any]]) -> list[Moto]:
+def _set_priorities(
+    backend: LoadBalancingBackend, rule_priorities: list[dict[str, Any]]
+) -> list[ListenerRule]:
     """SetRulePriorities: two rules may change places in one call."""
     wanted = {str(pair["RuleArn"]): int(pair["Priority"]) for pair in rule_priorities}
-    rules: dict[str, Moto] = {arn: _rule(backend, arn) for arn in wanted}
-    if None in rules.values():
-        raise RuleNotFoundError()
+    rules: dict[str, ListenerRule] = {}
+    for arn in wanted:
+        rule = _rule(backend, arn)
+        if rule is None:
+            raise RuleNotFoundError()
+        rules[arn] = rule
     if len(set(wanted.values())) < len(rule_priorities):
         counts = [int(pair["Priority"]) for pair in rule_priorities]
         raise DuplicatePriorityError(next(number for number in counts if counts.count(number) > 1))
@@ -114,7 +119,9 @@ def _set_priorities(backend: Moto, rule_priorities: list[dict[str, Any]]) -> lis
     return list(rules.values())
 
 
-def check_associations(backend: Moto, actions: Iterable[Mapping[str, Any]], balancer: str | None) -> None:
+def check_associations(
+    backend: LoadBalancingBackend, actions: Iterable[Mapping[str, Any]], balancer: str | None
+) -> None:
     """Raise when a target group would serve two load balancers."""
     if balancer not in backend.load_balancers:
         return  # moto names what is missing
@@ -168,13 +175,13 @@ def _check_actions(actions: Iterable[Mapping[str, Any]]) -> None:
             )
 
 
-def _rule(backend: Moto, arn: str) -> Moto:
+def _rule(backend: LoadBalancingBackend, arn: str) -> ListenerRule | None:
     """Return a rule, or None."""
     listeners = [listener for b in backend.load_balancers.values() for listener in b.listeners.values()]
     return next((rule for listener in listeners for rule in listener.rules.values() if rule.arn == arn), None)
 
 
-def _rules(backend: Moto, listener_arn: str) -> list[Moto]:
+def _rules(backend: LoadBalancingBackend, listener_arn: str) -> list[ListenerRule]:
     return [
         rule
         for balancer in backend.load_balancers.values()
@@ -184,5 +191,5 @@ def _rules(backend: Moto, listener_arn: str) -> list[Moto]:
     ]
 
 
-def _balancer_of(backend: Moto, listener_arn: str) -> str | None:
+def _balancer_of(backend: LoadBalancingBackend, listener_arn: str) -> str | None:
     return next((b.arn for b in backend.load_balancers.values() if listener_arn in b.listeners), None)

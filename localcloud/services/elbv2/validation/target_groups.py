@@ -15,7 +15,7 @@ from typing import Any
 from moto.elbv2.exceptions import ELBClientError, TargetGroupNotFoundError
 from moto.elbv2.models import ELBv2Backend
 
-from localcloud.core.moto_types import Moto, TargetGroupRecord
+from localcloud.core.moto_types import LoadBalancingBackend, Moto, TargetGroupRecord
 from localcloud.core.patching import Patches
 
 TARGET_TYPES = ("instance", "ip", "lambda", "alb")
@@ -63,8 +63,8 @@ def refusal(message: str, code: str = "ValidationError") -> ELBClientError:
     return ELBClientError(code, message)
 
 
-def _creating(original: Callable[..., Moto]) -> Callable[..., Moto]:
-    def create(backend: Moto, name: str, **named: Moto) -> Moto:
+def _creating(original: Callable[..., object]) -> Callable[..., object]:
+    def create(backend: LoadBalancingBackend, name: str, **named: Moto) -> object:
         kind = named.get("target_type") or "instance"
         if kind not in TARGET_TYPES:
             raise _constraint(kind, "targetType", f"satisfy enum value set: [{', '.join(TARGET_TYPES)}]")
@@ -84,10 +84,10 @@ def _creating(original: Callable[..., Moto]) -> Callable[..., Moto]:
     return create
 
 
-def _modifying(original: Callable[..., Moto]) -> Callable[..., Moto]:
+def _modifying(original: Callable[..., object]) -> Callable[..., object]:
     signature = inspect.signature(original)
 
-    def modify(backend: Moto, *rest: Moto, **named: Moto) -> Moto:
+    def modify(backend: LoadBalancingBackend, *rest: object, **named: object) -> object:
         given = signature.bind(backend, *rest, **named).arguments
         record = backend.target_groups.get(given["arn"])
         if record is not None:
@@ -143,7 +143,7 @@ def _check_health(kind: str, path: str | None, matcher: str | None, enabled: obj
 
 
 def _setting(original: Callable[..., None]) -> Callable[..., None]:
-    def set_attributes(backend: Moto, arn: str, attributes: Mapping[str, Any]) -> None:
+    def set_attributes(backend: LoadBalancingBackend, arn: str, attributes: Mapping[str, Any]) -> None:
         for key, value in attributes.items():
             _check_attribute(key, str(value))
         original(backend, arn, attributes)
@@ -167,7 +167,9 @@ def _check_attribute(key: str, value: str) -> None:
 
 
 def _registering(original: Callable[..., None]) -> Callable[..., None]:
-    def register(backend: Moto, target_group_arn: str, instances: list[Mapping[str, Any]]) -> None:
+    def register(
+        backend: LoadBalancingBackend, target_group_arn: str, instances: list[Mapping[str, Any]]
+    ) -> None:
         """RegisterTargets: instances that exist, in the target group's VPC."""
         record: TargetGroupRecord | None = backend.target_groups.get(target_group_arn)
         if record is not None and (getattr(record, "target_type", None) or "instance") == "instance":
@@ -178,7 +180,7 @@ def _registering(original: Callable[..., None]) -> Callable[..., None]:
     return register
 
 
-def _check_instance(backend: Moto, record: Moto, instance_id: str) -> None:
+def _check_instance(backend: LoadBalancingBackend, record: TargetGroupRecord, instance_id: str) -> None:
     if not INSTANCE.fullmatch(instance_id):
         raise refusal(f"Instance ID '{instance_id}' is not valid")
     instance = backend.ec2_backend.get_instance_by_id(instance_id)
@@ -195,7 +197,9 @@ def _check_instance(backend: Moto, record: Moto, instance_id: str) -> None:
 
 
 def _deregistering(original: Callable[..., None]) -> Callable[..., None]:
-    def deregister(backend: Moto, target_group_arn: str, instances: list[Mapping[str, Any]]) -> None:
+    def deregister(
+        backend: LoadBalancingBackend, target_group_arn: str, instances: list[Mapping[str, Any]]
+    ) -> None:
         record = backend.target_groups.get(target_group_arn)
         if record is None:
             raise TargetGroupNotFoundError()
