@@ -66,6 +66,7 @@ def test_a_block_that_ebs_has_otherwise_is_named_with_its_file_and_no_ami_is_mad
     index = image.disk.read_bytes().index(content["/srv/two"][600_000:600_100]) // BLOCK_SIZE
 
     def flip():
+        direct.ec2.get_waiter("snapshot_completed").wait(OwnerIds=["self"], WaiterConfig={"Delay": 1})
         [snapshot] = direct.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
         _, paths = blocks_of(snapshot["SnapshotId"])
         data = bytearray(paths[index].read_bytes())
