@@ -65,6 +65,13 @@ class Ec2Handler(ApiHandler, Protocol):
         """Return the request's filters."""
 
 
+class S3Handler(Protocol):
+    """What answers a request of S3, by its headers and body."""
+
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
 class AutoScalingHandler(ApiHandler, Protocol):
     """What answers a request of Auto Scaling."""
 

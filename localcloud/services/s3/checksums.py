@@ -14,7 +14,7 @@ from collections.abc import Callable
 from moto.s3.exceptions import S3ClientError
 from moto.s3.responses import S3Response
 
-from localcloud.core.moto_types import Moto
+from localcloud.core.moto_types import S3Handler
 from localcloud.core.patching import Patches
 
 HEADER = "x-amz-checksum-sha256"
@@ -23,8 +23,8 @@ HEADER = "x-amz-checksum-sha256"
 def install(patches: Patches) -> None:
     """Refuse a body whose SHA-256 is not the one of its request."""
 
-    def comparing(original: Callable[..., Moto]) -> Callable[..., Moto]:
-        def put(handler: Moto) -> Moto:
+    def comparing(original: Callable[[S3Handler], object]) -> Callable[[S3Handler], object]:
+        def put(handler: S3Handler) -> object:
             expected = handler.headers.get(HEADER)
             if expected is not None:
                 digest = hashlib.sha256(handler.body or b"").digest()
