@@ -1,8 +1,8 @@
 """Plans and image diffs as JSON, written and read: a trusted program can report what was compared elsewhere.
 
 The JSON that is read may be hostile. Words that Ingot prints as they are must be its own; all other text is
-escaped where it is shown. It is read by hand because pydantic refuses lone surrogates, which file names that
-are not UTF-8 have (docs/decisions/0017-layout.md).
+escaped where it is shown. It is read by hand because its form is not that of the results, so that models of
+it would be a second set of classes (docs/decisions/0017-layout.md).
 """
 
 from __future__ import annotations
