@@ -98,7 +98,7 @@ class CloudServer:
         # moto is imported here and not above: it reads its environment then, and takes seconds.
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-        from localcloud.core import once, unimplemented
+        from localcloud.core import unimplemented
         from localcloud.core.gate import READY, guarded
         from localcloud.core.permissions import Guard
         from localcloud.services import ebs
@@ -111,8 +111,6 @@ class CloudServer:
             if started is not None:
                 self._running.append(started)
         ebs_api = EbsApi(context, installation.ebs)
-        unimplemented.install(self._patches)
-        once.install(self._patches)
         moto_app = unimplemented.worded(DomainDispatcherApplication(create_backend_app), signed_for, self.log)
 
         def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

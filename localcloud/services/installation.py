@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from localcloud.core import once, unimplemented
 from localcloud.core.context import CloudContext, Stoppable
 from localcloud.core.patching import Patches
 from localcloud.services import autoscaling, cloudwatch, ec2, elbv2
@@ -142,10 +143,23 @@ MACHINES = (
         "last, so first to stop: it looks at machines and target groups",
     ),
 )
+DISPATCH = (
+    Step(
+        "actions that nobody implements",
+        lambda i: unimplemented.install(i.patches),
+        "around moto's dispatch of an action, which no other step replaces; depends on nothing",
+    ),
+    Step(
+        "what moto works out for each request",
+        lambda i: once.install(i.patches),
+        "last: from then on moto lists the operations of a class once, and those that steps add must be "
+        "among them",
+    ),
+)
 
 
 def steps(*, machines: bool, stand_ins: bool = False) -> tuple[Step, ...]:
     """Return all steps in their order; ``stand_ins``: in the place of machines."""
     if stand_ins:
-        return CONTROL_PLANE + STAND_INS
-    return CONTROL_PLANE + (MACHINES if machines else RECORDED_LAUNCHES)
+        return CONTROL_PLANE + STAND_INS + DISPATCH
+    return CONTROL_PLANE + (MACHINES if machines else RECORDED_LAUNCHES) + DISPATCH

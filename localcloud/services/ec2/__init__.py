@@ -3,7 +3,7 @@
 What moto lacks of it, and instances as QEMU machines that boot from the blocks of the AMI's snapshot.
 
 The way of a launch: ``client_tokens`` (one request, one launch) → ``launch`` (request, template and AMI
-resolved once) → moto's record → ``instances`` (the machine).
+resolved once) → moto's record → ``hypervisors.machines`` (the machine).
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ def install(patches: Patches, context: CloudContext, ebs: EbsService) -> None:
     launch_templates.install(patches)
     images.install(patches, ebs)
     image_lifecycle.install(patches)
+    # After `images`, whose RegisterImage takes the place of moto's: it is called for all but bundles.
     instance_store.install(patches, instance_store.Bundles(context))
+    # Before `launch`, which also replaces RunInstances and so runs first: what it reads of a request holds
+    # for a repeated one, too.
     client_tokens.install(patches)
     dependencies.install(patches)
     StoreTasks(ebs, context).install(patches)
@@ -62,6 +65,8 @@ def install_machines(patches: Patches, context: CloudContext, ebs: EbsService) -
     """Put a machine behind each instance; return the pool, whose ``stop`` ends them all."""
     pool = MachinePool(context.directory, ebs.files_of, log=context.log)
     machines = InstanceMachines(pool, context, instance_store.Bundles(context))
+    # Before `launch`: machines put their end in the place of moto's, and `launch` keeps from it an instance
+    # that has ended already.
     machines.install(patches)
     launch.install(patches, machines)
     Copies(ebs, machines).install(patches)
