@@ -11,6 +11,7 @@ from typing import Dict, List, Sequence
 
 from ingot.bake.runtime.chroot import in_root
 from ingot.errors import BakeError
+from ingot.files import replacing
 from ingot.spec import GroupSpec, UserSpec
 
 FILES = ("passwd", "group", "shadow", "gshadow")
@@ -25,13 +26,11 @@ def _write(root: Path, name: str, rows: Sequence[Sequence[str]]) -> None:
     file = in_root(root, f"/etc/{name}", follow=True)
     mode = file.stat().st_mode & 0o7777 if file.exists() else 0o644
     owner = file.stat() if file.exists() else None
-    new = file.with_name(f"{name}+")
-    new.unlink(missing_ok=True)
-    new.write_text("".join(":".join(row) + "\n" for row in rows))
-    if owner is not None:
-        os.chown(new, owner.st_uid, owner.st_gid)
-    new.chmod(mode)
-    new.replace(file)
+    with replacing(file) as new:
+        new.write_text("".join(":".join(row) + "\n" for row in rows))
+        if owner is not None:
+            os.chown(new, owner.st_uid, owner.st_gid)
+        new.chmod(mode)
 
 
 def ids(root: Path, name: str) -> Dict[str, int]:
