@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ingot.blocks import BLOCK_SIZE as BLOCK
 from ingot.process import start
+from ingot.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,7 @@ def measure(case: Case, log: Path) -> Sample:
     return Sample(**json.loads(account.read_text()), blocks=case.blocks())
 
 
-def interleaved(
-    cases: Sequence[Case], runs: int, work: Path, report: Callable[[str], None]
-) -> dict[str, list[Sample]]:
+def interleaved(cases: Sequence[Case], runs: int, work: Path, report: Progress) -> dict[str, list[Sample]]:
     """Run all cases in turn, ``runs`` times over, so that what the machine does meanwhile
     touches all of them.
     """

@@ -14,8 +14,9 @@ from typing import Any
 import boto3
 
 from bench.measure import Case, interleaved
-from bench.subject import ROOT, Report, Settings, Table, median, spread
+from bench.subject import ROOT, Settings, Table, median, spread
 from bench.subjects.ingot import Ingot
+from ingot.progress import Progress
 from localcloud.core import environment
 from localcloud.server import CloudServer
 
@@ -107,7 +108,7 @@ def _cloud(settings: Settings) -> Iterator[tuple[Any, dict[str, str]]]:
         server.stop()
 
 
-def run(settings: Settings, report: Report) -> list[Table]:
+def run(settings: Settings, report: Progress) -> list[Table]:
     """Measure and return one table."""
     with _cloud(settings) as (s3, variables):
         archive = Archive(settings, s3, variables)

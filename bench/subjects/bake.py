@@ -12,10 +12,11 @@ from pathlib import Path
 
 from bench import tools
 from bench.measure import Case, Sample, interleaved
-from bench.subject import Report, Settings, Table, median, spread
+from bench.subject import Settings, Table, median, spread
 from bench.subjects.ingot import Ingot
 from bench.subjects.peers import Mkosi, can_boot, floors, mmdebstrap, repository
 from ingot import process
+from ingot.progress import Progress
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lock.file import load_packages_lock
 
@@ -23,7 +24,7 @@ COLD = "Ingot, cold"
 TAR = "mmdebstrap, tar only, tmpfs"
 
 
-def run(settings: Settings, report: Report) -> list[Table]:
+def run(settings: Settings, report: Progress) -> list[Table]:
     """Measure and return one table."""
     with ExitStack() as stack:
         ingot = Ingot(settings)

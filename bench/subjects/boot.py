@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 
 from bench import tools
-from bench.subject import Report, Settings, Table, median, spread
+from bench.subject import Settings, Table, median, spread
 from bench.subjects.ingot import Ingot
 from bench.subjects.peers import Mkosi, can_boot, repository
 from ingot import process
@@ -16,6 +16,7 @@ from ingot.bake.disk import gpt
 from ingot.blocks import BLOCK_SIZE as BLOCK
 from ingot.machines.alone import booted_alone
 from ingot.machines.qemu import require_tools
+from ingot.progress import Progress
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lock.file import load_packages_lock
 
@@ -25,7 +26,7 @@ _POLL = 0.1
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def run(settings: Settings, report: Report) -> list[Table]:
+def run(settings: Settings, report: Progress) -> list[Table]:
     """Measure and return one table."""
     require_tools()
     ingot = Ingot(settings)

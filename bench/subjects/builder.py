@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 
-from bench.subject import ROOT, Report, Settings, Table
+from bench.subject import ROOT, Settings, Table
 from bench.subjects.cdk import ACCOUNT, INGOT, REGION, cdk_cli, cloud_variables, free_port, own_environment
 from bench.subjects.ingot import Ingot
 from ingot import process
+from ingot.progress import Progress
 
 WORK = ("boot", "bake", "upload")
 LIMIT = 3600.0  # seconds
 
 
-def run(settings: Settings, report: Report) -> list[Table]:
+def run(settings: Settings, report: Progress) -> list[Table]:
     """Measure and return one table."""
     Ingot(settings)  # the packages of this machine's store are in the new home
     environment = own_environment(settings.work)

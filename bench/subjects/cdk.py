@@ -16,15 +16,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.measure import Case, Sample, interleaved
-from bench.subject import ROOT, Report, Settings, Table, median, spread
+from bench.subject import ROOT, Settings, Table, median, spread
 from ingot import process
+from ingot.progress import Progress
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 INGOT = [sys.executable, "-m", "ingot.cli.main"]
 OURS, BARE = "Ingot's app", "a bare CDK app"
 
 
-def run(settings: Settings, report: Report) -> list[Table]:
+def run(settings: Settings, report: Progress) -> list[Table]:
     """Measure and return two tables."""
     environment = own_environment(settings.work)
     report("setting up: the apps have the same resources")
@@ -49,7 +50,7 @@ def run(settings: Settings, report: Report) -> list[Table]:
     return [table, _deploy(settings, environment, report)]
 
 
-def _deploy(settings: Settings, environment: dict[str, str], report: Report) -> Table:
+def _deploy(settings: Settings, environment: dict[str, str], report: Progress) -> Table:
     report("setting up: a local cloud, both apps deployed")
     process.run([*INGOT, "cloud", "up", "--port", str(free_port())], env=environment)
     try:

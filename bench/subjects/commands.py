@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.measure import Case, interleaved
-from bench.subject import Report, Settings, Table, spread
+from bench.subject import Settings, Table, spread
 from bench.subjects.image_diff import keep_image
+from ingot.progress import Progress
 from ingot.store import Store
 
 # As many files as give a manifest of 2 MB, that of image_recipes/web.
@@ -20,7 +21,7 @@ LOCK_GOAL, LIST_GOAL = 2, 100
 _MIB = 1 << 20
 
 
-def run(settings: Settings, report: Report) -> list[Table]:
+def run(settings: Settings, report: Progress) -> list[Table]:
     """Return how long a lock takes, and what listing a store takes."""
     home, recipes = settings.work / "home", settings.work / "recipes"
     shutil.copytree(settings.recipe, recipes / settings.recipe.name)

@@ -6,8 +6,9 @@ import shutil
 import sys
 
 from bench.measure import Case, interleaved
-from bench.subject import ROOT, Report, Settings, Table, median, spread
+from bench.subject import ROOT, Settings, Table, median, spread
 from bench.subjects.bakery import Bakery
+from ingot.progress import Progress
 from ingot.recipe.load import load_recipe
 from ingot.recipe.lock.file import load_packages_lock
 
@@ -89,7 +90,7 @@ def _with_another(requirements: str) -> str:
     return "".join(blocks)
 
 
-def run(settings: Settings, report: Report) -> list[Table]:
+def run(settings: Settings, report: Progress) -> list[Table]:
     """Measure and return one table."""
     flask = Flask(settings)
     report("setting up: both recipes are locked and baked once")

@@ -13,7 +13,8 @@ from typing import Any
 import boto3
 
 from bench.measure import Case, interleaved
-from bench.subject import Report, Settings, Table, spread
+from bench.subject import Settings, Table, spread
+from ingot.progress import Progress
 from localcloud.core import environment
 from localcloud.core.context import CloudContext
 from localcloud.server import CloudServer
@@ -28,7 +29,7 @@ _MIB = 1 << 20
 _NOISE = "[  12.345678] systemd[1]: Started something or other that a machine says.\n" * 860
 
 
-def run(settings: Settings, report: Report) -> list[Table]:
+def run(settings: Settings, report: Progress) -> list[Table]:
     """Return what `ingot status` and `ingot verify fleet` take for a fleet of FLEET."""
     ingot = (sys.executable, "-m", "ingot.cli.main")
     changed: set[str] = set()

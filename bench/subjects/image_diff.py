@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.measure import Case, interleaved
-from bench.subject import Report, Settings, Table, spread
+from bench.subject import Settings, Table, spread
 from ingot.bake.disk import gpt
 from ingot.bake.disk.ext4.writer import write_ext4
 from ingot.bake.disk.identity import identifier, root_partition
 from ingot.bake.disk.image import DiskLayout
 from ingot.bake.tree.tree import Entry, Kind, sort_entries
 from ingot.diff.sides.rebuild import rebuild_manifest
+from ingot.progress import Progress
 from ingot.quantities import MIB
 from ingot.store import Store
 
@@ -27,7 +28,7 @@ SIZE = 1024 * MIB
 GOAL = 2.0
 
 
-def run(settings: Settings, report: Report) -> list[Table]:
+def run(settings: Settings, report: Progress) -> list[Table]:
     """Return how long a diff takes: as text, as JSON, as HTML; and the reading of both manifests alone."""
     home = settings.work / "home"
     digests = []

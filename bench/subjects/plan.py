@@ -12,9 +12,11 @@ import sys
 from pathlib import Path
 
 from bench.measure import Case, Sample, measure
-from bench.subject import ROOT, Report, Settings, Table, median, spread
+from bench.subject import ROOT, Settings, Table, median, spread
 from bench.subjects.ingot import Ingot
 from ingot import process
+from ingot.forge.git import git
+from ingot.progress import Progress
 
 APP_FILE = "image_recipes/web/app/static/bench.bin"
 
@@ -50,7 +52,7 @@ class Project:
         )
 
     def _git(self, *words: str, directory: Path | None = None) -> str:
-        return process.run(["git", *words], cwd=directory or self.directory).stdout
+        return git(directory or self.directory, *words, other=True)
 
     def set_up(self) -> None:
         """Synthesize the base for `cdk diff`, and plan once: afterwards layers and the
@@ -109,7 +111,7 @@ class Project:
         return found
 
 
-def run(settings: Settings, report: Report) -> list[Table]:
+def run(settings: Settings, report: Progress) -> list[Table]:
     """Measure and return one table."""
     project = Project(settings)
     report("setting up: the base is synthesized and baked")

@@ -145,11 +145,11 @@ def _builders_that_differ(environments: Environments) -> list[Problem]:
                 continue
             shared = f"both share the stack {BUILDER_STACK}"
             hint = "set it under defaults, or give the environments an account or region of their own"
-            here, there = _shown(wanted), _shown(other_value)
+            own_text, other_text = _shown(wanted), _shown(other_value)
             problem = environments.problem(
-                name, (key,), f"{key} is {here} here and {there} in {other}: {shared}", hint
+                name, (key,), f"{key} is {own_text} here and {other_text} in {other}: {shared}", hint
             ) or environments.problem(
-                other, (key,), f"{key} is {there} here and {here} in {name}: {shared}", hint
+                other, (key,), f"{key} is {other_text} here and {own_text} in {name}: {shared}", hint
             )
             problems += [] if problem is None else [problem]
     return problems

@@ -89,11 +89,11 @@ def archive(bucket: Bucket, image: DiskImage, bill_of_materials: bytes, progress
     first = {digest: index for index, digest in reversed([*enumerate(blocks.digests)]) if digest is not None}
 
     with DiskReader(image.disk, blocks) as reader:
-        there, beyond = _listed(bucket, PAGE * (1 + len(first) // PER_PAGE))
+        listed, beyond = _listed(bucket, PAGE * (1 + len(first) // PER_PAGE))
 
         def send(digest: str) -> bool:
             key = location.block(digest)
-            may_be_there = key in there or (beyond is not None and key > beyond)
+            may_be_there = key in listed or (beyond is not None and key > beyond)
             if may_be_there and bucket.has(key, digest, BLOCK_SIZE):
                 return False
             data, _ = reader.read(first[digest])

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from moto.autoscaling.exceptions import AutoscalingClientError
 
 from ingot.errors import CloudError
+from ingot.progress import Progress
 from localcloud.services.autoscaling.members import (
     ABANDON,
     CONTINUE,
@@ -40,9 +41,7 @@ class Messenger(Protocol):
 class LifecycleHooks:
     """The hooks of all groups, and who waits for them. The caller holds the service's lock."""
 
-    def __init__(
-        self, messenger: Messenger, *, clock: Callable[[], float], log: Callable[[str], None]
-    ) -> None:
+    def __init__(self, messenger: Messenger, *, clock: Callable[[], float], log: Progress) -> None:
         self._messenger = messenger
         self._clock = clock
         self._log = log
