@@ -13,7 +13,8 @@ DATA = {".deb", ".json", ".lock", ".md", ".png", ".svg"}
 # What tools write.
 GENERATED = {"requirements.txt", "tests/localcloud/clients/requirements.txt"}
 SNAPSHOTS = "tests/stacks/snapshots/"
-# Files of images: what they hold is part of the digests.
+# Files of images: what they hold, comments too, is part of the digests. To wrap a line there would rebuild
+# every image and replace every AMI, for nothing that a clone does otherwise.
 OF_IMAGES = re.compile(r"ingot/bake/image/rootfs/|ingot/bake/disk/init\.sh$|(.+/)?image_recipes/[^/]+/files/")
 URL = re.compile(r"https?://\S+")
 
