@@ -126,6 +126,17 @@ def making(directory: Path, remove: Callable[[Path], None] = shutil.rmtree) -> I
         raise
 
 
+def remove_aside(directory: Path, aside: Path, remove: Callable[[Path], None] = shutil.rmtree) -> None:
+    """Remove a directory under the name ``aside``: a killed removal leaves no half of it under its own.
+
+    Hold a lock for ``directory`` meanwhile: what has the other name before is of a process that was killed.
+    """
+    if aside.exists():
+        remove(aside)
+    directory.rename(aside)
+    remove(aside)
+
+
 def write_output(path: Path, text: str) -> None:
     """Write a file that a user names as :func:`write_atomically` does, but into a directory that exists, with
     the mode of the file that is replaced or that of any new file, and through a link.

@@ -3,11 +3,21 @@
 import hashlib
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from ingot.files import keep, making, replacing, sha256_of, unfinished, write_atomically, write_output
+from ingot.files import (
+    keep,
+    making,
+    remove_aside,
+    replacing,
+    sha256_of,
+    unfinished,
+    write_atomically,
+    write_output,
+)
 
 
 def names(directory):
@@ -130,6 +140,26 @@ def test_nothing_is_left_of_a_directory_that_could_not_be_made(tmp_path):
     with pytest.raises(RuntimeError):
         fail()
     assert names(tmp_path) == []
+
+
+def test_a_directory_that_is_removed_loses_its_name_first(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file").write_text("new")
+    (tmp_path / "aside").mkdir()
+    (tmp_path / "aside" / "left").write_text("of a killed process")
+
+    def killed(path):
+        if (path / "file").exists():
+            raise KeyboardInterrupt
+        shutil.rmtree(path)
+
+    with pytest.raises(KeyboardInterrupt):
+        remove_aside(tmp_path / "a", tmp_path / "aside", killed)
+    assert [path.name for path in tmp_path.iterdir()] == ["aside"]
+    assert [path.name for path in (tmp_path / "aside").iterdir()] == ["file"]
+    (tmp_path / "a").mkdir()
+    remove_aside(tmp_path / "a", tmp_path / "aside")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_digest_of_a_file_is_that_of_all_its_pieces(tmp_path):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ingot.bake.runtime.rights import remove_tree
 from ingot.errors import IngotError
+from ingot.files import remove_aside
 from ingot.locks import is_locked, locked, try_locked
 from ingot.progress import Progress
 from ingot.store.image import Image
@@ -143,10 +144,7 @@ def _remove_image(store: Store, directory: Path, progress: Progress) -> bool:
             progress(f"image {digest[:12]} is in use: it stays")
             return False
         progress(f"removing image {digest[:12]} ({_name(Image(digest, directory))})")
-        doomed = store.work / f"{digest}.gone"
-        remove_tree(doomed)
-        directory.rename(doomed)  # so that a killed removal leaves no half of it under its name
-        remove_tree(doomed)
+        remove_aside(directory, store.work / f"{digest}.gone", remove_tree)
     return True
 
 
@@ -160,10 +158,7 @@ def _remove_layer(store: Store, layer: Path, progress: Progress) -> bool:
             progress(f"layer {layer.name[:12]} is in use: it stays")
             return False
         progress(f"removing layer {layer.name[:12]}")
-        doomed = layer.with_name(f"{layer.name}.tmp")
-        remove_tree(doomed)
-        layer.rename(doomed)
-        remove_tree(doomed)
+        remove_aside(layer, layer.with_name(f"{layer.name}.tmp"), remove_tree)
     return True
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 import pickle
-import shutil
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -25,7 +24,7 @@ from ingot.bake.runtime.chroot import HOSTNAME
 from ingot.bake.runtime.sandbox import SpawnError, spawner
 from ingot.bake.tree.tree import Entry
 from ingot.errors import BakeError
-from ingot.files import making
+from ingot.files import making, remove_aside
 from ingot.locks import obtain, try_locked
 from ingot.progress import Progress
 
@@ -177,9 +176,7 @@ def remove_oldest(disks: Path, newest: str) -> None:
     for _, path in sorted(found)[MOST - 1 :]:
         with try_locked(disks / f"{path.name}.lock") as free:
             if free and path.exists():
-                doomed = path.with_name(f"{path.name}.old.tmp")
-                path.rename(doomed)
-                shutil.rmtree(doomed)
+                remove_aside(path, path.with_name(f"{path.name}.old.tmp"))
 
 
 def copy_disk(source: Path, target: Path) -> None:
