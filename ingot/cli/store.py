@@ -118,10 +118,10 @@ def pack(
 
     Examples: `ingot store pack store.tar.zst`.
     """
-    from ingot.store.pack import pack as write
+    from ingot.pipeline.store import pack_store
 
     with Reporter() as reporter:
-        written = write(Store(), archive, reporter)
+        written = pack_store(archive, reporter)
     if as_json:
         print_json({"archive": str(archive), "size": written})
     else:
@@ -136,10 +136,10 @@ def unpack(
 
     Examples: `ingot store unpack store.tar.zst`.
     """
-    from ingot.store.pack import unpack as read
+    from ingot.pipeline.store import unpack_store
 
     with Reporter() as reporter:
-        new = read(Store(), archive, reporter)
+        new = unpack_store(archive, reporter)
     if as_json:
         print_json(asdict(new))
     else:

@@ -16,6 +16,7 @@ from ingot.recipe.digest import recipe_digest
 from ingot.recipe.load import find_recipe, find_recipes, load_recipe
 from ingot.store import Image, Store
 from ingot.store.gc import Bounds, Removed, collect, usage
+from ingot.store.pack import Unpacked, pack, unpack
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -78,6 +79,16 @@ def collect_store(bounds: Bounds, progress: Progress) -> StoreCollection:
     wanted = {*bounds.wanted, *_in_local_cloud()}
     removed = collect(store, replace(bounds, wanted=wanted), progress)
     return StoreCollection(removed, sum(part.size for part in usage(store)))
+
+
+def pack_store(archive: Path, progress: Progress) -> int:
+    """Write packages, layers and images to one file; return its size in bytes."""
+    return pack(Store(), archive, progress)
+
+
+def unpack_store(archive: Path, progress: Progress) -> Unpacked:
+    """Put a packed store into this machine's; return what is new in it."""
+    return unpack(Store(), archive, progress)
 
 
 def _in_local_cloud() -> set[str]:
