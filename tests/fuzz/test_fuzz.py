@@ -82,6 +82,7 @@ RECIPES["all"] += [
 @example(("all", b"null"))
 @example(("common", b"~"))
 @example(("all", b"? 0x" + b"1" * 6000))
+@example(("all", b'{"name": "all", "groups": "\\n"}'))
 @example(("common", b'{"name": "common", "packages": ["apache2"], "environments": {"a\\nb": {"who": "x"}}}'))
 def test_recipes(top, recipe):
     name, content = recipe

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ingot.errors import Problem
-from ingot.recipe.syntax.document import At, Document
+from ingot.recipe.syntax.document import At, Document, shortened
 
 _EXPECTED = {
     "string_type": "text",
@@ -104,8 +104,8 @@ def _spelling(at: At, kind: str, value: object) -> str | None:
         return f'put it in quotes: "{described(value).rpartition(" ")[2]}"'
     if kind == "int_type" and isinstance(value, str) and value.isdecimal():
         return f"leave out the quotes: {value}"
-    if kind in ("tuple_type", "list_type") and isinstance(value, str):
-        return f"write [{value}]"
+    if kind in ("tuple_type", "list_type") and isinstance(value, str) and value.isprintable():
+        return f"write [{shortened(value)}]"
     if kind == "greater_than_equal" and at[-1:] in (("uid",), ("gid",)):
         return "the ids below 100 are the distribution's"
     return None
