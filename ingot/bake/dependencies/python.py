@@ -32,8 +32,8 @@ _OPTIONS = (
     "--quiet",
 )
 
-# Installing and checking in one process: pip is imported from its wheel, and each process compiles it anew.
-# What checks is imported first, for pip warns of imports after it has installed.
+# Installs and checks in one process: pip is imported from its wheel, which each process has to compile.
+# The check is imported first, because pip warns about imports after an installation.
 _PROGRAM = """import sys
 sys.path[0] = "PIP"
 import pip._internal.commands.check

@@ -94,8 +94,8 @@ SETS = {
     ),
 }
 # What both clones write with the same content, as patterns: databases without rows. RabbitMQ calls its tables
-# by the host's name, which is the same here; so is its id, an MD5 of a count and that name (rabbit_guid.erl).
-# What it makes up, the cookie and the salt of a password, is among the facts.
+# by the host's name, which is the same here. What it makes up, a cookie and the salt of a password, is
+# among the facts.
 ALIKE = (
     "/var/lib/containerd/*.db",
     "/var/lib/docker/buildkit/*.db",
